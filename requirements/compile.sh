@@ -1,0 +1,7 @@
+#!/bin/sh
+# Write the locks anew from pyproject.toml. --universal: one file for every supported Python.
+set -eu
+cd "$(dirname "$0")/.."
+compile() { uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml "$@"; }
+compile -o requirements/runtime.txt "${UPGRADE:---no-upgrade}"
+compile --extra stack --group dev -c requirements/runtime.txt -o requirements/dev.txt "${UPGRADE:---no-upgrade}"
