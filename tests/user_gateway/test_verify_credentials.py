@@ -1,0 +1,145 @@
+"""VerifyCredentials: right and wrong pairs, equal work, bounded work."""
+
+import asyncio
+import statistics
+from time import perf_counter
+
+import bcrypt
+import grpc
+import pytest
+
+from proto.users.v1 import user_gateway_pb2 as pb
+from tests.fixtures.users import StartGateway, UsersDatabase
+from tests.user_gateway.calls import Calls, refused
+from user_gateway.errors import ResourceExhausted
+from user_gateway.passwords import PasswordChecker
+
+
+def hashed(password: bytes, cost: int = 4) -> str:
+    return bcrypt.hashpw(password, bcrypt.gensalt(cost)).decode()
+
+
+async def test_the_right_pair_gives_the_user(calls: Calls) -> None:
+    user = await calls.verify("annotator@example.com", "annotator123")
+    assert user == await calls.get(id=4, view=pb.USER_VIEW_FULL)
+
+
+@pytest.mark.parametrize(
+    ("email", "password"),
+    [
+        ("annotator@example.com", "annotator124"),
+        ("Annotator@example.com", "annotator123"),  # login compares exactly
+        ("annotator@example.com ", "annotator123"),
+        ("nobody@example.com", "annotator123"),
+        ("a\0b@example.com", "annotator123"),
+        ("annotator@example.com", "annotator123\0"),
+        ("annotator@example.com", "x" * 100_000),
+    ],
+)
+async def test_a_wrong_pair_gives_nobody(calls: Calls, email: str, password: str) -> None:
+    assert await calls.verify(email, password) is None
+
+
+@pytest.mark.parametrize(("email", "password"), [("", "x"), ("admin@example.com", "")])
+async def test_an_incomplete_pair_is_refused(calls: Calls, email: str, password: str) -> None:
+    refusal = await refused(calls.verify(email, password))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "CREDENTIALS_INCOMPLETE")
+
+
+async def test_inactive_accounts_and_odd_hashes(users_db: UsersDatabase, start_gateway: StartGateway) -> None:
+    long_password = "ü" * 36 + "anything"  # 72 bytes, and more that do not count
+    await users_db.execute("UPDATE users SET is_active = false WHERE id = 5")
+    await users_db.execute(
+        "INSERT INTO users (id, email, hashed_password) VALUES (31, 'long@example.com', $1), "
+        "(32, 'broken@example.com', 'not a hash'), (33, 'empty@example.com', ''), (34, 'php@example.com', $2)",
+        hashed(("ü" * 36).encode()),
+        hashed(b"from php").replace("$2b$", "$2y$"),
+    )
+    running = await start_gateway(users_db.dsn)
+    async with Calls(running.address, running.token) as calls:
+        inactive = await calls.verify("viewer@example.com", "viewer123")
+        assert inactive is not None
+        assert inactive.is_active is False
+        assert await calls.verify("long@example.com", long_password) is not None
+        assert await calls.verify("long@example.com", "ü" * 35) is None
+        assert await calls.verify("php@example.com", "from php") is not None
+        for email in ("broken@example.com", "empty@example.com"):
+            assert await calls.verify(email, "not a hash") is None
+
+
+async def test_unknown_accounts_take_as_long_as_known_ones(
+    users_db: UsersDatabase, start_gateway: StartGateway
+) -> None:
+    await users_db.execute("UPDATE users SET hashed_password = $1", hashed(b"secret", 9))  # about 25 ms each
+    await users_db.execute("UPDATE users SET hashed_password = 'broken' WHERE id = 6")
+    running = await start_gateway(users_db.dsn)
+    cases = {"known": "owner@example.com", "unknown": "nobody@example.com", "broken": "stranger@example.com"}
+    times: dict[str, list[float]] = {case: [] for case in cases}
+    async with Calls(running.address, running.token) as calls:
+        await calls.verify("owner@example.com", "warm up")
+        for _ in range(7):  # interleaved, so that a busy machine slows all alike
+            for case, email in cases.items():
+                started = perf_counter()
+                assert await calls.verify(email, "wrong") is None
+                times[case].append(perf_counter() - started)
+    fastest = {case: min(measured) for case, measured in times.items()}
+    assert fastest["unknown"] > 0.7 * fastest["known"], statistics.median(times["unknown"])
+    assert fastest["broken"] > 0.7 * fastest["known"]
+
+
+async def test_more_checks_than_slots_are_refused_at_once(users_db: UsersDatabase, start_gateway: StartGateway) -> None:
+    await users_db.execute("UPDATE users SET hashed_password = $1", hashed(b"secret", 11))  # about 100 ms each
+    running = await start_gateway(users_db.dsn, USER_GATEWAY_HASH_SLOTS="2")
+    async with Calls(running.address, running.token) as calls:
+        answers = await asyncio.gather(
+            *(calls.verify("owner@example.com", "secret") for _ in range(8)), return_exceptions=True
+        )
+        refusals = [answer for answer in answers if isinstance(answer, grpc.aio.AioRpcError)]
+        assert len(answers) - len(refusals) >= 2
+        assert refusals, "eight at once do not fit into two slots"
+
+        async def raise_again() -> None:
+            raise refusals[0]
+
+        refusal = await refused(raise_again())
+        assert (refusal.code, refusal.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_CHECKS")
+        assert refusal.retry_after_seconds == 1.0
+        assert await calls.verify("owner@example.com", "secret") is not None, "the slots are free again"
+
+
+async def test_the_event_loop_goes_on_while_passwords_are_checked(
+    users_db: UsersDatabase, start_gateway: StartGateway
+) -> None:
+    await users_db.execute("UPDATE users SET hashed_password = $1", hashed(b"secret", 12))
+    running = await start_gateway(users_db.dsn, USER_GATEWAY_HASH_SLOTS="1")
+    async with Calls(running.address, running.token) as calls:
+        await calls.get(id=1)
+        checking = asyncio.ensure_future(calls.verify("owner@example.com", "secret"))
+        answered = 0
+        while not checking.done():
+            await calls.get(id=1)
+            answered += 1
+        assert await checking is not None
+        assert answered > 3
+
+
+async def test_a_slot_is_held_until_its_thread_ends() -> None:
+    checker = PasswordChecker(1)
+    slow = hashed(b"secret", 11)
+    abandoned = asyncio.ensure_future(checker.check("secret", slow, usual_cost=4))
+    await asyncio.sleep(0)
+    abandoned.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await abandoned
+    with pytest.raises(ResourceExhausted):
+        await checker.check("secret", slow, usual_cost=4)
+    deadline = perf_counter() + 10
+    while perf_counter() < deadline:
+        try:
+            assert await checker.check("secret", slow, usual_cost=4)
+            break
+        except ResourceExhausted:
+            await asyncio.sleep(0.01)
+    else:
+        pytest.fail("the slot was never given back")
+    checker.close()

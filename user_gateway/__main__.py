@@ -1,0 +1,58 @@
+"""`python -m user_gateway`: run the gateway until SIGTERM or SIGINT."""
+
+import asyncio
+import os
+import signal
+import sys
+
+import msgspec
+import uvloop
+
+from user_gateway import logs
+from user_gateway.catalog import CatalogError
+from user_gateway.proof import NotReadOnly
+from user_gateway.server import Gateway
+from user_gateway.settings import Settings, SettingsError, load
+
+_EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h: starting again will not help
+
+
+def main() -> int:
+    """Read the settings, run, and return the exit code."""
+    try:
+        settings = load()
+        logs.configure(settings.variables.log_level)
+        uvloop.run(_run(settings))
+    except (SettingsError, NotReadOnly, CatalogError) as error:
+        sys.stderr.write(f"user_gateway: {error}\n")
+        return _EXIT_CONFIGURATION
+    return 0
+
+
+async def _run(settings: Settings) -> None:
+    asked_to_stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked_to_stop.set)
+    gateway = Gateway(settings)
+    await gateway.start()
+    _announce(gateway, settings)
+    await asked_to_stop.wait()
+    await gateway.stop()
+
+
+def _announce(gateway: Gateway, settings: Settings) -> None:
+    """Tell a supervisor that the ports are bound: one JSON line, on standard output or in the ready file."""
+    line = msgspec.json.encode({"port": gateway.port, "health_port": gateway.health_port, "pid": os.getpid()}) + b"\n"
+    path = settings.variables.user_gateway_ready_file
+    if path is None:
+        sys.stdout.buffer.write(line)
+        sys.stdout.buffer.flush()
+        return
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_bytes(line)
+    scratch.replace(path)  # the file appears whole
+
+
+if __name__ == "__main__":
+    sys.exit(main())

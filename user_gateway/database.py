@@ -1,0 +1,184 @@
+"""The connection to the User DB: one pool, and a watcher that knows whether the database is there.
+
+The database may be away when the gateway starts and may come and go while it runs. Calls that arrive meanwhile are
+refused at once; a connection of the watcher's own tells when they may go on.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeAlias
+
+import asyncpg
+import structlog
+
+from user_gateway import errors
+
+log = structlog.get_logger(__name__)
+
+_PROBE_SECONDS = 1.0  # absence and return are both noticed well within the promised five seconds
+_PROBE_TIMEOUT_SECONDS = 2.0
+_CONNECT_SECONDS = 3.0
+
+# What asyncpg raises when the server is gone, going, coming, or full.
+_AWAY = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+)
+# What a changed table raises: the catalog has to be read again.
+_CHANGED = (asyncpg.UndefinedColumnError, asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError)
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Prepare = Callable[[Connection], Awaitable[None]]
+
+
+class Database:
+    """A read-only pool. `prepare` is run on every return of the database: the proof and the reading of the catalog."""
+
+    def __init__(self, url: str, *, pool_size: int, call_seconds: float, prepare: Prepare) -> None:
+        self._url = url
+        self._prepare = prepare
+        self._settings = {
+            "application_name": "user_gateway",
+            "default_transaction_read_only": "on",
+            # The net below the clients' own deadlines: no statement outlives the longest call.
+            "statement_timeout": str(round(call_seconds * 1000)),
+        }
+        self._pool_size = pool_size
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self._watched: Connection | None = None
+        self._look_now = asyncio.Event()
+        self._available = asyncio.Event()
+        self._on_change: list[Callable[[bool], Awaitable[None]]] = []
+
+    @property
+    def available(self) -> bool:
+        """Whether the database answered when the watcher last looked."""
+        return self._available.is_set()
+
+    def on_change(self, listener: Callable[[bool], Awaitable[None]]) -> None:
+        """Await `listener(available)` whenever the database comes or goes."""
+        self._on_change.append(listener)
+
+    async def open(self) -> None:
+        """Start the pool and the watcher; look once. An absent database is no error, what `prepare` raises is."""
+        self._pool = await asyncpg.create_pool(
+            self._url,
+            min_size=0,  # connects on demand: the database may be away now
+            max_size=self._pool_size,
+            timeout=_CONNECT_SECONDS,
+            server_settings=self._settings,
+            reset=_keep_session,
+        )
+        await self._look()
+        self._watcher = asyncio.create_task(self._watch(), name="user-db-watcher")
+
+    async def close(self) -> None:
+        """Stop the watcher and close every connection, at once where the server does not answer."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watcher
+        await self._drop_watched()
+        if self._pool is not None:
+            try:
+                await asyncio.wait_for(self._pool.close(), _PROBE_TIMEOUT_SECONDS)
+            except (TimeoutError, *_AWAY):
+                self._pool.terminate()
+
+    async def fetch(self, sql: str, *args: object, seconds: float) -> list[asyncpg.Record]:
+        """Run one statement and return its rows, within `seconds` for connection and statement together.
+
+        Raises Unavailable when the database is away, DeadlineExceeded when the time is over; the statement is then
+        cancelled in the database too.
+        """
+        if self._pool is None or not self.available:
+            raise errors.database_unavailable()
+        async with self._translated():
+            async with asyncio.timeout(seconds):
+                # The time of acquire also bounds the wait for a cancelled statement's end, on release.
+                async with self._pool.acquire(timeout=seconds) as connection:
+                    return await connection.fetch(sql, *args)
+
+    @contextlib.asynccontextmanager
+    async def _translated(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except (TimeoutError, asyncpg.QueryCanceledError) as error:
+            self._look_now.set()
+            raise errors.deadline_exceeded() from error
+        except _CHANGED as error:
+            log.warning("the catalog of the User DB has changed", sqlstate=error.sqlstate)
+            await self._set_available(value=False)
+            self._look_now.set()
+            raise errors.database_unavailable() from error
+        except _AWAY as error:
+            if isinstance(error, ValueError):  # asyncpg's complaint about an argument is an InterfaceError too
+                raise
+            self._look_now.set()
+            raise errors.database_unavailable() from error
+
+    async def _watch(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._look_now.wait(), _PROBE_SECONDS)
+            self._look_now.clear()
+            try:
+                await self._look()
+            except Exception as error:
+                # A role that could write, say: stay away from it, and look again.
+                log.error("the User DB cannot be used", reason=str(error))  # noqa: TRY400 - the text says it all
+                await self._set_available(value=False)
+                await asyncio.sleep(_PROBE_SECONDS)
+
+    async def _look(self) -> None:
+        try:
+            async with asyncio.timeout(_PROBE_TIMEOUT_SECONDS):
+                connection = await self._watched_connection()
+                if not self.available:
+                    await self._prepare(connection)
+                else:
+                    await connection.execute("SELECT 1")
+        except (TimeoutError, *_AWAY) as error:
+            await self._drop_watched()
+            await self._set_available(value=False, why=type(error).__name__)
+        else:
+            await self._set_available(value=True)
+
+    async def _watched_connection(self) -> Connection:
+        if self._watched is None or self._watched.is_closed():
+            self._watched = await asyncpg.connect(
+                self._url, timeout=_PROBE_TIMEOUT_SECONDS, server_settings=self._settings
+            )
+            self._watched.add_termination_listener(lambda _: self._look_now.set())
+        return self._watched
+
+    async def _drop_watched(self) -> None:
+        connection, self._watched = self._watched, None
+        if connection is not None:
+            connection.terminate()
+
+    async def _set_available(self, *, value: bool, why: str = "") -> None:
+        if value == self.available:
+            return
+        if value:
+            if self._pool is not None:
+                # Connections from before may be dead without knowing it.
+                await self._pool.expire_connections()
+            self._available.set()
+            log.info("the User DB answers")
+        else:
+            self._available.clear()
+            log.warning("the User DB does not answer", why=why)
+        for listener in self._on_change:
+            await listener(value)
+
+
+async def _keep_session(_: object) -> None:
+    """Do nothing on release: single SELECTs leave no state behind, and DISCARD would cost a round trip."""

@@ -1,0 +1,143 @@
+"""What happens around every call: the caller is found, errors become statuses, one line is logged.
+
+grpc.aio sends the text of an unhandled exception to the client, and an exception of the database driver may quote a
+row. So nothing but a GatewayError's own text passes here.
+"""
+
+import asyncio
+import re
+import traceback
+import uuid
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from time import perf_counter
+from typing import Any, TypeAlias
+
+import grpc
+import structlog
+from google.protobuf.message import DecodeError
+from google.rpc import code_pb2  # type: ignore[import-untyped]
+
+from user_gateway import errors
+from user_gateway.auth import Authenticator, current_caller
+
+log = structlog.get_logger(__name__)
+
+current_request_id: ContextVar[str] = ContextVar("current_request_id")
+"""Id of the request that the running task serves, the caller's own where it sent a sound one."""
+
+# Open to everybody, as health checkers and grpcurl have no token.
+_OPEN = ("/grpc.health.v1.", "/grpc.reflection.")
+_SOUND_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")  # what may go into a log line as it is
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):
+    """Guards every unary call; the streams of health and reflection show no user and pass as they are."""
+
+    def __init__(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
+        self._guarded: dict[str, Handler] = {}
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable["Handler | None"]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> "Handler | None":
+        """Return the guarded handler of the method; None where there is no such method."""
+        method = str(handler_call_details.method)
+        if method not in self._guarded:
+            handler = await continuation(handler_call_details)
+            if handler is None:
+                return None
+            self._guarded[method] = self._guard(method, handler)
+        return self._guarded[method]
+
+    def _guard(self, method: str, handler: Handler) -> Handler:
+        if handler.unary_unary is None:  # reflection, and Watch of the health service
+            return handler
+        behaviour: Any = handler.unary_unary
+        deserialize: Any = handler.request_deserializer
+        is_open = method.startswith(_OPEN)
+
+        async def guarded(data: bytes, context: Context) -> object:
+            started = perf_counter()
+            code = "OK"
+            try:
+                current_request_id.set(_request_id(context))
+                if not is_open:
+                    metadata = context.invocation_metadata() or ()
+                    current_caller.set(self._authenticator.authenticate(metadata))
+                return await behaviour(_parsed(data, deserialize), context)
+            except errors.GatewayError as error:
+                code = f"{code_pb2.Code.Name(error.code)} {error.reason}"
+                await errors.abort(context, error)
+            except grpc.aio.AbortError:
+                code = "ABORTED BY HANDLER"
+                raise
+            except asyncio.CancelledError:
+                code = "CANCELLED"  # the client left, or its deadline passed
+                raise
+            except Exception as error:
+                code = "INTERNAL INTERNAL"
+                _log_defect(method, error)
+                await errors.abort(context, _internal())
+            finally:
+                if not is_open:
+                    _log_call(method, code, perf_counter() - started)
+
+        return grpc.unary_unary_rpc_method_handler(
+            guarded,
+            request_deserializer=None,  # `guarded` parses, so that a malformed request has a reason too
+            response_serializer=handler.response_serializer,
+        )
+
+
+def _parsed(data: bytes, deserialize: Callable[[bytes], Any]) -> Any:
+    try:
+        return deserialize(data)
+    except DecodeError:
+        raise errors.InvalidArgument("REQUEST_MALFORMED", "The request is no message of this call.") from None
+
+
+def _request_id(context: Context) -> str:
+    for key, value in context.invocation_metadata() or ():
+        if key == "x-request-id" and isinstance(value, str) and _SOUND_REQUEST_ID.fullmatch(value):
+            return value
+    return uuid.uuid4().hex
+
+
+def _internal() -> errors.Internal:
+    request_id = current_request_id.get("")
+    return errors.Internal(
+        "INTERNAL",
+        f"Something went wrong in the gateway; request id {request_id}.",
+        metadata={"request_id": request_id},
+    )
+
+
+def _log_call(method: str, code: str, seconds: float) -> None:
+    caller = current_caller.get(None)
+    log.info(
+        "call",
+        method=method.rpartition("/")[2],
+        code=code,
+        caller=caller.name if caller else None,
+        request_id=current_request_id.get(""),
+        milliseconds=round(seconds * 1000, 2),
+    )
+
+
+def _log_defect(method: str, error: Exception) -> None:
+    # Type and place, never the text: a driver's message may quote an address or a hash.
+    frames = traceback.extract_tb(error.__traceback__)
+    log.error(
+        "unhandled exception",
+        method=method,
+        request_id=current_request_id.get(""),
+        type=type(error).__qualname__,
+        sqlstate=getattr(error, "sqlstate", None),
+        at=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+    )

@@ -1,0 +1,186 @@
+"""The composition root of the gateway: everything is built here, started in order and stopped in order."""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import grpc
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from proto.users.v1 import user_gateway_pb2 as pb
+from proto.users.v1 import user_gateway_pb2_grpc as pb_grpc
+from user_gateway import catalog, proof
+from user_gateway.auth import Authenticator
+from user_gateway.database import Connection, Database
+from user_gateway.health import HealthService
+from user_gateway.http_health import HttpHealth
+from user_gateway.interceptors import CallInterceptor
+from user_gateway.paging import PageTokens
+from user_gateway.passwords import PasswordChecker
+from user_gateway.servicer import Proof, UserGatewayServicer
+from user_gateway.settings import Settings, SettingsError
+from user_gateway.store import UserStore
+
+log = structlog.get_logger(__name__)
+
+SERVICE_NAME = pb.DESCRIPTOR.services_by_name["UserGatewayService"].full_name
+"""The name that the health service knows this one by, beside the empty name."""
+
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+class Gateway:
+    """A gateway that is not started yet; `start` and `stop` belong to one event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        variables = settings.variables
+        self._settings = settings
+        self._passwords = PasswordChecker(settings.hash_slots)
+        self._database = Database(
+            settings.database_url,
+            pool_size=variables.user_db_pool_size,
+            call_seconds=variables.user_gateway_call_seconds,
+            prepare=self._prepare,
+        )
+        self._store = UserStore(self._database)
+        self._servicer = UserGatewayServicer(
+            self._store,
+            self._passwords,
+            PageTokens(settings.page_keys),
+            call_seconds=variables.user_gateway_call_seconds,
+        )
+        self._health = HealthService()
+        self._stopping = False
+        self._http = HttpHealth(lambda: self.serving)
+        self._server: grpc.aio.Server | None = None
+        self.port = 0
+        self.health_port: int | None = None
+
+    @property
+    def serving(self) -> bool:
+        """Whether calls are answered now: the database is there, and the gateway is not stopping."""
+        return self._database.available and not self._stopping
+
+    async def start(self) -> None:
+        """Bind, prove the role and serve. An absent database is waited for while NOT_SERVING is shown.
+
+        Raises SettingsError when the port is taken, NotReadOnly when the role could write, CatalogError when it
+        cannot read what it must.
+        """
+        self._database.on_change(self._show_health)
+        await self._show_health(available=False)
+        self._server = self._make_server()
+        self.port = self._bind(self._server)
+        try:
+            await self._database.open()
+            await self._server.start()
+            if self._settings.variables.port is not None:
+                self.health_port = await self._http.start(self._settings.variables.port)
+        except BaseException:
+            await self.stop(drain_seconds=0.0, grace_seconds=0.0)
+            raise
+        log.info("listening", port=self.port, health_port=self.health_port, serving=self.serving)
+
+    async def stop(self, *, drain_seconds: float | None = None, grace_seconds: float | None = None) -> None:
+        """Show NOT_SERVING, let clients and balancers see it, finish the calls under way, then close the pool.
+
+        gRPC drops calls that reach a server between its decision to stop and the client's learning of it, with
+        CANCELLED; clients that watch the health service (docs/user-gateway.md) have turned away by then.
+        """
+        self._stopping = True
+        await self._health.enter_graceful_shutdown()
+        await asyncio.sleep(self._settings.drain_seconds if drain_seconds is None else drain_seconds)
+        self._health.end_watches()
+        if self._server is not None:
+            grace = self._settings.variables.user_gateway_grace_seconds if grace_seconds is None else grace_seconds
+            await self._server.stop(grace)
+        await self._http.stop()
+        await self._database.close()
+        self._passwords.close()
+        log.info("stopped")
+
+    async def _prepare(self, connection: Connection) -> None:
+        privileges = await proof.write_privileges(connection)
+        if privileges and not self._settings.variables.user_db_allow_writable:
+            raise proof.NotReadOnly(privileges)
+        if privileges:
+            log.warning("USER_DB_ALLOW_WRITABLE: serving with a role that could write", privileges=privileges[:8])
+        columns = await catalog.read(connection)
+        if columns.readable_beyond:
+            log.warning("the role reads more than the gateway needs", columns=columns.readable_beyond[:20])
+        self._store.use(columns)
+        self._servicer.proof = Proof(privileges, datetime.now(UTC))
+
+    async def _show_health(self, available: bool) -> None:
+        if self._stopping:
+            return
+        for name in ("", SERVICE_NAME):
+            await self._health.set(name, _SERVING if available else _NOT_SERVING)
+
+    def _make_server(self) -> grpc.aio.Server:
+        interceptor = CallInterceptor(Authenticator(self._settings.callers))
+        server = grpc.aio.server(interceptors=[interceptor], options=self._options())
+        pb_grpc.add_UserGatewayServiceServicer_to_server(self._servicer, server)  # type: ignore[no-untyped-call]
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        if self._settings.reflection:
+            reflection.enable_server_reflection((SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        return server
+
+    def _options(self) -> Sequence[tuple[str, int]]:
+        age = self._settings.variables.user_gateway_connection_age_seconds
+        return (
+            # Two gateways on one port would share its connections without a word.
+            ("grpc.so_reuseport", 0),
+            # Connections are renewed, so that clients resolve the name again and find new replicas.
+            ("grpc.max_connection_age_ms", round(age * 1000)),
+            ("grpc.max_connection_age_grace_ms", 30_000),  # longer than the longest call
+            # Clients ping every 60 s, also without calls (labeler_api/directory.py): allow twice as often.
+            ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
+            ("grpc.keepalive_permit_without_calls", 1),
+            # Calls that wait for the event loop; beyond these, gRPC drops them without a reason (default 1 000).
+            ("grpc.server.max_pending_requests", 20_000),
+            ("grpc.server.max_pending_requests_hard_limit", 20_000),
+        )
+
+    def _bind(self, server: grpc.aio.Server) -> int:
+        host, port = self._settings.variables.user_gateway_host, self._settings.variables.user_gateway_port
+        if host in {"::", "[::]", "*", ""}:
+            host = "::" if _has_ipv6() else "0.0.0.0"
+        address = f"[{host}]:{port}" if ":" in host.strip("[]") and not host.startswith("[") else f"{host}:{port}"
+        try:
+            credentials = self._credentials()
+            if credentials is None:
+                return server.add_insecure_port(address)
+            return server.add_secure_port(address, credentials)
+        except RuntimeError:
+            raise SettingsError(
+                f"cannot listen on {address}: is the port taken? Set USER_GATEWAY_PORT to another port, or to 0 "
+                "for any free one, and USER_GATEWAY_HOST to an address of this machine"
+            ) from None
+
+    def _credentials(self) -> grpc.ServerCredentials | None:
+        variables = self._settings.variables
+        if variables.user_gateway_server_tls_key is None or variables.user_gateway_server_tls_cert is None:
+            return None
+        client_ca = variables.user_gateway_server_tls_client_ca
+        pair = (variables.user_gateway_server_tls_key.read_bytes(), variables.user_gateway_server_tls_cert.read_bytes())
+        return grpc.ssl_server_credentials(
+            [pair],
+            root_certificates=client_ca.read_bytes() if client_ca else None,
+            require_client_auth=client_ca is not None,
+        )
+
+
+def _has_ipv6() -> bool:
+    """Tell whether this machine can bind `[::]`; containers without IPv6 cannot."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::", 0))
+    except OSError:
+        log.warning("no IPv6 on this machine: listening on IPv4 only")
+        return False
+    return True

@@ -1,0 +1,203 @@
+"""Settings of the gateway: frozen, read once from the environment, refused with the variable's name."""
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import quote, urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from user_gateway.auth import Caller, Scope, names
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Positive = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(ge=0)]
+
+_TOKENS_FORM = "caller=token[|token]:scope[+scope], several separated by commas"
+_ENTRY = re.compile(r"(?P<name>[A-Za-z0-9_.-]+)=(?P<tokens>[^:,\s]+):(?P<scopes>[a-z_.+]+)")
+_TOKENS_PER_CALLER = 2  # the one in use and the one it is being replaced by
+_SHORTEST_TOKEN = 16  # characters; shorter ones can be guessed
+_SHORTEST_PRODUCTION_TOKEN = 32  # 192 bits as token_urlsafe writes them
+_CALM_ENVIRONMENTS = {"development", "test"}
+
+
+class SettingsError(Exception):
+    """A variable is missing or wrong; the text names it and the form expected."""
+
+
+class Variables(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
+    """The variables that stand for themselves, one field each, upper case in the environment."""
+
+    environment: Literal["development", "test", "staging", "production"] = "development"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    user_db_allow_writable: bool = False
+    user_db_pool_size: Positive = 10
+    user_gateway_host: str = "::"
+    user_gateway_port: Port = 50051
+    user_gateway_reflection: bool | None = None
+    user_gateway_call_seconds: Annotated[float, Meta(gt=0)] = 5.0
+    user_gateway_hash_slots: Positive | None = None
+    user_gateway_drain_seconds: Seconds | None = None
+    user_gateway_grace_seconds: Seconds = 10.0
+    user_gateway_connection_age_seconds: Annotated[float, Meta(gt=0)] = 300.0
+    user_gateway_server_tls_cert: Path | None = None
+    user_gateway_server_tls_key: Path | None = None
+    user_gateway_server_tls_client_ca: Path | None = None
+    user_gateway_ready_file: Path | None = None
+    port: Port | None = None
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gateway runs with. Times in seconds."""
+
+    database_url: str
+    callers: tuple[Caller, ...]
+    page_keys: tuple[str, ...]
+    variables: Variables = Variables()
+
+    def __repr__(self) -> str:
+        return f"Settings({self.variables!r})"  # no password, no token, no key
+
+    @property
+    def reflection(self) -> bool:
+        """Whether the gateway describes its calls to anybody who connects: not in production unless asked."""
+        asked = self.variables.user_gateway_reflection
+        return self.variables.environment != "production" if asked is None else asked
+
+    @property
+    def drain_seconds(self) -> float:
+        """How long NOT_SERVING is shown before connections are refused, for balancers to notice it."""
+        asked = self.variables.user_gateway_drain_seconds
+        if asked is not None:
+            return asked
+        # Two seconds: one period of the usual health check and a bit. On one machine it is seen at once.
+        return 0.2 if self.variables.environment in _CALM_ENVIRONMENTS else 2.0
+
+    @property
+    def hash_slots(self) -> int:
+        """How many passwords are checked at once: a check fills one core."""
+        return self.variables.user_gateway_hash_slots or len(os.sched_getaffinity(0))
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings. Raises SettingsError naming every wrong variable and the form it should have."""
+    env = os.environ if environ is None else environ
+    variables = _variables(env)
+    _check_tls(variables)
+    if variables.port and variables.port == variables.user_gateway_port:
+        raise SettingsError(
+            "PORT (HTTP health) and USER_GATEWAY_PORT (gRPC) are the same: set one of them to another port"
+        )
+    callers = _callers(env.get("USER_GATEWAY_TOKENS", ""), variables.environment)
+    return Settings(
+        database_url=_database_url(env), callers=callers, page_keys=_page_keys(env, callers), variables=variables
+    )
+
+
+def _variables(env: Mapping[str, str]) -> Variables:
+    given: dict[str, Any] = {}
+    problems = []
+    for field in msgspec.structs.fields(Variables):
+        text = env.get(field.encode_name, "").strip()
+        if not text:
+            continue
+        try:
+            given[field.encode_name] = msgspec.convert(text, field.type, strict=False, dec_hook=_path)
+        except msgspec.ValidationError as error:
+            problems.append(f"{field.encode_name}: {error}, got {text!r}")
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return msgspec.convert(given, Variables, strict=False, dec_hook=_path)
+
+
+def _path(kind: type, value: object) -> object:
+    if kind is Path:
+        return value if isinstance(value, Path) else Path(str(value))
+    raise NotImplementedError(kind)
+
+
+def _check_tls(variables: Variables) -> None:
+    cert, key = variables.user_gateway_server_tls_cert, variables.user_gateway_server_tls_key
+    client_ca = variables.user_gateway_server_tls_client_ca
+    if (cert is None) != (key is None):
+        raise SettingsError("USER_GATEWAY_SERVER_TLS_CERT and USER_GATEWAY_SERVER_TLS_KEY: set both or none")
+    if client_ca is not None and cert is None:
+        raise SettingsError(
+            "USER_GATEWAY_SERVER_TLS_CLIENT_CA needs USER_GATEWAY_SERVER_TLS_CERT and USER_GATEWAY_SERVER_TLS_KEY"
+        )
+    for name, path in (("CERT", cert), ("KEY", key), ("CLIENT_CA", client_ca)):
+        if path is not None and not path.is_file():
+            raise SettingsError(f"USER_GATEWAY_SERVER_TLS_{name}: expected a PEM file, {path} is none")
+
+
+def _database_url(env: Mapping[str, str]) -> str:
+    if url := env.get("USER_DB_URL"):
+        return _normal_url(url)
+    if host := env.get("USER_DB_HOST"):
+        port, name = env.get("USER_DB_PORT") or "5434", env.get("USER_DB_NAME") or "users"
+        user, password = env.get("USER_DB_USER") or "user_readonly", env.get("USER_DB_PASSWORD", "")
+        if not port.isdigit():
+            raise SettingsError(f"USER_DB_PORT: expected a port number, got {port!r}")
+        login = f"{quote(user, safe='')}:{quote(password, safe='')}"
+        return f"postgresql://{login}@{host}:{port}/{quote(name, safe='')}"
+    raise SettingsError(
+        "USER_DB_URL is not set. Expected postgresql://user_readonly:password@host:5434/users, "
+        "or the parts USER_DB_HOST, USER_DB_PORT, USER_DB_NAME, USER_DB_USER and USER_DB_PASSWORD."
+    )
+
+
+def _normal_url(url: str) -> str:
+    """Accept what SQLAlchemy and Railway write; asyncpg wants the plain scheme."""
+    scheme, _, rest = url.partition("://")
+    normal = f"postgresql://{rest}"
+    try:
+        parts = urlsplit(normal)
+        complete = bool(parts.hostname) and (parts.port or 1) > 0 and parts.path not in {"", "/"}
+    except ValueError:
+        complete = False
+    if scheme.partition("+")[0] not in {"postgresql", "postgres"} or not complete:
+        raise SettingsError("USER_DB_URL: expected postgresql://user:password@host:port/name")
+    return normal
+
+
+def _callers(text: str, environment: str) -> tuple[Caller, ...]:
+    if not text.strip():
+        raise SettingsError(f"USER_GATEWAY_TOKENS is not set. Expected {_TOKENS_FORM}.")
+    callers = tuple(_caller(entry.strip(), environment) for entry in text.split(",") if entry.strip())
+    tokens = [token for caller in callers for token in caller.tokens]
+    if len({caller.name for caller in callers}) != len(callers):
+        raise SettingsError("USER_GATEWAY_TOKENS: a caller is named twice; write its two tokens as token|token")
+    if len(set(tokens)) != len(tokens):
+        raise SettingsError("USER_GATEWAY_TOKENS: a token is given twice; every token belongs to one caller")
+    return callers
+
+
+def _caller(entry: str, environment: str) -> Caller:
+    match = _ENTRY.fullmatch(entry)
+    if match is None:  # the entry holds a token: it is not repeated here
+        raise SettingsError(f"USER_GATEWAY_TOKENS: expected {_TOKENS_FORM}")
+    name, tokens = match["name"], tuple(match["tokens"].split("|"))
+    shortest = _SHORTEST_TOKEN if environment in _CALM_ENVIRONMENTS else _SHORTEST_PRODUCTION_TOKEN
+    if len(tokens) > _TOKENS_PER_CALLER or min(map(len, tokens)) < shortest:
+        raise SettingsError(
+            f"USER_GATEWAY_TOKENS: {name} needs one or two tokens of at least {shortest} characters; "
+            "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+        )
+    try:
+        scopes = frozenset(Scope(scope) for scope in match["scopes"].split("+"))
+    except ValueError as error:
+        raise SettingsError(f"USER_GATEWAY_TOKENS: {name}: {error}; scopes are {', '.join(names(Scope))}") from None
+    return Caller(name, scopes, tokens)
+
+
+def _page_keys(env: Mapping[str, str], callers: tuple[Caller, ...]) -> tuple[str, ...]:
+    """Give the keys that sign page tokens, the signing one last."""
+    if text := env.get("USER_GATEWAY_PAGE_KEYS"):
+        return tuple(key.strip() for key in text.split(",") if key.strip())
+    # The same in every replica without a variable more; a rotation of tokens ends the searches under way.
+    tokens = "|".join(sorted(token for caller in callers for token in caller.tokens))
+    return (hashlib.sha256(f"page tokens:{tokens}".encode()).hexdigest(),)
