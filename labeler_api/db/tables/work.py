@@ -1,0 +1,57 @@
+"""The state of the work on an image: its status per task, and who holds it."""
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    UniqueConstraint,
+    text,
+)
+
+from labeler_api.db.tables.metadata import metadata, moment, stamped
+
+image_annotation_status = Table(
+    "image_annotation_status",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project_id", ForeignKey("annotation_projects.id", ondelete="CASCADE"), nullable=False),
+    Column("image_id", String(255), nullable=False),
+    Column("status", String(20), nullable=False, server_default="not-started"),
+    moment("first_modified_at"),
+    moment("last_modified_at"),
+    moment("confirmed_at"),
+    Column("total_annotations", Integer, nullable=False, server_default=text("0")),
+    Column("confirmed_annotations", Integer, nullable=False, server_default=text("0")),
+    Column("draft_annotations", Integer, nullable=False, server_default=text("0")),
+    Column("is_image_confirmed", Boolean, nullable=False, server_default=text("false")),
+    Column("task_type", String(50), nullable=False),
+    UniqueConstraint("project_id", "image_id", "task_type", name="uq_image_annotation_status"),
+    CheckConstraint("status IN ('not-started', 'in-progress', 'completed')", name="status"),
+)
+
+image_locks = Table(
+    "image_locks",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project_id", ForeignKey("annotation_projects.id", ondelete="CASCADE"), nullable=False),
+    Column("image_id", String(255), nullable=False),
+    Column("user_id", Integer, nullable=False),
+    stamped("locked_at"),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    stamped("heartbeat_at"),
+    Column(
+        "lease_seconds",
+        Integer,
+        nullable=False,
+        server_default=text("300"),
+        doc="How long the lock lives from its last use: 300 taken on opening an image, 60 taken by a write.",
+    ),
+    UniqueConstraint("project_id", "image_id", name="uq_project_image_lock"),
+    Index("ix_image_locks_user_id", "user_id"),
+)

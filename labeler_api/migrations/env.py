@@ -1,0 +1,49 @@
+"""Run by Alembic. With a connection in `config.attributes` it uses that one, else it opens the one that the environment names."""
+
+import asyncio
+import logging.config
+import os
+from typing import Any
+
+from alembic import context
+from sqlalchemy import Connection, text
+
+from labeler_api.db.tables import metadata
+from labeler_api.migrations.engine import ADVISORY_LOCK, LOCK_TIMEOUT, RUNNER_TIMEOUT, engine
+from labeler_api.settings import database_url
+
+
+def _migrate(connection: Connection) -> None:
+    attributes: dict[str, Any] = context.config.attributes
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        transaction_per_migration=True,  # a crash leaves the database at the revision before
+        on_version_apply=attributes.get("on_version_apply"),
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def _migrate_alone(connection: Connection) -> None:
+    connection.execute(text(f"SET lock_timeout = '{RUNNER_TIMEOUT}'"))
+    connection.execute(text(f"SELECT pg_advisory_lock({ADVISORY_LOCK})"))
+    connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
+    connection.commit()
+    _migrate(connection)
+
+
+async def _connect_and_migrate() -> None:
+    async with engine(database_url(os.environ, "LABELER_DB", fall_back_to_railway=True)).connect() as connection:
+        await connection.run_sync(_migrate_alone)
+
+
+if context.is_offline_mode():
+    raise SystemExit("The migrations look at the rows they mend: run them against a database, without --sql.")
+
+if (given := context.config.attributes.get("connection")) is not None:
+    _migrate(given)
+else:
+    if context.config.config_file_name:
+        logging.config.fileConfig(context.config.config_file_name, disable_existing_loggers=False)
+    asyncio.run(_connect_and_migrate())

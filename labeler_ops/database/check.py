@@ -1,0 +1,35 @@
+"""Compare the models with the catalog of a Labeler DB, both ways."""
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from labeler_api.db.tables import metadata
+from labeler_api.migrations import HEAD
+from labeler_api.migrations.engine import engine
+from labeler_ops.database import catalog, state
+from labeler_ops.database.errors import DatabaseRefused
+
+
+async def check(dsn: str) -> list[str]:
+    """List every difference between the models and the database, one line each; empty when they are the same.
+
+    Raises DatabaseRefused when the database cannot be asked.
+    """
+    revision = await state.revision(dsn)
+    database = engine(dsn)
+    try:
+        async with database.connect() as connection:
+            differences = await connection.run_sync(_differences)
+    except DBAPIError as error:
+        raise DatabaseRefused(f"the catalog cannot be read: {error.orig}") from error
+    finally:
+        await database.dispose()
+    lines = [str(difference) for difference in differences]
+    if revision != HEAD:
+        lines.insert(0, f"revision: expected {HEAD}; found {revision or 'none'}: run `labeler db upgrade`")
+    return lines
+
+
+def _differences(connection: Connection) -> list[catalog.Difference]:
+    with catalog.expected(connection, lambda c: metadata.create_all(c, checkfirst=False)) as wanted:
+        return catalog.compare(wanted, catalog.read(connection))

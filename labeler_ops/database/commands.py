@@ -1,0 +1,139 @@
+"""`labeler db …`: upgrade the Labeler DB, check it against the models, print or apply the three databases' roles."""
+
+import asyncio
+import os
+from collections.abc import Coroutine
+from typing import Annotated, Any, TypeVar
+
+import asyncpg
+import msgspec
+import typer
+from rich.console import Console
+
+from labeler_api.settings import SettingsError, database_url
+from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.database.roles import DATABASES, Database, apply_roles, roles_sql
+
+app = typer.Typer(no_args_is_help=True)
+
+_T = TypeVar("_T")
+_FAILED = 1
+_NOT_ASKED = 2  # a command that could not look at all, as grep's
+
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        help="postgresql://user:password@host:port/name. Default: LABELER_DB_URL or its parts, else Railway's names.",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for programs.")]
+
+
+@app.command()
+def upgrade(
+    url: Url = None,
+    legacy_timezone: Annotated[
+        str,
+        typer.Option(
+            envvar="LABELER_LEGACY_TIMEZONE",
+            help="Zone of the server whose now() filled in times, for a database that comes from production.",
+        ),
+    ] = "UTC",
+    as_json: AsJson = False,
+) -> None:
+    """Bring an empty database, production's or one of ours to the newest revision. Stop the API and back up first."""
+    from labeler_ops.database.upgrade import upgrade as run_upgrade
+
+    log = Console(stderr=True)
+    dsn = _dsn(url)
+    with log.status("Upgrading"):
+        report = _run(
+            run_upgrade(
+                dsn, legacy_timezone=legacy_timezone, progress=lambda done: log.print(f"[green]done[/green] {done}")
+            ),
+            as_json,
+        )
+    if as_json:
+        typer.echo(report.as_json())
+    else:
+        report.show(Console())
+    if not report.even:
+        raise typer.Exit(_FAILED)
+
+
+@app.command()
+def check(url: Url = None, as_json: AsJson = False) -> None:
+    """Compare the models with the database, both ways. Exit code 1: they differ; 2: the database could not be read."""
+    from labeler_ops.database.check import check as run_check
+
+    differences = _run(run_check(_dsn(url)), as_json, _NOT_ASKED)
+    if as_json:
+        typer.echo(msgspec.json.encode({"same": not differences, "differences": differences}))
+    else:
+        console = Console(soft_wrap=True, highlight=False)
+        for difference in differences:
+            console.print(difference, markup=False)
+        console.print(
+            f"{len(differences)} differences." if differences else "The database is what the models say: no difference."
+        )
+    if differences:
+        raise typer.Exit(_FAILED)
+
+
+@app.command()
+def roles(
+    database: Annotated[Database | None, typer.Argument(help="One of the three; without it, all are printed.")] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Run the statements, in one transaction.")] = False,
+    url: Annotated[
+        str | None, typer.Option("--url", help="With --apply: the database's URL, as a superuser.", show_default=False)
+    ] = None,
+    role: Annotated[str | None, typer.Option(help="Another name than the usual one.", show_default=False)] = None,
+    password: Annotated[
+        str | None,
+        typer.Option(envvar="LABELER_ROLE_PASSWORD", help="With --apply: the role's new password.", show_default=False),
+    ] = None,
+) -> None:
+    """Print the roles and grants of the databases as SQL, or apply them to one. Safe to repeat."""
+    if not apply:
+        # A password is not printed: statements are kept in logs and reviews.
+        for name in [database] if database else DATABASES:
+            typer.echo(
+                f"-- {name}: connect to it as a superuser, leave out tables that it does not have, set the password with "
+                "\\password"
+            )
+            typer.echo("".join(f"{statement};\n" for statement in roles_sql(name, role=role)))
+        return
+    if database is None or url is None:
+        Console(stderr=True).print("--apply needs a database and its --url, as a superuser", markup=False)
+        raise typer.Exit(_NOT_ASKED)
+    applied = _run(_refusing(apply_roles(_dsn(url), database, role=role, password=password)), as_json=False)
+    typer.echo("".join(f"{statement};\n" for statement in applied))
+
+
+async def _refusing(work: Coroutine[Any, Any, _T]) -> _T:
+    try:
+        return await work
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        raise DatabaseRefused(f"nothing was changed: {error}") from error
+
+
+def _dsn(url: str | None) -> str:
+    environ = os.environ if url is None else {"LABELER_DB_URL": url}
+    try:
+        return database_url(environ, "LABELER_DB", fall_back_to_railway=True)
+    except SettingsError as error:
+        said = str(error) if url is None else str(error).replace("LABELER_DB_URL", "--url")
+        Console(stderr=True, soft_wrap=True).print(said, markup=False)
+        raise typer.Exit(_NOT_ASKED) from None
+
+
+def _run(work: Coroutine[Any, Any, _T], as_json: bool, code: int = _FAILED) -> _T:
+    try:
+        return asyncio.run(work)
+    except DatabaseRefused as error:
+        if as_json:
+            typer.echo(msgspec.json.encode({"error": str(error)}))
+        Console(stderr=True, soft_wrap=True).print(str(error), markup=False)
+        raise typer.Exit(code) from None

@@ -1,0 +1,5 @@
+"""What stops work on a database for a reason that the person at the keyboard can mend."""
+
+
+class DatabaseRefused(Exception):
+    """Nothing was done, or only whole steps; the text says what is wrong and what to do."""

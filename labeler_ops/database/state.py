@@ -1,0 +1,27 @@
+"""Which revision a database stands at, asked without loading Alembic."""
+
+import asyncpg
+
+from labeler_ops.database.errors import DatabaseRefused
+
+_CONNECT_SECONDS = 30.0  # a managed database that sleeps takes up to ten seconds to wake
+
+
+async def connect(dsn: str) -> "asyncpg.Connection[asyncpg.Record]":
+    """Open one connection. Raises DatabaseRefused with what PostgreSQL says, without the URL's password."""
+    try:
+        return await asyncpg.connect(dsn, timeout=_CONNECT_SECONDS, server_settings={"timezone": "UTC"})
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+        raise DatabaseRefused(f"the Labeler DB cannot be reached: {error or type(error).__name__}") from error
+
+
+async def revision(dsn: str) -> str | None:
+    """Read the revision; None for a database that has none."""
+    connection = await connect(dsn)
+    try:
+        if await connection.fetchval("SELECT to_regclass('public.alembic_version')") is None:
+            return None
+        found = await connection.fetchval("SELECT string_agg(version_num, ', ') FROM public.alembic_version")
+        return None if found is None else str(found)
+    finally:
+        await connection.close()

@@ -1,0 +1,99 @@
+"""Bring a Labeler DB to the newest revision: an empty one, one in production's state, or one of ours."""
+
+from collections.abc import Callable
+from typing import Any
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from labeler_api.migrations import DIRECTORY, HEAD
+from labeler_api.migrations.engine import ADVISORY_LOCK, LOCK_TIMEOUT, RUNNER_TIMEOUT, engine
+from labeler_api.migrations.steps import UnevenRows
+from labeler_ops.database import adopt, state
+from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.database.report import UpgradeReport
+
+Progress = Callable[[str], None]
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+async def upgrade(dsn: str, *, legacy_timezone: str = "UTC", progress: Progress = _silent) -> UpgradeReport:
+    """Upgrade a database to the newest revision and report what became of its rows.
+
+    `legacy_timezone` is the zone of the server that filled in times by default; `progress` hears each revision done. A
+    database at the newest revision costs one query. Two runners do not meet: the second waits for the first. Raises
+    DatabaseRefused with what to do; the database then stands at the last revision that was completed.
+    """
+    if await state.revision(dsn) == HEAD:
+        return UpgradeReport(before=HEAD, after=HEAD)
+    database = engine(dsn)
+    try:
+        async with database.connect() as connection:
+            return await _upgrade_alone(connection, legacy_timezone, progress)
+    except UnevenRows as error:
+        raise DatabaseRefused(f"{error}. Nothing of this revision was kept.") from error
+    except DBAPIError as error:
+        raise DatabaseRefused(_explained(error)) from error
+    finally:
+        await database.dispose()
+
+
+async def _upgrade_alone(connection: AsyncConnection, legacy_timezone: str, progress: Progress) -> UpgradeReport:
+    await _take_turn(connection)
+    before = await connection.run_sync(_revision)
+    await _require_timezone(connection, legacy_timezone)
+    notes = await connection.run_sync(adopt.examine, before)
+    await connection.rollback()  # Alembic makes a transaction per revision only where none is open
+    if before != HEAD:
+        await connection.run_sync(_migrate, legacy_timezone, progress)
+    return await connection.run_sync(UpgradeReport.read, before, notes)
+
+
+async def _take_turn(connection: AsyncConnection) -> None:
+    await connection.execute(text(f"SET lock_timeout = '{RUNNER_TIMEOUT}'"))
+    await connection.execute(text(f"SELECT pg_advisory_lock({ADVISORY_LOCK})"))
+    await connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
+    await connection.commit()
+
+
+def _revision(connection: Connection) -> str | None:
+    if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
+        return None
+    found: str | None = connection.scalar(text("SELECT string_agg(version_num, ', ') FROM alembic_version"))
+    return found
+
+
+async def _require_timezone(connection: AsyncConnection, name: str) -> None:
+    known = text("SELECT count(*) FROM pg_timezone_names WHERE name = :name")
+    if not await connection.scalar(known, {"name": name}):
+        raise DatabaseRefused(f"--legacy-timezone: {name!r} is no time zone; expected a name such as UTC or Asia/Seoul")
+
+
+def _migrate(connection: Connection, legacy_timezone: str, progress: Progress) -> None:
+    def on_version_apply(*, step: Any, **_: Any) -> None:
+        progress(step.up_revision.doc if step.up_revision is not None else step.name)
+
+    config = Config()
+    config.set_main_option("script_location", str(DIRECTORY).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes.update(connection=connection, legacy_timezone=legacy_timezone, on_version_apply=on_version_apply)
+    command.upgrade(config, "head")
+
+
+def _explained(error: DBAPIError) -> str:
+    cause = getattr(error.orig, "__cause__", None)
+    if isinstance(cause, asyncpg.LockNotAvailableError):
+        return (
+            f"somebody else uses the tables, a lock did not come within {LOCK_TIMEOUT}. Stop the API and backups and "
+            "run the upgrade again; it goes on from the last revision that was completed."
+        )
+    if isinstance(cause, asyncpg.InsufficientPrivilegeError):
+        return f"the role may not change the schema: {cause}. Run the upgrade as the owner of the database."
+    return f"PostgreSQL refused a step, nothing of that revision was kept: {cause or error.orig}"

@@ -1,0 +1,170 @@
+"""Fill in what rows of images lack: width, height, content type and content version, read from the object store.
+
+A row that is filled in is not looked at again, so an interrupted run goes on where it stopped. Several runs may work
+at the same time: each image is one run's, by an advisory lock. A row that an upload changes meanwhile is left to it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from hashlib import sha256
+from tempfile import SpooledTemporaryFile
+from typing import TypeAlias
+
+import asyncpg
+import msgspec
+
+from labeler_api.errors import NotFound
+from labeler_api.objects import ObjectStore
+from labeler_ops.database import state
+from labeler_ops.images.probe import ImageFacts, UnreadableImage, probe
+
+_PAGE = 500
+_SPOOL_BYTES = 16 * 1024 * 1024  # a photograph stays in memory, a giant TIFF goes through the disk
+
+_LACKS = "(width IS NULL OR height IS NULL OR content_sha256 IS NULL OR content_type IS NULL)"
+_COUNT = f"SELECT count(*) FROM image_metadata WHERE {_LACKS} AND ($1::text IS NULL OR dataset_id = $1)"  # noqa: S608
+_LIST = f"""
+    SELECT dataset_id, id FROM image_metadata
+    WHERE {_LACKS} AND ($1::text IS NULL OR dataset_id = $1) AND (dataset_id, id) > ($2, $3)
+    ORDER BY dataset_id, id LIMIT {_PAGE}
+"""  # noqa: S608 - constants
+_READ = f"""
+    SELECT dataset_id, id, s3_key, size, last_modified FROM image_metadata
+    WHERE dataset_id = $1 AND id = $2 AND {_LACKS}
+"""  # noqa: S608 - constants
+_FILL = f"""
+    WITH filled AS (
+        UPDATE image_metadata
+        SET content_sha256 = $5, size = $6, width = coalesce($7::int, width), height = coalesce($8::int, height),
+            content_type = coalesce($9::text, content_type)
+        WHERE dataset_id = $1 AND id = $2 AND s3_key = $3 AND last_modified = $4 AND {_LACKS}
+          AND (content_sha256 IS DISTINCT FROM $5 OR $7::int IS NOT NULL)
+        RETURNING dataset_id)
+    UPDATE datasets d SET images_revision = d.images_revision + 1 FROM filled WHERE d.id = filled.dataset_id
+"""  # noqa: S608 - constants
+_LOCK = "SELECT pg_try_advisory_lock(hashtextextended('image ' || $1 || '/' || $2, 0))"
+_UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('image ' || $1 || '/' || $2, 0))"
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """A row that could not be filled in, and why."""
+
+    dataset_id: str
+    image_id: str
+    s3_key: str
+    reason: str
+
+
+class BackfillReport(msgspec.Struct):
+    """How many rows lacked something at the start, were filled in, were another run's or an upload's, and failed."""
+
+    lacking: int = 0
+    filled: int = 0
+    skipped: int = 0
+    failed: list[Failure] = []
+
+
+class Backfill:
+    """One run over the images of all datasets, or of one."""
+
+    def __init__(self, dsn: str, objects: ObjectStore, bucket: str, *, max_pixels: int) -> None:
+        self._dsn = dsn
+        self._objects = objects
+        self._bucket = bucket
+        self._max_pixels = max_pixels
+        self.report = BackfillReport()
+
+    async def run(
+        self, *, dataset_id: str | None = None, workers: int = 4, progress: Callable[[BackfillReport], None]
+    ) -> BackfillReport:
+        """Fill in every row that lacks something. Raises Unavailable when the store is away; what is done stays."""
+        reader = await state.connect(self._dsn)
+        try:
+            self.report.lacking = await reader.fetchval(_COUNT, dataset_id)
+            progress(self.report)
+            await self._work(_lacking(reader, dataset_id), workers, progress)
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from None
+        finally:
+            await reader.close()
+        return self.report
+
+    async def _work(
+        self, rows: AsyncIterator[tuple[str, str]], workers: int, progress: Callable[[BackfillReport], None]
+    ) -> None:
+        queue: asyncio.Queue[tuple[str, str] | None] = asyncio.Queue(maxsize=2 * workers)
+
+        async def work() -> None:
+            connection = await state.connect(self._dsn)
+            try:
+                while (row := await queue.get()) is not None:
+                    await self._one(connection, *row)
+                    progress(self.report)
+            finally:
+                await connection.close()
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(workers):
+                group.create_task(work())
+            async for row in rows:
+                await queue.put(row)
+            for _ in range(workers):
+                await queue.put(None)
+
+    async def _one(self, connection: Connection, dataset_id: str, image_id: str) -> None:
+        if not await connection.fetchval(_LOCK, dataset_id, image_id):
+            self.report.skipped += 1
+            return
+        try:
+            # Read under the lock: another run may have been here since the list was made.
+            row = await connection.fetchrow(_READ, dataset_id, image_id)
+            if row is None:
+                self.report.skipped += 1
+            else:
+                await self._fill(connection, row)
+        finally:
+            await connection.execute(_UNLOCK, dataset_id, image_id)
+
+    async def _fill(self, connection: Connection, row: asyncpg.Record) -> None:
+        try:
+            digest, size, facts = await self._look(row["s3_key"])
+        except NotFound:
+            self._fail(row, "the object is not in the store")
+            return
+        known = (None, None, None) if isinstance(facts, str) else (facts.width, facts.height, facts.content_type)
+        key = (row["dataset_id"], row["id"], row["s3_key"], row["last_modified"])
+        status = await connection.execute(_FILL, *key, digest, size, *known)
+        if isinstance(facts, str):
+            self._fail(row, facts)
+        elif status == "UPDATE 0":
+            self.report.skipped += 1
+        else:
+            self.report.filled += 1
+
+    async def _look(self, s3_key: str) -> tuple[str, int, ImageFacts | str]:
+        """Stream one object: the digest and the size of its bytes, and its facts or the reason why there are none."""
+        digest, size = sha256(), 0
+        with SpooledTemporaryFile(max_size=_SPOOL_BYTES) as file:
+            async with self._objects.open(self._bucket, s3_key) as stream:
+                async for chunk in stream.iter_chunks():
+                    digest.update(chunk)
+                    file.write(chunk)
+                    size += len(chunk)
+            file.seek(0)
+            try:
+                return digest.hexdigest(), size, await asyncio.to_thread(probe, file, self._max_pixels)
+            except UnreadableImage as error:
+                return digest.hexdigest(), size, f"the object {error}"
+
+    def _fail(self, row: asyncpg.Record, reason: str) -> None:
+        self.report.failed.append(Failure(row["dataset_id"], row["id"], row["s3_key"], reason))
+
+
+async def _lacking(reader: Connection, dataset_id: str | None) -> AsyncIterator[tuple[str, str]]:
+    last = ("", "")
+    while page := await reader.fetch(_LIST, dataset_id, *last):
+        for row in page:
+            yield row["dataset_id"], row["id"]
+        last = (page[-1]["dataset_id"], page[-1]["id"])

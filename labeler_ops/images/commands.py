@@ -1,0 +1,97 @@
+"""`labeler images …`: images in the object store and their rows."""
+
+import asyncio
+import os
+import warnings
+from contextlib import AsyncExitStack
+from typing import Annotated
+
+import asyncpg
+import msgspec
+import typer
+from PIL import Image
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from labeler_api.errors import AppError
+from labeler_api.migrations import HEAD
+from labeler_api.objects import ObjectStore
+from labeler_api.settings import Settings, SettingsError, load
+from labeler_ops.database import state
+from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.images.backfill import Backfill, BackfillReport
+
+app = typer.Typer(no_args_is_help=True)
+
+_FAILED = 1
+_NOT_STARTED = 2
+_SHOWN = 50  # failures; --json gives all of them
+
+
+@app.callback()
+def images() -> None:
+    """Images in the object store and their rows."""
+
+
+@app.command()
+def backfill(
+    dataset: Annotated[str | None, typer.Option(help="Only the images of this dataset.", show_default=False)] = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Images that are read at the same time.")] = 4,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, for programs.")] = False,
+) -> None:
+    """Read width, height, type and content version of images whose rows lack them. Safe to interrupt and to repeat.
+
+    The database is LABELER_DB_URL's, the store S3_ENDPOINT's. Exit code 1: some images could not be read (they are
+    listed); 2: the database or the store could not be used.
+    """
+    # The command says itself which images are too large.
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    try:
+        report = asyncio.run(_backfill(_settings(), dataset, workers))
+    except (SettingsError, DatabaseRefused, AppError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        Console(stderr=True, soft_wrap=True).print(str(error), markup=False)
+        raise typer.Exit(_NOT_STARTED) from None
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(report)))
+    else:
+        _show(report)
+    if report.failed:
+        raise typer.Exit(_FAILED)
+
+
+def _settings() -> Settings:
+    # Only what this command uses: an operator's machine has no JWT secret.
+    used = ("LABELER_DB_", "DATABASE_", "PG", "S3_", "MAX_IMAGE_PIXELS")
+    return load({name: value for name, value in os.environ.items() if name.startswith(used)})
+
+
+async def _backfill(settings: Settings, dataset: str | None, workers: int) -> BackfillReport:
+    revision = await state.revision(settings.labeler_db_url)
+    if revision != HEAD:
+        raise DatabaseRefused(f"the database is at revision {revision}, not {HEAD}: run `labeler db upgrade` first")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    async with AsyncExitStack() as stack:
+        objects = await ObjectStore.connect(settings, stack)
+        bar = stack.enter_context(Progress(*columns, console=Console(stderr=True)))
+        task = bar.add_task("images", total=None)
+
+        def progress(report: BackfillReport) -> None:
+            done = report.filled + report.skipped + len(report.failed)
+            bar.update(task, total=max(report.lacking, done), completed=done)
+
+        work = Backfill(
+            settings.labeler_db_url, objects, settings.s3_bucket_datasets, max_pixels=settings.max_image_pixels
+        )
+        return await work.run(dataset_id=dataset, workers=workers, progress=progress)
+
+
+def _show(report: BackfillReport) -> None:
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(
+        f"{report.filled:,} of {report.lacking:,} rows filled in, {report.skipped:,} left to others, "
+        f"{len(report.failed):,} failed."
+    )
+    for failure in report.failed[:_SHOWN]:
+        console.print(f"{failure.dataset_id} {failure.image_id}: {failure.reason} ({failure.s3_key})", markup=False)
+    if len(report.failed) > _SHOWN:
+        console.print(f"… and {len(report.failed) - _SHOWN:,} more; --json lists all.")

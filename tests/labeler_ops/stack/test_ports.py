@@ -1,0 +1,67 @@
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from labeler_ops.stack import ports
+from labeler_ops.stack.errors import StackError
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.socket() as server:
+        server.bind((ports.HOST, 0))
+        server.listen()
+        yield server.getsockname()[1]
+
+
+def test_free_ports_are_different_and_free() -> None:
+    found = ports.free_ports(50)
+    assert len(set(found)) == 50
+    assert all(map(ports.is_free, found))
+
+
+def test_free_ports_lie_below_those_that_the_kernel_hands_out() -> None:
+    start = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert start < 20_000 or max(ports.free_ports(50)) < start
+
+
+def test_a_taken_port_is_refused_by_the_name_of_its_variable(taken: int) -> None:
+    with pytest.raises(StackError, match=f"port {taken} is taken: set API_PORT") as caught:
+        ports.claim(taken, "API_PORT")
+    assert "\n" not in str(caught.value)
+
+
+def test_zero_means_any_free_port() -> None:
+    assert ports.is_free(ports.claim(0, "API_PORT"))
+
+
+def test_a_free_port_is_given_as_asked() -> None:
+    wanted = ports.free_port()
+    assert ports.claim(wanted, "API_PORT") == wanted
+
+
+def test_a_port_is_free_again_right_after_its_server_and_its_connections_closed() -> None:
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as every server of ours does
+        server.bind((ports.HOST, 0))
+        server.listen()
+        port = server.getsockname()[1]
+        with socket.create_connection((ports.HOST, port)):
+            accepted, _ = server.accept()
+            accepted.close()  # the server's side closes first: its end stays in TIME_WAIT
+    assert ports.is_free(port)
+
+
+def test_the_ports_of_the_last_start_are_kept_while_they_are_free(taken: int) -> None:
+    before = ports.free_ports(2)
+    assert ports.keep_or_find(before, 2) == before
+    after = ports.keep_or_find([before[0], taken], 2)
+    assert taken not in after
+    assert len(after) == 2
+
+
+@pytest.mark.parametrize("nonsense", [[], [1], [5000, 5000]])
+def test_remembered_ports_that_make_no_sense_are_replaced(nonsense: list[int]) -> None:
+    assert len(set(ports.keep_or_find(nonsense, 2))) == 2

@@ -1,0 +1,69 @@
+from pathlib import Path
+
+import pytest
+
+from labeler_ops.stack.errors import StackError
+from labeler_ops.stack.settings import load
+
+
+def test_nothing_given_means_everything_embedded() -> None:
+    settings = load(environ={})
+    assert settings.home == Path.cwd() / ".labeler"
+    assert (settings.api_port, settings.gateway_port) == (8001, 50051)
+    assert settings.given == {}
+    assert settings.given_storage is None
+    assert settings.embeds_postgres
+
+
+def test_the_option_wins_over_the_variable(tmp_path: Path) -> None:
+    environ = {"LABELER_HOME": str(tmp_path / "variable")}
+    assert load(environ=environ).home == tmp_path / "variable"
+    assert load(home=tmp_path / "option", environ=environ).home == tmp_path / "option"
+
+
+@pytest.mark.parametrize("value", ["eighty", "-1", "65536", "80.5", "８０"])
+def test_a_wrong_port_is_named(value: str) -> None:
+    with pytest.raises(StackError, match="USER_GATEWAY_PORT: expected a port number"):
+        load(environ={"USER_GATEWAY_PORT": value})
+
+
+def test_what_is_given_is_used_whether_as_a_url_or_in_parts() -> None:
+    settings = load(
+        environ={
+            "LABELER_DB_URL": "postgres://me:pw@db.example:5433/labeler",
+            "USER_DB_HOST": "users.example",
+            "USER_DB_NAME": "users",
+            "USER_DB_USER": "user_readonly",
+            "PLATFORM_DB_URL": "postgresql+asyncpg://p@platform.example/platform",
+        }
+    )
+    assert settings.given["labeler"] == "postgresql://me:pw@db.example:5433/labeler"
+    assert settings.given["users"].startswith("postgresql://user_readonly:")
+    assert settings.given["platform"] == "postgresql://p@platform.example/platform"
+    assert not settings.embeds_postgres
+
+
+def test_a_url_that_is_none_is_named() -> None:
+    with pytest.raises(StackError, match="LABELER_DB_URL: expected postgresql://"):
+        load(environ={"LABELER_DB_URL": "mysql://db/labeler"})
+
+
+def test_a_given_store_needs_its_keys() -> None:
+    with pytest.raises(StackError, match="S3_ACCESS_KEY and S3_SECRET_KEY: missing"):
+        load(environ={"S3_ENDPOINT": "http://minio:9000"})
+
+
+def test_a_given_store_with_everything() -> None:
+    storage = load(
+        environ={
+            "S3_ENDPOINT": "minio:9000",
+            "S3_USE_SSL": "true",
+            "S3_ACCESS_KEY": "a",
+            "S3_SECRET_KEY": "s",
+            "S3_REGION": "auto",
+            "S3_BUCKET_DATASETS": "my-datasets",
+        }
+    ).given_storage
+    assert storage is not None
+    assert (storage.endpoint, storage.region) == ("https://minio:9000", "auto")
+    assert storage.buckets == ("my-datasets", "annotations")
