@@ -1,0 +1,136 @@
+"""Annotation types, the task each belongs to, and the shape of their geometry (contract, 6.1 and 7.2).
+
+Geometry is checked, and then stored as it was sent: other keys, `type` included, pass through untouched.
+Coordinates are pixels of the displayed image; outside of it is allowed, since pasted shapes are not clipped.
+"""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from labeler_api.errors import BadRequest, Invalid, invalid
+from labeler_api.http.decoding import from_validation
+
+MAX_POINTS = 10_000  # contract, 15, geometry
+_MAX_TASK_CHARACTERS = 50  # the width of the column
+
+TASK_OF_TYPE = {
+    "bbox": "detection",
+    "rotated_bbox": "detection",
+    "polygon": "segmentation",
+    "polyline": "geometry",
+    "circle": "geometry",
+    "classification": "classification",
+}
+NO_OBJECT = "no_object"
+
+Point = tuple[float, float]
+# A box or a circle without an area shows nothing, and training tools stop at it.
+Length = Annotated[float, Meta(gt=0)]
+
+
+class _Shape(Struct):
+    """What every geometry may have. Keyboard edits, undo and paste leave the size of the image out."""
+
+    type: str | None = None
+    image_width: Annotated[float, Meta(ge=0)] | None = None
+    image_height: Annotated[float, Meta(ge=0)] | None = None
+
+
+class _Box(_Shape, kw_only=True):
+    bbox: tuple[float, float, Length, Length]
+
+
+class _LegacyBox(_Shape, kw_only=True):
+    """The form without `type` that older imports wrote."""
+
+    x: float
+    y: float
+    width: Length
+    height: Length
+
+
+class _Polygon(_Shape, kw_only=True):
+    points: Annotated[list[Point], Meta(min_length=3, max_length=MAX_POINTS)]
+
+
+class _Polyline(_Shape, kw_only=True):
+    points: Annotated[list[Point], Meta(min_length=2, max_length=MAX_POINTS)]
+
+
+class _Circle(_Shape, kw_only=True):
+    center: Point
+    radius: Length
+
+
+class _Free(_Shape, kw_only=True):
+    """Types without a defined shape; points, where there are any, are points."""
+
+    points: Annotated[list[Point], Meta(max_length=MAX_POINTS)] | None = None
+
+
+_JSON_OBJECT = msgspec.json.Decoder(dict[str, Any])
+_SHAPES: dict[str, msgspec.json.Decoder[Any]] = {
+    "bbox": msgspec.json.Decoder(_Box),
+    "rotated_bbox": msgspec.json.Decoder(_Free),
+    "polygon": msgspec.json.Decoder(_Polygon),
+    "polyline": msgspec.json.Decoder(_Polyline),
+    "circle": msgspec.json.Decoder(_Circle),
+    "classification": msgspec.json.Decoder(_Free),
+    NO_OBJECT: msgspec.json.Decoder(_Free),
+}
+_LEGACY_BOX = msgspec.json.Decoder(_LegacyBox)
+
+
+def task_of(annotation_type: str, attributes: dict[str, Any]) -> str:
+    """Return the task that an annotation belongs to; a `no_object` says it in its attributes.
+
+    The task need not be one of the project's (contract, 7.1). Raises BadRequest for an unknown type and for a
+    `no_object` without a task.
+    """
+    if annotation_type in TASK_OF_TYPE:
+        return TASK_OF_TYPE[annotation_type]
+    if annotation_type != NO_OBJECT:
+        known = ", ".join([*TASK_OF_TYPE, NO_OBJECT])
+        raise BadRequest(f"annotation_type: expected one of {known}.", code="unknown_annotation_type")
+    task = attributes.get("task_type")
+    if not isinstance(task, str) or not 0 < len(task) <= _MAX_TASK_CHARACTERS:
+        raise BadRequest(
+            "A no_object annotation says which task it is about: "
+            'send the task\'s name in the attributes, as in {"task_type": "detection"}.',
+            code="task_missing",
+        )
+    return task
+
+
+def check_geometry(annotation_type: str, geometry: msgspec.Raw) -> None:
+    """Raise Invalid, with the place, unless the geometry has the shape of its annotation's type."""
+    present = json_object(geometry, "geometry")
+    decoder = _SHAPES[annotation_type] if annotation_type in _SHAPES else _SHAPES[NO_OBJECT]
+    if annotation_type == "bbox" and "bbox" not in present and {"x", "y", "width", "height"} & present.keys():
+        decoder = _LEGACY_BOX
+    try:
+        decoder.decode(geometry)
+    except msgspec.ValidationError as error:
+        raise _at(from_validation(error, "geometry")) from None
+    named = present.get("type")
+    if named != annotation_type and named in _SHAPES:
+        raise invalid(f"is {named!r}, but the annotation's type is {annotation_type!r}", "body", "geometry", "type")
+
+
+def json_object(raw: msgspec.Raw, name: str) -> dict[str, Any]:
+    """Decode a member of the body that has to be a JSON object. Raises Invalid; numbers have to be finite."""
+    try:
+        return _JSON_OBJECT.decode(raw)
+    except msgspec.ValidationError as error:
+        raise _at(from_validation(error, name)) from None
+    except (msgspec.DecodeError, RecursionError):  # its syntax was checked with the body: a number beyond all bounds
+        raise invalid("holds a number out of range or is nested too deeply", "body", name) from None
+
+
+def _at(error: Invalid) -> Invalid:
+    """Say that the place is in the body; msgspec writes `...` where it knows no key."""
+    found: Any = error.extra["errors"]
+    steps = [step for step in found[0]["loc"] if step != "..."]
+    return invalid(found[0]["message"], "body", *steps)

@@ -1,0 +1,132 @@
+"""Wire types of image statuses and project statistics."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+TaskType = Annotated[str, Meta(max_length=50)]
+StatusName = Literal["not-started", "in-progress", "completed"]
+
+
+class ImageStatus(Struct):
+    """The work on one image in one task, or in all of them together (`task_type` null); id 0 where nobody began."""
+
+    id: int
+    project_id: str
+    image_id: str
+    task_type: str | None
+    status: StatusName
+    first_modified_at: datetime | None
+    last_modified_at: datetime | None
+    confirmed_at: datetime | None
+    total_annotations: int
+    confirmed_annotations: int
+    draft_annotations: int
+    is_image_confirmed: bool
+    has_no_object: bool
+
+
+class ImageStatusList(Struct):
+    """A page that lines up with the page of images at the same position; `total` counts the images."""
+
+    statuses: list[ImageStatus]
+    total: int
+    project_id: str
+    next_cursor: str | None
+
+
+class StatusQuery(Struct):
+    """Which task, and which page; `limit` beyond 1..200 is refused with 400."""
+
+    task_type: TaskType = ""
+    limit: int = 50
+    offset: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
+    cursor: str = ""
+
+
+class TaskQuery(Struct):
+    """Which task; none means each task of the image."""
+
+    task_type: TaskType = ""
+
+
+class TaskStats(Struct):
+    """How far a task is. Every image is counted in exactly one of the four numbers.
+
+    A confirmed image is `completed` in its status and stands here under `confirmed`: dashboards add the two, and
+    would otherwise show it twice. `completed` is what is complete and not confirmed, which no image is today.
+    """
+
+    task_type: str
+    total_images: int
+    not_started: int
+    in_progress: int
+    completed: int
+    confirmed: int
+
+
+class ProjectStats(Struct):
+    """The progress of a project, a line for each of its tasks."""
+
+    project_id: str
+    total_images: int
+    task_stats: list[TaskStats]
+
+
+class ImageConfirmResponse(Struct):
+    """An image after it was confirmed, its tasks taken together."""
+
+    image_id: str
+    is_confirmed: bool
+    confirmed_at: datetime | None
+    status: StatusName
+    total_annotations: int
+    confirmed_annotations: int
+
+
+def image_status(row: Mapping[str, Any], project_id: str, task_type: str | None) -> ImageStatus:
+    """Make an entry; an image without a status row is one that nobody began."""
+    confirmed: bool | None = row["is_image_confirmed"]
+    return ImageStatus(
+        id=row["id"],
+        project_id=project_id,
+        image_id=row["image_id"],
+        task_type=task_type,
+        status="not-started" if confirmed is None else "completed" if confirmed else "in-progress",
+        first_modified_at=row["first_modified_at"],
+        last_modified_at=row["last_modified_at"],
+        confirmed_at=row["confirmed_at"],
+        total_annotations=row["total_annotations"],
+        confirmed_annotations=row["confirmed_annotations"],
+        draft_annotations=row["draft_annotations"],
+        is_image_confirmed=bool(confirmed),
+        has_no_object=row["has_no_object"],
+    )
+
+
+def task_stats(task_type: str, total_images: int, counts: Mapping[str, int] | None) -> TaskStats:
+    """Make a line of the statistics; `counts` None means that nobody began the task."""
+    in_progress, confirmed = (counts["in_progress"], counts["confirmed"]) if counts else (0, 0)
+    return TaskStats(
+        task_type=task_type,
+        total_images=total_images,
+        not_started=max(0, total_images - in_progress - confirmed),
+        in_progress=in_progress,
+        completed=0,
+        confirmed=confirmed,
+    )
+
+
+def image_confirm(image_id: str, rows: Sequence[Mapping[str, Any]]) -> ImageConfirmResponse:
+    """Sum the status rows of an image, at least one."""
+    confirmed = all(row["is_image_confirmed"] for row in rows)
+    return ImageConfirmResponse(
+        image_id=image_id,
+        is_confirmed=confirmed,
+        confirmed_at=max(row["confirmed_at"] for row in rows) if confirmed else None,
+        status="completed" if confirmed else "in-progress",
+        total_annotations=sum(row["total_annotations"] for row in rows),
+        confirmed_annotations=sum(row["confirmed_annotations"] for row in rows),
+    )

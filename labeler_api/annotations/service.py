@@ -1,0 +1,223 @@
+"""Annotations: create, read, change, delete, list. Who may do what: contract, section 16."""
+
+from dataclasses import dataclass
+
+from msgspec import UNSET, Raw
+from msgspec.json import encode
+from msgspec.structs import replace
+
+from labeler_api.annotations import store, store_status
+from labeler_api.annotations.geometry import NO_OBJECT, check_geometry, json_object, task_of
+from labeler_api.annotations.page_tag import PageTag
+from labeler_api.annotations.schemas import (
+    PAGE_LIMIT,
+    AnnotationCreate,
+    AnnotationDraft,
+    AnnotationResponse,
+    AnnotationUpdate,
+    DeletedResponse,
+    PageQuery,
+    VersionConflict,
+    annotation_response,
+    user_ids,
+)
+from labeler_api.annotations.store_status import Mark, Touched
+from labeler_api.context import Call
+from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
+from labeler_api.errors import BadRequest, Conflict, Forbidden, NotFound, invalid
+from labeler_api.http.paging import decode_cursor, encode_cursor
+from labeler_api.locks.service import claim_for_write, naming_the_holder
+from labeler_api.members.policy import Role
+from labeler_api.members.service import Access, not_found, require_role
+
+_NO_ATTRIBUTES = Raw(b"{}")
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotationPage:
+    """A page, its ETag, and the cursor of the next one. Empty when the caller has the page of this tag."""
+
+    items: list[AnnotationResponse]
+    etag: str
+    next_cursor: str | None
+
+
+async def create(call: Call, body: AnnotationCreate) -> AnnotationResponse:
+    """Add an annotation: a draft, or a `no_object` that its creator confirms with it."""
+    async with naming_the_holder(call), call.db.begin() as tx:
+        access = await require_role(tx, call, body.project_id, Role.ANNOTATOR)
+        draft = draft_of(body)
+        await lock_project(tx, access)
+        await claim_for_write(tx, call, access, [body.image_id])
+        (row,) = await store.insert(tx, access.project, call.user_id, encode([draft]).decode())
+        mark = Mark.CLEAR if draft.annotation_state == "draft" else Mark.KEEP
+        await store_status.settle(tx, access.project, [_touched(row, mark, added=1)], call.user_id)
+    return await _response(call, row)
+
+
+async def get(call: Call, annotation_id: int) -> AnnotationResponse:
+    """Return one annotation."""
+    async with call.db.read() as connection:
+        row, _ = await require_annotation(connection, call, annotation_id)
+    return await _response(call, row)
+
+
+async def update(call: Call, annotation_id: int, body: AnnotationUpdate) -> AnnotationResponse:
+    """Change what was sent. Raises, in this order: NotFound, Forbidden, Locked, Conflict on another version."""
+    version = _expected_version(call, body.version if isinstance(body.version, int) else None)
+    change = encode(replace(body, version=UNSET)).decode()
+    async with naming_the_holder(call), call.db.begin() as tx:
+        row, access = await require_editable(tx, call, annotation_id)
+        _check_change(row, body)
+        await lock_project(tx, access)
+        await claim_for_write(tx, call, access, [row["image_id"]])
+        changed = await store.update(tx, annotation_id, version, change, call.user_id)
+        if changed is None:
+            raise await _missed(tx, annotation_id, version)
+        await store_status.settle(tx, access.project, [_touched(changed, Mark.CLEAR)], call.user_id)
+    return await _response(call, changed)
+
+
+async def delete(call: Call, annotation_id: int) -> DeletedResponse:
+    """Delete an annotation; its history keeps it. Raises as `update` does."""
+    version = _expected_version(call, None)
+    async with naming_the_holder(call), call.db.begin() as tx:
+        row, access = await require_editable(tx, call, annotation_id)
+        await lock_project(tx, access)
+        await claim_for_write(tx, call, access, [row["image_id"]])
+        gone = await store.delete(tx, annotation_id, version, call.user_id)
+        if gone is None:
+            raise await _missed(tx, annotation_id, version)
+        await store_status.settle(tx, access.project, [_touched(gone, Mark.KEEP, added=-1)], call.user_id)
+    return DeletedResponse(message=f"Annotation {annotation_id} was deleted.")
+
+
+async def page(call: Call, project: str, query: PageQuery) -> AnnotationPage:
+    """List annotations of a project by id; a list that the caller has already is not read again."""
+    limit = min(query.limit, PAGE_LIMIT)
+    after_id = decode_cursor(query.cursor, int) if query.cursor else 0
+    async with call.db.read() as connection:
+        access = await require_role(connection, call, project, Role.VIEWER)
+        # Read before the rows: a tag may then be older than its list, which costs a request, but never newer.
+        revision = await store.revision(connection, access.project)
+    tag = PageTag(call, access.project, revision, (query.image_id, query.skip, limit, after_id))
+    if known := await tag.still_valid():
+        return AnnotationPage([], known, None)
+    async with call.db.read() as connection:
+        rows = await store.page(
+            connection, access.project, query.image_id, after_id=after_id, limit=limit, skip=query.skip
+        )
+    shown = set[int]().union(*(user_ids(row) for row in rows))
+    users = await call.directory.get_many(shown, timeout=call.remaining_seconds)
+    cursor = encode_cursor(rows[-1]["id"]) if limit and len(rows) == limit else None
+    return AnnotationPage([annotation_response(row, users) for row in rows], tag.of(shown, users), cursor)
+
+
+async def require_annotation(connection: ReadConnection, call: Call, annotation_id: int) -> tuple[Row, Access]:
+    """Load an annotation that the caller may see. Raises NotFound, the same for one that they may not know of."""
+    row = await store.find(connection, annotation_id)
+    if row is None:
+        raise no_annotation(annotation_id)
+    try:
+        return row, await require_role(connection, call, row["project_id"], Role.VIEWER)
+    except NotFound:
+        raise no_annotation(annotation_id) from None
+
+
+async def require_editable(connection: ReadConnection, call: Call, annotation_id: int) -> tuple[Row, Access]:
+    """Load an annotation that the caller may change: their own as an annotator, anybody's as a reviewer."""
+    row, access = await require_annotation(connection, call, annotation_id)
+    own = row["created_by"] == call.user_id
+    minimum = Role.ANNOTATOR if own else Role.REVIEWER
+    if access.role < minimum:
+        whose = "your own annotations" if own else "annotations of others"
+        raise Forbidden(
+            f"Changing {whose} needs the role {minimum.text} on the project; yours is {access.role.text}.",
+            code="role_too_low",
+        )
+    return row, access
+
+
+async def lock_project(tx: WriteTransaction, access: Access) -> None:
+    """Take the turn among the writers of a project. Raises NotFound when the project was deleted meanwhile."""
+    if not await store.lock_project(tx, access.project):
+        raise not_found()
+
+
+def draft_of(body: AnnotationCreate) -> AnnotationDraft:
+    """Check a new annotation and find its task. Raises BadRequest and Invalid."""
+    attributes = body.attributes if isinstance(body.attributes, Raw) else _NO_ATTRIBUTES
+    if bytes(attributes) == b"null":  # contract, 7.1: as if it were not sent
+        attributes = _NO_ATTRIBUTES
+    task = task_of(body.annotation_type, json_object(attributes, "attributes"))
+    check_geometry(body.annotation_type, body.geometry)
+    return AnnotationDraft(
+        image_id=body.image_id,
+        annotation_type=body.annotation_type,
+        task_type=task,
+        geometry=body.geometry,
+        attributes=attributes,
+        class_id=body.class_id,
+        class_name=body.class_name,
+        confidence=body.confidence,
+        notes=body.notes,
+        annotation_state="confirmed" if body.annotation_type == NO_OBJECT else "draft",
+    )
+
+
+def _check_change(row: Row, body: AnnotationUpdate) -> None:
+    """Check the parts whose form depends on the annotation's type."""
+    if isinstance(body.geometry, Raw):
+        check_geometry(row["annotation_type"], body.geometry)
+    if isinstance(body.attributes, Raw):
+        attributes = json_object(body.attributes, "attributes")
+        if row["annotation_type"] == NO_OBJECT and task_of(NO_OBJECT, attributes) != row["task_type"]:
+            raise BadRequest(
+                "A no_object annotation stays with its task. Delete it and make one for the other task.",
+                code="task_fixed",
+            )
+
+
+def _expected_version(call: Call, in_body: int | None) -> int | None:
+    """Read the version that the caller saw: from the body, or from `If-Match: "3"`. None: the last write wins."""
+    header = (call.if_match or "*").strip().removeprefix("W/").strip('"')
+    if header == "*":
+        return in_body
+    if not header.isascii() or not header.isdigit() or int(header) >= 2**31:
+        raise invalid('expected the version of the annotation, as in If-Match: "3"', "header", "if-match")
+    if in_body is not None and in_body != int(header):
+        raise invalid("contradicts the version in the body", "header", "if-match")
+    return int(header)
+
+
+async def _missed(tx: WriteTransaction, annotation_id: int, version: int | None) -> NotFound | Conflict:
+    """Say why a write found nothing to write to: the annotation is gone, or has another version."""
+    row = await store.find(tx, annotation_id)
+    if row is None or version is None:
+        return no_annotation(annotation_id)
+    conflict = VersionConflict(
+        current_version=row["version"],
+        your_version=version,
+        last_updated_by=row["updated_by"],
+        last_updated_at=row["updated_at"],
+    )
+    return Conflict(
+        f"Somebody changed this annotation meanwhile: it has version {row['version']}, and you changed "
+        f"version {version}. Load it again and repeat your change.",
+        code="version_conflict",
+        conflict=conflict,
+    )
+
+
+def no_annotation(annotation_id: int) -> NotFound:
+    """The answer for an annotation that does not exist, and for one that the caller may not know of."""
+    return NotFound(f"There is no annotation {annotation_id}.", code="annotation_not_found")
+
+
+def _touched(row: Row, mark: Mark, added: int = 0) -> Touched:
+    return Touched(row["image_id"], row["task_type"], mark, added)
+
+
+async def _response(call: Call, row: Row) -> AnnotationResponse:
+    users = await call.directory.get_many(user_ids(row), timeout=call.remaining_seconds)
+    return annotation_response(row, users)

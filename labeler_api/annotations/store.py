@@ -1,0 +1,143 @@
+"""SQL of annotations. Every write is one statement that writes the revision, too.
+
+A revision holds the whole row before and after, as `to_jsonb` writes it, so that any of them can be restored.
+Writers of one project take turns: `lock_project` comes first in every write transaction. The time of a write is
+`statement_timestamp()`, and not the transaction's, which may have begun before another writer's turn.
+"""
+
+# ruff: noqa: S608 - the only text put into the statements is the list of columns below
+
+from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
+
+# JSON as text: it is passed on as it is and never decoded.
+_COLUMNS = """
+    id, project_id, image_id, annotation_type, task_type, geometry::text AS geometry, class_id, class_name,
+    attributes::text AS attributes, confidence, created_by, updated_by, is_verified, notes, version,
+    annotation_state, confirmed_at, confirmed_by, created_at, updated_at
+"""
+
+_LOCK_PROJECT = "SELECT revision FROM annotation_projects WHERE id = $1 FOR NO KEY UPDATE"
+
+_REVISION = "SELECT revision FROM annotation_projects WHERE id = $1"
+
+_FIND = f"SELECT {_COLUMNS} FROM annotations WHERE id = $1"
+
+_PAGE = f"""
+    SELECT {_COLUMNS} FROM annotations
+    WHERE project_id = $1 AND id > $2
+    ORDER BY id LIMIT $3 OFFSET $4
+"""
+
+# "+ 0" keeps the planner from walking a whole project in the order of ids to find the few of one image.
+_PAGE_OF_IMAGE = f"""
+    SELECT {_COLUMNS} FROM annotations
+    WHERE project_id = $1 AND image_id = $5 AND id > $2
+    ORDER BY id + 0 LIMIT $3 OFFSET $4
+"""
+
+_INSERT = f"""
+    WITH made AS (
+        INSERT INTO annotations (
+            project_id, image_id, annotation_type, task_type, geometry, attributes, class_id, class_name,
+            confidence, notes, annotation_state, created_by, created_at, updated_at, confirmed_by, confirmed_at)
+        SELECT $1, d.image_id, d.annotation_type, d.task_type, d.geometry, d.attributes, d.class_id, d.class_name,
+            d.confidence, d.notes, d.annotation_state, $2::int, statement_timestamp(), statement_timestamp(),
+            CASE WHEN d.annotation_state = 'confirmed' THEN $2::int END,
+            CASE WHEN d.annotation_state = 'confirmed' THEN statement_timestamp() END
+        FROM jsonb_populate_recordset(NULL::annotations, $3::jsonb) WITH ORDINALITY AS d
+        ORDER BY d.ordinality
+        RETURNING *
+    ),
+    logged AS (
+        INSERT INTO annotation_history
+            (annotation_id, project_id, image_id, action, new_state, changed_by, timestamp, revision)
+        SELECT m.id, m.project_id, m.image_id, 'create', to_jsonb(m), $2::int, statement_timestamp(), m.version
+        FROM made m ORDER BY m.id
+    )
+    SELECT {_COLUMNS} FROM made ORDER BY id
+"""
+
+# `old` is the row as the statement found it, even after its update: nobody else writes while the project is locked,
+# and a lock on the row here would be of the updated one, and `old` empty.
+# $2 the version that the caller saw or NULL, $3 the changed columns: jsonb_populate_record keeps the others.
+_UPDATE = f"""
+    WITH old AS MATERIALIZED (SELECT * FROM annotations WHERE id = $1),
+    wanted AS (
+        SELECT n.* FROM annotations a CROSS JOIN LATERAL jsonb_populate_record(a, $3::jsonb) n WHERE a.id = $1
+    ),
+    new AS (
+        UPDATE annotations a
+        SET geometry = w.geometry, class_id = w.class_id, class_name = w.class_name, attributes = w.attributes,
+            confidence = w.confidence, is_verified = w.is_verified, notes = w.notes,
+            version = a.version + 1, updated_by = $4, updated_at = statement_timestamp()
+        FROM wanted w
+        WHERE a.id = $1 AND ($2::int IS NULL OR a.version = $2)
+        RETURNING a.*
+    ),
+    logged AS (
+        INSERT INTO annotation_history
+            (annotation_id, project_id, image_id, action, previous_state, new_state, changed_by, timestamp, revision)
+        SELECT n.id, n.project_id, n.image_id, 'update', to_jsonb(o), to_jsonb(n), $4, statement_timestamp(), n.version
+        FROM new n JOIN old o USING (id)
+    )
+    SELECT {_COLUMNS} FROM new
+"""
+
+_DELETE = f"""
+    WITH gone AS (
+        DELETE FROM annotations a WHERE a.id = $1 AND ($2::int IS NULL OR a.version = $2)
+        RETURNING a.*
+    ),
+    logged AS (
+        INSERT INTO annotation_history
+            (annotation_id, project_id, image_id, action, previous_state, changed_by, timestamp, revision)
+        SELECT g.id, g.project_id, g.image_id, 'delete', to_jsonb(g), $3, statement_timestamp(), g.version + 1
+        FROM gone g
+    )
+    SELECT {_COLUMNS} FROM gone
+"""
+
+
+async def lock_project(tx: WriteTransaction, project_id: str) -> bool:
+    """Make the other writers of the project wait until this transaction ends; False when it is gone."""
+    return await tx.fetchval(_LOCK_PROJECT, project_id) is not None
+
+
+async def revision(connection: ReadConnection, project_id: str) -> int:
+    """Return the number that every change of the project's annotations bumps."""
+    found: int | None = await connection.fetchval(_REVISION, project_id)
+    return found or 0
+
+
+async def find(connection: ReadConnection, annotation_id: int) -> Row | None:
+    """Return an annotation, or None."""
+    return await connection.fetchrow(_FIND, annotation_id)
+
+
+async def page(
+    connection: ReadConnection, project_id: str, image_id: str, *, after_id: int, limit: int, skip: int
+) -> list[Row]:
+    """Return annotations of a project by id, those of one image if `image_id` is not empty."""
+    if image_id:
+        return await connection.fetch(_PAGE_OF_IMAGE, project_id, after_id, limit, skip, image_id)
+    return await connection.fetch(_PAGE, project_id, after_id, limit, skip)
+
+
+async def insert(tx: WriteTransaction, project_id: str, user_id: int, drafts: str) -> list[Row]:
+    """Insert annotations, a JSON list of `AnnotationDraft`, in their order; each with its first revision."""
+    return await tx.fetch(_INSERT, project_id, user_id, drafts)
+
+
+async def update(
+    tx: WriteTransaction, annotation_id: int, version: int | None, change: str, user_id: int
+) -> Row | None:
+    """Change an annotation whose version is the given one; None when it is not, or when the annotation is gone.
+
+    `change` is a JSON object of columns and their new values.
+    """
+    return await tx.fetchrow(_UPDATE, annotation_id, version, change, user_id)
+
+
+async def delete(tx: WriteTransaction, annotation_id: int, version: int | None, user_id: int) -> Row | None:
+    """Delete an annotation whose version is the given one; None when it is not, or when the annotation is gone."""
+    return await tx.fetchrow(_DELETE, annotation_id, version, user_id)

@@ -1,0 +1,27 @@
+"""Logging in (contract 1, 2)."""
+
+from labeler_api.auth import service
+from labeler_api.auth.schemas import Login, MeResponse, TokenResponse
+from labeler_api.context import Call
+from labeler_api.http.endpoint import endpoint
+
+
+async def log_in(call: Call, body: Login) -> TokenResponse:
+    """Exchange an e-mail address and a password for a bearer token"""
+    return await service.log_in(call, body)
+
+
+async def login_options(call: Call) -> None:
+    """Answer a client that asks what the login offers"""
+
+
+async def me(call: Call) -> MeResponse:
+    """Say who the caller is"""
+    return service.me(call)
+
+
+routes = [
+    endpoint("POST", "/auth/login", log_in, login=False, errors=(401, 403, 429)),
+    endpoint("OPTIONS", "/auth/login", login_options, login=False),
+    endpoint("GET", "/auth/me", me),
+]

@@ -1,0 +1,46 @@
+"""Logging in."""
+
+from labeler_api import tokens
+from labeler_api.auth.schemas import Login, MeResponse, TokenResponse
+from labeler_api.context import Call
+from labeler_api.errors import Forbidden, Unauthenticated
+from labeler_api.limits import LOGIN_PER_ACCOUNT, LOGIN_PER_CLIENT
+
+
+async def log_in(call: Call, body: Login) -> TokenResponse:
+    """Exchange credentials for a token. Raises Unauthenticated, Forbidden (inactive), TooMany."""
+    limits, settings = call.services.limits, call.settings
+    # Counted before the work, so that guesses sent side by side count too; an account is limited per client,
+    # so that nobody can lock somebody else out.
+    limits.hit(LOGIN_PER_CLIENT, call.client)
+    limits.hit(LOGIN_PER_ACCOUNT, call.client, body.email.casefold())
+    user = await call.directory.verify_credentials(body.email, body.password)
+    if user is None:
+        raise Unauthenticated("The e-mail address or the password is wrong.", code="wrong_credentials")
+    if not user.is_active:
+        raise Forbidden("This account is not active.", code="user_inactive")
+    limits.clear(LOGIN_PER_ACCOUNT, call.client, body.email.casefold())
+    token = tokens.issue(
+        user_id=user.id, email=user.email, secret=settings.jwt_secret_key, minutes=settings.jwt_expire_minutes
+    )
+    return TokenResponse(access_token=token, token_type="bearer")  # noqa: S106 - the scheme's name
+
+
+def me(call: Call) -> MeResponse:
+    """Say who the caller is."""
+    user = call.principal.profile
+    return MeResponse(
+        id=user.id,
+        email=user.email,
+        username=None,
+        full_name=user.full_name,
+        company=user.company,
+        division=user.division,
+        department=user.department,
+        system_role=user.system_role,
+        is_active=user.is_active,
+        is_admin=user.is_admin,
+        badge_color=user.badge_color or "",
+        created_at=user.created_at,
+        updated_at=user.updated_at,
+    )

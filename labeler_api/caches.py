@@ -1,0 +1,88 @@
+"""Small bounded caches of one process."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Generic, TypeVar
+
+from labeler_api.db.pool import Row
+
+T = TypeVar("T")
+
+_MEDIA_SECONDS = 5.0  # contract, section 15: a removed member loses the images within 5 seconds
+_MEDIA_ENTRIES = 20_000  # some 400 pages of 50 images; about 20 MB of rows
+_THUMBNAIL_BYTES = 64 * 1024 * 1024
+_LARGEST_SHARE = 8  # one value may take an eighth of the cache at most, or it would push out all the others
+
+
+class ExpiringCache(Generic[T]):
+    """Remembers values for so many seconds; the oldest go first when it is full."""
+
+    def __init__(self, seconds: float, entries: int) -> None:
+        self._seconds = seconds
+        self._entries = entries
+        self._values: OrderedDict[Hashable, tuple[float, T]] = OrderedDict()
+
+    def get(self, key: Hashable) -> T | None:
+        """Return the value, or None when there is none that is young enough."""
+        entry = self._values.get(key)
+        return entry[1] if entry is not None and entry[0] > monotonic() else None
+
+    def put(self, key: Hashable, value: T) -> None:
+        """Remember a value that was read just now."""
+        self._values.pop(key, None)
+        self._values[key] = (monotonic() + self._seconds, value)
+        if len(self._values) > self._entries:
+            self._values.popitem(last=False)
+
+    def forget(self, key: Hashable) -> None:
+        """Forget a value that was changed just now."""
+        self._values.pop(key, None)
+
+
+class ByteCache:
+    """Keeps byte strings, the least recently used go first, bounded by the sum of their lengths."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._values: OrderedDict[Hashable, bytes] = OrderedDict()
+        self._loading: dict[Hashable, asyncio.Task[bytes]] = {}
+        self.size = 0
+
+    async def get(self, key: Hashable, load: Callable[[], Awaitable[bytes]]) -> bytes:
+        """Return the value, loading it at most once however many ask at the same time; errors of `load` pass."""
+        value = self._values.get(key)
+        if value is not None:
+            self._values.move_to_end(key)
+            return value
+        task = self._loading.get(key)
+        if task is None:
+            task = self._loading[key] = asyncio.create_task(self._load(key, load))
+            task.add_done_callback(lambda done: self._loaded(key, done))
+        # Shielded: the one who asked first may leave while others wait.
+        return await asyncio.shield(task)
+
+    async def _load(self, key: Hashable, load: Callable[[], Awaitable[bytes]]) -> bytes:
+        value = await load()
+        if len(value) * _LARGEST_SHARE <= self._limit:
+            self._values[key] = value
+            self.size += len(value)
+        while self.size > self._limit:
+            self.size -= len(self._values.popitem(last=False)[1])
+        return value
+
+    def _loaded(self, key: Hashable, task: "asyncio.Task[bytes]") -> None:
+        self._loading.pop(key, None)
+        if not task.cancelled():
+            task.exception()  # retrieved, so that nobody is told of it when all who waited have left
+
+
+@dataclass(frozen=True, slots=True)
+class Caches:
+    """What media routes remember: who may see a dataset, the rows of images, and thumbnails."""
+
+    thumbnails: ByteCache = field(default_factory=lambda: ByteCache(_THUMBNAIL_BYTES))
+    viewers: ExpiringCache[bool] = field(default_factory=lambda: ExpiringCache(_MEDIA_SECONDS, _MEDIA_ENTRIES))
+    images: ExpiringCache[Row] = field(default_factory=lambda: ExpiringCache(_MEDIA_SECONDS, _MEDIA_ENTRIES))

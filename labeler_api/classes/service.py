@@ -1,0 +1,88 @@
+"""Use cases of classes."""
+
+import secrets
+from typing import Any
+
+import msgspec
+
+from labeler_api.classes import store
+from labeler_api.classes.schemas import AddClass, ClassResponse, ReorderClasses
+from labeler_api.context import Call
+from labeler_api.db.pool import WriteTransaction
+from labeler_api.errors import BadRequest, Conflict, NotFound, invalid
+from labeler_api.members.policy import Role
+from labeler_api.members.service import not_found, require_role
+from labeler_api.projects import service as projects
+from labeler_api.projects.schemas import ClassCount, ClassInfo
+
+# By class id, as stored. Fields that this service does not know are kept.
+StoredClasses = dict[str, dict[str, Any]]
+
+_stored = msgspec.json.Decoder(StoredClasses)
+
+
+async def add(call: Call, reference: str, task_type: str, body: AddClass) -> ClassResponse:
+    """Append a class to a task. Raises BadRequest when the project lacks the task, Conflict when the id is taken."""
+    async with call.db.begin() as tx:
+        access = await require_role(tx, call, reference, Role.ADMIN)
+        classes = await _locked(tx, access.project, task_type)
+        if classes is None:
+            raise BadRequest(f"The project has no task {task_type!r}. Add the task first.", code="task_not_in_project")
+        class_id = body.class_id or _free_id(classes)
+        if class_id in classes:
+            raise Conflict(f"The task has a class with the id {class_id!r} already.", code="class_exists")
+        order = max((info["order"] for info in classes.values()), default=-1) + 1
+        info = ClassInfo(name=body.name, color=body.color, description=body.description, order=order)
+        classes[class_id] = msgspec.to_builtins(info)
+        await _write(tx, call, access.project, task_type, classes)
+    return _response(class_id, classes[class_id], None)
+
+
+async def reorder(call: Call, reference: str, task_type: str, body: ReorderClasses) -> list[ClassResponse]:
+    """Number the classes of a task in the order given. Raises NotFound for a task or a class that is not there."""
+    ids = body.class_ids
+    if len(set(ids)) < len(ids):
+        raise invalid("names a class twice", "body", "class_ids")
+    async with call.db.begin() as tx:
+        access = await require_role(tx, call, reference, Role.ADMIN)
+        classes = await _locked(tx, access.project, task_type)
+        if classes is None:
+            raise NotFound(f"The project has no task {task_type!r}.", code="task_not_found")
+        unknown = [class_id for class_id in ids if class_id not in classes]
+        if unknown:
+            raise NotFound(f"The task has no class with the id {unknown[0]!r}.", code="class_not_found")
+        for order, class_id in enumerate(ids):
+            classes[class_id]["order"] = order
+        await _write(tx, call, access.project, task_type, classes)
+        counts = await projects.count(tx, access.project)
+    return [_response(class_id, classes[class_id], counts.classes.get((task_type, class_id))) for class_id in ids]
+
+
+async def _locked(tx: WriteTransaction, project_id: str, task_type: str) -> StoredClasses | None:
+    """Lock the project and read a task's classes; None when it has no such task."""
+    row = await store.lock(tx, project_id, task_type)
+    if row is None:  # deleted since the access was checked
+        raise not_found()
+    return _stored.decode(row["classes"]) if row["has_task"] else None
+
+
+async def _write(tx: WriteTransaction, call: Call, project_id: str, task_type: str, classes: StoredClasses) -> None:
+    await store.write(tx, project_id, task_type, msgspec.json.encode(classes).decode(), call.user_id)
+
+
+def _free_id(classes: StoredClasses) -> str:
+    while (class_id := secrets.token_hex(4)) in classes:
+        pass
+    return class_id
+
+
+def _response(class_id: str, info: dict[str, Any], count: ClassCount | None) -> ClassResponse:
+    return ClassResponse(
+        class_id=class_id,
+        name=info["name"],
+        color=info["color"],
+        description=info.get("description"),
+        order=info["order"],
+        image_count=count.images if count else 0,
+        bbox_count=count.annotations if count else 0,
+    )

@@ -1,0 +1,27 @@
+"""SQL of classes, which live in the project's row."""
+
+from labeler_api.db.pool import Row, WriteTransaction
+
+# Locked until the transaction ends: writers of one project's classes queue here, so no change is lost.
+_LOCK = """
+    SELECT $2::varchar = ANY (task_types) AS has_task, COALESCE(task_classes -> $2::text, '{}')::text AS classes
+    FROM annotation_projects WHERE id = $1
+    FOR NO KEY UPDATE
+"""
+
+_WRITE = """
+    UPDATE annotation_projects
+    SET task_classes = jsonb_set(task_classes, ARRAY[$2::text], $3::jsonb),
+        revision = revision + 1, last_updated_by = $4, updated_at = clock_timestamp()
+    WHERE id = $1
+"""
+
+
+async def lock(tx: WriteTransaction, project_id: str, task_type: str) -> Row | None:
+    """Lock the project; return whether it has the task, and the task's classes as JSON text by class id."""
+    return await tx.fetchrow(_LOCK, project_id, task_type)
+
+
+async def write(tx: WriteTransaction, project_id: str, task_type: str, classes: str, actor: int) -> None:
+    """Replace the classes of one task. The project must have been locked in the same transaction."""
+    await tx.execute(_WRITE, project_id, task_type, classes, actor)

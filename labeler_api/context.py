@@ -1,0 +1,97 @@
+"""What use cases are given: `Services` live as long as the process, a `Call` as long as one request."""
+
+import asyncio
+import os
+from dataclasses import dataclass, field
+from time import monotonic
+
+from labeler_api.caches import Caches
+from labeler_api.db.pool import Database
+from labeler_api.directory import UserDirectory, UserProfile
+from labeler_api.errors import Unauthenticated
+from labeler_api.limits import Limits
+from labeler_api.links import Links
+from labeler_api.objects import ObjectStore
+from labeler_api.settings import Settings
+
+_REQUEST_SECONDS = 30.0  # what browsers and proxies wait for at most; every call below gets what is left of it
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who calls, as the User DB knows them now."""
+
+    user_id: int
+    email: str
+    is_admin: bool
+    profile: UserProfile
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Made once by the lifespan of the application."""
+
+    settings: Settings
+    db: Database
+    directory: UserDirectory
+    objects: ObjectStore
+    links: Links
+    limits: Limits
+    caches: Caches = field(default_factory=Caches)
+    # As many pictures are decoded at once as there are cores: more would only add their memory up.
+    decoding: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(os.cpu_count() or 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: the services, who asks, and what of the HTTP request a use case may need."""
+
+    services: Services
+    request_id: str
+    client: str
+    user: Principal | None = None
+    if_none_match: str | None = None
+    if_match: str | None = None
+    started: float = field(default_factory=monotonic)
+
+    @property
+    def principal(self) -> Principal:
+        """The caller. Raises Unauthenticated on a route that was declared to need nobody."""
+        if self.user is None:
+            raise Unauthenticated("Log in first.")
+        return self.user
+
+    @property
+    def user_id(self) -> int:
+        """The caller's id."""
+        return self.principal.user_id
+
+    @property
+    def db(self) -> Database:
+        """The Labeler DB."""
+        return self.services.db
+
+    @property
+    def directory(self) -> UserDirectory:
+        """User profiles, from the gateway."""
+        return self.services.directory
+
+    @property
+    def objects(self) -> ObjectStore:
+        """The object store."""
+        return self.services.objects
+
+    @property
+    def links(self) -> Links:
+        """Signed links to media."""
+        return self.services.links
+
+    @property
+    def settings(self) -> Settings:
+        """The settings."""
+        return self.services.settings
+
+    @property
+    def remaining_seconds(self) -> float:
+        """What is left of the time that a request may take, at least a tenth of a second."""
+        return max(0.1, self.started + _REQUEST_SECONDS - monotonic())

@@ -1,0 +1,82 @@
+"""Use cases of datasets."""
+
+import secrets
+
+from labeler_api.context import Call
+from labeler_api.datasets import store
+from labeler_api.datasets.schemas import (
+    CreateDataset,
+    DatasetResponse,
+    DatasetsQuery,
+    Position,
+    SizeResponse,
+    dataset_response,
+    size_response,
+)
+from labeler_api.errors import invalid
+from labeler_api.http.paging import decode_cursor, encode_cursor
+from labeler_api.members.policy import Role
+from labeler_api.members.service import not_found, require_role
+from labeler_api.projects import service as projects
+from labeler_api.projects.schemas import ProjectResponse
+
+_MAX_PAGE = 100  # contract, 1.6: a greater limit is capped in silence
+_MAX_SKIP = 2**31 - 1  # more rows than there will be; keeps any number within PostgreSQL's bigint
+
+
+async def create(call: Call, body: CreateDataset) -> DatasetResponse:
+    """Make a dataset, its project, the owner's role and each task's configuration: all of them or none."""
+    task_types = body.task_types or []
+    if len(set(task_types)) < len(task_types):
+        raise invalid("names a task twice", "body", "task_types")
+    async with call.db.begin() as tx:
+        row = await store.create(
+            tx,
+            dataset_id=f"ds_{secrets.token_hex(8)}",
+            name=body.name,
+            description=body.description,
+            owner_id=call.user_id,
+            visibility=body.visibility or "private",
+        )
+        await projects.create(tx, row["id"], task_types, call.user_id)
+    return dataset_response(row, call.principal.profile)
+
+
+async def page(call: Call, query: DatasetsQuery) -> tuple[list[DatasetResponse], str | None]:
+    """List what the caller owns, is a member of, or may see because it is public; with the cursor of the next page."""
+    after = decode_cursor(query.cursor, Position) if query.cursor else None
+    limit = min(query.limit, _MAX_PAGE)
+    async with call.db.read() as connection:
+        # One row more than asked for tells whether there is a next page.
+        place = (after.created_at, after.id) if after else None
+        skip = min(query.skip, _MAX_SKIP)
+        found = await store.page(connection, call.user_id, after=place, limit=limit + 1, skip=skip)
+    rows = found[:limit]
+    more = len(found) > limit > 0
+    cursor = encode_cursor(Position(rows[-1]["created_at"], rows[-1]["id"])) if more else None
+    owners = await call.directory.get_many({row["owner_id"] for row in rows}, timeout=call.remaining_seconds)
+    return [dataset_response(row, owners.get(row["owner_id"])) for row in rows], cursor
+
+
+async def get(call: Call, reference: str) -> DatasetResponse:
+    """Return a dataset."""
+    async with call.db.read() as connection:
+        access = await require_role(connection, call, reference, Role.VIEWER)
+        row = await store.get(connection, access.dataset_id)
+    if row is None:  # deleted since the access was checked
+        raise not_found()
+    owners = await call.directory.get_many([row["owner_id"]], timeout=call.remaining_seconds)
+    return dataset_response(row, owners.get(row["owner_id"]))
+
+
+async def project(call: Call, reference: str) -> ProjectResponse:
+    """Return the project of a dataset, made now where there is none."""
+    return await projects.of_dataset(call, reference)
+
+
+async def size(call: Call, reference: str) -> SizeResponse:
+    """Say how many images a dataset has and how large they are."""
+    async with call.db.read() as connection:
+        access = await require_role(connection, call, reference, Role.VIEWER)
+        row = await store.size(connection, access.dataset_id)
+    return size_response(row["images"], row["bytes"])

@@ -1,0 +1,67 @@
+"""SQL of datasets."""
+
+from datetime import datetime
+
+from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
+
+_CREATE = """
+    INSERT INTO datasets (id, name, description, owner_id, visibility, storage_path)
+    VALUES ($1::varchar, $2, $3, $4, $5, 'datasets/' || $1::varchar || '/')
+    RETURNING id, name, description, owner_id, visibility, storage_path, storage_type, format, labeled, num_images,
+              created_at, updated_at
+"""
+
+_GET = """
+    SELECT id, name, description, owner_id, visibility, storage_path, storage_type, format, labeled, num_images,
+           created_at, updated_at
+    FROM datasets WHERE id = $1
+"""
+
+# Own, member of, public; the newest first. IN and not EXISTS: the memberships of one user are few and hashed once.
+_LIST = """
+    SELECT id, name, description, owner_id, visibility, storage_path, storage_type, format, labeled, num_images,
+           created_at, updated_at
+    FROM datasets
+    WHERE (
+        visibility = 'public' OR owner_id = $1 OR id IN (
+            SELECT p.dataset_id FROM project_permissions m
+            JOIN annotation_projects p ON p.id = m.project_id
+            WHERE m.user_id = $1
+        )
+    ) AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3::varchar))
+    ORDER BY created_at DESC, id DESC
+    LIMIT $4 OFFSET $5
+"""
+
+_SIZE = """
+    SELECT count(*) AS images, COALESCE(sum(size), 0)::bigint AS bytes FROM image_metadata WHERE dataset_id = $1
+"""
+
+
+async def create(
+    tx: WriteTransaction, *, dataset_id: str, name: str, description: str | None, owner_id: int, visibility: str
+) -> Row:
+    """Insert a dataset."""
+    row = await tx.fetchrow(_CREATE, dataset_id, name, description, owner_id, visibility)
+    assert row is not None  # noqa: S101 - INSERT … RETURNING gives a row or raises
+    return row
+
+
+async def get(connection: ReadConnection, dataset_id: str) -> Row | None:
+    """Find a dataset."""
+    return await connection.fetchrow(_GET, dataset_id)
+
+
+async def page(
+    connection: ReadConnection, user_id: int, *, after: tuple[datetime, str] | None, limit: int, skip: int
+) -> list[Row]:
+    """Return what the user may see, the newest first, from the row with `after` as creation time and id on."""
+    created_at, dataset_id = after or (None, None)
+    return await connection.fetch(_LIST, user_id, created_at, dataset_id, limit, skip)
+
+
+async def size(connection: ReadConnection, dataset_id: str) -> Row:
+    """Count the images of a dataset and their bytes."""
+    row = await connection.fetchrow(_SIZE, dataset_id)
+    assert row is not None  # noqa: S101 - an aggregate always gives a row
+    return row

@@ -1,0 +1,291 @@
+"""The user directory: who users are, asked of the user gateway over one gRPC channel, through a cache.
+
+A gateway that does not answer stops nobody from seeing things: names fall back to what was last known, and a user who
+was seen active a moment ago goes on working. Everything else says 503.
+"""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import grpc
+import structlog
+
+from labeler_api.errors import AppError, Forbidden, Invalid, TooMany, Unauthenticated, Unavailable
+from labeler_api.flights import Flight, Flights, landed
+from labeler_api.profiles import ProfileCache, UserProfile, to_profile
+from proto.users.v1 import user_gateway_pb2 as pb
+from proto.users.v1 import user_gateway_pb2_grpc as pb_grpc
+
+__all__ = ["UserDirectory", "UserProfile"]
+
+log = structlog.get_logger(__name__)
+
+BATCH_IDS = 500
+"""Ids in one BatchGetUsers: the gateway takes no more."""
+
+_LOOK_UP_SECONDS = 2.0  # a look-up takes milliseconds; longer, and the page is better shown without names
+_VERIFY_SECONDS = 10.0  # half a second of hashing, on a machine that may be busy
+_RETRY_AFTER_SECONDS = 2  # what clients are told: the channel reconnects within it
+_LARGEST_ID = 2**63 - 1
+_LARGEST_SKIP = 2**31 - 1
+
+# After three failures in a row the gateway is left alone, but for one call a second that tries: requests then fail (or
+# fall back) at once instead of each waiting for its own deadline.
+_FAILURES_TO_OPEN = 3
+_OPEN_SECONDS = 1.0
+
+# Only UNAVAILABLE says that nothing was processed. Credentials are never checked twice.
+_RETRIED = ("GetUser", "BatchGetUsers", "SearchUsers", "GetServiceInfo")
+SERVICE_CONFIG = {
+    # A gateway that says NOT_SERVING gets no more calls: one that stops loses none, one without its database is not
+    # waited for. Needs round_robin.
+    "healthCheckConfig": {"serviceName": "users.v1.UserGatewayService"},
+    "loadBalancingConfig": [{"round_robin": {}}],
+    "methodConfig": [
+        {
+            "name": [{"service": "users.v1.UserGatewayService", "method": method} for method in _RETRIED],
+            "retryPolicy": {
+                "maxAttempts": 4,
+                "initialBackoff": "0.05s",
+                "maxBackoff": "0.5s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ],
+    # A gateway that fails most calls is not asked three times more often.
+    "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
+}
+_OPTIONS = (
+    ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
+    # The gateway allows pings every 30 s (user_gateway/server.py); more often than it allows would cut the connection.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # The default waits up to two minutes before it connects again.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.min_reconnect_backoff_ms", 1_000),
+    ("grpc.enable_http_proxy", 0),  # the gateway is on the private network
+)
+_AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+class UserDirectory:
+    """Look-ups of users. Belongs to the event loop it is made in; one per process.
+
+    `cache_seconds` is how long an answer is believed, `grace_seconds` how long a user last seen active goes on working
+    while the gateway is away. `calls` counts the calls sent, by method.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        token: str,
+        *,
+        ca_file: Path | None = None,
+        cert_file: Path | None = None,
+        key_file: Path | None = None,
+        cache_seconds: float = 30.0,
+        grace_seconds: float = 300.0,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._channel = _channel(address, ca_file, cert_file, key_file)
+        self._stub: Any = pb_grpc.UserGatewayServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        self._authorization = ("authorization", f"Bearer {token}")
+        self._cache = ProfileCache(cache_seconds, clock=clock)
+        self._grace_seconds = grace_seconds
+        self._clock = clock
+        self._flights = Flights()
+        self._failures = 0
+        self._closed_until = 0.0
+        self.calls: Counter[str] = Counter()
+
+    async def close(self) -> None:
+        """Give up the look-ups under way and close the channel."""
+        await self._flights.cancel()
+        await self._channel.close()
+
+    async def get_many(self, ids: Iterable[int], timeout: float | None = None) -> Mapping[int, UserProfile]:
+        """Return the profiles for display, within `timeout` seconds. Never raises for an absent gateway.
+
+        Users that do not exist are missing from the answer; those that cannot be asked for are as last known, or
+        missing. At most one call for each 500 ids that are not in the cache.
+        """
+        known: dict[int, UserProfile | None] = {}
+        unknown: list[int] = []
+        for user_id in dict.fromkeys(ids):
+            seen = self._cache.fresh(user_id)
+            if seen is not None:
+                known[user_id] = seen.profile
+            elif 1 <= user_id <= _LARGEST_ID:
+                unknown.append(user_id)
+        for answer in await landed(self._batch(unknown), timeout):
+            known |= answer
+        for user_id in unknown:
+            if user_id not in known and (last := self._cache.last(user_id)) is not None:
+                known[user_id] = last.profile
+        return {user_id: profile for user_id, profile in known.items() if profile is not None}
+
+    async def require_active(self, user_id: int) -> UserProfile:
+        """Return the profile of a user who may work now.
+
+        Raises Unauthenticated for an unknown user, Forbidden for a deactivated one, Unavailable when the gateway is
+        away and the user was not seen active within the grace.
+        """
+        try:
+            profile = await self.find(user_id)
+        except Unavailable:
+            last = self._cache.last(user_id)
+            if last is None or last.profile is None or self._clock() - last.asked_at > self._grace_seconds:
+                raise
+            profile = last.profile
+        if profile is None:
+            raise Unauthenticated("This account does not exist.", code="account_unknown")
+        if not profile.is_active:
+            raise Forbidden("This account has been deactivated.", code="account_inactive")
+        return profile
+
+    async def find(self, user_id: int) -> UserProfile | None:
+        """Find a user by id, believing the cache while it is fresh. Raises Unavailable."""
+        if not 1 <= user_id <= _LARGEST_ID:
+            return None
+        seen = self._cache.fresh(user_id)
+        if seen is not None:
+            return seen.profile
+        flight = self._flights.carrying(user_id)
+        if flight is None:
+            flight = self._flights.launch([user_id], self._fetch_one(user_id))
+        return (await asyncio.shield(flight)).get(user_id)
+
+    async def find_by_email(self, email: str) -> UserProfile | None:
+        """Find a user by e-mail address without regard to case, always asking. Raises Unavailable."""
+        request = pb.GetUserRequest(email=email, view=pb.USER_VIEW_FULL)
+        asked_at = self._clock()
+        try:
+            response = await self._call("GetUser", request)
+        except _UserNotFound:
+            return None
+        return self._learn(response.user, asked_at)
+
+    async def search(
+        self, q: str, *, exclude_ids: Iterable[int] = (), limit: int = 10, offset: int = 0
+    ) -> tuple[list[UserProfile], int]:
+        """Search active users; return one page and the number of all matches. Raises Unavailable, Invalid."""
+        request = pb.SearchUsersRequest(
+            query=q,
+            exclude_ids=[user_id for user_id in exclude_ids if 1 <= user_id <= _LARGEST_ID],
+            page_size=limit,
+            skip=min(offset, _LARGEST_SKIP),
+            view=pb.USER_VIEW_FULL,
+        )
+        asked_at = self._clock()
+        response = await self._call("SearchUsers", request)
+        return [self._learn(user, asked_at) for user in response.users], response.total_size
+
+    async def verify_credentials(self, email: str, password: str) -> UserProfile | None:
+        """Return the user, inactive ones included, or None when the address or the password is wrong.
+
+        Raises TooMany when the gateway checks as many passwords as it can, Unavailable when it is away.
+        """
+        if not email or not password:
+            return None
+        request = pb.VerifyCredentialsRequest(email=email, password=password)
+        asked_at = self._clock()
+        response = await self._call("VerifyCredentials", request, seconds=_VERIFY_SECONDS)
+        return self._learn(response.user, asked_at) if response.HasField("user") else None
+
+    async def ping(self) -> None:
+        """Raise Unavailable unless the gateway answers, knows our token and has its database."""
+        await self._call("GetServiceInfo", pb.GetServiceInfoRequest())
+
+    def _batch(self, ids: Sequence[int]) -> set[Flight]:
+        """Return the flights that bring these ids: those that others wait for already, and new ones for the rest."""
+        flights = {flight for user_id in ids if (flight := self._flights.carrying(user_id))}
+        rest = [user_id for user_id in ids if not self._flights.carrying(user_id)]
+        chunks = [rest[start : start + BATCH_IDS] for start in range(0, len(rest), BATCH_IDS)]
+        return flights | {self._flights.launch(chunk, self._fetch_many(chunk)) for chunk in chunks}
+
+    async def _fetch_one(self, user_id: int) -> Mapping[int, UserProfile | None]:
+        asked_at = self._clock()
+        try:
+            response = await self._call("GetUser", pb.GetUserRequest(id=user_id, view=pb.USER_VIEW_FULL))
+        except _UserNotFound:
+            self._cache.put(user_id, None, asked_at)
+            return {user_id: None}
+        return {user_id: self._learn(response.user, asked_at)}
+
+    async def _fetch_many(self, ids: Sequence[int]) -> Mapping[int, UserProfile | None]:
+        asked_at = self._clock()
+        response = await self._call("BatchGetUsers", pb.BatchGetUsersRequest(ids=ids, view=pb.USER_VIEW_FULL))
+        for user_id in response.missing_ids:
+            self._cache.put(user_id, None, asked_at)
+        found = {user.id: self._learn(user, asked_at) for user in response.users}
+        return {**dict.fromkeys(response.missing_ids), **found}
+
+    def _learn(self, user: pb.User, asked_at: float) -> UserProfile:
+        profile = to_profile(user)
+        self._cache.put(profile.id, profile, asked_at)
+        return profile
+
+    async def _call(self, method: str, request: Any, *, seconds: float = _LOOK_UP_SECONDS) -> Any:
+        self._admit(seconds)
+        self.calls[method] += 1
+        try:
+            response = await getattr(self._stub, method)(request, timeout=seconds, metadata=self._metadata())
+        except grpc.aio.AioRpcError as error:
+            self._failures = self._failures + 1 if error.code() in _AWAY else 0
+            self._closed_until = self._clock() + _OPEN_SECONDS
+            raise _translated(method, error) from error
+        self._failures = 0
+        return response
+
+    def _admit(self, seconds: float) -> None:
+        """Raise Unavailable while the gateway is left alone; else let this call through, as the only one that tries."""
+        if self._failures < _FAILURES_TO_OPEN:
+            return
+        if self._clock() < self._closed_until:
+            raise _unavailable()
+        self._closed_until = self._clock() + seconds
+
+    def _metadata(self) -> Sequence[tuple[str, str]]:
+        request_id = structlog.contextvars.get_contextvars().get("request_id")
+        return (self._authorization, ("x-request-id", request_id)) if request_id else (self._authorization,)
+
+
+class _UserNotFound(Exception):
+    """The gateway knows no such user."""
+
+
+def _channel(address: str, ca_file: Path | None, cert_file: Path | None, key_file: Path | None) -> grpc.aio.Channel:
+    if ca_file is None and cert_file is None and key_file is None:
+        return grpc.aio.insecure_channel(address, options=_OPTIONS)
+    if (cert_file is None) != (key_file is None):
+        raise ValueError("USER_GATEWAY_TLS_CERT and USER_GATEWAY_TLS_KEY: set both or none")
+    ca, key, cert = (path.read_bytes() if path else None for path in (ca_file, key_file, cert_file))
+    return grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(ca, key, cert), options=_OPTIONS)
+
+
+def _translated(method: str, error: grpc.aio.AioRpcError) -> Exception:
+    match error.code():
+        case grpc.StatusCode.NOT_FOUND:
+            return _UserNotFound()
+        case grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return TooMany("Too many people log in at this moment. Try again.", code="login_busy", retry_after=1)
+        case grpc.StatusCode.INVALID_ARGUMENT:
+            return Invalid(error.details() or "The user service refused the request.", code="user_request_refused")
+        case code if code not in _AWAY:
+            # A wrong token, another version, a defect: for our clients the same as a gateway that is away.
+            log.error("the user gateway refused a call", method=method, code=code.name, details=error.details())
+    return _unavailable()
+
+
+def _unavailable() -> AppError:
+    return Unavailable(
+        "User data cannot be read at the moment. Try again.", code="users_unavailable", retry_after=_RETRY_AFTER_SECONDS
+    )

@@ -1,0 +1,38 @@
+"""Root and health calls (contract, section 12)."""
+
+from labeler_api.context import Call
+from labeler_api.health import service
+from labeler_api.health.schemas import DatabasesResponse, HealthResponse, ReadyResponse, RootResponse
+from labeler_api.http.endpoint import Reply, endpoint
+
+
+async def root(call: Call) -> RootResponse:
+    """Say what runs here"""
+    return service.root(call)
+
+
+async def health(call: Call) -> HealthResponse:
+    """Say that the process is up"""
+    return service.health(call)
+
+
+async def ready(call: Call) -> Reply[ReadyResponse]:
+    """Test the Labeler DB, the user gateway and the object store
+
+    Answers 503, with the state of each, when one of them is down.
+    """
+    state = await service.ready(call)
+    return Reply(state, status=200 if state.status == "ready" else 503)
+
+
+async def databases(call: Call) -> DatabasesResponse:
+    """Test the databases"""
+    return await service.databases(call)
+
+
+routes = [
+    endpoint("GET", "/", root, login=False),
+    endpoint("GET", "/health", health, login=False),
+    endpoint("GET", "/health/ready", ready, login=False, errors=(503,)),
+    endpoint("GET", "/health/db", databases, login=False),
+]

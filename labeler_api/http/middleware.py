@@ -1,0 +1,164 @@
+"""Pure ASGI middleware: request id and access line, unexpected errors, early refusals, CORS."""
+
+import re
+import secrets
+from collections.abc import MutableMapping
+from time import perf_counter
+from typing import Any
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from labeler_api.db.pool import StatementCount, statements
+from labeler_api.http import errors
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_DRAIN_BYTES = 64 * 1024 * 1024  # what an early refusal reads on, so that the browser sees the answer
+_CLIENT_CLOSED = 499  # nginx's number for a client that left; for the log only
+_ERROR = 400
+
+log = structlog.get_logger("labeler_api.access")
+
+
+class RequestContext:
+    """Gives every request an id, counts its statements, and writes one line when it is over."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the request; the line is written however it ends."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        state: MutableMapping[str, Any] = scope.setdefault("state", {})
+        state["request_id"] = request_id
+        counter = StatementCount(outer=statements.get())
+        token = statements.set(counter)
+        started, status = perf_counter(), _CLIENT_CLOSED
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = request_id
+                headers["X-Content-Type-Options"] = "nosniff"
+            await send(message)
+
+        try:
+            # Bound for every log line of the request, and for the gateway, whose lines then carry the same id.
+            with structlog.contextvars.bound_contextvars(request_id=request_id):
+                await self._app(scope, receive, send_with_id)
+        finally:
+            statements.reset(token)
+            _write_line(scope, status, perf_counter() - started, counter.value)
+
+
+def _request_id(scope: Scope) -> str:
+    given = Headers(scope=scope).get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+
+
+def _write_line(scope: Scope, status: int, seconds: float, statement_count: int) -> None:
+    route = scope.get("route")
+    log.info(
+        "request",
+        request_id=scope["state"]["request_id"],
+        method=scope["method"],
+        # The template and never the query string: that of a media link is a credential.
+        route=getattr(route, "path", None) or "unmatched",
+        status=status,
+        duration_ms=round(seconds * 1000, 2),
+        statements=statement_count,
+        user_id=scope["state"].get("user_id"),
+    )
+
+
+class UnexpectedErrors:
+    """Turns an exception that nobody expected into a 500 that says nothing but the request id.
+
+    Stands inside CORS, so that browsers may read the answer, and outside everything else.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the request. An error after the first byte cuts the connection: a truncated 200 must not look whole."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def note_start(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, note_start)
+        except ClientDisconnect:
+            return
+        except Exception:
+            request_id = scope["state"]["request_id"]
+            structlog.get_logger("labeler_api").exception("unexpected error", request_id=request_id)
+            if started:
+                raise
+            await errors.unexpected(request_id)(scope, receive, send)
+
+
+class EarlyRefusals:
+    """Reads on, bounded, before an error is sent while the body is still arriving.
+
+    A server that answers and closes while the browser is sending makes a network error of a good JSON answer.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        body_ended = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
+
+        async def note_end() -> Message:
+            nonlocal body_ended
+            message = await receive()
+            body_ended = body_ended or message["type"] != "http.request" or not message.get("more_body", False)
+            return message
+
+        async def drain_before_error(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] >= _ERROR:
+                left = _DRAIN_BYTES
+                while not body_ended and left > 0:
+                    left -= len((await note_end()).get("body", b"")) or 1
+            await send(message)
+
+        await self._app(scope, note_end, drain_before_error)
+
+
+class Cors(CORSMiddleware):
+    """Starlette's, with a JSON answer to a pre-flight that is refused."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """Answer a pre-flight; the refusal names what is not allowed."""
+        response = super().preflight_response(request_headers)
+        if response.status_code < _ERROR:
+            return response
+        body = (
+            b'{"detail":"This origin, method or header is not allowed here; see CORS_ORIGINS.",'
+            b'"code":"cors_refused","request_id":null}'
+        )
+        headers = {
+            name: value for name, value in response.headers.items() if name not in {"content-length", "content-type"}
+        }
+        return Response(body, response.status_code, headers, media_type="application/json")

@@ -1,0 +1,98 @@
+"""ZIP archives: counted and weighed before anything is expanded, then read member by member. Blocking."""
+
+import stat
+import struct
+import zipfile
+from typing import IO
+
+from labeler_api.images.paths import Refused
+
+_MAX_ENTRIES = 20_000
+_MAX_TOTAL_BYTES = 2 * 1024**3
+_MAX_RATIO = 100  # photographs hardly shrink; a bomb is a thousand times its size
+_MAX_DIRECTORY_BYTES = 8 * 1024**2  # 20 000 entries of 400 bytes; the library reads it whole, whatever it counts
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # the others may ask for gigabytes of dictionary
+_END = struct.Struct("<4s4H2LH")
+_END_SEARCH_BYTES = _END.size + 0xFFFF  # the comment that may follow the end record
+_ZIP64_LOCATOR_BYTES = 20
+_COPY_BYTES = 256 * 1024
+_ENCRYPTED, _UTF8 = 0x1, 0x800  # bits of the entry's flags
+
+
+def open_archive(file: IO[bytes]) -> zipfile.ZipFile:
+    """Open an archive whose size, count and ratio are within bounds. Raises Refused with a reason."""
+    _check_end_record(file)
+    try:
+        archive = zipfile.ZipFile(file)
+    except (zipfile.BadZipFile, ValueError, OSError, EOFError, struct.error, NotImplementedError) as error:
+        raise Refused("it is not a ZIP archive, or it is damaged") from error
+    entries = archive.infolist()
+    packed, total = sum(entry.compress_size for entry in entries), sum(entry.file_size for entry in entries)
+    if len(entries) > _MAX_ENTRIES:
+        raise Refused(f"it has more than {_MAX_ENTRIES} entries")
+    if total > _MAX_TOTAL_BYTES:
+        raise Refused(f"it is larger than {_MAX_TOTAL_BYTES // 1024**2} MiB unpacked")
+    if total > _MAX_RATIO * max(packed, 1):
+        raise Refused(f"it unpacks to more than {_MAX_RATIO} times its size")
+    return archive
+
+
+def _check_end_record(file: IO[bytes]) -> None:
+    """Read the directory's size from the archive's end: the library would read any size without asking."""
+    size = file.seek(0, 2)
+    file.seek(max(0, size - _END_SEARCH_BYTES))
+    tail = file.read()
+    at = tail.rfind(b"PK\x05\x06")
+    if at < 0 or len(tail) - at < _END.size:
+        raise Refused("it is not a ZIP archive, or it is damaged")
+    _, _, _, _, entries, directory_bytes, _, _ = _END.unpack_from(tail, at)
+    if tail[max(0, at - _ZIP64_LOCATOR_BYTES) : at].startswith(b"PK\x06\x07"):
+        raise Refused("it is a ZIP64 archive; make several smaller ones")
+    if entries > _MAX_ENTRIES or directory_bytes > _MAX_DIRECTORY_BYTES:
+        raise Refused(f"it has more than {_MAX_ENTRIES} entries")
+    file.seek(0)
+
+
+def entry_name(entry: zipfile.ZipInfo) -> str:
+    """The name as it was meant: without the UTF-8 flag it is UTF-8 (macOS) or Korean (Windows), or else plain CP437."""
+    name = entry.orig_filename
+    if entry.flag_bits & _UTF8 or name.isascii():
+        return name
+    raw = name.encode("cp437")
+    for encoding in ("utf-8", "cp949"):
+        try:
+            return raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return name
+
+
+def extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: IO[bytes], limit: int) -> int:
+    """Expand one entry of at most `limit` bytes into `target`, return its size. Raises Refused with a reason."""
+    if entry.flag_bits & _ENCRYPTED:
+        raise Refused("it is encrypted")
+    if stat.S_ISLNK(entry.external_attr >> 16):
+        raise Refused("it is a link and no file")
+    if entry.compress_type not in _METHODS:
+        raise Refused("it is packed with a method other than deflate")
+    if entry.file_size > limit:
+        raise Refused(f"it is larger than {limit} bytes")
+    try:
+        _copy(archive, entry, target, limit)
+    except Refused:
+        raise
+    except Exception as error:  # zipfile and zlib raise many things at damaged bytes
+        raise Refused("it is damaged inside the archive") from error
+    size = target.tell()
+    target.seek(0)
+    return size
+
+
+def _copy(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: IO[bytes], limit: int) -> None:
+    left = limit
+    with archive.open(entry) as source:
+        while chunk := source.read(_COPY_BYTES):
+            left -= len(chunk)
+            if left < 0:  # the directory may lie about the size
+                raise Refused(f"it is larger than {limit} bytes")
+            target.write(chunk)

@@ -1,0 +1,240 @@
+"""What happens to the files of one upload, from a temporary file to objects and rows.
+
+Objects are written first, then their rows, a hundred at a time. What a crash in between leaves: of a new image an
+object without a row, which nobody sees and the next upload of that path replaces; of a replaced one new bytes under a
+row that still describes the old ones. The object carries its own description in its metadata, so that the media route
+notices and does not let browsers keep what the row does not know (labeler_api.images.media); the next upload mends it.
+"""
+
+import asyncio
+import os
+import secrets
+from collections import Counter
+from functools import partial
+
+import structlog
+
+from labeler_api.context import Call
+from labeler_api.db.pool import Row
+from labeler_api.errors import NotFound, Stale, Unavailable
+from labeler_api.http.multipart import Spool
+from labeler_api.images import upload_store
+from labeler_api.images.description import describe, described
+from labeler_api.images.paths import ImagePath, Refused, image_key, image_path, thumbnail_key
+from labeler_api.images.pictures import Picture, read_picture
+from labeler_api.images.schemas import FailedFile, UploadedImage, UploadSummary
+from labeler_api.images.upload_store import Stored
+from labeler_api.members import service as members
+from labeler_api.members.policy import Role
+
+_BATCH = 100  # rows of one transaction; a statement's cost is shared, and a crash loses no more than this
+_WAITING_FILES = 2  # beside those that are decoded: while their objects travel, the cores have work
+_SINGLE_PUT_BYTES = 8 * 1024 * 1024  # larger objects travel in parts, so that no more than this is in memory
+_READ_BYTES = 1024 * 1024
+_TRIES = 3  # of a transaction that met a deadlock; an upload is too long to be asked for again
+
+log = structlog.get_logger("labeler_api.images")
+
+
+class Intake:
+    """Takes the files of one upload one by one and works on a few of them at once."""
+
+    def __init__(self, call: Call, dataset_id: str) -> None:
+        self._call = call
+        self._dataset_id = dataset_id
+        self._bucket = call.settings.s3_bucket_datasets
+        self._slots = asyncio.Semaphore((os.cpu_count() or 1) + _WAITING_FILES)
+        self._working: dict[str, asyncio.Task[None]] = {}
+        self._error: BaseException | None = None
+        self._batch: dict[str, Stored] = {}
+        self._unused_thumbnails: list[str] = []
+        self._images: dict[str, UploadedImage] = {}
+        self._failed: list[FailedFile] = []
+
+    def path(self, filename: str) -> ImagePath:
+        """Check a name. Raises Refused."""
+        return image_path(filename, self._dataset_id)
+
+    def refuse(self, filename: str, reason: str) -> None:
+        """Note a file that is not taken. Names are shown as they came, as far as they can be shown."""
+        shown = filename.encode("utf-8", "replace").decode()[:500]
+        self._failed.append(FailedFile(filename=shown, reason=reason))
+
+    async def take(self, path: ImagePath, spool: Spool) -> None:
+        """Start the work on a file, when there is room for it; closes the file. Raises what went wrong before it."""
+        try:
+            await self._slots.acquire()
+        except BaseException:
+            spool.close()
+            raise
+        if (earlier := self._working.get(path.text)) is not None:
+            await asyncio.wait({earlier})  # the same path twice in one request: the later one wins
+        if self._error is not None:
+            self._slots.release()
+            spool.close()
+            raise self._error
+        task = asyncio.create_task(self._store(path, spool))
+        self._working[path.text] = task
+        task.add_done_callback(partial(self._done, path.text, spool))
+        if len(self._batch) >= _BATCH:
+            await self._save()
+
+    async def settle(self) -> None:
+        """Wait for the work at hand and write the last rows: what is in the store by now is kept."""
+        if self._working:
+            await asyncio.wait(set(self._working.values()))
+        while self._batch:
+            await self._save()
+        if self._error is not None:
+            raise self._error
+
+    async def cancel(self) -> None:
+        """Give up the work at hand."""
+        working = set(self._working.values())
+        for task in working:
+            task.cancel()
+        if working:
+            await asyncio.wait(working)
+
+    @property
+    def stored(self) -> int:
+        """How many images have their rows."""
+        return len(self._images)
+
+    def summary(self) -> UploadSummary:
+        """What became of the upload so far."""
+        images = list(self._images.values())
+        folders = Counter(folder for path in self._images if (folder := path.rpartition("/")[0]))
+        return UploadSummary(
+            images_uploaded=len(images),
+            annotations_imported=0,
+            storage_bytes_used=sum(image.size for image in images),
+            folder_structure=dict(folders),
+            failed=self._failed,
+            images=images,
+        )
+
+    def _done(self, path: str, spool: Spool, task: "asyncio.Task[None]") -> None:
+        del self._working[path]
+        spool.close()
+        self._slots.release()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._error = self._error or error
+
+    async def _store(self, path: ImagePath, spool: Spool) -> None:
+        async with self._call.services.decoding:
+            try:
+                picture = await asyncio.to_thread(read_picture, spool.file, self._call.settings.max_image_pixels)
+            except Refused as refusal:
+                self.refuse(path.text, refusal.detail)
+                return
+        token = secrets.token_hex(4)
+        stored = _stored(self._dataset_id, path, spool.size, picture, token)
+        await self._call.objects.put(self._bucket, stored.thumbnail_key, picture.thumbnail, "image/jpeg")
+        await self._put_image(stored, spool, token)
+        if (earlier := self._batch.get(path.text)) is not None:
+            self._unused_thumbnails.append(earlier.thumbnail_key)
+        self._batch[path.text] = stored
+
+    async def _put_image(self, stored: Stored, spool: Spool, token: str) -> None:
+        metadata = describe(stored, token)
+        spool.file.seek(0)
+        if stored.size <= _SINGLE_PUT_BYTES:
+            body = await asyncio.to_thread(spool.file.read)
+            await self._call.objects.put(self._bucket, stored.s3_key, body, stored.content_type, metadata)
+            return
+        upload = self._call.objects.upload_stream(self._bucket, stored.s3_key, stored.content_type, metadata)
+        async with upload as target:
+            while chunk := await asyncio.to_thread(spool.file.read, _READ_BYTES):
+                await target.write(chunk)
+
+    async def _save(self) -> None:
+        batch = list(self._batch.items())[:_BATCH]
+        for path, _ in batch:
+            del self._batch[path]
+        images = [image for _, image in batch]
+        rows = await self._write_rows(images)
+        garbage, self._unused_thumbnails = self._unused_thumbnails, []
+        replaced = []
+        for row, image in zip(rows, images, strict=True):
+            if row["id"] is None:
+                self.refuse(image.path, f"its id {image.path!r} belongs to another image of this dataset")
+                garbage += [image.s3_key, image.thumbnail_key]
+                continue
+            self._images[image.path] = uploaded_image(image, row["id"], replaced=row["replaced"])
+            if row["replaced"]:
+                replaced.append(self._after_replacing(row["id"], image, row["old_thumbnail_key"]))
+        for keys in await asyncio.gather(*replaced):
+            garbage += keys
+        await self._delete(garbage)
+
+    async def _write_rows(self, images: list[Stored]) -> list[Row]:
+        for last in (False,) * (_TRIES - 1) + (True,):
+            try:
+                async with self._call.db.begin() as tx:
+                    # Once more: who lost the role since the upload began adds nothing to the dataset.
+                    await members.require_role(tx, self._call, self._dataset_id, Role.ADMIN)
+                    rows = await upload_store.save(tx, self._dataset_id, images)
+                    if rows is None:
+                        raise members.not_found()
+                    return rows
+            except Stale:
+                if last:
+                    raise
+        raise AssertionError("the last try returns or raises")
+
+    async def _after_replacing(self, image_id: str, mine: Stored, old_thumbnail: str | None) -> list[str]:
+        """Make sure that the row describes the object that is there; return the thumbnails that nobody needs now.
+
+        Two uploads of one path write object and row in any order: the later object may get the earlier row. Whoever
+        replaces a row therefore looks at the object once more, and lets the row follow it.
+        """
+        self._call.services.caches.images.forget((self._dataset_id, image_id))
+        try:
+            info = await self._call.objects.head(self._bucket, mine.s3_key)
+        except NotFound:  # the dataset is being deleted
+            return []
+        there = described(self._dataset_id, mine, info) or mine
+        unused = {old_thumbnail}
+        if there.content_sha256 != mine.content_sha256:
+            async with self._call.db.begin() as tx:
+                if await upload_store.follow_object(tx, self._dataset_id, image_id, mine.content_sha256, there):
+                    unused.add(mine.thumbnail_key)
+        return [key for key in unused - {there.thumbnail_key} if key is not None]
+
+    async def _delete(self, keys: list[str]) -> None:
+        """Delete what nobody needs; what stays behind goes with the dataset."""
+        if not keys:
+            return
+        try:
+            await self._call.objects.delete_many(self._bucket, keys)
+        except Unavailable as error:
+            log.warning("unused objects were left in the store", count=len(keys), reason=error.detail)
+
+
+def uploaded_image(image: Stored, image_id: str, *, replaced: bool) -> UploadedImage:
+    """What the summary says of an image that was stored."""
+    return UploadedImage(
+        id=image_id,
+        file_name=image.file_name,
+        width=image.width,
+        height=image.height,
+        size=image.size,
+        replaced=replaced,
+    )
+
+
+def _stored(dataset_id: str, path: ImagePath, size: int, picture: Picture, token: str) -> Stored:
+    return Stored(
+        path=path.text,
+        s3_key=image_key(dataset_id, path.text),
+        stem=path.stem,
+        file_name=path.name,
+        folder_path=path.folder,
+        size=size,
+        width=picture.width,
+        height=picture.height,
+        content_sha256=picture.sha256,
+        content_type=picture.content_type,
+        thumbnail_key=thumbnail_key(dataset_id, path.stem, token),
+    )

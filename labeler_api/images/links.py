@@ -1,0 +1,51 @@
+"""Where browsers find an image and its thumbnail."""
+
+from dataclasses import dataclass
+
+from labeler_api.context import Call
+from labeler_api.db.pool import Row
+from labeler_api.links import object_version
+
+_PRESIGNED_SECONDS = 3600  # contract, 10.1; a link to the store outlives a role that is taken away by this much
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLinks:
+    """Absolute URLs; no thumbnail's where there is none."""
+
+    url: str
+    thumbnail_url: str | None
+
+
+async def image_links(call: Call, rows: list[Row]) -> list[ImageLinks]:
+    """Make the links of images that the caller may see, in order.
+
+    The rows were read just now and for this caller, so the media route need not ask the database for them at once.
+    """
+    if call.settings.image_delivery == "presigned":
+        return [await _presigned(call, row) for row in rows]
+    caches = call.services.caches
+    for row in rows:
+        caches.images.put((row["dataset_id"], row["id"]), row)
+        caches.viewers.put((row["dataset_id"], call.user_id), True)
+    return [_signed(call, row) for row in rows]
+
+
+def _signed(call: Call, row: Row) -> ImageLinks:
+    where = (row["dataset_id"], row["id"], object_version(row), call.user_id)
+    thumbnail = call.links.image("thumbnails", *where) if row["thumbnail_key"] else None
+    return ImageLinks(call.links.image("images", *where), thumbnail)
+
+
+async def _presigned(call: Call, row: Row) -> ImageLinks:
+    bucket, sign = call.settings.s3_bucket_datasets, call.objects.presign
+    thumbnail = await sign(bucket, row["thumbnail_key"], _PRESIGNED_SECONDS) if row["thumbnail_key"] else None
+    return ImageLinks(await sign(bucket, row["s3_key"], _PRESIGNED_SECONDS), thumbnail)
+
+
+def full_name(row: Row) -> str:
+    """The id with the extension of the stored file; an id that is a whole path has it already."""
+    image_id, file_name = str(row["id"]), str(row["file_name"])
+    if image_id.rpartition("/")[2] == file_name:
+        return image_id
+    return f"{image_id}.{file_name.rpartition('.')[2]}"

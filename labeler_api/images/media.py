@@ -1,0 +1,118 @@
+"""The bytes of images and thumbnails, to whoever holds a signed link and may still see the dataset."""
+
+import time
+from dataclasses import replace
+from typing import Literal
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from labeler_api.context import Call, Principal
+from labeler_api.db.pool import Row
+from labeler_api.errors import Forbidden, NotFound, Unauthenticated
+from labeler_api.http.endpoint import matches
+from labeler_api.http.streaming import stream_object
+from labeler_api.images import store
+from labeler_api.images.description import is_other_version
+from labeler_api.images.pictures import CONTENT_TYPES
+from labeler_api.links import LinkQuery, object_version
+from labeler_api.members import service as members
+from labeler_api.members.policy import Role
+from labeler_api.objects import ObjectStream
+
+_THUMBNAIL_BYTES = 1024 * 1024  # ours have some 10 KB; what is larger is none
+_SAFE_TYPES = frozenset(CONTENT_TYPES.values())
+
+
+async def image(call: Call, dataset_id: str, image_id: str, query: LinkQuery, request: Request) -> Response:
+    """Stream an image. Raises NotFound for a link that is not good any more, whatever the reason."""
+    row = await _linked(call, "images", dataset_id, image_id, query)
+    bucket, key = call.settings.s3_bucket_datasets, row["s3_key"]
+
+    def refine(stream: ObjectStream) -> dict[str, str]:
+        if is_other_version(stream.metadata, row["content_sha256"]):
+            # Replaced a moment ago, and the row will follow: shown, but not to be kept as what the link names.
+            return {"Cache-Control": "no-store", "ETag": f'"{stream.etag}"'}
+        # A row from before types were stored; the store knows at least what the name said.
+        return {} if row["content_type"] else _type_headers(stream.content_type)
+
+    return await stream_object(
+        request,
+        lambda byte_range: call.objects.open(bucket, key, byte_range),
+        size=row["size"],
+        etag=f'"{query.v}"',
+        headers=_headers(query, row["content_type"]),
+        refine=refine,
+    )
+
+
+async def thumbnail(call: Call, dataset_id: str, image_id: str, query: LinkQuery) -> Response:
+    """Send a thumbnail, from memory when it was asked for lately."""
+    row = await _linked(call, "thumbnails", dataset_id, image_id, query)
+    key, etag = row["thumbnail_key"], f'"{query.v}"'
+    if key is None:
+        raise NotFound("This image has no thumbnail.", code="thumbnail_not_found")
+    headers = {**_headers(query, "image/jpeg"), "ETag": etag}
+    if matches(call.if_none_match, etag):
+        return Response(status_code=304, headers=headers)
+
+    async def load() -> bytes:
+        async with call.objects.open(call.settings.s3_bucket_datasets, key) as stream:
+            if stream.size > _THUMBNAIL_BYTES:
+                raise NotFound("This image has no thumbnail.", code="thumbnail_not_found")
+            return await stream.read()
+
+    return Response(await call.services.caches.thumbnails.get((key, query.v), load), headers=headers)
+
+
+async def _linked(
+    call: Call, kind: Literal["images", "thumbnails"], dataset_id: str, image_id: str, query: LinkQuery
+) -> Row:
+    """Check the link, then that its user may still see the dataset, then that it means the present version."""
+    call.links.check(kind, f"{dataset_id}/{image_id}", query)
+    caches = call.services.caches
+    row = caches.images.get((dataset_id, image_id))
+    if row is None or not caches.viewers.get((dataset_id, query.u)):
+        row = await _looked_up(call, dataset_id, image_id, query.u)
+        caches.images.put((dataset_id, image_id), row)
+        caches.viewers.put((dataset_id, query.u), True)
+    if object_version(row) != query.v:
+        raise NotFound("This image has been replaced. Load the list again.", code="image_replaced")
+    return row
+
+
+async def _looked_up(call: Call, dataset_id: str, image_id: str, user_id: int) -> Row:
+    try:
+        profile = await call.directory.require_active(user_id)
+    except (Unauthenticated, Forbidden):
+        raise _no_such_image() from None
+    user = Principal(user_id=profile.id, email=profile.email, is_admin=profile.is_admin, profile=profile)
+    async with call.db.read() as connection:
+        await members.require_role(connection, replace(call, user=user), dataset_id, Role.VIEWER)
+        row = await store.find(connection, dataset_id, image_id)
+    if row is None:
+        raise _no_such_image()
+    return row
+
+
+def _no_such_image() -> NotFound:
+    return NotFound("There is no such image, or you may not see it.", code="image_not_found")
+
+
+def _headers(query: LinkQuery, content_type: str | None) -> dict[str, str]:
+    """Headers of every answer with bytes of somebody's: shown as an image and never run as anything else."""
+    return {
+        "Cache-Control": f"private, max-age={max(0, query.e - int(time.time()))}, immutable",
+        "Vary": "Origin",  # a copy that an <img> fetched without CORS must not be given to a canvas
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Resource-Policy": "cross-origin",
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        **_type_headers(content_type),
+    }
+
+
+def _type_headers(content_type: str | None) -> dict[str, str]:
+    if content_type in _SAFE_TYPES:
+        return {"Content-Type": content_type, "Content-Disposition": "inline"}
+    return {"Content-Type": "application/octet-stream", "Content-Disposition": "attachment"}

@@ -1,0 +1,72 @@
+"""Images of datasets and projects (contract 10, 15, 28, the summary) and their bytes."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from labeler_api.context import Call
+from labeler_api.http.endpoint import Reply, endpoint
+from labeler_api.images import media, service
+from labeler_api.images.schemas import (
+    DatasetSummary,
+    ImagePage,
+    PageQuery,
+    PreviewImage,
+    PreviewQuery,
+    UploadForm,
+    UploadSummary,
+)
+from labeler_api.images.upload import upload
+from labeler_api.links import LinkQuery
+
+
+async def preview_images(call: Call, dataset_id: str, query: PreviewQuery) -> list[PreviewImage]:
+    """Preview the images of a dataset"""
+    return await service.preview(call, dataset_id, query)
+
+
+async def upload_images(call: Call, dataset_id: str, request: Request) -> UploadSummary:
+    """Upload images and ZIP archives
+
+    File names carry relative paths. A file that is not taken is listed under `failed` and does not fail the others.
+    """
+    return await upload(call, dataset_id, request)
+
+
+async def summarise_dataset(call: Call, dataset_id: str) -> DatasetSummary:
+    """Summarise a dataset: counts and thumbnail links"""
+    return await service.summary(call, dataset_id)
+
+
+async def list_images(call: Call, project_id: str, query: PageQuery) -> Reply[ImagePage]:
+    """List the images of a project
+
+    Ordered by the time of their upload. `X-Next-Cursor` names the `cursor` of the next page.
+    """
+    return await service.page(call, project_id, query)
+
+
+async def get_image(call: Call, dataset_id: str, image_id: str, query: LinkQuery, request: Request) -> Response:
+    """Stream an image by a signed link
+
+    One range is honoured; several are answered with the whole.
+    """
+    return await media.image(call, dataset_id, image_id, query, request)
+
+
+async def get_thumbnail(call: Call, dataset_id: str, image_id: str, query: LinkQuery) -> Response:
+    """Get a thumbnail by a signed link"""
+    return await media.thumbnail(call, dataset_id, image_id, query)
+
+
+routes = [
+    endpoint("GET", "/datasets/{dataset_id}/images", preview_images, errors=(404,)),
+    endpoint("POST", "/datasets/{dataset_id}/images", upload_images, errors=(400, 403, 404, 413), multipart=UploadForm),
+    endpoint("GET", "/datasets/{dataset_id}/summary", summarise_dataset, errors=(404,)),
+    endpoint("GET", "/projects/{project_id}/images", list_images, etag=True, errors=(400, 404)),
+]
+
+# Outside /api/v1 and without a bearer: the link is the credential.
+media_routes = [
+    endpoint("GET", "/media/images/{dataset_id}/{image_id:path}", get_image, login=False, errors=(404, 416)),
+    endpoint("GET", "/media/thumbnails/{dataset_id}/{image_id:path}", get_thumbnail, login=False, errors=(404,)),
+]

@@ -1,0 +1,122 @@
+"""The use case of an upload: read the form, and give every file of it to the intake."""
+
+import asyncio
+import zipfile
+
+from starlette.requests import ClientDisconnect, Request
+
+from labeler_api.context import Call
+from labeler_api.errors import AppError, invalid
+from labeler_api.http.multipart import Part, Spool, UploadLimits, parts
+from labeler_api.images.archives import entry_name, extract, open_archive
+from labeler_api.images.intake import Intake
+from labeler_api.images.paths import Refused
+from labeler_api.images.schemas import UploadSummary
+from labeler_api.members import service as members
+from labeler_api.members.policy import Role
+
+_MAX_ARCHIVE_BYTES = 2 * 1024**3  # packed; unpacked it may hold no more either
+
+
+async def upload(call: Call, reference: str, request: Request) -> UploadSummary:
+    """Store the images of a form in a dataset.
+
+    A bad file fails alone. What ends the whole request (a limit, a part that is away, a client that left) keeps the
+    images that came before it, and its error says how many.
+    """
+    async with call.db.read() as connection:
+        access = await members.require_role(connection, call, reference, Role.ADMIN)
+    intake = Intake(call, access.dataset_id)
+    try:
+        await _read_form(call, intake, request)
+        await intake.settle()
+    except asyncio.CancelledError:
+        await intake.cancel()
+        raise
+    except ClientDisconnect:
+        await intake.settle()
+        raise
+    except AppError as error:
+        await _settle_after(intake, error)
+        raise
+    return intake.summary()
+
+
+async def _settle_after(intake: Intake, error: AppError) -> None:
+    try:
+        await intake.settle()
+    except AppError as later:
+        if later is not error:
+            await intake.cancel()
+    error.extra["images_uploaded"] = intake.stored
+    if intake.stored:
+        error.detail += f" The {intake.stored} images that came before it are stored."
+
+
+async def _read_form(call: Call, intake: Intake, request: Request) -> None:
+    settings = call.settings
+    limits = UploadLimits(files=settings.max_upload_files, total_bytes=settings.max_upload_bytes)
+    files = annotation_files = 0
+    async for part in parts(request, limits):
+        if not part.filename:  # a field, or the empty part of a file input that was left empty
+            continue
+        if part.name == "files":
+            files += 1
+            await _take(call, intake, part, part.filename)
+        elif part.name == "annotation_file":
+            annotation_files += 1
+    if annotation_files:
+        raise invalid(
+            "importing annotations with an upload is not supported yet. Send the images without this file",
+            "body",
+            "annotation_file",
+            code="annotation_file_unsupported",
+        )
+    if files == 0:
+        raise invalid("is missing: send one or more files in the form's field `files`", "body", "files")
+
+
+async def _take(call: Call, intake: Intake, part: Part, filename: str) -> None:
+    limit = call.settings.max_upload_file_bytes
+    try:
+        if filename.lower().endswith(".zip"):
+            spool = await _spooled(part, _MAX_ARCHIVE_BYTES)
+            await _expand(intake, filename, spool, limit)
+            return
+        path = intake.path(filename)
+        await intake.take(path, await _spooled(part, limit))
+    except Refused as refusal:
+        intake.refuse(filename, refusal.detail)
+
+
+async def _spooled(part: Part, limit: int) -> Spool:
+    spool = await part.spool(limit)
+    if spool is None:
+        raise Refused(f"it is larger than {limit} bytes")
+    return spool
+
+
+async def _expand(intake: Intake, filename: str, spool: Spool, limit: int) -> None:
+    try:
+        archive = await asyncio.to_thread(open_archive, spool.file)
+        for entry in archive.infolist():
+            name = entry_name(entry)
+            if name.endswith("/"):
+                continue
+            try:
+                await _take_entry(intake, archive, entry, name, limit)
+            except Refused as refusal:
+                intake.refuse(f"{filename}: {name}", refusal.detail)
+    finally:
+        spool.close()
+
+
+async def _take_entry(intake: Intake, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, limit: int) -> None:
+    path = intake.path(name)
+    target = Spool()
+    try:
+        target.size = await asyncio.to_thread(extract, archive, entry, target.file, limit)
+    except BaseException:
+        target.close()
+        raise
+    await intake.take(path, target)

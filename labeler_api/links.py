@@ -1,0 +1,88 @@
+"""Signed links to our own media routes (contract, section 15, "image links").
+
+A link names one version of one object and one user. Its expiry is rounded to a window, so that the
+same object keeps the same URL for 12 hours and browsers reuse what they hold; every link lives for
+at least 12 hours, because the frontend keeps list URLs for as long as a page is open.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import Any, Literal
+from urllib.parse import quote
+
+import msgspec
+from itsdangerous import BadSignature, Signer
+
+from labeler_api.errors import NotFound
+
+Kind = Literal["images", "thumbnails", "exports"]
+
+WINDOW_SECONDS = 12 * 3600
+_EXPORT_SECONDS = 7 * 24 * 3600  # contract, 10.1
+_SIGNATURE_CHARACTERS = 43  # sha256 in unpadded base64url
+
+
+def object_version(row: Mapping[str, Any]) -> str:
+    """Name the version of an image's object, from its row: a new upload gives a new link."""
+    sha256_hex: str | None = row["content_sha256"]
+    return sha256_hex[:16] if sha256_hex else f"t{int(row['last_modified'].timestamp())}"
+
+
+class LinkQuery(msgspec.Struct, frozen=True):
+    """The query string of a media link: object version, user, expiry (Unix seconds), signature."""
+
+    v: str
+    u: int
+    e: int
+    s: str
+
+
+class Links:
+    """Makes and checks links. The first key signs; every key is accepted, so that keys can be rotated."""
+
+    def __init__(self, public_url: str, keys: Sequence[str]) -> None:
+        self._base = public_url
+        self._signer = Signer(list(reversed(keys)), salt="media-links", key_derivation="hmac", digest_method=sha256)
+
+    def image(
+        self, kind: Literal["images", "thumbnails"], dataset_id: str, image_id: str, version: str, user_id: int
+    ) -> str:
+        """Link to an image or its thumbnail, absolute."""
+        return self._link(kind, f"{dataset_id}/{image_id}", version, user_id, _window_end(WINDOW_SECONDS))
+
+    def export(self, version_id: int, version: str, user_id: int) -> str:
+        """Link to the file of a published version; lives for 7 days or a little longer."""
+        return self._link("exports", str(version_id), version, user_id, self.export_expiry())
+
+    def export_expiry(self) -> int:
+        """When an export link made now expires, Unix seconds."""
+        return _window_end(_EXPORT_SECONDS)
+
+    def check(self, kind: Kind, path: str, query: LinkQuery) -> None:
+        """Accept a link or raise NotFound: who has no good link learns nothing about what exists."""
+        if len(query.s) > _SIGNATURE_CHARACTERS + 1 or query.e < time.time():
+            raise _no_such_link()
+        try:
+            valid = self._signer.verify_signature(_payload(kind, path, query.v, query.u, query.e), query.s)
+        except (BadSignature, UnicodeEncodeError):
+            valid = False
+        if not valid:
+            raise _no_such_link()
+
+    def _link(self, kind: Kind, path: str, version: str, user_id: int, expires: int) -> str:
+        signature = self._signer.get_signature(_payload(kind, path, version, user_id, expires)).decode()
+        return f"{self._base}/media/{kind}/{quote(path)}?v={quote(version)}&u={user_id}&e={expires}&s={signature}"
+
+
+def _window_end(at_least_seconds: int) -> int:
+    """The end of the first window that is at least so many seconds away."""
+    return (int(time.time()) + at_least_seconds) // WINDOW_SECONDS * WINDOW_SECONDS + WINDOW_SECONDS
+
+
+def _payload(kind: Kind, path: str, version: str, user_id: int, expires: int) -> bytes:
+    return "\n".join((kind, path, version, str(user_id), str(expires))).encode()
+
+
+def _no_such_link() -> NotFound:
+    return NotFound("This link has expired or is not valid. Load the list again.", code="link_invalid")

@@ -1,0 +1,122 @@
+"""Image locks: who works on an image. A person holds it for five minutes from their last sign of life."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from labeler_api.context import Call
+from labeler_api.db.pool import Row, WriteTransaction
+from labeler_api.errors import Locked, NotFound, Stale
+from labeler_api.locks import store
+from labeler_api.locks.schemas import (
+    AcquireResponse,
+    HeartbeatResponse,
+    LockInfo,
+    LockListResponse,
+    ReleaseResponse,
+    lock_info,
+)
+from labeler_api.members.policy import Role
+from labeler_api.members.service import Access, require_role
+
+OPEN_SECONDS = 300  # contract, 7.7: the frontend sends a heartbeat every 120 s
+# What a write takes on an image that nobody holds. Short, because nobody will release it: the frontend sends
+# release and acquire side by side after every save, and the release may land last.
+WRITE_SECONDS = 60
+# A claim finds no row when the holder's transaction ended while it waited; the next statement sees that holder.
+_CLAIM_ATTEMPTS = 5
+
+
+async def acquire(call: Call, project: str, image_id: str) -> AcquireResponse:
+    """Take the image, or say who has it. Raises NotFound for an image that the dataset does not have."""
+    async with call.db.begin() as tx:
+        access = await require_role(tx, call, project, Role.ANNOTATOR)
+        (row,) = await _claim(tx, access, [image_id], call.user_id, OPEN_SECONDS)
+        await store.sweep(tx, access.project)
+    info = await _named(call, row)
+    if not row["mine"]:
+        return AcquireResponse(status="already_locked", lock=None, locked_by=info)
+    return AcquireResponse(status="refreshed" if row["refreshed"] else "acquired", lock=info, locked_by=None)
+
+
+async def release(call: Call, project: str, image_id: str) -> ReleaseResponse:
+    """Give the image back."""
+    async with call.db.begin() as tx:
+        access = await require_role(tx, call, project, Role.ANNOTATOR)
+        status = await store.release(tx, access.project, image_id, call.user_id)
+    return ReleaseResponse(status=status)  # type: ignore[arg-type] # the SQL knows these words only
+
+
+async def heartbeat(call: Call, project: str, image_id: str) -> HeartbeatResponse:
+    """Go on holding the image. An expired lock is lost, and has to be acquired again."""
+    async with call.db.begin() as tx:
+        access = await require_role(tx, call, project, Role.ANNOTATOR)
+        row = await store.heartbeat(tx, access.project, image_id, call.user_id, OPEN_SECONDS)
+        other = row is None and await store.is_held_by_other(tx, access.project, image_id, call.user_id)
+    if row is None:
+        return HeartbeatResponse(status="not_owner" if other else "not_locked", lock=None)
+    return HeartbeatResponse(status="updated", lock=await _named(call, row))
+
+
+async def page(call: Call, project: str) -> LockListResponse:
+    """List the live locks of a project."""
+    async with call.db.read() as connection:
+        access = await require_role(connection, call, project, Role.VIEWER)
+        rows = await store.page(connection, access.project)
+    users = await call.directory.get_many({row["user_id"] for row in rows}, timeout=call.remaining_seconds)
+    return LockListResponse(locks=[lock_info(row, users) for row in rows])
+
+
+async def claim_for_write(tx: WriteTransaction, call: Call, access: Access, image_ids: Sequence[str]) -> None:
+    """Make sure that the caller may write to the images: extend their locks, or take short ones.
+
+    Belongs into the transaction of the write, so that a write that is refused takes none. Raises Locked while
+    somebody else holds one of the images, NotFound for an image that the dataset does not have.
+    """
+    for row in await _claim(tx, access, image_ids, call.user_id, WRITE_SECONDS):
+        if not row["mine"]:
+            raise _locked(lock_info(row, {}))
+
+
+@asynccontextmanager
+async def naming_the_holder(call: Call) -> AsyncIterator[None]:
+    """Put the holder's name into a `Locked` that leaves the block; goes around the transaction, not into it."""
+    try:
+        yield
+    except Locked as error:
+        lock = error.extra.get("lock")
+        if not isinstance(lock, LockInfo):
+            raise
+        users = await call.directory.get_many({lock.user_id}, timeout=call.remaining_seconds)
+        if user := users.get(lock.user_id):
+            lock.user_name, lock.user_email = user.full_name, user.email
+        raise _locked(lock) from None
+
+
+async def _claim(
+    tx: WriteTransaction, access: Access, image_ids: Sequence[str], user_id: int, lease_seconds: int
+) -> list[Row]:
+    """Claim distinct images and return a row for each. Raises NotFound, or Stale after too many collisions."""
+    wanted = sorted(set(image_ids))
+    for _ in range(_CLAIM_ATTEMPTS):
+        rows = await store.claim(tx, access.project, access.dataset_id, wanted, user_id, lease_seconds)
+        if len(rows) == len(wanted):
+            return rows
+        missing = set(wanted) - await store.existing(tx, access.dataset_id, wanted)
+        if missing:
+            raise image_not_found(min(missing))
+    raise Stale("Several people opened this image at the same moment. Try again.", retry_after=1)
+
+
+def image_not_found(image_id: str) -> NotFound:
+    """The answer for an image that is not in the project's dataset."""
+    return NotFound(f"The dataset has no image {image_id!r}.", code="image_not_found")
+
+
+def _locked(lock: LockInfo) -> Locked:
+    name = lock.user_name or "Somebody else"
+    return Locked(f"{name} is working on the image {lock.image_id!r}. Try again when it is free.", lock=lock)
+
+
+async def _named(call: Call, row: Row) -> LockInfo:
+    users = await call.directory.get_many({row["user_id"]}, timeout=call.remaining_seconds)
+    return lock_info(row, users)

@@ -1,0 +1,141 @@
+"""SQL of image locks. The database's clock decides what has expired, and one statement who holds an image."""
+
+from collections.abc import Sequence
+
+from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
+
+# `now` is read once, so that every expression of the statement decides alike; a lock that expires while the
+# statement waits for another transaction counts as live, which refuses a claim and never doubles a holder.
+# A row that exists is updated and not upserted: an upsert would take a number of the sequence each time.
+# A lock that was live and the caller's keeps its beginning, so `locked_at <> heartbeat_at` tells "refreshed".
+_CLAIM = """
+    WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
+    renewed AS (
+        UPDATE image_locks AS held SET
+            user_id = $4,
+            heartbeat_at = now,
+            locked_at = CASE WHEN held.user_id = $4 AND held.expires_at > now THEN held.locked_at ELSE now END,
+            lease_seconds = CASE WHEN held.user_id = $4 AND held.expires_at > now
+                THEN greatest(held.lease_seconds, $5::int) ELSE $5::int END,
+            expires_at = CASE WHEN held.user_id = $4 AND held.expires_at > now
+                THEN greatest(held.expires_at, now + make_interval(secs => greatest(held.lease_seconds, $5::int)))
+                ELSE now + make_interval(secs => $5::int) END
+        FROM clock
+        WHERE held.project_id = $1 AND held.image_id = ANY($3::text[])
+          AND (held.user_id = $4 OR held.expires_at <= now)
+        RETURNING held.image_id, held.user_id, held.locked_at, held.expires_at, held.heartbeat_at
+    ),
+    made AS (
+        INSERT INTO image_locks (project_id, image_id, user_id, locked_at, heartbeat_at, expires_at, lease_seconds)
+        SELECT $1, i.id, $4, now, now, now + make_interval(secs => $5::int), $5::int
+        FROM image_metadata i, clock
+        WHERE i.dataset_id = $2 AND i.id = ANY($3::text[])
+          AND NOT EXISTS (SELECT FROM image_locks l WHERE l.project_id = $1 AND l.image_id = i.id)
+        ORDER BY i.id
+        ON CONFLICT ON CONSTRAINT uq_project_image_lock DO NOTHING
+        RETURNING image_id, user_id, locked_at, expires_at, heartbeat_at
+    ),
+    claimed AS (SELECT * FROM renewed UNION ALL SELECT * FROM made)
+    SELECT image_id, user_id, locked_at, expires_at, heartbeat_at,
+           true AS mine, locked_at <> heartbeat_at AS refreshed
+    FROM claimed
+    UNION ALL
+    SELECT l.image_id, l.user_id, l.locked_at, l.expires_at, l.heartbeat_at, false, false
+    FROM image_locks l, clock
+    WHERE l.project_id = $1 AND l.image_id = ANY($3::text[]) AND l.user_id <> $4 AND l.expires_at > now
+      AND NOT EXISTS (SELECT FROM claimed c WHERE c.image_id = l.image_id)
+    ORDER BY image_id
+"""
+
+_EXISTING = "SELECT id FROM image_metadata WHERE dataset_id = $1 AND id = ANY($2::text[])"
+
+# An hour after its end nobody asks about a lock any more. At most 100 rows, and none that somebody uses just
+# now: a little of the project's litter goes with every image that is opened, and no request pays for all of it.
+_SWEEP = """
+    DELETE FROM image_locks WHERE id IN (
+        SELECT id FROM image_locks
+        WHERE project_id = $1 AND expires_at < clock_timestamp() - interval '1 hour'
+        LIMIT 100 FOR UPDATE SKIP LOCKED
+    )
+"""
+
+_RELEASE = """
+    WITH mine AS (
+        DELETE FROM image_locks WHERE project_id = $1 AND image_id = $2 AND user_id = $3
+        RETURNING expires_at > clock_timestamp() AS live
+    )
+    SELECT CASE
+        WHEN (SELECT live FROM mine) THEN 'released'
+        WHEN EXISTS (
+            SELECT FROM image_locks
+            WHERE project_id = $1 AND image_id = $2 AND user_id <> $3 AND expires_at > clock_timestamp()
+        ) THEN 'not_owner'
+        ELSE 'not_locked' END
+"""
+
+_HEARTBEAT = """
+    UPDATE image_locks
+    SET heartbeat_at = statement_timestamp(),
+        expires_at = statement_timestamp() + make_interval(secs => $4::int),
+        lease_seconds = $4::int
+    WHERE project_id = $1 AND image_id = $2 AND user_id = $3 AND expires_at > clock_timestamp()
+    RETURNING image_id, user_id, locked_at, expires_at, heartbeat_at
+"""
+
+_HELD_BY_OTHER = """
+    SELECT EXISTS (
+        SELECT FROM image_locks
+        WHERE project_id = $1 AND image_id = $2 AND user_id <> $3 AND expires_at > clock_timestamp()
+    )
+"""
+
+_LIST = """
+    SELECT image_id, user_id, locked_at, expires_at, heartbeat_at
+    FROM image_locks
+    WHERE project_id = $1 AND expires_at > clock_timestamp()
+    ORDER BY image_id
+"""
+
+
+async def claim(
+    tx: WriteTransaction, project_id: str, dataset_id: str, image_ids: Sequence[str], user_id: int, lease_seconds: int
+) -> list[Row]:
+    """Claim images, all in one statement; a row each, with `mine` and `refreshed`, or with the holder.
+
+    No row for an image that is not in the dataset, or whose lock another transaction made at this very moment.
+    """
+    return await tx.fetch(_CLAIM, project_id, dataset_id, list(image_ids), user_id, lease_seconds)
+
+
+async def existing(connection: ReadConnection, dataset_id: str, image_ids: Sequence[str]) -> set[str]:
+    """Return those of the image ids that are in the dataset."""
+    return {row["id"] for row in await connection.fetch(_EXISTING, dataset_id, list(image_ids))}
+
+
+async def sweep(tx: WriteTransaction, project_id: str) -> int:
+    """Delete some of the locks that ended long ago; return how many."""
+    return await tx.execute(_SWEEP, project_id)
+
+
+async def release(tx: WriteTransaction, project_id: str, image_id: str, user_id: int) -> str:
+    """Delete the user's lock; return the contract's word for what was found."""
+    status: str = await tx.fetchval(_RELEASE, project_id, image_id, user_id)
+    return status
+
+
+async def heartbeat(
+    tx: WriteTransaction, project_id: str, image_id: str, user_id: int, lease_seconds: int
+) -> Row | None:
+    """Extend the user's live lock; None when there is none, and an expired one stays expired."""
+    return await tx.fetchrow(_HEARTBEAT, project_id, image_id, user_id, lease_seconds)
+
+
+async def is_held_by_other(connection: ReadConnection, project_id: str, image_id: str, user_id: int) -> bool:
+    """Whether somebody else holds the image now."""
+    held: bool = await connection.fetchval(_HELD_BY_OTHER, project_id, image_id, user_id)
+    return held
+
+
+async def page(connection: ReadConnection, project_id: str) -> list[Row]:
+    """Return the live locks of a project by image id; reads only, because it is polled."""
+    return await connection.fetch(_LIST, project_id)

@@ -1,0 +1,49 @@
+"""Who may do what: the roles of a project and their order (contract, section 16)."""
+
+from enum import IntEnum
+from typing import Literal
+
+RoleName = Literal["owner", "admin", "reviewer", "annotator", "viewer"]
+
+
+class Role(IntEnum):
+    """A role includes every lower one. The values are an order and nothing else."""
+
+    VIEWER = 1
+    ANNOTATOR = 2
+    REVIEWER = 3
+    ADMIN = 4
+    OWNER = 5
+
+    @property
+    def text(self) -> RoleName:
+        """The word in the database and on the wire."""
+        name: RoleName = self.name.lower()  # type: ignore[assignment]
+        return name
+
+    @classmethod
+    def of(cls, text: str) -> "Role":
+        """Read the word."""
+        return cls[text.upper()]
+
+
+def effective_role(stored: str | None, *, is_admin: bool, is_public: bool) -> Role | None:
+    """Combine the stored role with what a system admin and a public dataset give; None for a stranger."""
+    roles = [Role.of(stored)] if stored else []
+    if is_admin:
+        roles.append(Role.ADMIN)
+    if is_public:
+        roles.append(Role.VIEWER)
+    return max(roles, default=None)
+
+
+def may_change(actor: Role, *, present: Role | None, wanted: Role | None) -> bool:
+    """Whether `actor` may turn one role into another: nobody touches or grants a role at or above their own.
+
+    `present` None means no member yet, `wanted` None removal. Ownership itself moves only by a transfer.
+    """
+    if Role.OWNER in {present, wanted}:
+        return False
+    if actor is Role.OWNER:
+        return True
+    return actor >= Role.ADMIN and all(role is None or role < actor for role in (present, wanted))

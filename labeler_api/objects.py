@@ -1,0 +1,298 @@
+"""The object store: one aiobotocore client a process, opened in the lifespan. The only botocore import of the API."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Self
+
+import aiohttp
+import structlog
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+from botocore.exceptions import BotoCoreError, ClientError
+
+from labeler_api.errors import NotFound, RangeNotSatisfiable, Unavailable
+from labeler_api.settings import Settings
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3.client import S3Client
+    from types_aiobotocore_s3.type_defs import CompletedMultipartUploadTypeDef, CompletedPartTypeDef, DeleteTypeDef
+
+_CONNECT_SECONDS = 3.0  # a store that is there accepts within milliseconds
+_READ_SECONDS = 30.0  # between two packets, not for a whole object
+_OPEN_SECONDS = 15.0  # for the first answer, the wait for a free connection of the pool included
+_RETRY_SECONDS = 2
+_PART_BYTES = 8 * 1024 * 1024  # S3 wants 5 MiB at least; 10 000 parts of 8 MiB are 78 GiB
+_CHUNK_BYTES = 256 * 1024  # botocore's default of 1 KiB costs more than the copying
+_DELETE_BATCH = 1000  # S3's own limit of DeleteObjects
+_MISSING = {"NoSuchKey", "404", "NotFound"}
+_BAD_RANGE = {"InvalidRange", "416"}
+_NO_BULK_DELETE = {"NotImplemented", "501", "MissingContentMD5", "InvalidDigest"}
+
+log = structlog.get_logger("labeler_api.objects")
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What a listing or a look at an object says; `etag` is the store's, without quotes."""
+
+    key: str
+    size: int
+    etag: str
+    last_modified: datetime
+    content_type: str = ""
+    metadata: Mapping[str, str] | None = None
+
+
+class ObjectStream:
+    """An open object. `size` is the whole object's, `length` what this stream carries: less for a range."""
+
+    def __init__(self, answer: Mapping[str, Any]) -> None:
+        self._body = answer["Body"]
+        self.length: int = answer["ContentLength"]
+        self.content_range: str | None = answer.get("ContentRange") or None
+        total = (self.content_range or "").rpartition("/")[2]
+        self.size: int = int(total) if total.isdigit() else self.length
+        self.etag: str = answer.get("ETag", "").strip('"')
+        self.content_type: str = answer.get("ContentType", "")
+        self.metadata: Mapping[str, str] = answer.get("Metadata", {})
+
+    async def iter_chunks(self, size: int = _CHUNK_BYTES) -> AsyncGenerator[bytes, None]:
+        """Yield the bytes as they arrive, at most `size` at once. Raises Unavailable when the store breaks off."""
+        with _translated():
+            while chunk := await self._body.read(size):
+                yield chunk
+
+    async def read(self) -> bytes:
+        """Return all of it; for what is known to be small."""
+        return b"".join([chunk async for chunk in self.iter_chunks()])
+
+
+class Upload:
+    """Writes one object of unknown size: a single PUT when it stays small, parts of 8 MiB when it does not."""
+
+    def __init__(self, client: "S3Client", bucket: str, key: str, headers: Any) -> None:
+        self._client = client
+        self._where: Any = {"Bucket": bucket, "Key": key}
+        self._headers = headers
+        self._buffer = bytearray()
+        self._id: str | None = None
+        self._parts: list[CompletedPartTypeDef] = []
+        self.size = 0
+
+    async def write(self, data: bytes) -> None:
+        """Take bytes; sends a part whenever one is full."""
+        self.size += len(data)
+        self._buffer += data
+        while len(self._buffer) >= _PART_BYTES:
+            part = bytes(self._buffer[:_PART_BYTES])
+            del self._buffer[:_PART_BYTES]
+            await self._send(part)
+
+    async def _send(self, part: bytes) -> None:
+        number = len(self._parts) + 1
+        with _translated():
+            if self._id is None:
+                made = await self._client.create_multipart_upload(**self._where, **self._headers)
+                self._id = made["UploadId"]
+            sent = await self._client.upload_part(**self._where, UploadId=self._id, PartNumber=number, Body=part)
+        self._parts.append({"PartNumber": number, "ETag": sent["ETag"]})
+
+    async def finish(self) -> None:
+        """Make the object visible."""
+        if self._id is not None and self._buffer:
+            await self._send(bytes(self._buffer))
+        with _translated():
+            if self._id is None:
+                await self._client.put_object(**self._where, **self._headers, Body=bytes(self._buffer))
+                return
+            parts: CompletedMultipartUploadTypeDef = {"Parts": self._parts}
+            await self._client.complete_multipart_upload(**self._where, UploadId=self._id, MultipartUpload=parts)
+
+    async def abort(self) -> None:
+        """Give up the parts that were sent; nothing when none were."""
+        if self._id is not None:
+            await self._client.abort_multipart_upload(**self._where, UploadId=self._id)
+
+
+class ObjectStore:
+    """S3, MinIO, R2 or SeaweedFS: puts, opens, copies, deletes and lists objects.
+
+    Every method raises NotFound for an object that is not there, Unavailable for a store that does not answer.
+    """
+
+    def __init__(self, client: "S3Client", signer: "S3Client", buckets: Sequence[str]) -> None:
+        self._client = client
+        self._signer = signer
+        self._buckets = buckets
+        self.open_streams = 0
+
+    @classmethod
+    async def connect(cls, settings: Settings, stack: AsyncExitStack) -> Self:
+        """Make the client, and let `stack` close it. Opens no connection: an absent store does not stop the start."""
+        client = await stack.enter_async_context(_client(settings, settings.storage_url))
+        # Browsers may reach the store under another name than we do; the host is part of what is signed.
+        public = settings.s3_public_endpoint
+        signer = await stack.enter_async_context(_client(settings, public)) if public else client
+        return cls(client, signer, (settings.s3_bucket_datasets, settings.s3_bucket_annotations))
+
+    async def ping(self) -> None:
+        """Ask for both buckets."""
+        for bucket in self._buckets:
+            with _translated(f"The bucket {bucket} does not exist."):
+                await self._client.head_bucket(Bucket=bucket)
+
+    async def put(
+        self,
+        bucket: str,
+        key: str,
+        body: bytes | AsyncIterable[bytes],
+        content_type: str,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write an object, replacing what is there; it appears whole or not at all. Metadata is ASCII."""
+        if isinstance(body, bytes):
+            with _translated():
+                await self._client.put_object(Bucket=bucket, Key=key, Body=body, **_headers(content_type, metadata))
+            return
+        async with self.upload_stream(bucket, key, content_type, metadata) as upload:
+            async for chunk in body:
+                await upload.write(chunk)
+
+    @asynccontextmanager
+    async def upload_stream(
+        self, bucket: str, key: str, content_type: str, metadata: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Upload]:
+        """Lend an Upload to write to; the object appears when the block ends, and never when it raises."""
+        upload = Upload(self._client, bucket, key, _headers(content_type, metadata))
+        try:
+            yield upload
+            await upload.finish()
+        except BaseException:
+            # Shielded: parts that a cancelled request leaves behind are paid for until somebody finds them.
+            await asyncio.shield(_quietly(upload.abort(), key))
+            raise
+
+    @asynccontextmanager
+    async def open(self, bucket: str, key: str, byte_range: str | None = None) -> AsyncIterator[ObjectStream]:
+        """Open an object for reading; `byte_range` as in a Range header. Closed when the block ends, read or not.
+
+        Raises RangeNotSatisfiable for a range that begins beyond the end.
+        """
+        given: Any = {"Range": byte_range} if byte_range else {}
+        with _translated():
+            async with asyncio.timeout(_OPEN_SECONDS):
+                answer = await self._client.get_object(Bucket=bucket, Key=key, **given)
+        self.open_streams += 1
+        try:
+            yield ObjectStream(answer)
+        finally:
+            self.open_streams -= 1
+            answer["Body"].close()  # not read on: an unread rest would pin the connection or be paid for
+
+    async def head(self, bucket: str, key: str) -> ObjectInfo:
+        """Look at an object without its bytes."""
+        with _translated():
+            answer = await self._client.head_object(Bucket=bucket, Key=key)
+        facts = (answer["ContentLength"], answer["ETag"].strip('"'), answer["LastModified"], answer["ContentType"])
+        return ObjectInfo(key, *facts, answer.get("Metadata", {}))
+
+    async def copy(self, bucket: str, key: str, to_bucket: str, to_key: str) -> None:
+        """Copy an object inside the store, content type and metadata with it."""
+        with _translated():
+            await self._client.copy_object(Bucket=to_bucket, Key=to_key, CopySource={"Bucket": bucket, "Key": key})
+
+    async def delete_many(self, bucket: str, keys: Sequence[str]) -> None:
+        """Delete objects; those that are gone already are no error."""
+        for start in range(0, len(keys), _DELETE_BATCH):
+            with _translated():
+                await self._delete_batch(bucket, keys[start : start + _DELETE_BATCH])
+
+    async def _delete_batch(self, bucket: str, keys: Sequence[str]) -> None:
+        try:
+            wanted: DeleteTypeDef = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
+            answer = await self._client.delete_objects(Bucket=bucket, Delete=wanted)
+        except ClientError as error:
+            if _code(error) not in _NO_BULK_DELETE:
+                raise
+            # Stores that want another checksum for the bulk call than this SDK sends take single deletes.
+            for key in keys:
+                await self._client.delete_object(Bucket=bucket, Key=key)
+            return
+        if refused := answer.get("Errors"):
+            raise _unavailable(f"{len(refused)} objects were not deleted: {refused[0].get('Code')}")
+
+    async def list(self, bucket: str, prefix: str) -> AsyncIterator[ObjectInfo]:
+        """Yield every object whose key begins with `prefix`, in the order of the keys."""
+        with _translated():
+            async for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+                for entry in page.get("Contents", []):
+                    yield ObjectInfo(entry["Key"], entry["Size"], entry["ETag"].strip('"'), entry["LastModified"])
+
+    async def presign(self, bucket: str, key: str, seconds: int, disposition: str | None = None) -> str:
+        """Make a link with which anybody may GET the object for so many seconds; no call to the store."""
+        given = {"Bucket": bucket, "Key": key} | ({"ResponseContentDisposition": disposition} if disposition else {})
+        return await self._signer.generate_presigned_url("get_object", Params=given, ExpiresIn=seconds)
+
+
+def _client(settings: Settings, endpoint: str) -> Any:
+    config = AioConfig(
+        signature_version="s3v4",
+        s3={"addressing_style": "path"},  # MinIO and SeaweedFS have no wildcard host name
+        # Newer SDKs send checksums always; R2 and older MinIO refuse them.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        max_pool_connections=settings.s3_max_connections,
+        connect_timeout=_CONNECT_SECONDS,
+        read_timeout=_READ_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": 2},
+    )
+    return get_session().create_client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name=settings.s3_region,
+        aws_access_key_id=settings.s3_access_key,
+        aws_secret_access_key=settings.s3_secret_key,
+        config=config,
+    )
+
+
+def _headers(content_type: str, metadata: Mapping[str, str] | None) -> dict[str, Any]:
+    return {"ContentType": content_type, "Metadata": dict(metadata or {})}
+
+
+@contextmanager
+def _translated(missing: str = "The object is not in the store.") -> Iterator[None]:
+    """Turn the SDK's errors into the application's; those of the application pass."""
+    try:
+        yield
+    except ClientError as error:
+        if _code(error) in _MISSING:
+            raise NotFound(missing, code="object_not_found") from error
+        if _code(error) in _BAD_RANGE:
+            raise RangeNotSatisfiable("The range begins beyond the end of the object.") from error
+        raise _unavailable(str(error)) from error
+    except (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        raise _unavailable(str(error)) from error
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response["Error"]["Code"])
+
+
+def _unavailable(reason: str) -> Unavailable:
+    log.warning("object store failed", reason=" ".join(reason.split())[:500])
+    return Unavailable(
+        "The object store is not available at the moment. Try again shortly.",
+        code="storage_unavailable",
+        retry_after=_RETRY_SECONDS,
+    )
+
+
+async def _quietly(cleaning: Any, key: str) -> None:
+    try:
+        await cleaning
+    except (BotoCoreError, ClientError, aiohttp.ClientError, OSError) as error:
+        log.warning("an unfinished upload was left in the store", key=key, reason=str(error))

@@ -1,0 +1,88 @@
+"""SQL of projects."""
+
+from collections.abc import Sequence
+
+from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
+
+_GET = """
+    SELECT p.id, p.name, p.description, p.dataset_id, p.owner_id, p.task_types,
+           p.task_config::text AS task_config, p.task_classes::text AS task_classes, p.settings::text AS settings,
+           p.total_images, p.annotated_images, p.total_annotations, p.status,
+           p.created_at, p.updated_at, p.last_updated_by,
+           d.name AS dataset_name, d.num_images AS dataset_num_items
+    FROM annotation_projects p
+    JOIN datasets d ON d.id = p.dataset_id
+    WHERE p.id = $1
+"""
+
+# One row a class, and one with task_type NULL for the whole. Grouped by image first: hashing beats the sort
+# that count(DISTINCT image_id) would need.
+_COUNTS = """
+    WITH per_image AS (
+        SELECT task_type, class_id, image_id, count(*) AS annotations
+        FROM annotations WHERE project_id = $1
+        GROUP BY task_type, class_id, image_id
+    )
+    SELECT task_type, class_id, sum(annotations)::bigint AS annotations, count(*) AS images
+    FROM per_image WHERE class_id IS NOT NULL
+    GROUP BY task_type, class_id
+    UNION ALL
+    SELECT NULL, NULL, COALESCE(sum(annotations), 0)::bigint, count(DISTINCT image_id)
+    FROM per_image
+"""
+
+# The dataset's row is locked so that its image count cannot change between being read and being copied.
+# Of two calls at once the second finds the first one's project and changes nothing.
+_CREATE = """
+    WITH dataset AS (
+        SELECT id, name, description, owner_id, num_images FROM datasets WHERE id = $2 FOR NO KEY UPDATE
+    ), project AS (
+        INSERT INTO annotation_projects (id, dataset_id, name, description, owner_id, task_types, task_config,
+                                         task_classes, total_images, last_updated_by)
+        SELECT $1, id, name, COALESCE(NULLIF(description, ''), 'Annotations of the dataset ' || name), owner_id,
+               $3::varchar[], $4::jsonb, $5::jsonb, num_images, $6::integer
+        FROM dataset
+        ON CONFLICT (dataset_id) DO NOTHING
+        RETURNING id, owner_id
+    )
+    INSERT INTO project_permissions (project_id, user_id, role, granted_by)
+    SELECT id, owner_id, 'owner', owner_id FROM project
+"""
+
+_ADD_TASK_TYPE = """
+    UPDATE annotation_projects
+    SET task_types = task_types || $2::varchar,
+        task_config = jsonb_build_object($2::text, $3::jsonb) || task_config,
+        task_classes = jsonb_build_object($2::text, '{}'::jsonb) || task_classes,
+        revision = revision + 1, last_updated_by = $4, updated_at = clock_timestamp()
+    WHERE id = $1 AND $2 <> ALL (task_types)
+"""
+
+
+async def get(connection: ReadConnection, project_id: str) -> Row | None:
+    """Find a project, with what its response says of the dataset."""
+    return await connection.fetchrow(_GET, project_id)
+
+
+async def counts(connection: ReadConnection, project_id: str) -> list[Row]:
+    """Count a project's annotations and images: per class, and in the row without a task type as a whole."""
+    return await connection.fetch(_COUNTS, project_id)
+
+
+async def create(
+    tx: WriteTransaction,
+    *,
+    project_id: str,
+    dataset_id: str,
+    task_types: Sequence[str],
+    task_config: str,
+    task_classes: str,
+    actor: int,
+) -> None:
+    """Make the project of a dataset, owned by the dataset's owner; nothing happens where there is one."""
+    await tx.execute(_CREATE, project_id, dataset_id, list(task_types), task_config, task_classes, actor)
+
+
+async def add_task_type(tx: WriteTransaction, project_id: str, task_type: str, config: str, actor: int) -> bool:
+    """Append a task with its configuration; False when the project has it already."""
+    return await tx.execute(_ADD_TASK_TYPE, project_id, task_type, config, actor) > 0

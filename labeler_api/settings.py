@@ -1,0 +1,235 @@
+"""Settings of the API: frozen, read once from the environment, refused with the variable's name."""
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+from urllib.parse import quote, unquote, urlsplit
+
+import msgspec
+from msgspec import Meta
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Positive = Annotated[int, Meta(ge=1)]
+Secret = str
+
+_DEVELOPMENT_SECRET = "development-only-secret-change-me"  # noqa: S105 - refused outside development, see _check_secrets
+_MIN_SECRET_BYTES = 32  # RFC 7518, section 3.2: an HS256 key has at least the size of the hash
+
+
+class SettingsError(Exception):
+    """A variable is missing or wrong; the text names it and the form expected."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the environment says, one field a variable (upper case)."""
+
+    app_name: str = "Image Labeler API"
+    app_version: str = "0.1.0"
+    environment: Literal["development", "test", "staging", "production"] = "development"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    api_host: str = "127.0.0.1"
+    api_port: Port = 8001
+    api_workers: Positive = 1
+    api_public_url: str = ""
+    api_shutdown_seconds: Positive = 20
+    cors_origins: str = "http://localhost:3001,http://localhost:3000,http://localhost:3010"
+    trusted_proxies: str = "127.0.0.1"
+
+    labeler_db_url: str
+    db_pool_size: Positive = 5
+    db_max_overflow: Annotated[int, Meta(ge=0)] = 10
+    db_pool_timeout: Annotated[float, Meta(gt=0)] = 30.0
+    db_pool_recycle: Annotated[float, Meta(gt=0)] = 3600.0
+    db_statement_cache: bool = True
+
+    user_gateway_address: str = "127.0.0.1:50051"
+    user_gateway_token: Secret = ""
+    user_gateway_tls_ca: str = ""
+    user_gateway_tls_cert: str = ""
+    user_gateway_tls_key: str = ""
+    user_cache_seconds: Annotated[float, Meta(ge=0)] = 30.0
+    user_cache_grace_seconds: Annotated[float, Meta(ge=0)] = 300.0
+
+    jwt_secret_key: Secret = _DEVELOPMENT_SECRET
+    jwt_algorithm: Literal["HS256"] = "HS256"
+    jwt_expire_minutes: Positive = 1440
+    media_link_keys: Secret = ""
+
+    s3_endpoint: str = "http://127.0.0.1:9000"
+    s3_public_endpoint: str = ""
+    s3_access_key: Secret = ""
+    s3_secret_key: Secret = ""
+    s3_bucket_datasets: str = "datasets"
+    s3_bucket_annotations: str = "annotations"
+    s3_region: str = "us-east-1"
+    s3_use_ssl: bool = False
+    s3_max_connections: Positive = 64
+    image_delivery: Literal["stream", "presigned"] = "stream"
+    thumbnail_cache_bytes: Annotated[int, Meta(ge=0)] = 64 * 1024 * 1024
+
+    max_json_bytes: Positive = 2 * 1024 * 1024
+    max_upload_files: Positive = 1000
+    max_upload_file_bytes: Positive = 50 * 1024 * 1024
+    max_upload_bytes: Positive = 4 * 1024 * 1024 * 1024
+    max_image_pixels: Positive = 50_000_000
+
+    @property
+    def origins(self) -> list[str]:
+        """The exact origins that browsers may call from."""
+        text = self.cors_origins.strip()
+        parts = msgspec.json.decode(text, type=list[str]) if text.startswith("[") else text.split(",")
+        return [part.strip().rstrip("/") for part in parts if part.strip()]
+
+    @property
+    def public_url(self) -> str:
+        """Scheme, host and port under which browsers reach this API; links are built on it."""
+        return (self.api_public_url or f"http://localhost:{self.api_port}").rstrip("/")
+
+    @property
+    def link_keys(self) -> list[str]:
+        """Keys of media links, the signing one first. Apart from the JWT secret, so that each can be rotated alone."""
+        keys = [key.strip() for key in self.media_link_keys.split(",") if key.strip()]
+        return keys or ["media:" + self.jwt_secret_key]
+
+    @property
+    def storage_url(self) -> str:
+        """S3_ENDPOINT with a scheme; S3_USE_SSL decides where the variable has none."""
+        if "://" in self.s3_endpoint:
+            return self.s3_endpoint
+        return f"{'https' if self.s3_use_ssl else 'http'}://{self.s3_endpoint}"
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings. Raises SettingsError with every wrong variable's name and the form it should have."""
+    env = os.environ if environ is None else environ
+    given: dict[str, Any] = {
+        field.name: env[field.name.upper()]
+        for field in msgspec.structs.fields(Settings)
+        if env.get(field.name.upper(), "") != ""
+    }
+    given["labeler_db_url"] = database_url(env, "LABELER_DB", fall_back_to_railway=True)
+    if env.get("PORT"):  # Railway's: the port that its edge and its health check use
+        given["api_port"] = env["PORT"]
+    settings = _convert(given)
+    _check_secrets(settings)
+    _check_urls(settings)
+    return settings
+
+
+def database_url(env: Mapping[str, str], prefix: str, *, fall_back_to_railway: bool = False) -> str:
+    """Find one database's URL: `<PREFIX>_URL`, then `<PREFIX>_HOST` …, then Railway's `DATABASE_URL` and `PG*`."""
+    if url := env.get(f"{prefix}_URL"):
+        return _normal_url(url, f"{prefix}_URL")
+    if env.get(f"{prefix}_HOST"):
+        return _url_from_parts(env, {part: f"{prefix}_{part}" for part in ("HOST", "PORT", "NAME", "USER", "PASSWORD")})
+    if fall_back_to_railway:
+        # The unpooled one: prepared statements do not survive PgBouncer's transaction mode.
+        for name in ("DATABASE_UNPOOLED_URL", "DATABASE_URL"):
+            if url := env.get(name):
+                return _normal_url(url, name)
+        if env.get("PGHOST"):
+            railway = {
+                "HOST": "PGHOST",
+                "PORT": "PGPORT",
+                "NAME": "PGDATABASE",
+                "USER": "PGUSER",
+                "PASSWORD": "PGPASSWORD",
+            }
+            return _url_from_parts(env, railway)
+    raise SettingsError(
+        f"{prefix}_URL is not set. Expected postgresql://user:password@host:port/name, "
+        f"or the parts {prefix}_HOST, {prefix}_PORT, {prefix}_NAME, {prefix}_USER and {prefix}_PASSWORD."
+    )
+
+
+def _url_from_parts(env: Mapping[str, str], names: Mapping[str, str]) -> str:
+    missing = [names[part] for part in ("NAME", "USER") if not env.get(names[part])]
+    if missing:
+        raise SettingsError(f"{', '.join(missing)}: missing beside {names['HOST']}")
+    port = env.get(names["PORT"]) or "5432"
+    if not port.isdigit():
+        raise SettingsError(f"{names['PORT']}: expected a port number, got {port!r}")
+    user, password = quote(env[names["USER"]], safe=""), quote(env.get(names["PASSWORD"], ""), safe="")
+    return f"postgresql://{user}:{password}@{env[names['HOST']]}:{port}/{quote(env[names['NAME']], safe='')}"
+
+
+def _normal_url(url: str, name: str) -> str:
+    """Accept what SQLAlchemy and Railway write; asyncpg wants the plain scheme."""
+    scheme, _, rest = url.partition("://")
+    if scheme.partition("+")[0] not in {"postgresql", "postgres"} or not rest:
+        raise SettingsError(f"{name}: expected postgresql://user:password@host:port/name")
+    normal = f"postgresql://{rest}"
+    try:
+        parts = urlsplit(normal)
+        complete = bool(parts.hostname) and (parts.port or True) and bool(unquote(parts.path.lstrip("/")))
+    except ValueError:
+        complete = False
+    if not complete:
+        raise SettingsError(
+            f"{name}: expected postgresql://user:password@host:port/name, with a host and a database name"
+        )
+    return normal
+
+
+def _convert(given: dict[str, Any]) -> Settings:
+    problems = []
+    fields = {field.name: field for field in msgspec.structs.fields(Settings)}
+    for name, value in given.items():
+        try:
+            msgspec.convert(_as_bool(value, fields[name].type), fields[name].type, strict=False)
+        except msgspec.ValidationError as error:
+            problems.append(f"{name.upper()}: {error}, got {_shown(fields[name].type, value)}")
+    if problems:
+        raise SettingsError("\n".join(problems))
+    typed = {name: _as_bool(value, fields[name].type) for name, value in given.items()}
+    return msgspec.convert(typed, Settings, strict=False)
+
+
+def _as_bool(value: Any, kind: Any) -> Any:
+    if kind is bool and isinstance(value, str) and value.strip().lower() in {"yes", "on", "no", "off"}:
+        return value.strip().lower() in {"yes", "on"}
+    return value
+
+
+def _shown(kind: Any, value: object) -> str:
+    return "a value that is kept secret" if kind is Secret else repr(value)
+
+
+def _check_secrets(settings: Settings) -> None:
+    if settings.environment not in {"staging", "production"}:
+        return
+    secret = settings.jwt_secret_key
+    if secret == _DEVELOPMENT_SECRET or len(secret.encode()) < _MIN_SECRET_BYTES:
+        raise SettingsError(
+            f"JWT_SECRET_KEY: {settings.environment} needs the secret shared with the Platform, at least "
+            f"{_MIN_SECRET_BYTES} bytes long; make one with: "
+            "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+        )
+    if not settings.user_gateway_token:
+        raise SettingsError("USER_GATEWAY_TOKEN: missing; it is one of the tokens in the gateway's USER_GATEWAY_TOKENS")
+    if not settings.media_link_keys or any(len(key.encode()) < _MIN_SECRET_BYTES for key in settings.link_keys):
+        raise SettingsError(
+            f"MEDIA_LINK_KEYS: {settings.environment} needs one or more keys of at least {_MIN_SECRET_BYTES} bytes, "
+            "separated by commas, the signing one first"
+        )
+    if not settings.api_public_url:
+        raise SettingsError("API_PUBLIC_URL: missing; expected https://host, under which browsers reach this API")
+
+
+def _check_urls(settings: Settings) -> None:
+    for name in ("api_public_url", "s3_public_endpoint"):
+        value = getattr(settings, name)
+        if value and urlsplit(value).scheme not in {"http", "https"}:
+            raise SettingsError(f"{name.upper()}: expected http://host:port or https://host, got {value!r}")
+    if not urlsplit(settings.storage_url).hostname:
+        raise SettingsError(f"S3_ENDPOINT: expected http://host:port or https://host, got {settings.s3_endpoint!r}")
+    try:
+        origins = settings.origins
+    except msgspec.MsgspecError:
+        raise SettingsError(
+            'CORS_ORIGINS: expected a comma list or a JSON list, as ["http://localhost:3010"]'
+        ) from None
+    for origin in origins:
+        if urlsplit(origin).scheme not in {"http", "https"} or urlsplit(origin).path:
+            raise SettingsError(f"CORS_ORIGINS: expected scheme://host[:port] without a path, got {origin!r}")

@@ -1,0 +1,36 @@
+"""Use cases of users."""
+
+from labeler_api.context import Call
+from labeler_api.errors import NotFound, invalid
+from labeler_api.users import store
+from labeler_api.users.schemas import SearchQuery, SearchResponse, UserResponse, found_user, user_response
+
+_MIN_CHARACTERS = 2  # contract, section 15: nobody lists everybody letter by letter
+
+
+async def search(call: Call, query: SearchQuery) -> SearchResponse:
+    """Find active users by e-mail address or name, without the members of the project in `project_id`."""
+    text = query.q.strip()
+    if len(text) < _MIN_CHARACTERS:
+        raise invalid(f"needs at least {_MIN_CHARACTERS} characters", "query", "q")
+    excluded = await _members(call, query.project_id) if query.project_id else []
+    users, total = await call.directory.search(text, exclude_ids=excluded, limit=query.limit, offset=query.offset)
+    return SearchResponse(
+        users=[found_user(user) for user in users], total=total, limit=query.limit, offset=query.offset
+    )
+
+
+async def get(call: Call, user_id: int) -> UserResponse:
+    """Return one user."""
+    user = await call.directory.find(user_id)
+    if user is None:
+        raise NotFound("There is no such user.", code="user_not_found")
+    return user_response(user)
+
+
+async def _members(call: Call, reference: str) -> list[int]:
+    async with call.db.read() as connection:
+        found = await store.members(connection, reference, call.user_id, is_admin=call.principal.is_admin)
+    if found is None:
+        raise NotFound("There is no such project, or you are not a member of it.", code="project_not_found")
+    return found

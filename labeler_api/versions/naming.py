@@ -1,0 +1,31 @@
+"""Keys of a version's files in the object store, and the names under which people save them."""
+
+import re
+from urllib.parse import quote
+
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f"*/:<>?\\|]+')  # what no file system or header takes
+_NAME_CHARACTERS = 100  # a file name has 255 bytes at most, a Korean letter three
+
+
+def file_key(project_id: str, task_type: str, version_number: str, file_name: str) -> str:
+    """Key in the annotations bucket (contract, 10.1)."""
+    return f"exports/{project_id}/{task_type}/{version_number}/{file_name}"
+
+
+def dataset_copy_key(dataset_id: str, task_type: str) -> str:
+    """Key in the datasets bucket of the DICE file of a task's latest version."""
+    return f"datasets/{dataset_id}/annotations_{task_type}.json"
+
+
+def download_name(project_name: str, task_type: str, version_number: str, format_name: str, extension: str) -> str:
+    """Name of the saved file: `Zipper_detection_v3.0_coco.json`."""
+    project = "_".join(_UNSAFE.sub(" ", project_name)[:_NAME_CHARACTERS].split()).strip(".") or "project"
+    return f"{project}_{task_type}_{version_number}_{format_name}{extension}"
+
+
+def content_disposition(file_name: str) -> str:
+    """Tell browsers to save, not to show (RFC 6266); the plain name is for clients that read no UTF-8."""
+    plain = re.sub(r"[^ -~]|[\"\\%]", "_", file_name)
+    if plain == file_name:
+        return f'attachment; filename="{plain}"'
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(file_name, safe='')}"

@@ -1,0 +1,258 @@
+"""SQL of versions.
+
+A row whose `version_type` is `publishing` or `discarded` is an attempt, not a version: it holds its number and its
+snapshot, and nobody is shown it.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+
+from labeler_api.db.pool import ReadConnection, Row, Snapshot, WriteTransaction
+
+_COLUMNS = """id, project_id, task_type, version_number, version_type, created_at, created_by, description,
+              annotation_count, image_count, export_format, export_path"""
+
+_LIST = f"""
+    SELECT {_COLUMNS} FROM annotation_versions
+    WHERE project_id = $1 AND version_type NOT IN ('publishing', 'discarded')
+    ORDER BY created_at DESC, id DESC
+"""  # noqa: S608 - a constant list of columns
+
+# The lock is what annotation and class writers of the project take first, too: numbers are given out one by one.
+_LOCK_PROJECT = """
+    SELECT p.task_types,
+           EXISTS (SELECT FROM annotations a
+                   WHERE a.project_id = p.id AND a.task_type = ANY ($2::varchar[])) AS has_any,
+           EXISTS (SELECT FROM annotations a
+                   WHERE a.project_id = p.id AND a.task_type = ANY ($2::varchar[])
+                       AND a.annotation_state <> 'draft') AS has_confirmed
+    FROM annotation_projects p WHERE p.id = $1
+    FOR NO KEY UPDATE OF p
+"""
+
+_DROP_ABANDONED = """
+    DELETE FROM annotation_versions
+    WHERE project_id = $1 AND version_type IN ('publishing', 'discarded')
+        AND created_at < clock_timestamp() - $2::interval
+"""
+
+# $3 is the number asked for. Without one: the first major number that is free, counted from the one after the most
+# recently created version. The unique index has the last word: no row comes back for a number that is taken.
+_RESERVE = """
+    WITH taken AS (
+        SELECT id, version_number, version_type, created_at
+        FROM annotation_versions WHERE project_id = $1 AND task_type = $2
+    ), latest AS (
+        SELECT version_number FROM taken WHERE version_type = 'published' ORDER BY created_at DESC, id DESC LIMIT 1
+    ), first AS (
+        SELECT 1 + COALESCE((
+            SELECT substring(version_number FROM '^[vV]?([0-9]{1,9})(?:[.][0-9.]*)?$')::bigint FROM latest
+        ), 0) AS major
+    ), free AS (
+        SELECT 'v' || candidate || '.0' AS number
+        FROM first, generate_series(first.major, first.major + (SELECT count(*) FROM taken)) AS candidate
+        WHERE 'v' || candidate || '.0' NOT IN (SELECT version_number FROM taken)
+        ORDER BY candidate LIMIT 1
+    )
+    INSERT INTO annotation_versions
+        (project_id, task_type, version_number, version_type, created_at, created_by, description, export_format)
+    SELECT $1, $2, COALESCE($3, (SELECT number FROM free)), 'publishing', clock_timestamp(), $4, $5, $6
+    ON CONFLICT (project_id, task_type, version_number) DO NOTHING
+    RETURNING id, version_number, created_at
+"""
+
+# One statement sees one state of the database: annotations, sizes, confirmations and classes belong together.
+# A missing size is taken from the first geometry of the image that has one.
+_FREEZE = """
+    WITH sizes AS (
+        SELECT DISTINCT ON (b.image_id) b.image_id, round((b.geometry ->> 'image_width')::numeric)::int AS width,
+               round((b.geometry ->> 'image_height')::numeric)::int AS height
+        FROM annotations b LEFT JOIN image_metadata i ON i.dataset_id = $3 AND i.id = b.image_id
+        WHERE b.project_id = $2 AND (i.width IS NULL OR i.height IS NULL)
+            AND b.geometry @@ '$.image_width > 0 && $.image_height > 0'
+            AND b.geometry @@ '$.image_width < 1000000 && $.image_height < 1000000'
+        ORDER BY b.image_id, b.id
+    ), frozen AS (
+        INSERT INTO annotation_snapshots (version_id, annotation_id, snapshot_data)
+        SELECT $1, a.id, to_jsonb(a) || jsonb_build_object('image', jsonb_build_object(
+                   'file_name', CASE WHEN starts_with(i.s3_key, $4::text) THEN substr(i.s3_key, length($4::text) + 1)
+                                     WHEN i.id IS NULL THEN a.image_id
+                                     ELSE concat_ws('/', NULLIF(i.folder_path, ''), i.file_name) END,
+                   'width', COALESCE(i.width, g.width, 0),
+                   'height', COALESCE(i.height, g.height, 0),
+                   'confirmed_at', s.confirmed_at))
+        FROM annotations a
+        LEFT JOIN image_metadata i ON i.dataset_id = $3 AND i.id = a.image_id
+        LEFT JOIN sizes g ON g.image_id = a.image_id
+        LEFT JOIN image_annotation_status s
+            ON s.project_id = a.project_id AND s.image_id = a.image_id AND s.task_type = a.task_type
+            AND s.is_image_confirmed
+        WHERE a.project_id = $2 AND a.task_type = ANY ($5::varchar[]) AND ($6 OR a.annotation_state <> 'draft')
+        RETURNING snapshot_data ->> 'image_id' AS image_id, snapshot_data ->> 'annotation_type' AS annotation_type,
+                  snapshot_data ->> 'class_id' AS class_id, snapshot_data ->> 'class_name' AS class_name,
+                  (snapshot_data ->> 'created_by')::int AS created_by,
+                  (snapshot_data ->> 'confirmed_by')::int AS confirmed_by
+    )
+    SELECT (SELECT count(*) FROM frozen) AS annotation_count,
+           (SELECT count(DISTINCT image_id) FROM frozen) AS image_count,
+           (SELECT COALESCE(array_agg(user_id), '{}') FROM (
+                SELECT created_by AS user_id FROM frozen
+                UNION SELECT confirmed_by FROM frozen WHERE confirmed_by IS NOT NULL
+            ) AS people) AS user_ids,
+           (SELECT COALESCE(json_agg(json_build_array(class_id, class_name)), '[]')::text FROM (
+                SELECT class_id, min(class_name) AS class_name FROM frozen
+                WHERE annotation_type <> 'no_object' GROUP BY class_id
+            ) AS classes) AS used_classes,
+           COALESCE(p.task_classes -> $7::text, '{}')::text AS listed_classes,
+           p.name AS project_name, p.description AS project_description, p.created_at AS project_created_at,
+           d.name AS dataset_name
+    FROM annotation_projects p JOIN datasets d ON d.id = p.dataset_id
+    WHERE p.id = $2
+"""
+
+# Hash joins read each table once. The planner's statistics are old after a large upload or import, and the nested
+# loops that it then takes for small tables read the images once for every annotation.
+_NO_NESTED_LOOPS = "SET LOCAL enable_nestloop = off"
+
+# By code point, whatever the database's collation is: the order is part of the files.
+_FROZEN = """
+    SELECT snapshot_data::text AS annotation
+    FROM annotation_snapshots WHERE version_id = $1
+    ORDER BY snapshot_data ->> 'image_id' COLLATE "C", annotation_id
+"""
+
+_FROZEN_IMAGES = """
+    SELECT snapshot_data ->> 'image_id' AS image_id, (snapshot_data -> 'image')::text AS image,
+           snapshot_data ->> 'annotation_type' AS annotation_type, snapshot_data ->> 'class_id' AS class_id
+    FROM annotation_snapshots WHERE version_id = $1
+    ORDER BY snapshot_data ->> 'image_id' COLLATE "C", annotation_id
+"""
+
+_BUMP_PROJECT = "UPDATE annotation_projects SET revision = revision + 1 WHERE id = $1"
+
+_PUBLISH = f"""
+    UPDATE annotation_versions
+    SET version_type = 'published', annotation_count = $2, image_count = $3, export_path = $4, file_size_bytes = $5,
+        content_sha256 = $6
+    WHERE id = $1 AND version_type = 'publishing'
+    RETURNING {_COLUMNS}
+"""  # noqa: S608 - a constant list of columns
+
+_GIVE_UP = "UPDATE annotation_versions SET version_type = 'discarded' WHERE id = $1 AND version_type = 'publishing'"
+
+_REMOVE = "DELETE FROM annotation_versions WHERE id = $1 AND version_type = 'discarded'"
+
+_LABEL_DATASET = """
+    UPDATE datasets SET labeled = true, annotation_path = $2, updated_at = clock_timestamp() WHERE id = $1
+    RETURNING (SELECT version_number FROM annotation_versions
+               WHERE project_id = $3 AND task_type = $4 AND version_type = 'published'
+               ORDER BY created_at DESC, id DESC LIMIT 1) AS latest
+"""
+
+_FILE = """
+    SELECT v.project_id, v.task_type, v.version_number, v.export_format, v.export_path,
+           v.file_size_bytes, v.content_sha256, p.name AS project_name
+    FROM annotation_versions v JOIN annotation_projects p ON p.id = v.project_id
+    WHERE v.id = $1 AND v.version_type = 'published'
+"""
+
+# Rows a round trip: a polygon may have 10 000 points, so a hundred of the largest are some 20 MB.
+_PREFETCH = 100
+
+
+async def page(connection: ReadConnection, project_id: str) -> list[Row]:
+    """Return every version of a project, newest first."""
+    return await connection.fetch(_LIST, project_id)
+
+
+async def lock_project(tx: WriteTransaction, project_id: str, task_types: Sequence[str]) -> Row | None:
+    """Lock a project; return its tasks, and whether there are (confirmed) annotations of the task asked for."""
+    return await tx.fetchrow(_LOCK_PROJECT, project_id, list(task_types))
+
+
+async def drop_abandoned(tx: WriteTransaction, project_id: str, age: timedelta) -> None:
+    """Remove attempts that nobody can be working on any more, so that their numbers are free."""
+    await tx.execute(_DROP_ABANDONED, project_id, age)
+
+
+async def reserve(
+    tx: WriteTransaction,
+    *,
+    project_id: str,
+    task_type: str,
+    version_number: str | None,
+    created_by: int,
+    description: str | None,
+    export_format: str,
+) -> Row | None:
+    """Begin an attempt; None when its number is taken. The project must be locked."""
+    return await tx.fetchrow(_RESERVE, project_id, task_type, version_number, created_by, description, export_format)
+
+
+async def freeze(
+    tx: WriteTransaction,
+    version_id: int,
+    *,
+    project_id: str,
+    dataset_id: str,
+    task_type: str,
+    stored_types: Sequence[str],
+    include_draft: bool,
+) -> Row | None:
+    """Copy the annotations into the snapshot, and tell what the files say once and whom they name."""
+    images = f"datasets/{dataset_id}/images/"
+    await tx.execute(_NO_NESTED_LOOPS)
+    return await tx.fetchrow(
+        _FREEZE, version_id, project_id, dataset_id, images, list(stored_types), include_draft, task_type
+    )
+
+
+def frozen(snapshot: Snapshot, version_id: int) -> AsyncIterator[Row]:
+    """Yield the frozen annotations in the order of the files."""
+    return snapshot.cursor(_FROZEN, version_id, prefetch=_PREFETCH)
+
+
+def frozen_images(snapshot: Snapshot, version_id: int) -> AsyncIterator[Row]:
+    """Yield the image of each frozen annotation in the order of the files."""
+    return snapshot.cursor(_FROZEN_IMAGES, version_id, prefetch=_PREFETCH)
+
+
+async def publish(
+    tx: WriteTransaction,
+    version_id: int,
+    *,
+    project_id: str,
+    annotation_count: int,
+    image_count: int,
+    export_path: str,
+    file_size_bytes: int,
+    content_sha256: str,
+) -> Row | None:
+    """Turn the attempt into a version; None when it is one no more. The project's revision goes up with it."""
+    await tx.execute(_BUMP_PROJECT, project_id)
+    return await tx.fetchrow(
+        _PUBLISH, version_id, annotation_count, image_count, export_path, file_size_bytes, content_sha256
+    )
+
+
+async def give_up(tx: WriteTransaction, version_id: int) -> bool:
+    """Keep an attempt from ever becoming a version, its number still held; False when it is one, or is gone."""
+    return await tx.execute(_GIVE_UP, version_id) > 0
+
+
+async def remove(tx: WriteTransaction, version_id: int) -> None:
+    """Remove an attempt that was given up, with its snapshot."""
+    await tx.execute(_REMOVE, version_id)
+
+
+async def label_dataset(
+    tx: WriteTransaction, dataset_id: str, annotation_path: str, project_id: str, task_type: str
+) -> str | None:
+    """Note that the dataset is labeled, and where; return the number of the task's latest version."""
+    number: str | None = await tx.fetchval(_LABEL_DATASET, dataset_id, annotation_path, project_id, task_type)
+    return number
+
+
+async def file(connection: ReadConnection, version_id: int) -> Row | None:
+    """Find a version's file."""
+    return await connection.fetchrow(_FILE, version_id)

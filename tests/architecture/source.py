@@ -1,0 +1,103 @@
+"""The project's code as data: modules and what they import."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("proto", "user_gateway", "labeler_api", "labeler_ops", "tests")
+
+# The order of features: what stands to the left may be imported from the right, never the other way.
+FEATURES = (
+    "health",
+    "auth",
+    "users",
+    "platform",
+    "members",
+    "projects",
+    "datasets",
+    "classes",
+    "images",
+    "locks",
+    "annotations",
+    "versions",
+    "invitations",
+)
+
+
+@dataclass(frozen=True)
+class Module:
+    """One .py file; `name` is its dotted name."""
+
+    path: Path
+
+    @property
+    def where(self) -> str:
+        return self.path.relative_to(ROOT).as_posix()
+
+    @property
+    def name(self) -> str:
+        return self.where.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+    @property
+    def feature(self) -> str | None:
+        """The feature that this belongs to, if any."""
+        parts = self.name.split(".")
+        return parts[1] if len(parts) > 1 and parts[0] == "labeler_api" and parts[1] in FEATURES else None
+
+    @cached_property
+    def text(self) -> str:
+        return self.path.read_text()
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.text, self.where)
+
+    @cached_property
+    def imports(self) -> frozenset[str]:
+        """Dotted names of everything imported, those inside functions included; `from a import b` gives a and a.b."""
+        return frozenset(self._imports())
+
+    def _imports(self) -> Iterator[str]:
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                base = self._base(node)
+                yield base
+                yield from (f"{base}.{alias.name}" for alias in node.names)
+
+    def _base(self, node: ast.ImportFrom) -> str:
+        if not node.level:
+            return node.module or ""
+        package = self.name.split(".") if self.path.name == "__init__.py" else self.name.split(".")[:-1]
+        start = package[: len(package) - node.level + 1]
+        return ".".join([*start, *([node.module] if node.module else [])])
+
+    def uses(self, package: str) -> bool:
+        """Whether it imports `package` or anything in it."""
+        return any(name == package or name.startswith(f"{package}.") for name in self.imports)
+
+
+def modules(*packages: str) -> list[Module]:
+    """Every module that people write: all of the project's, or those of some packages; generated code aside."""
+    found = [
+        Module(path)
+        for package in packages or PACKAGES
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if "_pb2" not in path.name
+    ]
+    assert found, packages
+    return found
+
+
+def offenders(found: list[Module], package: str, *, allowed: tuple[str, ...] = ()) -> list[str]:
+    """Where `package` is imported outside the allowed modules and packages."""
+    return [
+        module.where
+        for module in found
+        if module.uses(package)
+        and not any(module.name == name or module.name.startswith(f"{name}.") for name in allowed)
+    ]

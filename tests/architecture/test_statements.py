@@ -1,0 +1,39 @@
+"""Every SQL statement of the API is accepted by the migrated schema, its names and types included."""
+
+import importlib
+from collections.abc import AsyncIterator, Iterator
+
+import asyncpg
+import pytest
+
+from tests.architecture.source import Module, modules
+
+VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
+
+
+def _stores() -> list[Module]:
+    return [module for module in modules("labeler_api") if module.feature and module.path.name.startswith("store")]
+
+
+def _statements(module: Module) -> Iterator[tuple[str, str]]:
+    for name, value in vars(importlib.import_module(module.name)).items():
+        if name.isupper() and isinstance(value, str) and value.lstrip().startswith(VERBS):
+            yield name, value
+
+
+@pytest.fixture
+async def connection(labeler_dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(labeler_dsn)
+    yield connection
+    await connection.close()
+
+
+@pytest.mark.parametrize("module", _stores(), ids=lambda module: module.where)
+async def test_every_statement_can_be_prepared(connection: asyncpg.Connection, module: Module) -> None:
+    statements = list(_statements(module))
+    assert statements, "a store without a named statement"
+    for name, sql in statements:
+        try:
+            await connection.prepare(sql)
+        except asyncpg.PostgresError as error:
+            pytest.fail(f"{module.where} {name}: {error}")

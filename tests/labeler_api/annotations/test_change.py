@@ -1,0 +1,233 @@
+"""PUT and DELETE: what changes, which version, and what history keeps."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.fixtures.api import Api
+from tests.labeler_api.annotations.drawing import (
+    BOX,
+    at,
+    box,
+    check_counters,
+    drawn,
+    history,
+    leave,
+    locks,
+    no_object,
+    rows,
+    workshop,
+)
+
+
+async def test_only_what_is_sent_changes(api: Api) -> None:
+    made = await workshop(api)
+    client = await api.login("annotator")
+    before = await drawn(client, box(made, confidence=50, notes="n", attributes={"a": 1}))
+    geometry = BOX | {"bbox": [1, 2, 3, 4]}
+    response = await client.put(at(before), json={"geometry": geometry})
+    after = response.json()
+    assert response.status_code == 200, after
+    assert after.keys() == before.keys()
+    changed = {key for key in before if before[key] != after[key]}
+    assert changed == {"geometry", "version", "updated_by", "updated_by_name", "updated_at"}
+    assert (after["geometry"], after["version"], after["updated_by_name"]) == (geometry, 2, "Annotator Example")
+    assert (await client.get(at(before))).json() == after
+
+
+async def test_everything_at_once_and_nulls(api: Api) -> None:
+    made = await workshop(api)
+    client = await api.login("annotator")
+    before = await drawn(client, box(made, confidence=50, notes="n", attributes={"a": 1}))
+    change: dict[str, Any] = {
+        "class_id": "c2",
+        "class_name": "dent",
+        "attributes": {"b": {}},
+        "confidence": 0,
+        "is_verified": True,
+        "notes": "m",
+    }
+    after = (await client.put(at(before), json=change)).json()
+    assert {key: after[key] for key in change} == change
+    nulls = {"class_id": None, "class_name": None, "confidence": None, "notes": None}
+    after = (await client.put(at(before), json=nulls)).json()
+    assert {key: after[key] for key in nulls} == nulls
+    assert (after["attributes"], after["is_verified"], after["version"]) == ({"b": {}}, True, 3)
+    # What cannot be changed is ignored, as any unknown key is.
+    after = (
+        await client.put(
+            at(before), json={"annotation_type": "polygon", "image_id": "x", "annotation_state": "confirmed", "id": 9}
+        )
+    ).json()
+    assert (after["annotation_type"], after["image_id"], after["annotation_state"]) == (
+        "bbox",
+        made.image_ids[0],
+        "draft",
+    )
+    assert (after["id"], after["version"]) == (before["id"], 4)
+
+
+async def test_every_write_is_a_whole_revision(api: Api) -> None:
+    made = await workshop(api)
+    client = await api.login("annotator")
+    body = await drawn(client, box(made))
+    await client.put(at(body), json={"notes": "first"})
+    await leave(api, made, "annotator")
+    await (await api.login("reviewer")).put(at(body), json={"notes": "second"})
+    await leave(api, made, "reviewer")
+    await client.delete(at(body))
+    found = await history(api, body["id"])
+    assert [(row["action"], row["revision"], row["changed_by"]) for row in found] == [
+        ("create", 1, 4),
+        ("update", 2, 4),
+        ("update", 3, 3),
+        ("delete", 4, 4),
+    ]
+    columns = {
+        row["column_name"]
+        for row in await rows(
+            api, "SELECT column_name FROM information_schema.columns WHERE table_name = 'annotations'"
+        )
+    }
+    for earlier, later in zip(found, found[1:], strict=False):
+        assert later["previous_state"] == earlier["new_state"]
+        assert earlier["new_state"].keys() == columns
+    assert [row["new_state"] and row["new_state"]["notes"] for row in found] == [None, "first", "second", None]
+    assert found[-1]["new_state"] is None
+
+
+async def test_delete(api: Api) -> None:
+    made = await workshop(api)
+    client = await api.login("annotator")
+    body = await drawn(client, box(made))
+    response = await client.delete(at(body))
+    assert (response.status_code, response.json().keys()) == (200, {"message"})
+    assert (await client.get(at(body))).status_code == 404
+    assert (await client.delete(at(body))).status_code == 404
+    assert (await client.put(at(body), json={"notes": "x"})).status_code == 404
+    await check_counters(api, made)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        ({"version": 1}, {}),
+        ({}, {"If-Match": '"1"'}),
+        ({}, {"If-Match": 'W/"1"'}),
+        ({}, {"If-Match": "1"}),
+        ({"version": 1}, {"If-Match": '"1"'}),
+    ],
+)
+async def test_the_version_that_the_caller_saw(api: Api, body: dict[str, Any], headers: dict[str, str]) -> None:
+    made = await workshop(api)
+    client, other = await api.login("annotator"), await api.login("reviewer")
+    before = await drawn(client, box(made))
+    assert (await client.put(at(before), json={"notes": "mine", **body}, headers=headers)).json()["version"] == 2
+    await leave(api, made, "annotator")
+    response = await other.put(at(before), json={"notes": "theirs", **body}, headers=headers)
+    answer = response.json()
+    assert (response.status_code, answer["code"]) == (409, "version_conflict")
+    assert isinstance(answer["detail"], str)
+    now = (await client.get(at(before))).json()
+    assert answer["conflict"] == {
+        "current_version": 2,
+        "your_version": 1,
+        "last_updated_by": 4,
+        "last_updated_at": now["updated_at"],
+    }
+    assert (now["notes"], now["version"]) == ("mine", 2)
+    assert await locks(api, made) == {}  # a refused write takes none
+
+
+async def test_without_a_version_the_last_write_wins(api: Api) -> None:
+    made = await workshop(api)
+    client = await api.login("annotator")
+    before = await drawn(client, box(made))
+    for number, headers in enumerate(({}, {"If-Match": "*"}), start=2):
+        after = (await client.put(at(before), json={"notes": str(number), "version": None}, headers=headers)).json()
+        assert (after["notes"], after["version"]) == (str(number), number)
+
+
+async def test_delete_honours_if_match(api: Api) -> None:
+    made = await workshop(api)
+    client = await api.login("annotator")
+    body = await drawn(client, box(made))
+    await client.put(at(body), json={"notes": "x"})
+    response = await client.delete(at(body), headers={"If-Match": '"1"'})
+    assert (response.status_code, response.json()["conflict"]["current_version"]) == (409, 2)
+    assert (await client.delete(at(body), headers={"If-Match": '"2"'})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "loc"),
+    [
+        ({"geometry": None}, {}, ["body", "geometry"]),
+        ({"geometry": {"bbox": [1, 2, 3]}}, {}, ["body", "geometry", "bbox"]),
+        ({"geometry": {"points": [[1, 2], [3, 4], [5, 6]]}}, {}, ["body", "geometry", "bbox"]),
+        ({"attributes": None}, {}, ["body", "attributes"]),
+        ({"attributes": "x"}, {}, ["body", "attributes"]),
+        ({"is_verified": None}, {}, ["body", "is_verified"]),
+        ({"confidence": 101}, {}, ["body", "confidence"]),
+        ({"version": 0}, {}, ["body", "version"]),
+        ({"version": "1"}, {}, ["body", "version"]),
+        ({}, {"If-Match": '"abc"'}, ["header", "if-match"]),
+        ({}, {"If-Match": '"99999999999"'}, ["header", "if-match"]),
+        ({"version": 1}, {"If-Match": '"2"'}, ["header", "if-match"]),
+    ],
+)
+async def test_what_is_refused_changes_nothing(
+    api: Api, body: dict[str, Any], headers: dict[str, str], loc: list[str]
+) -> None:
+    made = await workshop(api)
+    client = await api.login("annotator")
+    before = await drawn(client, box(made))
+    await leave(api, made, "annotator")
+    response = await client.put(at(before), json=body, headers=headers)
+    assert (response.status_code, response.json()["errors"][0]["loc"]) == (422, loc), response.text
+    assert (await client.get(at(before))).json() == before
+    assert await locks(api, made) == {}
+    assert len(await history(api, before["id"])) == 1
+
+
+async def test_a_no_object_stays_with_its_task(api: Api) -> None:
+    made = await workshop(api)
+    client = await api.login("annotator")
+    body = await drawn(client, no_object(made))
+    assert (
+        await client.put(at(body), json={"attributes": {"task_type": "detection", "by": "hand"}})
+    ).status_code == 200
+    for attributes, code in (({"task_type": "segmentation"}, "task_fixed"), ({}, "task_missing")):
+        response = await client.put(at(body), json={"attributes": attributes})
+        assert (response.status_code, response.json()["code"]) == (400, code)
+
+
+async def test_versioned_writers_side_by_side_lose_nothing(api: Api) -> None:
+    """Each writer adds its mark to what it read; with the version checked, no mark is overwritten."""
+    made = await workshop(api)
+    client = await api.login("reviewer")
+    body = await drawn(client, box(made, attributes={}))
+
+    async def add_mark(name: str) -> None:
+        while True:
+            seen = (await client.get(at(body))).json()
+            change = {"attributes": {**seen["attributes"], name: True}, "version": seen["version"]}
+            status = (await client.put(at(body), json=change)).status_code
+            assert status in {200, 409}
+            if status == 200:
+                return
+
+    names = [f"writer {number}" for number in range(12)]
+    await asyncio.gather(*(add_mark(name) for name in names))
+    after = (await client.get(at(body))).json()
+    assert set(after["attributes"]) == set(names)
+    assert after["version"] == 13
+    assert [row["revision"] for row in await history(api, body["id"])] == list(range(1, 14))
+
+
+async def test_one_of_many_with_the_same_version_wins(api: Api) -> None:
+    made = await workshop(api)
+    client = await api.login("reviewer")
+    body = await drawn(client, box(made))
+    answers = await asyncio.gather(*(client.put(at(body), json={"notes": str(n), "version": 1}) for n in range(12)))
+    assert sorted(answer.status_code for answer in answers) == [200] + [409] * 11

@@ -1,0 +1,119 @@
+"""Many writers at once: counters and statuses are what a count says, and a budget of statements for each write."""
+
+import asyncio
+import random
+
+import httpx
+
+from tests.fixtures.api import Api, Made
+from tests.labeler_api.annotations.drawing import (
+    MEMBERS,
+    at,
+    box,
+    check_counters,
+    drawn,
+    no_object,
+    polygon,
+    rows,
+    workshop,
+)
+
+
+async def work(client: httpx.AsyncClient, made: Made, image: int, seed: int) -> None:
+    """Draw, edit, confirm and delete in some order, on one image; a 423 is somebody else's turn."""
+    choose = random.Random(seed)
+    mine: list[dict[str, object]] = []
+    for _ in range(12):
+        deed = choose.choice(["draw", "draw", "none", "outline", "edit", "confirm", "delete"])
+        if not mine or deed in {"draw", "none", "outline"}:
+            body = {"none": no_object, "outline": polygon}.get(deed, box)(made, image)
+            response = await client.post("/api/v1/annotations", json=body)
+            if response.status_code == 200:
+                mine.append(response.json())
+        elif deed == "edit":
+            response = await client.put(at(choose.choice(mine)), json={"notes": "x"})
+        elif deed == "confirm":
+            response = await client.post(at(choose.choice(mine), "/confirm"), json={})
+        else:
+            response = await client.delete(at(mine[-1]))
+            if response.status_code == 200:
+                mine.pop()
+        assert response.status_code in {200, 423}, response.text
+
+
+async def test_eight_writers_over_several_images(api: Api) -> None:
+    made = await api.dataset(images=5, tasks=["detection", "segmentation"], members=MEMBERS)
+    clients = [await api.login(account) for account in ("owner", "admin", "reviewer", "annotator")]
+    # Two of each account, so that both share the images they hold; the images overlap between accounts.
+    await asyncio.gather(*(work(clients[n % 4], made, (n % 4 + n // 4) % 5, seed=n) for n in range(8)))
+    await check_counters(api, made)
+    revisions = await rows(
+        api,
+        "SELECT annotation_id FROM annotation_history GROUP BY annotation_id"
+        " HAVING array_agg(revision ORDER BY id) <> ARRAY(SELECT generate_series(1, count(*)::int))",
+    )
+    assert revisions == []
+
+
+async def test_annotations_of_an_image_confirmed_side_by_side(api: Api) -> None:
+    """Whoever confirms last confirms the image, whichever of them that is."""
+    made = await workshop(api)
+    client = await api.login("reviewer")
+    bodies = [await drawn(client, box(made)) for _ in range(8)]
+    await asyncio.gather(*(client.post(at(body, "/confirm"), json={}) for body in bodies))
+    assert await rows(api, "SELECT status, total_annotations AS n FROM image_annotation_status") == [
+        {"status": "completed", "n": 8}
+    ]
+
+
+async def test_the_last_annotations_deleted_side_by_side(api: Api) -> None:
+    made = await workshop(api)
+    client = await api.login("reviewer")
+    bodies = [await drawn(client, box(made, number % 2)) for number in range(8)]
+    answers = await asyncio.gather(*(client.delete(at(body)) for body in bodies * 2))
+    assert sorted(answer.status_code for answer in answers) == [200] * 8 + [404] * 8
+    await check_counters(api, made)
+    assert await rows(api, "SELECT * FROM image_annotation_status") == []
+    (project,) = await rows(api, "SELECT total_annotations, annotated_images FROM annotation_projects")
+    assert project == {"total_annotations": 0, "annotated_images": 0}
+
+
+async def test_projects_do_not_wait_for_each_other(api: Api) -> None:
+    made, other = await workshop(api), await workshop(api)
+    client = await api.login("annotator")
+    async with api.db.begin() as tx:
+        await tx.execute("SELECT FROM annotation_projects WHERE id = $1 FOR UPDATE", made.project_id)
+        async with asyncio.timeout(10):
+            await drawn(client, box(other))
+
+
+async def test_statements_of_each_write(api: Api) -> None:
+    made = await api.dataset(images=2, tasks=["detection"], members=MEMBERS)
+    client = await api.login("reviewer")
+    for number in (1, 10, 1000):
+        async with api.db.begin() as tx:
+            await tx.execute(
+                "INSERT INTO annotations (project_id, image_id, annotation_type, task_type, geometry, created_by)"
+                " SELECT $1, $2, 'bbox', 'detection', '{\"bbox\": [1, 2, 3, 4]}', 3 FROM generate_series(1, $3::int)",
+                made.project_id,
+                made.image_ids[0],
+                number,
+            )
+        body = await drawn(client, box(made))
+        calls = {
+            "create": (client.post("/api/v1/annotations", json=box(made)), 5),
+            "get": (client.get(at(body)), 2),
+            "update": (client.put(at(body), json={"notes": "x", "version": 1}), 6),
+            "confirm": (client.post(at(body, "/confirm"), json={}), 5),
+            "unconfirm": (client.post(at(body, "/unconfirm"), json={}), 5),
+            "confirm image": (
+                client.post(f"/api/v1/projects/{made.project_id}/images/{made.image_ids[0]}/confirm", json={}),
+                4,
+            ),
+            "delete": (client.delete(at(body)), 6),
+        }
+        for name, (call, budget) in calls.items():
+            with api.count() as count:
+                response = await call
+            assert response.status_code == 200, (name, response.text)
+            assert count.value <= budget, (name, number, count.value)

@@ -1,0 +1,256 @@
+"""GET of the annotations of a project: filter, order, paging, and the ETag that saves reading them."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.fixtures.api import Api, Made
+from tests.fixtures.users import StartGateway, UsersDatabase
+from tests.labeler_api.annotations.drawing import at, box, drawn, leave, polygon, workshop
+from tests.labeler_api.annotations.test_create import KEYS
+
+
+def url(made: Made) -> str:
+    return f"/api/v1/annotations/project/{made.project_id}"
+
+
+async def fill(api: Api, made: Made, number: int, created_by: int = 4) -> None:
+    """Insert annotations by SQL, spread over the images."""
+    async with api.db.begin() as tx:
+        await tx.execute(
+            "INSERT INTO annotations (project_id, image_id, annotation_type, task_type, geometry, created_by)"
+            " SELECT $1, $2::text[][1 + n % array_length($2::text[], 1)], 'bbox', 'detection',"
+            ' \'{"type": "bbox", "bbox": [1, 2, 3, 4]}\', $4 FROM generate_series(1, $3::int) n',
+            made.project_id,
+            made.image_ids,
+            number,
+            created_by,
+        )
+        await tx.execute("UPDATE annotation_projects SET revision = revision + 1 WHERE id = $1", made.project_id)
+
+
+def ids(response: httpx.Response) -> list[int]:
+    assert response.status_code == 200, response.text
+    return [item["id"] for item in response.json()]
+
+
+async def test_an_entry_is_what_get_answers(api: Api) -> None:
+    made = await workshop(api)
+    client = await api.login("annotator")
+    body = await drawn(client, box(made, attributes={"a": {"b": 1}}))
+    await client.post(at(body, "/confirm"), json={})
+    response = await client.get(url(made), params={"skip": 0, "limit": 1000})
+    assert response.json() == [(await client.get(at(body))).json()]
+    assert response.json()[0].keys() == KEYS
+    assert response.headers["cache-control"] == "private, no-cache"
+
+
+async def test_all_of_a_project_or_of_an_image(api: Api) -> None:
+    made, other = await workshop(api), await workshop(api)
+    client = await api.login("annotator")
+    await drawn(client, box(other))
+    first = await drawn(client, box(made, 1))
+    second = await drawn(client, box(made, 0))
+    third = await drawn(client, polygon(made, 1))
+    assert ids(await client.get(url(made))) == [first["id"], second["id"], third["id"]]
+    assert ids(await client.get(url(made), params={"image_id": made.image_ids[1]})) == [first["id"], third["id"]]
+    assert ids(await client.get(url(made), params={"image_id": ""})) == [first["id"], second["id"], third["id"]]
+    assert ids(await client.get(url(made), params={"image_id": "nowhere"})) == []
+    assert ids(await client.get(f"/api/v1/annotations/project/{made.dataset_id}")) == [
+        first["id"],
+        second["id"],
+        third["id"],
+    ]
+
+
+async def test_skip_and_limit(api: Api) -> None:
+    made = await workshop(api)
+    await fill(api, made, 10)
+    client = await api.login("viewer")
+    everything = ids(await client.get(url(made)))
+    assert everything == sorted(everything)
+    assert ids(await client.get(url(made), params={"limit": 4})) == everything[:4]
+    assert ids(await client.get(url(made), params={"skip": 3, "limit": 4})) == everything[3:7]
+    assert ids(await client.get(url(made), params={"skip": 10})) == []
+    assert ids(await client.get(url(made), params={"skip": 2**62})) == []
+    assert ids(await client.get(url(made), params={"limit": 0})) == []
+
+
+async def test_the_limit_is_capped(api: Api) -> None:
+    made = await workshop(api)
+    await fill(api, made, 1001)
+    client = await api.login("viewer")
+    for params in ({}, {"limit": 1000}, {"limit": 5000}):
+        response = await client.get(url(made), params=params)
+        assert len(ids(response)) == 1000
+        assert "x-next-cursor" in response.headers
+
+
+@pytest.mark.parametrize("image_id", ["", "train/good/0001"])
+async def test_cursor(api: Api, image_id: str) -> None:
+    made = await workshop(api)
+    await fill(api, made, 20)
+    client = await api.login("viewer")
+    everything = ids(await client.get(url(made), params={"image_id": image_id}))
+    seen: list[int] = []
+    params: dict[str, Any] = {"limit": 3, "image_id": image_id}
+    while True:
+        response = await client.get(url(made), params=params)
+        seen += ids(response)
+        if "x-next-cursor" not in response.headers:
+            break
+        params["cursor"] = response.headers["x-next-cursor"]
+    assert seen == everything
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"skip": -1}, {"limit": -1}, {"skip": "x"}, {"limit": "1.5"}, {"skip": 2**63}, {"cursor": "@"}, {"cursor": "e30"}],
+)
+async def test_paging_that_is_refused(api: Api, params: dict[str, Any]) -> None:
+    made = await workshop(api)
+    response = await (await api.login("viewer")).get(url(made), params=params)
+    (name,) = params
+    assert (response.status_code, response.json()["errors"][0]["loc"]) == (422, ["query", name])
+
+
+@pytest.mark.parametrize("number", [0, 1, 10, 1000])
+async def test_statements(api: Api, number: int) -> None:
+    made = await workshop(api)
+    await fill(api, made, number)
+    client = await api.login("viewer")
+    with api.count() as first:
+        response = await client.get(url(made))
+    assert len(ids(response)) == number
+    assert first.value <= 3
+    with api.count() as again:
+        repeated = await client.get(url(made), headers={"If-None-Match": response.headers["etag"]})
+    assert (repeated.status_code, repeated.content) == (304, b"")
+    assert repeated.headers["etag"] == response.headers["etag"]
+    assert again.value <= 2, "the list was read although the client has it"
+
+
+async def test_one_batch_of_users_for_each_500(api: Api) -> None:
+    made = await workshop(api)
+    async with api.db.begin() as tx:
+        await tx.execute(
+            "INSERT INTO annotations (project_id, image_id, annotation_type, task_type, geometry, created_by)"
+            " SELECT $1, $2, 'bbox', 'detection', '{}', 1000 + n FROM generate_series(1, 1000) n",
+            made.project_id,
+            made.image_ids[0],
+        )
+    client = await api.login("viewer")
+    await client.get("/api/v1/auth/me")
+    before = api.services.directory.calls.copy()
+    response = await client.get(url(made))
+    assert all(item["created_by_name"] is None for item in response.json())
+    assert (api.services.directory.calls - before).total() == 2
+    # More names than a tag can carry: no short cut, and still a right answer.
+    again = await client.get(url(made), headers={"If-None-Match": response.headers["etag"]})
+    assert again.status_code == 304
+
+
+async def test_the_tag_follows_every_change(api: Api) -> None:
+    made = await workshop(api)
+    client = await api.login("reviewer")
+    body = await drawn(client, box(made))
+    tags = [(await client.get(url(made))).headers["etag"]]
+
+    async def changed() -> None:
+        response = await client.get(url(made), headers={"If-None-Match": tags[-1]})
+        assert response.status_code == 200
+        assert response.headers["etag"] not in tags
+        tags.append(response.headers["etag"])
+
+    await client.put(at(body), json={"notes": "x"})
+    await changed()
+    await client.post(at(body, "/confirm"), json={})
+    await changed()
+    await client.post(at(body, "/unconfirm"), json={})
+    await changed()
+    await client.post(f"/api/v1/projects/{made.project_id}/images/{made.image_ids[0]}/confirm", json={})
+    await changed()
+    await client.delete(at(body))
+    await changed()
+
+
+async def test_the_tag_is_of_one_request_only(api: Api) -> None:
+    made, other = await workshop(api), await workshop(api)
+    client = await api.login("viewer")
+    await fill(api, made, 5)
+    await fill(api, other, 5)
+    tag = (await client.get(url(made))).headers["etag"]
+    for params in ({"skip": 1}, {"limit": 2}, {"image_id": made.image_ids[0]}):
+        assert (await client.get(url(made), params=params, headers={"If-None-Match": tag})).status_code == 200
+    assert (await client.get(url(other), headers={"If-None-Match": tag})).status_code == 200
+    assert (await client.get(url(made), headers={"If-None-Match": f'"x", {tag}'})).status_code == 304
+
+
+async def test_no_short_cut_past_the_authorisation(api: Api) -> None:
+    made = await workshop(api)
+    tag = (await (await api.login("viewer")).get(url(made))).headers["etag"]
+    stranger = await api.login("stranger")
+    assert (await stranger.get(url(made), headers={"If-None-Match": tag})).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "tag",
+    ['W/"4:' + "0" * 32 + '"', '"' + ".".join(["7"] * 60) + ":" + "0" * 32 + '"', f'"{"9" * 40}:{"0" * 32}"', "x"],
+)
+async def test_a_tag_that_was_made_up(api: Api, tag: str) -> None:
+    made = await workshop(api)
+    await fill(api, made, 1)
+    assert len(ids(await (await api.login("viewer")).get(url(made), headers={"If-None-Match": tag}))) == 1
+
+
+async def test_a_new_name_changes_the_tag(api: Api, users_db: UsersDatabase, start_gateway: StartGateway) -> None:
+    """Nobody keeps an old name because the annotations are the same."""
+    from dataclasses import replace
+
+    from labeler_api.directory import UserDirectory
+
+    running = await start_gateway(users_db.dsn)
+    made = await workshop(api)
+    await fill(api, made, 3)
+
+    async def ask(tag: str) -> httpx.Response:
+        # A directory without a cache, instead of waiting 30 seconds.
+        directory = UserDirectory(running.address, running.token, cache_seconds=0)
+        api.app.state.services = replace(api.services, directory=directory)
+        try:
+            return await (await api.login("viewer")).get(url(made), headers={"If-None-Match": tag})
+        finally:
+            await directory.close()
+            api.app.state.services = api.services
+
+    first = await ask("")
+    assert (await ask(first.headers["etag"])).status_code == 304
+    await users_db.execute("UPDATE users SET full_name = 'Anna New' WHERE id = 4")
+    second = await ask(first.headers["etag"])
+    assert second.status_code == 200
+    assert {item["created_by_name"] for item in second.json()} == {"Anna New"}
+
+
+async def test_a_user_who_is_gone_shows_as_null(api: Api) -> None:
+    made = await workshop(api)
+    await fill(api, made, 1, created_by=4711)
+    (item,) = (await (await api.login("viewer")).get(url(made))).json()
+    assert (item["created_by"], item["created_by_name"]) == (4711, None)
+
+
+async def test_legacy_rows_pass_unchanged(api: Api) -> None:
+    made = await workshop(api)
+    async with api.db.begin() as tx:
+        await tx.execute(
+            "INSERT INTO annotations (project_id, image_id, annotation_type, task_type, geometry, class_id, created_by)"
+            " VALUES ($1, $2, 'bbox', 'detection', '{\"x\": 1, \"y\": 2, \"width\": 3, \"height\": 4}', 'unknown', 3)",
+            made.project_id,
+            made.image_ids[0],
+        )
+    client = await api.login("reviewer")
+    (item,) = (await client.get(url(made))).json()
+    assert item["geometry"] == {"x": 1, "y": 2, "width": 3, "height": 4}
+    edited = await client.put(at(item), json={"notes": "still editable"})
+    assert (edited.status_code, edited.json()["class_id"]) == (200, "unknown")
+    await leave(api, made, "reviewer")

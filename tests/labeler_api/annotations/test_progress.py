@@ -1,0 +1,241 @@
+"""The statuses of images (30) and the statistics of tasks (31)."""
+
+from typing import Any
+
+import pytest
+
+from tests.fixtures.api import Api, Made
+from tests.labeler_api.annotations.drawing import MEMBERS, at, box, drawn, no_object, polygon, workshop
+
+KEYS = {
+    "id", "project_id", "image_id", "task_type", "status", "first_modified_at", "last_modified_at", "confirmed_at",
+    "total_annotations", "confirmed_annotations", "draft_annotations", "is_image_confirmed", "has_no_object",
+}  # fmt: skip
+
+
+def url(made: Made, what: str = "images/status") -> str:
+    return f"/api/v1/projects/{made.project_id}/{what}"
+
+
+async def statuses(api: Api, made: Made, **params: Any) -> list[dict[str, Any]]:
+    response = await (await api.login("viewer")).get(url(made), params=params)
+    assert response.status_code == 200, response.text
+    body = response.json()
+    assert body["project_id"] == made.project_id
+    assert body["total"] == len(made.image_ids)
+    found: list[dict[str, Any]] = body["statuses"]
+    assert all(item.keys() == KEYS for item in found)
+    return found
+
+
+async def test_an_image_that_nobody_began(api: Api) -> None:
+    made = await workshop(api, images=1)
+    assert await statuses(api, made, task_type="detection") == [
+        {
+            "id": 0,
+            "project_id": made.project_id,
+            "image_id": made.image_ids[0],
+            "task_type": "detection",
+            "status": "not-started",
+            "first_modified_at": None,
+            "last_modified_at": None,
+            "confirmed_at": None,
+            "total_annotations": 0,
+            "confirmed_annotations": 0,
+            "draft_annotations": 0,
+            "is_image_confirmed": False,
+            "has_no_object": False,
+        }
+    ]
+
+
+async def test_one_entry_an_image_in_the_order_of_the_images(api: Api) -> None:
+    made = await workshop(api)
+    client = await api.login("reviewer")
+    await drawn(client, box(made, 2))
+    first = await drawn(client, box(made, 1))
+    await drawn(client, polygon(made, 1))
+    await client.post(at(first, "/confirm"), json={})
+    found = await statuses(api, made, task_type="detection")
+    assert [item["image_id"] for item in found] == made.image_ids
+    assert [item["status"] for item in found] == ["not-started", "completed", "in-progress"]
+    assert [item["total_annotations"] for item in found] == [0, 1, 1]
+    assert (found[1]["first_modified_at"], found[1]["is_image_confirmed"]) == (first["created_at"], True)
+    assert found[1]["confirmed_at"] == found[1]["last_modified_at"]
+    assert found[1]["id"] > 0
+    assert [item["status"] for item in await statuses(api, made, task_type="segmentation")] == [
+        "not-started",
+        "in-progress",
+        "not-started",
+    ]
+    assert [item["status"] for item in await statuses(api, made, task_type="geometry")] == ["not-started"] * 3
+
+
+async def test_without_a_task_the_tasks_are_taken_together(api: Api) -> None:
+    made = await workshop(api)
+    client = await api.login("reviewer")
+    await drawn(client, box(made, 0))
+    outline = await drawn(client, polygon(made, 0))
+    await client.post(at(outline, "/confirm"), json={})
+    await drawn(client, box(made, 1))
+    await drawn(client, polygon(made, 1))
+    await client.post(f"/api/v1/projects/{made.project_id}/images/{made.image_ids[1]}/confirm", json={})
+    found = await statuses(api, made)
+    assert [item["task_type"] for item in found] == [None] * 3
+    assert [item["status"] for item in found] == ["in-progress", "completed", "not-started"]
+    assert [
+        (item["total_annotations"], item["confirmed_annotations"], item["draft_annotations"]) for item in found
+    ] == [
+        (2, 1, 1),
+        (2, 2, 0),
+        (0, 0, 0),
+    ]
+    assert [item["confirmed_at"] is not None for item in found] == [False, True, False]
+
+
+async def test_has_no_object(api: Api) -> None:
+    made = await workshop(api)
+    client = await api.login("annotator")
+    await drawn(client, no_object(made, 0, "detection"))
+    await drawn(client, no_object(made, 1, "segmentation"))
+    await drawn(client, box(made, 2))
+    for params, expected in (
+        ({}, [True, True, False]),
+        ({"task_type": "detection"}, [True, False, False]),
+        ({"task_type": "segmentation"}, [False, True, False]),
+    ):
+        assert [item["has_no_object"] for item in await statuses(api, made, **params)] == expected
+
+
+async def test_pages_line_up_with_those_of_the_images(api: Api) -> None:
+    made = await api.dataset(images=7, tasks=["detection"], members=MEMBERS)
+    assert [item["image_id"] for item in await statuses(api, made, limit=3, offset=3)] == made.image_ids[3:6]
+    assert await statuses(api, made, limit=200, offset=7) == []
+    assert [item["image_id"] for item in await statuses(api, made)] == made.image_ids
+
+
+async def test_equal_times_are_ordered_by_id(api: Api) -> None:
+    made = await api.dataset(images=7, tasks=["detection"], members=MEMBERS)
+    async with api.db.begin() as tx:
+        await tx.execute("UPDATE image_metadata SET uploaded_at = now()")
+    pages = [await statuses(api, made, limit=2, offset=offset) for offset in range(0, 8, 2)]
+    assert [item["image_id"] for page in pages for item in page] == made.image_ids
+
+
+async def test_cursor(api: Api) -> None:
+    made = await api.dataset(images=7, tasks=["detection"], members=MEMBERS)
+    client = await api.login("viewer")
+    seen, cursor = [], ""
+    while cursor is not None:
+        body = (await client.get(url(made), params={"limit": 3, "cursor": cursor})).json()
+        seen += [item["image_id"] for item in body["statuses"]]
+        cursor = body["next_cursor"]
+    assert seen == made.image_ids
+
+
+@pytest.mark.parametrize(
+    ("params", "status"),
+    [
+        ({"limit": 0}, 400),
+        ({"limit": 201}, 400),
+        ({"limit": -1}, 422),
+        ({"offset": -1}, 422),
+        ({"limit": "x"}, 422),
+        ({"cursor": "x"}, 422),
+        ({"cursor": "WyIyMDI2LTAxLTAxVDAwOjAwOjAwIiwgIngiXQ"}, 422),
+        ({"task_type": "x" * 51}, 422),
+    ],
+)
+async def test_paging_that_is_refused(api: Api, params: dict[str, Any], status: int) -> None:
+    made = await workshop(api)
+    response = await (await api.login("viewer")).get(url(made), params=params)
+    assert response.status_code == status
+    assert isinstance(response.json()["detail"], str)
+
+
+@pytest.mark.parametrize("number", [1, 10, 1000])
+async def test_statements(api: Api, number: int) -> None:
+    made = await api.dataset(images=number, tasks=["detection"], members=MEMBERS)
+    client = await api.login("viewer")
+    with api.count() as count:
+        await client.get(url(made), params={"limit": 200})
+    assert count.value <= 3
+    with api.count() as count:
+        await client.get(url(made, "stats"))
+    assert count.value <= 3
+
+
+async def test_the_etag_follows(api: Api) -> None:
+    made = await workshop(api)
+    client = await api.login("annotator")
+    first = await client.get(url(made))
+    assert first.headers["cache-control"] == "private, no-cache"
+    headers = {"If-None-Match": first.headers["etag"]}
+    assert (await client.get(url(made), headers=headers)).status_code == 304
+    await drawn(client, box(made))
+    assert (await client.get(url(made), headers=headers)).status_code == 200
+
+
+async def test_stats(api: Api) -> None:
+    made = await workshop(api)
+    client = await api.login("reviewer")
+    await drawn(client, box(made, 0))
+    done = await drawn(client, box(made, 1))
+    await client.post(at(done, "/confirm"), json={})
+    # The stored counter may lag behind; what counts is the images.
+    async with api.db.begin() as tx:
+        await tx.execute("UPDATE annotation_projects SET total_images = 99")
+    assert (await client.get(url(made, "stats"))).json() == {
+        "project_id": made.project_id,
+        "total_images": 3,
+        "task_stats": [
+            {
+                "task_type": "detection",
+                "total_images": 3,
+                "not_started": 1,
+                "in_progress": 1,
+                "completed": 0,
+                "confirmed": 1,
+            },
+            {
+                "task_type": "segmentation",
+                "total_images": 3,
+                "not_started": 3,
+                "in_progress": 0,
+                "completed": 0,
+                "confirmed": 0,
+            },
+        ],
+    }
+
+
+async def test_progress_never_exceeds_the_images(api: Api) -> None:
+    """The dashboard adds `completed` and `confirmed`."""
+    made = await workshop(api)
+    client = await api.login("reviewer")
+    for image in range(3):
+        await drawn(client, box(made, image))
+        await client.post(f"/api/v1/projects/{made.project_id}/images/{made.image_ids[image]}/confirm", json={})
+    line = (await client.get(url(made, "stats"))).json()["task_stats"][0]
+    assert line["completed"] + line["confirmed"] == line["total_images"] == 3
+    assert (line["not_started"], line["in_progress"]) == (0, 0)
+
+
+async def test_stats_of_a_project_without_tasks(api: Api) -> None:
+    made = await api.dataset(images=3, members=MEMBERS)
+    client = await api.login("reviewer")
+    await drawn(client, box(made, 0))
+    await drawn(client, polygon(made, 0))
+    await drawn(client, box(made, 1))
+    await client.post(f"/api/v1/projects/{made.project_id}/images/{made.image_ids[1]}/confirm", json={})
+    assert (await client.get(url(made, "stats"))).json()["task_stats"] == [
+        {"task_type": "default", "total_images": 3, "not_started": 1, "in_progress": 1, "completed": 0, "confirmed": 1}
+    ]
+
+
+async def test_either_id_of_the_project(api: Api) -> None:
+    made = await workshop(api)
+    client = await api.login("viewer")
+    for what in ("images/status", "stats"):
+        by_dataset = await client.get(f"/api/v1/projects/{made.dataset_id}/{what}")
+        assert by_dataset.json() == (await client.get(url(made, what))).json()

@@ -1,0 +1,130 @@
+"""Who may do what to annotations (contract, section 16)."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.fixtures.api import Api, Made
+from tests.labeler_api.annotations.drawing import at, box, drawn, leave, workshop
+
+ACCOUNTS = ["admin", "owner", "reviewer", "annotator", "viewer", "stranger", None]
+
+
+async def client_of(api: Api, account: str | None) -> httpx.AsyncClient:
+    return await api.login(account) if account else api.client()
+
+
+async def do(client: httpx.AsyncClient, call: str, made: Made, body: dict[str, Any]) -> httpx.Response:
+    project = f"/api/v1/projects/{made.project_id}"
+    match call:
+        case "create":
+            return await client.post("/api/v1/annotations", json=box(made))
+        case "get":
+            return await client.get(at(body))
+        case "update":
+            return await client.put(at(body), json={"notes": "x"})
+        case "delete":
+            return await client.delete(at(body))
+        case "confirm" | "unconfirm":
+            return await client.post(at(body, f"/{call}"), json={})
+        case "confirm image":
+            return await client.post(f"{project}/images/{made.image_ids[0]}/confirm", json={})
+        case "list":
+            return await client.get(f"/api/v1/annotations/project/{made.project_id}")
+        case "statuses":
+            return await client.get(f"{project}/images/status")
+        case _:
+            return await client.get(f"{project}/stats")
+
+
+FROM_REVIEWER = {
+    "admin": 200,
+    "owner": 200,
+    "reviewer": 200,
+    "annotator": 403,
+    "viewer": 403,
+    "stranger": 404,
+    None: 401,
+}
+FROM_ANNOTATOR = FROM_REVIEWER | {"annotator": 200}
+FROM_VIEWER = FROM_ANNOTATOR | {"viewer": 200}
+OTHERS = {  # on an annotation of the owner's
+    "create": FROM_ANNOTATOR,
+    "get": FROM_VIEWER,
+    "update": FROM_REVIEWER,
+    "delete": FROM_REVIEWER,
+    "confirm": FROM_REVIEWER,
+    "unconfirm": FROM_REVIEWER,
+    "confirm image": FROM_REVIEWER,
+    "list": FROM_VIEWER,
+    "statuses": FROM_VIEWER,
+    "stats": FROM_VIEWER,
+}
+
+
+@pytest.mark.parametrize("call", OTHERS)
+async def test_on_others_annotations(api: Api, call: str) -> None:
+    made = await workshop(api)
+    for account in ACCOUNTS:
+        body = await drawn(await api.login("owner"), box(made))
+        await leave(api, made, "owner")
+        response = await do(await client_of(api, account), call, made, body)
+        assert response.status_code == OTHERS[call][account], (account, response.text)
+        if response.status_code >= 400:
+            assert isinstance(response.json()["detail"], str)
+        if account in {"admin", "reviewer", "annotator"}:
+            await leave(api, made, account)
+
+
+@pytest.mark.parametrize("call", ["update", "delete", "confirm", "unconfirm"])
+async def test_an_annotators_own(api: Api, call: str) -> None:
+    made = await workshop(api)
+    client = await api.login("annotator")
+    body = await drawn(client, box(made))
+    assert (await do(client, call, made, body)).status_code == 200
+
+
+@pytest.mark.parametrize("call", ["update", "delete", "confirm", "unconfirm"])
+@pytest.mark.parametrize(("role", "expected"), [("viewer", 403), (None, 404)])
+async def test_own_ones_after_the_role_is_gone(api: Api, call: str, role: str | None, expected: int) -> None:
+    made = await workshop(api)
+    client = await api.login("annotator")
+    body = await drawn(client, box(made))
+    async with api.db.begin() as tx:
+        await tx.execute("DELETE FROM project_permissions WHERE user_id = 4")
+        if role:
+            await tx.execute(
+                "INSERT INTO project_permissions (project_id, user_id, role, granted_by) VALUES ($1, 4, $2, 2)",
+                made.project_id,
+                role,
+            )
+    assert (await do(client, call, made, body)).status_code == expected
+
+
+async def test_a_strangers_404_is_that_of_nothing(api: Api) -> None:
+    made = await workshop(api)
+    body = await drawn(await api.login("owner"), box(made))
+    client = await api.login("stranger")
+    for call in ("get", "update", "delete", "confirm", "unconfirm"):
+        there = (await do(client, call, made, body)).json()
+        nowhere = (await do(client, call, made, {"id": body["id"] + 1000})).json()
+        assert there["code"] == nowhere["code"] == "annotation_not_found"
+        assert there["detail"].replace(str(body["id"]), "N") == nowhere["detail"].replace(str(body["id"] + 1000), "N")
+
+
+@pytest.mark.parametrize("call", OTHERS)
+async def test_a_public_dataset_makes_everybody_a_viewer(api: Api, call: str) -> None:
+    made = await workshop(api, visibility="public")
+    body = await drawn(await api.login("owner"), box(made))
+    response = await do(await api.login("stranger"), call, made, body)
+    assert response.status_code == (200 if OTHERS[call]["viewer"] == 200 else 403)
+
+
+async def test_a_system_admin_without_a_role(api: Api) -> None:
+    made = await api.dataset(images=1)
+    body = await drawn(await api.login("owner"), box(made))
+    await leave(api, made, "owner")
+    client = await api.login("admin")
+    for call in ("get", "update", "confirm", "confirm image", "delete", "create"):
+        assert (await do(client, call, made, body)).status_code == 200, call

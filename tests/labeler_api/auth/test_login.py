@@ -1,0 +1,155 @@
+"""POST /auth/login."""
+
+import asyncio
+import time
+
+import httpx
+import jwt
+import pytest
+
+from tests.fixtures.api import JWT_SECRET, PUBLIC_URL, Api
+from tests.labeler_api.auth.conftest import Own
+
+URL = "/api/v1/auth/login"
+
+
+def _credentials(account: str, password: str | None = None) -> dict[str, str]:
+    return {"email": f"{account}@example.com", "password": f"{account}123" if password is None else password}
+
+
+def _from(api: Api, host: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(api.app, client=(host, 1)), base_url=PUBLIC_URL)
+
+
+async def test_the_token_opens_the_api(api: Api) -> None:
+    async with api.client() as client:
+        answer = await client.post(URL, json=_credentials("owner"))
+        assert answer.status_code == 200
+        body = answer.json()
+        assert body.keys() == {"access_token", "token_type"}
+        assert body["token_type"] == "bearer"
+        assert answer.headers["Cache-Control"] == "no-store"
+        me = await client.get("/api/v1/auth/me", headers={"Authorization": f"Bearer {body['access_token']}"})
+    assert (me.status_code, me.json()["id"]) == (200, 2)
+    claims = jwt.decode(body["access_token"], JWT_SECRET, algorithms=["HS256"])
+    assert claims.keys() == {"user_id", "email", "exp"}
+    assert (claims["user_id"], claims["email"]) == (2, "owner@example.com")
+    assert 1430 * 60 < claims["exp"] - time.time() <= 1440 * 60
+    assert jwt.get_unverified_header(body["access_token"]) == {"alg": "HS256", "typ": "JWT"}
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    [
+        _credentials("owner", "wrong"),
+        _credentials("owner", ""),
+        _credentials("owner", "owner123 "),
+        _credentials("nobody"),
+        {"email": "Owner@example.com", "password": "owner123"},
+        {"email": "owner@example.com", "password": "x" * 1024},
+        {"email": "owner@example.com", "password": "비밀번호"},
+    ],
+)
+async def test_wrong_credentials_all_sound_the_same(api: Api, credentials: dict[str, str]) -> None:
+    async with api.client() as client:
+        answer = await client.post(URL, json=credentials)
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    body = answer.json()
+    assert (body["detail"], body["code"]) == ("The e-mail address or the password is wrong.", "wrong_credentials")
+
+
+async def test_an_inactive_account_is_told_so_after_the_right_password_only(own: Own) -> None:
+    await own.users.execute("UPDATE users SET is_active = false WHERE id = 5")
+    async with own.api.client() as client:
+        right = await client.post(URL, json=_credentials("viewer"))
+        wrong = await client.post(URL, json=_credentials("viewer", "wrong"))
+    assert (right.status_code, right.json()["code"]) == (403, "user_inactive")
+    assert (wrong.status_code, wrong.json()["code"]) == (401, "wrong_credentials")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"email": "owner@example.com"},
+        {"password": "x"},
+        {"email": "owner", "password": "x"},
+        {"email": "a b@example.com", "password": "x"},
+        {"email": "owner@example.com", "password": None},
+        {"email": ["owner@example.com"], "password": "x"},
+        {"email": f"{'x' * 300}@example.com", "password": "x"},
+        {"email": "owner@example.com", "password": "x" * 1025},
+    ],
+)
+async def test_what_is_no_login_is_422(api: Api, body: object) -> None:
+    async with api.client() as client:
+        answer = await client.post(URL, json=body)
+    assert answer.status_code == 422
+
+
+async def test_no_password_comes_back_in_an_error(api: Api) -> None:
+    async with api.client() as client:
+        answer = await client.post(URL, json={"email": "owner", "password": "a-secret-of-mine"})
+    assert "a-secret-of-mine" not in answer.text
+
+
+async def test_the_sixth_try_on_an_account_waits(api: Api) -> None:
+    async with api.client() as client:
+        for _ in range(5):
+            assert (await client.post(URL, json=_credentials("owner", "wrong"))).status_code == 401
+        answer = await client.post(URL, json=_credentials("owner"))
+        other = await client.post(URL, json=_credentials("viewer"))
+    assert (answer.status_code, answer.json()["code"]) == (429, "too_many_requests")
+    assert 1 <= int(answer.headers["Retry-After"]) <= 61
+    assert other.status_code == 200
+    async with _from(api, "10.0.0.7") as elsewhere:  # nobody can lock somebody else out
+        assert (await elsewhere.post(URL, json=_credentials("owner"))).status_code == 200
+
+
+async def test_tries_side_by_side_are_counted_too(api: Api) -> None:
+    async with api.client() as client:
+        answers = await asyncio.gather(*(client.post(URL, json=_credentials("owner", "wrong")) for _ in range(8)))
+    assert sorted(answer.status_code for answer in answers) == [401] * 5 + [429] * 3
+
+
+async def test_a_success_forgets_the_tries(api: Api) -> None:
+    async with api.client() as client:
+        for _ in range(3):
+            for _ in range(4):
+                assert (await client.post(URL, json=_credentials("owner", "wrong"))).status_code == 401
+            assert (await client.post(URL, json=_credentials("owner"))).status_code == 200
+
+
+async def test_a_client_that_goes_through_accounts_waits(api: Api) -> None:
+    async with api.client() as client:
+        for number in range(60):
+            assert (await client.post(URL, json=_credentials(f"nobody{number}"))).status_code == 401
+        answer = await client.post(URL, json=_credentials("owner"))
+    assert answer.status_code == 429
+    assert int(answer.headers["Retry-After"]) >= 1
+    async with _from(api, "10.0.0.7") as elsewhere:
+        assert (await elsewhere.post(URL, json=_credentials("owner"))).status_code == 200
+
+
+async def test_a_login_touches_no_database_of_ours(api: Api) -> None:
+    async with api.client() as client:
+        calls = api.services.directory.calls.copy()
+        with api.count() as counted:
+            await client.post(URL, json=_credentials("owner"))
+    assert counted.value == 0
+    assert api.services.directory.calls - calls == {"VerifyCredentials": 1}
+
+
+async def test_options_answer(api: Api) -> None:
+    async with api.client() as client:
+        answer = await client.options(URL)
+    assert answer.status_code == 200
+
+
+async def test_the_gateway_away_is_503_and_no_verdict_on_the_password(own: Own) -> None:
+    await own.gateway.server.stop(drain_seconds=0.0, grace_seconds=0.0)
+    async with own.api.client() as client:
+        answer = await client.post(URL, json=_credentials("owner"))
+    assert (answer.status_code, answer.json()["code"]) == (503, "users_unavailable")
+    assert int(answer.headers["Retry-After"]) >= 1

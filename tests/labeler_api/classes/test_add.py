@@ -1,0 +1,193 @@
+"""POST /projects/{id}/classes."""
+
+import asyncio
+import re
+
+import pytest
+
+from tests.fixtures.api import Api, Made
+
+DETECTION = {"task_type": "detection"}
+KEYS = {"class_id", "name", "color", "description", "order", "image_count", "bbox_count"}
+
+
+def _url(made: Made) -> str:
+    return f"/api/v1/projects/{made.project_id}/classes"
+
+
+async def _stored(api: Api, made: Made, task: str = "detection") -> dict[str, dict[str, object]]:
+    project = (await (await api.login("owner")).get(f"/api/v1/projects/{made.project_id}")).json()
+    classes: dict[str, dict[str, object]] = project["task_classes"][task]
+    return classes
+
+
+async def test_classes_are_appended_in_order(api: Api) -> None:
+    made = await api.dataset(tasks=["detection", "segmentation"])
+    owner = await api.login("owner")
+    for order, name in enumerate(["scratch", "찍힘", "scratch"]):
+        answer = await owner.post(
+            _url(made), params=DETECTION, json={"name": name, "color": "#A1b2c3", "description": "deep"}
+        )
+        assert answer.status_code == 201
+        body = answer.json()
+        class_id = body.pop("class_id")
+        assert re.fullmatch(r"[0-9a-f]{8}", class_id)
+        expected = {
+            "name": name,
+            "color": "#A1b2c3",
+            "description": "deep",
+            "order": order,
+            "image_count": 0,
+            "bbox_count": 0,
+        }
+        assert body == expected
+        assert (await _stored(api, made))[class_id] == expected
+    assert await _stored(api, made, "segmentation") == {}
+
+
+async def test_a_chosen_id_is_kept_and_unique_in_its_task_only(api: Api) -> None:
+    made = await api.dataset(tasks=["detection", "segmentation"])
+    owner = await api.login("owner")
+    body = {"class_id": "결함-1", "name": "x", "color": "red"}
+    for task in ("detection", "segmentation"):
+        answer = await owner.post(_url(made), params={"task_type": task}, json=body)
+        assert (answer.status_code, answer.json()["class_id"]) == (201, "결함-1")
+    again = await owner.post(_url(made), params=DETECTION, json={**body, "name": "y"})
+    assert (again.status_code, again.json()["code"]) == (409, "class_exists")
+    assert (await _stored(api, made))["결함-1"]["name"] == "x"
+
+
+async def test_the_order_goes_on_after_the_highest(api: Api) -> None:
+    classes = {"detection": {"a": {"name": "a", "color": "red", "description": None, "order": 7}}}
+    made = await api.dataset(tasks=["detection"], classes=classes)
+    answer = await (await api.login("owner")).post(_url(made), params=DETECTION, json={"name": "b", "color": "blue"})
+    assert answer.json()["order"] == 8
+
+
+async def test_the_project_is_stamped(api: Api) -> None:
+    made = await api.dataset(tasks=["detection"], members={"reviewer": "admin"})
+    reviewer = await api.login("reviewer")
+    before = (await reviewer.get(f"/api/v1/projects/{made.project_id}")).json()
+    await reviewer.post(_url(made), params=DETECTION, json={"name": "b", "color": "blue"})
+    after = (await reviewer.get(f"/api/v1/projects/{made.project_id}")).json()
+    assert after["last_updated_by"] == 3
+    assert after["updated_at"] > before["updated_at"]
+    async with api.db.read() as connection:
+        assert await connection.fetchval("SELECT revision FROM annotation_projects") == 1
+
+
+async def test_a_legacy_project_without_an_entry_for_its_task(api: Api) -> None:
+    made = await api.dataset(tasks=["detection", "line"], classes={"detection": {}})
+    owner = await api.login("owner")
+    answer = await owner.post(_url(made), params={"task_type": "line"}, json={"name": "b", "color": "blue"})
+    assert answer.status_code == 201
+    assert len(await _stored(api, made, "line")) == 1
+
+
+async def test_a_task_that_the_project_lacks_is_400(api: Api) -> None:
+    made = await api.dataset(tasks=["detection"])
+    answer = await (await api.login("owner")).post(
+        _url(made), params={"task_type": "line"}, json={"name": "b", "color": "blue"}
+    )
+    assert (answer.status_code, answer.json()["code"]) == (400, "task_not_in_project")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"color": "#fff"}, "name"),
+        ({"name": "x"}, "color"),
+        ({"name": "", "color": "#fff"}, "name"),
+        ({"name": " ", "color": "#fff"}, "name"),
+        ({"name": "x" * 256, "color": "#fff"}, "name"),
+        ({"name": "x", "color": ""}, "color"),
+        ({"name": "x", "color": "#ff"}, "color"),
+        ({"name": "x", "color": "url(javascript:alert(1))"}, "color"),
+        ({"name": "x", "color": None}, "color"),
+        ({"name": "x", "color": "red", "class_id": ""}, "class_id"),
+        ({"name": "x", "color": "red", "class_id": "x" * 51}, "class_id"),
+        ({"name": "x", "color": "red", "class_id": "a\nb"}, "class_id"),
+    ],
+)
+async def test_bad_values_are_named(api: Api, body: object, field: str) -> None:
+    made = await api.dataset(tasks=["detection"])
+    answer = await (await api.login("owner")).post(_url(made), params=DETECTION, json=body)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["loc"] == ["body", field]
+    assert await _stored(api, made) == {}
+
+
+async def test_the_task_is_required(api: Api) -> None:
+    made = await api.dataset(tasks=["detection"])
+    answer = await (await api.login("owner")).post(_url(made), json={"name": "x", "color": "red"})
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [{"loc": ["query", "task_type"], "message": "is missing"}]
+
+
+async def test_a_nul_in_a_name_is_422(api: Api) -> None:
+    made = await api.dataset(tasks=["detection"])
+    answer = await (await api.login("owner")).post(_url(made), params=DETECTION, json={"name": "a\0b", "color": "red"})
+    assert answer.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("account", "role", "status"),
+    [
+        ("owner", None, 201),
+        ("reviewer", "admin", 201),
+        ("reviewer", "reviewer", 403),
+        ("annotator", "annotator", 403),
+        ("viewer", "viewer", 403),
+        ("admin", None, 201),
+        ("stranger", None, 404),
+    ],
+)
+async def test_who_may(api: Api, account: str, role: str | None, status: int) -> None:
+    made = await api.dataset(tasks=["detection"], members={account: role} if role else {})
+    client = await api.login(account)
+    for reference in (made.project_id, made.dataset_id):
+        answer = await client.post(
+            f"/api/v1/projects/{reference}/classes", params=DETECTION, json={"name": "x", "color": "red"}
+        )
+        assert answer.status_code == status
+    assert len(await _stored(api, made)) == (2 if status == 201 else 0)
+
+
+async def test_twenty_at_once_are_all_there_in_distinct_order(api: Api) -> None:
+    made = await api.dataset(tasks=["detection", "segmentation"])
+    owner = await api.login("owner")
+    answers = await asyncio.gather(
+        *(
+            owner.post(_url(made), params={"task_type": task}, json={"name": f"{task} {number}", "color": "red"})
+            for number in range(20)
+            for task in ("detection", "segmentation")
+        )
+    )
+    assert {answer.status_code for answer in answers} == {201}
+    for task in ("detection", "segmentation"):
+        stored = await _stored(api, made, task)
+        assert {info["name"] for info in stored.values()} == {f"{task} {number}" for number in range(20)}
+        assert sorted(str(info["order"]).zfill(2) for info in stored.values()) == [f"{n:02}" for n in range(20)]
+    async with api.db.read() as connection:
+        assert await connection.fetchval("SELECT revision FROM annotation_projects") == 40
+
+
+async def test_of_equal_ids_at_once_one_wins(api: Api) -> None:
+    made = await api.dataset(tasks=["detection"])
+    owner = await api.login("owner")
+    bodies = [{"class_id": "same", "name": str(number), "color": "red"} for number in range(10)]
+    answers = await asyncio.gather(*(owner.post(_url(made), params=DETECTION, json=body) for body in bodies))
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 9
+    winner = next(answer.json()["name"] for answer in answers if answer.status_code == 201)
+    assert (await _stored(api, made))["same"]["name"] == winner
+
+
+@pytest.mark.parametrize("number", [0, 10, 1000])
+async def test_three_statements_whatever_the_number_of_classes(api: Api, number: int) -> None:
+    of_task = {f"class{n}": {"name": "x", "color": "red", "description": None, "order": n} for n in range(number)}
+    made = await api.dataset(tasks=["detection"], classes={"detection": of_task})
+    owner = await api.login("owner")
+    with api.count() as counted:
+        answer = await owner.post(_url(made), params=DETECTION, json={"name": "x", "color": "red"})
+    assert (answer.status_code, answer.json()["order"]) == (201, number)
+    assert counted.value == 3

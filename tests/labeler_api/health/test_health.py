@@ -1,0 +1,118 @@
+"""The root and the health calls, with every part there and with each of them away."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from labeler_api.app import create_app, open_services
+from labeler_ops.stack.object_store import SeaweedServer
+from labeler_ops.stack.ports import free_port
+from labeler_ops.stack.postgres import PostgresServer
+from tests.fixtures.api import Api, api_settings, storage_environment
+from tests.fixtures.users import RunningGateway
+
+StartApi = Callable[..., Awaitable[Api]]
+
+
+@pytest.fixture
+async def start_api(labeler_dsn: str, gateway: RunningGateway, object_store: SeaweedServer) -> AsyncIterator[StartApi]:
+    """A function that starts an application with some variables of its own: `await start_api(S3_ENDPOINT=…)`."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**variables: str) -> Api:
+            environ = {**storage_environment(object_store), "DB_POOL_TIMEOUT": "5", **variables}
+            settings = api_settings(labeler_dsn, gateway.address, gateway.token, environ)
+            services = await open_services(settings, stack)
+            return Api(create_app(settings, services), services)
+
+        yield start
+
+
+async def test_nobody_need_be_logged_in(api: Api) -> None:
+    async with api.client() as client:
+        root = await client.get("/")
+        health = await client.get("/health")
+        databases = await client.get("/health/db")
+        ready = await client.get("/health/ready")
+    settings = api.services.settings
+    assert root.json() == {
+        "name": settings.app_name,
+        "version": settings.app_version,
+        "status": "running",
+        "environment": "test",
+        "docs": "/docs",
+    }
+    assert health.json() == {"status": "healthy", "version": settings.app_version, "environment": "test"}
+    assert databases.json() == {"platform_db": "not configured", "labeler_db": "connected"}
+    assert ready.json() == {"status": "ready", "labeler_db": "ok", "user_gateway": "ok", "object_store": "ok"}
+    assert {answer.status_code for answer in (root, health, databases, ready)} == {200}
+
+
+@pytest.mark.parametrize(
+    ("part", "variable", "form"),
+    [
+        ("labeler_db", "LABELER_DB_URL", "postgresql://nobody:x@127.0.0.1:{port}/labeler"),
+        ("user_gateway", "USER_GATEWAY_ADDRESS", "127.0.0.1:{port}"),
+        ("object_store", "S3_ENDPOINT", "http://127.0.0.1:{port}"),
+    ],
+)
+async def test_a_part_that_is_away_does_not_stop_the_start_and_is_named(
+    start_api: StartApi, part: str, variable: str, form: str
+) -> None:
+    api = await start_api(**{variable: form.format(port=free_port())})
+    async with api.client() as client:
+        ready = await client.get("/health/ready")
+        alive = [await client.get(path) for path in ("/", "/health", "/health/db")]
+    assert ready.status_code == 503
+    body = ready.json()
+    assert body["status"] == "not ready"
+    parts = {"labeler_db", "user_gateway", "object_store"}
+    assert {name for name in parts if body[name] != "ok"} == {part}
+    assert "127.0.0.1" not in ready.text
+    assert {answer.status_code for answer in alive} == {200}
+
+
+@asynccontextmanager
+async def _moved_away(server: PostgresServer, dsn: str) -> AsyncIterator[None]:
+    """Give a database another name for a while; whoever is connected is thrown out."""
+    name = urlsplit(dsn).path.removeprefix("/")
+    admin = await asyncpg.connect(server.dsn("postgres"))
+    try:
+        await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+        await admin.execute(f'ALTER DATABASE "{name}" RENAME TO "{name}_away"')
+        yield
+        await admin.execute(f'ALTER DATABASE "{name}_away" RENAME TO "{name}"')
+    finally:
+        await admin.close()
+
+
+async def test_a_database_that_goes_away_is_503_until_it_is_back(
+    api: Api, postgres: PostgresServer, labeler_dsn: str
+) -> None:
+    owner = await api.login("owner")
+    assert (await owner.get("/api/v1/datasets")).status_code == 200
+    async with _moved_away(postgres, labeler_dsn):
+        answers = [await owner.get("/api/v1/datasets"), await owner.post("/api/v1/datasets", json={"name": "x"})]
+        for answer in answers:
+            assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
+            assert int(answer.headers["Retry-After"]) >= 1
+        assert (await owner.get("/health")).status_code == 200
+        ready = await owner.get("/health/ready")
+        assert (ready.status_code, ready.json()["user_gateway"]) == (503, "ok")
+        assert ready.json()["labeler_db"] != "ok"
+    assert (await owner.get("/api/v1/datasets")).json() == []
+    assert (await owner.get("/health/ready")).status_code == 200
+
+
+async def test_a_connection_that_was_cut_is_503_at_worst(api: Api, postgres: PostgresServer, labeler_dsn: str) -> None:
+    owner = await api.login("owner")
+    for _ in range(20):  # the cut is noticed at different moments
+        async with _moved_away(postgres, labeler_dsn):
+            pass
+        answers = [await owner.get("/api/v1/datasets"), await owner.get("/api/v1/datasets/x")]
+        assert answers[0].status_code in {200, 503}
+        assert answers[1].status_code in {404, 503}
+    assert (await owner.get("/api/v1/datasets")).status_code == 200

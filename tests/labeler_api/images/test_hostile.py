@@ -1,0 +1,302 @@
+"""Uploads that are wrong, by accident or on purpose: each file fails alone, each request with a clear answer."""
+
+import io
+import struct
+import time
+import zipfile
+from collections.abc import AsyncIterator
+
+import httpx
+import psutil
+import pytest
+
+from labeler_api.images import archives
+from tests.fixtures.api import Api, Made
+from tests.labeler_api.images.pictures import (
+    archive,
+    counters,
+    picture,
+    pixel_flood,
+    rows,
+    stored_keys,
+    upload,
+)
+
+GOOD = ("good.jpg", picture(10, 10))
+
+
+async def failed_beside_a_good_one(api: Api, name: str, content: bytes) -> str:
+    """Upload a bad file between two good ones; return the reason."""
+    made = await api.dataset()
+    answer = await upload(await api.login("owner"), made, GOOD, (name, content), ("last.jpg", picture()))
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert body["images_uploaded"] == 2
+    assert sorted(await rows(api, made)) == ["good", "last"]
+    assert (await counters(api, made))[:2] == (2, 2)
+    assert await stored_keys(api, made, "images") == ["good.jpg", "last.jpg"]
+    [failed] = body["failed"]
+    assert failed["filename"] == name
+    reason: str = failed["reason"]
+    return reason
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("text.jpg", b"this is no picture", "not a JPEG, PNG, WebP"),
+        ("script.png", b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>", "not a JPEG"),
+        ("page.jpg", b"<!doctype html><script>alert(1)</script>", "not a JPEG"),
+        ("empty.jpg", b"", "is empty"),
+        ("cut.jpg", picture(400, 400, colour="red")[:-600], "damaged"),
+        ("cut.png", picture(400, 400, "PNG", colour="red")[:-100], "damaged"),
+        ("head.jpg", picture(400, 400)[:30], "not a JPEG"),
+        ("pdf.jpg", b"%PDF-1.7\n" + b"x" * 500, "not a JPEG"),
+        ("eps.jpg", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a JPEG"),
+        ("icon.jpg", picture(32, 32, "ICO"), "not a JPEG"),
+        ("flood.png", pixel_flood(), "more than 50000000 pixels"),
+        ("set.zip", b"PK\x03\x04 but no archive", "not a ZIP archive"),
+    ],
+)
+async def test_a_bad_file_fails_alone(api: Api, name: str, content: bytes, reason: str) -> None:
+    assert reason in await failed_beside_a_good_one(api, name, content)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("../up.jpg", "points upwards"),
+        ("a/../../up.jpg", "points upwards"),
+        ("/etc/abs.jpg", "absolute"),
+        ("C:/abs.jpg", "absolute"),
+        ("a/b\\c.jpg", "backslash"),
+        (".hidden.jpg", "begins with a dot"),
+        ("a/.git/x.jpg", "begins with a dot"),
+        ("./a.jpg", "begins with a dot"),
+        ("__MACOSX/a.jpg", "macOS"),
+        ("a//b.jpg", "empty name"),
+        ("a/ /b.jpg", "empty name"),
+        ("folder/", "empty name"),
+        ("a\x85b.jpg", "control character"),
+        ("a\u2028b.jpg", "control character"),
+        ("x" * 300 + ".jpg", "longer than 255 characters"),
+    ],
+)
+async def test_a_bad_path_fails_alone(api: Api, name: str, reason: str) -> None:
+    assert reason in await failed_beside_a_good_one(api, name, picture())
+
+
+async def test_a_name_in_no_encoding_is_refused(api: Api) -> None:
+    made = await api.dataset()
+    body = (
+        b'--x\r\nContent-Disposition: form-data; name="files"; filename="\xff\xfe.jpg"\r\n\r\n'
+        + picture()
+        + b"\r\n--x--\r\n"
+    )
+    answer = await post(api, made, body)
+    assert answer.json()["failed"] == [{"filename": "\ufffd\ufffd.jpg", "reason": "its name is not UTF-8"}]
+
+
+async def test_a_pixel_flood_costs_nothing(api: Api) -> None:
+    made = await api.dataset()
+    owner = await api.login("owner")
+    await upload(owner, made, GOOD)
+    process = psutil.Process()
+    before, started = process.memory_info().rss, time.monotonic()
+    answer = await upload(owner, made, ("flood.png", pixel_flood()))
+    assert answer.json()["images_uploaded"] == 0
+    assert time.monotonic() - started < 5
+    assert process.memory_info().rss - before < 50 * 1024**2
+
+
+async def test_a_file_over_its_limit_fails_alone(api: Api) -> None:
+    limit = api.services.settings.max_upload_file_bytes
+    reason = await failed_beside_a_good_one(api, "large.jpg", bytes(limit + 1))
+    assert reason == f"it is larger than {limit} bytes"
+
+
+async def test_one_file_too_many(api: Api) -> None:
+    made = await api.dataset()
+    content = picture(2, 2, "GIF")
+    answer = await upload(await api.login("owner"), made, *((f"{number}.gif", content) for number in range(1001)))
+    body = answer.json()
+    assert (answer.status_code, body["code"]) == (400, "too_many_files")
+    # What came before it is kept, and the answer says how much that is.
+    assert body["images_uploaded"] == len(await rows(api, made)) == (await counters(api, made))[0]
+    assert len(await stored_keys(api, made, "images")) == body["images_uploaded"]
+
+
+async def test_a_body_over_the_limit_is_refused_before_it_is_read(api: Api) -> None:
+    made = await api.dataset()
+    owner = await api.login("owner")
+    answer = await owner.post(
+        f"/api/v1/datasets/{made.dataset_id}/images",
+        content=b"--x",
+        headers={
+            "Content-Type": "multipart/form-data; boundary=x",
+            "Content-Length": str(api.services.settings.max_upload_bytes + 1),
+        },
+    )
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+
+
+async def post(
+    api: Api, made: Made, body: bytes, content_type: str = "multipart/form-data; boundary=x"
+) -> httpx.Response:
+    owner = await api.login("owner")
+    return await owner.post(
+        f"/api/v1/datasets/{made.dataset_id}/images", content=body, headers={"Content-Type": content_type}
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "code"),
+    [
+        (b"{}", "application/json", 422, "not_multipart"),
+        (b"", "multipart/form-data", 422, "not_multipart"),
+        (b"", "multipart/form-data; boundary=x", 400, "bad_multipart"),
+        (b"nonsense", "multipart/form-data; boundary=x", 400, "bad_multipart"),
+        (b"--x--\r\n", "multipart/form-data; boundary=x", 422, "invalid"),
+        (b"--x\r\n\r\n\r\n--x--\r\n", "multipart/form-data; boundary=x", 422, "invalid"),
+        (b"", "multipart/form-data; boundary=" + "x" * 300, 400, "bad_multipart"),
+    ],
+)
+async def test_a_body_that_is_no_form(api: Api, body: bytes, content_type: str, status: int, code: str) -> None:
+    made = await api.dataset()
+    answer = await post(api, made, body, content_type)
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+
+
+async def test_a_form_that_breaks_off_keeps_what_was_whole(api: Api) -> None:
+    made = await api.dataset()
+    part = b'--x\r\nContent-Disposition: form-data; name="files"; filename="%s.jpg"\r\n\r\n'
+    whole = part % b"a" + picture() + b"\r\n" + part % b"b" + picture()[:100]
+    answer = await post(api, made, whole)
+    body = answer.json()
+    assert (answer.status_code, body["code"], body["images_uploaded"]) == (400, "bad_multipart", 1)
+    assert "The 1 images that came before it are stored" in body["detail"]
+    assert list(await rows(api, made)) == ["a"]
+
+
+async def test_other_fields_are_ignored_and_files_must_be_there(api: Api) -> None:
+    made = await api.dataset()
+    owner = await api.login("owner")
+    answer = await upload(owner, made, GOOD, field="pictures")
+    assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["body", "files"])
+    answer = await owner.post(
+        f"/api/v1/datasets/{made.dataset_id}/images",
+        data={"target": "x" * 100_000},
+        files=[("files", GOOD), ("annotation_file", ("", b""))],
+    )
+    assert (answer.status_code, answer.json()["images_uploaded"]) == (200, 1)
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_an_annotation_file_is_refused_and_the_images_are_kept(api: Api, first: bool) -> None:
+    made = await api.dataset()
+    owner = await api.login("owner")
+    annotations = ("annotation_file", ("coco.json", b"{}"))
+    files = [("files", GOOD), ("files", ("b.jpg", picture()))]
+    answer = await owner.post(
+        f"/api/v1/datasets/{made.dataset_id}/images", files=[annotations, *files] if first else [*files, annotations]
+    )
+    body = answer.json()
+    assert (answer.status_code, body["code"], body["images_uploaded"]) == (422, "annotation_file_unsupported", 2)
+    assert "not supported yet" in body["detail"]
+    assert sorted(await rows(api, made)) == ["b", "good"]
+
+
+async def test_an_archive_that_is_too_much_is_refused_before_it_is_expanded(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bomb = archive({f"{number}.bmp": bytes(10 * 1024**2) for number in range(5)})
+    assert "more than 100 times its size" in await failed_beside_a_good_one(api, "bomb.zip", bomb)
+    many = archive({f"{number}.jpg": b"x" for number in range(20_001)}, zipfile.ZIP_STORED)
+    assert "more than 20000 entries" in await failed_beside_a_good_one(api, "many.zip", many)
+    monkeypatch.setattr(archives, "_MAX_TOTAL_BYTES", 1024)
+    large = archive({"a.jpg": bytes(range(256)) * 5}, zipfile.ZIP_STORED)
+    assert "MiB unpacked" in await failed_beside_a_good_one(api, "large.zip", large)
+
+
+async def test_an_archive_that_lies_about_sizes_is_found_out(api: Api) -> None:
+    content = bytearray(archive({"a.bmp": bytes(5_000_000)}))
+    directory = content.rindex(b"PK\x01\x02")
+    struct.pack_into("<L", content, directory + 24, 1000)  # the uncompressed size, in the central directory
+    made = await api.dataset()
+    answer = (await upload(await api.login("owner"), made, ("lie.zip", bytes(content)), GOOD)).json()
+    assert answer["images_uploaded"] == 1
+    assert answer["failed"][0]["filename"] == "lie.zip: a.bmp"
+    assert "damaged inside the archive" in answer["failed"][0]["reason"]
+
+
+async def test_bad_entries_of_an_archive_fail_alone(api: Api) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as target:
+        target.writestr("good.jpg", picture())
+        target.writestr("lzma.jpg", picture(), zipfile.ZIP_LZMA)
+        link = zipfile.ZipInfo("link.jpg")
+        link.external_attr = 0o120777 << 16
+        target.writestr(link, "/etc/passwd")
+        target.writestr("secret.jpg", picture())
+        target.writestr("nested.zip", archive({"a.jpg": picture()}))
+    content = bytearray(out.getvalue())
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # set the bit "encrypted" of secret.jpg
+        name_at = content.index(b"secret.jpg") if signature == b"PK\x03\x04" else content.rindex(b"secret.jpg")
+        entry = content.rindex(signature, 0, name_at)
+        content[entry + offset] |= 1
+    made = await api.dataset()
+    answer = (await upload(await api.login("owner"), made, ("set.zip", bytes(content)))).json()
+    assert {failed["filename"].removeprefix("set.zip: "): failed["reason"] for failed in answer["failed"]} == {
+        "lzma.jpg": "it is packed with a method other than deflate",
+        "link.jpg": "it is a link and no file",
+        "secret.jpg": "it is encrypted",
+        "nested.zip": "it is not a JPEG, PNG, WebP, GIF, BMP or TIFF image",
+    }
+    assert list(await rows(api, made)) == ["good"]
+
+
+async def test_korean_names_of_windows_archives_are_read(api: Api) -> None:
+    content = archive({"XXXX/XXXX.jpg": picture()}, zipfile.ZIP_STORED)
+    korean = content.replace(b"XXXX/XXXX", "한글/사진".encode("cp949"))
+    made = await api.dataset()
+    await upload(await api.login("owner"), made, ("set.zip", korean))
+    assert list(await rows(api, made)) == ["한글/사진"]
+
+
+@pytest.mark.parametrize(
+    ("account", "status"),
+    [("stranger", 404), ("viewer", 403), ("annotator", 403), ("reviewer", 403), ("owner", 200), ("admin", 200)],
+)
+async def test_who_may_upload(api: Api, account: str, status: int) -> None:
+    members = {name: name for name in ("viewer", "annotator", "reviewer")}
+    made = await api.dataset(members=members)
+    answer = await upload(await api.login(account), made, GOOD)
+    assert answer.status_code == status
+    assert len(await rows(api, made)) == (status == 200)
+
+
+async def test_a_project_admin_may_upload_and_nobody_without_a_token(api: Api) -> None:
+    made = await api.dataset(members={"viewer": "admin"})
+    assert (await upload(await api.login("viewer"), made, GOOD)).status_code == 200
+    assert (await upload(api.client(), made, GOOD)).status_code == 401
+    assert (await upload(await api.login("owner"), "ds_nothing", GOOD)).status_code == 404
+
+
+async def test_who_loses_the_role_while_uploading_adds_nothing(api: Api) -> None:
+    made = await api.dataset(members={"viewer": "admin"})
+    part = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n'
+
+    async def body() -> AsyncIterator[bytes]:
+        yield part + picture()
+        async with api.db.begin() as tx:
+            await tx.execute("DELETE FROM project_permissions WHERE project_id = $1 AND user_id = 5", made.project_id)
+        yield b"\r\n--x--\r\n"
+
+    client = await api.login("viewer")
+    answer = await client.post(
+        f"/api/v1/datasets/{made.dataset_id}/images",
+        content=body(),
+        headers={"Content-Type": "multipart/form-data; boundary=x"},
+    )
+    assert answer.status_code == 404
+    assert await rows(api, made) == {}

@@ -1,0 +1,280 @@
+"""Uploads: what is stored, under which id, and what is said about it."""
+
+import asyncio
+import hashlib
+import io
+import unicodedata
+
+import pytest
+from PIL import Image
+
+from tests.fixtures.api import Api
+from tests.labeler_api.images.pictures import (
+    archive,
+    counters,
+    media_path,
+    picture,
+    rotated,
+    rows,
+    stored_keys,
+    upload,
+)
+
+
+async def test_an_upload_stores_bytes_row_and_thumbnail(api: Api) -> None:
+    made = await api.dataset()
+    owner = await api.login("owner")
+    content = picture(640, 320, colour="red")
+    answer = await upload(owner, made, ("train/good/001.jpg", content))
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == {
+        "images_uploaded": 1,
+        "annotations_imported": 0,
+        "storage_bytes_used": len(content),
+        "folder_structure": {"train/good": 1},
+        "failed": [],
+        "images": [
+            {
+                "id": "train/good/001",
+                "file_name": "001.jpg",
+                "width": 640,
+                "height": 320,
+                "size": len(content),
+                "replaced": False,
+            }
+        ],
+    }
+    row = (await rows(api, made))["train/good/001"]
+    assert row["content_sha256"] == hashlib.sha256(content).hexdigest()
+    assert (row["content_type"], row["folder_path"], row["size"]) == ("image/jpeg", "train/good", len(content))
+    assert row["s3_key"] == f"datasets/{made.dataset_id}/images/train/good/001.jpg"
+    assert await counters(api, made) == (1, 1, 1)
+    async with api.services.objects.open("datasets", row["s3_key"]) as stream:
+        assert await stream.read() == content
+        assert stream.content_type == "image/jpeg"
+    async with api.services.objects.open("datasets", row["thumbnail_key"]) as stream:
+        thumbnail = Image.open(io.BytesIO(await stream.read()))
+    assert (thumbnail.size, thumbnail.format) == ((256, 128), "JPEG")
+    assert await stored_keys(api, made, "images") == ["train/good/001.jpg"]
+
+
+async def test_each_format_is_known_by_its_bytes(api: Api) -> None:
+    made = await api.dataset()
+    owner = await api.login("owner")
+    kinds = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"]
+    files = [(f"{kind}.dat", picture(20, 10, kind)) for kind in kinds]
+    answer = (await upload(owner, made, *files, ("lies.png", picture(20, 10, "JPEG")))).json()
+    assert answer["failed"] == []
+    found = {name: row["content_type"] for name, row in (await rows(api, made)).items()}
+    assert found == {kind: f"image/{kind.lower()}" for kind in kinds} | {"lies": "image/jpeg"}
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+async def test_sizes_and_thumbnails_are_as_browsers_draw_them(api: Api, orientation: int) -> None:
+    made = await api.dataset()
+    owner = await api.login("owner")
+    [image] = (await upload(owner, made, ("a.jpg", rotated(400, 200, orientation)))).json()["images"]
+    sideways = orientation >= 5
+    assert (image["width"], image["height"]) == ((200, 400) if sideways else (400, 200))
+    row = (await rows(api, made))["a"]
+    async with api.services.objects.open("datasets", row["thumbnail_key"]) as stream:
+        thumbnail = Image.open(io.BytesIO(await stream.read())).convert("RGB")
+    assert thumbnail.size == ((128, 256) if sideways else (256, 128))
+    # Where the red half (left, before) is drawn: EXIF 2.32, 4.6.4, Orientation.
+    red_at = {1: "left", 2: "right", 3: "right", 4: "left", 5: "top", 6: "top", 7: "bottom", 8: "bottom"}[orientation]
+    width, height = thumbnail.size
+    spots = {
+        "left": (5, height // 2),
+        "right": (width - 5, height // 2),
+        "top": (width // 2, 5),
+        "bottom": (width // 2, height - 5),
+    }
+    red, _, blue = thumbnail.getpixel(spots[red_at])  # type: ignore[misc]
+    assert red > 200
+    assert blue < 60
+
+
+async def test_what_is_seen_through_is_white_and_small_ones_are_not_enlarged(api: Api) -> None:
+    made = await api.dataset()
+    owner = await api.login("owner")
+    await upload(owner, made, ("a.png", picture(30, 20, "PNG", mode="RGBA", colour=(255, 0, 0, 0))))
+    row = (await rows(api, made))["a"]
+    async with api.services.objects.open("datasets", row["thumbnail_key"]) as stream:
+        thumbnail = Image.open(io.BytesIO(await stream.read())).convert("RGB")
+    assert (thumbnail.size, thumbnail.getpixel((3, 3))) == ((30, 20), (255, 255, 255))
+
+
+async def test_a_repeated_path_replaces_and_is_counted_once(api: Api) -> None:
+    made = await api.dataset()
+    owner = await api.login("owner")
+    await upload(owner, made, ("a/1.jpg", picture(10, 10)))
+    first = (await rows(api, made))["a/1"]
+    content = picture(30, 20, colour="blue")
+    answer = (await upload(owner, made, ("a/1.jpg", content))).json()
+    assert (answer["images_uploaded"], answer["images"][0]["replaced"]) == (1, True)
+    second = (await rows(api, made))["a/1"]
+    assert (second["width"], second["height"], second["size"]) == (30, 20, len(content))
+    assert second["uploaded_at"] == first["uploaded_at"]
+    assert second["last_modified"] > first["last_modified"]
+    assert await counters(api, made) == (1, 1, 2)
+    # The thumbnail that nobody needs is gone, the other is there.
+    assert await stored_keys(api, made, "thumbnails") == [second["thumbnail_key"].partition("/thumbnails/")[2]]
+
+
+async def test_the_same_path_twice_in_one_request_the_later_wins(api: Api) -> None:
+    made = await api.dataset()
+    owner = await api.login("owner")
+    last = picture(30, 20)
+    answer = (await upload(owner, made, *(("a.jpg", picture(10 + n, 10)) for n in range(5)), ("a.jpg", last))).json()
+    assert (answer["images_uploaded"], [image["width"] for image in answer["images"]]) == (1, [30])
+    row = (await rows(api, made))["a"]
+    assert row["content_sha256"] == hashlib.sha256(last).hexdigest()
+    async with api.services.objects.open("datasets", row["s3_key"]) as stream:
+        assert await stream.read() == last
+    assert len(await stored_keys(api, made, "thumbnails")) == 1
+    assert await counters(api, made) == (1, 1, 1)
+
+
+async def test_equal_stems_get_ids_of_their_own(api: Api) -> None:
+    made = await api.dataset()
+    owner = await api.login("owner")
+    jpeg, png, again = picture(10, 10), picture(11, 10, "PNG"), picture(12, 10, "PNG")
+    one = (await upload(owner, made, ("d/a.jpg", jpeg), ("d/a.png", png))).json()
+    assert sorted(image["id"] for image in one["images"]) in (["d/a", "d/a.png"], ["d/a", "d/a.jpg"])
+    before = {row["s3_key"]: name for name, row in (await rows(api, made)).items()}
+    two = (await upload(owner, made, ("d/a.png", again), ("d/a.webp", picture(13, 10, "WEBP")))).json()
+    after = await rows(api, made)
+    assert {row["s3_key"]: name for name, row in after.items()}.items() >= before.items()
+    assert len(after) == 3
+    assert {image["id"]: image["replaced"] for image in two["images"]} == {
+        before[f"datasets/{made.dataset_id}/images/d/a.png"]: True,
+        "d/a.webp": False,
+    }
+    assert await counters(api, made) == (3, 3, 2)
+
+
+async def test_an_id_that_another_image_holds_is_refused(api: Api) -> None:
+    made = await api.dataset()
+    owner = await api.login("owner")
+    await upload(owner, made, ("a.jpg", picture()))
+    await upload(owner, made, ("a.png.jpg", picture()))
+    answer = (await upload(owner, made, ("a.png", picture(kind="PNG")))).json()
+    assert answer["images_uploaded"] == 0
+    [failed] = answer["failed"]
+    assert failed["filename"] == "a.png"
+    assert "belongs to another image" in failed["reason"]
+    assert await stored_keys(api, made, "images") == ["a.jpg", "a.png.jpg"]
+    assert sorted(await rows(api, made)) == ["a", "a.png"]
+
+
+async def test_two_datasets_may_hold_the_same_path(api: Api) -> None:
+    one, two = await api.dataset(), await api.dataset()
+    owner = await api.login("owner")
+    await upload(owner, one, ("a.jpg", picture(10, 10)))
+    await upload(owner, two, ("a.jpg", picture(20, 10)))
+    assert (await rows(api, one))["a"]["width"] == 10
+    assert (await rows(api, two))["a"]["width"] == 20
+
+
+async def test_uploads_of_one_path_at_once_agree_in_the_end(api: Api) -> None:
+    made = await api.dataset()
+    owner = await api.login("owner")
+    contents = [picture(10 + number, 10) for number in range(8)]
+    for _ in range(3):
+        answers = await asyncio.gather(*(upload(owner, made, ("a.jpg", content)) for content in contents))
+        assert [answer.status_code for answer in answers] == [200] * 8
+        row = (await rows(api, made))["a"]
+        async with api.services.objects.open("datasets", row["s3_key"]) as stream:
+            content = await stream.read()
+        assert hashlib.sha256(content).hexdigest() == row["content_sha256"]
+        assert Image.open(io.BytesIO(content)).width == row["width"]
+        async with api.services.objects.open("datasets", row["thumbnail_key"]) as stream:
+            assert Image.open(io.BytesIO(await stream.read())).width == row["width"]
+    assert (await counters(api, made))[:2] == (1, 1)
+
+
+async def test_uploads_of_many_paths_at_once_are_all_counted(api: Api) -> None:
+    made = await api.dataset()
+    owner = await api.login("owner")
+    await asyncio.gather(
+        *(
+            upload(owner, made, *((f"{batch}/{number}.jpg", picture(8, 8)) for number in range(10)))
+            for batch in range(6)
+        )
+    )
+    assert len(await rows(api, made)) == 60
+    assert (await counters(api, made))[:2] == (60, 60)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["한글/사진 1.jpg", "100%/a?b#c.jpg", "a b/ä ö.jpg", "%2F/..jpg.jpg"[:4] + "x.jpg", "image", "a.b/c"],
+)
+async def test_odd_names_are_kept_and_found(api: Api, name: str) -> None:
+    made = await api.dataset()
+    owner = await api.login("owner")
+    content = picture(10, 10)
+    [image] = (await upload(owner, made, (name, content))).json()["images"]
+    folder, slash, base = name.rpartition("/")
+    assert image["id"] == folder + slash + (base.rpartition(".")[0] or base)
+    listed = (await owner.get(f"/api/v1/projects/{made.project_id}/images")).json()["images"]
+    assert [(found["id"], found["file_name"], found["folder_path"]) for found in listed] == [
+        (image["id"], name, folder or None)
+    ]
+    stranger = api.client()
+    assert (await stranger.get(media_path(listed[0]["url"]))).content == content
+    assert (await stranger.get(media_path(listed[0]["thumbnail_url"]))).status_code == 200
+
+
+async def test_names_are_normalised(api: Api) -> None:
+    made = await api.dataset()
+    owner = await api.login("owner")
+    decomposed = unicodedata.normalize("NFD", "한글.jpg")
+    await upload(owner, made, (decomposed, picture()))
+    await upload(owner, made, ("한글.jpg", picture()))
+    assert list(await rows(api, made)) == ["한글"]
+
+
+async def test_an_archive_is_expanded_at_its_members_paths(api: Api) -> None:
+    made = await api.dataset()
+    owner = await api.login("owner")
+    content = archive(
+        {
+            "train/": b"",
+            "train/1.jpg": picture(10, 10),
+            "train/2.png": picture(20, 10, "PNG"),
+            "__MACOSX/train/._1.jpg": b"resource fork",
+            "train/.DS_Store": b"x",
+            "../up.jpg": picture(),
+            "notes.txt": b"hello",
+        }
+    )
+    answer = (await upload(owner, made, ("folder/set.ZIP", content), ("single.jpg", picture(30, 10)))).json()
+    assert answer["images_uploaded"] == 3
+    assert answer["folder_structure"] == {"train": 2}
+    assert {failed["filename"] for failed in answer["failed"]} == {
+        "folder/set.ZIP: __MACOSX/train/._1.jpg",
+        "folder/set.ZIP: train/.DS_Store",
+        "folder/set.ZIP: ../up.jpg",
+        "notes.txt",
+    }
+    assert sorted(await rows(api, made)) == ["single", "train/1", "train/2"]
+
+
+async def test_statements_do_not_grow_with_the_files(api: Api) -> None:
+    made = await api.dataset()
+    owner = await api.login("owner")
+    spent = []
+    for number in (1, 10, 90):
+        with api.count() as counted:
+            await upload(owner, made, *((f"{number}/{n}.jpg", picture(8, 8)) for n in range(number)))
+        spent.append(counted.value)
+    assert len(set(spent)) == 1
+    assert spent[0] <= 6
+
+
+async def test_a_project_id_names_its_dataset(api: Api) -> None:
+    made = await api.dataset()
+    owner = await api.login("owner")
+    assert (await upload(owner, made.project_id, ("a.jpg", picture()))).status_code == 200
+    assert list(await rows(api, made)) == ["a"]

@@ -1,0 +1,186 @@
+"""GET and POST /projects/{id}/permissions, and the one place that decides on roles."""
+
+import asyncio
+
+import pytest
+
+from tests.fixtures.api import USER_IDS, Api, Made
+
+KEYS = {
+    "id", "project_id", "user_id", "role", "granted_by", "granted_at", "user_name", "user_email", "user_badge_color",
+    "granted_by_name", "granted_by_email",
+}  # fmt: skip
+
+
+def _url(made: Made) -> str:
+    return f"/api/v1/projects/{made.dataset_id}/permissions"
+
+
+async def test_the_list_has_everybody_by_either_id(api: Api) -> None:
+    made = await api.dataset(members={"reviewer": "reviewer", "viewer": "viewer"})
+    viewer = await api.login("viewer")
+    for reference in (made.dataset_id, made.project_id):
+        answer = await viewer.get(f"/api/v1/projects/{reference}/permissions")
+        assert answer.status_code == 200
+        members = answer.json()
+        assert all(member.keys() == KEYS and member["project_id"] == made.project_id for member in members)
+        assert [(member["user_id"], member["role"]) for member in members] == [
+            (2, "owner"),
+            (3, "reviewer"),
+            (5, "viewer"),
+        ]
+        assert (members[1]["user_name"], members[1]["user_email"]) == ("Reviewer Example", "reviewer@example.com")
+        assert (members[1]["granted_by_name"], members[1]["granted_by_email"]) == ("Owner Example", "owner@example.com")
+
+
+async def test_deleted_users_show_as_nulls(api: Api) -> None:
+    made = await api.dataset()
+    async with api.db.begin() as tx:
+        await tx.execute(
+            "INSERT INTO project_permissions (project_id, user_id, role, granted_by) VALUES ($1, 999, 'viewer', 998)",
+            made.project_id,
+        )
+    ghost = (await (await api.login("owner")).get(_url(made))).json()[1]
+    assert (ghost["user_id"], ghost["user_name"], ghost["user_email"], ghost["user_badge_color"]) == (
+        999,
+        None,
+        None,
+        None,
+    )
+    assert (ghost["granted_by_name"], ghost["granted_by_email"]) == (None, None)
+
+
+@pytest.mark.parametrize("number", [1, 10, 1000])
+async def test_two_statements_and_a_batch_for_each_500_users(api: Api, number: int) -> None:
+    made = await api.dataset()
+    async with api.db.begin() as tx:
+        await tx.executemany(
+            "INSERT INTO project_permissions (project_id, user_id, role, granted_by) VALUES ($1, $2, 'viewer', 2)",
+            [(made.project_id, 100 + index) for index in range(number)],
+        )
+    owner = await api.login("owner")
+    await owner.get("/api/v1/auth/me")  # the caller is in the cache, as in a session
+    calls = api.services.directory.calls.copy()
+    with api.count() as counted:
+        answer = await owner.get(_url(made))
+    assert len(answer.json()) == number + 1
+    assert counted.value == 2
+    assert (api.services.directory.calls - calls).total() == -(-number // 500)
+
+
+async def test_members_of_a_public_dataset_are_shown_to_all_and_those_of_a_private_one_to_members(api: Api) -> None:
+    private, public = await api.dataset(), await api.dataset(visibility="public")
+    stranger, admin = await api.login("stranger"), await api.login("admin")
+    assert (await stranger.get(_url(private))).status_code == 404
+    assert (await stranger.get(_url(public))).status_code == 200
+    assert (await admin.get(_url(private))).status_code == 200
+
+
+@pytest.mark.parametrize("role", ["admin", "reviewer", "annotator", "viewer"])
+async def test_the_owner_adds_with_any_role(api: Api, role: str) -> None:
+    made = await api.dataset()
+    owner = await api.login("owner")
+    answer = await owner.post(_url(made), json={"user_email": "annotator@example.com", "role": role})
+    assert answer.status_code == 201
+    body = answer.json()
+    assert body.keys() == KEYS
+    assert (body["project_id"], body["user_id"], body["role"], body["granted_by"]) == (made.project_id, 4, role, 2)
+    assert (body["user_name"], body["granted_by_name"]) == ("Annotator Example", "Owner Example")
+    listed = (await (await api.login("annotator")).get("/api/v1/datasets")).json()
+    assert [dataset["id"] for dataset in listed] == [made.dataset_id]
+
+
+async def test_the_address_is_compared_without_case_and_blanks(api: Api) -> None:
+    made = await api.dataset()
+    answer = await (await api.login("owner")).post(
+        _url(made), json={"user_email": " Annotator@EXAMPLE.com ", "role": "viewer"}
+    )
+    assert (answer.status_code, answer.json()["user_id"]) == (201, 4)
+
+
+@pytest.mark.parametrize(
+    ("account", "role", "wanted", "status"),
+    [
+        ("reviewer", "admin", "reviewer", 201),
+        ("reviewer", "admin", "admin", 403),
+        ("admin", None, "reviewer", 201),
+        ("admin", None, "admin", 403),
+        ("reviewer", "reviewer", "viewer", 403),
+        ("annotator", "annotator", "viewer", 403),
+        ("viewer", "viewer", "viewer", 403),
+        ("stranger", None, "viewer", 404),
+    ],
+)
+async def test_nobody_grants_a_role_at_or_above_their_own(
+    api: Api, account: str, role: str | None, wanted: str, status: int
+) -> None:
+    made = await api.dataset(members={account: role} if role else {})
+    target = "viewer" if account != "viewer" else "annotator"
+    client = await api.login(account)
+    answer = await client.post(_url(made), json={"user_email": f"{target}@example.com", "role": wanted})
+    assert answer.status_code == status
+    async with api.db.read() as connection:
+        granted = await connection.fetchval("SELECT role FROM project_permissions WHERE user_id = $1", USER_IDS[target])
+    assert granted == (wanted if status == 201 else None)
+
+
+async def test_ownership_is_transferred_and_never_granted(api: Api) -> None:
+    made = await api.dataset()
+    answer = await (await api.login("owner")).post(
+        _url(made), json={"user_email": "viewer@example.com", "role": "owner"}
+    )
+    assert (answer.status_code, answer.json()["code"]) == (400, "owner_not_grantable")
+    assert "Transfer" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("account", ["owner", "reviewer"])
+async def test_a_member_cannot_be_added_again(api: Api, account: str) -> None:
+    made = await api.dataset(members={"reviewer": "reviewer"})
+    answer = await (await api.login("owner")).post(
+        _url(made), json={"user_email": f"{account}@example.com", "role": "viewer"}
+    )
+    assert (answer.status_code, answer.json()["code"]) == (400, "already_member")
+    listed = (await (await api.login("owner")).get(_url(made))).json()
+    assert [member["role"] for member in listed] == ["owner", "reviewer"]
+
+
+async def test_of_ten_at_once_one_adds(api: Api) -> None:
+    made = await api.dataset()
+    owner = await api.login("owner")
+    body = {"user_email": "viewer@example.com", "role": "viewer"}
+    answers = await asyncio.gather(*(owner.post(_url(made), json=body) for _ in range(10)))
+    assert sorted(answer.status_code for answer in answers) == [201] + [400] * 9
+
+
+async def test_an_address_that_nobody_has(api: Api) -> None:
+    made = await api.dataset()
+    answer = await (await api.login("owner")).post(
+        _url(made), json={"user_email": "nobody@example.com", "role": "viewer"}
+    )
+    assert (answer.status_code, answer.json()["code"]) == (404, "user_not_found")
+
+
+async def test_who_may_not_add_does_not_learn_who_has_an_account(api: Api) -> None:
+    made = await api.dataset(members={"viewer": "viewer"})
+    viewer = await api.login("viewer")
+    calls = api.services.directory.calls.copy()
+    for address in ("nobody@example.com", "reviewer@example.com"):
+        answer = await viewer.post(_url(made), json={"user_email": address, "role": "viewer"})
+        assert (answer.status_code, answer.json()["code"]) == (403, "role_too_low")
+    assert (api.services.directory.calls - calls)["GetUser"] <= 1  # the caller's own look-up
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"user_email": "viewer@example.com"},
+        {"user_email": "viewer@example.com", "role": "boss"},
+        {"user_email": "viewer@example.com", "role": None},
+        {"user_email": "not an address", "role": "viewer"},
+        {"user_email": f"{'x' * 300}@example.com", "role": "viewer"},
+    ],
+)
+async def test_bad_bodies_are_422(api: Api, body: object) -> None:
+    made = await api.dataset()
+    assert (await (await api.login("owner")).post(_url(made), json=body)).status_code == 422

@@ -1,0 +1,128 @@
+"""Every wrong variable is named, with the form it should have, before anything starts."""
+
+import subprocess
+import sys
+
+import pytest
+
+from labeler_api.settings import SettingsError, load
+
+URL = "postgresql://labeler:secret@db.example:5432/labeler"
+PRODUCTION = {
+    "LABELER_DB_URL": URL,
+    "ENVIRONMENT": "production",
+    "JWT_SECRET_KEY": "j" * 48,
+    "MEDIA_LINK_KEYS": "m" * 48,
+    "USER_GATEWAY_TOKEN": "t" * 32,
+    "API_PUBLIC_URL": "https://api.example",
+}
+
+
+def test_defaults_are_those_of_the_contract() -> None:
+    settings = load({"LABELER_DB_URL": URL})
+    assert settings.api_port == 8001
+    assert (settings.db_pool_size, settings.db_max_overflow) == (5, 10)
+    assert (settings.db_pool_timeout, settings.db_pool_recycle) == (30.0, 3600.0)
+    assert settings.origins == ["http://localhost:3001", "http://localhost:3000", "http://localhost:3010"]
+    assert settings.public_url == "http://localhost:8001"
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"LABELER_DB_URL": ""}, "LABELER_DB_URL is not set"),
+        ({"LABELER_DB_URL": "mysql://u:p@h/db"}, "LABELER_DB_URL: expected postgresql://"),
+        ({"LABELER_DB_URL": "postgresql://u:p@h"}, "LABELER_DB_URL: expected postgresql://"),
+        ({"LABELER_DB_URL": "postgresql://u:p@h:port/db"}, "LABELER_DB_URL: expected postgresql://"),
+        ({"LABELER_DB_URL": "", "LABELER_DB_HOST": "h"}, "LABELER_DB_NAME, LABELER_DB_USER: missing"),
+        (
+            {
+                "LABELER_DB_URL": "",
+                "LABELER_DB_HOST": "h",
+                "LABELER_DB_NAME": "n",
+                "LABELER_DB_USER": "u",
+                "LABELER_DB_PORT": "x",
+            },
+            "LABELER_DB_PORT: expected a port number",
+        ),
+        ({"ENVIRONMENT": "prod"}, "ENVIRONMENT: "),
+        ({"API_PORT": "eight"}, "API_PORT: "),
+        ({"API_PORT": "70000"}, "API_PORT: "),
+        ({"PORT": "x"}, "API_PORT: "),
+        ({"DB_POOL_SIZE": "0"}, "DB_POOL_SIZE: "),
+        ({"DB_MAX_OVERFLOW": "-1"}, "DB_MAX_OVERFLOW: "),
+        ({"DB_POOL_TIMEOUT": "soon"}, "DB_POOL_TIMEOUT: "),
+        ({"JWT_ALGORITHM": "none"}, "JWT_ALGORITHM: "),
+        ({"S3_USE_SSL": "maybe"}, "S3_USE_SSL: "),
+        ({"S3_ENDPOINT": "http://"}, "S3_ENDPOINT: "),
+        ({"S3_PUBLIC_ENDPOINT": "store:9000"}, "S3_PUBLIC_ENDPOINT: "),
+        ({"API_PUBLIC_URL": "api.example"}, "API_PUBLIC_URL: "),
+        ({"CORS_ORIGINS": "localhost:3010"}, "CORS_ORIGINS: "),
+        ({"CORS_ORIGINS": '["http://a", 3]'}, "CORS_ORIGINS: "),
+        ({"CORS_ORIGINS": "http://a/path"}, "CORS_ORIGINS: "),
+        ({"IMAGE_DELIVERY": "carrier pigeon"}, "IMAGE_DELIVERY: "),
+    ],
+)
+def test_a_wrong_variable_is_named(changes: dict[str, str], named: str) -> None:
+    with pytest.raises(SettingsError, match=r".*") as caught:
+        load({"LABELER_DB_URL": URL, **changes})
+    assert named in str(caught.value)
+
+
+def test_every_wrong_variable_is_named_at_once() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load({"LABELER_DB_URL": URL, "API_PORT": "x", "DB_POOL_SIZE": "y"})
+    assert "API_PORT" in str(caught.value)
+    assert "DB_POOL_SIZE" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"JWT_SECRET_KEY": ""}, "JWT_SECRET_KEY"),
+        ({"JWT_SECRET_KEY": "short"}, "JWT_SECRET_KEY"),
+        ({"JWT_SECRET_KEY": "development-only-secret-change-me"}, "JWT_SECRET_KEY"),
+        ({"USER_GATEWAY_TOKEN": ""}, "USER_GATEWAY_TOKEN"),
+        ({"MEDIA_LINK_KEYS": ""}, "MEDIA_LINK_KEYS"),
+        ({"MEDIA_LINK_KEYS": "m" * 48 + ",short"}, "MEDIA_LINK_KEYS"),
+        ({"API_PUBLIC_URL": ""}, "API_PUBLIC_URL"),
+    ],
+)
+def test_production_refuses_what_development_allows(changes: dict[str, str], named: str) -> None:
+    load(PRODUCTION)
+    with pytest.raises(SettingsError) as caught:
+        load({**PRODUCTION, **changes})
+    assert named in str(caught.value)
+    assert "short" not in str(caught.value).replace("shortly", "")
+
+
+@pytest.mark.parametrize(
+    ("env", "url"),
+    [
+        ({"DATABASE_URL": "postgres://u:p@h:1/d"}, "postgresql://u:p@h:1/d"),
+        ({"LABELER_DB_URL": "postgresql+asyncpg://u:p@h/d"}, "postgresql://u:p@h/d"),
+        (
+            {"DATABASE_URL": "postgresql://u:p@pooler/d", "DATABASE_UNPOOLED_URL": "postgresql://u:p@direct/d"},
+            "postgresql://u:p@direct/d",
+        ),
+        (
+            {"PGHOST": "h", "PGPORT": "6000", "PGUSER": "u", "PGPASSWORD": "p@:/", "PGDATABASE": "d"},
+            "postgresql://u:p%40%3A%2F@h:6000/d",
+        ),
+        (
+            {"LABELER_DB_HOST": "h", "LABELER_DB_NAME": "d", "LABELER_DB_USER": "u", "PGHOST": "other"},
+            "postgresql://u:@h:5432/d",
+        ),
+    ],
+)
+def test_railways_names_are_understood(env: dict[str, str], url: str) -> None:
+    assert load(env).labeler_db_url == url
+
+
+def test_the_process_says_what_is_missing_and_starts_nothing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "labeler_api"], env={"PATH": "/usr/bin"}, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert "LABELER_DB_URL is not set" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,69 @@
+"""Tokens that hold, and every kind that does not."""
+
+import base64
+import json
+import time
+from typing import Any
+
+import jwt
+import pytest
+
+from labeler_api import tokens
+from labeler_api.errors import Unauthenticated
+
+SECRET = "a secret for tests that is long enough for HS256, and for HS512 as well: 64 bytes"
+
+
+def signed(claims: dict[str, Any], *, secret: str = SECRET, algorithm: str = "HS256") -> str:
+    return jwt.encode(claims, secret, algorithm=algorithm)
+
+
+def unsigned(claims: dict[str, Any]) -> str:
+    parts = [{"alg": "none", "typ": "JWT"}, claims]
+    return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts) + "."
+
+
+def test_round_trip() -> None:
+    token = tokens.issue(user_id=7, email="a@example.com", secret=SECRET, minutes=5)
+    claims = tokens.verify(token, secret=SECRET)
+    assert (claims.user_id, claims.email) == (7, "a@example.com")
+    assert claims.exp == pytest.approx(time.time() + 300, abs=5)
+    assert set(jwt.decode(token, SECRET, algorithms=["HS256"])) == {"user_id", "email", "exp"}
+
+
+def test_the_platforms_token_is_accepted() -> None:
+    soon = int(time.time()) + 60
+    assert tokens.verify(signed({"user_id": "12", "email": None, "exp": soon}), secret=SECRET).user_id == 12
+
+
+LATER = int(time.time()) + 3600
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        "x",
+        "a.b.c",
+        "\u00e9.\u00e9.\u00e9",
+        "x" * 5000,
+        signed({"user_id": 1, "email": "a", "exp": LATER}, secret=SECRET[::-1]),
+        signed({"user_id": 1, "email": "a", "exp": LATER}, algorithm="HS512"),
+        unsigned({"user_id": 1, "email": "a", "exp": LATER}),
+        signed({"email": "a", "exp": LATER}),
+        signed({"user_id": 1, "email": "a"}),
+        signed({"user_id": "seven", "email": "a", "exp": LATER}),
+        signed({"user_id": {"$gt": 0}, "email": "a", "exp": LATER}),
+        signed({"user_id": 1, "email": "a", "exp": LATER, "nbf": LATER}),
+    ],
+)
+def test_a_token_that_does_not_hold_is_refused(token: str) -> None:
+    with pytest.raises(Unauthenticated) as caught:
+        tokens.verify(token, secret=SECRET)
+    assert caught.value.code == "token_invalid"
+
+
+def test_an_expired_token_says_so() -> None:
+    with pytest.raises(Unauthenticated) as caught:
+        tokens.verify(signed({"user_id": 1, "email": "a", "exp": int(time.time()) - 60}), secret=SECRET)
+    assert caught.value.code == "token_expired"

@@ -1,0 +1,171 @@
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from labeler_api.versions import formats
+from labeler_api.versions.formats import COCO, dice
+from labeler_api.versions.formats.source import Source
+from tests.fixtures.api import Api, Made
+from tests.labeler_api.versions.builders import (
+    CLASSES,
+    annotate,
+    annotation,
+    downloaded,
+    publish,
+    published,
+    stored_keys,
+)
+
+
+async def _made(api: Api) -> Made:
+    made = await api.dataset(tasks=["detection"], images=1, classes=CLASSES)
+    await annotate(api, made, annotation(made.image_ids[0]))
+    return made
+
+
+class Gate:
+    """Stands in the way of a file's first byte, so that a test can act in the middle of a publishing."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self.opened = asyncio.Event()
+
+    async def render(self, source: Source) -> AsyncGenerator[bytes, None]:
+        self.reached.set()
+        await self.opened.wait()
+        async for piece in dice.render(source):
+            yield piece
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
+    """Offer a format "held" whose file waits for the test."""
+    gate = Gate()
+    held = formats.Format("held", "annotations_held.json", "application/json", gate.render)
+    monkeypatch.setattr("labeler_api.versions.publishing.OFFERED", {**formats.OFFERED, "held": held})
+    return gate
+
+
+async def test_ten_at_once_get_ten_numbers(api: Api) -> None:
+    made = await _made(api)
+    owner = await api.login("owner")
+
+    answers = await asyncio.gather(*(publish(owner, made, export_format=COCO.name) for _ in range(10)))
+
+    assert [answer.status_code for answer in answers] == [200] * 10
+    numbers = {answer.json()["version_number"] for answer in answers}
+    assert numbers == {f"v{n}.0" for n in range(1, 11)}
+    page = (await owner.get(f"/api/v1/projects/{made.project_id}/versions")).json()
+    assert [version["version_number"] for version in page["versions"]] == [f"v{n}.0" for n in range(10, 0, -1)]
+    settings = api.services.settings
+    key = f"datasets/{made.dataset_id}/annotations_detection.json"
+    copy = await api.services.objects.head(settings.s3_bucket_datasets, key)
+    assert copy.metadata is not None
+    assert copy.metadata["version"] == "v10.0"  # the latest, whoever copied last
+
+
+async def test_of_ten_that_ask_for_a_number_one_gets_it(api: Api) -> None:
+    made = await _made(api)
+    owner = await api.login("owner")
+
+    answers = await asyncio.gather(*(publish(owner, made, version_number="v5.0") for _ in range(10)))
+
+    assert Counter(answer.status_code for answer in answers) == {200: 1, 409: 9}
+    winner = next(answer.json() for answer in answers if answer.status_code == 200)
+    assert (await downloaded(api, winner)).status_code == 200
+    async with api.db.read() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM annotation_versions") == 1
+
+
+async def test_an_attempt_under_way_is_seen_by_nobody_and_holds_its_number(api: Api, gate: Gate) -> None:
+    made = await _made(api)
+    owner = await api.login("owner")
+    under_way = asyncio.create_task(publish(owner, made, export_format="held", version_number="v1.0"))
+    await gate.reached.wait()
+
+    listed = (await owner.get(f"/api/v1/projects/{made.project_id}/versions")).json()
+    same = await publish(owner, made, version_number="v1.0")
+    following = await publish(owner, made)
+    gate.opened.set()
+    first = await under_way
+
+    assert listed["total"] == 0
+    assert same.status_code == 409
+    assert following.json()["version_number"] == "v2.0"
+    assert first.json()["version_number"] == "v1.0"
+    assert (await downloaded(api, first.json())).status_code == 200
+
+
+async def test_what_is_edited_meanwhile_is_not_in_the_file(api: Api, gate: Gate) -> None:
+    made = await _made(api)
+    owner = await api.login("owner")
+    under_way = asyncio.create_task(publish(owner, made, export_format="held"))
+    await gate.reached.wait()
+
+    # Nobody waits for a publishing, and nothing that happens during it gets into the version.
+    await asyncio.wait_for(annotate(api, made, annotation(made.image_ids[0])), 5)
+    async with api.db.begin() as tx:
+        await tx.execute(
+            "UPDATE annotation_projects SET name = 'Renamed', task_classes = '{}' WHERE id = $1", made.project_id
+        )
+    gate.opened.set()
+    version = (await under_way).json()
+
+    file = (await downloaded(api, version)).json()
+    assert version["annotation_count"] == file["statistics"]["total_annotations"] == 1
+    assert [entry["name"] for entry in file["classes"]] == ["cat", "dog"]
+
+
+async def test_whoever_lost_the_role_meanwhile_publishes_nothing(api: Api, gate: Gate) -> None:
+    made = await api.dataset(tasks=["detection"], images=1, classes=CLASSES, members={"reviewer": "admin"})
+    await annotate(api, made, annotation(made.image_ids[0]))
+    settings, folder = api.services.settings, f"exports/{made.project_id}/detection/v1.0"
+    under_way = asyncio.create_task(publish(await api.login("reviewer"), made, export_format="held"))
+    await gate.reached.wait()
+
+    async with api.db.begin() as tx:
+        await tx.execute("DELETE FROM project_permissions WHERE user_id = 3 AND project_id = $1", made.project_id)
+    gate.opened.set()
+
+    assert (await under_way).status_code == 404
+    left = await stored_keys(api, settings.s3_bucket_annotations, folder)
+    assert not {f"{folder}/annotations.json", f"{folder}/annotations_held.json"} & set(left)
+    async with api.db.read() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM annotation_versions") == 0
+        assert await connection.fetchval("SELECT count(*) FROM annotation_snapshots") == 0
+
+
+async def test_a_project_deleted_meanwhile_is_not_published(api: Api, gate: Gate) -> None:
+    made = await _made(api)
+    under_way = asyncio.create_task(publish(await api.login("owner"), made, export_format="held"))
+    await gate.reached.wait()
+
+    async with api.db.begin() as tx:
+        await tx.execute("DELETE FROM datasets WHERE id = $1", made.dataset_id)
+    gate.opened.set()
+
+    assert (await under_way).status_code == 404
+
+
+async def test_a_request_that_is_cancelled_leaves_nothing(api: Api, gate: Gate) -> None:
+    made = await _made(api)
+    owner = await api.login("owner")
+    under_way = asyncio.create_task(publish(owner, made, export_format="held"))
+    await gate.reached.wait()
+
+    under_way.cancel()
+    await asyncio.wait({under_way})
+
+    for _ in range(250):  # five seconds
+        if await _attempts(api) == 0:
+            break
+        await asyncio.sleep(0.02)
+    assert await _attempts(api) == 0
+    assert (await published(owner, made))["version_number"] == "v1.0"
+
+
+async def _attempts(api: Api) -> int:
+    async with api.db.read() as connection:
+        return int(await connection.fetchval("SELECT count(*) FROM annotation_versions"))

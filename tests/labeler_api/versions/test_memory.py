@@ -1,0 +1,95 @@
+"""The memory of a real process stays flat however many annotations are published."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from labeler_ops.stack.ports import free_port
+from tests.fixtures.api import JWT_SECRET, Api
+from tests.fixtures.users import RunningGateway
+from tests.labeler_api.versions.builders import CLASSES, annotate_many, published
+
+MIB = 1024 * 1024
+# Both files of the small one fill whole parts of 8 MiB already, so the buffers are the same; five times the
+# annotations held in memory would be more than 100 MiB.
+SMALL, LARGE = 20_000, 100_000
+ROOM_BYTES = 24 * MIB
+
+
+class Process:
+    """An API process of its own."""
+
+    def __init__(self, pid: int, client: httpx.AsyncClient) -> None:
+        self.client = client
+        self._proc = Path(f"/proc/{pid}")
+
+    def forget_peak(self) -> None:
+        (self._proc / "clear_refs").write_text("5")  # proc(5): resets the peak resident size
+
+    def peak_bytes(self) -> int:
+        line = next(line for line in (self._proc / "status").read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+
+
+@pytest.fixture
+async def process(api: Api, gateway: RunningGateway) -> AsyncIterator[Process]:
+    settings, port = api.services.settings, free_port()
+    environment = {
+        **os.environ,
+        "ENVIRONMENT": "test",
+        "API_PORT": str(port),
+        "LABELER_DB_URL": settings.labeler_db_url,
+        "USER_GATEWAY_ADDRESS": gateway.address,
+        "USER_GATEWAY_TOKEN": gateway.token,
+        "JWT_SECRET_KEY": JWT_SECRET,
+        "S3_ENDPOINT": settings.s3_endpoint,
+        "S3_ACCESS_KEY": settings.s3_access_key,
+        "S3_SECRET_KEY": settings.s3_secret_key,
+    }
+    running = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "labeler_api", env=environment, stdout=asyncio.subprocess.DEVNULL
+    )
+    headers = {"Authorization": f"Bearer {api.token(2, 'owner@example.com')}"}
+    client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=120)
+    try:
+        await _answering(client)
+        yield Process(running.pid, client)
+    finally:
+        await client.aclose()
+        running.terminate()
+        await running.wait()
+
+
+async def _answering(client: httpx.AsyncClient) -> None:
+    for _ in range(300):  # half a minute
+        try:
+            if (await client.get("/health")).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        await asyncio.sleep(0.1)
+    raise AssertionError("the API process does not answer")
+
+
+@pytest.mark.slow
+async def test_publishing_five_times_as_much_takes_no_more_memory(api: Api, process: Process) -> None:
+    small = await api.dataset(tasks=["detection"], images=100, classes=CLASSES)
+    large = await api.dataset(tasks=["detection"], images=100, classes=CLASSES)
+    await annotate_many(api, small, SMALL)
+    await annotate_many(api, large, LARGE)
+
+    await published(process.client, small, export_format="coco")
+    process.forget_peak()
+    await published(process.client, small, export_format="coco")
+    peak_of_small = process.peak_bytes()
+    process.forget_peak()
+    version = await published(process.client, large, export_format="coco")
+    peak_of_large = process.peak_bytes()
+
+    assert version["annotation_count"] == LARGE
+    assert peak_of_large - peak_of_small < ROOM_BYTES, f"{peak_of_small} → {peak_of_large}"

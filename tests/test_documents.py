@@ -1,0 +1,32 @@
+"""Documents that are generated or that list variables say what the code says."""
+
+import re
+from pathlib import Path
+
+import msgspec
+
+from labeler_api.app import describe
+from labeler_api.settings import Settings
+from user_gateway.settings import Variables
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_openapi_document_is_current() -> None:
+    committed = msgspec.json.decode((ROOT / "docs/openapi.json").read_bytes())
+    assert committed == msgspec.json.decode(msgspec.json.encode(describe())), "run: labeler openapi > docs/openapi.json"
+
+
+def test_the_example_names_every_variable_of_both_services() -> None:
+    text = (ROOT / ".env.example").read_text()
+    named = set(re.findall(r"^#?([A-Z][A-Z0-9_]*)=", text, re.MULTILINE))
+    api = {field.name.upper() for field in msgspec.structs.fields(Settings)}
+    gateway = {field.encode_name for field in msgspec.structs.fields(Variables)} - {"PORT"}
+    assert api | gateway <= named
+
+
+def test_every_operation_says_what_it_does() -> None:
+    for path, operations in describe()["paths"].items():
+        for method, operation in operations.items():
+            assert operation["summary"], f"{method} {path}"
+            assert not operation["summary"].endswith("."), f"{method} {path}"
