@@ -1,0 +1,37 @@
+"""The `labeler` command line: a table of contents, nothing more."""
+
+import sys
+
+import typer
+
+from labeler_ops.database import commands as database
+from labeler_ops.images import commands as images
+from labeler_ops.stack import commands as stack
+from labeler_ops.storage import commands as storage
+
+app = typer.Typer(
+    name="labeler", no_args_is_help=True, pretty_exceptions_enable=False, help="Run, check and move the image labeler."
+)
+stack.register(app)
+app.add_typer(database.app, name="db", help="The Labeler DB: upgrade, check, roles.")
+app.add_typer(images.app, name="images", help="Images in the object store and their rows.")
+app.add_typer(storage.app, name="storage", help="The object store: buckets and their CORS rules.")
+
+
+@app.command()
+def openapi() -> None:
+    """Print the OpenAPI document of the API, generated from its routes."""
+    import msgspec
+
+    from labeler_api.app import describe
+
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(describe()), indent=2) + b"\n")
+
+
+def main() -> None:
+    """Entry point of the `labeler` script."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

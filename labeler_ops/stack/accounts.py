@@ -1,0 +1,36 @@
+"""The five demo accounts. They are made in an embedded User DB only, never in one that was given."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Account:
+    """A demo account: `role` is its role in the demo project, `user_id` its id in the User DB."""
+
+    user_id: int
+    role: str
+    full_name: str
+
+    @property
+    def email(self) -> str:
+        """Its e-mail address."""
+        return f"{self.role}@example.com"
+
+    @property
+    def password(self) -> str:
+        """Its password: known to everybody, which is why it exists on a developer's machine only."""
+        return f"{self.role}123"
+
+    @property
+    def system_role(self) -> str:
+        """Its role in the whole system; the administrator acts as admin on every project."""
+        return "admin" if self.role == "admin" else "standard_engineer"
+
+
+ACCOUNTS = (
+    Account(1, "admin", "Ada Admin"),
+    Account(2, "owner", "Olga Owner"),
+    Account(3, "reviewer", "Rui Reviewer"),
+    Account(4, "annotator", "Anna Annotator"),
+    Account(5, "viewer", "Vera Viewer"),
+)

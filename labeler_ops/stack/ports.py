@@ -1,0 +1,71 @@
+"""Free TCP ports on 127.0.0.1.
+
+Ports are drawn from below the kernel's ephemeral range, so that no outgoing connection takes one between the
+moment it was found free and the moment its server binds it.
+"""
+
+import random
+import socket
+from pathlib import Path
+
+from labeler_ops.stack.errors import StackError
+
+HOST = "127.0.0.1"
+_EPHEMERAL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_LOWEST = 10_000  # above the well-known services (5432, 8001, 9000 ...)
+_USUAL_EPHEMERAL_START = 32_768  # Linux's default, where /proc is not to be read
+_ATTEMPTS_PER_PORT = 200  # only a machine with nearly every port taken needs more
+
+
+def is_free(port: int, host: str = HOST) -> bool:
+    """Say whether a server could listen on `port` now (connections in TIME_WAIT do not count)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_ports(count: int) -> list[int]:
+    """Find `count` different free ports; raises StackError when the machine has none left."""
+    ceiling = _ephemeral_start()
+    found: list[int] = []
+    for _ in range(_ATTEMPTS_PER_PORT * count):
+        port = random.randrange(_LOWEST, ceiling)  # noqa: S311 - no secret hangs on a port number
+        if port not in found and is_free(port):
+            found.append(port)
+            if len(found) == count:
+                return found
+    raise StackError(f"no {count} free TCP ports between {_LOWEST} and {ceiling} on {HOST}")
+
+
+def free_port() -> int:
+    """Find one free port."""
+    return free_ports(1)[0]
+
+
+def claim(wanted: int, variable: str) -> int:
+    """Give the wanted port (0 = any free one); raises StackError naming `variable` when it is taken."""
+    if wanted == 0:
+        return free_port()
+    if not is_free(wanted):
+        raise StackError(f"port {wanted} is taken: set {variable} to another port, or to 0 for any free one")
+    return wanted
+
+
+def keep_or_find(remembered: list[int], count: int) -> list[int]:
+    """Give the ports of the last start when all of them are free still, else new ones."""
+    if len(remembered) == count and len(set(remembered)) == count and all(map(is_free, remembered)):
+        return remembered
+    return free_ports(count)
+
+
+def _ephemeral_start() -> int:
+    try:
+        start = int(_EPHEMERAL_RANGE.read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return _USUAL_EPHEMERAL_START
+    # A machine may hand out ephemeral ports from 1024 on: then there is nothing below to draw from.
+    return start if start > _LOWEST + 1_000 else _USUAL_EPHEMERAL_START
