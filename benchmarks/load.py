@@ -1,0 +1,95 @@
+"""A small HTTP/1.1 load generator: keep-alive connections, one request at a time on each, raw bytes in and out.
+
+Python's HTTP clients cost more per request than the servers measured here, and would hide the difference.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import quantiles
+from time import perf_counter
+from urllib.parse import urlsplit
+
+import httptools
+
+
+@dataclass(frozen=True)
+class Result:
+    """One measurement: requests a second, latencies in milliseconds, and answers that were not 2xx."""
+
+    requests_per_second: float
+    p50_ms: float
+    p95_ms: float
+    failures: int
+    bytes_per_answer: float
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._done: asyncio.Future[int] | None = None
+        self._transport: asyncio.Transport | None = None
+        self.received_bytes = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.received_bytes += len(data)
+        self._parser.feed_data(data)
+
+    def on_message_complete(self) -> None:
+        if self._done is not None and not self._done.done():
+            self._done.set_result(self._parser.get_status_code())
+        self._parser = httptools.HttpResponseParser(self)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        if self._done is not None and not self._done.done():
+            self._done.set_exception(ConnectionResetError("the server closed the connection"))
+
+    async def ask(self, request: bytes) -> int:
+        assert self._transport is not None
+        self._done = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        return await self._done
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+
+async def measure(
+    url: str, *, connections: int, seconds: float, headers: Mapping[str, str] | None = None, method: str = "GET"
+) -> Result:
+    """Send one request over and over on so many connections, for so long."""
+    parts = urlsplit(url)
+    target = parts.path + (f"?{parts.query}" if parts.query else "")
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {parts.netloc}"]
+    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+    request = ("\r\n".join(lines) + "\r\n\r\n").encode()
+    host, port = parts.hostname, parts.port
+    assert host is not None
+    assert port is not None
+    loop = asyncio.get_running_loop()
+    pool = [(await loop.create_connection(_Connection, host, port))[1] for _ in range(connections)]
+    latencies: list[float] = []
+    failures = 0
+    started = perf_counter()
+
+    async def run(connection: _Connection) -> None:
+        nonlocal failures
+        while (sent := perf_counter()) - started < seconds:
+            status = await connection.ask(request)
+            latencies.append((perf_counter() - sent) * 1000)
+            failures += not 200 <= status < 300
+
+    try:
+        await asyncio.gather(*(run(connection) for connection in pool))
+    finally:
+        for connection in pool:
+            connection.close()
+    elapsed = perf_counter() - started
+    cuts = quantiles(latencies, n=100) if len(latencies) > 1 else [latencies[0]] * 99
+    received = sum(connection.received_bytes for connection in pool)
+    return Result(len(latencies) / elapsed, cuts[49], cuts[94], failures, received / len(latencies))
