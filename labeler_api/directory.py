@@ -275,7 +275,7 @@ def _translated(method: str, error: grpc.aio.AioRpcError) -> Exception:
     match error.code():
         case grpc.StatusCode.NOT_FOUND:
             return _UserNotFound()
-        case grpc.StatusCode.RESOURCE_EXHAUSTED:
+        case grpc.StatusCode.RESOURCE_EXHAUSTED if method == "VerifyCredentials":
             return TooMany("Too many people log in at this moment. Try again.", code="login_busy", retry_after=1)
         case grpc.StatusCode.INVALID_ARGUMENT:
             return Invalid(error.details() or "The user service refused the request.", code="user_request_refused")

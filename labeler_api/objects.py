@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import aiohttp
 import structlog
 from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -20,12 +21,11 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3.client import S3Client
     from types_aiobotocore_s3.type_defs import CompletedMultipartUploadTypeDef, CompletedPartTypeDef, DeleteTypeDef
 
-_CONNECT_SECONDS = 3.0  # a store that is there accepts within milliseconds
-_READ_SECONDS = 30.0  # between two packets, not for a whole object
+_CONNECT_SECONDS, _READ_SECONDS = 3.0, 30.0  # a store that is there accepts at once; reading: between two packets
 _OPEN_SECONDS = 15.0  # for the first answer, the wait for a free connection of the pool included
 _RETRY_SECONDS = 2
 _PART_BYTES = 8 * 1024 * 1024  # S3 wants 5 MiB at least; 10 000 parts of 8 MiB are 78 GiB
-_CHUNK_BYTES = 256 * 1024  # botocore's default of 1 KiB costs more than the copying
+_CHUNK_BYTES = 64 * 1024  # 1 KiB, botocore's default, costs more than the copying; more adds up over slow clients
 _DELETE_BATCH = 1000  # S3's own limit of DeleteObjects
 _MISSING = {"NoSuchKey", "404", "NotFound"}
 _BAD_RANGE = {"InvalidRange", "416"}
@@ -53,8 +53,7 @@ class ObjectStream:
         self._body = answer["Body"]
         self.length: int = answer["ContentLength"]
         self.content_range: str | None = answer.get("ContentRange") or None
-        total = (self.content_range or "").rpartition("/")[2]
-        self.size: int = int(total) if total.isdigit() else self.length
+        self.size: int = int(self.content_range.rpartition("/")[2]) if self.content_range else self.length
         self.etag: str = answer.get("ETag", "").strip('"')
         self.content_type: str = answer.get("ContentType", "")
         self.metadata: Mapping[str, str] = answer.get("Metadata", {})
@@ -112,9 +111,19 @@ class Upload:
             await self._client.complete_multipart_upload(**self._where, UploadId=self._id, MultipartUpload=parts)
 
     async def abort(self) -> None:
-        """Give up the parts that were sent; nothing when none were."""
+        """Give up the parts that were sent. A store that is away keeps them until its own rules drop them."""
         if self._id is not None:
-            await self._client.abort_multipart_upload(**self._where, UploadId=self._id)
+            with suppress(Unavailable, NotFound), _translated():
+                await self._client.abort_multipart_upload(**self._where, UploadId=self._id)
+
+
+class _Session(AIOHTTPSession):
+    """aiohttp reads 512 KiB ahead for every stream: a hundred megabytes for 200 clients that take nothing."""
+
+    async def _get_session(self, proxy_url: str | None) -> Any:
+        session: Any = await super()._get_session(proxy_url)  # type: ignore[misc]
+        session._read_bufsize = _CHUNK_BYTES  # a parameter of its constructor that aiobotocore does not pass on
+        return session
 
 
 class ObjectStore:
@@ -124,9 +133,7 @@ class ObjectStore:
     """
 
     def __init__(self, client: "S3Client", signer: "S3Client", buckets: Sequence[str]) -> None:
-        self._client = client
-        self._signer = signer
-        self._buckets = buckets
+        self._client, self._signer, self._buckets = client, signer, buckets
         self.open_streams = 0
 
     @classmethod
@@ -172,7 +179,7 @@ class ObjectStore:
             await upload.finish()
         except BaseException:
             # Shielded: parts that a cancelled request leaves behind are paid for until somebody finds them.
-            await asyncio.shield(_quietly(upload.abort(), key))
+            await asyncio.shield(upload.abort())
             raise
 
     @asynccontextmanager
@@ -245,6 +252,7 @@ def _client(settings: Settings, endpoint: str) -> Any:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         max_pool_connections=settings.s3_max_connections,
+        http_session_cls=_Session,
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=_READ_SECONDS,
         retries={"mode": "standard", "total_max_attempts": 2},
@@ -289,10 +297,3 @@ def _unavailable(reason: str) -> Unavailable:
         code="storage_unavailable",
         retry_after=_RETRY_SECONDS,
     )
-
-
-async def _quietly(cleaning: Any, key: str) -> None:
-    try:
-        await cleaning
-    except (BotoCoreError, ClientError, aiohttp.ClientError, OSError) as error:
-        log.warning("an unfinished upload was left in the store", key=key, reason=str(error))

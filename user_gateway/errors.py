@@ -89,6 +89,12 @@ def database_unavailable() -> Unavailable:
     return Unavailable("USER_DB_UNAVAILABLE", "The User DB does not answer.", retry_after_seconds=1.0)
 
 
+def stopping() -> Unavailable:
+    """This gateway is about to end and takes no further call."""
+    # One second: another replica answers at once, and a restart takes about as long.
+    return Unavailable("GATEWAY_STOPPING", "This gateway is stopping: ask again.", retry_after_seconds=1.0)
+
+
 def deadline_exceeded() -> DeadlineExceeded:
     """The time that the caller gave, or the longest time the gateway gives, is over."""
     return DeadlineExceeded("DEADLINE_EXCEEDED", "The deadline passed before the User DB answered.")

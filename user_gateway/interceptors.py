@@ -5,6 +5,7 @@ row. So nothing but a GatewayError's own text passes here.
 """
 
 import asyncio
+import contextlib
 import re
 import traceback
 import uuid
@@ -40,6 +41,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     def __init__(self, authenticator: Authenticator) -> None:
         self._authenticator = authenticator
         self._guarded: dict[str, Handler] = {}
+        self._refusing = False
+        self._arrival = asyncio.Event()
 
     async def intercept_service(
         self,
@@ -55,6 +58,25 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             self._guarded[method] = self._guard(method, handler)
         return self._guarded[method]
 
+    async def refuse(self, *, quiet_seconds: float, at_most_seconds: float) -> None:
+        """Refuse new calls with UNAVAILABLE from now on; return when none has come for a while.
+
+        gRPC drops the calls that wait for the event loop when the server stops, with CANCELLED: so the queue is
+        emptied first.
+        """
+        self._refusing = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(at_most_seconds):
+                while True:
+                    self._arrival.clear()
+                    await asyncio.wait_for(self._arrival.wait(), quiet_seconds)
+
+    def _admit(self, context: Context) -> None:
+        if self._refusing:
+            self._arrival.set()
+            raise errors.stopping()
+        current_caller.set(self._authenticator.authenticate(context.invocation_metadata() or ()))
+
     def _guard(self, method: str, handler: Handler) -> Handler:
         if handler.unary_unary is None:  # reflection, and Watch of the health service
             return handler
@@ -68,8 +90,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             try:
                 current_request_id.set(_request_id(context))
                 if not is_open:
-                    metadata = context.invocation_metadata() or ()
-                    current_caller.set(self._authenticator.authenticate(metadata))
+                    self._admit(context)
                 return await behaviour(_parsed(data, deserialize), context)
             except errors.GatewayError as error:
                 code = f"{code_pb2.Code.Name(error.code)} {error.reason}"

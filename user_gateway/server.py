@@ -32,6 +32,9 @@ SERVICE_NAME = pb.DESCRIPTOR.services_by_name["UserGatewayService"].full_name
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
+_QUIET_SECONDS = 0.05  # no call for so long: whoever is still to come is told by the closing connection
+_REFUSING_SECONDS = 1.0  # of callers that go on asking, in spite of every refusal
+
 
 class Gateway:
     """A gateway that is not started yet; `start` and `stop` belong to one event loop."""
@@ -53,6 +56,7 @@ class Gateway:
             PageTokens(settings.page_keys),
             call_seconds=variables.user_gateway_call_seconds,
         )
+        self._interceptor = CallInterceptor(Authenticator(settings.callers))
         self._health = HealthService()
         self._stopping = False
         self._http = HttpHealth(lambda: self.serving)
@@ -86,14 +90,11 @@ class Gateway:
         log.info("listening", port=self.port, health_port=self.health_port, serving=self.serving)
 
     async def stop(self, *, drain_seconds: float | None = None, grace_seconds: float | None = None) -> None:
-        """Show NOT_SERVING, let clients and balancers see it, finish the calls under way, then close the pool.
-
-        gRPC drops calls that reach a server between its decision to stop and the client's learning of it, with
-        CANCELLED; clients that watch the health service (docs/user-gateway.md) have turned away by then.
-        """
+        """Show NOT_SERVING, let clients and balancers see it, refuse, finish the calls under way, close the pool."""
         self._stopping = True
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(self._settings.drain_seconds if drain_seconds is None else drain_seconds)
+        await self._interceptor.refuse(quiet_seconds=_QUIET_SECONDS, at_most_seconds=_REFUSING_SECONDS)
         self._health.end_watches()
         if self._server is not None:
             grace = self._settings.variables.user_gateway_grace_seconds if grace_seconds is None else grace_seconds
@@ -122,8 +123,7 @@ class Gateway:
             await self._health.set(name, _SERVING if available else _NOT_SERVING)
 
     def _make_server(self) -> grpc.aio.Server:
-        interceptor = CallInterceptor(Authenticator(self._settings.callers))
-        server = grpc.aio.server(interceptors=[interceptor], options=self._options())
+        server = grpc.aio.server(interceptors=[self._interceptor], options=self._options())
         pb_grpc.add_UserGatewayServiceServicer_to_server(self._servicer, server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if self._settings.reflection:

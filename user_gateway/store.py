@@ -82,7 +82,7 @@ class UserStore:
         )
         after = "WHERE (sort_key, id) > ($5::text, $6::bigint)" if search.after else ""
         sql = (
-            f"WITH found AS MATERIALIZED ({found}) SELECT t.total, page.* "  # noqa: S608 - composed of allow-listed names only
+            f"WITH found AS MATERIALIZED ({found}) SELECT page.*, t.total "  # noqa: S608 - composed of allow-listed names only
             "FROM (SELECT count(*)::int AS total FROM found) AS t LEFT JOIN LATERAL "
             f"(SELECT * FROM found {after} ORDER BY sort_key, id LIMIT $3 OFFSET $4) AS page ON true "
             "ORDER BY page.sort_key, page.id"

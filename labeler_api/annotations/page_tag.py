@@ -9,6 +9,7 @@ names go into its digest. So a tag that matches proves the page, in whichever pr
 import re
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
+from itertools import islice
 
 import msgspec
 
@@ -17,7 +18,8 @@ from labeler_api.directory import UserProfile
 
 _FORM = 1  # counted up when the page gains or loses a field, so that no browser keeps the old one
 _MAX_USERS = 50  # a tag stays well under the limits that proxies have for headers; more users have no short cut
-_TAG = re.compile(r'"([0-9]+(?:\.[0-9]+)*|-):[0-9a-f]{32}"')
+_MAX_TAGS = 4  # browsers send the one that they have
+_TAG = re.compile(r'"([0-9]{1,19}(?:\.[0-9]{1,19})*|-):[0-9a-f]{32}"')
 
 
 class PageTag:
@@ -30,13 +32,14 @@ class PageTag:
     def of(self, shown: Iterable[int], users: Mapping[int, UserProfile]) -> str:
         """Make the tag of a page that shows the names of these users, as far as they are known."""
         ids = sorted(shown)
-        return f'W/"{".".join(map(str, ids)) or "-"}:{self._digest(ids, users)}"'
+        carried = ".".join(map(str, ids)) or "-"
+        return f'W/"{carried if len(ids) <= _MAX_USERS else "+"}:{self._digest(ids, users)}"'
 
     async def still_valid(self) -> str | None:
         """Return the caller's tag if it describes the page as it would be now."""
-        for match in _TAG.finditer(self._call.if_none_match or ""):
-            ids = [] if match[1] == "-" else [int(part) for part in match[1].split(".")[: _MAX_USERS + 1]]
-            if len(ids) > _MAX_USERS or any(number >= 2**63 for number in ids):
+        for match in islice(_TAG.finditer(self._call.if_none_match or ""), _MAX_TAGS):
+            ids = [] if match[1] == "-" else [int(part) for part in match[1].split(".")]
+            if len(ids) > _MAX_USERS:
                 continue
             users = await self._call.directory.get_many(ids, timeout=self._call.remaining_seconds)
             if self.of(ids, users) == f"W/{match[0]}":

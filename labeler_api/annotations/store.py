@@ -22,10 +22,12 @@ _REVISION = "SELECT revision FROM annotation_projects WHERE id = $1"
 
 _FIND = f"SELECT {_COLUMNS} FROM annotations WHERE id = $1"
 
+# Compared as rows, so that only the index (project_id, id) has this order. Given an equality the planner prefers the
+# primary key, and reads the annotations of every other project on its way.
 _PAGE = f"""
     SELECT {_COLUMNS} FROM annotations
-    WHERE project_id = $1 AND id > $2
-    ORDER BY id LIMIT $3 OFFSET $4
+    WHERE (project_id, id) > ($1, $2::bigint) AND (project_id, id) <= ($1, 9223372036854775807)
+    ORDER BY project_id, id LIMIT $3 OFFSET $4
 """
 
 # "+ 0" keeps the planner from walking a whole project in the order of ids to find the few of one image.

@@ -177,10 +177,13 @@ class Database:
             yield Snapshot(connection, _SNAPSHOT_SECONDS)
 
     @asynccontextmanager
-    async def begin(self) -> AsyncIterator[WriteTransaction]:
-        """Open a write transaction; committed when the block ends, rolled back when it raises."""
+    async def begin(self, *, statement_seconds: float = _STATEMENT_SECONDS) -> AsyncIterator[WriteTransaction]:
+        """Open a write transaction; committed when the block ends, rolled back when it raises.
+
+        `statement_seconds` is for the rare statement that copies a whole project.
+        """
         async with self._acquired() as connection, connection.transaction():
-            yield WriteTransaction(connection)
+            yield WriteTransaction(connection, statement_seconds)
 
     async def close(self) -> None:
         """Close every connection; those at work are waited for, 5 seconds at most."""

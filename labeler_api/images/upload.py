@@ -3,7 +3,8 @@
 import asyncio
 import zipfile
 
-from starlette.requests import ClientDisconnect, Request
+import structlog
+from starlette.requests import Request
 
 from labeler_api.context import Call
 from labeler_api.errors import AppError, invalid
@@ -16,6 +17,8 @@ from labeler_api.members import service as members
 from labeler_api.members.policy import Role
 
 _MAX_ARCHIVE_BYTES = 2 * 1024**3  # packed; unpacked it may hold no more either
+
+log = structlog.get_logger("labeler_api.images")
 
 
 async def upload(call: Call, reference: str, request: Request) -> UploadSummary:
@@ -33,21 +36,21 @@ async def upload(call: Call, reference: str, request: Request) -> UploadSummary:
     except asyncio.CancelledError:
         await intake.cancel()
         raise
-    except ClientDisconnect:
-        await intake.settle()
-        raise
-    except AppError as error:
-        await _settle_after(intake, error)
+    except Exception as error:
+        await _keep_what_came_before(intake, error)
         raise
     return intake.summary()
 
 
-async def _settle_after(intake: Intake, error: AppError) -> None:
+async def _keep_what_came_before(intake: Intake, error: Exception) -> None:
     try:
         await intake.settle()
     except AppError as later:
         if later is not error:
+            log.warning("the end of an upload was lost", reason=later.detail)
             await intake.cancel()
+    if not isinstance(error, AppError):  # a client that left reads no answer
+        return
     error.extra["images_uploaded"] = intake.stored
     if intake.stored:
         error.detail += f" The {intake.stored} images that came before it are stored."

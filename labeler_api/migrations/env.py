@@ -3,23 +3,42 @@
 import asyncio
 import logging.config
 import os
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from alembic import context
-from sqlalchemy import Connection, text
+from alembic.runtime.migration import MigrationContext, MigrationInfo
+from sqlalchemy import Connection, insert, text
 
-from labeler_api.db.tables import metadata
+from labeler_api.db.tables import metadata, migration_report
+from labeler_api.migrations import HEAD
 from labeler_api.migrations.engine import ADVISORY_LOCK, LOCK_TIMEOUT, RUNNER_TIMEOUT, engine
 from labeler_api.settings import database_url
 
 
+def _applied(
+    ctx: MigrationContext,
+    step: MigrationInfo,
+    heads: Collection[Any],  # noqa: ARG001 - Alembic gives it by name
+    run_args: Mapping[str, Any],  # noqa: ARG001 - likewise
+) -> None:
+    """Run in the revision's transaction: tell the caller, and end this upgrade's part of the record at the newest one."""
+    if step.up_revision_id == HEAD and ctx.connection is not None:
+        ctx.connection.execute(
+            insert(migration_report).values(
+                revision=HEAD, table_name="", action="finished", rule="the newest revision was reached", row_count=0
+            )
+        )
+    if (told := context.config.attributes.get("on_version_apply")) is not None:
+        told(step)
+
+
 def _migrate(connection: Connection) -> None:
-    attributes: dict[str, Any] = context.config.attributes
     context.configure(
         connection=connection,
         target_metadata=metadata,
         transaction_per_migration=True,  # a crash leaves the database at the revision before
-        on_version_apply=attributes.get("on_version_apply"),
+        on_version_apply=_applied,
     )
     with context.begin_transaction():
         context.run_migrations()

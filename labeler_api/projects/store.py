@@ -15,20 +15,19 @@ _GET = """
     WHERE p.id = $1
 """
 
-# One row a class, and one with task_type NULL for the whole. Grouped by image first: hashing beats the sort
-# that count(DISTINCT image_id) would need.
+# One row a class, and one with task_type NULL for the whole. Two groupings one above the other, because
+# count(DISTINCT image_id) would read the rows themselves: these read indexes alone, in their order.
 _COUNTS = """
-    WITH per_image AS (
-        SELECT task_type, class_id, image_id, count(*) AS annotations
-        FROM annotations WHERE project_id = $1
-        GROUP BY task_type, class_id, image_id
-    )
     SELECT task_type, class_id, sum(annotations)::bigint AS annotations, count(*) AS images
-    FROM per_image WHERE class_id IS NOT NULL
+    FROM (
+        SELECT task_type, class_id, image_id, count(*) AS annotations
+        FROM annotations WHERE project_id = $1 AND class_id IS NOT NULL
+        GROUP BY task_type, class_id, image_id
+    ) AS per_class_and_image
     GROUP BY task_type, class_id
     UNION ALL
-    SELECT NULL, NULL, COALESCE(sum(annotations), 0)::bigint, count(DISTINCT image_id)
-    FROM per_image
+    SELECT NULL, NULL, COALESCE(sum(annotations), 0)::bigint, count(*)
+    FROM (SELECT count(*) AS annotations FROM annotations WHERE project_id = $1 GROUP BY image_id) AS per_image
 """
 
 # The dataset's row is locked so that its image count cannot change between being read and being copied.

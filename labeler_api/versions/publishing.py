@@ -189,7 +189,7 @@ async def _make(call: Call, attempt: _Attempt) -> Row:
 
 
 async def _freeze(call: Call, attempt: _Attempt) -> Row:
-    async with call.db.begin() as tx:
+    async with call.db.begin(statement_seconds=_PUBLISH_SECONDS) as tx:
         row = await store.freeze(
             tx,
             attempt.version_id,

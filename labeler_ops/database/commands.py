@@ -100,7 +100,7 @@ def roles(
         # A password is not printed: statements are kept in logs and reviews.
         for name in [database] if database else DATABASES:
             typer.echo(
-                f"-- {name}: connect to it as a superuser, leave out tables that it does not have, set the password with "
+                f"-- {name}: connect to it as a superuser, leave out tables it has not, set the password with "
                 "\\password"
             )
             typer.echo("".join(f"{statement};\n" for statement in roles_sql(name, role=role)))

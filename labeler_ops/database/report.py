@@ -47,9 +47,15 @@ class UpgradeReport(msgspec.Struct):
 
     @classmethod
     def read(cls, connection: Connection, before: str | None, notes: list[str]) -> "UpgradeReport":
-        """Read the record; what an upgrade that was cut off had finished is in it too."""
+        """Read the record of the upgrade that ended last, with what runs of it had done that were cut off."""
         table = migration_report.c
-        query = select(table.revision, table.table_name, table.action, table.rule, table.row_count).order_by(table.id)
+        ends = connection.scalars(select(table.id).where(table.action == "finished").order_by(table.id.desc()).limit(2))
+        _, started = (*ends, 0, 0)[:2]
+        query = (
+            select(table.revision, table.table_name, table.action, table.rule, table.row_count)
+            .where(table.id > started, table.action != "finished")
+            .order_by(table.id)
+        )
         return cls(before, HEAD, notes, [Step(*row) for row in connection.execute(query)])
 
     @property

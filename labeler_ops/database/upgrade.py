@@ -1,11 +1,12 @@
 """Bring a Labeler DB to the newest revision: an empty one, one in production's state, or one of ours."""
 
 from collections.abc import Callable
-from typing import Any
 
 import asyncpg
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationInfo
+from alembic.script import Script
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -49,11 +50,16 @@ async def _upgrade_alone(connection: AsyncConnection, legacy_timezone: str, prog
     await _take_turn(connection)
     before = await connection.run_sync(_revision)
     await _require_timezone(connection, legacy_timezone)
+    if before == HEAD:  # another runner was quicker
+        return UpgradeReport(before=HEAD, after=HEAD)
     notes = await connection.run_sync(adopt.examine, before)
     await connection.rollback()  # Alembic makes a transaction per revision only where none is open
-    if before != HEAD:
-        await connection.run_sync(_migrate, legacy_timezone, progress)
-    return await connection.run_sync(UpgradeReport.read, before, notes)
+    await connection.run_sync(_migrate, legacy_timezone, progress)
+    report = await connection.run_sync(UpgradeReport.read, before, notes)
+    if report.steps:
+        await connection.execute(text("ANALYZE"))  # the statistics of rewritten tables are gone
+        await connection.commit()
+    return report
 
 
 async def _take_turn(connection: AsyncConnection) -> None:
@@ -77,13 +83,13 @@ async def _require_timezone(connection: AsyncConnection, name: str) -> None:
 
 
 def _migrate(connection: Connection, legacy_timezone: str, progress: Progress) -> None:
-    def on_version_apply(*, step: Any, **_: Any) -> None:
-        progress(step.up_revision.doc if step.up_revision is not None else step.name)
+    def applied(step: MigrationInfo) -> None:
+        progress(step.up_revision.doc if isinstance(step.up_revision, Script) else str(step.up_revision_id))
 
     config = Config()
     config.set_main_option("script_location", str(DIRECTORY).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
-    config.attributes.update(connection=connection, legacy_timezone=legacy_timezone, on_version_apply=on_version_apply)
+    config.attributes.update(connection=connection, legacy_timezone=legacy_timezone, on_version_apply=applied)
     command.upgrade(config, "head")
 
 

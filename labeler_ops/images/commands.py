@@ -3,23 +3,22 @@
 import asyncio
 import os
 import warnings
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import asyncpg
 import msgspec
 import typer
-from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from labeler_api.errors import AppError
 from labeler_api.migrations import HEAD
-from labeler_api.objects import ObjectStore
 from labeler_api.settings import Settings, SettingsError, load
-from labeler_ops.database import state
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.images.backfill import Backfill, BackfillReport
+
+if TYPE_CHECKING:
+    from labeler_ops.images.backfill import BackfillReport
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -44,11 +43,9 @@ def backfill(
     The database is LABELER_DB_URL's, the store S3_ENDPOINT's. Exit code 1: some images could not be read (they are
     listed); 2: the database or the store could not be used.
     """
-    # The command says itself which images are too large.
-    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     try:
         report = asyncio.run(_backfill(_settings(), dataset, workers))
-    except (SettingsError, DatabaseRefused, AppError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except (SettingsError, DatabaseRefused, AppError) as error:
         Console(stderr=True, soft_wrap=True).print(str(error), markup=False)
         raise typer.Exit(_NOT_STARTED) from None
     if as_json:
@@ -65,27 +62,40 @@ def _settings() -> Settings:
     return load({name: value for name, value in os.environ.items() if name.startswith(used)})
 
 
-async def _backfill(settings: Settings, dataset: str | None, workers: int) -> BackfillReport:
-    revision = await state.revision(settings.labeler_db_url)
-    if revision != HEAD:
+async def _backfill(settings: Settings, dataset: str | None, workers: int) -> "BackfillReport":
+    import asyncpg
+    from PIL import Image
+
+    from labeler_api.objects import ObjectStore
+    from labeler_ops.database import state
+    from labeler_ops.images.backfill import Backfill
+
+    # The command says itself which images are too large.
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    dsn, bucket = settings.labeler_db_url, settings.s3_bucket_datasets
+    if (revision := await state.revision(dsn)) != HEAD:
         raise DatabaseRefused(f"the database is at revision {revision}, not {HEAD}: run `labeler db upgrade` first")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     async with AsyncExitStack() as stack:
-        objects = await ObjectStore.connect(settings, stack)
-        bar = stack.enter_context(Progress(*columns, console=Console(stderr=True)))
-        task = bar.add_task("images", total=None)
-
-        def progress(report: BackfillReport) -> None:
-            done = report.filled + report.skipped + len(report.failed)
-            bar.update(task, total=max(report.lacking, done), completed=done)
-
-        work = Backfill(
-            settings.labeler_db_url, objects, settings.s3_bucket_datasets, max_pixels=settings.max_image_pixels
-        )
-        return await work.run(dataset_id=dataset, workers=workers, progress=progress)
+        work = Backfill(dsn, await ObjectStore.connect(settings, stack), bucket, max_pixels=settings.max_image_pixels)
+        try:
+            return await work.run(dataset_id=dataset, workers=workers, progress=_bar(stack))
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            raise DatabaseRefused(f"the database went away, what was done stays done: {error}") from error
 
 
-def _show(report: BackfillReport) -> None:
+def _bar(stack: AsyncExitStack) -> "Callable[[BackfillReport], None]":
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = stack.enter_context(Progress(*columns, console=Console(stderr=True)))
+    task = bar.add_task("images", total=None)
+
+    def progress(report: "BackfillReport") -> None:
+        done = report.filled + report.skipped + len(report.failed)
+        bar.update(task, total=max(report.lacking, done), completed=done)
+
+    return progress
+
+
+def _show(report: "BackfillReport") -> None:
     console = Console(soft_wrap=True, highlight=False)
     console.print(
         f"{report.filled:,} of {report.lacking:,} rows filled in, {report.skipped:,} left to others, "

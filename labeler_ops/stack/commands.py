@@ -1,6 +1,7 @@
 """`labeler up`: everything on this machine, in the foreground."""
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +34,7 @@ def up(
     report = Report()
     try:
         wanted = settings.load(home=home, ephemeral=ephemeral, demo=not no_demo, ready_file=ready_file)
+        settings.shield_embedded(wanted, os.environ)
         asyncio.run(run.in_foreground(wanted, report))
     except StackError as error:
         report.failure(str(error))

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from labeler_ops.stack.accounts import Account
 
@@ -44,14 +43,14 @@ class Report:
 
     def summary(self, places: Sequence[tuple[str, str]], accounts: Sequence[Account], data: Path, logs: Path) -> None:
         """Show the table of a running stack."""
-        table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-        for name, value in places:
-            table.add_row(f"[bold]{name}[/]", value)
+        rows = [*places]
         for number, account in enumerate(accounts):
-            login = f"{account.email} / {account.password}"
-            table.add_row("[bold]accounts[/] (demo only)" if number == 0 else "", login)
-        table.add_row("[bold]logs[/]", str(logs))
-        table.add_row("[bold]data[/]", str(data))
+            rows.append(("accounts (demo only)" if number == 0 else "", f"{account.email} / {account.password}"))
+        rows += [("logs", str(logs)), ("data", str(data))]
+        # Not a table of Rich's: it would cut or fold what people copy.
+        width = max(len(name) for name, _ in rows) + 2
         self.console.print()
-        self.console.print(table)
+        for name, value in rows:
+            self.console.print(f"[bold]{name:<{width}}[/]", end="")
+            self.console.print(value, markup=False)
         self.console.print("\nCtrl-C stops everything.")

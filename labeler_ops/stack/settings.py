@@ -1,7 +1,7 @@
 """What `labeler up` was asked for: options of the command line and variables of the environment."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -60,6 +60,16 @@ def load(
         given_storage=_given_storage(environ),
         environ=dict(environ),
     )
+
+
+def shield_embedded(settings: StackSettings, environ: MutableMapping[str, str]) -> None:
+    """Take PostgreSQL's own variables (PGSSLMODE, PGHOST …) out of the environment when a database is embedded.
+
+    They are meant for other servers, and every client library heeds them.
+    """
+    if settings.embeds_postgres:
+        for name in [name for name in environ if name.startswith("PG")]:
+            del environ[name]
 
 
 def _port(environ: Mapping[str, str], variable: str, default: int) -> int:

@@ -47,6 +47,11 @@ class Module:
         parts = self.name.split(".")
         return parts[1] if len(parts) > 1 and parts[0] == "labeler_api" and parts[1] in FEATURES else None
 
+    @property
+    def is_store(self) -> bool:
+        """Whether this holds SQL: store.py, or a part of one that was split by use case."""
+        return _is_store(self.path.stem)
+
     @cached_property
     def text(self) -> str:
         return self.path.read_text()
@@ -79,6 +84,16 @@ class Module:
     def uses(self, package: str) -> bool:
         """Whether it imports `package` or anything in it."""
         return any(name == package or name.startswith(f"{package}.") for name in self.imports)
+
+
+def _is_store(stem: str) -> bool:
+    return "store" in stem.split("_")
+
+
+def stores_used(module: Module) -> set[str]:
+    """The features whose stores a module imports."""
+    parts = [name.split(".") for name in module.imports if name.startswith("labeler_api.")]
+    return {part[1] for part in parts if len(part) > 2 and _is_store(part[2])}
 
 
 def modules(*packages: str) -> list[Module]:

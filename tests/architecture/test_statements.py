@@ -12,7 +12,7 @@ VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
 
 
 def _stores() -> list[Module]:
-    return [module for module in modules("labeler_api") if module.feature and module.path.name.startswith("store")]
+    return [module for module in modules("labeler_api") if module.feature and module.is_store]
 
 
 def _statements(module: Module) -> Iterator[tuple[str, str]]:

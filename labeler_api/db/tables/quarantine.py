@@ -43,7 +43,12 @@ migration_report = Table(
     Column("id", BigInteger, primary_key=True),
     Column("revision", String(32), nullable=False),
     Column("table_name", String(63), nullable=False),
-    Column("action", String(20), nullable=False, doc="before, after, quarantined, merged, added, changed, converted."),
+    Column(
+        "action",
+        String(20),
+        nullable=False,
+        doc="before, after, quarantined, merged, added, changed, converted, finished.",
+    ),
     Column("rule", Text, nullable=False),
     Column("row_count", BigInteger, nullable=False),
     stamped("recorded_at"),

@@ -6,7 +6,7 @@ Times that every row has by the API's doing become NOT NULL; a missing one is ta
 from labeler_api.migrations.steps import Repairs, forward_only, legacy_timezone, repairs, run, value
 
 revision = "20261122_1010"
-down_revision = "20261122_1000"
+down_revision = "20261122_1005"
 branch_labels = None
 depends_on = None
 

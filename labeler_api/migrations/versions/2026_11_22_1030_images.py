@@ -22,12 +22,11 @@ _ONE_LOCK_PER_IMAGE = rf"""AND NOT EXISTS (
 
 
 def upgrade() -> None:
-    with repairs(revision, "image_metadata", "annotation_history", *OF_AN_IMAGE) as rows:
+    with repairs(revision, "image_metadata", *OF_AN_IMAGE) as rows:
         _key()
         _add_columns(rows)
         for table in OF_AN_IMAGE:
             _mend_image_ids(rows, table)
-        _name_images_of_history(rows)
 
 
 def _key() -> None:
@@ -74,29 +73,6 @@ def _mend_image_ids(rows: Repairs, table: str) -> None:
         table,
         f"NOT EXISTS ({_IMAGE.format(id='x.image_id')})",
         "the image does not exist in the project's dataset",
-    )
-
-
-def _name_images_of_history(rows: Repairs) -> None:
-    run("ALTER TABLE annotation_history ADD COLUMN revision integer, ADD COLUMN image_id varchar(255)")
-    rows.change(
-        "annotation_history",
-        "image_id: taken from the annotation while it exists",
-        """
-        UPDATE annotation_history h SET image_id = a.image_id FROM annotations a
-        WHERE a.id = h.annotation_id AND a.project_id = h.project_id
-        """,
-    )
-    rows.change(
-        "annotation_history",
-        "image_id: of a deleted annotation, taken from its deletion",
-        """
-        UPDATE annotation_history h SET image_id = left(gone.image_id, 255)
-        FROM (SELECT DISTINCT ON (project_id, annotation_id) project_id, annotation_id, previous_state ->> 'image_id' AS image_id
-                FROM annotation_history WHERE action = 'delete' AND previous_state ->> 'image_id' IS NOT NULL
-               ORDER BY project_id, annotation_id, id DESC) AS gone
-        WHERE h.image_id IS NULL AND h.annotation_id = gone.annotation_id AND h.project_id = gone.project_id
-        """,
     )
 
 

@@ -1,17 +1,16 @@
-"""Geometry and attributes are JSON objects, the flags have values, and an absent state of the history is SQL's NULL."""
+"""Geometry and attributes are JSON objects, and the flags have values."""
 
 from labeler_api.migrations.steps import Repairs, forward_only, repairs, run
 
 revision = "20261122_1050"
-down_revision = "20261122_1040"
+down_revision = "20261122_1045"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
-    with repairs(revision, "annotations", "annotation_history") as rows:
+    with repairs(revision, "annotations") as rows:
         _mend_annotations(rows)
-        _mend_history(rows)
         run("""
             ALTER TABLE annotations
                 ALTER COLUMN attributes SET DEFAULT '{}', ALTER COLUMN attributes SET NOT NULL,
@@ -51,15 +50,6 @@ def _mend_annotations(rows: Repairs) -> None:
         "annotation_state: an unknown one becomes draft",
         "UPDATE annotations SET annotation_state = 'draft' WHERE annotation_state NOT IN ('draft', 'confirmed', 'verified')",
     )
-
-
-def _mend_history(rows: Repairs) -> None:
-    for column in ("previous_state", "new_state"):
-        rows.change(
-            "annotation_history",
-            f"{column}: JSON null becomes NULL",
-            f"UPDATE annotation_history SET {column} = NULL WHERE jsonb_typeof({column}) = 'null'",
-        )
 
 
 downgrade = forward_only

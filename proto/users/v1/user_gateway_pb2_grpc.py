@@ -33,9 +33,9 @@ class UserGatewayServiceStub:
 
     Every error carries a google.rpc.ErrorInfo with a reason in UPPER_SNAKE_CASE and the domain
     `users.image-labeler`. Reasons that any call may give: TOKEN_MISSING and TOKEN_INVALID (UNAUTHENTICATED),
-    SCOPE_MISSING (PERMISSION_DENIED), REQUEST_MALFORMED (INVALID_ARGUMENT), USER_DB_UNAVAILABLE (UNAVAILABLE, with a
-    google.rpc.RetryInfo), DEADLINE_EXCEEDED (DEADLINE_EXCEEDED) and INTERNAL (INTERNAL, with the request id and nothing
-    more).
+    SCOPE_MISSING (PERMISSION_DENIED), REQUEST_MALFORMED (INVALID_ARGUMENT), USER_DB_UNAVAILABLE and GATEWAY_STOPPING
+    (UNAVAILABLE, with a google.rpc.RetryInfo), DEADLINE_EXCEEDED (DEADLINE_EXCEEDED) and INTERNAL (INTERNAL, with the
+    request id and nothing more).
     """
 
     def __init__(self, channel):
@@ -79,9 +79,9 @@ class UserGatewayServiceServicer:
 
     Every error carries a google.rpc.ErrorInfo with a reason in UPPER_SNAKE_CASE and the domain
     `users.image-labeler`. Reasons that any call may give: TOKEN_MISSING and TOKEN_INVALID (UNAUTHENTICATED),
-    SCOPE_MISSING (PERMISSION_DENIED), REQUEST_MALFORMED (INVALID_ARGUMENT), USER_DB_UNAVAILABLE (UNAVAILABLE, with a
-    google.rpc.RetryInfo), DEADLINE_EXCEEDED (DEADLINE_EXCEEDED) and INTERNAL (INTERNAL, with the request id and nothing
-    more).
+    SCOPE_MISSING (PERMISSION_DENIED), REQUEST_MALFORMED (INVALID_ARGUMENT), USER_DB_UNAVAILABLE and GATEWAY_STOPPING
+    (UNAVAILABLE, with a google.rpc.RetryInfo), DEADLINE_EXCEEDED (DEADLINE_EXCEEDED) and INTERNAL (INTERNAL, with the
+    request id and nothing more).
     """
 
     def GetUser(self, request, context):
@@ -174,9 +174,9 @@ class UserGatewayService:
 
     Every error carries a google.rpc.ErrorInfo with a reason in UPPER_SNAKE_CASE and the domain
     `users.image-labeler`. Reasons that any call may give: TOKEN_MISSING and TOKEN_INVALID (UNAUTHENTICATED),
-    SCOPE_MISSING (PERMISSION_DENIED), REQUEST_MALFORMED (INVALID_ARGUMENT), USER_DB_UNAVAILABLE (UNAVAILABLE, with a
-    google.rpc.RetryInfo), DEADLINE_EXCEEDED (DEADLINE_EXCEEDED) and INTERNAL (INTERNAL, with the request id and nothing
-    more).
+    SCOPE_MISSING (PERMISSION_DENIED), REQUEST_MALFORMED (INVALID_ARGUMENT), USER_DB_UNAVAILABLE and GATEWAY_STOPPING
+    (UNAVAILABLE, with a google.rpc.RetryInfo), DEADLINE_EXCEEDED (DEADLINE_EXCEEDED) and INTERNAL (INTERNAL, with the
+    request id and nothing more).
     """
 
     @staticmethod

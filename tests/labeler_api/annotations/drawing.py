@@ -1,5 +1,6 @@
 """What the annotation screen sends, and what the database then holds."""
 
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -7,6 +8,7 @@ import msgspec
 
 from tests.fixtures.api import Api, Made
 
+Draw = Callable[[Made, int], dict[str, Any]]
 MEMBERS = {"admin": "admin", "reviewer": "reviewer", "annotator": "annotator", "viewer": "viewer"}
 TASKS = ["detection", "segmentation"]
 BOX = {"type": "bbox", "bbox": [10.25, 20, 30, 40.5], "image_width": 640, "image_height": 480}

@@ -1,6 +1,7 @@
 """PUT and DELETE: what changes, which version, and what history keeps."""
 
 import asyncio
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -90,7 +91,7 @@ async def test_every_write_is_a_whole_revision(api: Api) -> None:
             api, "SELECT column_name FROM information_schema.columns WHERE table_name = 'annotations'"
         )
     }
-    for earlier, later in zip(found, found[1:], strict=False):
+    for earlier, later in pairwise(found):
         assert later["previous_state"] == earlier["new_state"]
         assert earlier["new_state"].keys() == columns
     assert [row["new_state"] and row["new_state"]["notes"] for row in found] == [None, "first", "second", None]

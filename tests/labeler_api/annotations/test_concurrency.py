@@ -8,6 +8,7 @@ import httpx
 from tests.fixtures.api import Api, Made
 from tests.labeler_api.annotations.drawing import (
     MEMBERS,
+    Draw,
     at,
     box,
     check_counters,
@@ -18,6 +19,8 @@ from tests.labeler_api.annotations.drawing import (
     workshop,
 )
 
+DRAW: dict[str, Draw] = {"none": no_object, "outline": polygon}
+
 
 async def work(client: httpx.AsyncClient, made: Made, image: int, seed: int) -> None:
     """Draw, edit, confirm and delete in some order, on one image; a 423 is somebody else's turn."""
@@ -26,8 +29,8 @@ async def work(client: httpx.AsyncClient, made: Made, image: int, seed: int) -> 
     for _ in range(12):
         deed = choose.choice(["draw", "draw", "none", "outline", "edit", "confirm", "delete"])
         if not mine or deed in {"draw", "none", "outline"}:
-            body = {"none": no_object, "outline": polygon}.get(deed, box)(made, image)
-            response = await client.post("/api/v1/annotations", json=body)
+            draw = DRAW.get(deed, box)
+            response = await client.post("/api/v1/annotations", json=draw(made, image))
             if response.status_code == 200:
                 mine.append(response.json())
         elif deed == "edit":
@@ -47,12 +50,11 @@ async def test_eight_writers_over_several_images(api: Api) -> None:
     # Two of each account, so that both share the images they hold; the images overlap between accounts.
     await asyncio.gather(*(work(clients[n % 4], made, (n % 4 + n // 4) % 5, seed=n) for n in range(8)))
     await check_counters(api, made)
-    revisions = await rows(
-        api,
-        "SELECT annotation_id FROM annotation_history GROUP BY annotation_id"
-        " HAVING array_agg(revision ORDER BY id) <> ARRAY(SELECT generate_series(1, count(*)::int))",
+    written = await rows(
+        api, "SELECT array_agg(revision ORDER BY id) AS numbers FROM annotation_history GROUP BY annotation_id"
     )
-    assert revisions == []
+    assert written
+    assert all(row["numbers"] == list(range(1, len(row["numbers"]) + 1)) for row in written)
 
 
 async def test_annotations_of_an_image_confirmed_side_by_side(api: Api) -> None:

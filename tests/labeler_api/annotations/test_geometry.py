@@ -1,5 +1,6 @@
 """The shape of each type's geometry."""
 
+import contextlib
 from typing import Any
 
 import msgspec
@@ -94,11 +95,9 @@ json_values = st.recursive(
 
 @given(st.sampled_from([annotation_type for annotation_type, _ in GOOD]), json_values)
 def test_anything_is_good_or_says_why(annotation_type: str, value: object) -> None:
-    try:
+    # Any other exception would be a 500.
+    with contextlib.suppress(Invalid):
         check_geometry(annotation_type, msgspec.Raw(msgspec.json.encode(value)))
-    except Invalid as error:
-        assert error.extra["errors"]
-    else:
         assert isinstance(value, dict)
 
 

@@ -1,5 +1,6 @@
 """Who may do what to annotations (contract, section 16)."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -15,27 +16,22 @@ async def client_of(api: Api, account: str | None) -> httpx.AsyncClient:
     return await api.login(account) if account else api.client()
 
 
-async def do(client: httpx.AsyncClient, call: str, made: Made, body: dict[str, Any]) -> httpx.Response:
+def do(client: httpx.AsyncClient, call: str, made: Made, body: dict[str, Any]) -> Awaitable[httpx.Response]:
+    """Make the call, `body` being the annotation that it is about."""
     project = f"/api/v1/projects/{made.project_id}"
-    match call:
-        case "create":
-            return await client.post("/api/v1/annotations", json=box(made))
-        case "get":
-            return await client.get(at(body))
-        case "update":
-            return await client.put(at(body), json={"notes": "x"})
-        case "delete":
-            return await client.delete(at(body))
-        case "confirm" | "unconfirm":
-            return await client.post(at(body, f"/{call}"), json={})
-        case "confirm image":
-            return await client.post(f"{project}/images/{made.image_ids[0]}/confirm", json={})
-        case "list":
-            return await client.get(f"/api/v1/annotations/project/{made.project_id}")
-        case "statuses":
-            return await client.get(f"{project}/images/status")
-        case _:
-            return await client.get(f"{project}/stats")
+    calls: dict[str, Callable[[], Awaitable[httpx.Response]]] = {
+        "create": lambda: client.post("/api/v1/annotations", json=box(made)),
+        "get": lambda: client.get(at(body)),
+        "update": lambda: client.put(at(body), json={"notes": "x"}),
+        "delete": lambda: client.delete(at(body)),
+        "confirm": lambda: client.post(at(body, "/confirm"), json={}),
+        "unconfirm": lambda: client.post(at(body, "/unconfirm"), json={}),
+        "confirm image": lambda: client.post(f"{project}/images/{made.image_ids[0]}/confirm", json={}),
+        "list": lambda: client.get(f"/api/v1/annotations/project/{made.project_id}"),
+        "statuses": lambda: client.get(f"{project}/images/status"),
+        "stats": lambda: client.get(f"{project}/stats"),
+    }
+    return calls[call]()
 
 
 FROM_REVIEWER = {

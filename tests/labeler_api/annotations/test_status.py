@@ -5,7 +5,17 @@ from typing import Any
 import pytest
 
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.annotations.drawing import at, box, check_counters, drawn, no_object, polygon, rows, workshop
+from tests.labeler_api.annotations.drawing import (
+    Draw,
+    at,
+    box,
+    check_counters,
+    drawn,
+    no_object,
+    polygon,
+    rows,
+    workshop,
+)
 
 # State of the row after a step: confirmed annotations / annotations, and whether the image is confirmed.
 State = tuple[str, bool] | None
@@ -96,9 +106,9 @@ class Person:
     async def do(self, step: str) -> None:
         client = await self.api.login("reviewer")
         verb, what = step.split()
-        new = {"draw": box, "outline": polygon, "none": no_object}
+        new: dict[str, Draw] = {"draw": box, "outline": polygon, "none": no_object}
         if verb in new:
-            self.drawn[what] = await drawn(client, new[verb](self.made))
+            self.drawn[what] = await drawn(client, new[verb](self.made, 0))
         elif what in {"image", "all"}:
             task = {"task_type": "detection"} if what == "image" else {}
             target = f"/api/v1/projects/{self.made.project_id}/images/{self.made.image_ids[0]}/confirm"

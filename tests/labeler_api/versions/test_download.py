@@ -82,6 +82,15 @@ async def test_a_link_that_was_changed_is_not_found(api: Api, old: str, new: str
     assert answer.json()["code"] == "link_invalid"
 
 
+async def test_a_link_to_another_number_of_the_version_is_not_found(api: Api) -> None:
+    made = await _made(api)
+    version = await published(await api.login("owner"), made)
+
+    other = api.services.links.export(version["id"], "v9.0", 2)
+
+    assert (await downloaded(api, {"download_url": other})).status_code == 404
+
+
 async def test_a_link_gives_no_more_than_its_holder_has_now(api: Api) -> None:
     made = await _made(api, viewer="viewer")
     await published(await api.login("owner"), made)

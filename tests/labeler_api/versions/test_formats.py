@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from labeler_api.versions.formats import COCO, DICE, Format
 from labeler_api.versions.formats.classes import ClassList
 from labeler_api.versions.formats.source import Annotation, Header, Image, LabeledImage
 
+GOLDEN = {name: Path(__file__).with_name(f"golden_{name}.json") for name in ("dice", "coco")}
 MADE = datetime(2026, 12, 31, 15, 30, tzinfo=UTC)  # the next year already in Korea
 LABELED = datetime(2026, 11, 20, 1, 2, 3, 4000, tzinfo=UTC)
 CONFIRMED = datetime(2026, 11, 21, tzinfo=UTC)
@@ -97,224 +99,12 @@ async def written(kind: Format, source: Given) -> bytes:
     return b"".join([chunk async for chunk in gathered(kind.render(source))])
 
 
-async def test_dice() -> None:
-    text = await written(DICE, Given(EVERYTHING, LISTED))
+@pytest.mark.parametrize("kind", [DICE, COCO], ids=lambda kind: str(kind.name))
+async def test_the_file_is_the_golden_one_byte_for_byte(kind: Format) -> None:
+    golden = GOLDEN[kind.name].read_bytes()
 
-    box = {"bbox_format": "xywh"}
-    second = {"class_id": 1, "class_name": "second"}
-    plain: dict[str, object] = {"attributes": {}}
-    head = {"depth": 3, "split": "train"}
-    labeled = {
-        "labeled_by": "annotator@example.com",
-        "labeled_at": "2026-11-20T10:02:03.004000+09:00",
-        "reviewed_by": None,
-        "reviewed_at": None,
-        "source": "platform_labeler_v1.0",
-    }
-    reviewed = {
-        "labeled_by": None,
-        "reviewed_by": "reviewer@example.com",
-        "reviewed_at": "2026-11-21T09:00:00+09:00",
-    }
-    classes = [
-        {"id": 0, "name": "first", "color": "#000000", "supercategory": "zip"},
-        {"id": 1, "name": "second", "color": "#fff", "supercategory": "object"},
-        {"id": 2, "name": "Old name", "color": "#000000", "supercategory": "object"},
-        {"id": 3, "name": "unknown", "color": "#000000", "supercategory": "object"},
-    ]
-    wanted = {
-        "format_version": "1.0",
-        "dataset_id": "ds_1",
-        "dataset_name": "지퍼",
-        "task_type": "object_detection",
-        "created_at": "2026-01-01T09:00:00+09:00",
-        "last_modified_at": "2027-01-01T00:30:00+09:00",
-        "version": 1,
-        "classes": classes,
-        "images": [
-            {
-                "id": 1,
-                "file_name": "a/1.jpg",
-                "width": 640,
-                "height": 480,
-                **head,
-                "annotations": [
-                    {
-                        "id": 11,
-                        "image_id": 1,
-                        **second,
-                        "attributes": {"note": "line\nbreak"},
-                        "bbox": [1.0, 2.0, 30.25, 4.0],
-                        **box,
-                        "area": 121.0,
-                        "iscrowd": 0,
-                    },
-                    {
-                        "id": 12,
-                        "image_id": 1,
-                        "class_id": 0,
-                        "class_name": "first",
-                        **plain,
-                        "bbox": [1.0, 2.0, 3.0, 4.0],
-                        **box,
-                        "area": 12.0,
-                        "iscrowd": 0,
-                    },
-                ],
-                "metadata": labeled,
-            },
-            {
-                "id": 2,
-                "file_name": "b/2.png",
-                "width": 0,
-                "height": 0,
-                **head,
-                "annotations": [
-                    {
-                        "id": 13,
-                        "image_id": 2,
-                        **second,
-                        **plain,
-                        "segmentation": [[0.0, 0.0, 4.0, 0.0, 4.0, 3.0]],
-                        "bbox": [0.0, 0.0, 4.0, 3.0],
-                        **box,
-                        "area": 6.0,
-                        "iscrowd": 0,
-                    },
-                    {
-                        "id": 14,
-                        "image_id": 2,
-                        **second,
-                        **plain,
-                        "polyline": [0.1, 0.0, 3.3, 5.0],
-                        "bbox": [0.1, 0.0, 3.2, 5.0],
-                        **box,
-                    },
-                    {"id": 15, "image_id": 2, **second, **plain, "polyline": []},
-                    {
-                        "id": 16,
-                        "image_id": 2,
-                        **second,
-                        **plain,
-                        "circle": {"center": [10.0, 10.0], "radius": 2.5},
-                        "bbox": [7.5, 7.5, 5.0, 5.0],
-                        **box,
-                        "area": 19.635,
-                    },
-                ],
-                "metadata": {**labeled, **reviewed},
-            },
-            {
-                "id": 3,
-                "file_name": "c.jpg",
-                "width": 640,
-                "height": 480,
-                **head,
-                "annotations": [
-                    {"id": 17, "image_id": 3, "class_id": 2, "class_name": "Old name", **plain},
-                    {"id": 18, "image_id": 3, "class_id": 0, "class_name": "first", **plain},
-                ],
-                "metadata": labeled,
-            },
-            {
-                "id": 4,
-                "file_name": "d.jpg",
-                "width": 640,
-                "height": 480,
-                **head,
-                "annotations": [
-                    {
-                        "id": 19,
-                        "image_id": 4,
-                        "class_id": -1,
-                        "class_name": "__background__",
-                        **plain,
-                        "is_background": True,
-                    }
-                ],
-                "metadata": labeled,
-            },
-            {
-                "id": 5,
-                "file_name": "e.jpg",
-                "width": 640,
-                "height": 480,
-                **head,
-                "annotations": [
-                    {
-                        "id": 20,
-                        "image_id": 5,
-                        "class_id": 3,
-                        "class_name": "unknown",
-                        **plain,
-                        "type": "rotated_bbox",
-                        "geometry": {"points": [[1, 0], [2, 1], [1, 2], [0, 1]], "angle": 45},
-                    },
-                    {"id": 21, "image_id": 5, **second, **plain, "type": "bbox", "geometry": {"type": "bbox"}},
-                ],
-                "metadata": labeled,
-            },
-        ],
-        "statistics": {
-            "total_images": 5,
-            "total_annotations": 11,
-            "avg_annotations_per_image": 2.2,
-            "class_distribution": {"first": 2, "second": 6, "Old name": 1, "unknown": 1, "__background__": 1},
-            "split_distribution": {"train": 5},
-        },
-    }
-    assert text.decode() == json.dumps(wanted, indent=2, ensure_ascii=False)
-
-
-async def test_coco() -> None:
-    text = await written(COCO, Given(EVERYTHING, LISTED))
-
-    def image(number: int, name: str, width: int = 640, height: int = 480, **more: object) -> dict[str, object]:
-        links = {"license": 1, "flickr_url": "", "coco_url": "", "date_captured": ""}
-        return {"id": number, "file_name": name, "width": width, "height": height, **links, **more}
-
-    def region(
-        number: int, image_id: int, category: int, bbox: list[float], area: float, **more: object
-    ) -> dict[str, object]:
-        segmentation = more.pop("segmentation", [])
-        ids = {"id": number, "image_id": image_id, "category_id": category}
-        return {**ids, "bbox": bbox, "area": area, "segmentation": segmentation, "iscrowd": 0, **more}
-
-    rotated = {"points": [[1, 0], [2, 1], [1, 2], [0, 1]], "angle": 45}
-    wanted = {
-        "info": {
-            "description": "Annotations of Zipper",
-            "url": "",
-            "version": "1.0",
-            "year": 2027,
-            "contributor": "",
-            "date_created": "2027-01-01 00:30:00",
-        },
-        "licenses": [{"id": 1, "name": "Unknown License", "url": ""}],
-        "images": [
-            image(1, "a/1.jpg"),
-            image(2, "b/2.png", 0, 0),
-            image(3, "c.jpg", category_ids=[1, 3]),
-            image(4, "d.jpg"),
-            image(5, "e.jpg"),
-        ],
-        "annotations": [
-            region(11, 1, 2, [1.0, 2.0, 30.25, 4.0], 121.0),
-            region(12, 1, 1, [1.0, 2.0, 3.0, 4.0], 12.0),
-            region(13, 2, 2, [0.0, 0.0, 4.0, 3.0], 6.0, segmentation=[[0.0, 0.0, 4.0, 0.0, 4.0, 3.0]]),
-            region(14, 2, 2, [0.1, 0.0, 3.2, 5.0], 0.0, polyline=[0.1, 0.0, 3.3, 5.0]),
-            region(15, 2, 2, [1.0, 1.0, 0.0, 0.0], 0.0, polyline=[1.0, 1.0]),
-            region(16, 2, 2, [7.5, 7.5, 5.0, 5.0], 19.635, circle={"center": [10.0, 10.0], "radius": 2.5}),
-            region(20, 5, 4, [0.0, 0.0, 2.0, 2.0], 4.0, geometry=rotated),
-        ],
-        "categories": [
-            {"id": 1, "name": "first", "supercategory": "zip"},
-            {"id": 2, "name": "second", "supercategory": "object"},
-            {"id": 3, "name": "Old name", "supercategory": "object"},
-            {"id": 4, "name": "unknown", "supercategory": "object"},
-        ],
-    }
-    assert text.decode() == json.dumps(wanted, indent=2, ensure_ascii=False)
+    assert (await written(kind, Given(EVERYTHING, LISTED))).decode() == golden.decode()
+    assert json.dumps(json.loads(golden), indent=2, ensure_ascii=False) == golden.decode()
 
 
 @pytest.mark.parametrize("kind", [DICE, COCO])

@@ -1,0 +1,173 @@
+"""Parts that go away while images travel: a clear answer, and nothing lost."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from labeler_api.app import create_app, open_services
+from labeler_api.images.description import describe
+from labeler_api.images.intake import Intake
+from labeler_api.images.upload_store import Stored
+from labeler_ops.stack.object_store import SeaweedServer
+from tests.fixtures.api import USER_IDS, Api, Made, api_settings, storage_environment
+from tests.fixtures.users import RunningGateway
+from tests.labeler_api.images.pictures import counters, media_path, picture, rows, stored_keys, upload
+from tests.labeler_api.images.relay import Relay
+
+PART = b'--x\r\nContent-Disposition: form-data; name="files"; filename="%s"\r\n\r\n'
+FORM = {"Content-Type": "multipart/form-data; boundary=x"}
+
+
+async def until(condition: Callable[[], Any], seconds: float = 15.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not await condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def running(dsn: str, gateway: RunningGateway, store: dict[str, str]) -> AsyncIterator[Api]:
+    settings = api_settings(dsn, gateway.address, gateway.token, store)
+    async with AsyncExitStack() as stack:
+        services = await open_services(settings, stack)
+        made = Api(create_app(settings, services), services)
+        stack.push_async_callback(made.close)
+        yield made
+
+
+@pytest.fixture
+async def storage_wire(object_store: SeaweedServer) -> AsyncIterator[Relay]:
+    async with Relay(object_store.ports[0]) as relay:
+        yield relay
+
+
+@pytest.fixture
+async def api(
+    labeler_dsn: str, gateway: RunningGateway, object_store: SeaweedServer, storage_wire: Relay
+) -> AsyncIterator[Api]:
+    """An application that reaches its store over a wire that can be cut."""
+    store = storage_environment(object_store) | {"S3_ENDPOINT": f"http://127.0.0.1:{storage_wire.port}"}
+    async with running(labeler_dsn, gateway, store) as made:
+        objects = made.services.objects
+        await objects.delete_many("datasets", [entry.key async for entry in objects.list("datasets", "datasets/")])
+        yield made
+
+
+def must_be_503(answer: httpx.Response, code: str) -> None:
+    assert (answer.status_code, answer.json()["code"]) == (503, code), answer.text
+    assert int(answer.headers["retry-after"]) >= 1
+    assert "access-control-allow-origin" in answer.headers
+
+
+async def test_a_store_that_is_away_refuses_an_upload_and_the_next_try_succeeds(api: Api, storage_wire: Relay) -> None:
+    made = await api.dataset()
+    owner = await api.login("owner")
+    await storage_wire.cut()
+    must_be_503(await upload(owner, made, ("a.jpg", picture())), "storage_unavailable")
+    assert (await rows(api, made), await counters(api, made)) == ({}, (0, 0, 0))
+    await storage_wire.restore()
+    assert (await upload(owner, made, ("a.jpg", picture()))).status_code == 200
+    assert list(await rows(api, made)) == ["a"]
+
+
+async def test_a_store_that_goes_away_during_an_upload_leaves_what_was_stored(api: Api, storage_wire: Relay) -> None:
+    made = await api.dataset()
+
+    async def three_are_stored() -> bool:
+        return len(await stored_keys(api, made, "images")) == 3
+
+    async def form() -> AsyncIterator[bytes]:
+        for number in range(3):
+            yield PART % b"%d.jpg" % number + picture() + b"\r\n"
+        yield PART % b"last.jpg"  # the parser hands a part over when the next one begins
+        await until(three_are_stored)
+        await storage_wire.cut()
+        yield picture() + b"\r\n--x--\r\n"
+
+    owner = await api.login("owner")
+    answer = await owner.post(f"/api/v1/datasets/{made.dataset_id}/images", content=form(), headers=FORM)
+    must_be_503(answer, "storage_unavailable")
+    assert answer.json()["images_uploaded"] == 3
+    assert "The 3 images that came before it are stored" in answer.json()["detail"]
+    assert sorted(await rows(api, made)) == ["0", "1", "2"]
+    assert (await counters(api, made))[:2] == (3, 3)
+
+
+async def test_a_store_that_is_away_answers_503_for_bytes_and_not_for_lists(api: Api, storage_wire: Relay) -> None:
+    made = await api.dataset()
+    owner = await api.login("owner")
+    await upload(owner, made, ("a.jpg", picture()))
+    await storage_wire.cut()
+    listed = await owner.get(f"/api/v1/projects/{made.project_id}/images")
+    assert listed.status_code == 200
+    [image] = listed.json()["images"]
+    for link in (image["url"], image["thumbnail_url"]):
+        must_be_503(await api.client().get(media_path(link)), "storage_unavailable")
+    await storage_wire.restore()
+    assert (await api.client().get(media_path(image["url"]))).content == picture()
+    assert (await api.client().get(media_path(image["thumbnail_url"]))).status_code == 200
+
+
+async def test_a_database_that_goes_away_during_an_upload(
+    labeler_dsn: str, gateway: RunningGateway, object_store: SeaweedServer
+) -> None:
+    parts = urlsplit(labeler_dsn)
+    assert parts.port
+    async with Relay(parts.port) as wire:
+        dsn = labeler_dsn.replace(f":{parts.port}/", f":{wire.port}/")
+        async with running(dsn, gateway, storage_environment(object_store)) as api:
+            made = await api.dataset()
+
+            async def form() -> AsyncIterator[bytes]:
+                yield PART % b"a.jpg" + picture()
+                await wire.cut()
+                yield b"\r\n--x--\r\n"
+
+            owner = await api.login("owner")
+            answer = await owner.post(f"/api/v1/datasets/{made.dataset_id}/images", content=form(), headers=FORM)
+            must_be_503(answer, "database_unavailable")
+            await wire.restore()
+            assert await rows(api, made) == {}
+            assert (await upload(owner, made, ("a.jpg", picture()))).status_code == 200
+            assert list(await rows(api, made)) == ["a"]
+
+
+async def test_a_row_follows_the_object_that_a_later_upload_left(api: Api) -> None:
+    """A put, B put, B row, A row: what A finds after its row is B's object."""
+    made = await api.dataset()
+    owner = await api.login("owner")
+    await upload(owner, made, ("a.jpg", picture(10, 10)))
+    mine = await stored_of(api, made)
+    other = Stored(
+        **{name: getattr(mine, name) for name in Stored.__slots__} | {"width": 77, "content_sha256": "b" * 64}
+    )
+    body = picture(77, 10)
+    await api.services.objects.put("datasets", mine.s3_key, body, "image/png", describe(other, "0badcafe"))
+    unused = await Intake(await call_of(api), made.dataset_id)._after_replacing("a", mine, "old-thumbnail")
+    assert sorted(unused) == sorted(["old-thumbnail", mine.thumbnail_key])
+    row = (await rows(api, made))["a"]
+    assert (row["width"], row["size"], row["content_sha256"]) == (77, len(body), "b" * 64)
+    assert row["content_type"] == "image/png"
+    assert row["thumbnail_key"] == f"datasets/{made.dataset_id}/thumbnails/a.0badcafe.jpg"
+    # Who comes later still finds the row changed already, and leaves it and its thumbnail alone.
+    assert await Intake(await call_of(api), made.dataset_id)._after_replacing("a", mine, row["thumbnail_key"]) == []
+
+
+async def stored_of(api: Api, made: Made) -> Stored:
+    row = (await rows(api, made))["a"]
+    given = {name: row[name] for name in Stored.__slots__ if name in row}
+    return Stored(path="a.jpg", stem="a", **given)
+
+
+async def call_of(api: Api) -> Any:
+    from labeler_api.context import Call, Principal
+
+    profile = await api.services.directory.require_active(USER_IDS["owner"])
+    user = Principal(user_id=profile.id, email=profile.email, is_admin=profile.is_admin, profile=profile)
+    return Call(services=api.services, request_id="test", client="test", user=user)

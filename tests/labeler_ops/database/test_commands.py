@@ -1,0 +1,82 @@
+"""`labeler db …` as it is typed: what it prints, where, and its exit codes."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from labeler_api.migrations import HEAD, PRODUCTION
+from labeler_ops.database import state
+from tests.labeler_ops.database.conftest import run_sql
+
+
+async def labeler(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+    argv = [str(Path(sys.executable).with_name("labeler")), "db", *arguments]
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("LABELER_", "PG", "DATABASE_"))}
+    return await asyncio.to_thread(
+        subprocess.run, argv, env={**plain, "COLUMNS": "200", **environ}, capture_output=True, text=True, check=False
+    )
+
+
+async def test_upgrade_prints_what_became_of_the_rows(hazards_dsn: str) -> None:
+    done = await labeler("upgrade", "--legacy-timezone", "Asia/Seoul", LABELER_DB_URL=hazards_dsn)
+    assert done.returncode == 0, done.stderr
+    assert "Upgraded from 20251124_0000" in done.stdout
+    assert "Every row is accounted for." in done.stdout
+    assert "the project does not exist" in done.stdout
+    assert "created_at: read as Asia/Seoul" in done.stdout
+    assert "done One role table, one owner" in done.stderr
+    again = await labeler("upgrade", "--url", hazards_dsn)
+    assert (again.returncode, "nothing to do" in again.stdout) == (0, True)
+
+
+async def test_upgrade_as_json(production_dsn: str) -> None:
+    done = await labeler("upgrade", "--json", "--url", production_dsn)
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["before"], report["after"], report["even"]) == (0, PRODUCTION, HEAD, True)
+    assert report["tables"]["image_metadata"]["after"] == 1725
+    moved = report["tables"]["annotations"]
+    assert moved["before"] == 327 == moved["after"] + moved["quarantined"]
+
+
+async def test_upgrade_that_is_refused(production_dsn: str) -> None:
+    await run_sql(production_dsn, "ALTER TABLE comments ADD COLUMN extra int", "SELECT")
+    done = await labeler("upgrade", "--json", "--url", production_dsn)
+    assert done.returncode == 1
+    assert "column comments.extra is not expected" in json.loads(done.stdout)["error"]
+    assert "Traceback" not in done.stderr
+    assert await state.revision(production_dsn) == PRODUCTION
+
+
+async def test_check(labeler_dsn: str) -> None:
+    same = await labeler("check", "--url", labeler_dsn)
+    assert (same.returncode, "no difference" in same.stdout) == (0, True)
+    await run_sql(labeler_dsn, "CREATE INDEX more ON comments (text)", "SELECT")
+    differs = await labeler("check", "--json", "--url", labeler_dsn)
+    assert differs.returncode == 1
+    (difference,) = json.loads(differs.stdout)["differences"]
+    assert difference.startswith("index more is not expected")
+    away = await labeler("check", "--url", "postgresql://x:hidden@127.0.0.1:9/x")
+    assert (away.returncode, "cannot be reached" in away.stderr, "hidden" in away.stderr) == (2, True, False)
+    unset = await labeler("check")
+    assert (unset.returncode, "LABELER_DB_URL is not set" in unset.stderr) == (2, True)
+
+
+async def test_roles(empty_dsn: str) -> None:
+    printed = await labeler("roles", "users")
+    assert (printed.returncode, 'CREATE ROLE "user_readonly"' in printed.stdout) == (0, True)
+    assert (await labeler("roles")).stdout.count("CREATE ROLE") == 3
+    role = f"role_of_{urlsplit(empty_dsn).path.removeprefix('/')}"
+    apply = ("roles", "platform", "--apply", "--url", empty_dsn, "--role", role)
+    try:
+        for _ in range(2):
+            applied = await labeler(*apply, LABELER_ROLE_PASSWORD="kept to itself")
+            assert applied.returncode == 0, applied.stderr
+        assert "kept to itself" not in applied.stdout
+        assert await run_sql(empty_dsn, f"SELECT FROM pg_roles WHERE rolname = '{role}'")
+    finally:
+        await run_sql(empty_dsn, f"DROP OWNED BY {role}", f"DROP ROLE {role}", "SELECT")
+    assert (await labeler("roles", "--apply")).returncode == 2
