@@ -13,6 +13,7 @@ import asyncpg
 import structlog
 
 from user_gateway import errors
+from user_gateway.settings import SettingsError
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +56,7 @@ class Database:
         self._watched: Connection | None = None
         self._look_now = asyncio.Event()
         self._available = asyncio.Event()
+        self._why = ""
         self._on_change: list[Callable[[bool], Awaitable[None]]] = []
 
     @property
@@ -145,9 +147,11 @@ class Database:
                     await self._prepare(connection)
                 else:
                     await connection.execute("SELECT 1")
+        except asyncpg.ClientConfigurationError as error:
+            raise SettingsError(f"USER_DB_URL: {error}") from error
         except (TimeoutError, *_AWAY) as error:
             await self._drop_watched()
-            await self._set_available(value=False, why=type(error).__name__)
+            await self._set_available(value=False, why=_reason(error))
         else:
             await self._set_available(value=True)
 
@@ -165,8 +169,9 @@ class Database:
             connection.terminate()
 
     async def _set_available(self, *, value: bool, why: str = "") -> None:
-        if value == self.available:
+        if value == self.available and why == self._why:
             return
+        self._why = why
         if value:
             if self._pool is not None:
                 # Connections from before may be dead without knowing it.
@@ -178,6 +183,13 @@ class Database:
             log.warning("the User DB does not answer", why=why)
         for listener in self._on_change:
             await listener(value)
+
+
+def _reason(error: Exception) -> str:
+    """Name an absence for the log; the server's words only where they hold no more than a role or a database name."""
+    if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError | asyncpg.InvalidCatalogNameError):
+        return str(error)
+    return type(error).__name__
 
 
 async def _keep_session(_: object) -> None:

@@ -1,7 +1,8 @@
 """Free TCP ports on 127.0.0.1.
 
-Ports are drawn from below the kernel's ephemeral range, so that no outgoing connection takes one between the
-moment it was found free and the moment its server binds it.
+Between the moment a port is found free and the moment its server binds it, two things could take it. Outgoing
+connections do not: ports are drawn from below the kernel's ephemeral range. Other stacks and test runs do not: every
+process marks the ports that it has chosen, for as long as it lives, by a name that the kernel gives out once.
 """
 
 import random
@@ -15,6 +16,9 @@ _EPHEMERAL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _LOWEST = 10_000  # above the well-known services (5432, 8001, 9000 ...)
 _USUAL_EPHEMERAL_START = 32_768  # Linux's default, where /proc is not to be read
 _ATTEMPTS_PER_PORT = 200  # only a machine with nearly every port taken needs more
+
+_mine: dict[int, int] = {}
+"""Ports that this process has chosen, and the descriptors that mark them; the kernel closes those with the process."""
 
 
 def is_free(port: int, host: str = HOST) -> bool:
@@ -34,7 +38,7 @@ def free_ports(count: int) -> list[int]:
     found: list[int] = []
     for _ in range(_ATTEMPTS_PER_PORT * count):
         port = random.randrange(_LOWEST, ceiling)  # noqa: S311 - no secret hangs on a port number
-        if port not in found and is_free(port):
+        if port not in _mine and is_free(port) and _mark(port):
             found.append(port)
             if len(found) == count:
                 return found
@@ -50,16 +54,31 @@ def claim(wanted: int, variable: str) -> int:
     """Give the wanted port (0 = any free one); raises StackError naming `variable` when it is taken."""
     if wanted == 0:
         return free_port()
-    if not is_free(wanted):
+    if not (is_free(wanted) and _mark(wanted)):
         raise StackError(f"port {wanted} is taken: set {variable} to another port, or to 0 for any free one")
     return wanted
 
 
 def keep_or_find(remembered: list[int], count: int) -> list[int]:
     """Give the ports of the last start when all of them are free still, else new ones."""
-    if len(remembered) == count and len(set(remembered)) == count and all(map(is_free, remembered)):
+    if len(set(remembered)) == len(remembered) == count and all(is_free(port) and _mark(port) for port in remembered):
         return remembered
     return free_ports(count)
+
+
+def _mark(port: int) -> bool:
+    """Mark a port as chosen by this process; False when another process has."""
+    if port in _mine:
+        return True
+    # An abstract name of a Unix socket: no file, and gone with the process that holds it.
+    mark = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        mark.bind(f"\0image-labeler-port-{port}")
+    except OSError:
+        mark.close()
+        return False
+    _mine[port] = mark.detach()
+    return True
 
 
 def _ephemeral_start() -> int:

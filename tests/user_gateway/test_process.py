@@ -106,6 +106,24 @@ async def test_a_role_that_could_write_ends_it(shared_users: UsersDatabase, star
     assert any(line["level"] == "warning" and "ALLOW_WRITABLE" in line["event"] for line in allowed.lines)
 
 
+async def test_a_wrong_password_is_named_in_the_log(users_dsn: str, start: Start) -> None:
+    process = await start(users_dsn.replace("reads%20users%20only", "wrong"))
+
+    async def named() -> bool:
+        return any("password authentication failed" in line.get("why", "") for line in process.lines)
+
+    await until(named, 5.0, "the reason in the log")
+    async with Calls(process.address, GATEWAY_TOKEN) as calls:
+        assert not await calls.serving()
+
+
+async def test_a_url_that_cannot_work_ends_it(users_dsn: str, start: Start) -> None:
+    process = await start(users_dsn + "?sslmode=perhaps", ready=False)
+    assert await process.ended() == EXIT_CONFIGURATION
+    assert "user_gateway: USER_DB_URL: `sslmode` parameter must be one of" in process.stderr
+    assert "Traceback" not in process.stderr
+
+
 async def test_http_health(users_db: UsersDatabase, start: Start) -> None:
     async with Proxy(users_db.dsn) as proxy:
         process = await start(proxy.dsn, PORT="0")

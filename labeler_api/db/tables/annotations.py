@@ -45,7 +45,7 @@ annotations = Table(
     CheckConstraint("jsonb_typeof(attributes) = 'object'", name="attributes"),
     CheckConstraint("annotation_state IN ('draft', 'confirmed', 'verified')", name="annotation_state"),
     Index("ix_annotations_project_image_task", "project_id", "image_id", "task_type"),
-    Index("ix_annotations_project_task_class", "project_id", "task_type", "class_id"),
+    Index("ix_annotations_project_task_class", "project_id", "task_type", "class_id", "image_id"),
     Index("ix_annotations_project_id_id", "project_id", "id"),
 )
 

@@ -14,7 +14,7 @@ INDEXES = (
     "ix_image_metadata_dataset_id_uploaded_at_id ON image_metadata (dataset_id, uploaded_at, id)",
     "ix_image_metadata_dataset_id_folder_path ON image_metadata (dataset_id, folder_path)",
     "ix_annotations_project_image_task ON annotations (project_id, image_id, task_type)",
-    "ix_annotations_project_task_class ON annotations (project_id, task_type, class_id)",
+    "ix_annotations_project_task_class ON annotations (project_id, task_type, class_id, image_id)",
     "ix_annotations_project_id_id ON annotations (project_id, id)",
     "ix_annotation_history_annotation_id_id ON annotation_history (annotation_id, id)",
     "ix_annotation_history_project_timestamp ON annotation_history (project_id, timestamp DESC, id DESC)",

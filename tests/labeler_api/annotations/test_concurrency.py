@@ -68,6 +68,19 @@ async def test_annotations_of_an_image_confirmed_side_by_side(api: Api) -> None:
     ]
 
 
+async def test_a_draft_beside_the_last_confirm(api: Api) -> None:
+    """In whichever order they land: an image with a draft is not confirmed."""
+    made = await api.dataset(images=12, tasks=["detection"], members=MEMBERS)
+    client = await api.login("reviewer")
+    for image in range(12):
+        body = await drawn(client, box(made, image))
+        await asyncio.gather(
+            client.post(at(body, "/confirm"), json={}), client.post("/api/v1/annotations", json=box(made, image))
+        )
+    await check_counters(api, made)
+    assert await rows(api, "SELECT DISTINCT status FROM image_annotation_status") == [{"status": "in-progress"}]
+
+
 async def test_the_last_annotations_deleted_side_by_side(api: Api) -> None:
     made = await workshop(api)
     client = await api.login("reviewer")

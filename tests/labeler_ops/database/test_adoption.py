@@ -12,7 +12,7 @@ from labeler_ops.database.check import check
 from labeler_ops.database.report import UpgradeReport
 from labeler_ops.database.upgrade import upgrade
 from tests.fixtures.postgres import DatabaseFactory
-from tests.labeler_ops.database.conftest import LEGACY_TABLES
+from tests.labeler_ops.database.conftest import LEGACY_TABLES, run_sql
 
 Rows = dict[str, dict[Any, dict[str, Any]]]
 PROJECT = "proj_000000000001"
@@ -264,3 +264,16 @@ def test_counters(adopted: Adopted) -> None:
     assert project["total_images"] == 1725
     assert project["total_annotations"] == len(annotations)
     assert project["annotated_images"] == len({row["image_id"] for row in annotations})
+
+
+async def test_a_quarantined_row_can_be_brought_back(hazards_dsn: str) -> None:
+    """As the page about the Labeler DB says."""
+    await upgrade(hazards_dsn)
+    await run_sql(
+        hazards_dsn,
+        """INSERT INTO annotations SELECT (jsonb_populate_record(NULL::annotations, row || '{"geometry": {}}')).*
+             FROM quarantine_annotations WHERE row ->> 'notes' = 'geometry null'""",
+        "SELECT",
+    )
+    (row,) = await run_sql(hazards_dsn, "SELECT image_id FROM annotations WHERE notes = 'geometry null'")
+    assert row["image_id"] == "images/zipper/good/0900"

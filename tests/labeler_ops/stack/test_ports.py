@@ -1,4 +1,6 @@
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,3 +67,16 @@ def test_the_ports_of_the_last_start_are_kept_while_they_are_free(taken: int) ->
 @pytest.mark.parametrize("nonsense", [[], [1], [5000, 5000]])
 def test_remembered_ports_that_make_no_sense_are_replaced(nonsense: list[int]) -> None:
     assert len(set(ports.keep_or_find(nonsense, 2))) == 2
+
+
+def test_ports_that_another_process_has_chosen_are_not_chosen_again() -> None:
+    script = "import sys; from labeler_ops.stack import ports; print(ports.free_port(), flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        theirs = int(other.stdout.readline())
+        assert ports.is_free(theirs)  # nobody listens there yet
+        with pytest.raises(StackError, match=f"port {theirs} is taken"):
+            ports.claim(theirs, "API_PORT")
+        assert ports.keep_or_find([theirs], 1) != [theirs]
+        other.communicate()
+    assert ports.claim(theirs, "API_PORT") == theirs
