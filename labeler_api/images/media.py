@@ -1,17 +1,13 @@
 """The bytes of images and thumbnails, to whoever holds a signed link and may still see the dataset."""
 
 import time
-from dataclasses import replace
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
 from typing import Literal
-
-from starlette.requests import Request
-from starlette.responses import Response
 
 from labeler_api.context import Call, Principal
 from labeler_api.db.pool import Row
 from labeler_api.errors import Forbidden, NotFound, Unauthenticated
-from labeler_api.http.endpoint import matches
-from labeler_api.http.streaming import stream_object
 from labeler_api.images import store
 from labeler_api.images.description import is_other_version
 from labeler_api.images.pictures import CONTENT_TYPES
@@ -24,45 +20,65 @@ _THUMBNAIL_BYTES = 1024 * 1024  # ours have some 10 KB; what is larger is none
 _SAFE_TYPES = frozenset(CONTENT_TYPES.values())
 
 
-async def image(call: Call, dataset_id: str, image_id: str, query: LinkQuery, request: Request) -> Response:
-    """Stream an image. Raises NotFound for a link that is not good any more, whatever the reason."""
-    row = await _linked(call, "images", dataset_id, image_id, query)
-    bucket, key = call.settings.s3_bucket_datasets, row["s3_key"]
+@dataclass(frozen=True, slots=True)
+class Media:
+    """What a good link leads to: where the bytes are, and the headers that go with them."""
 
-    def refine(stream: ObjectStream) -> dict[str, str]:
-        if is_other_version(stream.metadata, row["content_sha256"]):
+    call: Call
+    key: str
+    size: int
+    etag: str
+    headers: dict[str, str]
+    content_sha256: str | None
+    content_type: str | None
+
+    def open(self, byte_range: str | None = None) -> AbstractAsyncContextManager[ObjectStream]:
+        """Open the object."""
+        return self.call.objects.open(self.call.settings.s3_bucket_datasets, self.key, byte_range)
+
+    def refine(self, stream: ObjectStream) -> dict[str, str]:
+        """Headers that only the open object can tell."""
+        if is_other_version(stream.metadata, self.content_sha256):
             # Replaced a moment ago, and the row will follow: shown, but not to be kept as what the link names.
             return {"Cache-Control": "no-store", "ETag": f'"{stream.etag}"'}
-        # A row from before types were stored; the store knows at least what the name said.
-        return {} if row["content_type"] else _type_headers(stream.content_type)
+        # A row from before types were stored: the store knows at least what the name said.
+        return {} if self.content_type else _type_headers(stream.content_type)
 
-    return await stream_object(
-        request,
-        lambda byte_range: call.objects.open(bucket, key, byte_range),
-        size=row["size"],
-        etag=f'"{query.v}"',
-        headers=_headers(query, row["content_type"]),
-        refine=refine,
-    )
+    async def read_small(self) -> bytes:
+        """Return all of it, from memory when it was asked for lately. Raises NotFound for what is no thumbnail."""
+        return await self.call.services.caches.thumbnails.get((self.key, self.etag), self._load)
 
-
-async def thumbnail(call: Call, dataset_id: str, image_id: str, query: LinkQuery) -> Response:
-    """Send a thumbnail, from memory when it was asked for lately."""
-    row = await _linked(call, "thumbnails", dataset_id, image_id, query)
-    key, etag = row["thumbnail_key"], f'"{query.v}"'
-    if key is None:
-        raise NotFound("This image has no thumbnail.", code="thumbnail_not_found")
-    headers = {**_headers(query, "image/jpeg"), "ETag": etag}
-    if matches(call.if_none_match, etag):
-        return Response(status_code=304, headers=headers)
-
-    async def load() -> bytes:
-        async with call.objects.open(call.settings.s3_bucket_datasets, key) as stream:
+    async def _load(self) -> bytes:
+        async with self.open() as stream:
             if stream.size > _THUMBNAIL_BYTES:
-                raise NotFound("This image has no thumbnail.", code="thumbnail_not_found")
+                raise _no_thumbnail()
             return await stream.read()
 
-    return Response(await call.services.caches.thumbnails.get((key, query.v), load), headers=headers)
+
+async def image(call: Call, dataset_id: str, image_id: str, query: LinkQuery) -> Media:
+    """Find the image of a link. Raises NotFound for one that is not good any more, whatever the reason."""
+    row = await _linked(call, "images", dataset_id, image_id, query)
+    return _media(call, query, row, row["s3_key"], row["content_type"])
+
+
+async def thumbnail(call: Call, dataset_id: str, image_id: str, query: LinkQuery) -> Media:
+    """Find the thumbnail of a link. Raises NotFound as `image` does."""
+    row = await _linked(call, "thumbnails", dataset_id, image_id, query)
+    if row["thumbnail_key"] is None:
+        raise _no_thumbnail()
+    return _media(call, query, row, row["thumbnail_key"], "image/jpeg")
+
+
+def _media(call: Call, query: LinkQuery, row: Row, key: str, content_type: str | None) -> Media:
+    return Media(
+        call=call,
+        key=key,
+        size=row["size"],
+        etag=f'"{query.v}"',
+        headers=_headers(query, content_type),
+        content_sha256=row["content_sha256"],
+        content_type=row["content_type"],
+    )
 
 
 async def _linked(
@@ -93,6 +109,10 @@ async def _looked_up(call: Call, dataset_id: str, image_id: str, user_id: int) -
     if row is None:
         raise _no_such_image()
     return row
+
+
+def _no_thumbnail() -> NotFound:
+    return NotFound("This image has no thumbnail.", code="thumbnail_not_found")
 
 
 def _no_such_image() -> NotFound:

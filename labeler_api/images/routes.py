@@ -4,7 +4,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from labeler_api.context import Call
-from labeler_api.http.endpoint import Reply, endpoint
+from labeler_api.http.endpoint import Reply, endpoint, matches
+from labeler_api.http.multipart import UploadLimits, parts
+from labeler_api.http.streaming import stream_object
 from labeler_api.images import media, service
 from labeler_api.images.schemas import (
     DatasetSummary,
@@ -29,7 +31,8 @@ async def upload_images(call: Call, dataset_id: str, request: Request) -> Upload
 
     File names carry relative paths. A file that is not taken is listed under `failed` and does not fail the others.
     """
-    return await upload(call, dataset_id, request)
+    limits = UploadLimits(files=call.settings.max_upload_files, total_bytes=call.settings.max_upload_bytes)
+    return await upload(call, dataset_id, parts(request, limits))
 
 
 async def summarise_dataset(call: Call, dataset_id: str) -> DatasetSummary:
@@ -50,12 +53,19 @@ async def get_image(call: Call, dataset_id: str, image_id: str, query: LinkQuery
 
     One range is honoured; several are answered with the whole.
     """
-    return await media.image(call, dataset_id, image_id, query, request)
+    image = await media.image(call, dataset_id, image_id, query)
+    return await stream_object(
+        request, image.open, size=image.size, etag=image.etag, headers=image.headers, refine=image.refine
+    )
 
 
 async def get_thumbnail(call: Call, dataset_id: str, image_id: str, query: LinkQuery) -> Response:
     """Get a thumbnail by a signed link"""
-    return await media.thumbnail(call, dataset_id, image_id, query)
+    thumbnail = await media.thumbnail(call, dataset_id, image_id, query)
+    headers = {**thumbnail.headers, "ETag": thumbnail.etag}
+    if matches(call.if_none_match, thumbnail.etag):
+        return Response(status_code=304, headers=headers)
+    return Response(await thumbnail.read_small(), headers=headers)
 
 
 routes = [

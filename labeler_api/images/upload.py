@@ -2,13 +2,13 @@
 
 import asyncio
 import zipfile
+from collections.abc import AsyncIterator
 
 import structlog
-from starlette.requests import Request
 
 from labeler_api.context import Call
 from labeler_api.errors import AppError, invalid
-from labeler_api.http.multipart import Part, Spool, UploadLimits, parts
+from labeler_api.http.multipart import Part, Spool
 from labeler_api.images.archives import entry_name, extract, open_archive
 from labeler_api.images.intake import Intake
 from labeler_api.images.paths import Refused
@@ -21,8 +21,8 @@ _MAX_ARCHIVE_BYTES = 2 * 1024**3  # packed; unpacked it may hold no more either
 log = structlog.get_logger("labeler_api.images")
 
 
-async def upload(call: Call, reference: str, request: Request) -> UploadSummary:
-    """Store the images of a form in a dataset.
+async def upload(call: Call, reference: str, form: AsyncIterator[Part]) -> UploadSummary:
+    """Store the images of a form in a dataset. Nothing of the form is read before the caller's role is known.
 
     A bad file fails alone. What ends the whole request (a limit, a part that is away, a client that left) keeps the
     images that came before it, and its error says how many.
@@ -31,7 +31,7 @@ async def upload(call: Call, reference: str, request: Request) -> UploadSummary:
         access = await members.require_role(connection, call, reference, Role.ADMIN)
     intake = Intake(call, access.dataset_id)
     try:
-        await _read_form(call, intake, request)
+        await _read_form(call, intake, form)
         await intake.settle()
     except asyncio.CancelledError:
         await intake.cancel()
@@ -56,11 +56,9 @@ async def _keep_what_came_before(intake: Intake, error: Exception) -> None:
         error.detail += f" The {intake.stored} images that came before it are stored."
 
 
-async def _read_form(call: Call, intake: Intake, request: Request) -> None:
-    settings = call.settings
-    limits = UploadLimits(files=settings.max_upload_files, total_bytes=settings.max_upload_bytes)
+async def _read_form(call: Call, intake: Intake, form: AsyncIterator[Part]) -> None:
     files = annotation_files = 0
-    async for part in parts(request, limits):
+    async for part in form:
         if not part.filename:  # a field, or the empty part of a file input that was left empty
             continue
         if part.name == "files":

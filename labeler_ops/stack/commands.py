@@ -34,7 +34,8 @@ def up(
     report = Report()
     try:
         wanted = settings.load(home=home, ephemeral=ephemeral, demo=not no_demo, ready_file=ready_file)
-        settings.shield_embedded(wanted, os.environ)
+        os.environ.clear()
+        os.environ.update(wanted.environ)
         asyncio.run(run.in_foreground(wanted, report))
     except StackError as error:
         report.failure(str(error))

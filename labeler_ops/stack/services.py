@@ -46,18 +46,9 @@ def environment(
     databases: Mapping[str, str],
     storage: StorageAccess,
     secrets: Mapping[str, str],
-    *,
-    embedded: bool,
 ) -> dict[str, str]:
-    """Give both services' variables; what the person set (CORS_ORIGINS, JWT_SECRET_KEY …) stays.
-
-    `embedded`: the databases are ours, so that PG* variables meant for other servers must not reach them.
-    """
-    kept = {
-        name: value
-        for name, value in inherited.items()
-        if name not in _NOT_PASSED_ON and not (embedded and name.startswith("PG"))
-    }
+    """Give both services' variables; what the person set (CORS_ORIGINS, JWT_SECRET_KEY …) stays."""
+    kept = {name: value for name, value in inherited.items() if value and name not in _NOT_PASSED_ON}
     scopes = "users.read+users.read_private+credentials.verify"
     token = secrets["user_gateway_token"]
     defaults = {

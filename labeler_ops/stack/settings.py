@@ -1,11 +1,12 @@
 """What `labeler up` was asked for: options of the command line and variables of the environment."""
 
 import os
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from labeler_api import settings as api_settings
 from labeler_api.settings import SettingsError, database_url
 from labeler_ops.stack.errors import StackError
 from labeler_ops.storage.access import StorageAccess
@@ -18,7 +19,11 @@ _LAST_PORT = 65_535
 
 @dataclass(frozen=True)
 class StackSettings:
-    """Immutable; `given` are databases (labeler, users, platform) that exist and are used as they are."""
+    """Immutable.
+
+    `given` are databases (labeler, users, platform) that exist and are used as they are; `environ` is what the parts
+    inherit.
+    """
 
     home: Path
     ephemeral: bool
@@ -28,6 +33,7 @@ class StackSettings:
     gateway_port: int
     given: Mapping[str, str]
     given_storage: StorageAccess | None
+    origins: Sequence[str]
     environ: Mapping[str, str]
 
     @property
@@ -49,6 +55,7 @@ def load(
 ) -> StackSettings:
     """Read the settings. Raises StackError naming the variable that is wrong and the form expected."""
     chosen = home or Path(environ.get("LABELER_HOME") or DEFAULT_HOME)
+    given = _given_databases(environ)
     return StackSettings(
         home=chosen.expanduser().absolute(),
         ephemeral=ephemeral,
@@ -56,20 +63,35 @@ def load(
         ready_file=ready_file.expanduser().absolute() if ready_file else None,
         api_port=_port(environ, "API_PORT", _API_PORT),
         gateway_port=_port(environ, "USER_GATEWAY_PORT", _GATEWAY_PORT),
-        given=_given_databases(environ),
+        given=given,
         given_storage=_given_storage(environ),
-        environ=dict(environ),
+        origins=_api_settings(environ).origins,
+        environ=_shielded(environ, embeds_postgres=len(given) < len(_DATABASES)),
     )
 
 
-def shield_embedded(settings: StackSettings, environ: MutableMapping[str, str]) -> None:
-    """Take PostgreSQL's own variables (PGSSLMODE, PGHOST …) out of the environment when a database is embedded.
+def _shielded(environ: Mapping[str, str], *, embeds_postgres: bool) -> dict[str, str]:
+    """Give the environment without what is meant for servers elsewhere, for our own process and the parts.
 
-    They are meant for other servers, and every client library heeds them.
+    PostgreSQL's own variables (PGSSLMODE, PGHOST …) go when a database is embedded; proxies are not asked for this
+    machine's addresses. Every client library heeds both.
     """
-    if settings.embeds_postgres:
-        for name in [name for name in environ if name.startswith("PG")]:
-            del environ[name]
+    kept = {name: value for name, value in environ.items() if not (embeds_postgres and name.startswith("PG"))}
+    for name in ("no_proxy", "NO_PROXY"):
+        kept[name] = ",".join(filter(None, (environ.get(name), "127.0.0.1", "localhost")))
+    return kept
+
+
+def _api_settings(environ: Mapping[str, str]) -> api_settings.Settings:
+    """Read the API's settings now, so that a wrong variable is named before anything starts."""
+    ours = {"LABELER_DB_URL": "postgresql://labeler@localhost/labeler", "S3_ENDPOINT": "http://localhost"}
+    # Made at the first start where they are not set; here it counts that they are there.
+    secrets = dict.fromkeys(("JWT_SECRET_KEY", "MEDIA_LINK_KEYS", "USER_GATEWAY_TOKEN"), "x" * 48)
+    given = {name: value for name, value in environ.items() if name not in {"PORT", *ours} and value}
+    try:
+        return api_settings.load({**secrets, **given, **ours})
+    except SettingsError as error:
+        raise StackError(str(error)) from error
 
 
 def _port(environ: Mapping[str, str], variable: str, default: int) -> int:

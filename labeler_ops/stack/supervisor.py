@@ -115,14 +115,7 @@ class Supervisor:
                 await databases.upgrade(url)
 
     def _launch_services(self, addresses: Addresses, urls: dict[str, str], storage: StorageAccess) -> None:
-        env = services.environment(
-            self._settings.environ,
-            addresses,
-            urls,
-            storage,
-            self._secrets,
-            embedded=self._settings.embeds_postgres,
-        )
+        env = services.environment(self._settings.environ, addresses, urls, storage, self._secrets)
         self._gateway = services.launch_gateway(env, self._home.log("gateway"))
         self._api = services.launch_api(env, self._home.log("api"))
         self._remember()
@@ -130,7 +123,7 @@ class Supervisor:
     async def _wait_until_ready(self, addresses: Addresses, storage: StorageAccess) -> None:
         with self._report.step("object store"):
             if self._store:
-                await self._store.wait_ready()
+                await self._store.wait_ready(origins=self._settings.origins)
             else:
                 await _require_given(storage)
         with self._report.step("user gateway and API"):

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from labeler_api.settings import SettingsError, load
-from labeler_ops.storage.buckets import StorageAccess, StorageError, prepare
+from labeler_ops.storage.access import StorageAccess, StorageError
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -29,6 +29,8 @@ def init(
 
     The store is S3_ENDPOINT's, the origins are those of CORS_ORIGINS.
     """
+    from labeler_ops.storage.buckets import prepare  # half a second to load, which other commands need not wait for
+
     console = Console(stderr=True, soft_wrap=True)
     try:
         # The database plays no part here; the settings want one.

@@ -28,10 +28,13 @@ async def db(dsn: str) -> AsyncIterator[Database]:
 
 
 async def test_a_block_that_raises_is_rolled_back(db: Database) -> None:
-    with pytest.raises(ZeroDivisionError):
+    async def fail() -> None:
         async with db.begin() as tx:
             await tx.execute("INSERT INTO t VALUES (1, 'a')")
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
     async with db.read() as connection:
         assert await connection.fetchval("SELECT count(*) FROM t") == 0
 
@@ -94,14 +97,18 @@ async def test_an_old_connection_is_replaced(dsn: str) -> None:
 
 async def test_connections_that_the_server_ended_are_a_503_and_then_replaced(db: Database, dsn: str) -> None:
     admin = await asyncpg.connect(dsn)
+
+    async def be_cut_off() -> None:
+        async with db.begin() as tx:
+            await admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            await tx.execute("SELECT 1")
+
     try:
         with pytest.raises(Unavailable):
-            async with db.begin() as tx:
-                await admin.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-                )
-                await tx.execute("SELECT 1")
+            await be_cut_off()
     finally:
         await admin.close()
     async with db.read() as connection:

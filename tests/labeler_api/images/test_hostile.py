@@ -1,19 +1,13 @@
 """Uploads that are wrong, by accident or on purpose: each file fails alone, each request with a clear answer."""
 
-import io
-import struct
 import time
-import zipfile
-from collections.abc import AsyncIterator
 
 import httpx
 import psutil
 import pytest
 
-from labeler_api.images import archives
 from tests.fixtures.api import Api, Made
 from tests.labeler_api.images.pictures import (
-    archive,
     counters,
     picture,
     pixel_flood,
@@ -204,99 +198,3 @@ async def test_an_annotation_file_is_refused_and_the_images_are_kept(api: Api, f
     assert (answer.status_code, body["code"], body["images_uploaded"]) == (422, "annotation_file_unsupported", 2)
     assert "not supported yet" in body["detail"]
     assert sorted(await rows(api, made)) == ["b", "good"]
-
-
-async def test_an_archive_that_is_too_much_is_refused_before_it_is_expanded(
-    api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bomb = archive({f"{number}.bmp": bytes(10 * 1024**2) for number in range(5)})
-    assert "more than 100 times its size" in await failed_beside_a_good_one(api, "bomb.zip", bomb)
-    many = archive({f"{number}.jpg": b"x" for number in range(20_001)}, zipfile.ZIP_STORED)
-    assert "more than 20000 entries" in await failed_beside_a_good_one(api, "many.zip", many)
-    monkeypatch.setattr(archives, "_MAX_TOTAL_BYTES", 1024)
-    large = archive({"a.jpg": bytes(range(256)) * 5}, zipfile.ZIP_STORED)
-    assert "MiB unpacked" in await failed_beside_a_good_one(api, "large.zip", large)
-
-
-async def test_an_archive_that_lies_about_sizes_is_found_out(api: Api) -> None:
-    content = bytearray(archive({"a.bmp": bytes(5_000_000)}))
-    directory = content.rindex(b"PK\x01\x02")
-    struct.pack_into("<L", content, directory + 24, 1000)  # the uncompressed size, in the central directory
-    made = await api.dataset()
-    answer = (await upload(await api.login("owner"), made, ("lie.zip", bytes(content)), GOOD)).json()
-    assert answer["images_uploaded"] == 1
-    assert answer["failed"][0]["filename"] == "lie.zip: a.bmp"
-    assert "damaged inside the archive" in answer["failed"][0]["reason"]
-
-
-async def test_bad_entries_of_an_archive_fail_alone(api: Api) -> None:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as target:
-        target.writestr("good.jpg", picture())
-        target.writestr("lzma.jpg", picture(), zipfile.ZIP_LZMA)
-        link = zipfile.ZipInfo("link.jpg")
-        link.external_attr = 0o120777 << 16
-        target.writestr(link, "/etc/passwd")
-        target.writestr("secret.jpg", picture())
-        target.writestr("nested.zip", archive({"a.jpg": picture()}))
-    content = bytearray(out.getvalue())
-    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # set the bit "encrypted" of secret.jpg
-        name_at = content.index(b"secret.jpg") if signature == b"PK\x03\x04" else content.rindex(b"secret.jpg")
-        entry = content.rindex(signature, 0, name_at)
-        content[entry + offset] |= 1
-    made = await api.dataset()
-    answer = (await upload(await api.login("owner"), made, ("set.zip", bytes(content)))).json()
-    assert {failed["filename"].removeprefix("set.zip: "): failed["reason"] for failed in answer["failed"]} == {
-        "lzma.jpg": "it is packed with a method other than deflate",
-        "link.jpg": "it is a link and no file",
-        "secret.jpg": "it is encrypted",
-        "nested.zip": "it is not a JPEG, PNG, WebP, GIF, BMP or TIFF image",
-    }
-    assert list(await rows(api, made)) == ["good"]
-
-
-async def test_korean_names_of_windows_archives_are_read(api: Api) -> None:
-    content = archive({"XXXX/XXXX.jpg": picture()}, zipfile.ZIP_STORED)
-    korean = content.replace(b"XXXX/XXXX", "한글/사진".encode("cp949"))
-    made = await api.dataset()
-    await upload(await api.login("owner"), made, ("set.zip", korean))
-    assert list(await rows(api, made)) == ["한글/사진"]
-
-
-@pytest.mark.parametrize(
-    ("account", "status"),
-    [("stranger", 404), ("viewer", 403), ("annotator", 403), ("reviewer", 403), ("owner", 200), ("admin", 200)],
-)
-async def test_who_may_upload(api: Api, account: str, status: int) -> None:
-    members = {name: name for name in ("viewer", "annotator", "reviewer")}
-    made = await api.dataset(members=members)
-    answer = await upload(await api.login(account), made, GOOD)
-    assert answer.status_code == status
-    assert len(await rows(api, made)) == (status == 200)
-
-
-async def test_a_project_admin_may_upload_and_nobody_without_a_token(api: Api) -> None:
-    made = await api.dataset(members={"viewer": "admin"})
-    assert (await upload(await api.login("viewer"), made, GOOD)).status_code == 200
-    assert (await upload(api.client(), made, GOOD)).status_code == 401
-    assert (await upload(await api.login("owner"), "ds_nothing", GOOD)).status_code == 404
-
-
-async def test_who_loses_the_role_while_uploading_adds_nothing(api: Api) -> None:
-    made = await api.dataset(members={"viewer": "admin"})
-    part = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n'
-
-    async def body() -> AsyncIterator[bytes]:
-        yield part + picture()
-        async with api.db.begin() as tx:
-            await tx.execute("DELETE FROM project_permissions WHERE project_id = $1 AND user_id = 5", made.project_id)
-        yield b"\r\n--x--\r\n"
-
-    client = await api.login("viewer")
-    answer = await client.post(
-        f"/api/v1/datasets/{made.dataset_id}/images",
-        content=body(),
-        headers={"Content-Type": "multipart/form-data; boundary=x"},
-    )
-    assert answer.status_code == 404
-    assert await rows(api, made) == {}

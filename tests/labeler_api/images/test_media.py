@@ -13,8 +13,8 @@ from labeler_api.caches import ByteCache
 from labeler_api.errors import Unavailable
 from labeler_api.http.streaming import wanted_range
 from labeler_api.objects import ObjectStore
-from tests.fixtures.api import ORIGIN, USER_IDS, Api, Made
-from tests.labeler_api.images.pictures import media_path, noise, picture, rows, upload
+from tests.fixtures.api import ORIGIN, Api, Made
+from tests.labeler_api.images.pictures import media_path, noise, upload
 
 CONTENT = noise(300, 200)
 SIZE = len(CONTENT)
@@ -165,91 +165,6 @@ async def test_a_page_of_thumbnails_costs_one_call_each_and_no_statement(
     assert (len(opened), counted.value) == (1, 2)
 
 
-async def test_a_missing_object_is_a_404(api: Api) -> None:
-    made = await api.dataset(images=1)
-    image, thumbnail = await links(api, made)
-    for path in (image, thumbnail):
-        answer = await api.client().get(path)
-        assert (answer.status_code, answer.json()["code"]) == (404, "object_not_found")
-        assert answer.headers["cache-control"] == "no-store"
-    assert api.services.objects.open_streams == 0
-
-
-async def test_a_link_that_was_changed_is_a_404(api: Api) -> None:
-    made = await one_image(api)
-    image, _ = await links(api, made)
-    path, _, query = image.partition("?")
-    given = dict(httpx.QueryParams(query).items())
-    changes = [{"v": "0" * 16}, {"u": "3"}, {"e": str(int(given["e"]) + 1)}, {"s": "A" * 43}, {"s": ""}]
-    for change in changes:
-        answer = await api.client().get(path, params=given | change)
-        assert (answer.status_code, answer.json()["code"]) == (404, "link_invalid")
-    assert (await api.client().get(path.replace("/images/", "/thumbnails/", 1), params=given)).status_code == 404
-    assert (await api.client().get(path)).status_code == 422
-
-
-async def test_a_link_to_a_replaced_version_is_a_404(api: Api) -> None:
-    made = await one_image(api)
-    old = await links(api, made)
-    assert (await api.client().get(old[0])).status_code == 200
-    await upload(await api.login("owner"), made, ("a b/한 1.jpg", picture(5, 5)))
-    for path in old:
-        answer = await api.client().get(path)
-        assert (answer.status_code, answer.json()["code"]) == (404, "image_replaced")
-    image, thumbnail = await links(api, made)
-    assert (await api.client().get(image)).content == picture(5, 5)
-    assert (await api.client().get(thumbnail)).status_code == 200
-
-
-async def test_a_member_who_was_removed_loses_the_images(api: Api) -> None:
-    made = await one_image(api, members={"viewer": "viewer"})
-    paths = await links(api, made, "viewer")
-    assert [(await api.client().get(path)).status_code for path in paths] == [200, 200]
-    async with api.db.begin() as tx:
-        await tx.execute("DELETE FROM project_permissions WHERE user_id = $1", USER_IDS["viewer"])
-    forget(api)
-    assert [(await api.client().get(path)).status_code for path in paths] == [404, 404]
-    assert (await api.client().get((await links(api, made))[0])).status_code == 200
-
-
-async def test_caches_of_membership_live_for_five_seconds(api: Api) -> None:
-    for cache in (api.services.caches.images, api.services.caches.viewers):
-        assert cache._seconds <= 5
-
-
-async def test_system_admins_and_viewers_of_public_datasets_may_see(api: Api) -> None:
-    made = await one_image(api, visibility="public")
-    for account in ("admin", "stranger"):
-        image, _ = await links(api, made, account)
-        forget(api)
-        assert (await api.client().get(image)).content == CONTENT
-
-
-async def test_an_object_that_was_replaced_before_its_row_is_shown_but_not_kept(api: Api) -> None:
-    """What a crash between object and row leaves."""
-    made = await one_image(api)
-    image, _ = await links(api, made)
-    key = (await rows(api, made))["a b/한 1"]["s3_key"]
-    await api.services.objects.put("datasets", key, picture(9, 9), "image/jpeg", {"sha256": "0" * 64})
-    answer = await api.client().get(image)
-    assert (answer.status_code, answer.content) == (200, picture(9, 9))
-    assert answer.headers["cache-control"] == "no-store"
-
-
-async def test_legacy_rows_have_links_and_types_too(api: Api) -> None:
-    made = await one_image(api)
-    key = (await rows(api, made))["a b/한 1"]["s3_key"]
-    async with api.db.begin() as tx:
-        await tx.execute("UPDATE image_metadata SET content_sha256 = NULL, content_type = NULL, thumbnail_key = NULL")
-    for kind, served in (("image/jpeg", "image/jpeg"), ("image/svg+xml", "application/octet-stream")):
-        await api.services.objects.put("datasets", key, CONTENT, kind)
-        listed = (await (await api.login("owner")).get(f"/api/v1/projects/{made.project_id}/images")).json()
-        assert listed["images"][0]["thumbnail_url"] is None
-        answer = await api.client().get(media_path(listed["images"][0]["url"]))
-        assert (answer.content, answer.headers["content-type"]) == (CONTENT, served)
-        assert answer.headers["content-disposition"].startswith("inline" if served == kind else "attachment")
-
-
 async def test_a_slash_may_be_encoded(api: Api) -> None:
     made = await one_image(api)
     image, _ = await links(api, made)
@@ -314,21 +229,6 @@ async def test_a_client_that_leaves_closes_the_source(api: Api) -> None:
     await api.app(scope, receive, send)
     assert api.services.objects.open_streams == 0
     assert len(sent) <= 2
-
-
-async def test_presigned_links_lead_to_the_store(api: Api) -> None:
-    import msgspec
-
-    made = await one_image(api)
-    object.__setattr__(
-        api.services, "settings", msgspec.structs.replace(api.services.settings, image_delivery="presigned")
-    )
-    listed = (await (await api.login("owner")).get(f"/api/v1/projects/{made.project_id}/images")).json()
-    [image] = listed["images"]
-    assert image["url"].startswith(api.services.settings.storage_url + "/datasets/")
-    async with httpx.AsyncClient() as browser:
-        assert (await browser.get(image["url"])).content == CONTENT
-        assert (await browser.get(image["thumbnail_url"])).status_code == 200
 
 
 async def test_the_cache_of_thumbnails_is_bounded_by_bytes() -> None:

@@ -67,3 +67,32 @@ def test_a_given_store_with_everything() -> None:
     assert storage is not None
     assert (storage.endpoint, storage.region) == ("https://minio:9000", "auto")
     assert storage.buckets == ("my-datasets", "annotations")
+
+
+def test_the_store_lets_those_origins_read_that_the_api_answers() -> None:
+    assert "http://localhost:3010" in load(environ={}).origins
+    assert load(environ={"CORS_ORIGINS": "https://app.example"}).origins == ["https://app.example"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("JWT_EXPIRE_MINUTES", "soon"), ("CORS_ORIGINS", "app.example"), ("LOG_LEVEL", "LOUD"), ("DB_POOL_SIZE", "0")],
+)
+def test_a_wrong_variable_of_the_api_is_named_before_anything_starts(variable: str, value: str) -> None:
+    with pytest.raises(StackError, match=variable):
+        load(environ={variable: value})
+
+
+def test_production_with_a_short_secret_is_refused() -> None:
+    with pytest.raises(StackError, match="JWT_SECRET_KEY"):
+        load(environ={"ENVIRONMENT": "production", "JWT_SECRET_KEY": "short", "API_PUBLIC_URL": "https://api.example"})
+
+
+def test_variables_for_servers_elsewhere_do_not_reach_the_parts() -> None:
+    environ = {"PGSSLMODE": "require", "http_proxy": "http://proxy.example", "no_proxy": "intranet.example"}
+    parts = load(environ=environ).environ
+    assert "PGSSLMODE" not in parts
+    assert parts["no_proxy"] == "intranet.example,127.0.0.1,localhost"
+    assert parts["NO_PROXY"] == "127.0.0.1,localhost"
+    given = dict.fromkeys(("LABELER_DB_URL", "USER_DB_URL", "PLATFORM_DB_URL"), "postgresql://u@db.example/d")
+    assert load(environ={**environ, **given}).environ["PGSSLMODE"] == "require"

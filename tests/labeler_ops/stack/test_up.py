@@ -290,7 +290,13 @@ async def test_a_given_database_with_older_data_is_not_touched(
 
 
 def test_variables_of_other_servers_do_not_reach_the_embedded_ones(home: Path, tmp_path: Path) -> None:
-    other = {"PGHOST": "db.example", "PGSSLMODE": "require", "DATABASE_URL": "postgres://x@db.example/x", "PORT": "1"}
+    other = {
+        "PGHOST": "db.example",
+        "PGSSLMODE": "require",
+        "DATABASE_URL": "postgres://x@db.example/x",
+        "PORT": "1",
+        "http_proxy": "http://127.0.0.1:9",
+    }
     with Up(home, files=tmp_path, **other) as up:
         assert datasets(up.ready())
 
