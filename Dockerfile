@@ -18,7 +18,7 @@ FROM python:3.11-slim
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin labeler
 COPY --from=build /opt/labeler /opt/labeler
 COPY alembic.ini /srv/alembic.ini
-ENV PATH=/opt/labeler/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 API_HOST=0.0.0.0
+ENV PATH=/opt/labeler/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 API_HOST=::
 WORKDIR /srv
 USER 10001
 EXPOSE 8001 50051

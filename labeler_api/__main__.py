@@ -1,30 +1,51 @@
 """`python -m labeler_api`: read the settings, then serve until SIGTERM."""
 
 import logging
+import socket
 import sys
 
 import structlog
 import uvicorn
+from uvicorn.supervisors import Multiprocess
 
-from labeler_api.settings import SettingsError, load
+from labeler_api.settings import Settings, SettingsError, load
 
 _KEEP_ALIVE_SECONDS = (
-    75  # longer than the 60 s of Railway's edge, so that the edge closes first and no request meets a closed door
+    75  # longer than the 60 s of Railway's edge: the edge closes first, no request meets a closed door
 )
+_BACKLOG = 2048  # connections that wait to be accepted; uvicorn's own number
 
 
 def main() -> None:
-    """Serve. Exit status 2 when a setting is missing or wrong, 1 when the port is taken."""
+    """Serve. Exit status 2 when a setting is missing or wrong, or the port is taken."""
     try:
         settings = load()
     except SettingsError as error:
         sys.exit(_refuse(str(error)))
     configure_logging(settings.log_level)
-    uvicorn.run(
+    try:
+        listener = listen(settings.api_host, settings.api_port)
+    except OSError as error:
+        where = f"{settings.api_host}, port {settings.api_port}"
+        sys.exit(_refuse(f"API_HOST and API_PORT: cannot listen on {where}: {error.strerror}"))
+    serve(settings, listener)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the socket that every worker shares. `::` takes IPv4 too, as Railway's private network needs both."""
+    if host == "::":
+        if socket.has_dualstack_ipv6():
+            return socket.create_server((host, port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_BACKLOG)
+        host = "0.0.0.0"
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+
+
+def serve(settings: Settings, listener: socket.socket) -> None:
+    """Answer until SIGTERM or SIGINT; requests under way are finished, for API_SHUTDOWN_SECONDS at most."""
+    config = uvicorn.Config(
         "labeler_api.__main__:application",
         factory=True,
-        host=settings.api_host,
-        port=settings.api_port,
         workers=settings.api_workers,
         loop="uvloop",
         http="httptools",
@@ -36,6 +57,13 @@ def main() -> None:
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.api_shutdown_seconds,
     )
+    server = uvicorn.Server(config)
+    if settings.api_workers > 1:
+        Multiprocess(config, sockets=[listener]).run()
+        return
+    server.run(sockets=[listener])
+    if not server.started:
+        sys.exit(1)
 
 
 def application() -> object:

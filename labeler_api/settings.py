@@ -64,7 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     s3_bucket_annotations: str = "annotations"
     s3_region: str = "us-east-1"
     s3_use_ssl: bool = False
-    s3_max_connections: Positive = 64
+    s3_max_connections: Positive = 256
     image_delivery: Literal["stream", "presigned"] = "stream"
     thumbnail_cache_bytes: Annotated[int, Meta(ge=0)] = 64 * 1024 * 1024
 

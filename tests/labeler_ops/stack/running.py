@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 
 LABELER = Path(sys.executable).with_name("labeler")
@@ -22,6 +23,10 @@ def clean_environment(**variables: str) -> dict[str, str]:
     """The environment without what configures the stack, on free ports, and with `variables`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_CONFIGURATION)}
     return {**kept, "API_PORT": "0", "USER_GATEWAY_PORT": "0", **variables}
+
+
+PARTS = ("postgres", "storage", "gateway", "api")
+"""The parts of an embedded stack, as the ready file names them."""
 
 
 class Up:
@@ -98,4 +103,22 @@ def processes_in(home: Path) -> list[int]:
         inside = (info["cwd"] or "").startswith(str(home))
         if (mentions or inside) and info["status"] != psutil.STATUS_ZOMBIE:
             found.append(process.pid)
+    return found
+
+
+def log_in(facts: dict[str, Any], role: str = "owner") -> httpx.Client:
+    """A client of the API with one account's token."""
+    account = next(one for one in facts["accounts"] if one["role"] == role)
+    body = {"email": account["email"], "password": account["password"]}
+    base = f"{facts['api']}/api/v1"
+    answer = httpx.post(f"{base}/auth/login", json=body, timeout=30, trust_env=False)
+    assert answer.status_code == 200, answer.text
+    headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+    return httpx.Client(base_url=base, headers=headers, timeout=30, trust_env=False)
+
+
+def datasets(facts: dict[str, Any]) -> list[dict[str, Any]]:
+    """The datasets that the owner sees."""
+    with log_in(facts) as client:
+        found: list[dict[str, Any]] = client.get("/datasets").json()
     return found

@@ -1,6 +1,7 @@
 """The server that the stack and the tests run."""
 
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -14,7 +15,7 @@ import pytest
 from labeler_ops.stack import unprivileged
 from labeler_ops.stack.errors import StackError
 from labeler_ops.stack.ports import free_port
-from labeler_ops.stack.postgres import PostgresServer, find_install
+from labeler_ops.stack.postgres import PostgresInstall, PostgresServer, find_install
 
 
 @pytest.fixture
@@ -89,7 +90,9 @@ async def test_stopping_leaves_no_process(server: PostgresServer) -> None:
 
 async def test_it_runs_where_user_namespaces_are_off(without_unshare: None, directory_for_everybody: Path) -> None:
     """As root it runs as another account then, to which the data is given."""
-    server = PostgresServer(find_install({}), directory_for_everybody / "data", free_port(), durable=False)
+    server = PostgresServer(
+        install_for_everybody(directory_for_everybody), directory_for_everybody / "data", free_port(), durable=False
+    )
     await server.initialise()
     await server.start()
     try:
@@ -123,6 +126,13 @@ def directory_for_everybody() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o777)
         yield Path(name)
+
+
+def install_for_everybody(directory: Path) -> PostgresInstall:
+    """Programs that any account may run: those in .venv may be under a home that others cannot enter."""
+    found = find_install({"LABELER_POSTGRES": "wheel17"})
+    shutil.copytree(found.bin_dir.parent, directory / "programs")
+    return PostgresInstall(directory / "programs" / "bin", found.version, found.source)
 
 
 def leave_half_a_cluster(directory: Path) -> None:
