@@ -35,8 +35,8 @@ async def start() -> AsyncIterator[Start]:
     yield start
     for process in started:
         if process.returncode is None:
-            process.kill()
-        await process.wait()
+            process.terminate()  # not kill: the workers of a killed parent live on
+        await asyncio.wait_for(process.wait(), 60)
 
 
 @pytest.fixture
