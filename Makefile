@@ -29,12 +29,13 @@ check: $(STAMP) ## lint, format, types, import rules, proto
 	$(BIN)/lint-imports
 	$(BIN)/buf lint proto
 	$(BIN)/buf format --diff --exit-code proto
+	$(BIN)/buf breaking proto --against proto/users/v1/user_gateway.binpb
 
 proto: $(STAMP) ## generate the gRPC code anew
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. proto/users/v1/user_gateway.proto
 
 bench: $(STAMP) ## measure the main calls beside bare handlers that return the same bytes
-	$(BIN)/python -m benchmarks.api
+	$(BIN)/python -m benchmarks.api $(ARGS)
 	$(BIN)/python -m benchmarks.gateway
 
 $(STAMP): $(LOCKS) pyproject.toml

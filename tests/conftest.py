@@ -1,4 +1,5 @@
 """Real servers for every test; the fixtures live in tests/fixtures."""
+
 pytest_plugins = [
     "tests.fixtures.postgres",
     "tests.fixtures.storage",
