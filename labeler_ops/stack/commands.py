@@ -29,9 +29,14 @@ def up(
     LABELER_DB_URL, USER_DB_URL, PLATFORM_DB_URL and S3_ENDPOINT: what is given is used, what is not is embedded.
     API_PORT and USER_GATEWAY_PORT choose the ports (0: any free one).
     """
-    from labeler_ops.stack import run, settings
-
     report = Report()
+    try:
+        from labeler_ops.stack import run, settings
+    except (
+        ModuleNotFoundError
+    ) as error:  # a service's image has no use for the embedded servers, and not their packages
+        report.failure(f"`labeler up` needs {error.name}: pip install 'image-labeler[stack]'")
+        raise typer.Exit(1) from None
     try:
         wanted = settings.load(home=home, ephemeral=ephemeral, demo=not no_demo, ready_file=ready_file)
         os.environ.clear()
