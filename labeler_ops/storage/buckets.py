@@ -22,7 +22,7 @@ __all__ = ["FRONTEND_ORIGINS", "StorageAccess", "StorageError", "connect", "prep
 P = ParamSpec("P")
 
 CORS_MAX_AGE_SECONDS = 3000  # how long a browser keeps the answer of a pre-flight
-_PROBE_KEY = ".labeler-probe/"
+PROBE_PREFIX = ".labeler-probe/"
 _RETRY_SECONDS = 0.1  # between two tries while the store is starting
 
 
@@ -120,7 +120,7 @@ async def _ensure_cors(client: "S3Client", bucket: str, origins: Sequence[str]) 
 
 
 async def _probe(client: "S3Client", bucket: str) -> None:
-    key, content = _PROBE_KEY + secrets.token_hex(8), b"probe"
+    key, content = PROBE_PREFIX + secrets.token_hex(8), b"probe"
     await client.put_object(Bucket=bucket, Key=key, Body=content)
     try:
         answer = await client.get_object(Bucket=bucket, Key=key)

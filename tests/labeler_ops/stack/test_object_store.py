@@ -14,7 +14,7 @@ from labeler_ops.stack.errors import StackError
 from labeler_ops.stack.object_store import PORT_COUNT, SeaweedServer, find_weed
 from labeler_ops.stack.ports import free_ports
 from labeler_ops.storage.access import StorageAccess, StorageError
-from labeler_ops.storage.buckets import connect, prepare, require_buckets
+from labeler_ops.storage.buckets import PROBE_PREFIX, connect, prepare, require_buckets
 
 
 @pytest.fixture
@@ -105,8 +105,8 @@ async def test_preparing_again_keeps_what_is_there(object_store: SeaweedServer) 
     await prepare(object_store.access)
     assert await get(object_store.access, "kept") == b"kept"
     async with connect(object_store.access) as client:
-        listed = await client.list_objects_v2(Bucket="annotations")
-        assert "Contents" not in listed  # no probe is left behind
+        for bucket in object_store.access.buckets:  # no probe is left behind
+            assert "Contents" not in await client.list_objects_v2(Bucket=bucket, Prefix=PROBE_PREFIX)
 
 
 async def test_a_missing_bucket_of_a_given_store_is_named(object_store: SeaweedServer) -> None:
