@@ -78,9 +78,9 @@ async def fill(dsn: str, api: httpx.AsyncClient) -> str:
     try:
         await connection.execute(
             "INSERT INTO image_metadata (dataset_id, id, file_name, s3_key, folder_path, size, width, height, content_sha256,"
-            " content_type, thumbnail_key) SELECT $1, 'train/' || n, n || '.jpg', 'datasets/' || $1 || '/images/train/' || n || '.jpg',"
-            " 'train', 200000, 640, 480, md5(n::text) || md5(n::text), 'image/jpeg', 'datasets/' || $1 || '/thumbnails/train/' || n || '.jpg'"
-            " FROM generate_series(1, $2) n",
+            " content_type, thumbnail_key) SELECT $1::text, 'train/' || n, n || '.jpg', 'datasets/' || $1::text || '/images/train/' || n || '.jpg',"
+            " 'train', 200000, 640, 480, md5(n::text) || md5(n::text), 'image/jpeg', 'datasets/' || $1::text || '/thumbnails/train/' || n || '.jpg'"
+            " FROM generate_series(1, $2::int) n",
             dataset,
             IMAGES,
         )
@@ -89,7 +89,7 @@ async def fill(dsn: str, api: httpx.AsyncClient) -> str:
         )
         await connection.execute(
             "INSERT INTO annotations (project_id, image_id, annotation_type, task_type, geometry, class_id, class_name, created_by)"
-            " SELECT $1, 'train/' || (1 + n % $2), 'bbox', 'detection', $3::jsonb, 'c1', 'crack', 2 FROM generate_series(1, $4) n",
+            " SELECT $1, 'train/' || (1 + n % $2::int), 'bbox', 'detection', $3::jsonb, 'c1', 'crack', 2 FROM generate_series(1, $4::int) n",
             project,
             IMAGES,
             geometry,
