@@ -128,7 +128,7 @@ async def main(connections: list[int], seconds: float) -> None:
     """Run the benchmark and print its table."""
     table = Table(title=f"API beside a bare handler with the same bytes; {ROUNDS} rounds in turns, medians")
     for column in ("call", "conn", "req/s", "p50 ms", "p95 ms", "bare req/s", "ratio", "not 2xx"):
-        table.add_column(column, justify="left" if column == "call" else "right")
+        table.add_column(column, justify="left" if column == "call" else "right", no_wrap=True)
     with tempfile.TemporaryDirectory() as home:
         async with stack(Path(home)) as ready:
             dsn = ready["databases"]["labeler"]
@@ -158,7 +158,8 @@ async def main(connections: list[int], seconds: float) -> None:
                     for number, (name, path) in enumerate(calls.items()):
                         url = ready["api"] + path
                         table.add_row(*await compare(name, url, f"{floor}/{number}", headers, count, seconds))
-    Console().print(table)
+    # Wide enough for the names of the calls where the output is a file.
+    Console(width=120).print(table)
 
 
 if __name__ == "__main__":
