@@ -21,7 +21,6 @@ class Result:
     p50_ms: float
     p95_ms: float
     failures: int
-    bytes_per_answer: float
 
 
 class _Connection(asyncio.Protocol):
@@ -29,14 +28,12 @@ class _Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._done: asyncio.Future[int] | None = None
         self._transport: asyncio.Transport | None = None
-        self.received_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        self.received_bytes += len(data)
         self._parser.feed_data(data)
 
     def on_message_complete(self) -> None:
@@ -91,5 +88,4 @@ async def measure(
             connection.close()
     elapsed = perf_counter() - started
     cuts = quantiles(latencies, n=100) if len(latencies) > 1 else [latencies[0]] * 99
-    received = sum(connection.received_bytes for connection in pool)
-    return Result(len(latencies) / elapsed, cuts[49], cuts[94], failures, received / len(latencies))
+    return Result(len(latencies) / elapsed, cuts[49], cuts[94], failures)

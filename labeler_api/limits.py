@@ -24,11 +24,6 @@ class Limits:
         if not self._strategy.hit(limit, *names):
             raise self._too_many(limit, *names)
 
-    def check(self, limit: RateLimitItem, *names: str) -> None:
-        """Raise TooMany when the next try would be one too many; count nothing."""
-        if not self._strategy.test(limit, *names):
-            raise self._too_many(limit, *names)
-
     def clear(self, limit: RateLimitItem, *names: str) -> None:
         """Forget the tries, after a success."""
         self._strategy.clear(limit, *names)
