@@ -23,6 +23,7 @@ FEATURES = (
     "locks",
     "annotations",
     "versions",
+    "imports",
     "invitations",
 )
 

@@ -6,6 +6,7 @@ always sets.
 
 from labeler_api.db.tables.annotations import annotation_history, annotations, comments
 from labeler_api.db.tables.datasets import datasets, image_metadata
+from labeler_api.db.tables.idempotency import idempotency_keys
 from labeler_api.db.tables.invitations import invitations
 from labeler_api.db.tables.metadata import metadata
 from labeler_api.db.tables.projects import annotation_projects, annotation_tasks, project_permissions
@@ -23,6 +24,7 @@ __all__ = [
     "annotations",
     "comments",
     "datasets",
+    "idempotency_keys",
     "image_annotation_status",
     "image_locks",
     "image_metadata",
