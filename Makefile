@@ -9,10 +9,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install
 LOCKS := requirements/dev.txt requirements/postgres.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check proto bench
+.PHONY: help install run test test-browser check proto bench
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## install everything into .venv, from locks with hashes; nothing to do when nothing changed
 
@@ -21,6 +21,10 @@ run: $(STAMP) ## start everything on this machine, in the foreground (ARGS="--ep
 
 test: $(STAMP) ## run every test on real servers that the test session starts (ARGS="-k locks", …)
 	$(BIN)/python -m pytest $(ARGS)
+
+test-browser: $(STAMP) ## look at the API from a page in headless Chromium (installs Debian's when there is none)
+	@command -v chromium chromium-browser google-chrome >/dev/null || sh tests/browser/install.sh
+	$(BIN)/python -m pytest tests/browser $(ARGS)
 
 check: $(STAMP) ## lint, format, types, import rules, proto
 	$(BIN)/ruff check .

@@ -1,5 +1,11 @@
 """Real servers for every test; the fixtures live in tests/fixtures."""
 
+from pathlib import Path
+
+import pytest
+
+BROWSER = Path(__file__).parent / "browser"
+
 pytest_plugins = [
     "tests.fixtures.postgres",
     "tests.fixtures.storage",
@@ -7,3 +13,10 @@ pytest_plugins = [
     "tests.fixtures.users",
     "tests.fixtures.api",
 ]
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the browser's tests to `make test-browser`, which sees to it that there is a browser."""
+    if collection_path != BROWSER:
+        return None
+    return None if any("browser" in argument for argument in config.args) else True

@@ -1,0 +1,70 @@
+"""A whole system, a page on the frontend's origin, and headless Chromium looking at it."""
+
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright
+
+from tests.browser.journey import Journey
+from tests.labeler_ops.stack.running import Up
+
+PAGE = Path(__file__).parent / "page"
+# The origin of the frontend's development server, which CORS_ORIGINS allows by default.
+FRONTEND_PORT = 3010
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """The page's own requests are of no interest."""
+
+
+@pytest.fixture(scope="session")
+def facts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """The ready file of a system with its demo data."""
+    with Up(None, "--ephemeral", files=tmp_path_factory.mktemp("browser")) as up:
+        yield up.ready()
+
+
+@pytest.fixture(scope="session")
+def frontend() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", FRONTEND_PORT), partial(_Quiet, directory=str(PAGE)))
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://localhost:{FRONTEND_PORT}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert path, "Chromium is not installed; `make test-browser` installs Debian's"
+    async with async_playwright() as playwright:
+        # Chromium's own sandbox refuses to run as root, as containers and CI do.
+        browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def page(chromium: Browser, frontend: str, facts: dict[str, Any]) -> AsyncIterator[Page]:
+    """The page of the frontend, freshly opened and not logged in."""
+    context = await chromium.new_context(viewport={"width": 1100, "height": 1300})
+    page = await context.new_page()
+    await page.goto(f"{frontend}/index.html?api={facts['api']}")
+    yield page
+    await context.close()
+
+
+@pytest.fixture
+async def journey(page: Page, facts: dict[str, Any]) -> Journey:
+    """The page with the demo's owner logged in through the form."""
+    account = next(one for one in facts["accounts"] if one["role"] == "owner")
+    journey = Journey(page, facts)
+    await journey.log_in(account["email"], account["password"])
+    return journey
