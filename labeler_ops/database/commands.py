@@ -1,4 +1,4 @@
-"""`labeler db …`: upgrade the Labeler DB, check it against the models, print or apply the three databases' roles."""
+"""`labeler db …`: upgrade the Labeler DB, check it, compare two databases, print or apply the databases' roles."""
 
 import asyncio
 import os
@@ -9,6 +9,7 @@ import asyncpg
 import msgspec
 import typer
 from rich.console import Console
+from rich.progress import Progress
 
 from labeler_api.settings import SettingsError, database_url
 from labeler_ops.database.errors import DatabaseRefused
@@ -83,6 +84,36 @@ def check(url: Url = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def verify(
+    source: Annotated[str, typer.Option(help="URL of the database that was copied.")],
+    target: Annotated[str, typer.Option(help="URL of the copy.")],
+    connections: Annotated[int, typer.Option(min=1, max=32, help="Per side.")] = 4,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two databases: every row, sequence and definition. Exit code 1: they differ; 2: one cannot be read."""
+    from labeler_ops.database.verify.run import verify as run_verify
+
+    urls = [_dsn(url, name) for url, name in ((source, "--source"), (target, "--target"))]
+    with Progress(*Progress.get_default_columns(), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Comparing", total=None)
+        report = _run(
+            run_verify(
+                *urls,
+                connections=connections,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            ),
+            as_json,
+            _NOT_ASKED,
+        )
+    if as_json:
+        typer.echo(msgspec.json.encode({"same": report.same, "differences": report.lines(), "report": report}))
+    else:
+        report.show(Console(soft_wrap=True))
+    if not report.same:
+        raise typer.Exit(_FAILED)
+
+
+@app.command()
 def roles(
     database: Annotated[Database | None, typer.Argument(help="One of the three; without it, all are printed.")] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Run the statements, in one transaction.")] = False,
@@ -119,12 +150,12 @@ async def _refusing(work: Coroutine[Any, Any, _T]) -> _T:
         raise DatabaseRefused(f"nothing was changed: {error}") from error
 
 
-def _dsn(url: str | None) -> str:
+def _dsn(url: str | None, option: str = "--url") -> str:
     environ = os.environ if url is None else {"LABELER_DB_URL": url}
     try:
         return database_url(environ, "LABELER_DB", fall_back_to_railway=True)
     except SettingsError as error:
-        said = str(error) if url is None else str(error).replace("LABELER_DB_URL", "--url")
+        said = str(error) if url is None else str(error).replace("LABELER_DB_URL", option)
         Console(stderr=True, soft_wrap=True).print(said, markup=False)
         raise typer.Exit(_NOT_ASKED) from None
 
