@@ -62,12 +62,15 @@ class Side:
 
 
 @asynccontextmanager
-async def opened(name: str, dsn: str, connections: int) -> AsyncIterator[Side]:
-    """Open a side with so many connections on one snapshot. Raises DatabaseRefused when it cannot be read."""
+async def opened(name: str, dsn: str, connections: int, as_of: str | None = None) -> AsyncIterator[Side]:
+    """Open a side with so many connections on one snapshot, an exported one if given.
+
+    Raises DatabaseRefused when it cannot be read.
+    """
     async with AsyncExitStack() as stack:
         try:
-            first = await _connection(stack, dsn)
-            snapshot = await first.fetchval("SELECT pg_export_snapshot()")
+            first = await _connection(stack, dsn, as_of)
+            snapshot = as_of or await first.fetchval("SELECT pg_export_snapshot()")
             pool: asyncio.Queue[asyncpg.Connection[asyncpg.Record]] = asyncio.Queue()
             pool.put_nowait(first)
             for _ in range(connections - 1):

@@ -1,0 +1,1 @@
+"""Move a database to another server and back: preflight, backup, copy, verify, switch, and the way back."""
