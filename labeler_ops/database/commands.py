@@ -48,11 +48,13 @@ def upgrade(
     from labeler_ops.database.upgrade import upgrade as run_upgrade
 
     log = Console(stderr=True)
-    dsn = _dsn(url)
+    database = dsn(url)
     with log.status("Upgrading"):
         report = _run(
             run_upgrade(
-                dsn, legacy_timezone=legacy_timezone, progress=lambda done: log.print(f"[green]done[/green] {done}")
+                database,
+                legacy_timezone=legacy_timezone,
+                progress=lambda step: log.print(f"[green]done[/green] {step}"),
             ),
             as_json,
         )
@@ -69,7 +71,7 @@ def check(url: Url = None, as_json: AsJson = False) -> None:
     """Compare the models with the database, both ways. Exit code 1: they differ; 2: the database could not be read."""
     from labeler_ops.database.check import check as run_check
 
-    differences = _run(run_check(_dsn(url)), as_json, _NOT_ASKED)
+    differences = _run(run_check(dsn(url)), as_json, _NOT_ASKED)
     if as_json:
         typer.echo(msgspec.json.encode({"same": not differences, "differences": differences}))
     else:
@@ -93,7 +95,7 @@ def verify(
     """Compare two databases: every row, sequence and definition. Exit code 1: they differ; 2: one cannot be read."""
     from labeler_ops.database.verify.run import verify as run_verify
 
-    urls = [_dsn(url, name) for url, name in ((source, "--source"), (target, "--target"))]
+    urls = [dsn(url, name) for url, name in ((source, "--source"), (target, "--target"))]
     with Progress(*Progress.get_default_columns(), console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("Comparing", total=None)
         report = _run(
@@ -139,7 +141,7 @@ def roles(
     if database is None or url is None:
         Console(stderr=True).print("--apply needs a database and its --url, as a superuser", markup=False)
         raise typer.Exit(_NOT_ASKED)
-    applied = _run(_refusing(apply_roles(_dsn(url), database, role=role, password=password)), as_json=False)
+    applied = _run(_refusing(apply_roles(dsn(url), database, role=role, password=password)), as_json=False)
     typer.echo("".join(f"{statement};\n" for statement in applied))
 
 
@@ -150,7 +152,8 @@ async def _refusing(work: Coroutine[Any, Any, _T]) -> _T:
         raise DatabaseRefused(f"nothing was changed: {error}") from error
 
 
-def _dsn(url: str | None, option: str = "--url") -> str:
+def dsn(url: str | None, option: str = "--url") -> str:
+    """Find the URL that a command works on; exits with what is wrong when there is none."""
     environ = os.environ if url is None else {"LABELER_DB_URL": url}
     try:
         return database_url(environ, "LABELER_DB", fall_back_to_railway=True)

@@ -1,0 +1,1 @@
+"""Maintenance mode: nobody writes to the Labeler DB, everybody may read it."""

@@ -1,0 +1,192 @@
+"""The switch and the fence.
+
+The switch is a row that the API's processes obey within a second: they refuse writes with a 503 that says when to come
+back. The fence is what makes it true: a trigger on every table that refuses every write, whoever sends it: a process
+that missed the news, a job, somebody with psql. It is built in one transaction that holds every table against writers,
+so when it stands, the last write is committed and no other follows. It costs nothing while it does not stand.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from time import monotonic
+from typing import TypeAlias
+
+import asyncpg
+import msgspec
+
+from labeler_ops.database.errors import DatabaseRefused
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Work: TypeAlias = Callable[[Connection], Awaitable[None]]
+
+NAME = "maintenance_fence"
+CHANNEL = "maintenance"
+SQLSTATE = "LM001"  # of our own class: no driver takes it for something that a retry would mend
+
+# Below deadlock_timeout (1 s): this gives way to a writer that waits for one of its tables, never the writer.
+_LOCK_MILLISECONDS = 700
+_PAUSE_SECONDS = 0.1
+
+_TABLES = """
+    SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+      AND c.relpersistence <> 't' AND (n.nspname, c.relname) <> ('public', 'maintenance')
+      AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = c.oid AND e.deptype = 'e')
+    ORDER BY 1
+"""
+_FENCED = "SELECT count(*) FROM pg_trigger WHERE tgname = $1 AND NOT tgisinternal"
+_FUNCTION = f"""
+    CREATE OR REPLACE FUNCTION {NAME}() RETURNS trigger LANGUAGE plpgsql AS $body$
+    BEGIN
+        RAISE EXCEPTION 'The labeler is in maintenance mode: nothing can be written.' USING ERRCODE = '{SQLSTATE}';
+    END $body$
+"""
+_SWITCH = """
+    INSERT INTO maintenance AS m (mode, reason, changed_by, since) VALUES ($1, $2, $3, now())
+    ON CONFLICT (only_row) DO UPDATE
+        SET mode = excluded.mode, reason = excluded.reason, changed_by = excluded.changed_by,
+            since = CASE WHEN m.mode = excluded.mode THEN m.since ELSE excluded.since END
+"""
+_STATE = "SELECT mode, reason, changed_by, since FROM maintenance"
+_WRITERS = """
+    SELECT a.pid, coalesce(nullif(a.application_name, ''), 'unnamed') AS program,
+           extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS seconds
+    FROM pg_stat_activity a
+    WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
+      AND EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'relation' AND l.granted
+                    AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))
+    ORDER BY a.xact_start
+"""
+
+
+class Writer(msgspec.Struct, frozen=True):
+    """A transaction that has written and is not over."""
+
+    pid: int
+    program: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.program} (process {self.pid}, for {self.seconds:.1f} s)"
+
+
+class State(msgspec.Struct, frozen=True):
+    """How things stand. `fenced` of `tables` carry the fence."""
+
+    mode: str
+    reason: str | None
+    changed_by: str | None
+    since: datetime | None
+    fenced: int
+    tables: int
+    writers: list[Writer]
+
+    @property
+    def stands(self) -> bool:
+        """Whether nothing can be written."""
+        return self.tables > 0 and self.fenced == self.tables
+
+
+async def status(url: str) -> State:
+    """Read the switch, the fence, and who is writing now. Raises DatabaseRefused when the database cannot be asked."""
+    async with _connected(url) as connection:
+        return await _state(connection)
+
+
+async def on(url: str, *, reason: str, by: str, patience: float = 60.0) -> State:
+    """Switch on, build the fence, and return when no write is left. Safe to repeat.
+
+    Raises DatabaseRefused when writers did not end within `patience` seconds; they are named, the switch is then on,
+    the fence not built, and calling again goes on waiting.
+    """
+    async with _connected(url) as connection:
+        if await _has_switch(connection):
+            await connection.execute(_SWITCH, "on", reason, by)
+            await connection.execute(f"NOTIFY {CHANNEL}, 'on'")
+        await _patiently(connection, _build, patience)
+        return await _state(connection)
+
+
+async def off(url: str, *, by: str, patience: float = 60.0) -> State:
+    """Take the fence down, then switch off. Safe to repeat. Raises DatabaseRefused when readers hold it too long."""
+    async with _connected(url) as connection:
+        await _patiently(connection, _remove, patience)
+        if await _has_switch(connection):
+            await connection.execute(_SWITCH, "off", None, by)
+            await connection.execute(f"NOTIFY {CHANNEL}, 'off'")
+        return await _state(connection)
+
+
+async def _patiently(connection: Connection, work: Work, patience: float) -> None:
+    """Try with short waits for locks, so that nobody queues behind us for long, until it is done."""
+    until = monotonic() + patience
+    while True:
+        try:
+            async with connection.transaction():
+                await connection.execute(f"SET LOCAL lock_timeout = {_LOCK_MILLISECONDS}")
+                return await work(connection)
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
+            if monotonic() > until:
+                writers = [str(_writer(row)) for row in await connection.fetch(_WRITERS)]
+                said = "; ".join(writers) or "somebody holds a table"
+                raise DatabaseRefused(f"after {patience:.0f} s there still is at work: {said}") from error
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def _build(connection: Connection) -> None:
+    tables = await _tables(connection)
+    await connection.execute(f"LOCK TABLE {', '.join(tables)} IN SHARE ROW EXCLUSIVE MODE")
+    await connection.execute(_FUNCTION)
+    for table in tables:
+        await connection.execute(
+            f"CREATE OR REPLACE TRIGGER {NAME} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {table}"
+            f" FOR EACH STATEMENT EXECUTE FUNCTION {NAME}()"
+        )
+        # Also where a session pretends to be a replica, which skips ordinary triggers.
+        await connection.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {NAME}")
+
+
+async def _remove(connection: Connection) -> None:
+    await connection.execute(f"DROP FUNCTION IF EXISTS {NAME}() CASCADE")
+
+
+async def _tables(connection: Connection) -> Sequence[str]:
+    return [row[0] for row in await connection.fetch(_TABLES)]
+
+
+async def _has_switch(connection: Connection) -> bool:
+    """Whether the schema has the switch; production's own has not, and is fenced all the same."""
+    return await connection.fetchval("SELECT to_regclass('public.maintenance')") is not None
+
+
+async def _state(connection: Connection) -> State:
+    row = await connection.fetchrow(_STATE) if await _has_switch(connection) else None
+    return State(
+        mode=row["mode"] if row else "off",
+        reason=row["reason"] if row else None,
+        changed_by=row["changed_by"] if row else None,
+        since=row["since"] if row else None,
+        fenced=await connection.fetchval(_FENCED, NAME),
+        tables=len(await _tables(connection)),
+        writers=[_writer(row) for row in await connection.fetch(_WRITERS)],
+    )
+
+
+def _writer(row: asyncpg.Record) -> Writer:
+    return Writer(row["pid"], row["program"], row["seconds"] or 0.0)
+
+
+@asynccontextmanager
+async def _connected(url: str) -> AsyncIterator[Connection]:
+    try:
+        connection = await asyncpg.connect(url, timeout=20, server_settings={"application_name": "labeler maintenance"})
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise DatabaseRefused(f"the database cannot be reached: {error or type(error).__name__}") from error
+    try:
+        yield connection
+    except (asyncpg.PostgresError, OSError) as error:
+        raise DatabaseRefused(f"maintenance mode could not be switched: {error}") from error
+    finally:
+        await connection.close(timeout=5)

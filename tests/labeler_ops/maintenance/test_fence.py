@@ -1,0 +1,176 @@
+"""The fence: nobody writes, everybody reads, the last write before it is kept, and it goes away without a trace."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import asyncpg
+import pytest
+
+from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.maintenance import fence
+from tests.fixtures.postgres import DatabaseFactory
+
+Connect = Callable[[], Awaitable["asyncpg.Connection[asyncpg.Record]"]]
+
+SCHEMA = """
+    CREATE TABLE maintenance (only_row boolean PRIMARY KEY DEFAULT true, mode varchar(10) NOT NULL DEFAULT 'off',
+                              reason text, changed_by varchar(200), since timestamptz NOT NULL DEFAULT now());
+    CREATE TABLE parents (id bigserial PRIMARY KEY, n int);
+    CREATE TABLE children (id bigserial PRIMARY KEY, parent_id bigint REFERENCES parents ON DELETE CASCADE);
+    CREATE TABLE split (id int) PARTITION BY LIST (id);
+    CREATE TABLE split_1 PARTITION OF split FOR VALUES IN (1);
+    INSERT INTO parents (n) VALUES (1), (2);
+"""
+WRITES = (
+    "INSERT INTO parents (n) VALUES (3)",
+    "UPDATE parents SET n = 0",
+    "UPDATE parents SET n = 0 WHERE false",
+    "DELETE FROM parents",
+    "TRUNCATE children",
+    "INSERT INTO split VALUES (1)",
+    "COPY parents (n) FROM STDIN",
+    "SET session_replication_role = replica; UPDATE parents SET n = 0",
+)
+
+
+@pytest.fixture
+async def url(create_database: DatabaseFactory) -> str:
+    dsn = await create_database()
+    async with connected(dsn) as connection:
+        await connection.execute(SCHEMA)
+    return dsn
+
+
+@asynccontextmanager
+async def connected(dsn: str) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+    connection = await asyncpg.connect(dsn)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def test_nobody_writes_and_everybody_reads(url: str) -> None:
+    state = await fence.on(url, reason="The move.", by="me")
+    assert (state.mode, state.reason, state.changed_by, state.stands) == ("on", "The move.", "me", True)
+    async with connected(url) as connection:
+        for sql in WRITES:
+            with pytest.raises(asyncpg.PostgresError) as raised:
+                await connection.execute(sql)
+            assert raised.value.sqlstate == fence.SQLSTATE, sql
+            await connection.execute("RESET session_replication_role")
+        assert await connection.fetchval("SELECT count(*) FROM parents") == 2
+
+
+async def test_it_goes_away_without_a_trace(url: str) -> None:
+    before = await definitions(url)
+    await fence.on(url, reason="x", by="me")
+    state = await fence.off(url, by="you")
+    assert (state.mode, state.reason, state.changed_by, state.fenced) == ("off", None, "you", 0)
+    assert await definitions(url) == before
+    async with connected(url) as connection:
+        await connection.execute("INSERT INTO parents (n) VALUES (3)")
+
+
+async def test_both_are_safe_to_repeat(url: str) -> None:
+    first = await fence.on(url, reason="x", by="me")
+    again = await fence.on(url, reason="x", by="me")
+    assert again.stands
+    assert again.since == first.since
+    await fence.off(url, by="me")
+    assert (await fence.off(url, by="me")).fenced == 0
+
+
+async def test_it_waits_for_the_writers_that_are_at_work(url: str) -> None:
+    """What was begun before is committed before the fence stands: nothing is cut in two."""
+    async with connected(url) as writer:
+        transaction = writer.transaction()
+        await transaction.start()
+        await writer.execute("INSERT INTO parents (n) VALUES (3)")
+        switching = asyncio.create_task(fence.on(url, reason="x", by="me"))
+        await until(lambda: switched(url))
+        await writer.execute("INSERT INTO children (parent_id) SELECT max(id) FROM parents")
+        assert not switching.done()
+        await transaction.commit()
+        assert (await switching).stands
+        assert await writer.fetchval("SELECT count(*) FROM children") == 1
+
+
+async def test_a_writer_that_does_not_end_is_named(url: str) -> None:
+    async with connected(url) as writer:
+        await writer.execute("SET application_name = 'the one that hangs'")
+        transaction = writer.transaction()
+        await transaction.start()
+        await writer.execute("UPDATE parents SET n = 9")
+        with pytest.raises(DatabaseRefused, match="the one that hangs"):
+            await fence.on(url, reason="x", by="me", patience=0)
+        state = await fence.status(url)
+        assert (state.mode, state.fenced) == ("on", 0)
+        assert [one.program for one in state.writers] == ["the one that hangs"]
+        await transaction.commit()
+    assert (await fence.on(url, reason="x", by="me")).stands
+
+
+async def test_of_twenty_writers_every_acknowledged_row_is_there_and_none_comes_later(url: str) -> None:
+    acknowledged: list[int] = []
+
+    async def write(number: int) -> None:
+        async with connected(url) as connection:
+            for count in range(10_000):
+                value = 1000 * (count + 1) + number
+                try:
+                    await connection.execute("INSERT INTO parents (n) VALUES ($1)", value)
+                except asyncpg.PostgresError as error:
+                    if error.sqlstate == fence.SQLSTATE:
+                        return
+                    raise
+                acknowledged.append(value)
+
+    async def switch() -> list[int]:
+        await until(lambda: enough(acknowledged))
+        await fence.on(url, reason="x", by="me")
+        async with connected(url) as connection:
+            return [row[0] for row in await connection.fetch("SELECT n FROM parents WHERE n >= 1000")]
+
+    writers = [asyncio.create_task(write(number)) for number in range(20)]
+    stored = await switch()
+    await asyncio.gather(*writers)
+    assert sorted(stored) == sorted(acknowledged)
+    assert len(stored) > 100
+
+
+async def test_a_database_without_the_switch_is_fenced_all_the_same(url: str) -> None:
+    async with connected(url) as connection:
+        await connection.execute("DROP TABLE maintenance")
+    state = await fence.on(url, reason="x", by="me")
+    assert (state.mode, state.stands) == ("off", True)
+    assert (await fence.off(url, by="me")).fenced == 0
+
+
+async def test_a_database_that_is_away_is_said(url: str) -> None:
+    with pytest.raises(DatabaseRefused, match="cannot be reached"):
+        await fence.status(url + "_not_there")
+
+
+async def definitions(url: str) -> list[object]:
+    async with connected(url) as connection:
+        triggers = await connection.fetch("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal")
+        functions = await connection.fetch("SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace")
+    return [*triggers, *functions]
+
+
+async def switched(url: str) -> bool:
+    return (await fence.status(url)).mode == "on"
+
+
+async def enough(acknowledged: list[int]) -> bool:
+    return len(acknowledged) > 100
+
+
+async def until(true: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            if await true():
+                return
+            await asyncio.sleep(0.01)
