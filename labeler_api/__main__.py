@@ -1,18 +1,26 @@
 """`python -m labeler_api`: read the settings, then serve until SIGTERM."""
 
 import logging
+import os
+import shutil
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
 
 import structlog
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from labeler_api import tracing
 from labeler_api.settings import Settings, SettingsError, load
 
 _KEEP_ALIVE_SECONDS = (
     75  # longer than the 60 s of Railway's edge: the edge closes first, no request meets a closed door
 )
+_METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own name
 _BACKLOG = 2048  # connections that wait to be accepted; uvicorn's own number
 
 
@@ -20,6 +28,7 @@ def main() -> None:
     """Serve. Exit status 2 when a setting is missing or wrong, or the port is taken."""
     try:
         settings = load()
+        tracing.exporters(os.environ)
     except SettingsError as error:
         sys.exit(_refuse(str(error)))
     configure_logging(settings.log_level)
@@ -28,7 +37,8 @@ def main() -> None:
     except OSError as error:
         where = f"{settings.api_host}, port {settings.api_port}"
         sys.exit(_refuse(f"API_HOST and API_PORT: cannot listen on {where}: {error.strerror}"))
-    serve(settings, listener)
+    with shared_numbers(settings.api_workers):
+        serve(settings, listener)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -39,6 +49,29 @@ def listen(host: str, port: int) -> socket.socket:
         host = "0.0.0.0"
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+
+
+@contextmanager
+def shared_numbers(workers: int) -> Iterator[None]:
+    """Lend several workers an empty directory for their metrics (labeler_api/metrics.py); what a run left goes.
+
+    Must come before prometheus_client is imported: it reads the variable once.
+    """
+    given = os.environ.get(_METRICS_DIRECTORY)
+    if workers == 1:
+        os.environ.pop(_METRICS_DIRECTORY, None)  # one process counts in memory, which is faster
+        yield
+        return
+    directory = Path(given or mkdtemp(prefix="labeler-metrics-"))
+    directory.mkdir(parents=True, exist_ok=True)
+    for leftover in directory.glob("*.db"):
+        leftover.unlink()
+    os.environ[_METRICS_DIRECTORY] = str(directory)
+    try:
+        yield
+    finally:
+        if not given:
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def serve(settings: Settings, listener: socket.socket) -> None:
@@ -82,6 +115,7 @@ def configure_logging(level: str) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
+        *([_add_trace_id] if tracing.exporters(os.environ) else []),
     ]
     numeric = logging.getLevelNamesMapping()[level]
     structlog.configure(
@@ -95,6 +129,12 @@ def configure_logging(level: str) -> None:
     )
     logging.basicConfig(handlers=[handler], level=max(numeric, logging.WARNING), force=True)
     logging.getLogger("uvicorn").setLevel(numeric)
+
+
+def _add_trace_id(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    if (trace_id := tracing.trace_id()) is not None:
+        event.setdefault("trace_id", trace_id)
+    return event
 
 
 def _refuse(text: str) -> int:

@@ -1,40 +1,57 @@
 """The composition root: routes, middleware, and the services' lifetime. Only the entry point imports it."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+import os
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import Mount
 
+from labeler_api import jobs, reference, tracing
 from labeler_api.annotations import routes as annotations
 from labeler_api.auth import routes as auth
 from labeler_api.caches import ByteCache, Caches
 from labeler_api.classes import routes as classes
 from labeler_api.context import Services
 from labeler_api.datasets import routes as datasets
+from labeler_api.db.platform import PlatformDatabase
 from labeler_api.db.pool import Database, PoolOptions
+from labeler_api.deletion import purge
+from labeler_api.deletion import routes as deletion
 from labeler_api.directory import UserDirectory
 from labeler_api.errors import AppError
 from labeler_api.health import routes as health
-from labeler_api.http import errors, openapi
+from labeler_api.http import docs_page, errors, exposition, openapi
 from labeler_api.http.middleware import Cors, EarlyRefusals, RequestContext, UnexpectedErrors
+from labeler_api.http.routing import by_address
 from labeler_api.images import routes as images
+from labeler_api.imports import routes as imports
+from labeler_api.instruments import Instruments
+from labeler_api.invitations import routes as invitations
 from labeler_api.limits import Limits
 from labeler_api.links import Links
 from labeler_api.locks import routes as locks
+from labeler_api.maintenance import Maintenance
 from labeler_api.members import routes as members
+from labeler_api.metrics import Metrics
 from labeler_api.objects import ObjectStore
+from labeler_api.organizations import Organizations
+from labeler_api.platform import routes as platform
 from labeler_api.projects import routes as projects
 from labeler_api.settings import Settings
+from labeler_api.storage import routes as storage
+from labeler_api.storage import sweep
 from labeler_api.users import routes as users
 from labeler_api.versions import routes as versions
 
 API_ROUTES = [
     *auth.routes,
     *users.routes,
+    *platform.routes,
     *members.routes,
     *projects.routes,
     *datasets.routes,
@@ -43,8 +60,15 @@ API_ROUTES = [
     *locks.routes,
     *annotations.routes,
     *versions.routes,
+    *imports.routes,
+    *invitations.routes,
+    *storage.routes,
+    *deletion.routes,
 ]
 ROOT_ROUTES = [*health.routes, *images.media_routes, *versions.media_routes]
+
+JOB_HANDLERS: dict[str, jobs.Handler] = {purge.KIND: purge.handle, sweep.KIND: sweep.handle}
+PERIODIC_JOBS = [jobs.Periodic(sweep.KIND, sweep.FIRST_AFTER)]
 
 # Chromium caps it at 7 200 s, Firefox at 86 400 s; every call of the frontend is pre-flighted.
 _PREFLIGHT_SECONDS = 86_400
@@ -65,11 +89,27 @@ def create_app(settings: Settings, services: Services | None = None) -> Starlett
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            app.state.services = services or await open_services(settings, stack)
+            app.state.services = running = services or await open_services(settings, stack)
+            worker = jobs.Worker(running, settings.jobs_db_url, JOB_HANDLERS, PERIODIC_JOBS)
+            stack.push_async_callback(worker.stop)
+
+            async def pause(on: bool) -> None:
+                if on:
+                    await worker.stop()
+                elif settings.jobs == "on":
+                    worker.start()
+
+            await pause(settings.jobs == "off" or settings.maintenance_mode)
+            await stack.enter_async_context(running.maintenance.watched(settings.jobs_db_url, pause))
             yield
 
     app = Starlette(
-        routes=[*ROOT_ROUTES, *openapi.routes(describe()), Mount("/api/v1", routes=_mounted(API_ROUTES))],
+        routes=[
+            *by_address(ROOT_ROUTES),
+            *exposition.routes,
+            *docs_page.routes(describe()),
+            Mount("/api/v1", routes=by_address(API_ROUTES)),
+        ],
         middleware=[
             Middleware(
                 Cors,
@@ -93,6 +133,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Starlett
 
 async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
     """Open what the process needs; `stack` closes it. A part that is away does not stop the start: health says so."""
+    instruments = await open_instruments(stack)
     db = await Database.connect(
         settings.labeler_db_url,
         PoolOptions(
@@ -102,6 +143,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
             recycle_seconds=settings.db_pool_recycle,
             statement_cache=settings.db_statement_cache,
         ),
+        instruments,
     )
     stack.push_async_callback(db.close)
     directory = UserDirectory(
@@ -112,9 +154,18 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
         key_file=_path(settings.user_gateway_tls_key),
         cache_seconds=settings.user_cache_seconds,
         grace_seconds=settings.user_cache_grace_seconds,
+        instruments=instruments,
     )
     stack.push_async_callback(directory.close)
-    objects = await ObjectStore.connect(settings, stack)
+    platform_db = await PlatformDatabase.connect(
+        settings.platform_db_url, allow_writable=settings.platform_db_allow_writable, instruments=instruments
+    )
+    stack.push_async_callback(platform_db.close)
+    organizations = Organizations(platform_db)
+    stack.push_async_callback(organizations.close)
+    objects = await ObjectStore.connect(settings, stack, instruments)
+    caches = Caches(thumbnails=ByteCache(settings.thumbnail_cache_bytes, instruments.metrics.thumbnail_looked_up))
+    instruments.metrics.watch(lambda: _show(instruments.metrics, objects, caches))
     return Services(
         settings=settings,
         db=db,
@@ -122,18 +173,32 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
         objects=objects,
         links=Links(settings.public_url, settings.link_keys),
         limits=Limits(),
-        caches=Caches(thumbnails=ByteCache(settings.thumbnail_cache_bytes)),
+        caches=caches,
+        platform=platform_db,
+        organizations=organizations,
+        instruments=instruments,
+        maintenance=Maintenance(forced=settings.maintenance_mode),
     )
+
+
+async def open_instruments(stack: AsyncExitStack) -> Instruments:
+    """Make what watches the service: its numbers, and traces where OTEL_* asks for them."""
+    instruments = Instruments(Metrics(), tracing.from_environment(os.environ, "labeler_api"))
+    # What is left in memory is sent at the end, over the network: not on the event loop.
+    stack.push_async_callback(asyncio.to_thread, instruments.tracing.close)
+    await stack.enter_async_context(instruments.metrics.sampled())
+    return instruments
+
+
+def _show(metrics: Metrics, objects: ObjectStore, caches: Caches) -> None:
+    metrics.streams_open.set(objects.open_streams)
+    metrics.thumbnail_bytes.set(caches.thumbnails.size)
 
 
 def describe() -> openapi.Document:
     """The OpenAPI document, generated from the routes."""
-    return openapi.document([("/api/v1", route) for route in API_ROUTES] + [("", route) for route in ROOT_ROUTES])
-
-
-def _mounted(routes: Sequence[BaseRoute]) -> list[BaseRoute]:
-    """Longer greedy paths first: `…/{image_id:path}/confirm` must be tried before `…/{image_id:path}`."""
-    return sorted(routes, key=lambda route: -getattr(route, "path", "").count("/"))
+    mounted = [("/api/v1", route) for route in API_ROUTES] + [("", route) for route in ROOT_ROUTES]
+    return openapi.document(mounted, reference.reference())
 
 
 def _path(text: str) -> Path | None:

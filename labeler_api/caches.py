@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from labeler_api.db.pool import Row
 
@@ -14,6 +14,7 @@ T = TypeVar("T")
 _MEDIA_SECONDS = 5.0  # contract, section 15: a removed member loses the images within 5 seconds
 _MEDIA_ENTRIES = 20_000  # some 400 pages of 50 images; about 20 MB of rows
 _THUMBNAIL_BYTES = 64 * 1024 * 1024
+_PAGE_BYTES = 64 * 1024 * 1024  # fifty pages of a thousand boxes: those of the projects at work
 _LARGEST_SHARE = 8  # one value may take an eighth of the cache at most, or it would push out all the others
 
 
@@ -43,10 +44,14 @@ class ExpiringCache(Generic[T]):
 
 
 class ByteCache:
-    """Keeps byte strings, the least recently used go first, bounded by the sum of their lengths."""
+    """Keeps byte strings, the least recently used go first, bounded by the sum of their lengths.
 
-    def __init__(self, limit_bytes: int) -> None:
+    `looked_up` is told of every look-up whether the value was there.
+    """
+
+    def __init__(self, limit_bytes: int, looked_up: Callable[[bool], None] | None = None) -> None:
         self._limit = limit_bytes
+        self._looked_up = looked_up or (lambda _found: None)
         self._values: OrderedDict[Hashable, bytes] = OrderedDict()
         self._loading: dict[Hashable, asyncio.Task[bytes]] = {}
         self.size = 0
@@ -54,6 +59,7 @@ class ByteCache:
     async def get(self, key: Hashable, load: Callable[[], Awaitable[bytes]]) -> bytes:
         """Return the value, loading it at most once however many ask at the same time; errors of `load` pass."""
         value = self._values.get(key)
+        self._looked_up(value is not None)
         if value is not None:
             self._values.move_to_end(key)
             return value
@@ -79,10 +85,41 @@ class ByteCache:
             task.exception()  # retrieved, so that nobody is told of it when all who waited have left
 
 
+class SizedCache(Generic[T]):
+    """Keeps values of a stated size in bytes, the least recently used go first, bounded by the sum."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._values: OrderedDict[Hashable, tuple[int, T]] = OrderedDict()
+        self.size = 0
+
+    def get(self, key: Hashable) -> T | None:
+        """Return the value, or None."""
+        entry = self._values.get(key)
+        if entry is None:
+            return None
+        self._values.move_to_end(key)
+        return entry[1]
+
+    def put(self, key: Hashable, value: T, size: int) -> None:
+        """Keep a value in place of the one before, unless it is too large to stand beside others."""
+        self.size -= self._values.pop(key, (0, None))[0]
+        if size * _LARGEST_SHARE > self._limit:
+            return
+        self._values[key] = (size, value)
+        self.size += size
+        while self.size > self._limit:
+            self.size -= self._values.popitem(last=False)[1][0]
+
+
 @dataclass(frozen=True, slots=True)
 class Caches:
-    """What media routes remember: who may see a dataset, the rows of images, and thumbnails."""
+    """What is remembered between requests.
+
+    Media routes: who may see a dataset, the rows of images, and thumbnails. `pages`: lists as they were encoded last.
+    """
 
     thumbnails: ByteCache = field(default_factory=lambda: ByteCache(_THUMBNAIL_BYTES))
     viewers: ExpiringCache[bool] = field(default_factory=lambda: ExpiringCache(_MEDIA_SECONDS, _MEDIA_ENTRIES))
+    pages: SizedCache[Any] = field(default_factory=lambda: SizedCache(_PAGE_BYTES))
     images: ExpiringCache[Row] = field(default_factory=lambda: ExpiringCache(_MEDIA_SECONDS, _MEDIA_ENTRIES))

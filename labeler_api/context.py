@@ -6,12 +6,16 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from labeler_api.caches import Caches
+from labeler_api.db.platform import PlatformDatabase
 from labeler_api.db.pool import Database
 from labeler_api.directory import UserDirectory, UserProfile
 from labeler_api.errors import Unauthenticated
+from labeler_api.instruments import Instruments
 from labeler_api.limits import Limits
 from labeler_api.links import Links
+from labeler_api.maintenance import Maintenance
 from labeler_api.objects import ObjectStore
+from labeler_api.organizations import Organizations
 from labeler_api.settings import Settings
 
 _REQUEST_SECONDS = 30.0  # what browsers and proxies wait for at most; every call below gets what is left of it
@@ -28,6 +32,15 @@ class Principal:
 
 
 @dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """What a creating request is recognised by when it is sent again (labeler_api/idempotency.py)."""
+
+    key: str
+    operation: str
+    request_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """Made once by the lifespan of the application."""
 
@@ -37,9 +50,15 @@ class Services:
     objects: ObjectStore
     links: Links
     limits: Limits
+    platform: PlatformDatabase
+    organizations: Organizations
+    instruments: Instruments
     caches: Caches = field(default_factory=Caches)
     # As many pictures are decoded at once as there are cores: more would only add their memory up.
     decoding: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(os.cpu_count() or 1))
+    # Each holds a connection from its first to its last byte: a third of the pool at most.
+    exporting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(5))
+    maintenance: Maintenance = field(default_factory=Maintenance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +71,7 @@ class Call:
     user: Principal | None = None
     if_none_match: str | None = None
     if_match: str | None = None
+    idempotency: IdempotencyKey | None = None
     started: float = field(default_factory=monotonic)
 
     @property
@@ -85,6 +105,16 @@ class Call:
     def links(self) -> Links:
         """Signed links to media."""
         return self.services.links
+
+    @property
+    def platform(self) -> PlatformDatabase:
+        """The Platform DB, which may be away at any time."""
+        return self.services.platform
+
+    @property
+    def organizations(self) -> Organizations:
+        """Names of organizations, from the Platform DB."""
+        return self.services.organizations
 
     @property
     def settings(self) -> Settings:

@@ -5,23 +5,25 @@ was seen active a moment ago goes on working. Everything else says 503.
 """
 
 import asyncio
-import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import Any
 
 import grpc
 import structlog
 
+from labeler_api.channel_options import OPTIONS, SERVICE_CONFIG
 from labeler_api.errors import AppError, Forbidden, Invalid, TooMany, Unauthenticated, Unavailable
 from labeler_api.flights import Flight, Flights, landed
+from labeler_api.instruments import Instruments
 from labeler_api.profiles import ProfileCache, UserProfile, to_profile
 from proto.users.v1 import user_gateway_pb2 as pb
 from proto.users.v1 import user_gateway_pb2_grpc as pb_grpc
 
-__all__ = ["UserDirectory", "UserProfile"]
+__all__ = ["SERVICE_CONFIG", "UserDirectory", "UserProfile"]
 
 log = structlog.get_logger(__name__)
 
@@ -39,40 +41,6 @@ _LARGEST_SKIP = 2**31 - 1
 _FAILURES_TO_OPEN = 3
 _OPEN_SECONDS = 1.0
 
-# Only UNAVAILABLE says that nothing was processed. Credentials are never checked twice.
-_RETRIED = ("GetUser", "BatchGetUsers", "SearchUsers", "GetServiceInfo")
-SERVICE_CONFIG = {
-    # A gateway that says NOT_SERVING gets no more calls: one that stops loses none, one without its database is not
-    # waited for. Needs round_robin.
-    "healthCheckConfig": {"serviceName": "users.v1.UserGatewayService"},
-    "loadBalancingConfig": [{"round_robin": {}}],
-    "methodConfig": [
-        {
-            "name": [{"service": "users.v1.UserGatewayService", "method": method} for method in _RETRIED],
-            "retryPolicy": {
-                "maxAttempts": 4,
-                "initialBackoff": "0.05s",
-                "maxBackoff": "0.5s",
-                "backoffMultiplier": 2,
-                "retryableStatusCodes": ["UNAVAILABLE"],
-            },
-        }
-    ],
-    # A gateway that fails most calls is not asked three times more often.
-    "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
-}
-_OPTIONS = (
-    ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
-    # The gateway allows pings every 30 s (user_gateway/server.py); more often than it allows would cut the connection.
-    ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    # The default waits up to two minutes before it connects again.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1_000),
-    ("grpc.min_reconnect_backoff_ms", 1_000),
-    ("grpc.enable_http_proxy", 0),  # the gateway is on the private network
-)
 _AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
@@ -94,6 +62,7 @@ class UserDirectory:
         cache_seconds: float = 30.0,
         grace_seconds: float = 300.0,
         clock: Callable[[], float] = monotonic,
+        instruments: Instruments | None = None,
     ) -> None:
         self._channel = _channel(address, ca_file, cert_file, key_file)
         self._stub: Any = pb_grpc.UserGatewayServiceStub(self._channel)  # type: ignore[no-untyped-call]
@@ -104,6 +73,8 @@ class UserDirectory:
         self._flights = Flights()
         self._failures = 0
         self._closed_until = 0.0
+        self._instruments = instruments or Instruments()
+        self._metrics = self._instruments.metrics
         self.calls: Counter[str] = Counter()
 
     async def close(self) -> None:
@@ -125,11 +96,14 @@ class UserDirectory:
                 known[user_id] = seen.profile
             elif 1 <= user_id <= _LARGEST_ID:
                 unknown.append(user_id)
+        self._metrics.cache_hits.inc(len(known))
+        self._metrics.cache_misses.inc(len(unknown))
         for answer in await landed(self._batch(unknown), timeout):
             known |= answer
         for user_id in unknown:
             if user_id not in known and (last := self._cache.last(user_id)) is not None:
                 known[user_id] = last.profile
+                self._metrics.cache_stale.inc()
         return {user_id: profile for user_id, profile in known.items() if profile is not None}
 
     async def require_active(self, user_id: int) -> UserProfile:
@@ -145,6 +119,7 @@ class UserDirectory:
             if last is None or last.profile is None or self._clock() - last.asked_at > self._grace_seconds:
                 raise
             profile = last.profile
+            self._metrics.cache_stale.inc()
         if profile is None:
             raise Unauthenticated("This account does not exist.", code="account_unknown")
         if not profile.is_active:
@@ -156,6 +131,7 @@ class UserDirectory:
         if not 1 <= user_id <= _LARGEST_ID:
             return None
         seen = self._cache.fresh(user_id)
+        (self._metrics.cache_misses if seen is None else self._metrics.cache_hits).inc()
         if seen is not None:
             return seen.profile
         flight = self._flights.carrying(user_id)
@@ -237,7 +213,8 @@ class UserDirectory:
         self._admit(seconds)
         self.calls[method] += 1
         try:
-            response = await getattr(self._stub, method)(request, timeout=seconds, metadata=self._metadata())
+            with self._observed(method):
+                response = await getattr(self._stub, method)(request, timeout=seconds, metadata=self._metadata())
         except grpc.aio.AioRpcError as error:
             self._failures = self._failures + 1 if error.code() in _AWAY else 0
             self._closed_until = self._clock() + _OPEN_SECONDS
@@ -253,9 +230,28 @@ class UserDirectory:
             raise _unavailable()
         self._closed_until = self._clock() + seconds
 
+    @contextmanager
+    def _observed(self, method: str) -> Iterator[None]:
+        """Count, time and trace a call."""
+        started, code = perf_counter(), "OK"
+        attributes = {"rpc.system.name": "grpc", "rpc.method": f"{pb.DESCRIPTOR.package}.UserGatewayService/{method}"}
+        try:
+            with self._instruments.tracing.span(f"UserGatewayService/{method}", "CLIENT", attributes):
+                yield
+        except grpc.aio.AioRpcError as error:
+            code = error.code().name
+            raise
+        except asyncio.CancelledError:
+            code = "CANCELLED"
+            raise
+        finally:
+            self._metrics.gateway_calls.labels(method, code).inc()
+            self._metrics.gateway_seconds.labels(method).observe(perf_counter() - started)
+
     def _metadata(self) -> Sequence[tuple[str, str]]:
         request_id = structlog.contextvars.get_contextvars().get("request_id")
-        return (self._authorization, ("x-request-id", request_id)) if request_id else (self._authorization,)
+        known = [("x-request-id", request_id)] if request_id else []
+        return [self._authorization, *known, *self._instruments.tracing.headers()]
 
 
 class _UserNotFound(Exception):
@@ -264,11 +260,11 @@ class _UserNotFound(Exception):
 
 def _channel(address: str, ca_file: Path | None, cert_file: Path | None, key_file: Path | None) -> grpc.aio.Channel:
     if ca_file is None and cert_file is None and key_file is None:
-        return grpc.aio.insecure_channel(address, options=_OPTIONS)
+        return grpc.aio.insecure_channel(address, options=OPTIONS)
     if (cert_file is None) != (key_file is None):
         raise ValueError("USER_GATEWAY_TLS_CERT and USER_GATEWAY_TLS_KEY: set both or none")
     ca, key, cert = (path.read_bytes() if path else None for path in (ca_file, key_file, cert_file))
-    return grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(ca, key, cert), options=_OPTIONS)
+    return grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(ca, key, cert), options=OPTIONS)
 
 
 def _translated(method: str, error: grpc.aio.AioRpcError) -> Exception:

@@ -11,6 +11,7 @@ from labeler_api.errors import TooMany
 # design/reliability.md, 19. Per client is wider than per account: an office shares one address.
 LOGIN_PER_ACCOUNT = parse("5/minute")
 LOGIN_PER_CLIENT = parse("60/minute")
+INVITATIONS_PER_INVITER = parse("20/hour")
 
 
 class Limits:

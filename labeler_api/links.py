@@ -55,9 +55,9 @@ class Links:
         """Link to an image or its thumbnail, absolute."""
         return self._link(kind, f"{dataset_id}/{image_id}", version, user_id, _window_end(WINDOW_SECONDS))
 
-    def export(self, version_id: int, version: str, user_id: int) -> str:
-        """Link to the file of a published version; lives for 7 days or a little longer."""
-        return self._link("exports", str(version_id), version, user_id, self.export_expiry())
+    def export(self, file: int | str, version: str, user_id: int) -> str:
+        """Link to a published version by its id, or to an export by its path; lives for 7 days or a little longer."""
+        return self._link("exports", str(file), version, user_id, self.export_expiry())
 
     def export_expiry(self) -> int:
         """When an export link made now expires, Unix seconds."""

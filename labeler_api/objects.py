@@ -1,4 +1,4 @@
-"""The object store: one aiobotocore client a process, opened in the lifespan. The only botocore import of the API."""
+"""The object store: one aiobotocore client a process, opened in the lifespan."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator, Mapping, Sequence
@@ -9,25 +9,22 @@ from typing import TYPE_CHECKING, Any, Self
 
 import aiohttp
 import structlog
-from aiobotocore.config import AioConfig
-from aiobotocore.httpsession import AIOHTTPSession
-from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
 from labeler_api.errors import NotFound, RangeNotSatisfiable, Unavailable
+from labeler_api.instruments import Instruments
+from labeler_api.object_client import CHUNK_BYTES, ObservedCalls, make_client
 from labeler_api.settings import Settings
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3.client import S3Client
     from types_aiobotocore_s3.type_defs import CompletedMultipartUploadTypeDef, CompletedPartTypeDef, DeleteTypeDef
 
-_CONNECT_SECONDS, _READ_SECONDS = 3.0, 30.0  # a store that is there accepts at once; reading: between two packets
 _OPEN_SECONDS = 15.0  # for the first answer, the wait for a free connection of the pool included
 _RETRY_SECONDS = 2
 _PART_BYTES = 8 * 1024 * 1024  # S3 wants 5 MiB at least; 10 000 parts of 8 MiB are 78 GiB
-_CHUNK_BYTES = 64 * 1024  # 1 KiB, botocore's default, costs more than the copying; more adds up over slow clients
 _DELETE_BATCH = 1000  # S3's own limit of DeleteObjects
-_MISSING = {"NoSuchKey", "404", "NotFound"}
+_MISSING = {"NoSuchKey", "NoSuchUpload", "404", "NotFound"}
 _BAD_RANGE = {"InvalidRange", "416"}
 _NO_BULK_DELETE = {"NotImplemented", "501", "MissingContentMD5", "InvalidDigest"}
 
@@ -46,6 +43,15 @@ class ObjectInfo:
     metadata: Mapping[str, str] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class UnfinishedUpload:
+    """Parts in the store that are no object yet."""
+
+    key: str
+    upload_id: str
+    begun_at: datetime
+
+
 class ObjectStream:
     """An open object. `size` is the whole object's, `length` what this stream carries: less for a range."""
 
@@ -58,7 +64,7 @@ class ObjectStream:
         self.content_type: str = answer.get("ContentType", "")
         self.metadata: Mapping[str, str] = answer.get("Metadata", {})
 
-    async def iter_chunks(self, size: int = _CHUNK_BYTES) -> AsyncGenerator[bytes, None]:
+    async def iter_chunks(self, size: int = CHUNK_BYTES) -> AsyncGenerator[bytes, None]:
         """Yield the bytes as they arrive, at most `size` at once. Raises Unavailable when the store breaks off."""
         with _translated():
             while chunk := await self._body.read(size):
@@ -117,15 +123,6 @@ class Upload:
                 await self._client.abort_multipart_upload(**self._where, UploadId=self._id)
 
 
-class _Session(AIOHTTPSession):
-    """aiohttp reads 512 KiB ahead for every stream: a hundred megabytes for 200 clients that take nothing."""
-
-    async def _get_session(self, proxy_url: str | None) -> Any:
-        session: Any = await super()._get_session(proxy_url)  # type: ignore[misc]
-        session._read_bufsize = _CHUNK_BYTES  # a parameter of its constructor that aiobotocore does not pass on
-        return session
-
-
 class ObjectStore:
     """S3, MinIO, R2 or SeaweedFS: puts, opens, copies, deletes and lists objects.
 
@@ -137,13 +134,14 @@ class ObjectStore:
         self.open_streams = 0
 
     @classmethod
-    async def connect(cls, settings: Settings, stack: AsyncExitStack) -> Self:
+    async def connect(cls, settings: Settings, stack: AsyncExitStack, instruments: Instruments | None = None) -> Self:
         """Make the client, and let `stack` close it. Opens no connection: an absent store does not stop the start."""
-        client = await stack.enter_async_context(_client(settings, settings.storage_url))
+        client = await stack.enter_async_context(make_client(settings, settings.storage_url))
         # Browsers may reach the store under another name than we do; the host is part of what is signed.
         public = settings.s3_public_endpoint
-        signer = await stack.enter_async_context(_client(settings, public)) if public else client
-        return cls(client, signer, (settings.s3_bucket_datasets, settings.s3_bucket_annotations))
+        signer = await stack.enter_async_context(make_client(settings, public)) if public else client
+        observed: Any = ObservedCalls(client, instruments or Instruments())
+        return cls(observed, signer, (settings.s3_bucket_datasets, settings.s3_bucket_annotations))
 
     async def ping(self) -> None:
         """Ask for both buckets."""
@@ -231,40 +229,37 @@ class ObjectStore:
         if refused := answer.get("Errors"):
             raise _unavailable(f"{len(refused)} objects were not deleted: {refused[0].get('Code')}")
 
-    async def list(self, bucket: str, prefix: str) -> AsyncIterator[ObjectInfo]:
+    async def list(self, bucket: str, prefix: str) -> AsyncGenerator[ObjectInfo, None]:
         """Yield every object whose key begins with `prefix`, in the order of the keys."""
-        with _translated():
-            async for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-                for entry in page.get("Contents", []):
-                    yield ObjectInfo(entry["Key"], entry["Size"], entry["ETag"].strip('"'), entry["LastModified"])
+        where: Any = {"Bucket": bucket, "Prefix": prefix}
+        while where:
+            with _translated():
+                page = await self._client.list_objects_v2(**where)
+            for entry in page.get("Contents", []):
+                yield ObjectInfo(entry["Key"], entry["Size"], entry["ETag"].strip('"'), entry["LastModified"])
+            more = page.get("NextContinuationToken") if page.get("IsTruncated") else None
+            where = where | {"ContinuationToken": more} if more else None
+
+    async def unfinished(self, bucket: str, prefix: str) -> AsyncGenerator[UnfinishedUpload, None]:
+        """Yield every upload in parts that was begun under a prefix and neither completed nor given up."""
+        where: Any = {"Bucket": bucket, "Prefix": prefix}
+        while where:
+            with _translated():
+                page = await self._client.list_multipart_uploads(**where)
+            for entry in page.get("Uploads", []):
+                yield UnfinishedUpload(entry["Key"], entry["UploadId"], entry["Initiated"])
+            more = {"KeyMarker": page.get("NextKeyMarker"), "UploadIdMarker": page.get("NextUploadIdMarker")}
+            where = where | more if page.get("IsTruncated") else None
+
+    async def give_up(self, bucket: str, upload: UnfinishedUpload) -> None:
+        """Drop the parts of an upload; one that is gone already is no error."""
+        with suppress(NotFound), _translated():
+            await self._client.abort_multipart_upload(Bucket=bucket, Key=upload.key, UploadId=upload.upload_id)
 
     async def presign(self, bucket: str, key: str, seconds: int, disposition: str | None = None) -> str:
         """Make a link with which anybody may GET the object for so many seconds; no call to the store."""
         given = {"Bucket": bucket, "Key": key} | ({"ResponseContentDisposition": disposition} if disposition else {})
         return await self._signer.generate_presigned_url("get_object", Params=given, ExpiresIn=seconds)
-
-
-def _client(settings: Settings, endpoint: str) -> Any:
-    config = AioConfig(
-        signature_version="s3v4",
-        s3={"addressing_style": "path"},  # MinIO and SeaweedFS have no wildcard host name
-        # Newer SDKs send checksums always; R2 and older MinIO refuse them.
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        max_pool_connections=settings.s3_max_connections,
-        http_session_cls=_Session,
-        connect_timeout=_CONNECT_SECONDS,
-        read_timeout=_READ_SECONDS,
-        retries={"mode": "standard", "total_max_attempts": 2},
-    )
-    return get_session().create_client(
-        "s3",
-        endpoint_url=endpoint,
-        region_name=settings.s3_region,
-        aws_access_key_id=settings.s3_access_key,
-        aws_secret_access_key=settings.s3_secret_key,
-        config=config,
-    )
 
 
 def _headers(content_type: str, metadata: Mapping[str, str] | None) -> dict[str, Any]:

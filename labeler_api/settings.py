@@ -42,6 +42,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     db_pool_timeout: Annotated[float, Meta(gt=0)] = 30.0
     db_pool_recycle: Annotated[float, Meta(gt=0)] = 3600.0
     db_statement_cache: bool = True
+    labeler_db_unpooled_url: str = ""
+    maintenance_mode: bool = False
+    jobs: Literal["on", "off"] = "on"
+    jobs_lease_seconds: Annotated[float, Meta(gt=0)] = 30.0
+
+    platform_db_url: Secret = ""
+    platform_db_allow_writable: bool = False
 
     user_gateway_address: str = "127.0.0.1:50051"
     user_gateway_token: Secret = ""
@@ -50,6 +57,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     user_gateway_tls_key: str = ""
     user_cache_seconds: Annotated[float, Meta(ge=0)] = 30.0
     user_cache_grace_seconds: Annotated[float, Meta(ge=0)] = 300.0
+
+    metrics_token: Secret = ""
 
     jwt_secret_key: Secret = _DEVELOPMENT_SECRET
     jwt_algorithm: Literal["HS256"] = "HS256"
@@ -73,6 +82,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_upload_file_bytes: Positive = 50 * 1024 * 1024
     max_upload_bytes: Positive = 4 * 1024 * 1024 * 1024
     max_image_pixels: Positive = 50_000_000
+
+    @property
+    def jobs_db_url(self) -> str:
+        """The Labeler DB without a transaction pooler in between, which LISTEN cannot pass."""
+        return self.labeler_db_unpooled_url or self.labeler_db_url
 
     @property
     def origins(self) -> list[str]:
@@ -109,6 +123,10 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         if env.get(field.name.upper(), "") != ""
     }
     given["labeler_db_url"] = database_url(env, "LABELER_DB", fall_back_to_railway=True)
+    if url := env.get("LABELER_DB_UNPOOLED_URL"):
+        given["labeler_db_unpooled_url"] = _normal_url(url, "LABELER_DB_UNPOOLED_URL")
+    if env.get("PLATFORM_DB_URL") or env.get("PLATFORM_DB_HOST"):
+        given["platform_db_url"] = database_url(env, "PLATFORM_DB")
     if env.get("PORT"):  # Railway's: the port that its edge and its health check use
         given["api_port"] = env["PORT"]
     settings = _convert(given)
@@ -213,6 +231,8 @@ def _check_secrets(settings: Settings) -> None:
             f"MEDIA_LINK_KEYS: {settings.environment} needs one or more keys of at least {_MIN_SECRET_BYTES} bytes, "
             "separated by commas, the signing one first"
         )
+    if settings.metrics_token and len(settings.metrics_token.encode()) < _MIN_SECRET_BYTES:
+        raise SettingsError(f"METRICS_TOKEN: {settings.environment} needs at least {_MIN_SECRET_BYTES} bytes")
     if not settings.api_public_url:
         raise SettingsError("API_PUBLIC_URL: missing; expected https://host, under which browsers reach this API")
 

@@ -11,7 +11,9 @@ pytest_plugins = [
     "tests.fixtures.storage",
     "tests.fixtures.schema",
     "tests.fixtures.users",
+    "tests.fixtures.operations",
     "tests.fixtures.api",
+    "tests.fixtures.platform",
 ]
 
 

@@ -8,7 +8,7 @@ import sys
 import msgspec
 import uvloop
 
-from user_gateway import logs
+from user_gateway import logs, tracing
 from user_gateway.catalog import CatalogError
 from user_gateway.proof import NotReadOnly
 from user_gateway.server import Gateway
@@ -34,11 +34,13 @@ async def _run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked_to_stop.set)
-    gateway = Gateway(settings)
+    spans = tracing.from_environment(os.environ, "user_gateway")
+    gateway = Gateway(settings, spans)
     await gateway.start()
     _announce(gateway, settings)
     await asked_to_stop.wait()
     await gateway.stop()
+    await asyncio.to_thread(spans.close)
 
 
 def _announce(gateway: Gateway, settings: Settings) -> None:

@@ -5,6 +5,7 @@ import hmac
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from enum import StrEnum
+from ipaddress import ip_address
 
 import msgspec
 
@@ -28,6 +29,21 @@ class Caller(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Caller({self.name!r}, {len(self.tokens)} token(s))"
+
+
+class MetricsAccess:
+    """Who may read the numbers: who knows the token; without a token this machine, where `local` allows it."""
+
+    def __init__(self, token: str = "", *, local: bool = False) -> None:
+        self._token = _digest(token) if token else None
+        self._local = local
+
+    def status(self, authorization: str, address: str) -> int:
+        """Return 200, 401 for a wrong token, 404 for somebody who need not know that there is such a thing."""
+        if self._token is not None:
+            presented = _bearer([("authorization", authorization)]) or ""
+            return 200 if hmac.compare_digest(self._token, _digest(presented)) else 401
+        return 200 if self._local and _is_loopback(address) else 404
 
 
 current_caller: ContextVar[Caller] = ContextVar("current_caller")
@@ -73,6 +89,15 @@ def _bearer(metadata: Iterable[tuple[str, str | bytes]]) -> str | None:
             scheme, _, token = value.partition(" ")
             return token.strip() if scheme.lower() == "bearer" and token.strip() else None
     return None
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(found, "ipv4_mapped", None)  # an IPv4 client of a socket that is bound to ::
+    return (mapped or found).is_loopback
 
 
 def _digest(token: str) -> bytes:

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import asyncpg
 import structlog
+from asyncpg.connection import LoggedQuery
 
 from user_gateway import errors
 from user_gateway.settings import SettingsError
@@ -39,10 +40,22 @@ Prepare = Callable[[Connection], Awaitable[None]]
 
 
 class Database:
-    """A read-only pool. `prepare` is run on every return of the database: the proof and the reading of the catalog."""
+    """A read-only pool. `prepare` is run on every return of the database: the proof and the reading of the catalog.
 
-    def __init__(self, url: str, *, pool_size: int, call_seconds: float, prepare: Prepare) -> None:
+    `on_statement` is told of every statement of a call, with asyncpg's LoggedQuery.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int,
+        call_seconds: float,
+        prepare: Prepare,
+        on_statement: Callable[[LoggedQuery], None] | None = None,
+    ) -> None:
         self._url = url
+        self._on_statement = on_statement
         self._prepare = prepare
         self._settings = {
             "application_name": "user_gateway",
@@ -64,6 +77,11 @@ class Database:
         """Whether the database answered when the watcher last looked."""
         return self._available.is_set()
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """(open connections of the pool, idle ones)."""
+        return (self._pool.get_size(), self._pool.get_idle_size()) if self._pool is not None else (0, 0)
+
     def on_change(self, listener: Callable[[bool], Awaitable[None]]) -> None:
         """Await `listener(available)` whenever the database comes or goes."""
         self._on_change.append(listener)
@@ -77,6 +95,7 @@ class Database:
             timeout=_CONNECT_SECONDS,
             server_settings=self._settings,
             reset=_keep_session,
+            init=self._watch_statements,
         )
         await self._look()
         self._watcher = asyncio.create_task(self._watch(), name="user-db-watcher")
@@ -125,6 +144,10 @@ class Database:
                 raise
             self._look_now.set()
             raise errors.database_unavailable() from error
+
+    async def _watch_statements(self, connection: Connection) -> None:
+        if self._on_statement is not None:
+            connection.add_query_logger(self._on_statement)
 
     async def _watch(self) -> None:
         while True:

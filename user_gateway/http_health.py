@@ -1,19 +1,28 @@
-"""`GET /health` over HTTP, for platforms whose health check does not speak gRPC (Railway's asks on $PORT)."""
+"""HTTP beside gRPC: `GET /health` for platforms whose check speaks no gRPC (Railway's, on $PORT), `GET /metrics`."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from user_gateway.auth import MetricsAccess
 from user_gateway.settings import SettingsError
 
 _READ_SECONDS = 5.0  # a health checker sends its few lines at once
 _MAX_LINES = 100  # header lines of one request; more is no health checker
+_JSON = "application/json"
 
 
 class HttpHealth:
-    """Answers 200 while `is_serving()`, 503 otherwise, 404 for every other path."""
+    """Answers /health with 200 while `is_serving()`, 503 otherwise; /metrics with `numbers()` to whom `access` allows.
 
-    def __init__(self, is_serving: Callable[[], bool]) -> None:
+    404 for every other path.
+    """
+
+    def __init__(self, is_serving: Callable[[], bool], numbers: Callable[[], bytes], access: MetricsAccess) -> None:
         self._is_serving = is_serving
+        self._numbers = numbers
+        self._access = access
         self._server: asyncio.Server | None = None
 
     async def start(self, port: int) -> int:
@@ -34,33 +43,47 @@ class HttpHealth:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(_READ_SECONDS):
-                writer.write(self._response(await _request_line(reader)))
+                line, headers = await _request(reader)
+                peer = writer.get_extra_info("peername") or ("",)
+                writer.write(self._response(line, headers.get("authorization", ""), str(peer[0])))
                 await writer.drain()
         except (TimeoutError, OSError, ValueError, asyncio.IncompleteReadError):
             pass  # the checker left or spoke no HTTP: there is nobody to tell
         finally:
             writer.close()
 
-    def _response(self, request_line: str) -> bytes:
+    def _response(self, request_line: str, authorization: str, address: str) -> bytes:
         method, _, rest = request_line.partition(" ")
         path = rest.partition(" ")[0].partition("?")[0]
-        if path != "/health" or method not in {"GET", "HEAD"}:
-            status, body = "404 Not Found", b'{"detail":"try GET /health"}'
-        elif self._is_serving():
-            status, body = "200 OK", b'{"status":"serving"}'
-        else:
-            status, body = "503 Service Unavailable", b'{"status":"not serving"}'
+        status, kind, body = "404 Not Found", _JSON, b'{"detail":"try GET /health"}'
+        if method in {"GET", "HEAD"} and path == "/health":
+            status, body = self._health()
+        elif method in {"GET", "HEAD"} and path == "/metrics":
+            allowed = self._access.status(authorization, address)
+            if allowed == 200:  # noqa: PLR2004 - OK
+                status, kind, body = "200 OK", CONTENT_TYPE_LATEST, self._numbers()
+            elif allowed == 401:  # noqa: PLR2004 - Unauthorized
+                status, body = "401 Unauthorized\r\nWWW-Authenticate: Bearer", b'{"detail":"send METRICS_TOKEN"}'
         head = (
-            f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+            f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
             "Cache-Control: no-store\r\nConnection: close\r\n\r\n"
         )
         return head.encode() + (b"" if method == "HEAD" else body)
 
+    def _health(self) -> tuple[str, bytes]:
+        if self._is_serving():
+            return "200 OK", b'{"status":"serving"}'
+        return "503 Service Unavailable", b'{"status":"not serving"}'
 
-async def _request_line(reader: asyncio.StreamReader) -> str:
-    """Read the request up to its empty line, so that closing does not reset the connection; return the first."""
+
+async def _request(reader: asyncio.StreamReader) -> tuple[str, Mapping[str, str]]:
+    """Read the request up to its empty line, so that closing does not reset the connection; return line and headers."""
     first = await reader.readline()
+    headers: dict[str, str] = {}
     for _ in range(_MAX_LINES):
-        if (await reader.readline()) in {b"\r\n", b"\n", b""}:
+        line = await reader.readline()
+        if line in {b"\r\n", b"\n", b""}:
             break
-    return first.decode("latin-1").strip()
+        name, _, value = line.decode("latin-1").partition(":")
+        headers[name.strip().lower()] = value.strip()
+    return first.decode("latin-1").strip(), headers

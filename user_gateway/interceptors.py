@@ -21,6 +21,8 @@ from google.rpc import code_pb2  # type: ignore[import-untyped]
 
 from user_gateway import errors
 from user_gateway.auth import Authenticator, current_caller
+from user_gateway.metrics import Metrics
+from user_gateway.tracing import Tracing, trace_id
 
 log = structlog.get_logger(__name__)
 
@@ -38,8 +40,10 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Guards every unary call; the streams of health and reflection show no user and pass as they are."""
 
-    def __init__(self, authenticator: Authenticator) -> None:
+    def __init__(self, authenticator: Authenticator, metrics: Metrics, tracing: Tracing) -> None:
         self._authenticator = authenticator
+        self._metrics = metrics
+        self._tracing = tracing
         self._guarded: dict[str, Handler] = {}
         self._refusing = False
         self._arrival = asyncio.Event()
@@ -85,8 +89,15 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         is_open = method.startswith(_OPEN)
 
         async def guarded(data: bytes, context: Context) -> object:
+            if is_open:
+                return await answered(data, context)
+            with self._tracing.call(method, context.invocation_metadata() or ()) as span:
+                return await answered(data, context, span)
+
+        async def answered(data: bytes, context: Context, span: object = None) -> object:
             started = perf_counter()
             code = "OK"
+            self._metrics.calls_open.inc()
             try:
                 current_request_id.set(_request_id(context))
                 if not is_open:
@@ -106,14 +117,33 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 _log_defect(method, error)
                 await errors.abort(context, _internal())
             finally:
+                self._metrics.calls_open.dec()
                 if not is_open:
-                    _log_call(method, code, perf_counter() - started)
+                    self._ended(method, code, perf_counter() - started, span)
 
         return grpc.unary_unary_rpc_method_handler(
             guarded,
             request_deserializer=None,  # `guarded` parses, so that a malformed request has a reason too
             response_serializer=handler.response_serializer,
         )
+
+    def _ended(self, method: str, code: str, seconds: float, span: object) -> None:
+        """Log, count and trace a call; `code` is the status, with the reason behind it."""
+        caller = current_caller.get(None)
+        name, short = caller.name if caller else None, method.rpartition("/")[2]
+        status = code.partition(" ")[0]
+        traced = {"trace_id": trace_id()} if span is not None else {}
+        log.info(
+            "call",
+            method=short,
+            code=code,
+            caller=name,
+            request_id=current_request_id.get(""),
+            milliseconds=round(seconds * 1000, 2),
+            **traced,
+        )
+        self._metrics.call_ended(short, status, name, seconds)
+        self._tracing.call_ended(span, status, name)
 
 
 def _parsed(data: bytes, deserialize: Callable[[bytes], Any]) -> Any:
@@ -136,18 +166,6 @@ def _internal() -> errors.Internal:
         "INTERNAL",
         f"Something went wrong in the gateway; request id {request_id}.",
         metadata={"request_id": request_id},
-    )
-
-
-def _log_call(method: str, code: str, seconds: float) -> None:
-    caller = current_caller.get(None)
-    log.info(
-        "call",
-        method=method.rpartition("/")[2],
-        code=code,
-        caller=caller.name if caller else None,
-        request_id=current_request_id.get(""),
-        milliseconds=round(seconds * 1000, 2),
     )
 
 

@@ -4,7 +4,7 @@ import asyncio
 import functools
 import secrets
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import bcrypt
 
@@ -20,6 +20,7 @@ class PasswordChecker:
     def __init__(self, slots: int) -> None:
         self._slots = slots
         self._free = threading.BoundedSemaphore(slots)
+        self._under_way: set[Future[bool]] = set()
         self._threads = ThreadPoolExecutor(slots, thread_name_prefix="bcrypt")
 
     async def check(self, password: str, stored_hash: str | None, *, usual_cost: int) -> bool:
@@ -36,8 +37,18 @@ class PasswordChecker:
                 retry_after_seconds=_ROUGHLY_ONE_CHECK_SECONDS,
             )
         work = self._threads.submit(_check, password, stored_hash, usual_cost)
-        work.add_done_callback(lambda _: self._free.release())
+        self._under_way.add(work)
+        work.add_done_callback(self._ended)
         return await asyncio.wrap_future(work)
+
+    @property
+    def slots(self) -> tuple[int, int]:
+        """(all of them, those in use)."""
+        return self._slots, len(self._under_way)
+
+    def _ended(self, work: "Future[bool]") -> None:
+        self._under_way.discard(work)
+        self._free.release()
 
     def close(self) -> None:
         """Wait for the checks under way."""

@@ -18,11 +18,13 @@ from user_gateway.database import Connection, Database
 from user_gateway.health import HealthService
 from user_gateway.http_health import HttpHealth
 from user_gateway.interceptors import CallInterceptor
+from user_gateway.metrics import Metrics
 from user_gateway.paging import PageTokens
 from user_gateway.passwords import PasswordChecker
 from user_gateway.servicer import Proof, UserGatewayServicer
 from user_gateway.settings import Settings, SettingsError
 from user_gateway.store import UserStore
+from user_gateway.tracing import Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -39,15 +41,18 @@ _REFUSING_SECONDS = 1.0  # of callers that go on asking, in spite of every refus
 class Gateway:
     """A gateway that is not started yet; `start` and `stop` belong to one event loop."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tracing: Tracing | None = None) -> None:
         variables = settings.variables
+        tracing = tracing or Tracing()
         self._settings = settings
+        self._metrics = Metrics()
         self._passwords = PasswordChecker(settings.hash_slots)
         self._database = Database(
             settings.database_url,
             pool_size=variables.user_db_pool_size,
             call_seconds=variables.user_gateway_call_seconds,
             prepare=self._prepare,
+            on_statement=tracing.statement_ended if tracing.on else None,
         )
         self._store = UserStore(self._database)
         self._servicer = UserGatewayServicer(
@@ -56,10 +61,11 @@ class Gateway:
             PageTokens(settings.page_keys),
             call_seconds=variables.user_gateway_call_seconds,
         )
-        self._interceptor = CallInterceptor(Authenticator(settings.callers))
+        self._interceptor = CallInterceptor(Authenticator(settings.callers), self._metrics, tracing)
         self._health = HealthService()
         self._stopping = False
-        self._http = HttpHealth(lambda: self.serving)
+        self._metrics.watch(self._show_numbers)
+        self._http = HttpHealth(lambda: self.serving, self._metrics.text, settings.metrics_access)
         self._server: grpc.aio.Server | None = None
         self.port = 0
         self.health_port: int | None = None
@@ -115,6 +121,16 @@ class Gateway:
             log.warning("the role reads more than the gateway needs", columns=columns.readable_beyond[:20])
         self._store.use(columns)
         self._servicer.proof = Proof(privileges, datetime.now(UTC))
+
+    def _show_numbers(self) -> None:
+        size, idle = self._database.size
+        slots, in_use = self._passwords.slots
+        self._metrics.connections.labels("used").set(size - idle)
+        self._metrics.connections.labels("idle").set(idle)
+        self._metrics.connections.labels("max").set(self._settings.variables.user_db_pool_size)
+        self._metrics.available.set(self._database.available)
+        self._metrics.hash_slots.labels("max").set(slots)
+        self._metrics.hash_slots.labels("used").set(in_use)
 
     async def _show_health(self, available: bool) -> None:
         if self._stopping:

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 from msgspec import Meta
 
-from user_gateway.auth import Caller, Scope, names
+from user_gateway.auth import Caller, MetricsAccess, Scope, names
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Positive = Annotated[int, Meta(ge=1)]
@@ -57,10 +57,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database_url: str
     callers: tuple[Caller, ...]
     page_keys: tuple[str, ...]
+    metrics_token: str = ""
     variables: Variables = Variables()
 
     def __repr__(self) -> str:
         return f"Settings({self.variables!r})"  # no password, no token, no key
+
+    @property
+    def metrics_access(self) -> MetricsAccess:
+        """Who may read /metrics: who knows METRICS_TOKEN; without one this machine, and in production nobody."""
+        return MetricsAccess(self.metrics_token, local=self.variables.environment in _CALM_ENVIRONMENTS)
 
     @property
     def reflection(self) -> bool:
@@ -94,7 +100,11 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         )
     callers = _callers(env.get("USER_GATEWAY_TOKENS", ""), variables.environment)
     return Settings(
-        database_url=_database_url(env), callers=callers, page_keys=_page_keys(env, callers), variables=variables
+        database_url=_database_url(env),
+        callers=callers,
+        page_keys=_page_keys(env, callers),
+        metrics_token=_metrics_token(env, variables.environment),
+        variables=variables,
     )
 
 
@@ -192,6 +202,13 @@ def _caller(entry: str, environment: str) -> Caller:
     except ValueError as error:
         raise SettingsError(f"USER_GATEWAY_TOKENS: {name}: {error}; scopes are {', '.join(names(Scope))}") from None
     return Caller(name, scopes, tokens)
+
+
+def _metrics_token(env: Mapping[str, str], environment: str) -> str:
+    token = env.get("METRICS_TOKEN", "")
+    if token and environment not in _CALM_ENVIRONMENTS and len(token) < _SHORTEST_PRODUCTION_TOKEN:
+        raise SettingsError(f"METRICS_TOKEN: {environment} needs at least {_SHORTEST_PRODUCTION_TOKEN} characters")
+    return token
 
 
 def _page_keys(env: Mapping[str, str], callers: tuple[Caller, ...]) -> tuple[str, ...]:

@@ -17,11 +17,11 @@ async def login_options(call: Call) -> None:
 
 async def me(call: Call) -> MeResponse:
     """Say who the caller is"""
-    return service.me(call)
+    return await service.me(call)
 
 
 routes = [
-    endpoint("POST", "/auth/login", log_in, login=False, errors=(401, 403, 429)),
+    endpoint("POST", "/auth/login", log_in, login=False, reads=True, errors=(401, 403, 429)),
     endpoint("OPTIONS", "/auth/login", login_options, login=False),
     endpoint("GET", "/auth/me", me),
 ]

@@ -5,11 +5,13 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from labeler_api.organizations import OrganizationName
+
 
 class Login(Struct):
     """Credentials; the address is compared as it was stored, upper and lower case included."""
 
-    email: Annotated[str, Meta(min_length=3, max_length=255, pattern=r"^[^@\s]+@[^@\s]+$")]
+    email: Annotated[str, Meta(min_length=3, max_length=255, pattern=r"^[^@\x00-\x20\x7f]+@[^@\x00-\x20\x7f]+$")]
     password: Annotated[str, Meta(max_length=1024)]
 
 
@@ -36,3 +38,4 @@ class MeResponse(Struct):
     badge_color: str
     created_at: datetime
     updated_at: datetime | None
+    organization: OrganizationName | None

@@ -26,8 +26,8 @@ async def log_in(call: Call, body: Login) -> TokenResponse:
     return TokenResponse(access_token=token, token_type="bearer")  # noqa: S106 - the scheme's name
 
 
-def me(call: Call) -> MeResponse:
-    """Say who the caller is."""
+async def me(call: Call) -> MeResponse:
+    """Say who the caller is; without the organization where the Platform DB cannot tell its name."""
     user = call.principal.profile
     return MeResponse(
         id=user.id,
@@ -43,4 +43,5 @@ def me(call: Call) -> MeResponse:
         badge_color=user.badge_color or "",
         created_at=user.created_at,
         updated_at=user.updated_at,
+        organization=await call.organizations.find(user.organization_id),
     )

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import asyncpg
 
-from labeler_api import errors
+from labeler_api import errors, maintenance
 
 # constraint → (code, what to tell the caller)
 _CONFLICTS = {
@@ -21,6 +21,9 @@ _CONFLICTS = {
     "uq_invitations_pending": ("invitation_pending", "An invitation of this user to this project is pending already."),
 }
 
+# The fence of maintenance mode, which holds where a process has not heard of it yet (labeler_ops/maintenance/fence.py).
+_FENCED = "LM001"
+
 _RETRY_SECONDS = 2  # a restarted PostgreSQL answers after about a second
 
 _AWAY = (
@@ -33,6 +36,7 @@ _AWAY = (
     asyncpg.InvalidPasswordError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.QueryCanceledError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
     # The driver's word between the server's farewell and the end of the connection: "cannot switch to state …".
     asyncpg.InternalClientError,
     TimeoutError,
@@ -79,6 +83,10 @@ def translated() -> Iterator[None]:
         # The driver's word for a connection that went away under a statement, or for a pool that closes.
         if re.search(r"clos|terminat|released", str(error)):
             raise _unavailable() from error
+        raise
+    except asyncpg.PostgresError as error:
+        if error.sqlstate == _FENCED:
+            raise maintenance.refusal() from error
         raise
 
 

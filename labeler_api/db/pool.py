@@ -10,17 +10,21 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import Any, Self
 
 import asyncpg
 
 from labeler_api.db.errors import translated
 from labeler_api.errors import Unavailable
+from labeler_api.instruments import Instruments
 
 Row = Mapping[str, Any]
 
 _STATEMENT_SECONDS = 30.0  # no statement of a request takes this long; a stuck one must not hold its connection
+# Between two statements of a write nothing is waited for. A process that is frozen there, or whose machine vanished
+# without a word, must not keep a project locked until TCP gives it up, which takes hours.
+_IDLE_SECONDS = 15
 _SNAPSHOT_SECONDS = 1800.0  # an export of a million annotations is one statement
 
 
@@ -128,29 +132,41 @@ class PoolOptions:
 class Database:
     """The Labeler DB. Made once a process, in the lifespan of the application."""
 
-    def __init__(self, pool: Any, options: PoolOptions) -> None:
+    def __init__(self, pool: Any, options: PoolOptions, instruments: Instruments) -> None:
         self._pool = pool
         self._options = options
+        self._metrics = instruments.metrics
+        self._acquire_seconds = instruments.metrics.acquire_seconds.labels("labeler")
+        self._waiting = 0
+        instruments.metrics.watch(self._show)
 
     @classmethod
-    async def connect(cls, dsn: str, options: PoolOptions | None = None) -> Self:
+    async def connect(
+        cls, dsn: str, options: PoolOptions | None = None, instruments: Instruments | None = None
+    ) -> Self:
         """Make the pool. Connections are opened when they are needed, so an absent server does not stop the start."""
-        options = options or PoolOptions()
+        options, instruments = options or PoolOptions(), instruments or Instruments()
         pool = asyncpg.create_pool(
             dsn,
             min_size=0,
             max_size=options.max_size,
             max_inactive_connection_lifetime=options.recycle_seconds,
             connection_class=_Connection,
+            init=traced(instruments),
             # Nothing here changes a session's state, so the reset query would be a round trip for nothing.
             reset=_keep_session,
             # 0 behind PgBouncer in transaction mode, where named statements vanish.
             statement_cache_size=256 if options.statement_cache else 0,
             timeout=min(options.acquire_seconds, 10.0),
-            server_settings={"application_name": "labeler_api", "TimeZone": "UTC", "jit": "off"},
+            server_settings={
+                "application_name": "labeler_api",
+                "TimeZone": "UTC",
+                "jit": "off",
+                "idle_in_transaction_session_timeout": f"{_IDLE_SECONDS}s",
+            },
         )
         await pool
-        database = cls(pool, options)
+        database = cls(pool, options, instruments)
         await database._warm()
         return database
 
@@ -174,6 +190,8 @@ class Database:
     async def snapshot(self) -> AsyncIterator[Snapshot]:
         """Open a READ ONLY REPEATABLE READ transaction."""
         async with self._acquired() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+            # Nobody waits for a snapshot, and its reader may wait for a slow store between two rows.
+            await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             yield Snapshot(connection, _SNAPSHOT_SECONDS)
 
     @asynccontextmanager
@@ -208,17 +226,47 @@ class Database:
                 await self._pool.release(connection)
 
     async def _acquire(self) -> Any:
-        try:
-            connection = await self._pool.acquire(timeout=self._options.acquire_seconds)
-        except TimeoutError:
-            raise Unavailable(
-                "The database has no free connection. Try again shortly.", code="database_busy", retry_after=2
-            ) from None
+        connection = await self._acquire_timed()
         if monotonic() - connection.born_at > self._options.recycle_seconds:
             await connection.close(timeout=5)
             await self._pool.release(connection)
             connection = await self._pool.acquire(timeout=self._options.acquire_seconds)
         return connection
+
+    async def _acquire_timed(self) -> Any:
+        started = perf_counter()
+        self._waiting += 1
+        try:
+            connection = await self._pool.acquire(timeout=self._options.acquire_seconds)
+        except Exception as error:
+            self._metrics.acquire_failures.labels("labeler").inc()
+            if isinstance(error, TimeoutError):
+                raise Unavailable(
+                    "The database has no free connection. Try again shortly.", code="database_busy", retry_after=2
+                ) from None
+            raise
+        finally:
+            self._waiting -= 1
+        self._acquire_seconds.observe(perf_counter() - started)
+        return connection
+
+    def _show(self) -> None:
+        size, idle = self.size
+        self._metrics.connections.labels("labeler", "idle").set(idle)
+        self._metrics.connections.labels("labeler", "used").set(size - idle)
+        self._metrics.connections.labels("labeler", "max").set(self._options.max_size)
+        self._metrics.waiting.labels("labeler").set(self._waiting)
+
+
+def traced(instruments: Instruments) -> Any:
+    """What a pool does with every new connection: nothing, or have its statements traced."""
+    if not instruments.tracing.on:
+        return None
+
+    async def prepare(connection: Any) -> None:
+        connection.add_query_logger(instruments.tracing.statement_ended)
+
+    return prepare
 
 
 async def _keep_session(_connection: object) -> None:

@@ -33,6 +33,6 @@ async def databases(call: Call) -> DatabasesResponse:
 routes = [
     endpoint("GET", "/", root, login=False),
     endpoint("GET", "/health", health, login=False),
-    endpoint("GET", "/health/ready", ready, login=False, errors=(503,)),
+    endpoint("GET", "/health/ready", ready, login=False, answers_503=True),
     endpoint("GET", "/health/db", databases, login=False),
 ]

@@ -44,9 +44,17 @@ async def ready(call: Call) -> ReadyResponse:
 
 
 async def databases(call: Call) -> DatabasesResponse:
-    """Probe the databases of this service. No platform data is served yet, so there is no connection to probe."""
-    state = await _state(_ask_database(call))
-    return DatabasesResponse(platform_db="not configured", labeler_db="connected" if state == _OK else state)
+    """Probe the databases of this service."""
+    labeler, platform = await asyncio.gather(_state(_ask_database(call)), _platform_state(call))
+    return DatabasesResponse(platform_db=_connected(platform), labeler_db=_connected(labeler))
+
+
+async def _platform_state(call: Call) -> str:
+    return await _state(call.platform.ping()) if call.platform.configured else "not configured"
+
+
+def _connected(state: str) -> str:
+    return "connected" if state == _OK else state
 
 
 async def _ask_database(call: Call) -> None:

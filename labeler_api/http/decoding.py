@@ -2,36 +2,65 @@
 
 import re
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.requests import Request
 
 from labeler_api.errors import Invalid, TooLarge, invalid
+from labeler_api.http import json_rules
 
 T = TypeVar("T")
 
 _WHERE = re.compile(r"^(?P<message>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
+_KEY = re.compile(r"[!-~]{1,255}")  # the width of the column
 _MISSING = re.compile(r"missing required field `(.+?)`")
 
 
-async def read_json(request: Request, decoder: msgspec.json.Decoder[T], limit: int) -> T:
-    """Read a JSON body of at most `limit` bytes. Raises TooLarge or Invalid."""
+async def read_json(request: Request, limit: int) -> bytes:
+    """Read a JSON body of at most `limit` bytes, and leave it undecoded. Raises TooLarge or Invalid."""
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
         raise invalid(f"expected application/json, got {kind[:100]}", "header", "content-type", code="not_json")
-    body = await _read(request, limit)
+    return await _read(request, limit)
+
+
+def decode_json(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """Decode a JSON body into its type. Raises Invalid."""
     try:
-        return decoder.decode(body)
+        value = _decoded(body, decoder)
     except msgspec.ValidationError as error:
         raise from_validation(error, "body") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        text = "is empty" if not body else f"is not valid JSON: {_safe(str(error))}"
-        raise invalid(text, "body", code="json_invalid") from None
+        raise invalid(_safe(json_rules.why_malformed(body, error)), "body", code="json_invalid") from None
+    if fault := json_rules.fault(body):
+        raise invalid(_safe(fault), "body", code="json_invalid")
+    return value
+
+
+def idempotency_key(request: Request) -> str | None:
+    """Read the header Idempotency-Key, or None. Raises Invalid."""
+    key = request.headers.get("idempotency-key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise invalid("expected 1 to 255 visible ASCII characters, such as a UUID", "header", "idempotency-key")
+    return key
+
+
+def query_values(request: Request) -> dict[str, str]:
+    """Read the query string; of equal names the last counts. Raises Invalid."""
+    try:
+        text = request.scope["query_string"].decode("ascii")
+        return dict(parse_qsl(text, keep_blank_values=True, errors="strict"))
+    except ValueError:  # a UnicodeDecodeError, or more parameters than anybody sends
+        raise invalid("is not percent-encoded UTF-8", "query") from None
 
 
 def convert(values: dict[str, Any], kind: type[T], place: str) -> T:
-    """Convert strings of a path or a query. Raises Invalid with `[place, name]`."""
+    """Convert strings of a path, a query or a form. Raises Invalid with `[place, name]`."""
+    for name, value in values.items():
+        if isinstance(value, str) and "\0" in value:
+            raise invalid("holds the character NUL, which cannot be stored", place, name.replace("\0", "")[:100])
     try:
         return msgspec.convert(values, kind, strict=False)
     except (msgspec.ValidationError, ValueError) as error:
@@ -49,6 +78,16 @@ def from_validation(error: Exception, place: str) -> Invalid:
         loc.append(missing[1])
         message = "is missing"
     return invalid(message, *loc)
+
+
+def _decoded(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        if "got `float`" not in str(error):
+            raise
+        # JSON has one kind of number, and 3.0 is a whole one.
+        return decoder.decode(json_rules.with_whole_numbers(body))
 
 
 async def _read(request: Request, limit: int) -> bytes:

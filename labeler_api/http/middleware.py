@@ -3,7 +3,6 @@
 import re
 import secrets
 from collections.abc import MutableMapping
-from time import perf_counter
 from typing import Any
 
 import structlog
@@ -13,15 +12,14 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from labeler_api.context import Services
 from labeler_api.db.pool import StatementCount, statements
 from labeler_api.http import errors
+from labeler_api.http.exchange import Exchange
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _DRAIN_BYTES = 64 * 1024 * 1024  # what an early refusal reads on, so that the browser sees the answer
-_CLIENT_CLOSED = 499  # nginx's number for a client that left; for the log only
 _ERROR = 400
-
-log = structlog.get_logger("labeler_api.access")
 
 
 class RequestContext:
@@ -31,53 +29,45 @@ class RequestContext:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the request; the line is written however it ends."""
+        """Run the request; it is logged, counted and traced however it ends."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        services: Services = scope["app"].state.services
         request_id = _request_id(scope)
         state: MutableMapping[str, Any] = scope.setdefault("state", {})
         state["request_id"] = request_id
         counter = StatementCount(outer=statements.get())
         token = statements.set(counter)
-        started, status = perf_counter(), _CLIENT_CLOSED
+        exchange = Exchange(scope, receive, send, counter)
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
                 headers["X-Content-Type-Options"] = "nosniff"
-            await send(message)
+            await exchange.send(message)
 
+        services.instruments.metrics.open += 1
         try:
             # Bound for every log line of the request, and for the gateway, whose lines then carry the same id.
-            with structlog.contextvars.bound_contextvars(request_id=request_id):
-                await self._app(scope, receive, send_with_id)
+            with (
+                exchange.span(services.instruments) as span,
+                structlog.contextvars.bound_contextvars(request_id=request_id),
+            ):
+                try:
+                    await self._app(scope, exchange.receive, send_with_id)
+                finally:
+                    exchange.describe(span)
         finally:
             statements.reset(token)
-            _write_line(scope, status, perf_counter() - started, counter.value)
+            services.instruments.metrics.open -= 1
+            exchange.ended(services.instruments)
 
 
 def _request_id(scope: Scope) -> str:
     given = Headers(scope=scope).get("x-request-id", "")
     return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
-
-
-def _write_line(scope: Scope, status: int, seconds: float, statement_count: int) -> None:
-    route = scope.get("route")
-    log.info(
-        "request",
-        request_id=scope["state"]["request_id"],
-        method=scope["method"],
-        # The template and never the query string: that of a media link is a credential.
-        route=getattr(route, "path", None) or "unmatched",
-        status=status,
-        duration_ms=round(seconds * 1000, 2),
-        statements=statement_count,
-        user_id=scope["state"].get("user_id"),
-    )
 
 
 class UnexpectedErrors:

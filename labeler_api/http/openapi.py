@@ -1,144 +1,122 @@
-"""OpenAPI 3.1, generated from the routes, and a page that shows it without the Internet."""
+"""OpenAPI 3.1, generated from the routes."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
-from swagger_ui_bundle import swagger_ui_path
+from starlette.routing import BaseRoute
 
+from labeler_api.http import openapi_responses, openapi_schemas
 from labeler_api.http.endpoint import Operation, operation_of
 
 Document = dict[str, Any]
 
-_ERRORS = {
-    400: "Understood and refused",
-    401: "No credentials, or none that hold",
-    403: "The caller's role is too low",
-    404: "Does not exist, or the caller may not know that it does",
-    409: "Contradicts the present state",
-    413: "The body is over its limit",
-    416: "The range is not in the object",
-    422: "Wrong shape, type or value",
-    423: "Somebody else holds the image",
-    429: "Too often",
-    500: "A defect of ours; the log knows it by its request id",
-    503: "A part that this needs is away",
+_DESCRIPTION = """
+Datasets of images, projects with their tasks and classes, locks, annotations with their history, and published
+versions.
+
+Every answer that is not a success is JSON: `detail` is a sentence for a person, `code` a stable word for programs,
+`request_id` the request's name in the log. Times are RFC 3339 with an offset. Where a `project_id` stands in an
+address or a body, the id of its dataset means the same. Unknown members and parameters are ignored. A JSON body is
+UTF-8, nested at most 32 levels deep, without NUL and without equal names in one object.
+"""
+
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": (
+        "Any text of the client's, such as a UUID, new with each new request. A request that is sent again with its key"
+        " within 24 hours makes nothing twice and answers what it answered; another request with the same key is"
+        " refused with 422 and the code `idempotency_key_reused`."
+    ),
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 }
-_RETRY = {429, 503}
 
-# No inline script but the page's own, no foreign host; `data:` because the bundle's style sheet embeds its icons.
-_PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    "connect-src 'self'; frame-ancestors 'none'"
-)
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><title>Image Labeler API</title>
-<link rel="stylesheet" href="/docs/assets/swagger-ui.css"><link rel="icon" href="/docs/assets/favicon-32x32.png"></head>
-<body><div id="swagger-ui"></div>
-<script src="/docs/assets/swagger-ui-bundle.js"></script><script src="/docs/start.js"></script></body>
-</html>
-"""
-
-_START = """window.ui = SwaggerUIBundle({url: "/openapi.json", dom_id: "#swagger-ui", deepLinking: true,
-  displayRequestDuration: true, persistAuthorization: true, presets: [SwaggerUIBundle.presets.apis]});
-"""
-
-
-class ErrorItem(msgspec.Struct):
-    """One thing that is wrong with the request."""
-
-    loc: list[str | int]
-    message: str
+_IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": "An ETag that the client has: 304 when it still holds.",
+    "schema": {"type": "string"},
+}
+_IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "description": "The version that the write expects, quoted; 409 when it is another by now.",
+    "schema": {"type": "string", "pattern": '^"[1-9][0-9]{0,8}"$'},
+}
+_RANGE = {
+    "name": "Range",
+    "in": "header",
+    "required": False,
+    "description": "One range of bytes; several are answered with the whole.",
+    "schema": {"type": "string", "pattern": "^bytes=[0-9]{1,9}-$"},
+}
 
 
-class Conflict(msgspec.Struct):
-    """The stored version that a write did not expect."""
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where an answer leads: the target's `parameters` and members of its `body` as runtime expressions."""
 
-    current_version: int
-    your_version: int
-    last_updated_by: int | None
-    last_updated_at: str | None
-
-
-class Error(msgspec.Struct):
-    """Every answer that is not a success. `errors` comes with 422, `conflict` with a version's 409, `lock` with 423."""
-
-    detail: str
-    code: str
-    request_id: str | None
-    errors: list[ErrorItem] | msgspec.UnsetType = msgspec.UNSET
-    conflict: Conflict | msgspec.UnsetType = msgspec.UNSET
-    lock: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    source: str
+    target: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, str] = field(default_factory=dict)
 
 
-def document(mounted: Sequence[tuple[str, BaseRoute]]) -> Document:
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What the routes do not say. Examples by operationId, with `parameters`, `request` and `response`."""
+
+    tags: Mapping[str, str] = field(default_factory=dict)
+    links: Sequence[Link] = ()
+    examples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def document(mounted: Sequence[tuple[str, BaseRoute]], reference: Reference) -> Document:
     """Describe routes, each with the prefix under which it is mounted."""
     found = [(prefix, operation) for prefix, route in mounted if (operation := operation_of(route)) is not None]
     types = _types([operation for _, operation in found])
     schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     refs = dict(zip(map(id, types), schemas, strict=True))
+    refined = [kind for _, operation in found for kind in _request_types(operation) if kind is not operation.path_type]
+    openapi_schemas.refine([refs[id(kind)] for kind in refined], components)
     paths: dict[str, dict[str, Any]] = {}
     for prefix, operation in found:
         path = prefix + operation.path.replace(":path}", "}")
-        paths.setdefault(path, {})[operation.method.lower()] = _operation(operation, refs, components)
+        paths.setdefault(path, {})[operation.method.lower()] = _operation(operation, refs, components, reference)
     in_parameters = {_name(refs[id(kind)]) for _, found_one in found for kind in _parameter_types(found_one)}
     return {
         "openapi": "3.1.0",
-        "info": {
-            "title": "Image Labeler API",
-            "version": "0.1.0",
-            "description": "Datasets, projects, images, locks, annotations and published versions.",
-        },
+        "info": {"title": "Image Labeler API", "version": "0.1.0", "description": _DESCRIPTION.strip()},
+        "servers": [{"url": "/"}],
+        "tags": [{"name": name, "description": text} for name, text in reference.tags.items()],
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": {name: components[name] for name in sorted(components.keys() - in_parameters)},
-            "securitySchemes": {"HTTPBearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "responses": openapi_responses.errors(),
+            "headers": openapi_responses.HEADERS,
+            "securitySchemes": {
+                "HTTPBearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "JWT",
+                    "description": "The `access_token` of `POST /api/v1/auth/login`.",
+                }
+            },
         },
     }
 
 
-def routes(description: Document) -> list[BaseRoute]:
-    """Serve the document and the page."""
-    body = msgspec.json.encode(description)
-
-    async def openapi_json(_request: Request) -> Response:
-        return Response(body, media_type="application/json")
-
-    async def page(_request: Request) -> Response:
-        return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _PAGE_POLICY})
-
-    async def start(_request: Request) -> Response:
-        return Response(_START, media_type="text/javascript")
-
-    async def redoc(_request: Request) -> Response:
-        return RedirectResponse("/docs")
-
-    return [
-        Route("/openapi.json", openapi_json),
-        Route("/docs", page),
-        Route("/redoc", redoc),
-        Route("/docs/start.js", start),
-        Mount("/docs/assets", StaticFiles(directory=Path(swagger_ui_path))),
-    ]
-
-
 def _types(operations: Sequence[Operation]) -> list[Any]:
     """Every type that the document needs a schema of; the same object is asked for once."""
-    types: list[Any] = [Error]
+    types: list[Any] = [openapi_responses.Error]
     for operation in operations:
-        types += [
-            kind
-            for kind in (*_parameter_types(operation), operation.body_type, operation.multipart)
-            if kind is not None
-        ]
-        if _has_schema(operation.response_type):
+        types += _request_types(operation)
+        if openapi_responses.has_schema(operation.response_type):
             types.append(operation.response_type)
     return types
 
@@ -147,45 +125,90 @@ def _parameter_types(operation: Operation) -> list[type[msgspec.Struct]]:
     return [kind for kind in (operation.path_type, operation.query_type) if kind is not None]
 
 
-def _has_schema(kind: Any) -> bool:
-    return kind not in {None, type(None)} and not (isinstance(kind, type) and issubclass(kind, Response))
+def _request_types(operation: Operation) -> list[Any]:
+    kinds = (*_parameter_types(operation), operation.body_type, operation.multipart)
+    return [kind for kind in kinds if kind is not None]
 
 
-def _operation(operation: Operation, refs: dict[int, Any], components: dict[str, Any]) -> dict[str, Any]:
+def operation_id(operation: Operation) -> str:
+    """Name an operation as the document does."""
+    return f"{operation.tag}_{operation.handler.__name__}"
+
+
+def _operation(
+    operation: Operation, refs: dict[int, Any], components: dict[str, Any], reference: Reference
+) -> dict[str, Any]:
+    name = operation_id(operation)
+    examples = reference.examples.get(name, {})
+    schema = refs.get(id(operation.response_type))
+    links = {link.target: _link(link) for link in reference.links if link.source == name}
     described: dict[str, Any] = {
-        "operationId": f"{operation.tag}_{operation.handler.__name__}",
+        "operationId": name,
         "summary": operation.summary,
         "tags": [operation.tag],
-        "parameters": _parameters(operation, refs, components),
-        "responses": _responses(operation, refs),
+        "parameters": _parameters(operation, refs, components, examples.get("parameters", {})),
+        "responses": openapi_responses.of(operation, schema, links, examples.get("response", msgspec.UNSET)),
     }
     if operation.description:
         described["description"] = operation.description
     if operation.login:
         described["security"] = [{"HTTPBearer": []}]
     if operation.body_type is not None:
-        described["requestBody"] = _body("application/json", refs[id(operation.body_type)])
+        described["requestBody"] = _body("application/json", refs[id(operation.body_type)], examples)
     elif operation.multipart is not None:
-        described["requestBody"] = _body("multipart/form-data", refs[id(operation.multipart)])
+        described["requestBody"] = _body("multipart/form-data", refs[id(operation.multipart)], examples)
     return described
 
 
-def _body(media_type: str, schema: Any) -> dict[str, Any]:
-    return {"required": True, "content": {media_type: {"schema": schema}}}
+def _link(link: Link) -> dict[str, Any]:
+    described: dict[str, Any] = {"operationId": link.target}
+    if link.parameters:
+        described["parameters"] = dict(link.parameters)
+    if link.body:
+        described["requestBody"] = dict(link.body)
+    return described
 
 
-def _parameters(operation: Operation, refs: dict[int, Any], components: dict[str, Any]) -> list[dict[str, Any]]:
-    parameters = []
+def _body(media_type: str, schema: Any, examples: Mapping[str, Any]) -> dict[str, Any]:
+    content = {"schema": schema}
+    if "request" in examples:
+        content["example"] = examples["request"]
+    return {"required": True, "content": {media_type: content}}
+
+
+def _parameters(
+    operation: Operation, refs: dict[int, Any], components: dict[str, Any], examples: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    parameters = _headers(operation)
     for place, kind in (("path", operation.path_type), ("query", operation.query_type)):
         if kind is None:
             continue
         schema = _resolved(refs[id(kind)], components)
         required = set(schema.get("required", []))
-        parameters += [
-            {"name": name, "in": place, "required": place == "path" or name in required, "schema": field}
-            for name, field in schema.get("properties", {}).items()
-        ]
+        for name, given in schema.get("properties", {}).items():
+            in_path = place == "path"
+            greedy = f"{{{name}:path}}" in operation.path
+            described = {
+                "name": name,
+                "in": place,
+                "required": in_path or name in required,
+                "schema": openapi_schemas.in_path(given, greedy=greedy) if in_path else given,
+            }
+            parameters.append(described | ({"example": examples[name]} if name in examples else {}))
     return parameters
+
+
+def _headers(operation: Operation) -> list[dict[str, Any]]:
+    headers = []
+    if operation.idempotent:
+        headers.append(_IDEMPOTENCY_KEY)
+    if operation.etag or openapi_responses.sends_file(operation):
+        headers.append(_IF_NONE_MATCH)
+    if operation.if_match:
+        headers.append(_IF_MATCH)
+    if 416 in operation.errors:  # noqa: PLR2004 - Range Not Satisfiable
+        headers.append(_RANGE)
+    return [dict(header) for header in headers]
 
 
 def _resolved(schema: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
@@ -197,28 +220,3 @@ def _resolved(schema: dict[str, Any], components: dict[str, Any]) -> dict[str, A
 def _name(schema: dict[str, Any]) -> str:
     text: str = schema.get("$ref", "")
     return text.rpartition("/")[2]
-
-
-def _responses(operation: Operation, refs: dict[int, Any]) -> dict[str, Any]:
-    answer: dict[str, Any] = {"description": "Success"}
-    if _has_schema(operation.response_type):
-        answer["content"] = {"application/json": {"schema": refs[id(operation.response_type)]}}
-    responses = {str(operation.status): answer}
-    if operation.etag:
-        responses["304"] = {"description": "Unchanged since the ETag that the client sent"}
-    expected = {*operation.errors, 422, 500, 503, *([401] if operation.login else [])}
-    if operation.body_type is not None or operation.multipart is not None:
-        expected.add(413)
-    for status in sorted(expected):
-        responses[str(status)] = _error_response(status)
-    return responses
-
-
-def _error_response(status: int) -> dict[str, Any]:
-    response: dict[str, Any] = {
-        "description": _ERRORS[status],
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
-    }
-    if status in _RETRY:
-        response["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait"}}
-    return response

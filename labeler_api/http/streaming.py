@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from labeler_api.errors import RangeNotSatisfiable, Unavailable
 from labeler_api.http.endpoint import matches
 from labeler_api.http.errors import render
+from labeler_api.http.leaving import client_left
 from labeler_api.objects import ObjectStream
 
 _RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))", re.IGNORECASE)
@@ -47,7 +48,7 @@ class ClosingStream(Response):
         """Send while listening for the client; a server tells of one that left only to who listens."""
         async with self._closing:
             sending = asyncio.create_task(self._send(send))
-            leaving = asyncio.create_task(_client_left(receive))
+            leaving = asyncio.create_task(client_left(receive))
             try:
                 await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -67,11 +68,6 @@ class ClosingStream(Response):
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
             chunk = await anext(self._rest, b"")
         await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _client_left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def stream_object(

@@ -6,6 +6,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from labeler_api.directory import UserProfile
+from labeler_api.organizations import OrganizationName
 
 UserId = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
@@ -49,6 +50,7 @@ class UserResponse(Struct):
     badge_color: str | None
     system_role: str | None
     organization_id: int | None
+    organization: OrganizationName | None
     is_active: bool
     created_at: datetime | None
 
@@ -65,7 +67,7 @@ def found_user(user: UserProfile) -> FoundUser:
     )
 
 
-def user_response(user: UserProfile) -> UserResponse:
+def user_response(user: UserProfile, organization: OrganizationName | None) -> UserResponse:
     """Say of a user what the look-up tells."""
     return UserResponse(
         id=user.id,
@@ -75,6 +77,7 @@ def user_response(user: UserProfile) -> UserResponse:
         badge_color=user.badge_color,
         system_role=user.system_role,
         organization_id=user.organization_id,
+        organization=organization,
         is_active=user.is_active,
         created_at=user.created_at,
     )

@@ -21,11 +21,11 @@ async def search(call: Call, query: SearchQuery) -> SearchResponse:
 
 
 async def get(call: Call, user_id: int) -> UserResponse:
-    """Return one user."""
+    """Return one user; without the organization where the Platform DB cannot tell its name."""
     user = await call.directory.find(user_id)
     if user is None:
         raise NotFound("There is no such user.", code="user_not_found")
-    return user_response(user)
+    return user_response(user, await call.organizations.find(user.organization_id))
 
 
 async def _members(call: Call, reference: str) -> list[int]:

@@ -25,6 +25,8 @@ FEATURES = (
     "versions",
     "imports",
     "invitations",
+    "storage",
+    "deletion",
 )
 
 

@@ -6,13 +6,17 @@ from collections.abc import AsyncIterator, Iterator
 import asyncpg
 import pytest
 
+from labeler_api import organizations
 from tests.architecture.source import Module, modules
+from tests.fixtures.platform import PlatformDb
 
 VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
 
 
-def _stores() -> list[Module]:
-    return [module for module in modules("labeler_api") if module.feature and module.is_store]
+def _stores(*, of_the_platform: bool = False) -> list[Module]:
+    """The modules that hold SQL: for the Labeler DB, or for the Platform DB."""
+    stores = [module for module in modules("labeler_api") if module.feature and module.is_store]
+    return [module for module in stores if (module.feature == "platform") == of_the_platform]
 
 
 def _statements(module: Module) -> Iterator[tuple[str, str]]:
@@ -30,6 +34,20 @@ async def connection(labeler_dsn: str) -> AsyncIterator[asyncpg.Connection]:
 
 @pytest.mark.parametrize("module", _stores(), ids=lambda module: module.where)
 async def test_every_statement_can_be_prepared(connection: asyncpg.Connection, module: Module) -> None:
+    await _prepare(connection, module)
+
+
+async def test_the_platforms_statements_can_be_prepared_by_its_reader(platform_db: PlatformDb) -> None:
+    connection = await asyncpg.connect(platform_db.dsn)
+    try:
+        for module in _stores(of_the_platform=True):
+            await _prepare(connection, module)
+        await connection.prepare(organizations._NAME)
+    finally:
+        await connection.close()
+
+
+async def _prepare(connection: asyncpg.Connection, module: Module) -> None:
     statements = list(_statements(module))
     assert statements, "a store without a named statement"
     for name, sql in statements:

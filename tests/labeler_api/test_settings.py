@@ -32,6 +32,9 @@ def test_defaults_are_those_of_the_contract() -> None:
     [
         ({"LABELER_DB_URL": ""}, "LABELER_DB_URL is not set"),
         ({"LABELER_DB_URL": "mysql://u:p@h/db"}, "LABELER_DB_URL: expected postgresql://"),
+        ({"PLATFORM_DB_URL": "mysql://u:p@h/db"}, "PLATFORM_DB_URL: expected postgresql://"),
+        ({"PLATFORM_DB_HOST": "h"}, "PLATFORM_DB_NAME, PLATFORM_DB_USER: missing"),
+        ({"PLATFORM_DB_ALLOW_WRITABLE": "maybe"}, "PLATFORM_DB_ALLOW_WRITABLE:"),
         ({"LABELER_DB_URL": "postgresql://u:p@h"}, "LABELER_DB_URL: expected postgresql://"),
         ({"LABELER_DB_URL": "postgresql://u:p@h:port/db"}, "LABELER_DB_URL: expected postgresql://"),
         ({"LABELER_DB_URL": "", "LABELER_DB_HOST": "h"}, "LABELER_DB_NAME, LABELER_DB_USER: missing"),
@@ -86,6 +89,7 @@ def test_every_wrong_variable_is_named_at_once() -> None:
         ({"MEDIA_LINK_KEYS": ""}, "MEDIA_LINK_KEYS"),
         ({"MEDIA_LINK_KEYS": "m" * 48 + ",short"}, "MEDIA_LINK_KEYS"),
         ({"API_PUBLIC_URL": ""}, "API_PUBLIC_URL"),
+        ({"METRICS_TOKEN": "short"}, "METRICS_TOKEN"),
     ],
 )
 def test_production_refuses_what_development_allows(changes: dict[str, str], named: str) -> None:

@@ -8,6 +8,7 @@ from labeler_api.db.tables.annotations import annotation_history, annotations, c
 from labeler_api.db.tables.datasets import datasets, image_metadata
 from labeler_api.db.tables.idempotency import idempotency_keys
 from labeler_api.db.tables.invitations import invitations
+from labeler_api.db.tables.maintenance import maintenance
 from labeler_api.db.tables.metadata import metadata
 from labeler_api.db.tables.projects import annotation_projects, annotation_tasks, project_permissions
 from labeler_api.db.tables.quarantine import QUARANTINED, migration_report, quarantine_tables
@@ -29,6 +30,7 @@ __all__ = [
     "image_locks",
     "image_metadata",
     "invitations",
+    "maintenance",
     "metadata",
     "migration_report",
     "project_permissions",

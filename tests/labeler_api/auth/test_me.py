@@ -50,6 +50,7 @@ async def test_the_caller_is_described(api: Api) -> None:
         "is_active": True,
         "is_admin": True,
         "badge_color": "blue",
+        "organization": None,
     }
     assert (await (await api.login("owner")).get(URL)).json()["is_admin"] is False
 

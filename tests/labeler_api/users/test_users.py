@@ -134,6 +134,7 @@ async def test_one_user_is_read_by_id(api: Api) -> None:
         "badge_color": None,
         "system_role": "standard_engineer",
         "organization_id": 1,
+        "organization": None,
         "is_active": True,
     }
 

@@ -127,7 +127,7 @@ def wait_until_annotating(up: Up, home: Path) -> None:
     """Wait until the first annotations are made, long before the last ones are."""
     log = home / "logs" / "api.log"
     deadline = time.monotonic() + READY_SECONDS
-    while not log.exists() or log.read_text().count('"route": "/annotations", "status": 200') < 2:
+    while not log.exists() or log.read_text().count('"route": "/api/v1/annotations", "status": 200') < 2:
         assert up.process.poll() is None, up.output
         assert not up.ready_file.exists(), "the load was over before it could be cut off"
         assert time.monotonic() < deadline, up.output

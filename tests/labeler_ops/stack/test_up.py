@@ -36,7 +36,9 @@ def test_the_ready_file_says_where_everything_is_and_everything_answers(home: Pa
         socket.create_connection((host, int(port)), timeout=5).close()
         for account in facts["accounts"]:
             with log_in(facts, account["role"]) as client:
-                assert client.get("/auth/me").json()["email"] == account["email"]
+                me = client.get("/auth/me").json()
+                assert me["email"] == account["email"]
+                assert me["organization"] == {"id": 1, "name": "Example organization"}
         for text in (facts["api"], facts["gateway"], facts["storage"], "owner@example.com / owner123", str(home)):
             assert text in up.output
         assert facts["databases"]["labeler"] not in up.output  # it holds a password

@@ -1,0 +1,208 @@
+"""The numbers of one process, in Prometheus' form; docs/observability.md lists them.
+
+With several workers each writes its numbers into files of one directory (PROMETHEUS_MULTIPROC_DIR, made by
+`labeler_api.__main__` before prometheus_client is imported), and whichever worker is asked adds all of them up.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+_SAMPLE_SECONDS = 5.0  # how old another worker's gauges may be; scrapes come every 15 to 60 s
+# From a look-up by key (1 ms) to what browsers wait for at most (30 s).
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+# Waiting for a connection takes microseconds until the pool is empty.
+_SHORT_SECONDS = (0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
+_STATEMENTS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)  # budgets are below ten; what is beyond is to be looked at
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+GaugeMode = Literal["livesum", "liveall"]
+Watcher = Callable[[], None]
+Count = Callable[[], None]
+Observe = Callable[[float], None]
+
+
+class Metrics:
+    """Every metric of the API. Label values come from fixed sets: route templates, methods, codes; never an id."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._watchers: list[Watcher] = [self._show_requests]
+        self._requests()
+        self._database()
+        self._gateway()
+        self._storage()
+        self._jobs = self._counter("jobs", "Runs of queued jobs.", "kind", "result")
+        self._job_seconds = self._histogram("job_seconds", "Duration of those runs.", _SECONDS, "kind")
+        self._watchers.append(_process_watcher(self.registry))
+
+    def _requests(self) -> None:
+        self.requests = self._counter("http_requests", "Requests answered.", "method", "route", "status")
+        self.request_seconds = self._histogram(
+            "http_request_seconds", "From the first byte in to the last byte out.", _SECONDS, "method", "route"
+        )
+        self.request_statements = self._histogram(
+            "http_request_statements", "SQL statements of a request.", _STATEMENTS, "method", "route"
+        )
+        self.open = 0
+        self._requests_open = self._gauge("http_requests_open", "Requests under way.")
+        # Finding a metric by its labels costs as much as counting: those of a route are remembered.
+        self._by_route: dict[tuple[str, str, int], tuple[Count, Observe, Observe]] = {}
+        self.media_bytes = self._counter("media_bytes", "Bytes of images, thumbnails and exports sent.", "route")
+
+    def _database(self) -> None:
+        self.acquire_seconds = self._histogram(
+            "db_acquire_seconds", "Wait for a connection of the pool.", _SHORT_SECONDS, "database"
+        )
+        self.acquire_failures = self._counter("db_acquire_failures", "No connection was to be had.", "database")
+        self.connections = self._gauge("db_connections", "Connections of the pool.", "database", "state")
+        self.waiting = self._gauge("db_waiting", "Who waits for a connection.", "database")
+
+    def _gateway(self) -> None:
+        lookups = self._counter(
+            "user_cache_lookups", "Look-ups of users: hit, miss, or stale while the gateway is away.", "result"
+        )
+        self.cache_hits, self.cache_misses, self.cache_stale = map(lookups.labels, ("hit", "miss", "stale"))
+        self.gateway_calls = self._counter("gateway_calls", "Calls of the user gateway.", "method", "code")
+        self.gateway_seconds = self._histogram("gateway_call_seconds", "Duration of those calls.", _SECONDS, "method")
+
+    def _storage(self) -> None:
+        self.store_calls = self._counter("object_store_calls", "Calls of the object store.", "operation", "result")
+        self.store_seconds = self._histogram(
+            "object_store_call_seconds", "Until the store's answer begins.", _SECONDS, "operation"
+        )
+        self.streams_open = self._gauge("object_streams_open", "Objects being read from the store.")
+        self.thumbnail_lookups = self._counter("thumbnail_lookups", "Thumbnails asked for: hit or miss.", "result")
+        self.thumbnail_bytes = self._gauge("thumbnail_cache_bytes", "Size of the thumbnails in memory.")
+
+    def watch(self, watcher: Watcher) -> None:
+        """Call `watcher` whenever the gauges are to be brought up to date."""
+        self._watchers.append(watcher)
+
+    def request_ended(self, method: str, route: str, status: int, seconds: float, statements: int) -> None:
+        """Count a request."""
+        key = (method if method in _METHODS else "other", route, status)
+        found = self._by_route.get(key)
+        if found is None:
+            found = self._by_route[key] = self._of_route(*key)
+        count, observe_seconds, observe_statements = found
+        count()
+        observe_seconds(seconds)
+        observe_statements(statements)
+
+    def _of_route(self, method: str, route: str, status: int) -> "tuple[Count, Observe, Observe]":
+        return (
+            self.requests.labels(method, route, str(status)).inc,
+            self.request_seconds.labels(method, route).observe,
+            self.request_statements.labels(method, route).observe,
+        )
+
+    def _show_requests(self) -> None:
+        self._requests_open.set(self.open)
+
+    def thumbnail_looked_up(self, found: bool) -> None:
+        """Count a look-up in the cache of thumbnails."""
+        self.thumbnail_lookups.labels("hit" if found else "miss").inc()
+
+    def store_call(self, operation: str) -> AbstractContextManager[None]:
+        """Count and time one call of the object store."""
+        return _observed(self.store_calls, self.store_seconds, operation)
+
+    def job(self, kind: str) -> AbstractContextManager[None]:
+        """Count and time one run of a job."""
+        return _observed(self._jobs, self._job_seconds, kind)
+
+    def text(self) -> bytes:
+        """Return what Prometheus reads: the numbers of this process, or of all workers together."""
+        self.sample()
+        if not _directory():
+            return generate_latest(self.registry)
+        _bury_dead_workers()
+        everybody = CollectorRegistry()
+        MultiProcessCollector(everybody)  # type: ignore[no-untyped-call]
+        return generate_latest(everybody)
+
+    def sample(self) -> None:
+        """Bring the gauges up to date."""
+        for watcher in self._watchers:
+            watcher()
+
+    @asynccontextmanager
+    async def sampled(self) -> AsyncIterator[None]:
+        """Keep this worker's gauges up to date for the other workers, where there are any, while the block runs."""
+        if not _directory():
+            yield
+            return
+        sampling = asyncio.create_task(self._sample_on(), name="metrics")
+        try:
+            yield
+        finally:
+            sampling.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sampling
+
+    async def _sample_on(self) -> None:
+        while True:
+            self.sample()
+            await asyncio.sleep(_SAMPLE_SECONDS)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"labeler_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(f"labeler_{name}", text, labels, buckets=buckets, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"labeler_{name}", text, labels, registry=self.registry, multiprocess_mode="livesum")
+
+
+@contextmanager
+def _observed(counter: Counter, histogram: Histogram, what: str) -> Iterator[None]:
+    started, result = perf_counter(), "ok"
+    try:
+        yield
+    except BaseException as error:
+        result = "cancelled" if isinstance(error, asyncio.CancelledError) else "error"
+        raise
+    finally:
+        counter.labels(what, result).inc()
+        histogram.labels(what).observe(perf_counter() - started)
+
+
+def _process_watcher(registry: CollectorRegistry) -> Watcher:
+    """Copy what prometheus_client knows of the process into gauges, which workers can show for each other."""
+    source = ProcessCollector(registry=CollectorRegistry())
+    gauges = {
+        sample.name: Gauge(sample.name, family.documentation, registry=registry, multiprocess_mode="liveall")
+        for family in source.collect()
+        for sample in family.samples
+    }
+
+    def watch() -> None:
+        for family in source.collect():
+            for sample in family.samples:
+                gauges[sample.name].set(sample.value)
+
+    return watch
+
+
+def _directory() -> Path | None:
+    path = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    return Path(path) if path else None
+
+
+def _bury_dead_workers() -> None:
+    """Drop the gauges of workers that ended; what they counted stays counted."""
+    directory = _directory()
+    pids = {path.stem.rpartition("_")[2] for path in directory.glob("gauge_live*.db")} if directory else set()
+    for pid in pids:
+        if not Path(f"/proc/{pid}").exists() and Path("/proc/self").exists():
+            mark_process_dead(int(pid))  # type: ignore[no-untyped-call]

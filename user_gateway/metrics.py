@@ -1,0 +1,48 @@
+"""The numbers of the gateway, in Prometheus' form; docs/observability.md lists them."""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+
+# From a look-up by key (1 ms) to the longest call (5 s); a password takes half a second.
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+Watcher = Callable[[], None]
+
+
+class Metrics:
+    """Every metric. Label values are methods, codes and callers' names from the settings; never an id."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._watchers: list[Watcher] = []
+        self._calls = self._counter("calls", "Calls answered.", "method", "code", "caller")
+        self._seconds = Histogram(
+            "user_gateway_call_seconds", "Duration of calls.", ["method"], buckets=_SECONDS, registry=self._registry
+        )
+        self.calls_open = self._gauge("calls_open", "Calls under way.")
+        self.connections = self._gauge("db_connections", "Connections of the pool.", "state")
+        self.available = self._gauge("db_available", "1 while the User DB answers.")
+        self.hash_slots = self._gauge("hash_slots", "Passwords that may be checked at once, and that are.", "state")
+        ProcessCollector(registry=self._registry)
+
+    def watch(self, watcher: Watcher) -> None:
+        """Call `watcher` whenever the gauges are to be brought up to date."""
+        self._watchers.append(watcher)
+
+    def call_ended(self, method: str, code: str, caller: str | None, seconds: float) -> None:
+        """Count a call; `caller` is None for one that was not let in."""
+        self._calls.labels(method, code, caller or "unknown").inc()
+        self._seconds.labels(method).observe(seconds)
+
+    def text(self) -> bytes:
+        """Return what Prometheus reads."""
+        for watcher in self._watchers:
+            watcher()
+        return generate_latest(self._registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"user_gateway_{name}", text, labels, registry=self._registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"user_gateway_{name}", text, labels, registry=self._registry)
