@@ -1,7 +1,7 @@
-"""Classes of a project's tasks (contract 39, 42)."""
+"""Classes of a project's tasks (contract 39-42)."""
 
 from labeler_api.classes import service
-from labeler_api.classes.schemas import AddClass, ClassResponse, ReorderClasses, TaskQuery
+from labeler_api.classes.schemas import AddClass, ClassRef, ClassResponse, ReorderClasses, TaskQuery, UpdateClass
 from labeler_api.context import Call
 from labeler_api.http.endpoint import endpoint
 
@@ -11,12 +11,30 @@ async def add_class(call: Call, project_id: str, query: TaskQuery, body: AddClas
     return await service.add(call, project_id, query.task_type, body)
 
 
+async def update_class(
+    call: Call, project_id: str, class_id: ClassRef, query: TaskQuery, body: UpdateClass
+) -> ClassResponse:
+    """Change a class of a task"""
+    return await service.update(call, project_id, query.task_type, class_id, body)
+
+
+async def delete_class(call: Call, project_id: str, class_id: ClassRef, query: TaskQuery) -> None:
+    """Remove a class that no annotation has"""
+    await service.delete(call, project_id, query.task_type, class_id)
+
+
 async def reorder_classes(call: Call, project_id: str, query: TaskQuery, body: ReorderClasses) -> list[ClassResponse]:
     """Put the classes of a task in order"""
     return await service.reorder(call, project_id, query.task_type, body)
 
 
+_CLASS = "/projects/{project_id}/classes/{class_id:path}"  # a class id that a caller chose may hold a slash
+
 routes = [
-    endpoint("POST", "/projects/{project_id}/classes", add_class, status=201, errors=(400, 403, 404, 409)),
+    endpoint(
+        "POST", "/projects/{project_id}/classes", add_class, status=201, idempotent=True, errors=(400, 403, 404, 409)
+    ),
+    endpoint("PATCH", _CLASS, update_class, errors=(403, 404)),
+    endpoint("DELETE", _CLASS, delete_class, status=204, errors=(403, 404, 409)),
     endpoint("PUT", "/projects/{project_id}/classes/reorder", reorder_classes, errors=(403, 404)),
 ]

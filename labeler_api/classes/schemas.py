@@ -4,14 +4,10 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-# What the frontend sends is #rrggbb; the other forms of CSS are what older clients may have.
-Color = Annotated[
-    str, Meta(max_length=60, pattern=r"^(#[0-9A-Fa-f]{3,8}|[A-Za-z]{3,30}|(rgb|hsl)a?\([0-9a-z.,%/ -]{1,45}\))$")
-]
-# Annotations keep the id in 50 characters and the name in 255.
-ClassId = Annotated[str, Meta(min_length=1, max_length=50, pattern=r"^[^\x00-\x1f\x7f]+$")]
-ClassName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"\S")]
-Description = Annotated[str, Meta(max_length=10_000)]
+from labeler_api.projects.schemas_classes import ClassDescription, ClassId, ClassName, ClassOrder, Color
+
+# As long as a stored id may be; one of another form is one that no class has.
+ClassRef = Annotated[str, Meta(min_length=1, max_length=50)]
 
 
 class TaskQuery(Struct):
@@ -26,13 +22,24 @@ class AddClass(Struct):
     name: ClassName
     color: Color
     class_id: ClassId | None = None
-    description: Description | None = None
+    description: ClassDescription | None = None
+
+
+class UpdateClass(Struct):
+    """What to change of a class; what is null or not sent stays."""
+
+    name: ClassName | None = None
+    color: Color | None = None
+    description: ClassDescription | None = None
+    order: ClassOrder | None = None
 
 
 class ReorderClasses(Struct):
     """The ids of the classes in their new order; those left out keep their place."""
 
-    class_ids: Annotated[list[Annotated[str, Meta(max_length=50)]], Meta(max_length=10_000)]
+    class_ids: Annotated[
+        list[Annotated[str, Meta(max_length=50)]], Meta(max_length=10_000, extra_json_schema={"uniqueItems": True})
+    ]
 
 
 class ClassResponse(Struct):

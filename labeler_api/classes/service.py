@@ -1,14 +1,16 @@
 """Use cases of classes."""
 
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from labeler_api import idempotency
 from labeler_api.classes import store
-from labeler_api.classes.schemas import AddClass, ClassResponse, ReorderClasses
+from labeler_api.classes.schemas import AddClass, ClassResponse, ReorderClasses, UpdateClass
 from labeler_api.context import Call
-from labeler_api.db.pool import WriteTransaction
+from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import BadRequest, Conflict, NotFound, invalid
 from labeler_api.members.policy import Role
 from labeler_api.members.service import not_found, require_role
@@ -25,17 +27,49 @@ async def add(call: Call, reference: str, task_type: str, body: AddClass) -> Cla
     """Append a class to a task. Raises BadRequest when the project lacks the task, Conflict when the id is taken."""
     async with call.db.begin() as tx:
         access = await require_role(tx, call, reference, Role.ADMIN)
-        classes = await _locked(tx, access.project, task_type)
-        if classes is None:
-            raise BadRequest(f"The project has no task {task_type!r}. Add the task first.", code="task_not_in_project")
-        class_id = body.class_id or _free_id(classes)
-        if class_id in classes:
-            raise Conflict(f"The task has a class with the id {class_id!r} already.", code="class_exists")
-        order = max((info["order"] for info in classes.values()), default=-1) + 1
-        info = ClassInfo(name=body.name, color=body.color, description=body.description, order=order)
-        classes[class_id] = msgspec.to_builtins(info)
+        row = await idempotency.once(tx, call, lambda: _add(tx, call, access.project, task_type, body))
+    return _response(row["class_id"], row["info"], None)
+
+
+async def _add(tx: WriteTransaction, call: Call, project_id: str, task_type: str, body: AddClass) -> Row:
+    classes = await _locked(tx, project_id, task_type)
+    if classes is None:
+        raise BadRequest(f"The project has no task {task_type!r}. Add the task first.", code="task_not_in_project")
+    class_id = body.class_id or _free_id(classes)
+    if class_id in classes:
+        raise Conflict(f"The task has a class with the id {class_id!r} already.", code="class_exists")
+    order = max((info["order"] for info in classes.values()), default=-1) + 1
+    info = ClassInfo(name=body.name, color=body.color, description=body.description, order=order)
+    classes[class_id] = msgspec.to_builtins(info)
+    await _write(tx, call, project_id, task_type, classes)
+    return {"class_id": class_id, "info": classes[class_id]}
+
+
+async def update(call: Call, reference: str, task_type: str, class_id: str, body: UpdateClass) -> ClassResponse:
+    """Change what was sent and is not null. Raises NotFound for a task or a class that is not there."""
+    changes = {name: value for name, value in msgspec.structs.asdict(body).items() if value is not None}
+    async with call.db.begin() as tx:
+        access = await require_role(tx, call, reference, Role.ADMIN)
+        classes = await _require_classes(tx, access.project, task_type, [class_id])
+        if changes:
+            classes[class_id] |= changes
+            await _write(tx, call, access.project, task_type, classes)
+        counts = await projects.count(tx, access.project)
+    return _response(class_id, classes[class_id], counts.classes.get((task_type, class_id)))
+
+
+async def delete(call: Call, reference: str, task_type: str, class_id: str) -> None:
+    """Remove a class that no annotation of the task has. Raises NotFound as `update`, Conflict for one in use."""
+    async with call.db.begin() as tx:
+        access = await require_role(tx, call, reference, Role.ADMIN)
+        classes = await _require_classes(tx, access.project, task_type, [class_id])
+        if await store.in_use(tx, access.project, task_type, class_id):
+            raise Conflict(
+                f"Annotations have the class {class_id!r}. Give them another one, or delete them, first.",
+                code="class_in_use",
+            )
+        del classes[class_id]
         await _write(tx, call, access.project, task_type, classes)
-    return _response(class_id, classes[class_id], None)
 
 
 async def reorder(call: Call, reference: str, task_type: str, body: ReorderClasses) -> list[ClassResponse]:
@@ -45,17 +79,23 @@ async def reorder(call: Call, reference: str, task_type: str, body: ReorderClass
         raise invalid("names a class twice", "body", "class_ids")
     async with call.db.begin() as tx:
         access = await require_role(tx, call, reference, Role.ADMIN)
-        classes = await _locked(tx, access.project, task_type)
-        if classes is None:
-            raise NotFound(f"The project has no task {task_type!r}.", code="task_not_found")
-        unknown = [class_id for class_id in ids if class_id not in classes]
-        if unknown:
-            raise NotFound(f"The task has no class with the id {unknown[0]!r}.", code="class_not_found")
+        classes = await _require_classes(tx, access.project, task_type, ids)
         for order, class_id in enumerate(ids):
             classes[class_id]["order"] = order
         await _write(tx, call, access.project, task_type, classes)
         counts = await projects.count(tx, access.project)
     return [_response(class_id, classes[class_id], counts.classes.get((task_type, class_id))) for class_id in ids]
+
+
+async def _require_classes(tx: WriteTransaction, project_id: str, task_type: str, ids: Sequence[str]) -> StoredClasses:
+    """Lock the project and read a task's classes. Raises NotFound for a task or a class that is not there."""
+    classes = await _locked(tx, project_id, task_type)
+    if classes is None:
+        raise NotFound(f"The project has no task {task_type!r}.", code="task_not_found")
+    unknown = [class_id for class_id in ids if class_id not in classes]
+    if unknown:
+        raise NotFound(f"The task has no class with the id {unknown[0]!r}.", code="class_not_found")
+    return classes
 
 
 async def _locked(tx: WriteTransaction, project_id: str, task_type: str) -> StoredClasses | None:

@@ -16,6 +16,10 @@ _WRITE = """
     WHERE id = $1
 """
 
+_IN_USE = """
+    SELECT EXISTS (SELECT FROM annotations WHERE project_id = $1 AND task_type = $2 AND class_id = $3)
+"""
+
 
 async def lock(tx: WriteTransaction, project_id: str, task_type: str) -> Row | None:
     """Lock the project; return whether it has the task, and the task's classes as JSON text by class id."""
@@ -25,3 +29,12 @@ async def lock(tx: WriteTransaction, project_id: str, task_type: str) -> Row | N
 async def write(tx: WriteTransaction, project_id: str, task_type: str, classes: str, actor: int) -> None:
     """Replace the classes of one task. The project must have been locked in the same transaction."""
     await tx.execute(_WRITE, project_id, task_type, classes, actor)
+
+
+async def in_use(tx: WriteTransaction, project_id: str, task_type: str, class_id: str) -> bool:
+    """Whether an annotation of the task has the class.
+
+    The project must have been locked in the same transaction: writers of annotations lock it, too.
+    """
+    used: bool = await tx.fetchval(_IN_USE, project_id, task_type, class_id)
+    return used

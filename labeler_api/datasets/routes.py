@@ -1,8 +1,8 @@
-"""Datasets (contract 5, 6, 8, 9, 11)."""
+"""Datasets (contract 5-9, 11)."""
 
 from labeler_api.context import Call
 from labeler_api.datasets import service
-from labeler_api.datasets.schemas import CreateDataset, DatasetResponse, DatasetsQuery, SizeResponse
+from labeler_api.datasets.schemas import CreateDataset, DatasetResponse, DatasetsQuery, SizeResponse, UpdateDataset
 from labeler_api.http.endpoint import Reply, endpoint
 from labeler_api.projects.schemas import ProjectResponse
 
@@ -26,6 +26,14 @@ async def get_dataset(call: Call, dataset_id: str) -> DatasetResponse:
     return await service.get(call, dataset_id)
 
 
+async def update_dataset(call: Call, dataset_id: str, body: UpdateDataset) -> DatasetResponse:
+    """Change a dataset
+
+    Its project keeps its own name.
+    """
+    return await service.update(call, dataset_id, body)
+
+
 async def get_project_of_dataset(call: Call, dataset_id: str) -> ProjectResponse:
     """Return the project of a dataset with live counters
 
@@ -40,9 +48,10 @@ async def get_size(call: Call, dataset_id: str) -> SizeResponse:
 
 
 routes = [
-    endpoint("POST", "/datasets", create_dataset, status=201),
+    endpoint("POST", "/datasets", create_dataset, status=201, idempotent=True),
     endpoint("GET", "/datasets", list_datasets),
     endpoint("GET", "/datasets/{dataset_id}", get_dataset, errors=(404,)),
+    endpoint("PUT", "/datasets/{dataset_id}", update_dataset, errors=(403, 404)),
     endpoint("GET", "/datasets/{dataset_id}/project", get_project_of_dataset, errors=(404,)),
     endpoint("GET", "/datasets/{dataset_id}/size", get_size, errors=(404,)),
 ]

@@ -10,6 +10,8 @@ from labeler_api.directory import UserProfile
 from labeler_api.projects.tasks import TaskType
 
 Visibility = Literal["private", "public"]
+DatasetName = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"[^\s\x00\x1c-\x1f\x85\ufeff]")]
+Description = Annotated[str, Meta(max_length=10_000)]
 
 _BYTES_PER_MB = 1024**2
 _BYTES_PER_GB = 1024**3
@@ -18,16 +20,24 @@ _BYTES_PER_GB = 1024**3
 class CreateDataset(Struct):
     """A new dataset, and the tasks of its project. Null `task_types` are none, a null `visibility` is private."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\S")]
-    description: Annotated[str, Meta(max_length=10_000)] | None = None
+    name: DatasetName
+    description: Description | None = None
     task_types: Annotated[list[TaskType], Meta(max_length=20)] | None = None
     visibility: Visibility | None = None
+
+
+class UpdateDataset(Struct):
+    """A new name and description, none where none is sent; without a visibility the dataset keeps its own."""
+
+    name: DatasetName
+    description: Description | None = None
+    visibility: Visibility | Literal[""] | None = None
 
 
 class DatasetsQuery(Struct):
     """Which part of the list; `limit` is capped at 100, `cursor` (from X-Next-Cursor) goes on where a page ended."""
 
-    skip: Annotated[int, Meta(ge=0)] = 0
+    skip: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
     limit: Annotated[int, Meta(ge=0)] = 100
     cursor: str = ""
 

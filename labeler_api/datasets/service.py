@@ -2,6 +2,7 @@
 
 import secrets
 
+from labeler_api import idempotency
 from labeler_api.context import Call
 from labeler_api.datasets import store
 from labeler_api.datasets.schemas import (
@@ -10,9 +11,11 @@ from labeler_api.datasets.schemas import (
     DatasetsQuery,
     Position,
     SizeResponse,
+    UpdateDataset,
     dataset_response,
     size_response,
 )
+from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import invalid
 from labeler_api.http.paging import decode_cursor, encode_cursor
 from labeler_api.members.policy import Role
@@ -30,16 +33,21 @@ async def create(call: Call, body: CreateDataset) -> DatasetResponse:
     if len(set(task_types)) < len(task_types):
         raise invalid("names a task twice", "body", "task_types")
     async with call.db.begin() as tx:
-        row = await store.create(
-            tx,
-            dataset_id=f"ds_{secrets.token_hex(8)}",
-            name=body.name,
-            description=body.description,
-            owner_id=call.user_id,
-            visibility=body.visibility or "private",
-        )
-        await projects.create(tx, row["id"], task_types, call.user_id)
+        row = await idempotency.once(tx, call, lambda: _create(tx, call, body))
     return dataset_response(row, call.principal.profile)
+
+
+async def _create(tx: WriteTransaction, call: Call, body: CreateDataset) -> Row:
+    row = await store.create(
+        tx,
+        dataset_id=f"ds_{secrets.token_hex(8)}",
+        name=body.name,
+        description=body.description,
+        owner_id=call.user_id,
+        visibility=body.visibility or "private",
+    )
+    await projects.create(tx, row["id"], body.task_types or [], call.user_id)
+    return row
 
 
 async def page(call: Call, query: DatasetsQuery) -> tuple[list[DatasetResponse], str | None]:
@@ -63,6 +71,23 @@ async def get(call: Call, reference: str) -> DatasetResponse:
     async with call.db.read() as connection:
         access = await require_role(connection, call, reference, Role.VIEWER)
         row = await store.get(connection, access.dataset_id)
+    if row is None:  # deleted since the access was checked
+        raise not_found()
+    owners = await call.directory.get_many([row["owner_id"]], timeout=call.remaining_seconds)
+    return dataset_response(row, owners.get(row["owner_id"]))
+
+
+async def update(call: Call, reference: str, body: UpdateDataset) -> DatasetResponse:
+    """Change a dataset's name, description and visibility; its project keeps its own name."""
+    async with call.db.begin() as tx:
+        access = await require_role(tx, call, reference, Role.OWNER)
+        row = await store.update(
+            tx,
+            access.dataset_id,
+            name=body.name,
+            description=body.description,
+            visibility=body.visibility or None,
+        )
     if row is None:  # deleted since the access was checked
         raise not_found()
     owners = await call.directory.get_many([row["owner_id"]], timeout=call.remaining_seconds)

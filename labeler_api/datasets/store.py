@@ -33,6 +33,14 @@ _LIST = """
     LIMIT $4 OFFSET $5
 """
 
+_UPDATE = """
+    UPDATE datasets
+    SET name = $2, description = $3, visibility = COALESCE($4, visibility), updated_at = clock_timestamp()
+    WHERE id = $1
+    RETURNING id, name, description, owner_id, visibility, storage_path, storage_type, format, labeled, num_images,
+              created_at, updated_at
+"""
+
 _SIZE = """
     SELECT count(*) AS images, COALESCE(sum(size), 0)::bigint AS bytes FROM image_metadata WHERE dataset_id = $1
 """
@@ -58,6 +66,13 @@ async def page(
     """Return what the user may see, the newest first, from the row with `after` as creation time and id on."""
     created_at, dataset_id = after or (None, None)
     return await connection.fetch(_LIST, user_id, created_at, dataset_id, limit, skip)
+
+
+async def update(
+    tx: WriteTransaction, dataset_id: str, *, name: str, description: str | None, visibility: str | None
+) -> Row | None:
+    """Change a dataset; a visibility of None stays as it is. None when the dataset is gone."""
+    return await tx.fetchrow(_UPDATE, dataset_id, name, description, visibility)
 
 
 async def size(connection: ReadConnection, dataset_id: str) -> Row:

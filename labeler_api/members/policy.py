@@ -47,3 +47,8 @@ def may_change(actor: Role, *, present: Role | None, wanted: Role | None) -> boo
     if actor is Role.OWNER:
         return True
     return actor >= Role.ADMIN and all(role is None or role < actor for role in (present, wanted))
+
+
+def changeable(actor: Role, wanted: Role | None) -> list[RoleName]:
+    """Return the roles that `actor` may turn into `wanted` (None: may take away)."""
+    return [role.text for role in Role if may_change(actor, present=role, wanted=wanted)]

@@ -1,9 +1,11 @@
-"""Members of a project (contract 34, 35)."""
+"""Members of a project (contract 34-38), and of its dataset (18-22)."""
 
 from labeler_api.context import Call
 from labeler_api.http.endpoint import endpoint
-from labeler_api.members import service
-from labeler_api.members.schemas import AddMember, MemberResponse
+from labeler_api.members import service, service_changes, service_datasets
+from labeler_api.members.schemas import AddMember, ChangeMember, MemberResponse, TransferOwnership, TransferResponse
+from labeler_api.members.schemas_datasets import ChangePermission, InviteToDataset, PermissionResponse
+from labeler_api.users.schemas import UserId
 
 
 async def list_members(call: Call, project_id: str) -> list[MemberResponse]:
@@ -16,7 +18,78 @@ async def add_member(call: Call, project_id: str, body: AddMember) -> MemberResp
     return await service.add(call, project_id, body)
 
 
+async def change_member(call: Call, project_id: str, user_id: UserId, body: ChangeMember) -> MemberResponse:
+    """Give a member another role
+
+    Nobody grants or changes a role at or above their own, the owner aside. Ownership moves by a transfer only.
+    """
+    return await service_changes.change(call, project_id, user_id, body)
+
+
+async def remove_member(call: Call, project_id: str, user_id: UserId) -> None:
+    """Remove a member
+
+    What they hold open is unlocked. The owner cannot leave, and nobody removes themselves.
+    """
+    await service_changes.remove(call, project_id, user_id)
+
+
+async def transfer_ownership(call: Call, project_id: str, body: TransferOwnership) -> TransferResponse:
+    """Make another member the owner
+
+    The former owner becomes an admin. The dataset gets the same owner.
+    """
+    return await service_changes.transfer(call, project_id, body)
+
+
+async def invite_to_dataset(call: Call, dataset_id: str, body: InviteToDataset) -> PermissionResponse:
+    """Make a user a member of a dataset, at once
+
+    A member is an annotator of the dataset's project.
+    """
+    return await service_datasets.invite(call, dataset_id, body)
+
+
+async def list_dataset_permissions(call: Call, dataset_id: str) -> list[PermissionResponse]:
+    """List the members of a dataset
+
+    Everybody but the owner is a `member`, whatever their role on the project.
+    """
+    return await service_datasets.page(call, dataset_id)
+
+
+async def change_dataset_permission(
+    call: Call, dataset_id: str, user_id: UserId, body: ChangePermission
+) -> PermissionResponse:
+    """Make a member of a dataset an annotator"""
+    return await service_datasets.change(call, dataset_id, user_id, body)
+
+
+async def remove_dataset_permission(call: Call, dataset_id: str, user_id: UserId) -> None:
+    """Remove a member of a dataset"""
+    await service_datasets.remove(call, dataset_id, user_id)
+
+
+async def transfer_dataset(call: Call, dataset_id: str, body: TransferOwnership) -> PermissionResponse:
+    """Make another member the owner of a dataset
+
+    The former owner becomes a member. The project gets the same owner.
+    """
+    return await service_datasets.transfer(call, dataset_id, body)
+
+
+_OF_PROJECT = "/projects/{project_id}/permissions"
+_OF_DATASET = "/datasets/{dataset_id}/permissions"
+
 routes = [
-    endpoint("GET", "/projects/{project_id}/permissions", list_members, errors=(404,)),
-    endpoint("POST", "/projects/{project_id}/permissions", add_member, status=201, errors=(400, 403, 404)),
+    endpoint("GET", _OF_PROJECT, list_members, errors=(404,)),
+    endpoint("POST", _OF_PROJECT, add_member, status=201, idempotent=True, errors=(400, 403, 404)),
+    endpoint("PATCH", f"{_OF_PROJECT}/{{user_id}}", change_member, errors=(400, 403, 404)),
+    endpoint("DELETE", f"{_OF_PROJECT}/{{user_id}}", remove_member, status=204, errors=(400, 403, 404)),
+    endpoint("POST", "/projects/{project_id}/transfer-ownership", transfer_ownership, errors=(400, 403, 404)),
+    endpoint("POST", f"{_OF_DATASET}/invite", invite_to_dataset, idempotent=True, errors=(400, 403, 404, 409)),
+    endpoint("GET", _OF_DATASET, list_dataset_permissions, errors=(404,)),
+    endpoint("PUT", f"{_OF_DATASET}/{{user_id}}", change_dataset_permission, errors=(400, 403, 404)),
+    endpoint("DELETE", f"{_OF_DATASET}/{{user_id}}", remove_dataset_permission, status=204, errors=(400, 403, 404)),
+    endpoint("POST", f"{_OF_DATASET}/transfer-owner", transfer_dataset, errors=(400, 403, 404)),
 ]

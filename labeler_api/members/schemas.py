@@ -8,15 +8,42 @@ from msgspec import Meta, Struct
 
 from labeler_api.directory import UserProfile
 from labeler_api.members.policy import RoleName
+from labeler_api.users.schemas import UserId
 
-Email = Annotated[str, Meta(min_length=3, max_length=255, pattern=r"^\s*[^@\s]+@[^@\s]+\s*$")]
+# Blanks around it come with copying; what a blank is, is spelled out, for regular expressions differ in it.
+_EMAIL = r"^[ \t\r\n]*[^@\x00-\x20\x7f]+@[^@\x00-\x20\x7f]+[ \t\r\n]*$"
+Email = Annotated[str, Meta(min_length=3, max_length=255, pattern=_EMAIL)]
+
+
+# Ownership moves by a transfer only: 400.
+GrantedRole = Annotated[RoleName, Meta(extra_json_schema={"not": {"const": "owner"}})]
 
 
 class AddMember(Struct):
     """Whom to add, and as what."""
 
     user_email: Email
-    role: RoleName
+    role: GrantedRole
+
+
+class ChangeMember(Struct):
+    """The role that a member is to have."""
+
+    role: GrantedRole
+
+
+class TransferOwnership(Struct):
+    """The member who is to be the owner."""
+
+    new_owner_user_id: UserId
+
+
+class TransferResponse(Struct):
+    """Who owns the project now, and who did before."""
+
+    message: str
+    new_owner_user_id: int
+    previous_owner_user_id: int
 
 
 class MemberResponse(Struct):

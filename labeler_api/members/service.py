@@ -1,10 +1,13 @@
 """Membership: the one place that decides whether a caller may do a thing to a project."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from labeler_api import idempotency
 from labeler_api.context import Call
-from labeler_api.db.pool import ReadConnection
-from labeler_api.errors import BadRequest, Forbidden, NotFound
+from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
+from labeler_api.directory import UserProfile
+from labeler_api.errors import BadRequest, Forbidden, NotFound, Stale
 from labeler_api.members import store
 from labeler_api.members.policy import Role, effective_role, may_change
 from labeler_api.members.schemas import AddMember, MemberResponse, member_response
@@ -12,11 +15,15 @@ from labeler_api.members.schemas import AddMember, MemberResponse, member_respon
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A project or dataset that the caller may know of, and the role in which they meet it."""
+    """A project or dataset that the caller may know of, and the role in which they meet it.
+
+    `member_id` is the user whose membership gives the role, None where something else does (a system admin).
+    """
 
     project_id: str | None
     dataset_id: str
     role: Role
+    member_id: int | None = None
 
     @property
     def project(self) -> str:
@@ -31,7 +38,11 @@ async def require_role(connection: ReadConnection, call: Call, reference: str, m
 
     Raises NotFound to whom may not know that the thing exists, Forbidden to whom may, but holds a lower role.
     """
-    row = await store.access(connection, reference, call.user_id)
+    return access_of(await store.access(connection, reference, call.user_id), call, minimum)
+
+
+def access_of(row: Row | None, call: Call, minimum: Role) -> Access:
+    """Judge what a statement with `members.access` found. Raises as `require_role` does."""
     if row is None:
         raise not_found()
     stored = row["role"]
@@ -44,7 +55,22 @@ async def require_role(connection: ReadConnection, call: Call, reference: str, m
         raise Forbidden(
             f"This needs the role {minimum.text} on the project; yours is {role.text}.", code="role_too_low"
         )
-    return Access(project_id=row["project_id"], dataset_id=row["dataset_id"], role=role)
+    member_id = call.user_id if row["role"] == role.text and not call.principal.is_admin else None
+    return Access(project_id=row["project_id"], dataset_id=row["dataset_id"], role=role, member_id=member_id)
+
+
+async def hold_role(tx: WriteTransaction, access: Access) -> None:
+    """See to it that the role is not taken away before the transaction ends; for what must not outlive the role.
+
+    Raises Stale when it has changed since it was looked at: the second look says what holds now.
+    """
+    if access.member_id is not None and not await store.hold(tx, access.project, access.member_id, access.role.text):
+        raise role_changed()
+
+
+def role_changed() -> Stale:
+    """Make the request look again."""
+    return Stale("The project or your role on it changed at this moment. Try again.", retry_after=1)
 
 
 def not_found() -> NotFound:
@@ -54,38 +80,63 @@ def not_found() -> NotFound:
 
 async def page(call: Call, project: str) -> list[MemberResponse]:
     """List the members of a project with their names."""
-    async with call.db.read() as connection:
-        access = await require_role(connection, call, project, Role.VIEWER)
-        rows = await store.page(connection, access.project)
-    ids = {row["user_id"] for row in rows} | {row["granted_by"] for row in rows}
-    users = await call.directory.get_many(ids, timeout=call.remaining_seconds)
+    _, rows = await rows_of(call, project)
+    users = await named(call, rows)
     return [member_response(row, users) for row in rows]
 
 
+async def rows_of(call: Call, reference: str) -> tuple[Access, list[Row]]:
+    """Read the members of a project, the earliest first."""
+    async with call.db.read() as connection:
+        access = await require_role(connection, call, reference, Role.VIEWER)
+        return access, await store.page(connection, access.project)
+
+
+async def named(call: Call, rows: Sequence[Row]) -> Mapping[int, UserProfile]:
+    """Look up the members in these rows, and who made them members."""
+    ids = {row["user_id"] for row in rows} | {row["granted_by"] for row in rows}
+    return await call.directory.get_many(ids, timeout=call.remaining_seconds)
+
+
 async def add(call: Call, project: str, body: AddMember) -> MemberResponse:
-    """Make the user with this e-mail address a member.
+    """Make the user with this e-mail address a member."""
+    _, row = await add_user(call, project, body.user_email, Role.of(body.role))
+    return member_response(row, await named(call, [row]))
+
+
+async def add_user(call: Call, reference: str, email: str, wanted: Role) -> tuple[Access, Row]:
+    """Make a member, and return the row.
 
     The access is checked before the address is looked up, so that nobody learns who has an account without it.
     """
-    wanted = Role.of(body.role)
     async with call.db.read() as connection:
-        await _require_may_add(connection, call, project, wanted)
-    user = await call.directory.find_by_email(body.user_email.strip())
+        await require_may_grant(connection, call, reference, wanted)
+    user = await call.directory.find_by_email(email.strip())
     if user is None or not user.is_active:
         raise NotFound("There is no active user with this e-mail address.", code="user_not_found")
     async with call.db.begin() as tx:
-        access = await _require_may_add(tx, call, project, wanted)  # again: the role may have changed meanwhile
-        row = await store.add(tx, access.project, user.id, wanted.text, call.user_id)
+        access = await require_may_grant(tx, call, reference, wanted)  # again: the role may have changed meanwhile
+        row = await idempotency.once(tx, call, lambda: _add(tx, call, access, user.id, wanted))
+    return access, row
+
+
+async def _add(tx: WriteTransaction, call: Call, access: Access, user_id: int, role: Role) -> Row:
+    row = await store.add(tx, access.project, user_id, role.text, call.user_id)
     if row is None:
         raise BadRequest("This user is a member of the project already.", code="already_member")
-    users = await call.directory.get_many({user.id, call.user_id}, timeout=call.remaining_seconds)
-    return member_response(row, users)
+    return row
 
 
-async def _require_may_add(connection: ReadConnection, call: Call, project: str, wanted: Role) -> Access:
-    access = await require_role(connection, call, project, Role.ADMIN)
+async def require_may_grant(connection: ReadConnection, call: Call, reference: str, wanted: Role) -> Access:
+    """Check that the caller may make somebody a member with this role. Raises as `require_role`, and BadRequest."""
+    access = await require_role(connection, call, reference, Role.ADMIN)
     if wanted is Role.OWNER:
-        raise BadRequest("A project has one owner. Transfer the ownership instead.", code="owner_not_grantable")
+        raise owner_not_grantable()
     if not may_change(access.role, present=None, wanted=wanted):
         raise Forbidden(f"A project {access.role.text} may not grant the role {wanted.text}.", code="role_too_low")
     return access
+
+
+def owner_not_grantable() -> BadRequest:
+    """The answer to whoever would make a second owner."""
+    return BadRequest("A project has one owner. Transfer the ownership instead.", code="owner_not_grantable")

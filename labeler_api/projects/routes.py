@@ -1,9 +1,27 @@
-"""Projects (contract 25, 29)."""
+"""Projects (contract 23-26, 29)."""
 
 from labeler_api.context import Call
-from labeler_api.http.endpoint import endpoint
-from labeler_api.projects import service
+from labeler_api.http.endpoint import Reply, endpoint
+from labeler_api.projects import service, service_changes
 from labeler_api.projects.schemas import AddTaskType, ProjectResponse
+from labeler_api.projects.schemas_changes import CreateProject, ProjectsQuery, UpdateProject
+
+
+async def create_project(call: Call, body: CreateProject) -> ProjectResponse:
+    """Make the project of a dataset that has none
+
+    A dataset is created with its project; this is for one whose project was deleted.
+    """
+    return await service_changes.create(call, body)
+
+
+async def list_projects(call: Call, query: ProjectsQuery) -> Reply[list[ProjectResponse]]:
+    """List the projects that the caller is a member of
+
+    The newest first. The header X-Next-Cursor is there when more follow; give it back as `cursor`.
+    """
+    projects, cursor = await service_changes.page(call, query)
+    return Reply(projects, headers={"X-Next-Cursor": cursor} if cursor else {})
 
 
 async def get_project(call: Call, project_id: str) -> ProjectResponse:
@@ -14,12 +32,23 @@ async def get_project(call: Call, project_id: str) -> ProjectResponse:
     return await service.get(call, project_id)
 
 
+async def update_project(call: Call, project_id: str, body: UpdateProject) -> ProjectResponse:
+    """Change a project
+
+    Only what is sent is changed. Classes and tasks are changed by their own calls, the owner by a transfer.
+    """
+    return await service_changes.update(call, project_id, body)
+
+
 async def add_task_type(call: Call, project_id: str, body: AddTaskType) -> ProjectResponse:
     """Add a task to a project"""
     return await service.add_task_type(call, project_id, body)
 
 
 routes = [
+    endpoint("POST", "/projects", create_project, status=201, idempotent=True, errors=(403, 404, 409)),
+    endpoint("GET", "/projects", list_projects),
     endpoint("GET", "/projects/{project_id}", get_project, errors=(404,)),
-    endpoint("POST", "/projects/{project_id}/task-types", add_task_type, errors=(400, 403, 404)),
+    endpoint("PATCH", "/projects/{project_id}", update_project, errors=(403, 404)),
+    endpoint("POST", "/projects/{project_id}/task-types", add_task_type, idempotent=True, errors=(400, 403, 404)),
 ]

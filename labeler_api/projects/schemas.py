@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from labeler_api.directory import UserProfile
+from labeler_api.projects.tasks import TASK_TYPES
 
 StoredObject = Annotated[msgspec.Raw, Meta(extra_json_schema={"type": "object"})]
 
@@ -52,7 +53,7 @@ class ProjectResponse(Struct):
 class AddTaskType(Struct):
     """The task to add: classification, detection, segmentation, geometry, keypoint or line."""
 
-    task_type: Annotated[str, Meta(min_length=1, max_length=50)]
+    task_type: Annotated[str, Meta(min_length=1, max_length=50, extra_json_schema={"enum": list(TASK_TYPES)})]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from labeler_api import idempotency
 from labeler_api.context import Call
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.errors import BadRequest
@@ -19,7 +20,7 @@ async def get(call: Call, reference: str) -> ProjectResponse:
     """Return a project with its stored counters."""
     async with call.db.read() as connection:
         access = await require_role(connection, call, reference, Role.VIEWER)
-        row = await _require(connection, access.project)
+        row = await require(connection, access.project)
         counts = await count(connection, access.project)
     return project_response(row, counts)
 
@@ -34,12 +35,16 @@ async def add_task_type(call: Call, reference: str, body: AddTaskType) -> Projec
                 f"There is no task type {task_type!r}. Choose one of: {', '.join(TASK_TYPES)}.",
                 code="unknown_task_type",
             )
-        config = _json(config_when_added(task_type))
-        if not await store.add_task_type(tx, access.project, task_type, config, call.user_id):
-            raise BadRequest(f"The project has the task type {task_type} already.", code="task_type_exists")
-        row = await _require(tx, access.project)
+        row = await idempotency.once(tx, call, lambda: _add_task_type(tx, call, access.project, task_type))
         counts = await count(tx, access.project)
     return await _with_updater(call, row, counts)
+
+
+async def _add_task_type(tx: WriteTransaction, call: Call, project_id: str, task_type: str) -> Row:
+    config = json(config_when_added(task_type))
+    if not await store.add_task_type(tx, project_id, task_type, config, call.user_id):
+        raise BadRequest(f"The project has the task type {task_type} already.", code="task_type_exists")
+    return await require(tx, project_id)
 
 
 async def of_dataset(call: Call, reference: str) -> ProjectResponse:
@@ -48,7 +53,7 @@ async def of_dataset(call: Call, reference: str) -> ProjectResponse:
         access = await require_role(connection, call, reference, Role.VIEWER)
     project_id = access.project_id or await _create_now(call, reference, access.dataset_id)
     async with call.db.read() as connection:
-        row = await _require(connection, project_id)
+        row = await require(connection, project_id)
         counts = await count(connection, project_id)
     response = await _with_updater(call, row, counts)
     response.annotated_images, response.total_annotations = counts.images, counts.annotations
@@ -62,8 +67,8 @@ async def create(tx: WriteTransaction, dataset_id: str, task_types: Sequence[str
         project_id=f"proj_{secrets.token_hex(6)}",
         dataset_id=dataset_id,
         task_types=task_types,
-        task_config=_json({task_type: config_at_creation(task_type) for task_type in task_types}),
-        task_classes=_json({task_type: {} for task_type in task_types}),
+        task_config=json({task_type: config_at_creation(task_type) for task_type in task_types}),
+        task_classes=json({task_type: {} for task_type in task_types}),
         actor=actor,
     )
 
@@ -93,12 +98,14 @@ async def _with_updater(call: Call, row: Row, counts: Counts) -> ProjectResponse
     return project_response(row, counts, users.get(updater))
 
 
-async def _require(connection: ReadConnection, project_id: str) -> Row:
+async def require(connection: ReadConnection, project_id: str) -> Row:
+    """Read a project's row. Raises NotFound for one that was deleted since the access was checked."""
     row = await store.get(connection, project_id)
-    if row is None:  # deleted since the access was checked
+    if row is None:
         raise not_found()
     return row
 
 
-def _json(value: object) -> str:
+def json(value: object) -> str:
+    """Write a value as a jsonb parameter takes it."""
     return msgspec.json.encode(value).decode()

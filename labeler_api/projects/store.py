@@ -1,6 +1,7 @@
 """SQL of projects."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 
@@ -37,15 +38,52 @@ _CREATE = """
         SELECT id, name, description, owner_id, num_images FROM datasets WHERE id = $2 FOR NO KEY UPDATE
     ), project AS (
         INSERT INTO annotation_projects (id, dataset_id, name, description, owner_id, task_types, task_config,
-                                         task_classes, total_images, last_updated_by)
-        SELECT $1, id, name, COALESCE(NULLIF(description, ''), 'Annotations of the dataset ' || name), owner_id,
-               $3::varchar[], $4::jsonb, $5::jsonb, num_images, $6::integer
+                                         task_classes, total_images, last_updated_by, settings)
+        SELECT $1, id, COALESCE($7::varchar, name),
+               COALESCE($8::text, NULLIF(description, ''), 'Annotations of the dataset ' || name), owner_id,
+               $3::varchar[], $4::jsonb, $5::jsonb, num_images, $6::integer, $9::jsonb
         FROM dataset
         ON CONFLICT (dataset_id) DO NOTHING
         RETURNING id, owner_id
     )
     INSERT INTO project_permissions (project_id, user_id, role, granted_by)
     SELECT id, owner_id, 'owner', owner_id FROM project
+"""
+
+# The newest first.
+_LIST = """
+    SELECT p.id, p.name, p.description, p.dataset_id, p.owner_id, p.task_types,
+           p.task_config::text AS task_config, p.task_classes::text AS task_classes, p.settings::text AS settings,
+           p.total_images, p.annotated_images, p.total_annotations, p.status,
+           p.created_at, p.updated_at, p.last_updated_by,
+           d.name AS dataset_name, d.num_images AS dataset_num_items
+    FROM project_permissions m
+    JOIN annotation_projects p ON p.id = m.project_id
+    JOIN datasets d ON d.id = p.dataset_id
+    WHERE m.user_id = $1 AND ($2::timestamptz IS NULL OR (p.created_at, p.id) < ($2, $3::varchar))
+    ORDER BY p.created_at DESC, p.id DESC
+    LIMIT $4 OFFSET $5
+"""
+
+_COUNTS_OF_MANY = """
+    SELECT project_id, task_type, class_id, sum(annotations)::bigint AS annotations, count(*) AS images
+    FROM (
+        SELECT project_id, task_type, class_id, image_id, count(*) AS annotations
+        FROM annotations WHERE project_id = ANY ($1::varchar[]) AND class_id IS NOT NULL
+        GROUP BY project_id, task_type, class_id, image_id
+    ) AS per_class_and_image
+    GROUP BY project_id, task_type, class_id
+"""
+
+_UPDATE = """
+    UPDATE annotation_projects
+    SET name = COALESCE($2, name),
+        description = CASE WHEN $3::boolean THEN $4 ELSE description END,
+        task_config = COALESCE($5::jsonb, task_config),
+        settings = COALESCE($6::jsonb, settings),
+        status = COALESCE($7, status),
+        last_updated_by = $8, updated_at = clock_timestamp()
+    WHERE id = $1
 """
 
 _ADD_TASK_TYPE = """
@@ -77,9 +115,56 @@ async def create(
     task_config: str,
     task_classes: str,
     actor: int,
+    name: str | None = None,
+    description: str | None = None,
+    settings: str = "{}",
+) -> bool:
+    """Make the project of a dataset, owned by the dataset's owner; False and nothing where there is one already.
+
+    Without a name or a description of its own it has the dataset's.
+    """
+    made = await tx.execute(
+        _CREATE,
+        project_id,
+        dataset_id,
+        list(task_types),
+        task_config,
+        task_classes,
+        actor,
+        name,
+        description,
+        settings,
+    )
+    return made > 0
+
+
+async def page(
+    connection: ReadConnection, user_id: int, *, after: tuple[datetime, str] | None, limit: int, skip: int
+) -> list[Row]:
+    """Return the projects that the user is a member of, the newest first, from behind (creation time, id) on."""
+    created_at, project_id = after or (None, None)
+    return await connection.fetch(_LIST, user_id, created_at, project_id, limit, skip)
+
+
+async def counts_of_many(connection: ReadConnection, project_ids: Sequence[str]) -> list[Row]:
+    """Count annotations and images per class of several projects."""
+    return await connection.fetch(_COUNTS_OF_MANY, list(project_ids))
+
+
+async def update(
+    tx: WriteTransaction,
+    project_id: str,
+    *,
+    name: str | None,
+    new_description: bool,
+    description: str | None,
+    task_config: str | None,
+    settings: str | None,
+    status: str | None,
+    actor: int,
 ) -> None:
-    """Make the project of a dataset, owned by the dataset's owner; nothing happens where there is one."""
-    await tx.execute(_CREATE, project_id, dataset_id, list(task_types), task_config, task_classes, actor)
+    """Change a project; None leaves a column as it is, the description aside, for which `new_description` decides."""
+    await tx.execute(_UPDATE, project_id, name, new_description, description, task_config, settings, status, actor)
 
 
 async def add_task_type(tx: WriteTransaction, project_id: str, task_type: str, config: str, actor: int) -> bool:

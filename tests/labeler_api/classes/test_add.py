@@ -107,6 +107,7 @@ async def test_a_task_that_the_project_lacks_is_400(api: Api) -> None:
         ({"name": "x", "color": "red", "class_id": ""}, "class_id"),
         ({"name": "x", "color": "red", "class_id": "x" * 51}, "class_id"),
         ({"name": "x", "color": "red", "class_id": "a\nb"}, "class_id"),
+        ({"name": "x", "color": "red", "class_id": "reorder"}, "class_id"),
     ],
 )
 async def test_bad_values_are_named(api: Api, body: object, field: str) -> None:

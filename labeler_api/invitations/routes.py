@@ -1,0 +1,62 @@
+"""Invitations (contract 64-67)."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from labeler_api.context import Call
+from labeler_api.http.endpoint import Reply, endpoint
+from labeler_api.invitations import service
+from labeler_api.invitations.schemas import (
+    AcceptedResponse,
+    AcceptInvitation,
+    CreateInvitation,
+    InvitationId,
+    InvitationList,
+    InvitationResponse,
+    InvitationsQuery,
+)
+
+_SOMEBODY = [
+    {"properties": {"invitee_user_id": {"type": "integer"}}, "required": ["invitee_user_id"]},
+    {"properties": {"invitee_email": {"type": "string"}}, "required": ["invitee_email"]},
+]
+NewInvitation = Annotated[CreateInvitation, Meta(extra_json_schema={"anyOf": _SOMEBODY})]
+
+
+async def create_invitation(call: Call, body: NewInvitation) -> InvitationResponse:
+    """Invite a user to a project
+
+    The invitation lives for seven days. Its token is shown to the invitee only.
+    """
+    return await service.create(call, body)
+
+
+async def list_invitations(call: Call, query: InvitationsQuery) -> Reply[InvitationList]:
+    """List the invitations that the caller received or sent
+
+    The newest first. The header X-Next-Cursor is there when more follow; give it back as `cursor`.
+    """
+    invitations, cursor = await service.page(call, query)
+    return Reply(invitations, headers={"X-Next-Cursor": cursor} if cursor else {})
+
+
+async def accept_invitation(call: Call, body: AcceptInvitation) -> AcceptedResponse:
+    """Accept an invitation
+
+    Accepting once more answers the same.
+    """
+    return await service.accept(call, body)
+
+
+async def cancel_invitation(call: Call, invitation_id: InvitationId) -> InvitationResponse:
+    """Withdraw or decline an invitation"""
+    return await service.cancel(call, invitation_id)
+
+
+routes = [
+    endpoint("POST", "/invitations", create_invitation, idempotent=True, errors=(400, 403, 404, 429)),
+    endpoint("GET", "/invitations", list_invitations, etag=True, errors=(400,)),
+    endpoint("POST", "/invitations/accept", accept_invitation, errors=(400, 403, 404)),
+    endpoint("POST", "/invitations/{invitation_id}/cancel", cancel_invitation, errors=(400, 403, 404)),
+]

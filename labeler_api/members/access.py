@@ -1,0 +1,16 @@
+"""The part of a statement that finds what a caller may know of a project, for reads that are polled.
+
+A list that is asked for every few seconds reads its rows and the access to them in one statement; `service.access_of`
+then judges the row. Everything else asks `service.require_role`, which runs this part alone.
+"""
+
+# A project's id or the id of its dataset, by look-up and never by prefix: legacy ids may be UUIDs. Found from the
+# dataset, so that one without a project is found, too; and by keys alone (an OR over two tables would scan both).
+# $1 the reference, $2 the user. Gives `d`, `p` and `m`, the last two of which may be NULL.
+FOUND = """
+    FROM datasets d
+    LEFT JOIN annotation_projects p ON p.dataset_id = d.id
+    LEFT JOIN project_permissions m ON m.project_id = p.id AND m.user_id = $2
+"""
+WHERE_FOUND = "WHERE d.id = COALESCE((SELECT dataset_id FROM annotation_projects WHERE id = $1), $1)"
+COLUMNS = "p.id AS project_id, d.id AS dataset_id, d.visibility, d.owner_id AS dataset_owner_id, m.role"

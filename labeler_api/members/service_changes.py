@@ -1,0 +1,114 @@
+"""Use cases of a project's members: another role, removal, and the transfer of ownership.
+
+The row of the member as it is when it is written decides: each change is one statement that names the roles which the
+caller may touch. A change that comes second finds another role, or none, and is refused.
+"""
+
+from labeler_api.context import Call
+from labeler_api.db.pool import ReadConnection, Row
+from labeler_api.errors import AppError, BadRequest, Forbidden, NotFound
+from labeler_api.members import store
+from labeler_api.members.policy import Role, changeable
+from labeler_api.members.schemas import (
+    ChangeMember,
+    MemberResponse,
+    TransferOwnership,
+    TransferResponse,
+    member_response,
+)
+from labeler_api.members.service import Access, named, owner_not_grantable, require_role
+
+
+async def change(call: Call, project: str, user_id: int, body: ChangeMember) -> MemberResponse:
+    """Give a member another role. Raises NotFound, BadRequest for the owner, Forbidden at or above one's own role."""
+    _, row = await set_role(call, project, user_id, Role.of(body.role))
+    return member_response(row, await named(call, [row]))
+
+
+async def set_role(call: Call, reference: str, user_id: int, wanted: Role) -> tuple[Access, Row]:
+    """Give a member another role, and return the row."""
+    async with call.db.begin() as tx:
+        access = await require_role(tx, call, reference, Role.ADMIN)
+        if wanted is Role.OWNER:
+            raise owner_not_grantable()
+        row = await store.change(tx, access.project, user_id, wanted.text, changeable(access.role, wanted))
+        if row is None:
+            raise await _untouchable(tx, access, user_id, wanted)
+    return access, row
+
+
+async def remove(call: Call, reference: str, user_id: int) -> None:
+    """Remove a member and drop their locks. Raises as `change`, and BadRequest for the caller."""
+    async with call.db.begin() as tx:
+        access = await require_role(tx, call, reference, Role.ADMIN)
+        if user_id == call.user_id:
+            raise _cannot_leave(access)
+        if not await store.remove(tx, access.project, user_id, changeable(access.role, None)):
+            raise await _untouchable(tx, access, user_id, None)
+    call.services.caches.viewers.forget((access.dataset_id, user_id))
+
+
+async def transfer(call: Call, project: str, body: TransferOwnership) -> TransferResponse:
+    """Make another member the owner; the former one becomes an admin. Raises BadRequest for who is no member."""
+    new_owner = body.new_owner_user_id
+    await move(call, project, new_owner, former=Role.ADMIN, stranger=BadRequest)
+    return TransferResponse(
+        message=f"User {new_owner} owns the project now; you are one of its admins.",
+        new_owner_user_id=new_owner,
+        previous_owner_user_id=call.user_id,
+    )
+
+
+async def move(
+    call: Call, reference: str, new_owner: int, *, former: Role, stranger: type[AppError]
+) -> tuple[Access, Row]:
+    """Make another member the owner of project and dataset, and give the caller the role `former`; all or nothing.
+
+    Raises `stranger` for who is no member, BadRequest for the caller and for a deactivated account.
+    """
+    await _require_candidate(call, reference, new_owner, stranger)
+    async with call.db.begin() as tx:
+        access = await require_role(tx, call, reference, Role.OWNER)
+        await store.move_owner(tx, access.project, new_owner, call.user_id)
+        if not await store.resign(tx, access.project, call.user_id, former.text):
+            raise Forbidden("You are not the owner any more: the ownership has just moved.", code="role_too_low")
+        row = await store.make_owner(tx, access.project, new_owner)
+        if row is None:
+            raise _no_member(stranger)
+    return access, row
+
+
+async def _require_candidate(call: Call, reference: str, user_id: int, stranger: type[AppError]) -> None:
+    """Check who is to be the owner, as far as that takes the gateway; the transaction checks the membership again."""
+    async with call.db.read() as connection:
+        access = await require_role(connection, call, reference, Role.OWNER)
+        if user_id == call.user_id:
+            raise BadRequest("You are the owner already.", code="already_owner")
+        if await store.role(connection, access.project, user_id) is None:
+            raise _no_member(stranger)
+    user = await call.directory.find(user_id)
+    if user is None or not user.is_active:
+        raise BadRequest("This account is not active: it cannot own a project.", code="user_inactive")
+
+
+async def _untouchable(connection: ReadConnection, access: Access, user_id: int, wanted: Role | None) -> AppError:
+    """Say why a change found no row that it may touch."""
+    present = await store.role(connection, access.project, user_id)
+    if present is None:
+        return _no_member(NotFound)
+    if present == Role.OWNER.text:
+        return BadRequest(
+            "This member is the owner, and stays it until the ownership is transferred.", code="owner_not_changeable"
+        )
+    what = f"turn the role {present} into {wanted.text}" if wanted else f"remove a member with the role {present}"
+    return Forbidden(f"A project {access.role.text} may not {what}.", code="role_too_low")
+
+
+def _cannot_leave(access: Access) -> BadRequest:
+    if access.role is Role.OWNER:
+        return BadRequest("The owner cannot leave. Transfer the ownership first.", code="owner_cannot_leave")
+    return BadRequest("You cannot remove yourself. Ask the owner to do it.", code="cannot_remove_yourself")
+
+
+def _no_member(kind: type[AppError]) -> AppError:
+    return kind("This user is not a member of the project. Add or invite them first.", code="member_not_found")

@@ -1,0 +1,24 @@
+"""The parts of a class, wherever one is sent."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+# What the frontend sends is #rrggbb; the other forms of CSS are what older clients may have.
+Color = Annotated[
+    str, Meta(max_length=60, pattern=r"^(#[0-9A-Fa-f]{3,8}|[A-Za-z]{3,30}|(rgb|hsl)a?\([0-9a-z.,%/ -]{1,45}\))$")
+]
+# Annotations keep the id in 50 characters and the name in 255. The address of a class `reorder` has another meaning.
+ClassId = Annotated[str, Meta(min_length=1, max_length=50, pattern=r"^(?!reorder$)[^\x00-\x1f\x7f]+$")]
+ClassName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"[^\s\x00\x1c-\x1f\x85\ufeff]")]
+ClassDescription = Annotated[str, Meta(max_length=10_000)]
+ClassOrder = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+
+
+class NewClass(Struct):
+    """A class of a new project; without an `order` it follows those before it."""
+
+    name: ClassName
+    color: Color
+    description: ClassDescription | None = None
+    order: ClassOrder | None = None

@@ -1,0 +1,131 @@
+"""Use cases that make and change projects, and list the caller's."""
+
+import secrets
+from collections import defaultdict
+from collections.abc import Mapping
+
+from msgspec import UNSET, UnsetType
+
+from labeler_api import idempotency
+from labeler_api.context import Call
+from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
+from labeler_api.errors import Conflict, invalid
+from labeler_api.http.paging import decode_cursor, encode_cursor
+from labeler_api.members.policy import Role
+from labeler_api.members.service import Access, require_role
+from labeler_api.projects import store
+from labeler_api.projects.schemas import ClassCount, ClassInfo, Counts, ProjectResponse, project_response
+from labeler_api.projects.schemas_changes import CreateProject, JsonObject, Position, ProjectsQuery, UpdateProject
+from labeler_api.projects.schemas_classes import NewClass
+from labeler_api.projects.service import count, json, require
+from labeler_api.projects.tasks import config_at_creation
+
+_MAX_PAGE = 100  # contract, 1.6: a greater limit is capped in silence
+_MAX_SKIP = 2**31 - 1  # more rows than there will be; keeps any number within PostgreSQL's bigint
+
+
+async def create(call: Call, body: CreateProject) -> ProjectResponse:
+    """Make the project of a dataset. Raises Conflict when the dataset has one, Invalid for classes without a task."""
+    async with call.db.begin() as tx:
+        access = await require_role(tx, call, body.dataset_id, Role.OWNER)
+        _check_tasks(body)
+        row = await idempotency.once(tx, call, lambda: _create(tx, call, access, body))
+    return project_response(row, Counts(annotations=0, images=0, classes={}))
+
+
+async def update(call: Call, reference: str, body: UpdateProject) -> ProjectResponse:
+    """Change what was sent; nothing sent changes nothing."""
+    async with call.db.begin() as tx:
+        access = await require_role(tx, call, reference, Role.ADMIN)
+        if body != UpdateProject():
+            await _update(tx, access.project, body, call.user_id)
+        row = await require(tx, access.project)
+        counts = await count(tx, access.project)
+    return project_response(row, counts)
+
+
+async def page(call: Call, query: ProjectsQuery) -> tuple[list[ProjectResponse], str | None]:
+    """List the projects that the caller is a member of; with the cursor of the next page."""
+    after = decode_cursor(query.cursor, Position) if query.cursor else None
+    limit = min(query.limit, _MAX_PAGE)
+    async with call.db.read() as connection:
+        place = (after.created_at, after.id) if after else None
+        skip = min(query.skip, _MAX_SKIP)
+        # One row more than asked for tells whether there is a next page.
+        found = await store.page(connection, call.user_id, after=place, limit=limit + 1, skip=skip)
+        rows = found[:limit]
+        counts = await _counts(connection, rows)
+    more = len(found) > limit > 0
+    cursor = encode_cursor(Position(rows[-1]["created_at"], rows[-1]["id"])) if more else None
+    return [project_response(row, counts[row["id"]]) for row in rows], cursor
+
+
+def _check_tasks(body: CreateProject) -> None:
+    if len(set(body.task_types)) < len(body.task_types):
+        raise invalid("names a task twice", "body", "task_types")
+    for task in body.classes:
+        if task not in body.task_types:
+            raise invalid("is not among the task_types", "body", "classes", task)
+
+
+async def _create(tx: WriteTransaction, call: Call, access: Access, body: CreateProject) -> Row:
+    project_id = f"proj_{secrets.token_hex(6)}"
+    configs: dict[str, object] = {task: config_at_creation(task) for task in body.task_types}
+    made = await store.create(
+        tx,
+        project_id=project_id,
+        dataset_id=access.dataset_id,
+        task_types=body.task_types,
+        task_config=json(configs | body.task_config),
+        task_classes=json({task: _stored_classes(body.classes.get(task, {})) for task in body.task_types}),
+        actor=call.user_id,
+        name=body.name,
+        description=body.description,
+        settings=json(body.settings or {}),
+    )
+    if not made:
+        raise Conflict(
+            "This dataset has a project already, and a dataset has one at most. Change that one, or delete it first.",
+            code="project_exists",
+        )
+    return await require(tx, project_id)
+
+
+def _stored_classes(classes: Mapping[str, NewClass]) -> dict[str, ClassInfo]:
+    """Complete the classes of a task; those without an order stand in the order in which they came."""
+    return {
+        class_id: ClassInfo(
+            name=one.name,
+            color=one.color,
+            description=one.description,
+            order=place if one.order is None else one.order,
+        )
+        for place, (class_id, one) in enumerate(classes.items())
+    }
+
+
+async def _update(tx: WriteTransaction, project_id: str, body: UpdateProject, actor: int) -> None:
+    await store.update(
+        tx,
+        project_id,
+        name=body.name if isinstance(body.name, str) else None,
+        new_description=body.description is not UNSET,
+        description=body.description if isinstance(body.description, str) else None,
+        task_config=_sent(body.task_config),
+        settings=_sent(body.settings),
+        status=body.status if isinstance(body.status, str) else None,
+        actor=actor,
+    )
+
+
+def _sent(value: JsonObject | UnsetType) -> str | None:
+    return None if isinstance(value, UnsetType) else json(value)
+
+
+async def _counts(connection: ReadConnection, rows: list[Row]) -> Mapping[str, Counts]:
+    """Count what the classes of these projects have."""
+    classes: dict[str, dict[tuple[str, str], ClassCount]] = defaultdict(dict)
+    for row in await store.counts_of_many(connection, [row["id"] for row in rows]):
+        one = ClassCount(annotations=row["annotations"], images=row["images"])
+        classes[row["project_id"]][row["task_type"], row["class_id"]] = one
+    return {row["id"]: Counts(annotations=0, images=0, classes=classes[row["id"]]) for row in rows}

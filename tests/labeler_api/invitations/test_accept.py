@@ -1,0 +1,151 @@
+"""POST /invitations/accept."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from tests.fixtures.api import Api, Made
+from tests.labeler_api.annotations.drawing import rows
+from tests.labeler_api.invitations.inviting import URL, invited, lapse, members, received, token_of
+from tests.labeler_api.members.asking import members_url, refusal
+from tests.races.waiting import waiting
+
+
+async def _accept(client: httpx.AsyncClient, token: str) -> httpx.Response:
+    return await client.post(f"{URL}/accept", json={"token": token})
+
+
+async def test_the_invitee_becomes_a_member_and_once_more_changes_nothing(api: Api) -> None:
+    made = await api.dataset()
+    owner, viewer = await api.login("owner"), await api.login("viewer")
+    await invited(owner, made, role="reviewer")
+    token = await token_of(api)
+    answer = await _accept(viewer, token)
+    assert answer.status_code == 200
+    accepted = answer.json()
+    assert accepted.keys() == {"message", "project_id", "role", "permission_id"}
+    assert (accepted["project_id"], accepted["role"]) == (made.dataset_id, "reviewer")
+    (stored,) = await rows(api, "SELECT id, role, granted_by FROM project_permissions WHERE user_id = 5")
+    assert stored == {"id": accepted["permission_id"], "role": "reviewer", "granted_by": 2}
+    assert [d["id"] for d in (await viewer.get("/api/v1/datasets")).json()] == [made.dataset_id]
+    (seen,) = await received(api)
+    assert (seen["status"], seen["token"], seen["cancelled_at"]) == ("accepted", None, None)
+    assert seen["accepted_at"] is not None
+    for _ in range(2):
+        again = await _accept(viewer, token)
+        assert (again.status_code, again.json()) == (200, accepted)
+    assert await received(api) == [seen]
+
+
+async def test_fifty_at_once_make_one_member_and_all_get_one_answer(api: Api) -> None:
+    made = await api.dataset()
+    await invited(await api.login("owner"), made)
+    token, viewer = await token_of(api), await api.login("viewer")
+    answers = await asyncio.gather(*(_accept(viewer, token) for _ in range(50)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.text for answer in answers}) == 1
+    assert await members(api, made) == {5: "annotator"}
+
+
+async def test_what_is_refused_and_why(api: Api) -> None:
+    made = await api.dataset()
+    owner, viewer = await api.login("owner"), await api.login("viewer")
+    invitation = await invited(owner, made)
+    token = await token_of(api)
+    for account in ("owner", "admin", "stranger"):
+        assert refusal(await _accept(await api.login(account), token)) == (403, "not_the_invitee")
+    assert refusal(await _accept(viewer, token[:-1])) == (404, "invitation_not_found")
+    bodies: list[object] = [{}, {"token": None}, {"token": ""}, {"token": "x" * 256}, {"token": 1}, []]
+    for bad in bodies:
+        assert (await viewer.post(f"{URL}/accept", json=bad)).status_code == 422
+    await lapse(api)
+    expired = await _accept(viewer, token)
+    assert refusal(expired) == (400, "invitation_not_pending")
+    assert "expired" in expired.json()["detail"]
+    await invited(owner, made)
+    token = await token_of(api)
+    await owner.post(f"{URL}/{(await received(api))[0]['id']}/cancel")
+    cancelled = await _accept(viewer, token)
+    assert refusal(cancelled) == (400, "invitation_not_pending")
+    assert "cancelled" in cancelled.json()["detail"]
+    assert await members(api, made) == {}
+    assert invitation["token"] is None
+
+
+async def test_a_removed_member_does_not_come_back_by_the_old_token(api: Api) -> None:
+    made = await api.dataset()
+    owner, viewer = await api.login("owner"), await api.login("viewer")
+    await invited(owner, made)
+    token = await token_of(api)
+    await _accept(viewer, token)
+    await owner.delete(members_url(made, "viewer"))
+    answer = await _accept(viewer, token)
+    assert refusal(answer) == (400, "invitation_not_pending")
+    assert "removed" in answer.json()["detail"]
+    assert await members(api, made) == {}
+    await invited(owner, made)
+    assert (await _accept(viewer, await token_of(api))).status_code == 200
+
+
+async def test_who_became_a_member_meanwhile_keeps_their_role(api: Api) -> None:
+    made = await api.dataset()
+    owner, viewer = await api.login("owner"), await api.login("viewer")
+    await invited(owner, made, role="admin")
+    token = await token_of(api)
+    await owner.post(members_url(made), json={"user_email": "viewer@example.com", "role": "viewer"})
+    answer = await _accept(viewer, token)
+    assert (answer.status_code, answer.json()["role"]) == (200, "viewer")
+    assert await members(api, made) == {5: "viewer"}
+    assert (await received(api))[0]["status"] == "accepted"
+    assert (await _accept(viewer, token)).json() == answer.json()
+
+
+async def test_an_old_invitation_as_owner_makes_no_second_owner(api: Api) -> None:
+    made = await api.dataset()
+    await invited(await api.login("owner"), made)
+    token = await token_of(api)
+    async with api.db.begin() as tx:
+        await tx.execute("UPDATE invitations SET role = 'owner'")
+    assert refusal(await _accept(await api.login("viewer"), token)) == (400, "owner_not_grantable")
+    assert await members(api, made) == {}
+
+
+async def test_a_dataset_whose_project_is_gone(api: Api) -> None:
+    made = await api.dataset()
+    await invited(await api.login("owner"), made)
+    token = await token_of(api)
+    async with api.db.begin() as tx:
+        await tx.execute("DELETE FROM annotation_projects")
+    assert refusal(await _accept(await api.login("viewer"), token)) == (404, "project_not_found")
+    assert (await received(api))[0]["project_name"] == "Dataset 1"
+
+
+@pytest.mark.parametrize("first", ["accept", "cancel"])
+async def test_accepting_and_cancelling_at_once(api: Api, first: str) -> None:
+    """Whoever comes first decides; nobody is a member by a cancelled invitation, or is not by an accepted one."""
+    made: Made = await api.dataset()
+    owner, viewer = await api.login("owner"), await api.login("viewer")
+    invitation = await invited(owner, made)
+    token = await token_of(api)
+    calls = {"accept": _accept(viewer, token), "cancel": owner.post(f"{URL}/{invitation['id']}/cancel")}
+    async with api.db.begin() as tx:
+        await tx.execute("SELECT FROM invitations FOR UPDATE")
+        tasks = {first: asyncio.create_task(calls.pop(first))}
+        await waiting(api, 1)
+        ((second, call),) = calls.items()
+        tasks[second] = asyncio.create_task(call)
+        await waiting(api, 2)
+    statuses = {name: (await task).status_code for name, task in tasks.items()}
+    assert statuses == {first: 200, second: 400}
+    assert await members(api, made) == ({5: "annotator"} if first == "accept" else {})
+    assert (await received(api))[0]["status"] == ("accepted" if first == "accept" else "cancelled")
+
+
+async def test_three_statements(api: Api) -> None:
+    made = await api.dataset()
+    await invited(await api.login("owner"), made)
+    token, viewer = await token_of(api), await api.login("viewer")
+    with api.count() as counted:
+        await _accept(viewer, token)
+    assert counted.value == 3
