@@ -13,7 +13,7 @@ from labeler_api.errors import BadRequest, Invalid, invalid
 from labeler_api.http.decoding import from_validation
 
 MAX_POINTS = 10_000  # contract, 15, geometry
-_MAX_TASK_CHARACTERS = 50  # the width of the column
+MAX_TASK_CHARACTERS = 50  # the width of the column
 
 TASK_OF_TYPE = {
     "bbox": "detection",
@@ -42,7 +42,7 @@ class _Box(_Shape, kw_only=True):
     bbox: tuple[float, float, Length, Length]
 
 
-class _LegacyBox(_Shape, kw_only=True):
+class LegacyBox(_Shape, kw_only=True):
     """The form without `type` that older imports wrote."""
 
     x: float
@@ -71,16 +71,17 @@ class _Free(_Shape, kw_only=True):
 
 
 _JSON_OBJECT = msgspec.json.Decoder(dict[str, Any])
-_SHAPES: dict[str, msgspec.json.Decoder[Any]] = {
-    "bbox": msgspec.json.Decoder(_Box),
-    "rotated_bbox": msgspec.json.Decoder(_Free),
-    "polygon": msgspec.json.Decoder(_Polygon),
-    "polyline": msgspec.json.Decoder(_Polyline),
-    "circle": msgspec.json.Decoder(_Circle),
-    "classification": msgspec.json.Decoder(_Free),
-    NO_OBJECT: msgspec.json.Decoder(_Free),
+SHAPES: dict[str, type[Struct]] = {
+    "bbox": _Box,
+    "rotated_bbox": _Free,
+    "polygon": _Polygon,
+    "polyline": _Polyline,
+    "circle": _Circle,
+    "classification": _Free,
+    NO_OBJECT: _Free,
 }
-_LEGACY_BOX = msgspec.json.Decoder(_LegacyBox)
+_DECODERS: dict[str, msgspec.json.Decoder[Any]] = {name: msgspec.json.Decoder(kind) for name, kind in SHAPES.items()}
+_LEGACY_BOX = msgspec.json.Decoder(LegacyBox)
 
 
 def task_of(annotation_type: str, attributes: dict[str, Any]) -> str:
@@ -95,7 +96,7 @@ def task_of(annotation_type: str, attributes: dict[str, Any]) -> str:
         known = ", ".join([*TASK_OF_TYPE, NO_OBJECT])
         raise BadRequest(f"annotation_type: expected one of {known}.", code="unknown_annotation_type")
     task = attributes.get("task_type")
-    if not isinstance(task, str) or not 0 < len(task) <= _MAX_TASK_CHARACTERS:
+    if not isinstance(task, str) or not 0 < len(task) <= MAX_TASK_CHARACTERS:
         raise BadRequest(
             "A no_object annotation says which task it is about: "
             'send the task\'s name in the attributes, as in {"task_type": "detection"}.',
@@ -107,7 +108,7 @@ def task_of(annotation_type: str, attributes: dict[str, Any]) -> str:
 def check_geometry(annotation_type: str, geometry: msgspec.Raw) -> None:
     """Raise Invalid, with the place, unless the geometry has the shape of its annotation's type."""
     present = json_object(geometry, "geometry")
-    decoder = _SHAPES[annotation_type] if annotation_type in _SHAPES else _SHAPES[NO_OBJECT]
+    decoder = _DECODERS.get(annotation_type, _DECODERS[NO_OBJECT])
     if annotation_type == "bbox" and "bbox" not in present and {"x", "y", "width", "height"} & present.keys():
         decoder = _LEGACY_BOX
     try:
@@ -115,7 +116,7 @@ def check_geometry(annotation_type: str, geometry: msgspec.Raw) -> None:
     except msgspec.ValidationError as error:
         raise _at(from_validation(error, "geometry")) from None
     named = present.get("type")
-    if named != annotation_type and named in _SHAPES:
+    if named != annotation_type and named in SHAPES:
         raise invalid(f"is {named!r}, but the annotation's type is {annotation_type!r}", "body", "geometry", "type")
 
 

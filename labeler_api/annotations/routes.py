@@ -1,6 +1,18 @@
-"""Annotations, their confirmation, and the progress that follows from them (contract 30-32, 43-47, 51, 52)."""
+"""Annotations, their confirmation, and the progress that follows from them (contract 30-33, 43-53)."""
 
-from labeler_api.annotations import service, service_confirm, service_status
+from typing import Annotated
+
+from msgspec import Meta
+
+from labeler_api.annotations import (
+    description,
+    service,
+    service_batch,
+    service_confirm,
+    service_history,
+    service_page,
+    service_status,
+)
 from labeler_api.annotations.schemas import (
     AnnotationCreate,
     AnnotationId,
@@ -10,6 +22,19 @@ from labeler_api.annotations.schemas import (
     DeletedResponse,
     PageQuery,
 )
+from labeler_api.annotations.schemas_batch import (
+    MAX_BATCH_BYTES,
+    BatchCreate,
+    BatchResponse,
+    BulkConfirm,
+    BulkConfirmResponse,
+)
+from labeler_api.annotations.schemas_history import (
+    AnnotationHistoryQuery,
+    HistoryEntry,
+    ProjectHistoryQuery,
+    Restore,
+)
 from labeler_api.annotations.schemas_status import (
     ImageConfirmResponse,
     ImageStatusList,
@@ -18,11 +43,13 @@ from labeler_api.annotations.schemas_status import (
     TaskQuery,
 )
 from labeler_api.context import Call
-from labeler_api.http.endpoint import Reply, endpoint
+from labeler_api.http.endpoint import Encoded, Reply, endpoint
 from labeler_api.locks.schemas import ImageId
 
+NewAnnotation = Annotated[AnnotationCreate, Meta(extra_json_schema=description.create_schema())]
 
-async def create(call: Call, body: AnnotationCreate) -> AnnotationResponse:
+
+async def create(call: Call, body: NewAnnotation) -> AnnotationResponse:
     """Create an annotation
 
     Takes the image for a minute if nobody holds it. A `no_object` names its task in `attributes.task_type`, and is
@@ -59,11 +86,11 @@ async def list_annotations(call: Call, project_id: str, query: PageQuery) -> Rep
     Ordered by id. `limit` is 1000 at most; `X-Next-Cursor` holds the `cursor` of the next page. The ETag follows the
     project's revision and the names shown.
     """
-    page = await service.page(call, project_id, query)
+    page = await service_page.page(call, project_id, query)
     headers = {"ETag": page.etag}
     if page.next_cursor:
         headers["X-Next-Cursor"] = page.next_cursor
-    return Reply(page.items, headers)
+    return Reply(Encoded(b"[]") if page.encoded is None else page.encoded, headers)
 
 
 async def confirm(call: Call, annotation_id: AnnotationId) -> ConfirmResponse:
@@ -77,6 +104,52 @@ async def confirm(call: Call, annotation_id: AnnotationId) -> ConfirmResponse:
 async def unconfirm(call: Call, annotation_id: AnnotationId) -> ConfirmResponse:
     """Make an annotation a draft again"""
     return await service_confirm.unconfirm(call, annotation_id)
+
+
+async def create_batch(call: Call, body: BatchCreate) -> BatchResponse:
+    """Create many annotations
+
+    Up to 10 000, of one project or of several. Each item is judged for itself: what is refused is counted in `failed`
+    and has a sentence in `errors`, which begins with its index; the others are made, all of them or none.
+    """
+    return await service_batch.create(call, body)
+
+
+async def confirm_many(call: Call, body: BulkConfirm) -> BulkConfirmResponse:
+    """Confirm many annotations
+
+    Annotators confirm their own, reviewers anybody's; what may not be confirmed is counted in `failed` and has a
+    sentence in `errors`.
+    """
+    return await service_confirm.confirm_many(call, body)
+
+
+async def history_of_project(call: Call, project_id: str, query: ProjectHistoryQuery) -> Reply[list[HistoryEntry]]:
+    """List what was written to a project's annotations
+
+    Newest first. `limit` is 100 at most; `X-Next-Cursor` holds the `cursor` of the next page.
+    """
+    entries, cursor = await service_history.of_project(call, project_id, query)
+    return _page(entries, cursor)
+
+
+async def history(call: Call, annotation_id: AnnotationId, query: AnnotationHistoryQuery) -> Reply[list[HistoryEntry]]:
+    """List what was written to an annotation
+
+    Newest first, also of an annotation that was deleted. `limit` is 1000 at most; `X-Next-Cursor` holds the `cursor` of
+    the next page.
+    """
+    entries, cursor = await service_history.of_annotation(call, annotation_id, query)
+    return _page(entries, cursor)
+
+
+async def restore(call: Call, annotation_id: AnnotationId, body: Restore) -> AnnotationResponse:
+    """Bring a revision of an annotation back
+
+    As a new version, which is a revision itself; an annotation that was deleted comes back under its id. Revisions of
+    which the history holds a part only are refused with 409. Honours `version` in the body and `If-Match`.
+    """
+    return await service_history.restore(call, annotation_id, body)
 
 
 async def list_statuses(call: Call, project_id: str, query: StatusQuery) -> ImageStatusList:
@@ -100,15 +173,33 @@ async def confirm_image(call: Call, project_id: str, image_id: ImageId, query: T
     return await service_confirm.confirm_image(call, project_id, image_id, query.task_type or None)
 
 
+async def unconfirm_image(call: Call, project_id: str, image_id: ImageId, query: TaskQuery) -> ImageConfirmResponse:
+    """Take the confirmation of an image back
+
+    What is confirmed on it becomes a draft, in one task, or without `task_type` in each.
+    """
+    return await service_confirm.unconfirm_image(call, project_id, image_id, query.task_type or None)
+
+
+def _page(entries: list[HistoryEntry], cursor: str | None) -> Reply[list[HistoryEntry]]:
+    return Reply(entries, {"X-Next-Cursor": cursor} if cursor else {})
+
+
 routes = [
-    endpoint("POST", "/annotations", create, errors=(400, 403, 404, 423)),
+    endpoint("POST", "/annotations", create, idempotent=True, errors=(400, 403, 404, 423)),
+    endpoint("POST", "/annotations/batch", create_batch, idempotent=True, max_json_bytes=MAX_BATCH_BYTES),
+    endpoint("POST", "/annotations/bulk-confirm", confirm_many),
+    endpoint("GET", "/annotations/history/project/{project_id}", history_of_project, errors=(404,)),
+    endpoint("GET", "/annotations/history/annotation/{annotation_id}", history, errors=(404,)),
+    endpoint("POST", "/annotations/{annotation_id}/restore", restore, if_match=True, errors=(403, 404, 409, 423)),
     endpoint("GET", "/annotations/project/{project_id}", list_annotations, etag=True, errors=(404,)),
     endpoint("GET", "/annotations/{annotation_id}", get, errors=(404,)),
-    endpoint("PUT", "/annotations/{annotation_id}", update, errors=(400, 403, 404, 409, 423)),
-    endpoint("DELETE", "/annotations/{annotation_id}", delete, errors=(403, 404, 409, 423)),
+    endpoint("PUT", "/annotations/{annotation_id}", update, if_match=True, errors=(400, 403, 404, 409, 423)),
+    endpoint("DELETE", "/annotations/{annotation_id}", delete, if_match=True, errors=(403, 404, 409, 423)),
     endpoint("POST", "/annotations/{annotation_id}/confirm", confirm, errors=(403, 404)),
     endpoint("POST", "/annotations/{annotation_id}/unconfirm", unconfirm, errors=(403, 404)),
     endpoint("GET", "/projects/{project_id}/images/status", list_statuses, etag=True, errors=(400, 404)),
     endpoint("GET", "/projects/{project_id}/stats", stats, errors=(404,)),
     endpoint("POST", "/projects/{project_id}/images/{image_id:path}/confirm", confirm_image, errors=(400, 403, 404)),
+    endpoint("POST", "/projects/{project_id}/images/{image_id:path}/unconfirm", unconfirm_image, errors=(403, 404)),
 ]

@@ -20,6 +20,9 @@ Notes = Annotated[str, Meta(max_length=10_000)]  # a remark of some pages; the l
 PAGE_LIMIT = 1000  # contract, 47: a greater limit is silently this one
 
 
+StoredObject = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
+
+
 class AnnotationCreate(Struct):
     """A new annotation. `project_id` may be the id of the dataset.
 
@@ -40,10 +43,10 @@ class AnnotationCreate(Struct):
 class AnnotationUpdate(Struct):
     """What to change; keys that are not sent stay. `version`, if sent, has to be the present one."""
 
-    geometry: Raw | UnsetType = UNSET
+    geometry: StoredObject | UnsetType = UNSET
     class_id: ClassId | UnsetType | None = UNSET
     class_name: ClassName | UnsetType | None = UNSET
-    attributes: Raw | UnsetType = UNSET
+    attributes: StoredObject | UnsetType = UNSET
     confidence: Percent | UnsetType | None = UNSET
     is_verified: bool | UnsetType = UNSET
     notes: Notes | UnsetType | None = UNSET
@@ -72,10 +75,10 @@ class AnnotationResponse(Struct):
     project_id: str
     image_id: str
     annotation_type: str
-    geometry: Raw
+    geometry: StoredObject
     class_id: str | None
     class_name: str | None
-    attributes: Raw
+    attributes: StoredObject
     confidence: int | None
     created_by: int
     updated_by: int | None

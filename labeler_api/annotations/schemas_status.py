@@ -41,7 +41,7 @@ class StatusQuery(Struct):
     """Which task, and which page; `limit` beyond 1..200 is refused with 400."""
 
     task_type: TaskType = ""
-    limit: int = 50
+    limit: Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": 200})] = 50
     offset: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
     cursor: str = ""
 
@@ -76,7 +76,7 @@ class ProjectStats(Struct):
 
 
 class ImageConfirmResponse(Struct):
-    """An image after it was confirmed, its tasks taken together."""
+    """An image after it was confirmed or unconfirmed, its tasks taken together."""
 
     image_id: str
     is_confirmed: bool
@@ -120,13 +120,13 @@ def task_stats(task_type: str, total_images: int, counts: Mapping[str, int] | No
 
 
 def image_confirm(image_id: str, rows: Sequence[Mapping[str, Any]]) -> ImageConfirmResponse:
-    """Sum the status rows of an image, at least one."""
-    confirmed = all(row["is_image_confirmed"] for row in rows)
+    """Sum the status rows of an image; nobody began one that has none."""
+    confirmed = bool(rows) and all(row["is_image_confirmed"] for row in rows)
     return ImageConfirmResponse(
         image_id=image_id,
         is_confirmed=confirmed,
         confirmed_at=max(row["confirmed_at"] for row in rows) if confirmed else None,
-        status="completed" if confirmed else "in-progress",
+        status="completed" if confirmed else "in-progress" if rows else "not-started",
         total_annotations=sum(row["total_annotations"] for row in rows),
         confirmed_annotations=sum(row["confirmed_annotations"] for row in rows),
     )

@@ -1,22 +1,20 @@
 """Annotations: create, read, change, delete, list. Who may do what: contract, section 16."""
 
-from dataclasses import dataclass
+import re
 
 from msgspec import UNSET, Raw
 from msgspec.json import encode
 from msgspec.structs import replace
 
+from labeler_api import idempotency
 from labeler_api.annotations import store, store_status
 from labeler_api.annotations.geometry import NO_OBJECT, check_geometry, json_object, task_of
-from labeler_api.annotations.page_tag import PageTag
 from labeler_api.annotations.schemas import (
-    PAGE_LIMIT,
     AnnotationCreate,
     AnnotationDraft,
     AnnotationResponse,
     AnnotationUpdate,
     DeletedResponse,
-    PageQuery,
     VersionConflict,
     annotation_response,
     user_ids,
@@ -25,46 +23,42 @@ from labeler_api.annotations.store_status import Mark, Touched
 from labeler_api.context import Call
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.errors import BadRequest, Conflict, Forbidden, NotFound, invalid
-from labeler_api.http.paging import decode_cursor, encode_cursor
 from labeler_api.locks.service import claim_for_write, naming_the_holder
 from labeler_api.members.policy import Role
-from labeler_api.members.service import Access, not_found, require_role
+from labeler_api.members.service import Access, require_role, role_changed
 
+_VERSION = re.compile(r"[0-9]{1,10}")
 _NO_ATTRIBUTES = Raw(b"{}")
-
-
-@dataclass(frozen=True, slots=True)
-class AnnotationPage:
-    """A page, its ETag, and the cursor of the next one. Empty when the caller has the page of this tag."""
-
-    items: list[AnnotationResponse]
-    etag: str
-    next_cursor: str | None
 
 
 async def create(call: Call, body: AnnotationCreate) -> AnnotationResponse:
     """Add an annotation: a draft, or a `no_object` that its creator confirms with it."""
     async with naming_the_holder(call), call.db.begin() as tx:
         access = await require_role(tx, call, body.project_id, Role.ANNOTATOR)
-        draft = draft_of(body)
-        await lock_project(tx, access)
-        await claim_for_write(tx, call, access, [body.image_id])
-        (row,) = await store.insert(tx, access.project, call.user_id, encode([draft]).decode())
-        mark = Mark.CLEAR if draft.annotation_state == "draft" else Mark.KEEP
-        await store_status.settle(tx, access.project, [_touched(row, mark, added=1)], call.user_id)
-    return await _response(call, row)
+        row = await idempotency.once(tx, call, lambda: _create(tx, call, access, body))
+    return await response(call, row)
+
+
+async def _create(tx: WriteTransaction, call: Call, access: Access, body: AnnotationCreate) -> Row:
+    draft = draft_of(body)
+    await lock_project(tx, access)
+    await claim_for_write(tx, call, access, [body.image_id])
+    (row,) = await store.insert(tx, access.project, call.user_id, encode([draft]).decode())
+    mark = Mark.CLEAR if draft.annotation_state == "draft" else Mark.KEEP
+    await store_status.settle(tx, access.project, [touched(row, mark, added=1)], call.user_id)
+    return row
 
 
 async def get(call: Call, annotation_id: int) -> AnnotationResponse:
     """Return one annotation."""
     async with call.db.read() as connection:
         row, _ = await require_annotation(connection, call, annotation_id)
-    return await _response(call, row)
+    return await response(call, row)
 
 
 async def update(call: Call, annotation_id: int, body: AnnotationUpdate) -> AnnotationResponse:
     """Change what was sent. Raises, in this order: NotFound, Forbidden, Locked, Conflict on another version."""
-    version = _expected_version(call, body.version if isinstance(body.version, int) else None)
+    version = expected_version(call, body.version if isinstance(body.version, int) else None)
     change = encode(replace(body, version=UNSET)).decode()
     async with naming_the_holder(call), call.db.begin() as tx:
         row, access = await require_editable(tx, call, annotation_id)
@@ -74,13 +68,13 @@ async def update(call: Call, annotation_id: int, body: AnnotationUpdate) -> Anno
         changed = await store.update(tx, annotation_id, version, change, call.user_id)
         if changed is None:
             raise await _missed(tx, annotation_id, version)
-        await store_status.settle(tx, access.project, [_touched(changed, Mark.CLEAR)], call.user_id)
-    return await _response(call, changed)
+        await store_status.settle(tx, access.project, [touched(changed, Mark.CLEAR)], call.user_id)
+    return await response(call, changed)
 
 
 async def delete(call: Call, annotation_id: int) -> DeletedResponse:
     """Delete an annotation; its history keeps it. Raises as `update` does."""
-    version = _expected_version(call, None)
+    version = expected_version(call, None)
     async with naming_the_holder(call), call.db.begin() as tx:
         row, access = await require_editable(tx, call, annotation_id)
         await lock_project(tx, access)
@@ -88,29 +82,8 @@ async def delete(call: Call, annotation_id: int) -> DeletedResponse:
         gone = await store.delete(tx, annotation_id, version, call.user_id)
         if gone is None:
             raise await _missed(tx, annotation_id, version)
-        await store_status.settle(tx, access.project, [_touched(gone, Mark.KEEP, added=-1)], call.user_id)
+        await store_status.settle(tx, access.project, [touched(gone, Mark.KEEP, added=-1)], call.user_id)
     return DeletedResponse(message=f"Annotation {annotation_id} was deleted.")
-
-
-async def page(call: Call, project: str, query: PageQuery) -> AnnotationPage:
-    """List annotations of a project by id; a list that the caller has already is not read again."""
-    limit = min(query.limit, PAGE_LIMIT)
-    after_id = decode_cursor(query.cursor, int) if query.cursor else 0
-    async with call.db.read() as connection:
-        access = await require_role(connection, call, project, Role.VIEWER)
-        # Read before the rows: a tag may then be older than its list, which costs a request, but never newer.
-        revision = await store.revision(connection, access.project)
-    tag = PageTag(call, access.project, revision, (query.image_id, query.skip, limit, after_id))
-    if known := await tag.still_valid():
-        return AnnotationPage([], known, None)
-    async with call.db.read() as connection:
-        rows = await store.page(
-            connection, access.project, query.image_id, after_id=after_id, limit=limit, skip=query.skip
-        )
-    shown = set[int]().union(*(user_ids(row) for row in rows))
-    users = await call.directory.get_many(shown, timeout=call.remaining_seconds)
-    cursor = encode_cursor(rows[-1]["id"]) if limit and len(rows) == limit else None
-    return AnnotationPage([annotation_response(row, users) for row in rows], tag.of(shown, users), cursor)
 
 
 async def require_annotation(connection: ReadConnection, call: Call, annotation_id: int) -> tuple[Row, Access]:
@@ -127,7 +100,13 @@ async def require_annotation(connection: ReadConnection, call: Call, annotation_
 async def require_editable(connection: ReadConnection, call: Call, annotation_id: int) -> tuple[Row, Access]:
     """Load an annotation that the caller may change: their own as an annotator, anybody's as a reviewer."""
     row, access = await require_annotation(connection, call, annotation_id)
-    own = row["created_by"] == call.user_id
+    check_may_change(call, access, row["created_by"])
+    return row, access
+
+
+def check_may_change(call: Call, access: Access, created_by: int | None) -> None:
+    """Raise Forbidden unless the caller may change an annotation that this user made."""
+    own = created_by == call.user_id
     minimum = Role.ANNOTATOR if own else Role.REVIEWER
     if access.role < minimum:
         whose = "your own annotations" if own else "annotations of others"
@@ -135,13 +114,15 @@ async def require_editable(connection: ReadConnection, call: Call, annotation_id
             f"Changing {whose} needs the role {minimum.text} on the project; yours is {access.role.text}.",
             code="role_too_low",
         )
-    return row, access
 
 
 async def lock_project(tx: WriteTransaction, access: Access) -> None:
-    """Take the turn among the writers of a project. Raises NotFound when the project was deleted meanwhile."""
-    if not await store.lock_project(tx, access.project):
-        raise not_found()
+    """Take the turn among the writers of a project, and hold on to the role until the write is done.
+
+    Raises Stale when the role or the project has changed since it was looked at: the second look says what holds now.
+    """
+    if not await store.lock_project(tx, access.project, access.member_id, access.role.text):
+        raise role_changed()
 
 
 def draft_of(body: AnnotationCreate) -> AnnotationDraft:
@@ -178,12 +159,12 @@ def _check_change(row: Row, body: AnnotationUpdate) -> None:
             )
 
 
-def _expected_version(call: Call, in_body: int | None) -> int | None:
+def expected_version(call: Call, in_body: int | None) -> int | None:
     """Read the version that the caller saw: from the body, or from `If-Match: "3"`. None: the last write wins."""
     header = (call.if_match or "*").strip().removeprefix("W/").strip('"')
     if header == "*":
         return in_body
-    if not header.isascii() or not header.isdigit() or int(header) >= 2**31:
+    if not _VERSION.fullmatch(header) or int(header) >= 2**31:
         raise invalid('expected the version of the annotation, as in If-Match: "3"', "header", "if-match")
     if in_body is not None and in_body != int(header):
         raise invalid("contradicts the version in the body", "header", "if-match")
@@ -193,8 +174,11 @@ def _expected_version(call: Call, in_body: int | None) -> int | None:
 async def _missed(tx: WriteTransaction, annotation_id: int, version: int | None) -> NotFound | Conflict:
     """Say why a write found nothing to write to: the annotation is gone, or has another version."""
     row = await store.find(tx, annotation_id)
-    if row is None or version is None:
-        return no_annotation(annotation_id)
+    return no_annotation(annotation_id) if row is None or version is None else version_conflict(row, version)
+
+
+def version_conflict(row: Row, version: int) -> Conflict:
+    """The answer to who changes a version that is not the present one."""
     conflict = VersionConflict(
         current_version=row["version"],
         your_version=version,
@@ -214,10 +198,12 @@ def no_annotation(annotation_id: int) -> NotFound:
     return NotFound(f"There is no annotation {annotation_id}.", code="annotation_not_found")
 
 
-def _touched(row: Row, mark: Mark, added: int = 0) -> Touched:
+def touched(row: Row, mark: Mark, added: int = 0) -> Touched:
+    """Name the image and task of a row that was written, for `settle`."""
     return Touched(row["image_id"], row["task_type"], mark, added)
 
 
-async def _response(call: Call, row: Row) -> AnnotationResponse:
+async def response(call: Call, row: Row) -> AnnotationResponse:
+    """Join a row with the names of its people."""
     users = await call.directory.get_many(user_ids(row), timeout=call.remaining_seconds)
     return annotation_response(row, users)

@@ -1,14 +1,20 @@
-"""Confirming: one annotation, or all of an image. No write in the sense of locks (contract, section 15, locks)."""
+"""Confirming: one annotation, many, or all of an image. No write in the sense of locks (contract, section 15)."""
+
+from collections.abc import Sequence
 
 from labeler_api.annotations import store_confirm, store_status
 from labeler_api.annotations.schemas import ConfirmResponse, name_of
+from labeler_api.annotations.schemas_batch import BulkConfirm, BulkConfirmResponse
 from labeler_api.annotations.schemas_status import ImageConfirmResponse, image_confirm
-from labeler_api.annotations.service import lock_project, no_annotation, require_editable
+from labeler_api.annotations.service import check_may_change, lock_project, no_annotation, require_editable
+from labeler_api.annotations.service_batch import accesses
 from labeler_api.annotations.store_status import Mark, Touched
 from labeler_api.context import Call
-from labeler_api.errors import BadRequest
+from labeler_api.db.pool import Row, WriteTransaction
+from labeler_api.errors import AppError, BadRequest, Forbidden
+from labeler_api.locks.service import image_not_found
 from labeler_api.members.policy import Role
-from labeler_api.members.service import require_role
+from labeler_api.members.service import Access, require_role
 
 
 async def confirm(call: Call, annotation_id: int) -> ConfirmResponse:
@@ -25,14 +31,76 @@ async def confirm_image(call: Call, project: str, image_id: str, task_type: str 
     """Confirm an image in a task, or in each task that has annotations on it, and the drafts with it."""
     async with call.db.begin() as tx:
         access = await require_role(tx, call, project, Role.REVIEWER)
-        await lock_project(tx, access)
-        tasks = await store_confirm.confirm_drafts(tx, access.project, image_id, task_type, call.user_id)
-        if not tasks:
+        rows = await _set_state_of_image(tx, call, access, image_id, task_type, "confirmed", Mark.CONFIRM)
+        if not rows:
             what = f"no annotation of the task {task_type!r}" if task_type else "no annotation"
             raise BadRequest(f"The image {image_id!r} has {what} to confirm.", code="nothing_to_confirm")
-        touched = [Touched(image_id, task, Mark.CONFIRM) for task in tasks]
-        rows = await store_status.settle(tx, access.project, touched, call.user_id)
     return image_confirm(image_id, rows)
+
+
+async def unconfirm_image(call: Call, project: str, image_id: str, task_type: str | None) -> ImageConfirmResponse:
+    """Make drafts of what is confirmed on an image, and take the image's confirmation back.
+
+    An image without annotations is not confirmed, and stays so. Raises NotFound for one that the dataset does not have.
+    """
+    async with call.db.begin() as tx:
+        access = await require_role(tx, call, project, Role.REVIEWER)
+        rows = await _set_state_of_image(tx, call, access, image_id, task_type, "draft", Mark.CLEAR)
+        if not rows and not await store_confirm.image_exists(tx, access.dataset_id, image_id):
+            raise image_not_found(image_id)
+    return image_confirm(image_id, rows)
+
+
+async def confirm_many(call: Call, body: BulkConfirm) -> BulkConfirmResponse:
+    """Confirm annotations: the caller's own, or as a reviewer anybody's. What is refused is said of each."""
+    ids = list(dict.fromkeys(body.annotation_ids))
+    done: dict[int, ConfirmResponse] = {}
+    async with call.db.begin() as tx:
+        allowed, refused = await _confirmable(tx, call, ids)
+        for _, (access, wanted) in sorted(allowed.items()):  # in one order everywhere, so that no two calls cross
+            done |= await _confirm_in_project(tx, call, access, wanted)
+    for annotation_id in ids:
+        if annotation_id not in done:
+            refused.setdefault(annotation_id, no_annotation(annotation_id))
+    return BulkConfirmResponse(
+        confirmed=len(done),
+        failed=len(refused),
+        results=[done[annotation_id] for annotation_id in ids if annotation_id in done],
+        errors=[f"Annotation {n}: {refused[n].detail}" for n in ids if n in refused],
+    )
+
+
+async def _confirmable(
+    tx: WriteTransaction, call: Call, ids: Sequence[int]
+) -> tuple[dict[str, tuple[Access, list[int]]], dict[int, AppError]]:
+    """Sort annotations by project; those that do not exist, or that the caller may not know of, are in neither."""
+    allowed: dict[str, tuple[Access, list[int]]] = {}
+    refused: dict[int, AppError] = {}
+    found = await store_confirm.find(tx, ids)
+    known = await accesses(tx, call, (row["project_id"] for row in found), Role.VIEWER)
+    for row in found:
+        access = known[row["project_id"]]
+        if isinstance(access, AppError):
+            continue
+        try:
+            check_may_change(call, access, row["created_by"])
+        except Forbidden as error:
+            refused[row["id"]] = error
+        else:
+            allowed.setdefault(access.project, (access, []))[1].append(row["id"])
+    return allowed, refused
+
+
+async def _confirm_in_project(
+    tx: WriteTransaction, call: Call, access: Access, ids: Sequence[int]
+) -> dict[int, ConfirmResponse]:
+    await lock_project(tx, access)
+    rows = await store_confirm.confirm_many(tx, access.project, ids, call.user_id)
+    places = sorted({(row["image_id"], row["task_type"]) for row in rows})
+    if places:
+        touched = [Touched(image_id, task, Mark.CONFIRM_IF_COMPLETE) for image_id, task in places]
+        await store_status.settle(tx, access.project, touched, call.user_id)
+    return {row["id"]: _confirmed(row, call.principal.profile.full_name) for row in rows}
 
 
 async def _set_state(call: Call, annotation_id: int, state: str, mark: Mark) -> ConfirmResponse:
@@ -46,10 +114,27 @@ async def _set_state(call: Call, annotation_id: int, state: str, mark: Mark) -> 
         await store_status.settle(tx, access.project, touched, call.user_id)
     ids = [row["confirmed_by"]] if row["confirmed_by"] is not None else []
     users = await call.directory.get_many(ids, timeout=call.remaining_seconds)
+    return _confirmed(row, name_of(users, row["confirmed_by"]))
+
+
+async def _set_state_of_image(
+    tx: WriteTransaction, call: Call, access: Access, image_id: str, task_type: str | None, state: str, mark: Mark
+) -> list[Row]:
+    """Change the image's annotations; return its statuses, none where it has no annotation of the task."""
+    await lock_project(tx, access)
+    tasks = await store_confirm.set_state_of_image(tx, access.project, image_id, task_type, call.user_id, state)
+    if not tasks:
+        return []
+    return await store_status.settle(
+        tx, access.project, [Touched(image_id, task, mark) for task in tasks], call.user_id
+    )
+
+
+def _confirmed(row: Row, name: str | None) -> ConfirmResponse:
     return ConfirmResponse(
         annotation_id=row["id"],
         annotation_state=row["annotation_state"],
         confirmed_at=row["confirmed_at"],
         confirmed_by=row["confirmed_by"],
-        confirmed_by_name=name_of(users, row["confirmed_by"]),
+        confirmed_by_name=name,
     )

@@ -7,34 +7,67 @@ Writers of one project take turns: `lock_project` comes first in every write tra
 
 # ruff: noqa: S608 - the only text put into the statements is the list of columns below
 
+from collections.abc import Sequence
+
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
+from labeler_api.members.access import COLUMNS as ACCESS
+from labeler_api.members.access import FOUND, WHERE_FOUND
 
 # JSON as text: it is passed on as it is and never decoded.
-_COLUMNS = """
-    id, project_id, image_id, annotation_type, task_type, geometry::text AS geometry, class_id, class_name,
+_CONTENT = """
+    id, image_id, annotation_type, task_type, geometry::text AS geometry, class_id, class_name,
     attributes::text AS attributes, confidence, created_by, updated_by, is_verified, notes, version,
     annotation_state, confirmed_at, confirmed_by, created_at, updated_at
 """
+COLUMNS = f"project_id, {_CONTENT}"
 
-_LOCK_PROJECT = "SELECT revision FROM annotation_projects WHERE id = $1 FOR NO KEY UPDATE"
+_LOCK_PROJECT = "SELECT true FROM annotation_projects WHERE id = $1 FOR NO KEY UPDATE"
 
-_REVISION = "SELECT revision FROM annotation_projects WHERE id = $1"
+# With the member's row, so that whoever removes them or changes their role waits for this write, and this write for
+# them. The project's row first, as everywhere else: the locks are taken in the order of these clauses.
+_LOCK_PROJECT_AS_MEMBER = """
+    SELECT m.role = $3::text
+    FROM annotation_projects p JOIN project_permissions m ON m.project_id = p.id
+    WHERE p.id = $1 AND m.user_id = $2
+    FOR NO KEY UPDATE OF p FOR SHARE OF m
+"""
 
-_FIND = f"SELECT {_COLUMNS} FROM annotations WHERE id = $1"
+# The caller's access, and the number that every change of the project's annotations bumps.
+_VIEW = f"SELECT {ACCESS}, p.revision {FOUND} {WHERE_FOUND}"
+
+_FIND = f"SELECT {COLUMNS} FROM annotations WHERE id = $1"
 
 # Compared as rows, so that only the index (project_id, id) has this order. Given an equality the planner prefers the
 # primary key, and reads the annotations of every other project on its way.
 _PAGE = f"""
-    SELECT {_COLUMNS} FROM annotations
+    SELECT {COLUMNS}, xmin AS mark FROM annotations
     WHERE (project_id, id) > ($1, $2::bigint) AND (project_id, id) <= ($1, 9223372036854775807)
     ORDER BY project_id, id LIMIT $3 OFFSET $4
 """
 
+# The same page, of each row only what tells whether it was changed: PostgreSQL marks every version of a row with the
+# transaction that wrote it.
+_MARKS = """
+    SELECT array_agg(id) AS ids, array_agg(mark) AS marks FROM (
+        SELECT id, xmin AS mark FROM annotations
+        WHERE (project_id, id) > ($1, $2::bigint) AND (project_id, id) <= ($1, 9223372036854775807)
+        ORDER BY project_id, id LIMIT $3 OFFSET $4
+    ) page
+"""
+
+_BY_IDS = f"SELECT {COLUMNS}, xmin AS mark FROM annotations WHERE project_id = $1 AND id = ANY($2::bigint[])"
+
+# With the caller's access, since an image is opened more often than anything. A row at least where there is something
+# to have access to; its `id` is NULL where nothing is drawn.
 # "+ 0" keeps the planner from walking a whole project in the order of ids to find the few of one image.
 _PAGE_OF_IMAGE = f"""
-    SELECT {_COLUMNS} FROM annotations
-    WHERE project_id = $1 AND image_id = $5 AND id > $2
-    ORDER BY id + 0 LIMIT $3 OFFSET $4
+    SELECT {ACCESS}, p.revision, a.* {FOUND}
+    LEFT JOIN LATERAL (
+        SELECT {_CONTENT} FROM annotations
+        WHERE project_id = p.id AND image_id = $3 AND id > $4
+        ORDER BY id + 0 LIMIT $5 OFFSET $6
+    ) a ON true
+    {WHERE_FOUND} ORDER BY a.id
 """
 
 _INSERT = f"""
@@ -56,7 +89,7 @@ _INSERT = f"""
         SELECT m.id, m.project_id, m.image_id, 'create', to_jsonb(m), $2::int, statement_timestamp(), m.version
         FROM made m ORDER BY m.id
     )
-    SELECT {_COLUMNS} FROM made ORDER BY id
+    SELECT {COLUMNS} FROM made ORDER BY id
 """
 
 # `old` is the row as the statement found it, even after its update: nobody else writes while the project is locked,
@@ -82,7 +115,7 @@ _UPDATE = f"""
         SELECT n.id, n.project_id, n.image_id, 'update', to_jsonb(o), to_jsonb(n), $4, statement_timestamp(), n.version
         FROM new n JOIN old o USING (id)
     )
-    SELECT {_COLUMNS} FROM new
+    SELECT {COLUMNS} FROM new
 """
 
 _DELETE = f"""
@@ -96,19 +129,23 @@ _DELETE = f"""
         SELECT g.id, g.project_id, g.image_id, 'delete', to_jsonb(g), $3, statement_timestamp(), g.version + 1
         FROM gone g
     )
-    SELECT {_COLUMNS} FROM gone
+    SELECT {COLUMNS} FROM gone
 """
 
 
-async def lock_project(tx: WriteTransaction, project_id: str) -> bool:
-    """Make the other writers of the project wait until this transaction ends; False when it is gone."""
-    return await tx.fetchval(_LOCK_PROJECT, project_id) is not None
+async def lock_project(tx: WriteTransaction, project_id: str, member_id: int | None, role: str) -> bool:
+    """Make the other writers of the project wait until this transaction ends; False when it is gone.
+
+    With a member also whoever would take the role away; False when that has happened.
+    """
+    if member_id is None:
+        return await tx.fetchval(_LOCK_PROJECT, project_id) is not None
+    return bool(await tx.fetchval(_LOCK_PROJECT_AS_MEMBER, project_id, member_id, role))
 
 
-async def revision(connection: ReadConnection, project_id: str) -> int:
-    """Return the number that every change of the project's annotations bumps."""
-    found: int | None = await connection.fetchval(_REVISION, project_id)
-    return found or 0
+async def view(connection: ReadConnection, reference: str, user_id: int) -> Row | None:
+    """Return the user's access and the project's `revision`."""
+    return await connection.fetchrow(_VIEW, reference, user_id)
 
 
 async def find(connection: ReadConnection, annotation_id: int) -> Row | None:
@@ -116,13 +153,27 @@ async def find(connection: ReadConnection, annotation_id: int) -> Row | None:
     return await connection.fetchrow(_FIND, annotation_id)
 
 
-async def page(
-    connection: ReadConnection, project_id: str, image_id: str, *, after_id: int, limit: int, skip: int
-) -> list[Row]:
-    """Return annotations of a project by id, those of one image if `image_id` is not empty."""
-    if image_id:
-        return await connection.fetch(_PAGE_OF_IMAGE, project_id, after_id, limit, skip, image_id)
+async def page(connection: ReadConnection, project_id: str, after_id: int, limit: int, skip: int) -> list[Row]:
+    """Return annotations of a project by id, each with the `mark` of this version of it."""
     return await connection.fetch(_PAGE, project_id, after_id, limit, skip)
+
+
+async def marks(connection: ReadConnection, project_id: str, after_id: int, limit: int, skip: int) -> dict[int, int]:
+    """Return the marks of the same annotations by their ids, in the order of the page."""
+    row = await connection.fetchrow(_MARKS, project_id, after_id, limit, skip)
+    return dict(zip(row["ids"], row["marks"], strict=True)) if row is not None and row["ids"] else {}
+
+
+async def by_ids(connection: ReadConnection, project_id: str, ids: Sequence[int]) -> list[Row]:
+    """Return these annotations with their marks, in any order; those that are gone are missing."""
+    return await connection.fetch(_BY_IDS, project_id, list(ids))
+
+
+async def page_of_image(
+    connection: ReadConnection, reference: str, user_id: int, image_id: str, *, after_id: int, limit: int, skip: int
+) -> list[Row]:
+    """Return the annotations of an image by id, each with the user's access and the project's `revision`."""
+    return await connection.fetch(_PAGE_OF_IMAGE, reference, user_id, image_id, after_id, limit, skip)
 
 
 async def insert(tx: WriteTransaction, project_id: str, user_id: int, drafts: str) -> list[Row]:

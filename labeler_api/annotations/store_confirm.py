@@ -1,6 +1,8 @@
 """SQL of confirming and unconfirming; each changed annotation gets a revision, as with any other write."""
 
-from labeler_api.db.pool import Row, WriteTransaction
+from collections.abc import Sequence
+
+from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 
 # $2 'confirmed' or 'draft'; repeating it counts as a change (contract, 7.3).
 _SET_STATE = """
@@ -24,26 +26,53 @@ _SET_STATE = """
     SELECT id, project_id, image_id, task_type, annotation_state, confirmed_at, confirmed_by FROM new
 """
 
-_CONFIRM_DRAFTS = """
+# $5 'confirmed', which changes the drafts, or 'draft', which changes the confirmed ones.
+_SET_STATE_OF_IMAGE = """
     WITH old AS MATERIALIZED (
         SELECT * FROM annotations
         WHERE project_id = $1 AND image_id = $2 AND ($3::text IS NULL OR task_type = $3)
     ),
     new AS (
         UPDATE annotations a
-        SET annotation_state = 'confirmed', confirmed_at = statement_timestamp(), confirmed_by = $4,
+        SET annotation_state = $5::text,
+            confirmed_at = CASE WHEN $5::text = 'confirmed' THEN statement_timestamp() END,
+            confirmed_by = CASE WHEN $5::text = 'confirmed' THEN $4::int END,
             version = a.version + 1, updated_at = statement_timestamp()
         FROM old o
-        WHERE a.id = o.id AND o.annotation_state = 'draft'
+        WHERE a.id = o.id AND o.annotation_state = CASE WHEN $5::text = 'confirmed' THEN 'draft' ELSE 'confirmed' END
         RETURNING a.*
     ),
     logged AS (
         INSERT INTO annotation_history
             (annotation_id, project_id, image_id, action, previous_state, new_state, changed_by, timestamp, revision)
-        SELECT n.id, n.project_id, n.image_id, 'confirm', to_jsonb(o), to_jsonb(n), $4, statement_timestamp(), n.version
+        SELECT n.id, n.project_id, n.image_id, CASE WHEN $5::text = 'confirmed' THEN 'confirm' ELSE 'unconfirm' END,
+            to_jsonb(o), to_jsonb(n), $4::int, statement_timestamp(), n.version
         FROM new n JOIN old o USING (id) ORDER BY n.id
     )
     SELECT DISTINCT task_type FROM old ORDER BY task_type
+"""
+
+_IMAGE_EXISTS = "SELECT EXISTS (SELECT FROM image_metadata WHERE dataset_id = $1 AND id = $2)"
+
+_FIND = "SELECT id, project_id, created_by FROM annotations WHERE id = ANY($1::bigint[])"
+
+# Confirming again counts as a change, as it does for one annotation.
+_CONFIRM_MANY = """
+    WITH old AS MATERIALIZED (SELECT * FROM annotations WHERE project_id = $1 AND id = ANY($2::bigint[])),
+    new AS (
+        UPDATE annotations a
+        SET annotation_state = 'confirmed', confirmed_at = statement_timestamp(), confirmed_by = $3,
+            version = a.version + 1, updated_at = statement_timestamp()
+        FROM old o WHERE a.id = o.id
+        RETURNING a.*
+    ),
+    logged AS (
+        INSERT INTO annotation_history
+            (annotation_id, project_id, image_id, action, previous_state, new_state, changed_by, timestamp, revision)
+        SELECT n.id, n.project_id, n.image_id, 'confirm', to_jsonb(o), to_jsonb(n), $3, statement_timestamp(), n.version
+        FROM new n JOIN old o USING (id) ORDER BY n.id
+    )
+    SELECT id, image_id, task_type, annotation_state, confirmed_at, confirmed_by FROM new
 """
 
 
@@ -52,9 +81,25 @@ async def set_state(tx: WriteTransaction, annotation_id: int, state: str, user_i
     return await tx.fetchrow(_SET_STATE, annotation_id, state, user_id)
 
 
-async def confirm_drafts(
-    tx: WriteTransaction, project_id: str, image_id: str, task_type: str | None, user_id: int
+async def set_state_of_image(
+    tx: WriteTransaction, project_id: str, image_id: str, task_type: str | None, user_id: int, state: str
 ) -> list[str]:
-    """Confirm the drafts on an image; return the tasks that have annotations on it, drafts or not."""
-    rows = await tx.fetch(_CONFIRM_DRAFTS, project_id, image_id, task_type, user_id)
+    """Confirm the drafts on an image, or make drafts of the confirmed; return the tasks that have annotations on it."""
+    rows = await tx.fetch(_SET_STATE_OF_IMAGE, project_id, image_id, task_type, user_id, state)
     return [row["task_type"] for row in rows]
+
+
+async def image_exists(connection: ReadConnection, dataset_id: str, image_id: str) -> bool:
+    """Whether the dataset has the image."""
+    found: bool = await connection.fetchval(_IMAGE_EXISTS, dataset_id, image_id)
+    return found
+
+
+async def find(connection: ReadConnection, ids: Sequence[int]) -> list[Row]:
+    """Return of each annotation that exists its project and who made it."""
+    return await connection.fetch(_FIND, list(ids))
+
+
+async def confirm_many(tx: WriteTransaction, project_id: str, ids: Sequence[int], user_id: int) -> list[Row]:
+    """Confirm annotations of a project; those that are gone are missing from the answer."""
+    return await tx.fetch(_CONFIRM_MANY, project_id, list(ids), user_id)

@@ -1,9 +1,17 @@
-"""Image locks (contract 55-58)."""
+"""Image locks (contract 55-60)."""
 
 from labeler_api.context import Call
 from labeler_api.http.endpoint import endpoint
 from labeler_api.locks import service
-from labeler_api.locks.schemas import AcquireResponse, HeartbeatResponse, ImageId, LockListResponse, ReleaseResponse
+from labeler_api.locks.schemas import (
+    AcquireResponse,
+    ForceResponse,
+    HeartbeatResponse,
+    ImageId,
+    LockInfo,
+    LockListResponse,
+    ReleaseResponse,
+)
 
 
 async def acquire(call: Call, project_id: str, image_id: ImageId) -> AcquireResponse:
@@ -32,9 +40,27 @@ async def list_locks(call: Call, project_id: str) -> LockListResponse:
     return await service.page(call, project_id)
 
 
+async def status(call: Call, project_id: str, image_id: ImageId) -> LockInfo | None:
+    """Say who holds an image
+
+    `null` when nobody does.
+    """
+    return await service.status(call, project_id, image_id)
+
+
+async def force(call: Call, project_id: str, image_id: ImageId) -> ForceResponse:
+    """Free an image that somebody else holds
+
+    What the holder saves from then on needs a lock of their own again.
+    """
+    return await service.force(call, project_id, image_id)
+
+
 routes = [
     endpoint("POST", "/image-locks/{project_id}/{image_id:path}/acquire", acquire, errors=(403, 404)),
     endpoint("POST", "/image-locks/{project_id}/{image_id:path}/heartbeat", heartbeat, errors=(403, 404)),
     endpoint("DELETE", "/image-locks/{project_id}/{image_id:path}", release, errors=(403, 404)),
+    endpoint("DELETE", "/image-locks/{project_id}/{image_id:path}/force", force, errors=(403, 404)),
+    endpoint("GET", "/image-locks/{project_id}/{image_id:path}/status", status, errors=(404,)),
     endpoint("GET", "/image-locks/{project_id}", list_locks, etag=True, errors=(404,)),
 ]

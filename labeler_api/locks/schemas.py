@@ -38,6 +38,12 @@ class ReleaseResponse(Struct):
     status: Literal["released", "not_locked", "not_owner"]
 
 
+class ForceResponse(Struct):
+    """Whether anybody held the image; a lock that had expired counts as none."""
+
+    status: Literal["released", "not_locked"]
+
+
 class HeartbeatResponse(Struct):
     """`lock` is set when the caller holds the image still."""
 

@@ -9,6 +9,7 @@ from labeler_api.errors import Locked, NotFound, Stale
 from labeler_api.locks import store
 from labeler_api.locks.schemas import (
     AcquireResponse,
+    ForceResponse,
     HeartbeatResponse,
     LockInfo,
     LockListResponse,
@@ -16,7 +17,7 @@ from labeler_api.locks.schemas import (
     lock_info,
 )
 from labeler_api.members.policy import Role
-from labeler_api.members.service import Access, require_role
+from labeler_api.members.service import Access, access_of, hold_role, require_role
 
 OPEN_SECONDS = 300  # contract, 7.7: the frontend sends a heartbeat every 120 s
 # What a write takes on an image that nobody holds. Short, because nobody will release it: the frontend sends
@@ -30,8 +31,8 @@ async def acquire(call: Call, project: str, image_id: str) -> AcquireResponse:
     """Take the image, or say who has it. Raises NotFound for an image that the dataset does not have."""
     async with call.db.begin() as tx:
         access = await require_role(tx, call, project, Role.ANNOTATOR)
+        await hold_role(tx, access)  # whoever is removed loses their locks, and must not get this one right after
         (row,) = await _claim(tx, access, [image_id], call.user_id, OPEN_SECONDS)
-        await store.sweep(tx, access.project)
     info = await _named(call, row)
     if not row["mine"]:
         return AcquireResponse(status="already_locked", lock=None, locked_by=info)
@@ -60,10 +61,27 @@ async def heartbeat(call: Call, project: str, image_id: str) -> HeartbeatRespons
 async def page(call: Call, project: str) -> LockListResponse:
     """List the live locks of a project."""
     async with call.db.read() as connection:
-        access = await require_role(connection, call, project, Role.VIEWER)
-        rows = await store.page(connection, access.project)
+        found = await store.page(connection, project, call.user_id)
+    _ = access_of(found[0] if found else None, call, Role.VIEWER).project
+    rows = [row for row in found if row["image_id"] is not None]
     users = await call.directory.get_many({row["user_id"] for row in rows}, timeout=call.remaining_seconds)
     return LockListResponse(locks=[lock_info(row, users) for row in rows])
+
+
+async def status(call: Call, project: str, image_id: str) -> LockInfo | None:
+    """Say who holds an image, or None."""
+    async with call.db.read() as connection:
+        row = await store.find(connection, project, call.user_id, image_id)
+    _ = access_of(row, call, Role.VIEWER).project
+    return await _named(call, row) if row is not None and row["image_id"] is not None else None
+
+
+async def force(call: Call, project: str, image_id: str) -> ForceResponse:
+    """Free an image, whoever holds it."""
+    async with call.db.begin() as tx:
+        access = await require_role(tx, call, project, Role.ADMIN)
+        released = await store.force(tx, access.project, image_id)
+    return ForceResponse(status="released" if released else "not_locked")
 
 
 async def claim_for_write(tx: WriteTransaction, call: Call, access: Access, image_ids: Sequence[str]) -> None:
@@ -75,6 +93,19 @@ async def claim_for_write(tx: WriteTransaction, call: Call, access: Access, imag
     for row in await _claim(tx, access, image_ids, call.user_id, WRITE_SECONDS):
         if not row["mine"]:
             raise _locked(lock_info(row, {}))
+
+
+async def claim_each(
+    tx: WriteTransaction, call: Call, access: Access, image_ids: Sequence[str]
+) -> dict[str, NotFound | Locked]:
+    """Claim as `claim_for_write` does those images that the caller may write to; return why not the others."""
+    wanted, refused = set(image_ids), dict[str, NotFound | Locked]()
+    known = await store.existing(tx, access.dataset_id, sorted(wanted))
+    refused |= {image_id: image_not_found(image_id) for image_id in wanted - known}
+    for row in await _claim(tx, access, list(known), call.user_id, WRITE_SECONDS):
+        if not row["mine"]:
+            refused[row["image_id"]] = _locked(lock_info(row, {}))
+    return refused
 
 
 @asynccontextmanager

@@ -3,13 +3,23 @@
 from collections.abc import Sequence
 
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
+from labeler_api.members.access import COLUMNS, FOUND, WHERE_FOUND
 
 # `now` is read once, so that every expression of the statement decides alike; a lock that expires while the
 # statement waits for another transaction counts as live, which refuses a claim and never doubles a holder.
 # A row that exists is updated and not upserted: an upsert would take a number of the sequence each time.
+# An hour after its end nobody asks about a lock any more. At most 100 rows, and none that somebody uses just now: a
+# little of the project's litter goes with every claim, and no request pays for all of it.
 # A lock that was live and the caller's keeps its beginning, so `locked_at <> heartbeat_at` tells "refreshed".
 _CLAIM = """
     WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
+    swept AS (
+        DELETE FROM image_locks WHERE id IN (
+            SELECT id FROM image_locks
+            WHERE project_id = $1 AND image_id <> ALL($3::text[]) AND expires_at < clock_timestamp() - interval '1 hour'
+            LIMIT 100 FOR UPDATE SKIP LOCKED
+        )
+    ),
     renewed AS (
         UPDATE image_locks AS held SET
             user_id = $4,
@@ -23,6 +33,7 @@ _CLAIM = """
         FROM clock
         WHERE held.project_id = $1 AND held.image_id = ANY($3::text[])
           AND (held.user_id = $4 OR held.expires_at <= now)
+          AND EXISTS (SELECT FROM image_metadata i WHERE i.dataset_id = $2 AND i.id = held.image_id)
         RETURNING held.image_id, held.user_id, held.locked_at, held.expires_at, held.heartbeat_at
     ),
     made AS (
@@ -48,16 +59,6 @@ _CLAIM = """
 """
 
 _EXISTING = "SELECT id FROM image_metadata WHERE dataset_id = $1 AND id = ANY($2::text[])"
-
-# An hour after its end nobody asks about a lock any more. At most 100 rows, and none that somebody uses just
-# now: a little of the project's litter goes with every image that is opened, and no request pays for all of it.
-_SWEEP = """
-    DELETE FROM image_locks WHERE id IN (
-        SELECT id FROM image_locks
-        WHERE project_id = $1 AND expires_at < clock_timestamp() - interval '1 hour'
-        LIMIT 100 FOR UPDATE SKIP LOCKED
-    )
-"""
 
 _RELEASE = """
     WITH mine AS (
@@ -89,11 +90,25 @@ _HELD_BY_OTHER = """
     )
 """
 
-_LIST = """
-    SELECT image_id, user_id, locked_at, expires_at, heartbeat_at
-    FROM image_locks
-    WHERE project_id = $1 AND expires_at > clock_timestamp()
-    ORDER BY image_id
+# With the caller's access, because every open annotation page asks every five seconds. A row at least where there is
+# something to have access to; its `image_id` is NULL where nothing is locked.
+_LIST = f"""
+    SELECT {COLUMNS}, l.image_id, l.user_id, l.locked_at, l.expires_at, l.heartbeat_at
+    {FOUND}
+    LEFT JOIN image_locks l ON l.project_id = p.id AND l.expires_at > clock_timestamp()
+    {WHERE_FOUND}
+    ORDER BY l.image_id
+"""
+
+_FIND = f"""
+    SELECT {COLUMNS}, l.image_id, l.user_id, l.locked_at, l.expires_at, l.heartbeat_at
+    {FOUND}
+    LEFT JOIN image_locks l ON l.project_id = p.id AND l.image_id = $3 AND l.expires_at > clock_timestamp()
+    {WHERE_FOUND}
+"""
+
+_FORCE = """
+    DELETE FROM image_locks WHERE project_id = $1 AND image_id = $2 RETURNING expires_at > clock_timestamp() AS live
 """
 
 
@@ -110,11 +125,6 @@ async def claim(
 async def existing(connection: ReadConnection, dataset_id: str, image_ids: Sequence[str]) -> set[str]:
     """Return those of the image ids that are in the dataset."""
     return {row["id"] for row in await connection.fetch(_EXISTING, dataset_id, list(image_ids))}
-
-
-async def sweep(tx: WriteTransaction, project_id: str) -> int:
-    """Delete some of the locks that ended long ago; return how many."""
-    return await tx.execute(_SWEEP, project_id)
 
 
 async def release(tx: WriteTransaction, project_id: str, image_id: str, user_id: int) -> str:
@@ -136,6 +146,16 @@ async def is_held_by_other(connection: ReadConnection, project_id: str, image_id
     return held
 
 
-async def page(connection: ReadConnection, project_id: str) -> list[Row]:
-    """Return the live locks of a project by image id; reads only, because it is polled."""
-    return await connection.fetch(_LIST, project_id)
+async def page(connection: ReadConnection, reference: str, user_id: int) -> list[Row]:
+    """Return the live locks of a project by image id, each with the user's access; reads only, because it is polled."""
+    return await connection.fetch(_LIST, reference, user_id)
+
+
+async def find(connection: ReadConnection, reference: str, user_id: int, image_id: str) -> Row | None:
+    """Return the user's access, and the live lock of an image if there is one."""
+    return await connection.fetchrow(_FIND, reference, user_id, image_id)
+
+
+async def force(tx: WriteTransaction, project_id: str, image_id: str) -> bool:
+    """Delete the lock of an image, whoever holds it; False when nobody did."""
+    return bool(await tx.fetchval(_FORCE, project_id, image_id))

@@ -1,0 +1,133 @@
+"""Many annotations at once: each item is judged for itself, and what passes is one transaction."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from msgspec.json import encode
+
+from labeler_api import idempotency
+from labeler_api.annotations import store_batch, store_status
+from labeler_api.annotations.schemas import AnnotationCreate, AnnotationDraft
+from labeler_api.annotations.schemas_batch import BatchCreate, BatchResponse
+from labeler_api.annotations.service import draft_of, lock_project
+from labeler_api.annotations.store_status import Mark, Touched
+from labeler_api.context import Call
+from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
+from labeler_api.errors import AppError, Forbidden, NotFound, invalid
+from labeler_api.locks.service import claim_each
+from labeler_api.members.policy import Role
+from labeler_api.members.service import Access, not_found, require_role
+
+_CHECKED_AT_ONCE = 200  # some milliseconds of work
+_MAX_PROJECTS = 100  # each is one question for the caller's role, and one lock
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The items that are left, by their index, and what is wrong with the others."""
+
+    drafts: dict[int, AnnotationDraft] = field(default_factory=dict)
+    refused: dict[int, str] = field(default_factory=dict)
+    made: dict[int, int] = field(default_factory=dict)
+
+    def refuse(self, index: int, error: AppError) -> None:
+        self.drafts.pop(index, None)
+        self.refused[index] = error.detail
+
+
+async def create(call: Call, body: BatchCreate) -> BatchResponse:
+    """Add annotations, of several projects if need be. An item that is refused does not stop the others."""
+    drafts = await _drafts(body.annotations)
+    async with call.db.begin() as tx:
+        allowed = await accesses(tx, call, (item.project_id for item in body.annotations), Role.ANNOTATOR)
+        row = await idempotency.once(tx, call, lambda: _create(tx, call, body.annotations, drafts, allowed))
+    return BatchResponse(**row)
+
+
+async def _drafts(items: Sequence[AnnotationCreate]) -> list[AnnotationDraft | AppError]:
+    """Check each item, and let other requests go on meanwhile: ten thousand take a good part of a second."""
+    drafts: list[AnnotationDraft | AppError] = []
+    for item in items:
+        try:
+            drafts.append(draft_of(item))
+        except AppError as error:
+            drafts.append(error)
+        if len(drafts) % _CHECKED_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return drafts
+
+
+async def _create(
+    tx: WriteTransaction,
+    call: Call,
+    items: Sequence[AnnotationCreate],
+    drafts: Sequence[AnnotationDraft | AppError],
+    allowed: Mapping[str, Access | AppError],
+) -> Row:
+    batch, projects = _Batch(), dict[str, tuple[Access, list[int]]]()
+    for index, (item, draft) in enumerate(zip(items, drafts, strict=True)):
+        access = allowed[item.project_id]
+        if isinstance(access, AppError):
+            batch.refuse(index, access)
+        elif isinstance(draft, AppError):
+            batch.refuse(index, draft)
+        elif access.project_id is None:
+            batch.refuse(index, not_found())
+        else:
+            batch.drafts[index] = draft
+            projects.setdefault(access.project_id, (access, []))[1].append(index)
+    for _, (access, indexes) in sorted(projects.items()):  # in one order everywhere, so that no two batches cross
+        await _fill(tx, call, access, indexes, batch)
+    return {
+        "created": len(batch.made),
+        "failed": len(batch.refused),
+        "annotation_ids": [batch.made[index] for index in sorted(batch.made)],
+        "errors": [f"Index {index}: {batch.refused[index]}" for index in sorted(batch.refused)],
+    }
+
+
+async def _fill(tx: WriteTransaction, call: Call, access: Access, indexes: list[int], batch: _Batch) -> None:
+    """Insert a project's items, but those on images that somebody else holds or that are not there."""
+    await lock_project(tx, access)
+    refused = await claim_each(tx, call, access, [batch.drafts[index].image_id for index in indexes])
+    for index in indexes:
+        if error := refused.get(batch.drafts[index].image_id):
+            batch.refuse(index, error)
+    wanted = {index: batch.drafts[index] for index in indexes if index in batch.drafts}
+    if not wanted:
+        return
+    ids = await store_batch.insert(tx, access.project, call.user_id, encode(list(wanted.values())).decode())
+    batch.made |= dict(zip(wanted, ids, strict=True))
+    await store_status.settle(tx, access.project, _added(wanted.values()), call.user_id)
+
+
+def _added(drafts: Iterable[AnnotationDraft]) -> list[Touched]:
+    """Sum the new annotations of each image and task; a draft among them unconfirms it."""
+
+    def place(draft: AnnotationDraft) -> tuple[str, str]:
+        return draft.image_id, draft.task_type
+
+    touched = []
+    for (image_id, task_type), group in groupby(sorted(drafts, key=place), place):
+        states = [draft.annotation_state for draft in group]
+        mark = Mark.CLEAR if "draft" in states else Mark.KEEP
+        touched.append(Touched(image_id, task_type, mark, added=len(states)))
+    return touched
+
+
+async def accesses(
+    connection: ReadConnection, call: Call, references: Iterable[str], minimum: Role
+) -> dict[str, Access | AppError]:
+    """Find the caller's access to each project or dataset, or the refusal: one statement for each of them."""
+    distinct = list(dict.fromkeys(references))
+    if len(distinct) > _MAX_PROJECTS:
+        raise invalid(f"name {len(distinct)} projects; {_MAX_PROJECTS} at most", "body", code="too_many_projects")
+    found: dict[str, Access | AppError] = {}
+    for reference in distinct:
+        try:
+            found[reference] = await require_role(connection, call, reference, minimum)
+        except (NotFound, Forbidden) as error:
+            found[reference] = error
+    return found

@@ -1,0 +1,135 @@
+"""The history of annotations, and bringing one of their revisions back."""
+
+from datetime import UTC, datetime
+
+from labeler_api.annotations import store_history, store_status
+from labeler_api.annotations.schemas import AnnotationResponse
+from labeler_api.annotations.schemas_history import (
+    ANNOTATION_LIMIT,
+    PROJECT_LIMIT,
+    AnnotationHistoryQuery,
+    HistoryEntry,
+    ProjectHistoryQuery,
+    Restore,
+    history_entry,
+)
+from labeler_api.annotations.service import (
+    check_may_change,
+    expected_version,
+    lock_project,
+    no_annotation,
+    response,
+    touched,
+    version_conflict,
+)
+from labeler_api.annotations.store_status import Mark
+from labeler_api.context import Call
+from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
+from labeler_api.errors import AppError, Conflict, NotFound, invalid
+from labeler_api.http.paging import decode_cursor, encode_cursor
+from labeler_api.locks.service import claim_for_write, naming_the_holder
+from labeler_api.members.policy import Role
+from labeler_api.members.service import Access, require_role
+
+_AFTER_ALL = (datetime.max.replace(tzinfo=UTC), 2**63 - 1)
+# What a state needs to be a whole annotation. Rows of the service that ran before have a part of it.
+_WHOLE = (
+    *("id", "project_id", "image_id", "annotation_type", "task_type", "geometry", "attributes", "class_id"),
+    *("class_name", "confidence", "notes", "is_verified", "annotation_state", "confirmed_at", "confirmed_by"),
+    *("created_by", "created_at"),
+)
+
+
+async def of_project(call: Call, project: str, query: ProjectHistoryQuery) -> tuple[list[HistoryEntry], str | None]:
+    """List what was written to a project, newest first, with the cursor of the next page."""
+    limit = min(query.limit, PROJECT_LIMIT)
+    before = decode_cursor(query.cursor, tuple[datetime, int]) if query.cursor else _AFTER_ALL
+    if before[0].tzinfo is None:
+        raise invalid("is not a cursor that this list gave out", "query", "cursor", code="bad_cursor")
+    async with call.db.read() as connection:
+        access = await require_role(connection, call, project, Role.VIEWER)
+        rows = await store_history.of_project(connection, access.project, before=before, limit=limit, skip=query.skip)
+    more = limit and len(rows) == limit
+    return await _entries(call, rows), encode_cursor((rows[-1]["timestamp"], rows[-1]["id"])) if more else None
+
+
+async def of_annotation(
+    call: Call, annotation_id: int, query: AnnotationHistoryQuery
+) -> tuple[list[HistoryEntry], str | None]:
+    """List what was written to an annotation, one that is deleted included. Raises NotFound."""
+    limit = min(query.limit, ANNOTATION_LIMIT)
+    before = decode_cursor(query.cursor, int) if query.cursor else 2**63 - 1
+    async with call.db.read() as connection:
+        _, access = await _require_place(connection, call, annotation_id)
+        rows = await store_history.of_annotation(
+            connection, annotation_id, access.project, before=before, limit=limit, skip=query.skip
+        )
+    more = limit and len(rows) == limit
+    return await _entries(call, rows), encode_cursor(rows[-1]["id"]) if more else None
+
+
+async def restore(call: Call, annotation_id: int, body: Restore) -> AnnotationResponse:
+    """Make a revision the newest one, also of an annotation that was deleted. A write, as an update is."""
+    version = expected_version(call, body.version)
+    async with naming_the_holder(call), call.db.begin() as tx:
+        place, access = await _require_place(tx, call, annotation_id)
+        check_may_change(call, access, place["created_by"])
+        await lock_project(tx, access)
+        found = await _whole_state(tx, access, annotation_id, body.revision)
+        await claim_for_write(tx, call, access, [found["image_id"]])
+        row = await store_history.restore(tx, annotation_id, found["state"], version, call.user_id)
+        if row is None:
+            raise await _missed(tx, annotation_id, version)
+        change = touched(row, Mark.CLEAR, added=row["added"])
+        await store_status.settle(tx, access.project, [change], call.user_id)
+    return await response(call, row)
+
+
+async def _require_place(connection: ReadConnection, call: Call, annotation_id: int) -> tuple[Row, Access]:
+    """Find where an annotation is or was. Raises NotFound, the same for one that the caller may not know of."""
+    place = await store_history.place(connection, annotation_id)
+    if place is None:
+        raise no_annotation(annotation_id)
+    try:
+        return place, await require_role(connection, call, place["project_id"], Role.VIEWER)
+    except NotFound:
+        raise no_annotation(annotation_id) from None
+
+
+async def _whole_state(tx: WriteTransaction, access: Access, annotation_id: int, revision: int) -> Row:
+    found = await store_history.state(tx, annotation_id, access.project, revision, _WHOLE)
+    if found is not None and found["is_whole"]:
+        return found
+    written = await store_history.kind_of_revision(tx, annotation_id, revision)
+    raise _not_restorable(annotation_id, revision, written)
+
+
+def _not_restorable(annotation_id: int, revision: int, written: Row | None) -> AppError:
+    if written is None:
+        return NotFound(
+            f"The annotation {annotation_id} has no revision {revision}. Its history lists those that it has.",
+            code="revision_not_found",
+        )
+    if written["revision"] is not None and written["action"] == "delete":
+        return Conflict(
+            f"Revision {revision} is the deletion of the annotation. Restore the revision before it.",
+            code="revision_is_deletion",
+        )
+    return Conflict(
+        f"Revision {revision} cannot be restored: when it was written, only a part of the annotation was kept. "
+        "Restore a later revision, or make the change by hand.",
+        code="revision_incomplete",
+    )
+
+
+async def _missed(tx: WriteTransaction, annotation_id: int, version: int | None) -> AppError:
+    """Say why a state found nothing to be put to: the version is another."""
+    place = await store_history.place(tx, annotation_id)
+    if place is None or place["version"] is None or version is None:
+        return no_annotation(annotation_id)
+    return version_conflict(place, version)
+
+
+async def _entries(call: Call, rows: list[Row]) -> list[HistoryEntry]:
+    users = await call.directory.get_many({row["changed_by"] for row in rows}, timeout=call.remaining_seconds)
+    return [history_entry(row, users) for row in rows]

@@ -1,0 +1,155 @@
+"""POST of many annotations: what passes is made in one go, and each of the others says why not."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.fixtures.api import Api
+from tests.labeler_api.annotations.drawing import (
+    at,
+    box,
+    check_counters,
+    drawn,
+    history,
+    hold,
+    locks,
+    no_object,
+    polygon,
+    rows,
+    workshop,
+)
+
+URL = "/api/v1/annotations/batch"
+
+
+async def send(client: httpx.AsyncClient, items: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    response = await client.post(URL, json={"annotations": items})
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    assert answer.keys() == {"created", "failed", "annotation_ids", "errors"}
+    assert (answer["created"], answer["failed"]) == (len(answer["annotation_ids"]), len(answer["errors"]))
+    return answer
+
+
+async def test_everything_that_one_create_does(api: Api) -> None:
+    made, client = await workshop(api), await api.login("annotator")
+    single = await drawn(client, box(made, attributes={"a": 1}, confidence=50, notes="n"))
+    items = [box(made, attributes={"a": 1}, confidence=50, notes="n"), polygon(made, 1), no_object(made, 1)]
+    answer = await send(client, items)
+    assert (answer["created"], answer["errors"]) == (3, [])
+    found = [(await client.get(at({"id": n}))).json() for n in answer["annotation_ids"]]
+    assert [item["annotation_type"] for item in found] == ["bbox", "polygon", "no_object"]
+    differing = {"id", "created_at", "updated_at"}
+    assert {k: v for k, v in found[0].items() if k not in differing} == {
+        k: v for k, v in single.items() if k not in differing
+    }
+    assert (found[2]["annotation_state"], found[2]["confirmed_by"]) == ("confirmed", 4)
+    await check_counters(api, made)
+    assert await locks(api, made) == {made.image_ids[0]: (4, 60), made.image_ids[1]: (4, 60)}
+    for item in found:
+        (row,) = await history(api, item["id"])
+        assert (row["action"], row["revision"], row["changed_by"]) == ("create", 1, 4)
+        assert row["new_state"]["geometry"] == item["geometry"]
+
+
+async def test_each_refusal_names_its_index(api: Api) -> None:
+    made, foreign = await workshop(api), await api.dataset(owner="stranger", images=1)
+    client = await api.login("annotator")
+    await hold(api, made, "owner", 2)
+    items = [
+        box(made),
+        box(made, annotation_type="cube"),
+        box(made, geometry={"bbox": [1, 2, 0, 4]}),
+        box(made, image_id="nowhere"),
+        box(made, 2),
+        box(foreign),
+        no_object(made) | {"attributes": {}},
+        box(made, project_id=made.dataset_id),
+    ]
+    answer = await send(client, items)
+    assert (answer["created"], answer["failed"]) == (2, 6)
+    assert [error.partition(":")[0] for error in answer["errors"]] == [f"Index {n}" for n in (1, 2, 3, 4, 5, 6)]
+    for error, word in zip(
+        answer["errors"], ("annotation_type", "geometry", "no image", "working on", "not a member", "task"), strict=True
+    ):
+        assert word in error
+    await check_counters(api, made)
+    assert await locks(api, made) == {made.image_ids[0]: (4, 60), made.image_ids[2]: (2, 300)}
+
+
+async def test_several_projects(api: Api) -> None:
+    first, second, viewed = (
+        await workshop(api),
+        await workshop(api),
+        await api.dataset(images=1, members={"annotator": "viewer"}),
+    )
+    client = await api.login("annotator")
+    answer = await send(client, [box(first), box(second), box(viewed), box(first, 1)])
+    assert (answer["created"], answer["failed"]) == (3, 1)
+    assert "annotator" in answer["errors"][0]
+    assert answer["errors"][0].startswith("Index 2: ")
+    found = [(await client.get(at({"id": n}))).json()["project_id"] for n in answer["annotation_ids"]]
+    assert found == [first.project_id, second.project_id, first.project_id]
+    for made in (first, second):
+        await check_counters(api, made)
+    revisions = await rows(api, "SELECT id, revision FROM annotation_projects ORDER BY id")
+    assert [row["revision"] for row in revisions] == [1, 1, 0]
+
+
+@pytest.mark.parametrize(("account", "created"), [("owner", 1), ("reviewer", 1), ("viewer", 0), ("stranger", 0)])
+async def test_roles(api: Api, account: str, created: int) -> None:
+    made = await workshop(api)
+    assert (await send(await api.login(account), [box(made)]))["created"] == created
+    assert (await api.client().post(URL, json={"annotations": []})).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("body", "loc"),
+    [
+        ({}, ["body", "annotations"]),
+        ({"annotations": [{"project_id": "p"}]}, ["body", "annotations", "...", "image_id"]),
+        ({"annotations": [{}] * 10_001}, ["body", "annotations"]),
+    ],
+)
+async def test_a_body_of_another_shape(api: Api, body: dict[str, Any], loc: list[str]) -> None:
+    response = await (await api.login("owner")).post(URL, json=body)
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["loc"][:2] == loc[:2]
+
+
+async def test_too_many_projects(api: Api) -> None:
+    made = await workshop(api)
+    items = [box(made, project_id=f"p{n}") for n in range(101)]
+    response = await (await api.login("owner")).post(URL, json={"annotations": items})
+    assert (response.status_code, response.json()["code"]) == (422, "too_many_projects")
+
+
+async def test_batches_that_cross_neither_wait_for_ever_nor_lose(api: Api) -> None:
+    first, second, client = await workshop(api), await workshop(api), await api.login("annotator")
+    there = [box(first), box(second, 1)] * 10
+    answers = await asyncio.gather(*(send(client, there if n % 2 else there[::-1]) for n in range(8)))
+    assert [answer["created"] for answer in answers] == [20] * 8
+    for made in (first, second):
+        await check_counters(api, made)
+
+
+async def test_ten_thousand_at_once_in_as_many_statements_as_one(api: Api) -> None:
+    made = await api.dataset(images=100, tasks=["detection"])
+    client = await api.login("owner")
+    counts = []
+    for number in (1, 10, 10_000):
+        items = [
+            box(made, n % 100, notes="a sentence of some length, so that it is a large body") for n in range(number)
+        ]
+        with api.count() as count:
+            assert (await send(client, items))["created"] == number
+        counts.append(count.value)
+    assert counts == [6, 6, 6]
+    await check_counters(api, made)
+
+
+async def test_an_empty_batch(api: Api) -> None:
+    assert await send(await api.login("viewer"), []) == {"created": 0, "failed": 0, "annotation_ids": [], "errors": []}

@@ -1,0 +1,175 @@
+"""Confirming many annotations, and taking the confirmation of an image back."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.fixtures.api import Api, Made
+from tests.labeler_api.annotations.drawing import (
+    at,
+    box,
+    check_counters,
+    drawn,
+    history,
+    hold,
+    leave,
+    locks,
+    no_object,
+    polygon,
+    rows,
+    workshop,
+)
+
+URL = "/api/v1/annotations/bulk-confirm"
+
+
+async def confirm(client: httpx.AsyncClient, ids: Sequence[int]) -> dict[str, Any]:
+    response = await client.post(URL, json={"annotation_ids": ids})
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    assert answer.keys() == {"confirmed", "failed", "results", "errors"}
+    assert (answer["confirmed"], answer["failed"]) == (len(answer["results"]), len(answer["errors"]))
+    return answer
+
+
+def unconfirm(made: Made, image: int = 0) -> str:
+    return f"/api/v1/projects/{made.project_id}/images/{made.image_ids[image]}/unconfirm"
+
+
+async def test_all_of_several_images_and_projects(api: Api) -> None:
+    made, other, client = await workshop(api), await workshop(api), await api.login("reviewer")
+    bodies = [await drawn(client, draw) for draw in (box(made), polygon(made), box(made, 1), box(other))]
+    await hold(api, made, "reviewer")
+    ids = [body["id"] for body in bodies]
+    answer = await confirm(client, [*ids, ids[0]])
+    assert (answer["confirmed"], answer["errors"]) == (4, [])
+    assert [result["annotation_id"] for result in answer["results"]] == ids
+    state = (await client.get(at(bodies[0]))).json()
+    assert answer["results"][0] == {
+        "annotation_id": ids[0],
+        "annotation_state": "confirmed",
+        "confirmed_at": state["confirmed_at"],
+        "confirmed_by": 3,
+        "confirmed_by_name": "Reviewer Example",
+    }
+    assert (state["version"], state["updated_by"]) == (2, None)
+    assert [row["action"] for row in await history(api, ids[1])] == ["create", "confirm"]
+    assert {row["status"] for row in await rows(api, "SELECT status FROM image_annotation_status")} == {"completed"}
+    for project in (made, other):
+        await check_counters(api, project)
+
+
+async def test_an_image_with_a_draft_left_is_not_confirmed(api: Api) -> None:
+    made, client = await workshop(api), await api.login("reviewer")
+    first, _ = await drawn(client, box(made)), await drawn(client, box(made))
+    await confirm(client, [first["id"]])
+    assert await rows(api, "SELECT status FROM image_annotation_status") == [{"status": "in-progress"}]
+
+
+async def test_own_others_hidden_and_unknown(api: Api) -> None:
+    made, foreign = await workshop(api), await api.dataset(owner="stranger", images=1)
+    client = await api.login("annotator")
+    own = await drawn(client, box(made))
+    others = await drawn(await api.login("owner"), box(made, 1))
+    hidden = await drawn(await api.login("stranger"), box(foreign))
+    answer = await confirm(client, [hidden["id"], own["id"], others["id"], 4711])
+    assert [result["annotation_id"] for result in answer["results"]] == [own["id"]]
+    assert answer["errors"] == [
+        f"Annotation {hidden['id']}: There is no annotation {hidden['id']}.",
+        f"Annotation {others['id']}: Changing annotations of others needs the role reviewer on the project; "
+        "yours is annotator.",
+        "Annotation 4711: There is no annotation 4711.",
+    ]
+    assert (await (await api.login("viewer")).get(at(others))).json()["annotation_state"] == "draft"
+    assert (await confirm(await api.login("viewer"), [own["id"]]))["failed"] == 1
+
+
+async def test_nobodys_lock_is_asked_for_or_taken(api: Api) -> None:
+    made, client = await workshop(api), await api.login("reviewer")
+    body = await drawn(await api.login("annotator"), box(made))
+    await hold(api, made, "annotator")
+    before = await locks(api, made)
+    await confirm(client, [body["id"]])
+    assert (await client.post(unconfirm(made), json={})).status_code == 200
+    assert await locks(api, made) == before
+
+
+@pytest.mark.parametrize("ids", [[0], [2**63], ["1"], [1.5], None, list(range(1, 10_002))])
+async def test_a_body_of_another_shape(api: Api, ids: object) -> None:
+    response = await (await api.login("owner")).post(URL, json={"annotation_ids": ids})
+    assert (response.status_code, response.json()["errors"][0]["loc"][:2]) == (422, ["body", "annotation_ids"])
+    assert (await api.client().post(URL, json={"annotation_ids": []})).status_code == 401
+
+
+async def test_statements_do_not_grow(api: Api) -> None:
+    made, client = await api.dataset(images=10, tasks=["detection"]), await api.login("owner")
+    counts = []
+    for number in (1, 10, 1000):
+        items = [box(made, n % 10) for n in range(number)]
+        batch = (await client.post("/api/v1/annotations/batch", json={"annotations": items})).json()
+        with api.count() as count:
+            assert (await confirm(client, batch["annotation_ids"]))["confirmed"] == number
+        counts.append(count.value)
+    assert counts == [5, 5, 5]
+    with api.count() as count:
+        assert (await client.post(unconfirm(made), json={})).json()["total_annotations"] == 102
+    assert count.value == 4
+    await check_counters(api, made)
+
+
+async def test_unconfirm_an_image(api: Api) -> None:
+    made, client = await workshop(api), await api.login("reviewer")
+    first, outline, none = [await drawn(client, draw) for draw in (box(made), polygon(made), no_object(made, task="x"))]
+    draft = await drawn(client, box(made, 1))
+    await confirm(client, [first["id"], outline["id"]])
+    one = (await client.post(unconfirm(made), params={"task_type": "detection"}, json={})).json()
+    assert one == {
+        "image_id": made.image_ids[0],
+        "is_confirmed": False,
+        "confirmed_at": None,
+        "status": "in-progress",
+        "total_annotations": 1,
+        "confirmed_annotations": 0,
+    }
+    assert (await client.get(at(outline))).json()["annotation_state"] == "confirmed"
+    everything = (await client.post(unconfirm(made), json={})).json()
+    assert (everything["total_annotations"], everything["confirmed_annotations"]) == (3, 0)
+    for body in (first, outline, none):
+        state = (await client.get(at(body))).json()
+        assert (state["annotation_state"], state["confirmed_at"], state["confirmed_by"]) == ("draft", None, None)
+        assert [row["action"] for row in await history(api, body["id"])][-1] == "unconfirm"
+    assert (await client.get(at(draft))).json()["version"] == 1
+    assert {row["status"] for row in await rows(api, "SELECT status FROM image_annotation_status")} == {"in-progress"}
+    await check_counters(api, made)
+
+
+async def test_an_image_that_nobody_began_or_that_is_not_there(api: Api) -> None:
+    made, client = await workshop(api), await api.login("reviewer")
+    answer = (await client.post(unconfirm(made, 2), json={})).json()
+    assert (answer["status"], answer["is_confirmed"], answer["total_annotations"]) == ("not-started", False, 0)
+    assert await rows(api, "SELECT revision FROM annotation_projects") == [{"revision": 0}]
+    target = f"/api/v1/projects/{made.project_id}/images/nowhere/unconfirm"
+    response = await client.post(target, json={})
+    assert (response.status_code, response.json()["code"]) == (404, "image_not_found")
+
+
+@pytest.mark.parametrize(
+    ("account", "expected"),
+    [
+        ("admin", 200),
+        ("owner", 200),
+        ("reviewer", 200),
+        ("annotator", 403),
+        ("viewer", 403),
+        ("stranger", 404),
+        (None, 401),
+    ],
+)
+async def test_who_unconfirms_images(api: Api, account: str | None, expected: int) -> None:
+    made = await workshop(api)
+    await drawn(await api.login("annotator"), box(made))
+    await leave(api, made, "annotator")
+    client = await api.login(account) if account else api.client()
+    assert (await client.post(unconfirm(made), json={})).status_code == expected

@@ -1,0 +1,144 @@
+"""The page that is kept between requests: always what the database holds, and never read twice."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+import httpx
+
+from labeler_api.caches import SizedCache
+from tests.fixtures.api import Api, Made
+from tests.labeler_api.annotations.drawing import at, box, drawn, workshop
+from tests.labeler_api.annotations.test_list import fill, ids, url
+
+
+async def check(api: Api, made: Made, client: httpx.AsyncClient) -> None:
+    """What is answered from what is kept is what a process that keeps nothing answers."""
+    answered = await client.get(url(made))
+    kept = api.services.caches.pages
+    object.__setattr__(api.services.caches, "pages", SizedCache(0))
+    fresh = await client.get(url(made))
+    object.__setattr__(api.services.caches, "pages", kept)
+    assert answered.content == fresh.content
+    assert answered.status_code == fresh.status_code == 200
+
+
+async def test_statements(api: Api) -> None:
+    made, client = await workshop(api), await api.login("annotator")
+    await fill(api, made, 1000)
+    body = await drawn(client, box(made))
+    counts = []
+    for change in (None, None, {"notes": "x"}, None):
+        if change:
+            await client.put(at(body), json=change)
+        with api.count() as count:
+            assert len(ids(await client.get(url(made), params={"limit": 1000}))) == 1000
+        counts.append(count.value)
+    assert counts == [2, 1, 2, 1]  # the changed one is the 1001st: nothing of the page is read again
+    first = ids(await client.get(url(made)))[0]
+    await (await api.login("reviewer")).post(at({"id": first}, "/confirm"), json={})
+    with api.count() as count:
+        response = await client.get(url(made))
+    assert count.value == 3
+    assert response.json()[0]["confirmed_by_name"] == "Reviewer Example"
+    with api.count() as count:
+        await client.get(url(made), params={"image_id": made.image_ids[0]})
+    assert count.value == 1
+
+
+async def test_after_every_kind_of_write(api: Api) -> None:
+    made, client = await workshop(api), await api.login("reviewer")
+    await fill(api, made, 20)
+    await check(api, made, client)
+    body = await drawn(client, box(made))
+    await check(api, made, client)
+    image = f"/api/v1/projects/{made.project_id}/images/{made.image_ids[0]}"
+    writes: list[Callable[[], Awaitable[httpx.Response]]] = [
+        lambda: client.put(at(body), json={"notes": "x"}),
+        lambda: client.post(at(body, "/confirm"), json={}),
+        lambda: client.post(f"{image}/unconfirm", json={}),
+        lambda: client.post(f"{image}/confirm", json={}),
+        lambda: client.post("/api/v1/annotations/batch", json={"annotations": [box(made), box(made, 1)]}),
+        lambda: client.delete(at(body)),
+        lambda: client.post(at(body, "/restore"), json={"revision": 1}),
+        lambda: client.delete(at(body)),
+    ]
+    for write in writes:
+        assert (await write()).status_code == 200
+        await check(api, made, client)
+
+
+async def test_a_row_that_was_written_past_the_service(api: Api) -> None:
+    """By an operator in SQL, who leaves its version as it was, but bumps the project's revision."""
+    made, client = await workshop(api), await api.login("reviewer")
+    await fill(api, made, 5)
+    await client.get(url(made))
+    async with api.db.begin() as tx:
+        await tx.execute("UPDATE annotations SET notes = 'mended' WHERE id = (SELECT min(id) FROM annotations)")
+        await tx.execute("UPDATE annotation_projects SET revision = revision + 1")
+    assert [item["notes"] for item in (await client.get(url(made))).json()] == ["mended", None, None, None, None]
+
+
+async def test_pages_and_projects_are_kept_apart(api: Api) -> None:
+    made, other, client = await workshop(api), await workshop(api), await api.login("viewer")
+    await fill(api, made, 30)
+    await fill(api, other, 30)
+    everything = ids(await client.get(url(made)))
+    for _ in range(2):
+        assert ids(await client.get(url(made), params={"limit": 10})) == everything[:10]
+        assert ids(await client.get(url(made), params={"limit": 10, "skip": 10})) == everything[10:20]
+        assert not set(ids(await client.get(url(other)))) & set(everything)
+
+
+async def test_nobody_gets_a_kept_page_who_may_not_see_it(api: Api) -> None:
+    made = await workshop(api)
+    await fill(api, made, 5)
+    assert (await (await api.login("viewer")).get(url(made))).status_code == 200
+    assert (await (await api.login("stranger")).get(url(made))).status_code == 404
+
+
+async def test_compressed_for_who_asks(api: Api) -> None:
+    made, client = await workshop(api), await api.login("viewer")
+    await fill(api, made, 100)
+    plain = await client.get(url(made), headers={"Accept-Encoding": "identity"})
+    for _ in range(2):
+        packed = await client.get(url(made), headers={"Accept-Encoding": "gzip"})
+        assert packed.headers["content-encoding"] == "gzip"
+        assert packed.json() == plain.json()
+        assert int(packed.headers["content-length"]) * 5 < int(plain.headers["content-length"])
+
+
+async def test_readers_beside_writers_see_each_acknowledged_write(api: Api) -> None:
+    made = await api.dataset(images=4, tasks=["detection"], members={"annotator": "annotator"})
+    client = await api.login("annotator")
+    await fill(api, made, 50)
+
+    async def work(image: int) -> None:
+        choose = random.Random(image)
+        body = await drawn(client, box(made, image))
+        for number in range(8):
+            await asyncio.gather(
+                client.put(at(body), json={"notes": str(number)}), client.get(url(made)), client.get(url(made))
+            )
+            shown = {item["id"]: item["notes"] for item in (await client.get(url(made))).json()}
+            assert shown[body["id"]] == str(number)
+            if choose.random() < 0.3:
+                await client.delete(at(body))
+                assert body["id"] not in ids(await client.get(url(made)))
+                body = await drawn(client, box(made, image))
+
+    await asyncio.gather(*(work(image) for image in range(4)))
+    await check(api, made, client)
+
+
+def test_a_cache_of_sizes() -> None:
+    cache = SizedCache[str](100)
+    for name in "abcdefghij":
+        cache.put(name, name, 10)
+    assert cache.get("a") == "a"
+    cache.put("k", "k", 10)
+    assert (cache.get("a"), cache.get("b"), cache.size) == ("a", None, 100)
+    cache.put("a", "A", 12)
+    assert (cache.get("a"), cache.size) == ("A", 92)
+    cache.put("a", "too large", 13)
+    assert (cache.get("a"), cache.size) == (None, 80)
