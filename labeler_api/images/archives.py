@@ -10,7 +10,7 @@ from labeler_api.images.paths import Refused
 _MAX_ENTRIES = 20_000
 _MAX_TOTAL_BYTES = 2 * 1024**3
 _MAX_RATIO = 100  # photographs hardly shrink; a bomb is a thousand times its size
-_MAX_DIRECTORY_BYTES = 8 * 1024**2  # 20 000 entries of 400 bytes; the library reads it whole, whatever it counts
+_DIRECTORY_BYTES_PER_ENTRY = 400  # its name and what else is said of it; the library reads all of it at once
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # the others may ask for gigabytes of dictionary
 _END = struct.Struct("<4s4H2LH")
 _END_SEARCH_BYTES = _END.size + 0xFFFF  # the comment that may follow the end record
@@ -19,17 +19,17 @@ _COPY_BYTES = 256 * 1024
 _ENCRYPTED, _UTF8 = 0x1, 0x800  # bits of the entry's flags
 
 
-def open_archive(file: IO[bytes]) -> zipfile.ZipFile:
+def open_archive(file: IO[bytes], max_entries: int = _MAX_ENTRIES) -> zipfile.ZipFile:
     """Open an archive whose size, count and ratio are within bounds. Raises Refused with a reason."""
-    _check_end_record(file)
+    _check_end_record(file, max_entries)
     try:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, ValueError, OSError, EOFError, struct.error, NotImplementedError) as error:
         raise Refused("it is not a ZIP archive, or it is damaged") from error
     entries = archive.infolist()
     packed, total = sum(entry.compress_size for entry in entries), sum(entry.file_size for entry in entries)
-    if len(entries) > _MAX_ENTRIES:
-        raise Refused(f"it has more than {_MAX_ENTRIES} entries")
+    if len(entries) > max_entries:
+        raise Refused(f"it has more than {max_entries} entries")
     if total > _MAX_TOTAL_BYTES:
         raise Refused(f"it is larger than {_MAX_TOTAL_BYTES // 1024**2} MiB unpacked")
     if total > _MAX_RATIO * max(packed, 1):
@@ -37,7 +37,7 @@ def open_archive(file: IO[bytes]) -> zipfile.ZipFile:
     return archive
 
 
-def _check_end_record(file: IO[bytes]) -> None:
+def _check_end_record(file: IO[bytes], max_entries: int) -> None:
     """Read the directory's size from the archive's end: the library would read any size without asking."""
     size = file.seek(0, 2)
     file.seek(max(0, size - _END_SEARCH_BYTES))
@@ -48,8 +48,8 @@ def _check_end_record(file: IO[bytes]) -> None:
     _, _, _, _, entries, directory_bytes, _, _ = _END.unpack_from(tail, at)
     if tail[max(0, at - _ZIP64_LOCATOR_BYTES) : at].startswith(b"PK\x06\x07"):
         raise Refused("it is a ZIP64 archive; make several smaller ones")
-    if entries > _MAX_ENTRIES or directory_bytes > _MAX_DIRECTORY_BYTES:
-        raise Refused(f"it has more than {_MAX_ENTRIES} entries")
+    if entries > max_entries or directory_bytes > max_entries * _DIRECTORY_BYTES_PER_ENTRY:
+        raise Refused(f"it has more than {max_entries} entries")
     file.seek(0)
 
 

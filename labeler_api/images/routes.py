@@ -1,11 +1,10 @@
-"""Images of datasets and projects (contract 10, 15, 28, the summary) and their bytes."""
+"""Images of datasets and projects (contract 10, 28, the summary) and their bytes."""
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from labeler_api.context import Call
 from labeler_api.http.endpoint import Reply, endpoint, matches
-from labeler_api.http.multipart import UploadLimits, parts
 from labeler_api.http.streaming import stream_object
 from labeler_api.images import media, service
 from labeler_api.images.schemas import (
@@ -14,25 +13,13 @@ from labeler_api.images.schemas import (
     PageQuery,
     PreviewImage,
     PreviewQuery,
-    UploadForm,
-    UploadSummary,
 )
-from labeler_api.images.upload import upload
 from labeler_api.links import LinkQuery
 
 
 async def preview_images(call: Call, dataset_id: str, query: PreviewQuery) -> list[PreviewImage]:
     """Preview the images of a dataset"""
     return await service.preview(call, dataset_id, query)
-
-
-async def upload_images(call: Call, dataset_id: str, request: Request) -> UploadSummary:
-    """Upload images and ZIP archives
-
-    File names carry relative paths. A file that is not taken is listed under `failed` and does not fail the others.
-    """
-    limits = UploadLimits(files=call.settings.max_upload_files, total_bytes=call.settings.max_upload_bytes)
-    return await upload(call, dataset_id, parts(request, limits))
 
 
 async def summarise_dataset(call: Call, dataset_id: str) -> DatasetSummary:
@@ -70,7 +57,6 @@ async def get_thumbnail(call: Call, dataset_id: str, image_id: str, query: LinkQ
 
 routes = [
     endpoint("GET", "/datasets/{dataset_id}/images", preview_images, errors=(404,)),
-    endpoint("POST", "/datasets/{dataset_id}/images", upload_images, errors=(400, 403, 404, 413), multipart=UploadForm),
     endpoint("GET", "/datasets/{dataset_id}/summary", summarise_dataset, errors=(404,)),
     endpoint("GET", "/projects/{project_id}/images", list_images, etag=True, errors=(400, 404)),
 ]

@@ -6,6 +6,8 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 Offset = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+# Beyond it the call answers 400, as it always did, and not the type with 422.
+PageLimit = Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": 200})]
 
 
 class PreviewQuery(Struct):
@@ -29,7 +31,7 @@ class PreviewImage(Struct):
 class PageQuery(Struct):
     """Which images of a project to list (contract 28); a cursor takes the place of the offset."""
 
-    limit: Offset = 50
+    limit: PageLimit = 50
     offset: Offset = 0
     cursor: str | None = None
 
@@ -123,5 +125,5 @@ class UploadSummary(Struct):
 class UploadForm(Struct):
     """The form of an upload; file names carry relative paths, and a ZIP is expanded."""
 
-    files: list[bytes]
+    files: Annotated[list[bytes], Meta(min_length=1)]
     annotation_file: bytes | None = None

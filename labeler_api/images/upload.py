@@ -1,8 +1,13 @@
-"""The use case of an upload: read the form, and give every file of it to the intake."""
+"""The use case of an upload: read the form, and give every file of it to the intake.
+
+What the form's `annotation_file` means is not known here: features further on know annotations, and pass in what is to
+be done with it.
+"""
 
 import asyncio
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 
 import structlog
 
@@ -15,23 +20,36 @@ from labeler_api.images.paths import Refused
 from labeler_api.images.schemas import UploadSummary
 from labeler_api.members import service as members
 from labeler_api.members.policy import Role
+from labeler_api.members.service import Access
 
 _MAX_ARCHIVE_BYTES = 2 * 1024**3  # packed; unpacked it may hold no more either
 
 log = structlog.get_logger("labeler_api.images")
 
 
-async def upload(call: Call, reference: str, form: AsyncIterator[Part]) -> UploadSummary:
+TakeFile = Callable[[Part], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """What became of an upload into a dataset."""
+
+    access: Access
+    summary: UploadSummary
+
+
+async def upload(call: Call, reference: str, form: AsyncIterator[Part], take_annotations: TakeFile) -> Uploaded:
     """Store the images of a form in a dataset. Nothing of the form is read before the caller's role is known.
 
     A bad file fails alone. What ends the whole request (a limit, a part that is away, a client that left) keeps the
-    images that came before it, and its error says how many.
+    images that came before it, and its error says how many. `take_annotations` is given the part `annotation_file` as
+    it comes, and has to read it before it returns.
     """
     async with call.db.read() as connection:
         access = await members.require_role(connection, call, reference, Role.ADMIN)
     intake = Intake(call, access.dataset_id)
     try:
-        await _read_form(call, intake, form)
+        await _read_form(call, intake, form, take_annotations)
         await intake.settle()
     except asyncio.CancelledError:
         await intake.cancel()
@@ -39,7 +57,7 @@ async def upload(call: Call, reference: str, form: AsyncIterator[Part]) -> Uploa
     except Exception as error:
         await _keep_what_came_before(intake, error)
         raise
-    return intake.summary()
+    return Uploaded(access, intake.summary())
 
 
 async def _keep_what_came_before(intake: Intake, error: Exception) -> None:
@@ -56,8 +74,8 @@ async def _keep_what_came_before(intake: Intake, error: Exception) -> None:
         error.detail += f" The {intake.stored} images that came before it are stored."
 
 
-async def _read_form(call: Call, intake: Intake, form: AsyncIterator[Part]) -> None:
-    files = annotation_files = 0
+async def _read_form(call: Call, intake: Intake, form: AsyncIterator[Part], take_annotations: TakeFile) -> None:
+    files = 0
     async for part in form:
         if not part.filename:  # a field, or the empty part of a file input that was left empty
             continue
@@ -65,14 +83,7 @@ async def _read_form(call: Call, intake: Intake, form: AsyncIterator[Part]) -> N
             files += 1
             await _take(call, intake, part, part.filename)
         elif part.name == "annotation_file":
-            annotation_files += 1
-    if annotation_files:
-        raise invalid(
-            "importing annotations with an upload is not supported yet. Send the images without this file",
-            "body",
-            "annotation_file",
-            code="annotation_file_unsupported",
-        )
+            await take_annotations(part)
     if files == 0:
         raise invalid("is missing: send one or more files in the form's field `files`", "body", "files")
 

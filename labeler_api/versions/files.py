@@ -1,18 +1,19 @@
-"""Writes the files of a version: from its frozen annotations, piece by piece, into the object store."""
+"""Writes files: from the rows of annotations, piece by piece, into the object store."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 
 import msgspec
 
-from labeler_api.db.pool import Snapshot
+from labeler_api.db.pool import Row, Snapshot
 from labeler_api.objects import ObjectStore
 from labeler_api.versions import store
 from labeler_api.versions.formats import Format
-from labeler_api.versions.formats.source import CLASSIFICATION, Annotation, Header, Image, LabeledImage
+from labeler_api.versions.formats.source import CLASSIFICATION, Annotation, Header, Image, LabeledImage, Source
 
 _WRITE_BYTES = 64 * 1024  # a few hundred annotations: about a millisecond of the event loop between two breaths
 
@@ -28,23 +29,25 @@ class Written:
     sha256: str
 
 
-class FrozenSource:
-    """The content of a version, read from its snapshot rows, which never change."""
+class StoredSource:
+    """The content of a file from rows of the database, in the order of the files: `store.frozen` says which columns."""
 
-    def __init__(self, snapshot: Snapshot, version_id: int, header: Header) -> None:
-        self._snapshot = snapshot
-        self._version_id = version_id
+    def __init__(
+        self, header: Header, annotations: Callable[[], AsyncIterator[Row]], images: Callable[[], AsyncIterator[Row]]
+    ) -> None:
         self.header = header
+        self._annotation_rows = annotations
+        self._image_rows = images
 
     async def annotations(self) -> AsyncGenerator[Annotation, None]:
         """Yield every annotation, in the order of the files."""
-        async for row in store.frozen(self._snapshot, self._version_id):
+        async for row in self._annotation_rows():
             yield _annotations.decode(row["annotation"])
 
     async def images(self) -> AsyncGenerator[LabeledImage, None]:
         """Yield every image, in the order of the files."""
         current: LabeledImage | None = None
-        async for row in store.frozen_images(self._snapshot, self._version_id):
+        async for row in self._image_rows():
             if current is None or row["image_id"] != current.image_id:
                 if current is not None:
                     yield current
@@ -55,8 +58,14 @@ class FrozenSource:
             yield current
 
 
+def frozen(snapshot: Snapshot, version_id: int, header: Header) -> StoredSource:
+    """Return the content of a version, from its snapshot rows, which never change."""
+    rows, images = partial(store.frozen, snapshot, version_id), partial(store.frozen_images, snapshot, version_id)
+    return StoredSource(header, rows, images)
+
+
 async def write(
-    objects: ObjectStore, bucket: str, key: str, wanted: Format, source: FrozenSource, metadata: Mapping[str, str]
+    objects: ObjectStore, bucket: str, key: str, wanted: Format, source: Source, metadata: Mapping[str, str]
 ) -> Written:
     """Write one file; it appears whole or not at all. Raises Unavailable when the store is away."""
     digest = sha256()

@@ -9,7 +9,12 @@ _NAME_CHARACTERS = 100  # a file name has 255 bytes at most, a Korean letter thr
 
 def file_key(project_id: str, task_type: str, version_number: str, file_name: str) -> str:
     """Key in the annotations bucket (contract, 10.1)."""
-    return f"exports/{project_id}/{task_type}/{version_number}/{file_name}"
+    return export_key(f"{project_id}/{task_type}/{version_number}/{file_name}")
+
+
+def export_key(path: str) -> str:
+    """Key in the annotations bucket of what a path below the exports names: `project/task/version or export/file`."""
+    return f"exports/{path}"
 
 
 def dataset_copy_key(dataset_id: str, task_type: str) -> str:

@@ -9,7 +9,8 @@
 3. E-mails of the people named are asked for in one batch. A gateway that is away stops the publishing: a file that can
    never be changed is not made without them.
 4. The files are streamed from the frozen rows through a cursor to the store: DICE always, the format asked for beside
-   it. The keys belong to the number, and the number to this attempt alone.
+   it, after a look whether that can tell what is frozen. The keys belong to the number, and the number to this attempt
+   alone.
 5. A short transaction turns the attempt into a version. Only now does anybody see it.
 6. The DICE file is copied to its place in the dataset, and the dataset noted as labeled.
 
@@ -20,34 +21,28 @@ never write into a number that has been given to another.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
-import msgspec
 import structlog
 
+from labeler_api import idempotency
 from labeler_api.context import Call
-from labeler_api.db.pool import Row
+from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import AppError, BadRequest, Conflict, Unavailable
 from labeler_api.members.policy import Role
 from labeler_api.members.service import not_found, require_role
-from labeler_api.versions import dataset_copy, files, naming, store
-from labeler_api.versions.formats import DICE, OFFERED, Format
-from labeler_api.versions.formats.classes import ClassList
+from labeler_api.versions import contents, dataset_copy, files, naming, store
+from labeler_api.versions.formats import DICE, Format
 from labeler_api.versions.formats.source import Header
 from labeler_api.versions.schemas import PublishVersion
 
 _PUBLISH_SECONDS = 600.0  # a million annotations take about a minute; proxies have given up long before
 _ABANDONED = timedelta(minutes=15)  # longer than _PUBLISH_SECONDS, with room for clocks and a slow farewell
 _RETRY_SECONDS = 60
-
-# The words of other services for our tasks; annotations of both names belong together (contract, section 10).
-_TASK_OF = {"object_detection": "detection", "keypoints": "keypoint"}
-
-_stored_classes = msgspec.json.Decoder(dict[str, dict[str, object]] | list[object])
-_used_classes = msgspec.json.Decoder(list[tuple[str | None, str | None]])
 
 log = structlog.get_logger("labeler_api.versions")
 
@@ -69,6 +64,14 @@ class _Attempt:
         return naming.file_key(self.project_id, self.task_type, self.number, kind.file_name)
 
 
+class _PublishedAlready(Exception):
+    """An equal request with the same Idempotency-Key was first; this attempt is given up."""
+
+    def __init__(self, row: Row) -> None:
+        super().__init__()
+        self.row = row
+
+
 async def publish(call: Call, reference: str, body: PublishVersion) -> Row:
     """Publish a version; return its row.
 
@@ -79,6 +82,8 @@ async def publish(call: Call, reference: str, body: PublishVersion) -> Row:
             attempt = await _reserve(call, reference, body)
             async with _given_up_on_failure(call, attempt):
                 row = await _make(call, attempt)
+    except _PublishedAlready as other:
+        return other.row
     except TimeoutError:
         raise Unavailable(
             "Publishing took longer than ten minutes and was given up. Try again when the system is less busy.",
@@ -89,21 +94,12 @@ async def publish(call: Call, reference: str, body: PublishVersion) -> Row:
     return row
 
 
-def _format(name: str) -> Format:
-    wanted = OFFERED.get(name.lower())
-    if wanted is None:
-        raise BadRequest(
-            f"The format {name!r} is not offered. Use one of: {', '.join(sorted(OFFERED))}.", code="format_not_offered"
-        )
-    return wanted
-
-
 async def _reserve(call: Call, reference: str, body: PublishVersion) -> _Attempt:
-    task_type = _TASK_OF.get(body.task_type, body.task_type)
+    task_type = contents.task_of(body.task_type)
     async with call.db.begin() as tx:
         access = await require_role(tx, call, reference, Role.ADMIN)
-        wanted = _format(body.export_format)
-        project = await store.lock_project(tx, access.project, _stored_types(task_type))
+        wanted = contents.offered(body.export_format, task_type)
+        project = await store.lock_project(tx, access.project, contents.stored_types(task_type))
         _check_content(project, task_type, include_draft=body.include_draft)
         await store.drop_abandoned(tx, access.project, _ABANDONED)
         row = await store.reserve(
@@ -133,20 +129,13 @@ async def _reserve(call: Call, reference: str, body: PublishVersion) -> _Attempt
     )
 
 
-def _stored_types(task_type: str) -> list[str]:
-    return [task_type, *(alias for alias, task in _TASK_OF.items() if task == task_type)]
-
-
 def _check_content(project: Row | None, task_type: str, *, include_draft: bool) -> None:
     """Refuse what would make an empty version: a version can never be changed, so an empty one is of no use."""
     if project is None:  # deleted since the access was checked
         raise not_found()
     tasks: list[str] = project["task_types"]
     if task_type not in tasks and not project["has_any"]:
-        raise BadRequest(
-            f"The project has no task {task_type!r}. Its tasks: {', '.join(tasks) or 'none yet'}.",
-            code="task_not_in_project",
-        )
+        raise contents.task_missing(task_type, tasks)
     if not project["has_any"]:
         raise _nothing(f"The task {task_type} has no annotations yet: there is nothing to publish.")
     if not project["has_confirmed"] and not include_draft:
@@ -154,7 +143,7 @@ def _check_content(project: Row | None, task_type: str, *, include_draft: bool) 
 
 
 def _nothing(text: str) -> BadRequest:
-    return BadRequest(text, code="nothing_to_publish")
+    return contents.nothing("publish", text)
 
 
 @asynccontextmanager
@@ -169,22 +158,36 @@ async def _given_up_on_failure(call: Call, attempt: _Attempt) -> AsyncIterator[N
 
 async def _make(call: Call, attempt: _Attempt) -> Row:
     frozen = await _freeze(call, attempt)
-    header = _header(attempt, frozen, await _emails(call, frozen["user_ids"]))
+    header = contents.header(
+        frozen,
+        dataset_id=attempt.dataset_id,
+        task_type=attempt.task_type,
+        made_at=attempt.created_at,
+        people=await contents.emails(call, frozen["user_ids"]),
+    )
     written = await _write_files(call, attempt, header)
     async with call.db.begin() as tx:
         await require_role(tx, call, attempt.project_id, Role.ADMIN)  # whoever lost it meanwhile publishes nothing
-        row = await store.publish(
-            tx,
-            attempt.version_id,
-            project_id=attempt.project_id,
-            annotation_count=header.annotation_count,
-            image_count=header.image_count,
-            export_path=attempt.key(attempt.wanted),
-            file_size_bytes=written.size_bytes,
-            content_sha256=written.sha256,
-        )
-        if row is None:
-            raise Conflict("This publishing was given up meanwhile. Publish again.", code="publish_interrupted")
+        row = await idempotency.once(tx, call, partial(_publish, tx, call, attempt, header, written))
+    if row["id"] != attempt.version_id:
+        raise _PublishedAlready(row)
+    return row
+
+
+async def _publish(tx: WriteTransaction, call: Call, attempt: _Attempt, header: Header, written: files.Written) -> Row:
+    row = await store.publish(
+        tx,
+        attempt.version_id,
+        project_id=attempt.project_id,
+        annotation_count=header.annotation_count,
+        image_count=header.image_count,
+        export_path=attempt.key(attempt.wanted),
+        file_size_bytes=written.size_bytes,
+        content_sha256=written.sha256,
+    )
+    if row is None:
+        await require_role(tx, call, attempt.project_id, Role.ADMIN)  # 404 when the project went away just now
+        raise Conflict("This publishing was given up meanwhile. Publish again.", code="publish_interrupted")
     return row
 
 
@@ -196,7 +199,7 @@ async def _freeze(call: Call, attempt: _Attempt) -> Row:
             project_id=attempt.project_id,
             dataset_id=attempt.dataset_id,
             task_type=attempt.task_type,
-            stored_types=_stored_types(attempt.task_type),
+            stored_types=contents.stored_types(attempt.task_type),
             include_draft=attempt.include_draft,
         )
     if row is None:
@@ -206,35 +209,12 @@ async def _freeze(call: Call, attempt: _Attempt) -> Row:
     return row
 
 
-async def _emails(call: Call, user_ids: list[int]) -> Mapping[int, str]:
-    users = await call.directory.get_many(user_ids, timeout=call.remaining_seconds)
-    if len(users) < len(user_ids):
-        await call.directory.ping()  # raises when they are missing because nobody could be asked
-    return {user_id: user.email for user_id, user in users.items()}
-
-
-def _header(attempt: _Attempt, frozen: Row, emails: Mapping[int, str]) -> Header:
-    listed = _stored_classes.decode(frozen["listed_classes"])
-    return Header(
-        project_name=frozen["project_name"],
-        project_description=frozen["project_description"],
-        project_created_at=frozen["project_created_at"],
-        dataset_id=attempt.dataset_id,
-        dataset_name=frozen["dataset_name"],
-        task_type=attempt.task_type,
-        version_created_at=attempt.created_at,
-        annotation_count=frozen["annotation_count"],
-        image_count=frozen["image_count"],
-        classes=ClassList(listed if isinstance(listed, dict) else {}, _used_classes.decode(frozen["used_classes"])),
-        emails=emails,
-    )
-
-
 async def _write_files(call: Call, attempt: _Attempt, header: Header) -> files.Written:
     """Write the DICE file, and the one asked for where that is another; tell of the one asked for."""
     bucket = call.settings.s3_bucket_annotations
     async with call.db.snapshot() as snapshot:
-        source = files.FrozenSource(snapshot, attempt.version_id, header)
+        await contents.require_sizes(attempt.wanted, partial(store.frozen_unsized, snapshot, attempt.version_id))
+        source = files.frozen(snapshot, attempt.version_id, header)
         written = {
             kind.name: await files.write(
                 call.objects, bucket, attempt.key(kind), kind, source, _metadata(attempt, kind)

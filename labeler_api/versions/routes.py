@@ -1,4 +1,4 @@
-"""Published versions (contract 62, 63) and the files behind their links."""
+"""Exports and published versions (contract 61-63), and the files behind their links."""
 
 from typing import Annotated
 
@@ -8,10 +8,18 @@ from starlette.responses import Response
 
 from labeler_api.context import Call
 from labeler_api.http.endpoint import endpoint
+from labeler_api.http.leaving import while_connected
 from labeler_api.http.streaming import stream_object
 from labeler_api.links import LinkQuery
 from labeler_api.versions import naming, service
-from labeler_api.versions.schemas import PublishVersion, VersionPage, VersionResponse
+from labeler_api.versions.schemas import (
+    ExportRequest,
+    ExportResponse,
+    ProjectExport,
+    PublishVersion,
+    VersionPage,
+    VersionResponse,
+)
 
 VersionId = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
@@ -26,9 +34,42 @@ async def list_versions(call: Call, project_id: str) -> VersionPage:
     return await service.page(call, project_id)
 
 
+async def export_of_project(call: Call, project_id: str, body: ExportRequest, request: Request) -> ExportResponse:
+    """Export the annotations of a task
+
+    The link downloads the file for seven days. A client that leaves before the answer stops the export.
+    """
+    return await while_connected(request, service.export(call, project_id, body))
+
+
+async def export(call: Call, body: ProjectExport, request: Request) -> ExportResponse:
+    """Export the annotations of a task of a project that the body names
+
+    The link downloads the file for seven days. A client that leaves before the answer stops the export.
+    """
+    wanted = ExportRequest(
+        export_format=body.export_format,
+        task_type=body.task_type,
+        include_draft=body.include_draft,
+        image_ids=body.image_ids,
+    )
+    return await while_connected(request, service.export(call, body.project_id, wanted))
+
+
 async def download(call: Call, version_id: VersionId, query: LinkQuery, request: Request) -> Response:
     """Download the file of a version by its signed link"""
-    file = await service.file(call, version_id, query)
+    return await _sent(call, await service.file(call, version_id, query), request)
+
+
+async def download_export(
+    call: Call, project_id: str, task_type: str, export_id: str, file_name: str, query: LinkQuery, request: Request
+) -> Response:
+    """Download an exported file by its signed link"""
+    path = f"{project_id}/{task_type}/{export_id}/{file_name}"
+    return await _sent(call, await service.exported_file(call, path, query), request)
+
+
+async def _sent(call: Call, file: service.ExportFile, request: Request) -> Response:
     headers = {
         "Content-Type": file.content_type,
         "Content-Disposition": naming.content_disposition(file.file_name),
@@ -36,6 +77,7 @@ async def download(call: Call, version_id: VersionId, query: LinkQuery, request:
         "Cache-Control": "private, no-cache",
         "Referrer-Policy": "no-referrer",
         "Cross-Origin-Resource-Policy": "cross-origin",
+        "Content-Security-Policy": "default-src 'none'; sandbox",
     }
     return await stream_object(
         request,
@@ -47,7 +89,18 @@ async def download(call: Call, version_id: VersionId, query: LinkQuery, request:
 
 
 routes = [
-    endpoint("POST", "/projects/{project_id}/versions/publish", publish, errors=(400, 403, 404, 409)),
+    endpoint("POST", "/projects/{project_id}/export", export_of_project, idempotent=True, errors=(400, 403, 404, 429)),
+    endpoint("POST", "/export", export, idempotent=True, errors=(400, 403, 404, 429)),
+    endpoint("POST", "/projects/{project_id}/versions/publish", publish, idempotent=True, errors=(400, 403, 404, 409)),
     endpoint("GET", "/projects/{project_id}/versions", list_versions, etag=True, errors=(404,)),
 ]
-media_routes = [endpoint("GET", "/media/exports/{version_id}", download, login=False, errors=(404, 416))]
+media_routes = [
+    endpoint("GET", "/media/exports/{version_id}", download, login=False, errors=(404, 416)),
+    endpoint(
+        "GET",
+        "/media/exports/{project_id}/{task_type}/{export_id}/{file_name}",
+        download_export,
+        login=False,
+        errors=(404, 416),
+    ),
+]

@@ -10,7 +10,19 @@ from labeler_api.directory import UserProfile
 
 # Both become a segment of an object's key: no slash, no dot in front, nothing that needs quoting.
 TaskType = Annotated[str, Meta(min_length=1, max_length=20, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+# Another word is refused with 400, which names those that there are.
+FormatName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=20,
+        description="dice, coco, yolo or voc, in any case.",
+        extra_json_schema={"pattern": "^([Dd][Ii][Cc][Ee]|[Cc][Oo][Cc][Oo]|[Yy][Oo][Ll][Oo]|[Vv][Oo][Cc])$"},
+    ),
+]
 VersionNumber = Annotated[str, Meta(min_length=1, max_length=20, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+# More do not fit in a body anyway.
+ImageIds = Annotated[list[Annotated[str, Meta(min_length=1, max_length=255)]], Meta(min_length=1, max_length=50_000)]
 
 
 class PublishVersion(Struct):
@@ -20,10 +32,48 @@ class PublishVersion(Struct):
     """
 
     task_type: TaskType
-    export_format: Annotated[str, Meta(min_length=1, max_length=20)]
+    export_format: FormatName
     version_number: VersionNumber | None = None
     description: Annotated[str, Meta(max_length=10_000)] | None = None
     include_draft: bool = False
+
+
+class ExportRequest(Struct):
+    """What to export: the confirmed annotations of a task, drafts too with `include_draft`, of all images or of some.
+
+    Without a `task_type` it is the project's first. The `project_id` of the path counts, that of the body is not read.
+    """
+
+    export_format: FormatName
+    task_type: TaskType | None = None
+    project_id: str | None = None
+    include_draft: bool = False
+    image_ids: ImageIds | None = None
+
+
+class ProjectExport(Struct):
+    """What to export: the confirmed annotations of a task, drafts too with `include_draft`, of all images or of some.
+
+    `project_id` is the id of a project or of its dataset.
+    """
+
+    project_id: Annotated[str, Meta(min_length=1, max_length=100)]
+    task_type: TaskType
+    export_format: FormatName
+    include_draft: bool = False
+    image_ids: ImageIds | None = None
+
+
+class ExportResponse(Struct):
+    """An exported file (contract, section 10); the link downloads it for seven days."""
+
+    export_path: str
+    download_url: str
+    download_url_expires_at: datetime
+    export_format: str
+    annotation_count: int
+    image_count: int
+    file_size_bytes: int | None
 
 
 class VersionResponse(Struct):

@@ -1,18 +1,28 @@
-"""Use cases of versions: publish one, list them, and find the file behind a link."""
+"""Use cases of versions and exports: make one, list the versions, and find the file behind a link."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from labeler_api import idempotency
 from labeler_api.context import Call, Principal
 from labeler_api.db.pool import Row
-from labeler_api.errors import Forbidden, NotFound, Unauthenticated
+from labeler_api.errors import Conflict, Forbidden, NotFound, Unauthenticated
 from labeler_api.links import LinkQuery
 from labeler_api.members.policy import Role
 from labeler_api.members.service import require_role
-from labeler_api.versions import naming, publishing, store
-from labeler_api.versions.formats import DICE, OFFERED
-from labeler_api.versions.schemas import PublishVersion, VersionPage, VersionResponse, version_response
+from labeler_api.versions import exporting, naming, publishing, store, store_selection
+from labeler_api.versions.formats import DICE, OFFERED, Format
+from labeler_api.versions.schemas import (
+    ExportRequest,
+    ExportResponse,
+    PublishVersion,
+    VersionPage,
+    VersionResponse,
+    version_response,
+)
+
+_VERSION_CHARACTERS = 16  # of the content's SHA-256, as the links of images have it
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +39,14 @@ class ExportFile:
 
 async def publish(call: Call, reference: str, body: PublishVersion) -> VersionResponse:
     """Publish the annotations of a task as a new version."""
-    row = await publishing.publish(call, reference, body)
+    row = await _answered(call, reference)
+    if row is None:
+        try:
+            row = await publishing.publish(call, reference, body)
+        except Conflict:  # of the number, which an equal request may have taken
+            row = await _answered(call, reference)
+            if row is None:
+                raise
     return version_response(row, {call.user_id: call.principal.profile}, _link(call, row))
 
 
@@ -43,6 +60,83 @@ async def page(call: Call, reference: str) -> VersionPage:
     return VersionPage(versions=versions, total=len(versions), project_id=access.project)
 
 
+async def export(call: Call, reference: str, body: ExportRequest) -> ExportResponse:
+    """Export annotations of a task as they are now."""
+    row = await _answered(call, reference)
+    if row is None:
+        row = await _kept(call, await exporting.export(call, reference, body))
+    return ExportResponse(
+        export_path=naming.export_key(row["path"]),
+        download_url=call.links.export(row["path"], row["sha256"][:_VERSION_CHARACTERS], call.user_id),
+        download_url_expires_at=datetime.fromtimestamp(call.links.export_expiry(), UTC),
+        export_format=row["format"],
+        annotation_count=row["annotation_count"],
+        image_count=row["image_count"],
+        file_size_bytes=row["size_bytes"],
+    )
+
+
+async def _answered(call: Call, reference: str) -> Row | None:
+    """Find what an equal request was answered with, before files are made for nothing."""
+    if call.idempotency is None:
+        return None
+    async with call.db.read() as connection:
+        await require_role(connection, call, reference, Role.ADMIN)
+        return await idempotency.answered(connection, call)
+
+
+async def _kept(call: Call, made: exporting.Exported) -> Row:
+    """Note the export where a key asks for it; of equal requests side by side every one answers the first one's file.
+
+    The files of the others go with the old exports.
+    """
+    row: Row = {
+        "path": made.path,
+        "sha256": made.written.sha256,
+        "format": made.kind.name,
+        "annotation_count": made.annotation_count,
+        "image_count": made.image_count,
+        "size_bytes": made.written.size_bytes,
+    }
+    if call.idempotency is None:
+        return row
+
+    async def make() -> Row:
+        return row
+
+    async with call.db.begin() as tx:
+        return await idempotency.once(tx, call, make)
+
+
+async def exported_file(call: Call, path: str, query: LinkQuery) -> ExportFile:
+    """Find the exported file behind a link. Raises NotFound for whoever may not (any longer) export."""
+    call.links.check("exports", path, query)
+    project_id, task_type, folder, file_name = path.split("/")
+    holder = await _as_holder(call, query.u)
+    async with call.db.read() as connection:
+        try:
+            access = await require_role(connection, holder, project_id, Role.ADMIN)
+        except Forbidden:
+            raise _no_file() from None
+        project_name = await store_selection.project_name(connection, access.project)
+    bucket, key, kind = call.settings.s3_bucket_annotations, naming.export_key(path), _kind(file_name)
+    info = await call.objects.head(bucket, key)
+    made = folder.rpartition("_")[0]  # without what tells it from others of the same second
+    return ExportFile(
+        bucket=bucket,
+        key=key,
+        content_type=kind.content_type,
+        size_bytes=info.size,
+        etag=f'"{query.v}"',
+        file_name=naming.download_name(project_name or "", task_type, made, kind.name, kind.extension),
+    )
+
+
+def _kind(file_name: str) -> Format:
+    """Find the format of a file by its name, which was signed."""
+    return next(kind for kind in OFFERED.values() if kind.file_name == file_name)
+
+
 async def file(call: Call, version_id: int, query: LinkQuery) -> ExportFile:
     """Find the file behind a link. Raises NotFound for whoever may not (any longer) have it."""
     call.links.check("exports", str(version_id), query)
@@ -51,7 +145,10 @@ async def file(call: Call, version_id: int, query: LinkQuery) -> ExportFile:
         row = await store.file(connection, version_id)
         if row is None or row["version_number"] != query.v or not row["export_path"]:
             raise _no_file()
-        await require_role(connection, holder, row["project_id"], Role.VIEWER)
+        try:
+            await require_role(connection, holder, row["project_id"], Role.VIEWER)
+        except NotFound:  # as if there were no such version
+            raise _no_file() from None
     bucket, key = call.settings.s3_bucket_annotations, row["export_path"]
     size, digest = row["file_size_bytes"], row["content_sha256"]
     if size is None or digest is None:  # made before these were noted
@@ -93,4 +190,4 @@ def _authors(rows: Iterable[Row]) -> set[int]:
 
 
 def _no_file() -> NotFound:
-    return NotFound("This version is not there, or you are not a member of its project.", code="version_not_found")
+    return NotFound("This file is not there, or you are not a member of its project.", code="version_not_found")

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
 from labeler_api.db.pool import ReadConnection, Row, Snapshot, WriteTransaction
+from labeler_api.versions.store_selection import CHOSEN, IMAGE, SIZES, images_prefix, summary
 
 _COLUMNS = """id, project_id, task_type, version_number, version_type, created_at, created_by, description,
               annotation_count, image_count, export_format, export_path"""
@@ -62,52 +63,17 @@ _RESERVE = """
 """
 
 # One statement sees one state of the database: annotations, sizes, confirmations and classes belong together.
-# A missing size is taken from the first geometry of the image that has one.
-_FREEZE = """
-    WITH sizes AS (
-        SELECT DISTINCT ON (b.image_id) b.image_id, round((b.geometry ->> 'image_width')::numeric)::int AS width,
-               round((b.geometry ->> 'image_height')::numeric)::int AS height
-        FROM annotations b LEFT JOIN image_metadata i ON i.dataset_id = $3 AND i.id = b.image_id
-        WHERE b.project_id = $2 AND (i.width IS NULL OR i.height IS NULL)
-            AND b.geometry @@ '$.image_width > 0 && $.image_height > 0'
-            AND b.geometry @@ '$.image_width < 1000000 && $.image_height < 1000000'
-        ORDER BY b.image_id, b.id
-    ), frozen AS (
+_FREEZE = f"""
+    WITH {SIZES}, chosen AS (
         INSERT INTO annotation_snapshots (version_id, annotation_id, snapshot_data)
-        SELECT $1, a.id, to_jsonb(a) || jsonb_build_object('image', jsonb_build_object(
-                   'file_name', CASE WHEN starts_with(i.s3_key, $4::text) THEN substr(i.s3_key, length($4::text) + 1)
-                                     WHEN i.id IS NULL THEN a.image_id
-                                     ELSE concat_ws('/', NULLIF(i.folder_path, ''), i.file_name) END,
-                   'width', COALESCE(i.width, g.width, 0),
-                   'height', COALESCE(i.height, g.height, 0),
-                   'confirmed_at', s.confirmed_at))
-        FROM annotations a
-        LEFT JOIN image_metadata i ON i.dataset_id = $3 AND i.id = a.image_id
-        LEFT JOIN sizes g ON g.image_id = a.image_id
-        LEFT JOIN image_annotation_status s
-            ON s.project_id = a.project_id AND s.image_id = a.image_id AND s.task_type = a.task_type
-            AND s.is_image_confirmed
-        WHERE a.project_id = $2 AND a.task_type = ANY ($5::varchar[]) AND ($6 OR a.annotation_state <> 'draft')
+        SELECT $7, a.id, to_jsonb(a) || jsonb_build_object('image', {IMAGE})
+        {CHOSEN}
         RETURNING snapshot_data ->> 'image_id' AS image_id, snapshot_data ->> 'annotation_type' AS annotation_type,
                   snapshot_data ->> 'class_id' AS class_id, snapshot_data ->> 'class_name' AS class_name,
                   (snapshot_data ->> 'created_by')::int AS created_by,
                   (snapshot_data ->> 'confirmed_by')::int AS confirmed_by
     )
-    SELECT (SELECT count(*) FROM frozen) AS annotation_count,
-           (SELECT count(DISTINCT image_id) FROM frozen) AS image_count,
-           (SELECT COALESCE(array_agg(user_id), '{}') FROM (
-                SELECT created_by AS user_id FROM frozen
-                UNION SELECT confirmed_by FROM frozen WHERE confirmed_by IS NOT NULL
-            ) AS people) AS user_ids,
-           (SELECT COALESCE(json_agg(json_build_array(class_id, class_name)), '[]')::text FROM (
-                SELECT class_id, min(class_name) AS class_name FROM frozen
-                WHERE annotation_type <> 'no_object' GROUP BY class_id
-            ) AS classes) AS used_classes,
-           COALESCE(p.task_classes -> $7::text, '{}')::text AS listed_classes,
-           p.name AS project_name, p.description AS project_description, p.created_at AS project_created_at,
-           d.name AS dataset_name
-    FROM annotation_projects p JOIN datasets d ON d.id = p.dataset_id
-    WHERE p.id = $2
+    {summary("$5")}
 """
 
 # Hash joins read each table once. The planner's statistics are old after a large upload or import, and the nested
@@ -126,6 +92,14 @@ _FROZEN_IMAGES = """
            snapshot_data ->> 'annotation_type' AS annotation_type, snapshot_data ->> 'class_id' AS class_id
     FROM annotation_snapshots WHERE version_id = $1
     ORDER BY snapshot_data ->> 'image_id' COLLATE "C", annotation_id
+"""
+
+_FROZEN_UNSIZED = """
+    SELECT DISTINCT snapshot_data ->> 'image_id' COLLATE "C" AS image_id
+    FROM annotation_snapshots
+    WHERE version_id = $1 AND snapshot_data ->> 'annotation_type' NOT IN ('classification', 'no_object')
+        AND snapshot_data @@ '$.image.width <= 0 || $.image.height <= 0'
+    ORDER BY 1 LIMIT $2
 """
 
 _BUMP_PROJECT = "UPDATE annotation_projects SET revision = revision + 1 WHERE id = $1"
@@ -200,10 +174,16 @@ async def freeze(
     include_draft: bool,
 ) -> Row | None:
     """Copy the annotations into the snapshot, and tell what the files say once and whom they name."""
-    images = f"datasets/{dataset_id}/images/"
     await tx.execute(_NO_NESTED_LOOPS)
     return await tx.fetchrow(
-        _FREEZE, version_id, project_id, dataset_id, images, list(stored_types), include_draft, task_type
+        _FREEZE,
+        project_id,
+        dataset_id,
+        list(stored_types),
+        include_draft,
+        task_type,
+        images_prefix(dataset_id),
+        version_id,
     )
 
 
@@ -215,6 +195,11 @@ def frozen(snapshot: Snapshot, version_id: int) -> AsyncIterator[Row]:
 def frozen_images(snapshot: Snapshot, version_id: int) -> AsyncIterator[Row]:
     """Yield the image of each frozen annotation in the order of the files."""
     return snapshot.cursor(_FROZEN_IMAGES, version_id, prefetch=_PREFETCH)
+
+
+async def frozen_unsized(snapshot: Snapshot, version_id: int, limit: int) -> list[str]:
+    """Return ids of images, so many at most, that have regions and whose size nobody knows."""
+    return [row["image_id"] for row in await snapshot.fetch(_FROZEN_UNSIZED, version_id, limit)]
 
 
 async def publish(

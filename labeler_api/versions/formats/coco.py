@@ -107,8 +107,7 @@ def _region(annotation: Annotation) -> dict[str, Any] | None:
         case "circle":
             return _circle(geometry)
         case "rotated_bbox":
-            points = shapes.points_of(geometry)
-            region = _boxed(shapes.around(points) if points else shapes.box_of(geometry))
+            region = _boxed(shapes.rotated_box_of(geometry))
             return region and {**region, "geometry": geometry}
     return None
 

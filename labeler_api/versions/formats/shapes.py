@@ -46,6 +46,42 @@ def circle_of(geometry: Mapping[str, Any]) -> tuple[Point, float] | None:
     return (float(center[0]), float(center[1])), float(radius)  # type: ignore[index,arg-type]
 
 
+def rotated_box_of(geometry: Mapping[str, Any]) -> Box | None:
+    """Return the upright box around a rotated one, whose shape nobody defined: corners, or a box beside an angle."""
+    points = points_of(geometry)
+    return around(points) if points else box_of(geometry)
+
+
+def upright_box_of(kind: str, geometry: Mapping[str, Any]) -> Box | None:
+    """Return the upright box of a region of this annotation type; None for what is no region."""
+    match kind:
+        case "bbox":
+            return box_of(geometry)
+        case "rotated_bbox":
+            return rotated_box_of(geometry)
+        case "polygon" | "polyline":
+            points = points_of(geometry)
+            return around(points) if points else None
+        case "circle":
+            circle = circle_of(geometry)
+            return around_circle(*circle) if circle else None
+    return None
+
+
+def outline_of(kind: str, geometry: Mapping[str, Any]) -> list[Point] | None:
+    """Return the ring of a polygon, or the corners of the upright box of another region."""
+    if kind == "polygon":
+        return ring_of(geometry)
+    box = upright_box_of(kind, geometry)
+    return corners(box) if box else None
+
+
+def corners(box: Box) -> list[Point]:
+    """Return the corners of a box, clockwise from the left upper one."""
+    left, top, width, height = box
+    return [(left, top), (left + width, top), (left + width, top + height), (left, top + height)]
+
+
 def box_area(box: Box) -> float:
     """Multiply width and height."""
     return round(box[2] * box[3], _DECIMALS)

@@ -30,6 +30,7 @@ async def test_an_upload_stores_bytes_row_and_thumbnail(api: Api) -> None:
     assert answer.json() == {
         "images_uploaded": 1,
         "annotations_imported": 0,
+        "import_report": None,
         "storage_bytes_used": len(content),
         "folder_structure": {"train/good": 1},
         "failed": [],

@@ -87,6 +87,19 @@ async def published(client: httpx.AsyncClient, made: Made, **body: Any) -> dict[
     return version
 
 
+async def export(client: httpx.AsyncClient, made: Made, **body: Any) -> httpx.Response:
+    """Export the detections as DICE, unless told otherwise."""
+    wanted = {"project_id": made.project_id, "task_type": "detection", "export_format": "dice", **body}
+    return await client.post("/api/v1/export", json=wanted)
+
+
+async def exported(client: httpx.AsyncClient, made: Made, **body: Any) -> dict[str, Any]:
+    answer = await export(client, made, **body)
+    assert answer.status_code == 200, answer.text
+    file: dict[str, Any] = answer.json()
+    return file
+
+
 async def downloaded(api: Api, version: dict[str, Any]) -> httpx.Response:
     """Follow the link, without a token, as a browser does."""
     async with api.client() as browser:

@@ -1,12 +1,9 @@
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator
 
 import pytest
 
-from labeler_api.versions import formats
-from labeler_api.versions.formats import COCO, dice
-from labeler_api.versions.formats.source import Source
+from labeler_api.versions.formats import COCO
 from tests.fixtures.api import Api, Made
 from tests.labeler_api.versions.builders import (
     CLASSES,
@@ -17,6 +14,7 @@ from tests.labeler_api.versions.builders import (
     published,
     stored_keys,
 )
+from tests.labeler_api.versions.gate import Gate
 
 
 async def _made(api: Api) -> Made:
@@ -25,26 +23,10 @@ async def _made(api: Api) -> Made:
     return made
 
 
-class Gate:
-    """Stands in the way of a file's first byte, so that a test can act in the middle of a publishing."""
-
-    def __init__(self) -> None:
-        self.reached = asyncio.Event()
-        self.opened = asyncio.Event()
-
-    async def render(self, source: Source) -> AsyncGenerator[bytes, None]:
-        self.reached.set()
-        await self.opened.wait()
-        async for piece in dice.render(source):
-            yield piece
-
-
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
-    """Offer a format "held" whose file waits for the test."""
     gate = Gate()
-    held = formats.Format("held", "annotations_held.json", "application/json", gate.render)
-    monkeypatch.setattr("labeler_api.versions.publishing.OFFERED", {**formats.OFFERED, "held": held})
+    gate.offer(monkeypatch)
     return gate
 
 

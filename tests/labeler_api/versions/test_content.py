@@ -10,7 +10,7 @@ from typing import Any
 from pycocotools import mask
 from pycocotools.coco import COCO
 
-from labeler_api.versions.files import FrozenSource, gathered
+from labeler_api.versions.files import StoredSource, frozen, gathered
 from labeler_api.versions.formats import OFFERED
 from labeler_api.versions.formats.classes import ClassList
 from labeler_api.versions.formats.source import Header
@@ -210,7 +210,7 @@ def _loaded(content: bytes, directory: Path) -> COCO:
 
 
 @asynccontextmanager
-async def _source(api: Api, version_id: int, made: Made) -> AsyncIterator[FrozenSource]:
+async def _source(api: Api, version_id: int, made: Made) -> AsyncIterator[StoredSource]:
     """The content of a version as its rows tell it, beside the header, which nothing here has changed."""
     async with api.db.snapshot() as snapshot:
         row = await snapshot.fetchrow(
@@ -233,4 +233,4 @@ async def _source(api: Api, version_id: int, made: Made) -> AsyncIterator[Frozen
             classes=ClassList(CLASSES["detection"], []),
             emails={4: "annotator@example.com", 3: "reviewer@example.com"},
         )
-        yield FrozenSource(snapshot, version_id, header)
+        yield frozen(snapshot, version_id, header)

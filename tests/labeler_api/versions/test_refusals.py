@@ -3,7 +3,7 @@ from datetime import datetime
 import pytest
 
 from tests.fixtures.api import Api
-from tests.labeler_api.versions.builders import CLASSES, annotate, annotation, downloaded, publish, published
+from tests.labeler_api.versions.builders import CLASSES, annotate, annotation, downloaded, export, publish, published
 
 
 async def test_a_number_that_is_taken_is_a_conflict(api: Api) -> None:
@@ -25,18 +25,44 @@ async def test_a_number_that_is_taken_is_a_conflict(api: Api) -> None:
     assert (await downloaded(api, listed["versions"][0])).content == before.content
 
 
-@pytest.mark.parametrize("name", ["yolo", "voc", "xlsx"])
-async def test_a_format_that_is_not_offered_is_refused_before_anything_is_written(api: Api, name: str) -> None:
-    made = await api.dataset(tasks=["detection"], images=1, classes=CLASSES)
-    await annotate(api, made, annotation(made.image_ids[0]))
+@pytest.mark.parametrize(("name", "task"), [("xlsx", "detection"), ("yolo", "geometry"), ("voc", "classification")])
+async def test_a_format_that_is_not_offered_is_refused_before_anything_is_written(
+    api: Api, name: str, task: str
+) -> None:
+    made = await api.dataset(tasks=[task], images=1, classes=CLASSES)
+    await annotate(api, made, annotation(made.image_ids[0], task_type=task))
     before = await _stored(api)
 
-    answer = await publish(await api.login("owner"), made, export_format=name)
+    answer = await publish(await api.login("owner"), made, export_format=name, task_type=task)
 
     assert answer.status_code == 400
-    assert answer.json()["code"] == "format_not_offered"
-    assert "coco, dice" in answer.json()["detail"]
+    assert answer.json()["code"] == ("format_not_offered" if name == "xlsx" else "format_not_for_task")
+    assert answer.json()["detail"].endswith("coco, dice, voc, yolo." if name == "xlsx" else "coco, dice.")
     assert await _stored(api) == before
+
+
+async def test_yolo_of_an_image_without_size_is_refused_before_anything_is_written(api: Api) -> None:
+    made = await api.dataset(tasks=["detection"], images=7, classes=CLASSES)
+    sizeless = {"type": "bbox", "bbox": [0, 0, 1, 1]}
+    await annotate(api, made, *(annotation(image_id, geometry=sizeless) for image_id in made.image_ids))
+    nothing = annotation(made.image_ids[0], "no_object", {"type": "no_object"}, attributes={"task_type": "detection"})
+    await annotate(api, made, nothing)
+    async with api.db.begin() as tx:
+        await tx.execute("UPDATE image_metadata SET width = NULL WHERE id <> $1", made.image_ids[0])
+    owner = await api.login("owner")
+    _, before = await _stored(api)
+
+    publishing = await publish(owner, made, export_format="yolo")
+    exporting = await export(owner, made, export_format="yolo")
+
+    for answer in (publishing, exporting):
+        assert answer.status_code == 400
+        assert answer.json()["code"] == "image_size_unknown"
+        assert f"{', '.join(made.image_ids[1:6])} and more" in answer.json()["detail"]
+    rows, after = await _stored(api)
+    assert rows == 0
+    assert set(after) <= set(before)  # the number's keys, which other tests have filled, are emptied
+    assert (await publish(owner, made, export_format="voc", version_number="voc")).status_code == 200
 
 
 async def test_a_task_without_anything_to_publish_is_refused(api: Api) -> None:

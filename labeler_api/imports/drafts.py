@@ -1,0 +1,155 @@
+"""The annotations of a file, checked and ready for the database: in a temporary file, a few hundred at a time.
+
+Blocking; call it in a thread. Everything that is wrong with a file is found here, before a transaction is open.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from tempfile import TemporaryFile
+from typing import IO
+
+import msgspec
+from msgspec import Raw
+
+from labeler_api.annotations.geometry import NO_OBJECT, check_geometry, json_object, task_of
+from labeler_api.annotations.schemas import AnnotationDraft
+from labeler_api.errors import AppError
+from labeler_api.imports.readers.items import MAX_CLASSES, FileClass, FileImage, PlacedImage, Problems, Reader, Shape
+
+_CHUNK_BYTES = 1024 * 1024  # of one statement: some 20 ms of the database, and little beside a process's memory
+_CHUNK_ITEMS = 2000
+_MAX_PER_IMAGE = 10_000  # nobody can look through more, and the page of one image loads them all
+_MAX_CLASS_NAME = 255  # the width of the column
+_BACKGROUND = "__background__"
+
+# An escaped NUL, which PostgreSQL does not store; with an even number of backslashes before it.
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+
+@dataclass(slots=True)
+class Drafts:
+    """Checked annotations. `classes` are (task, number of the class in the file); drafts name them by position."""
+
+    file: IO[bytes]
+    chunks: list[int] = field(default_factory=list)  # their sizes in bytes
+    total: int = 0
+    tasks: Counter[str] = field(default_factory=Counter)
+    images: Counter[str] = field(default_factory=Counter)
+    classes: dict[tuple[str, int], int] = field(default_factory=dict)
+
+    def read(self) -> Iterator[str]:
+        """Yield the chunks, each a JSON list of `AnnotationDraft`; may be read again."""
+        self.file.seek(0)
+        for size in self.chunks:
+            yield self.file.read(size).decode()
+
+    def close(self) -> None:
+        """Remove the temporary file."""
+        self.file.close()
+
+
+def make_drafts(reader: Reader, images: Sequence[PlacedImage | None], problems: Problems) -> Drafts:
+    """Check every annotation of a file. What is wrong goes into `problems`; the caller decides what that means."""
+    drafts = Drafts(TemporaryFile())  # noqa: SIM115 - closed by `Drafts.close`
+    try:
+        writer = _Writer(drafts)
+        for shape in reader.shapes(images):
+            image = images[shape.image]
+            if image is None:  # told when the images were looked for
+                continue
+            try:
+                writer.add(_draft(shape, image, reader.images[shape.image], drafts))
+            except AppError as error:
+                problems.add(shape.place, error.detail.removeprefix("body."))
+        writer.flush()
+        _check_counts(drafts, problems)
+        _check_classes(reader.classes, problems)
+    except BaseException:
+        drafts.close()
+        raise
+    return drafts
+
+
+def sizes_differ(images: Sequence[FileImage], placed: Sequence[PlacedImage | None]) -> int:
+    """Count the images that the file believes to have another size: its coordinates may be of a scaled copy."""
+    return sum(
+        1
+        for image, one in zip(images, placed, strict=True)
+        if one and image.width and image.height and one.width and (image.width, image.height) != (one.width, one.height)
+    )
+
+
+class _Writer:
+    def __init__(self, drafts: Drafts) -> None:
+        self._drafts = drafts
+        self._items: list[bytes] = []
+        self._bytes = 0
+
+    def add(self, draft: AnnotationDraft) -> None:
+        item = msgspec.json.encode(draft)
+        self._drafts.total += 1
+        self._drafts.tasks[draft.task_type] += 1
+        self._drafts.images[draft.image_id] += 1
+        self._items.append(item)
+        self._bytes += len(item)
+        if self._bytes >= _CHUNK_BYTES or len(self._items) >= _CHUNK_ITEMS:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._items:
+            chunk = b"[" + b",".join(self._items) + b"]"
+            self._drafts.file.write(chunk)
+            self._drafts.chunks.append(len(chunk))
+            self._items.clear()
+            self._bytes = 0
+
+
+def _draft(shape: Shape, image: PlacedImage, in_file: FileImage, drafts: Drafts) -> AnnotationDraft:
+    """Check one annotation as a new one is. Raises BadRequest and Invalid."""
+    task = task_of(shape.annotation_type, json_object(shape.attributes, "attributes"))
+    geometry = Raw(msgspec.json.encode(_sized(shape, image, in_file)))
+    check_geometry(shape.annotation_type, geometry)
+    if _NUL.search(shape.attributes) or _NUL.search(geometry):
+        raise AppError("a text holds the character NUL, which cannot be stored")
+    return AnnotationDraft(
+        image_id=image.id,
+        annotation_type=shape.annotation_type,
+        task_type=task,
+        geometry=geometry,
+        attributes=shape.attributes,
+        class_id=_class_position(shape, task, drafts),
+        class_name=_BACKGROUND if shape.annotation_type == NO_OBJECT else None,
+        confidence=None,
+        notes=None,
+        annotation_state="confirmed",
+    )
+
+
+def _sized(shape: Shape, image: PlacedImage, in_file: FileImage) -> dict[str, object]:
+    """Add the size of the image, which exports and the frontend read beside the shape."""
+    width, height = image.width or in_file.width, image.height or in_file.height
+    if shape.annotation_type in {"classification", NO_OBJECT} or not width or not height:
+        return shape.geometry
+    return {"image_width": width, "image_height": height, **shape.geometry}
+
+
+def _class_position(shape: Shape, task: str, drafts: Drafts) -> str | None:
+    if shape.class_number is None:
+        return None
+    return str(drafts.classes.setdefault((task, shape.class_number), len(drafts.classes)))
+
+
+def _check_counts(drafts: Drafts, problems: Problems) -> None:
+    for image_id, number in drafts.images.items():
+        if number > _MAX_PER_IMAGE:
+            problems.add(image_id, f"has {number} annotations; {_MAX_PER_IMAGE} are the most that an image may have")
+
+
+def _check_classes(classes: Sequence[FileClass], problems: Problems) -> None:
+    if len(classes) > MAX_CLASSES:
+        problems.add("classes", f"are more than {MAX_CLASSES}")
+    for entry in classes:
+        if not entry.name.strip() or len(entry.name) > _MAX_CLASS_NAME or "\0" in entry.name:
+            problems.add(f"class {entry.key[:50]}", f"needs a name of 1 to {_MAX_CLASS_NAME} characters, without NUL")

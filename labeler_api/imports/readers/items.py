@@ -1,0 +1,94 @@
+"""What every reader makes of a file, whatever its format: names of images, classes, and shapes one after the other."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from msgspec import Raw, Struct
+
+FormatName = Literal["coco", "dice", "yolo"]
+
+MAX_CLASSES = 10_000  # as many as a reorder of classes may name
+
+_KEPT_PROBLEMS = 100  # what a person reads; the count goes on
+NO_ATTRIBUTES = Raw(b"{}")
+
+
+class Unreadable(Exception):
+    """The file as a whole cannot be read; the text says why."""
+
+
+class Problem(Struct):
+    """What is wrong at one place of the file."""
+
+    place: str
+    message: str
+
+
+@dataclass(slots=True)
+class Problems:
+    """Everything that is wrong with a file: the first hundred in words, all of them counted."""
+
+    first: list[Problem] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, place: str, message: str) -> None:
+        """Note a problem."""
+        self.count += 1
+        if len(self.first) < _KEPT_PROBLEMS:
+            self.first.append(Problem(place[:300], message[:500]))
+
+
+@dataclass(frozen=True, slots=True)
+class FileImage:
+    """An image as the file names it, and the size in pixels that the file gives it, if any."""
+
+    place: str
+    name: str
+    width: int | None = None
+    height: int | None = None
+    has_extension: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FileClass:
+    """A class as the file has it; `key` is its id or number there."""
+
+    key: str
+    name: str
+    color: str | None = None
+    supercategory: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedImage:
+    """The image of the dataset that a file means; sizes in pixels as displayed, None where nobody knows them."""
+
+    id: str
+    width: int | None
+    height: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One annotation. `image` and `class_number` are positions in the reader's lists; no class for `no_object`."""
+
+    place: str
+    image: int
+    annotation_type: str
+    geometry: dict[str, Any]
+    class_number: int | None
+    attributes: Raw = field(default_factory=lambda: NO_ATTRIBUTES)
+
+
+class Reader(Protocol):
+    """A file of one format, opened. Problems go into the `Problems` that it was opened with."""
+
+    format: FormatName
+    images: list[FileImage]  # those that have annotations
+    classes: list[FileClass]  # grows while the shapes are read, where a file does not list what it uses
+    warnings: list[str]  # complete when the shapes are
+
+    def shapes(self, images: Sequence[PlacedImage | None]) -> Iterator[Shape]:
+        """Yield every annotation; `images` are those of the dataset, beside `self.images`, None where there is none."""
+        ...

@@ -1,0 +1,93 @@
+"""Reads a file of annotations and checks all of it, before any transaction is open."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from labeler_api.context import Call
+from labeler_api.errors import Invalid
+from labeler_api.http.multipart import Spool
+from labeler_api.imports import drafts as drafting
+from labeler_api.imports import matching, store
+from labeler_api.imports.drafts import Drafts
+from labeler_api.imports.readers.items import FileClass, FormatName, PlacedImage, Problems, Reader, Unreadable
+from labeler_api.imports.readers.opening import open_reader
+from labeler_api.imports.schemas import ImportReport
+from labeler_api.members.service import Access, not_found
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A file that was read and found right."""
+
+    format: FormatName
+    drafts: Drafts
+    classes: list[FileClass]
+    warnings: list[str]
+
+
+@contextmanager
+def closing(prepared: Prepared) -> Iterator[Prepared]:
+    """Remove what was prepared when the block ends."""
+    try:
+        yield prepared
+    finally:
+        prepared.drafts.close()
+
+
+async def prepare(call: Call, access: Access, spool: Spool) -> Prepared:
+    """Read a file and check it against the images of the dataset. Raises Invalid with everything that is wrong."""
+    problems = Problems()
+    try:
+        reader = await _opened(call, access, spool, problems)
+        async with call.db.read() as connection:
+            images = await matching.place(connection, access.dataset_id, reader.images, problems)
+        async with call.services.decoding:
+            drafts = await asyncio.to_thread(drafting.make_drafts, reader, images, problems)
+    except Unreadable as error:
+        raise _refusal(f"The annotation file cannot be read: {error}.", "annotation_file_unreadable") from None
+    if problems.count or not drafts.total:
+        drafts.close()
+        raise _not_importable(reader, problems)
+    return Prepared(reader.format, drafts, reader.classes, [*reader.warnings, *_about_sizes(reader, images)])
+
+
+async def _opened(call: Call, access: Access, spool: Spool, problems: Problems) -> Reader:
+    async with call.db.read() as connection:
+        project = await store.project(connection, access.project)
+    if project is None:  # deleted since the access was checked
+        raise not_found()
+    async with call.services.decoding:
+        return await asyncio.to_thread(open_reader, spool.file, set(project["task_types"]), problems)
+
+
+def _about_sizes(reader: Reader, images: list[PlacedImage | None]) -> list[str]:
+    differ = drafting.sizes_differ(reader.images, images)
+    if not differ:
+        return []
+    return [f"{differ} images have another size in the file than in the dataset; look whether the shapes fit."]
+
+
+def _not_importable(reader: Reader, problems: Problems) -> Invalid:
+    if not problems.count:
+        return _refusal("The annotation file holds no annotations.", "no_annotations", reader.format)
+    first = problems.first[0]
+    more = f", and {problems.count - 1} more problems" if problems.count > 1 else ""
+    text = f"Nothing was imported. {first.place}: {first.message}{more}."
+    return _refusal(text, "import_refused", reader.format, problems)
+
+
+def _refusal(text: str, code: str, format_name: FormatName | None = None, problems: Problems | None = None) -> Invalid:
+    """Make the error; it carries the report, and the first problems in the form of every 422."""
+    problems = problems or Problems()
+    report = ImportReport(
+        status="failed",
+        format=format_name,
+        errors=problems.first,
+        error_count=problems.count,
+        code=code,
+        detail=text,
+    )
+    errors = [{"loc": [problem.place], "message": problem.message} for problem in problems.first]
+    return Invalid(text, code=code, errors=errors, report=report)

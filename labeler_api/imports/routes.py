@@ -1,0 +1,68 @@
+"""Uploads of images with their annotations, and imports of stored annotation files (contract 14, 15, 54)."""
+
+from starlette.requests import Request
+
+from labeler_api.context import Call
+from labeler_api.http.endpoint import endpoint
+from labeler_api.http.multipart import UploadLimits, parts
+from labeler_api.images.schemas import UploadForm
+from labeler_api.imports import service, upload
+from labeler_api.imports.schemas import (
+    DatasetUploadForm,
+    DatasetUploadResponse,
+    ImportingUploadSummary,
+    ImportQuery,
+    ImportResponse,
+)
+
+
+async def import_annotations(call: Call, project_id: str, query: ImportQuery) -> ImportResponse:
+    """Import the dataset's annotation file
+
+    The last one that was imported with an upload, or the file of the last published version: COCO, DICE or YOLO, known
+    by its content. All of it is imported, or nothing, and the report says why. With `force` it replaces every
+    annotation of the project in the same transaction.
+    """
+    return await service.import_stored(call, project_id, force=query.force)
+
+
+async def upload_images(call: Call, dataset_id: str, request: Request) -> ImportingUploadSummary:
+    """Upload images and ZIP archives, and annotations with them
+
+    File names carry relative paths. A file that is not taken is listed under `failed` and does not fail the others.
+    The `annotation_file` is imported after the images, all of it or nothing: `import_report` says what became of it.
+    """
+    return await upload.into_dataset(call, dataset_id, parts(request, _limits(call)))
+
+
+async def upload_dataset(call: Call, request: Request) -> DatasetUploadResponse:
+    """Create a dataset with its first images
+
+    As creating a dataset and uploading into it. The fields of the form come before its files.
+    """
+    return await upload.into_new_dataset(call, parts(request, _limits(call)))
+
+
+def _limits(call: Call) -> UploadLimits:
+    return UploadLimits(files=call.settings.max_upload_files, total_bytes=call.settings.max_upload_bytes)
+
+
+routes = [
+    endpoint(
+        "POST",
+        "/annotations/import/project/{project_id}",
+        import_annotations,
+        idempotent=True,
+        errors=(400, 403, 404, 413, 423),
+    ),
+    endpoint("POST", "/datasets/{dataset_id}/images", upload_images, errors=(400, 403, 404, 413), multipart=UploadForm),
+    endpoint(
+        "POST",
+        "/datasets/upload",
+        upload_dataset,
+        status=201,
+        idempotent=True,
+        errors=(400, 413),
+        multipart=DatasetUploadForm,
+    ),
+]

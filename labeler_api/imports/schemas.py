@@ -1,0 +1,94 @@
+"""Wire types of imports."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from labeler_api.images.schemas import UploadSummary
+from labeler_api.imports.readers.items import Problem
+from labeler_api.projects.tasks import TaskType
+
+
+class ImportQuery(Struct):
+    """Whether annotations that the project has already are replaced."""
+
+    force: bool = False
+
+
+class AddedClass(Struct):
+    """A class that an import added to a task."""
+
+    task_type: str
+    class_id: str
+    name: str
+
+
+class ImportReport(Struct):
+    """What became of an annotation file: all of it is imported, or nothing.
+
+    `skipped` are annotations that the project had already, exactly alike; `total` counts those of the file. When the
+    import failed, `code` and `detail` say why, and `errors` where; `error_count` counts those beyond the first hundred,
+    too.
+    """
+
+    status: Literal["imported", "failed"]
+    format: Literal["coco", "dice", "yolo"] | None = None
+    imported: int = 0
+    skipped: int = 0
+    total: int = 0
+    replaced: int = 0
+    images: int = 0
+    tasks: dict[str, int] = {}
+    tasks_added: list[str] = []
+    classes_added: list[AddedClass] = []
+    warnings: list[str] = []
+    errors: list[Problem] = []
+    error_count: int = 0
+    code: str | None = None
+    detail: str | None = None
+
+
+class ImportResponse(Struct):
+    """The answer to an import that succeeded (contract 54)."""
+
+    status: Literal["success"]
+    project_id: str
+    imported: int
+    skipped: int
+    total: int
+    report: ImportReport
+
+
+class ImportingUploadSummary(UploadSummary):
+    """What became of an upload, and of the annotation file that came with it; null when none did."""
+
+    import_report: ImportReport | None
+
+
+class DatasetUploadResponse(Struct):
+    """A dataset that was made with its first images (contract 14)."""
+
+    dataset_id: str
+    dataset_name: str
+    project_id: str
+    upload_summary: ImportingUploadSummary
+
+
+class DatasetFields(Struct):
+    """The fields of a form that makes a dataset; they come before its files."""
+
+    dataset_name: Annotated[str, Meta(min_length=1, max_length=200, pattern=r"[^\s\x00\x1c-\x1f\x85\ufeff]")]
+    dataset_description: Annotated[str, Meta(max_length=10_000)] | None = None
+    task_types: Annotated[list[TaskType], Meta(max_length=20)] = []
+    visibility: Literal["private", "public"] = "private"
+
+
+class DatasetUploadForm(Struct):
+    """The form that makes a dataset: its fields first, then files; `task_types` is a JSON list of tasks."""
+
+    dataset_name: Annotated[str, Meta(min_length=1, max_length=200, pattern=r"[^\s\x00\x1c-\x1f\x85\ufeff]")]
+    files: Annotated[list[bytes], Meta(min_length=1)]
+    dataset_description: Annotated[str, Meta(max_length=10_000)] | None = None
+    task_types: str | None = None
+    visibility: Literal["private", "public"] = "private"
+    annotation_file: bytes | None = None

@@ -1,0 +1,143 @@
+"""Use cases of imports: the file that a dataset's labels are from (call 54), and one that comes with an upload."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from labeler_api import idempotency
+from labeler_api.context import Call
+from labeler_api.errors import AppError, NotFound, TooLarge
+from labeler_api.http.multipart import Spool
+from labeler_api.imports import reading, store, writing
+from labeler_api.imports.schemas import ImportReport, ImportResponse
+from labeler_api.imports.writing import Mode
+from labeler_api.members.policy import Role
+from labeler_api.members.service import Access, not_found, require_role
+
+MAX_FILE_BYTES = 512 * 1024**2  # 200 000 polygons of twenty points take 320 MiB in our own, indented export
+_READ_BYTES = 1024 * 1024
+_SERVER_ERROR = 500
+
+_TYPES = {"coco": "application/json", "dice": "application/json", "yolo": "application/zip"}
+
+
+async def import_stored(call: Call, reference: str, *, force: bool) -> ImportResponse:
+    """Import the file that the dataset's labels are from: the last one that was imported or published.
+
+    Raises NotFound when there is none, BadRequest when there are annotations already and `force` is not given.
+    """
+    mode = Mode.REPLACE if force else Mode.FIRST
+    async with call.db.read() as connection:
+        access = await require_role(connection, call, reference, Role.ADMIN)
+        if (answer := await idempotency.answered(connection, call)) is not None:
+            return _response(access, writing.report_of(answer))
+        project = await store.project(connection, access.project)
+    if project is None:  # deleted since the access was checked
+        raise not_found()
+    if not project["annotation_path"]:
+        raise NotFound(
+            "The dataset has no annotation file. Upload one with its images, or publish a version.",
+            code="no_annotation_file",
+        )
+    writing.refuse_unless_first(project, mode)
+    spool = await _fetched(call, project["annotation_path"])
+    try:
+        with reading.closing(await reading.prepare(call, access, spool)) as prepared:
+            report = await writing.write(call, access, prepared, mode, None)
+    finally:
+        spool.close()
+    return _response(access, report)
+
+
+def _response(access: Access, report: ImportReport) -> ImportResponse:
+    return ImportResponse(
+        status="success",
+        project_id=access.project,
+        imported=report.imported,
+        skipped=report.skipped,
+        total=report.total,
+        report=report,
+    )
+
+
+async def import_uploaded(call: Call, dataset_id: str, spool: Spool) -> ImportReport:
+    """Add the annotations of an uploaded file to those that there are; the file is kept as the dataset's.
+
+    An error is a report, too: the images that came with the file stay.
+    """
+    try:
+        async with call.db.read() as connection:
+            access = await require_role(connection, call, dataset_id, Role.ADMIN)
+        with reading.closing(await reading.prepare(call, access, spool)) as prepared:
+            return await _kept(call, access, spool, prepared)
+    except AppError as error:
+        return failed(error)
+
+
+def failed(error: AppError) -> ImportReport:
+    """Say in a report why nothing was imported."""
+    report = error.extra.get("report")
+    if isinstance(report, ImportReport):
+        return report
+    return ImportReport(status="failed", code=error.code, detail=error.detail)
+
+
+async def _kept(call: Call, access: Access, spool: Spool, prepared: reading.Prepared) -> ImportReport:
+    """Store the file under a key of its own, where it overwrites nothing, then write what it says."""
+    bucket = call.settings.s3_bucket_datasets
+    key = _source_key(access.dataset_id, _TYPES[prepared.format])
+    await call.objects.put(bucket, key, _chunks(spool), _TYPES[prepared.format], _metadata(call, access, prepared))
+    try:
+        return await writing.write(call, access, prepared, Mode.ADD, key)
+    except AppError as error:
+        if error.status < _SERVER_ERROR:  # else the commit may have gone through with its answer lost
+            with suppress(AppError):  # what stays behind is found by nobody, and goes with the dataset
+                await call.objects.delete_many(bucket, [key])
+        raise
+
+
+async def _chunks(spool: Spool) -> AsyncIterator[bytes]:
+    await spool.rewind()
+    while chunk := await asyncio.to_thread(spool.file.read, _READ_BYTES):
+        yield chunk
+
+
+def _source_key(dataset_id: str, content_type: str) -> str:
+    moment = datetime.now(UTC).strftime("%Y%m%d_%H%M%S")
+    extension = content_type.rpartition("/")[2]
+    return f"datasets/{dataset_id}/imports/annotations_{moment}_{secrets.token_hex(4)}.{extension}"
+
+
+def _metadata(call: Call, access: Access, prepared: reading.Prepared) -> dict[str, str]:
+    return {
+        "dataset_id": access.dataset_id,
+        "format": prepared.format,
+        "uploaded_by": str(call.user_id),
+        "source": "labeler_import",
+    }
+
+
+async def _fetched(call: Call, key: str) -> Spool:
+    """Copy an object of the datasets bucket into a temporary file. Raises NotFound and TooLarge."""
+    spool = Spool()
+    try:
+        async with call.objects.open(call.settings.s3_bucket_datasets, key) as stream:
+            if stream.size > MAX_FILE_BYTES:
+                raise TooLarge(
+                    f"The annotation file is over the limit of {MAX_FILE_BYTES} bytes.",
+                    code="annotation_file_too_large",
+                )
+            async for chunk in stream.iter_chunks():
+                await spool.write(chunk)
+        await spool.rewind()
+    except BaseException as error:
+        spool.close()
+        if isinstance(error, NotFound):
+            raise NotFound(
+                "The dataset's annotation file is not in the store any more. Upload it again.",
+                code="annotation_file_missing",
+            ) from None
+        raise
+    return spool

@@ -1,0 +1,178 @@
+"""Uploads of images with the annotations that come along, into a dataset or into a new one (contract 14 and 15).
+
+The annotation file may come anywhere in the form. It waits in a temporary file until the images are stored, so that
+those of the same request count as existing. Whatever is wrong with it, the images stay and the report says why.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
+from dataclasses import replace
+
+import msgspec
+import structlog
+
+from labeler_api.context import Call
+from labeler_api.datasets import service as datasets
+from labeler_api.datasets.schemas import CreateDataset
+from labeler_api.errors import AppError, BadRequest, TooLarge, invalid
+from labeler_api.http.decoding import convert
+from labeler_api.http.multipart import Part, Spool
+from labeler_api.images.upload import upload as upload_images
+from labeler_api.imports import service, store
+from labeler_api.imports.schemas import (
+    DatasetFields,
+    DatasetUploadResponse,
+    ImportingUploadSummary,
+    ImportReport,
+)
+
+_FIELD_BYTES = 64 * 1024  # a description of 10 000 characters of any script
+
+_tasks = msgspec.json.Decoder(list[str])
+
+log = structlog.get_logger("labeler_api.imports")
+
+
+class _AnnotationFile:
+    """The part `annotation_file` of a form, kept until the images are stored."""
+
+    def __init__(self) -> None:
+        self._spool: Spool | None = None
+        self._refusal: AppError | None = None
+        self._came = 0
+
+    async def take(self, part: Part) -> None:
+        """Read the part."""
+        self._came += 1
+        self.close()
+        if self._came > 1:
+            self._refusal = BadRequest(
+                "The form has several annotation files. Send them one by one.", code="several_annotation_files"
+            )
+            return  # what is not read is skipped
+        self._spool = await part.spool(service.MAX_FILE_BYTES)
+        if self._spool is None:
+            self._refusal = TooLarge(
+                f"The annotation file is over the limit of {service.MAX_FILE_BYTES} bytes.",
+                code="annotation_file_too_large",
+            )
+
+    async def imported_into(self, call: Call, dataset_id: str) -> ImportReport | None:
+        """Import what was read; None when no file came."""
+        if self._refusal is not None:
+            return service.failed(self._refusal)
+        return await service.import_uploaded(call, dataset_id, self._spool) if self._spool is not None else None
+
+    def close(self) -> None:
+        """Remove the temporary file."""
+        if self._spool is not None:
+            self._spool.close()
+            self._spool = None
+
+
+async def into_dataset(call: Call, reference: str, form: AsyncIterator[Part]) -> ImportingUploadSummary:
+    """Store the images of a form, then import its annotation file."""
+    annotations = _AnnotationFile()
+    try:
+        uploaded = await upload_images(call, reference, form, annotations.take)
+        report = await annotations.imported_into(call, uploaded.access.dataset_id)
+    finally:
+        annotations.close()
+    values = {name: getattr(uploaded.summary, name) for name in uploaded.summary.__struct_fields__}
+    values["annotations_imported"] = report.imported if report is not None else 0
+    return ImportingUploadSummary(**values, import_report=report)
+
+
+async def into_new_dataset(call: Call, form: AsyncGenerator[Part, None]) -> DatasetUploadResponse:
+    """Make a dataset of the form's fields, then upload the rest of the form into it.
+
+    When the upload is cut short before an image is stored, nothing remains; afterwards the dataset stays with what it
+    has, and the error names it. Files that are refused one by one are no such end: the dataset may stay without images.
+    A request that is sent again with its Idempotency-Key goes on in the dataset of the first.
+    """
+    fields, first = await _fields(form)
+    dataset = await datasets.create(
+        call,
+        CreateDataset(
+            name=fields.dataset_name,
+            description=fields.dataset_description,
+            task_types=fields.task_types,
+            visibility=fields.visibility,
+        ),
+    )
+    try:
+        project = await datasets.project(call, dataset.id)
+        async with aclosing(_rest(first, form)) as rest:
+            summary = await into_dataset(replace(call, idempotency=None), dataset.id, rest)
+    except BaseException as error:
+        # Shielded: whoever gave the request up leaves no empty dataset behind.
+        await asyncio.shield(_drop_if_empty(call, dataset.id, error))
+        raise
+    return DatasetUploadResponse(
+        dataset_id=dataset.id, dataset_name=dataset.name, project_id=project.id, upload_summary=summary
+    )
+
+
+async def _drop_if_empty(call: Call, dataset_id: str, error: BaseException) -> None:
+    """Remove a dataset into which nothing was uploaded, objects that have no row included."""
+    with suppress(AppError):
+        async with call.db.begin() as tx:
+            dropped = await store.drop_empty_dataset(tx, dataset_id)
+            if dropped and call.idempotency is not None:
+                await store.forget_key(tx, call.user_id, call.idempotency.key)
+        if dropped:
+            bucket = call.settings.s3_bucket_datasets
+            keys = [entry.key async for entry in call.objects.list(bucket, f"datasets/{dataset_id}/")]
+            await call.objects.delete_many(bucket, keys)
+            return
+    if isinstance(error, AppError):
+        error.extra["dataset_id"] = dataset_id
+        error.detail += f" The dataset {dataset_id} stays."
+
+
+async def _fields(form: AsyncIterator[Part]) -> tuple[DatasetFields, Part]:
+    """Read the fields in front of the first file. Raises Invalid."""
+    values: dict[str, str] = {}
+    async for part in form:
+        if part.filename:
+            return _typed(values), part
+        if part.name in DatasetFields.__struct_fields__:
+            values[part.name] = await _text(part)
+    _typed(values)  # what is wrong with the fields goes first
+    raise invalid("is missing: send one or more files in the form's field `files`", "body", "files")
+
+
+async def _rest(first: Part, form: AsyncIterator[Part]) -> AsyncGenerator[Part, None]:
+    yield first
+    async for part in form:
+        if not part.filename and part.name in DatasetFields.__struct_fields__:
+            raise invalid("comes too late: send the fields of the form before its files", "body", part.name)
+        yield part
+
+
+async def _text(part: Part) -> str:
+    content = bytearray()
+    async for chunk in part.chunks():
+        content += chunk
+        if len(content) > _FIELD_BYTES:
+            raise invalid("is too long", "body", part.name)
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise invalid("is not UTF-8", "body", part.name) from None
+
+
+def _typed(values: dict[str, str]) -> DatasetFields:
+    given: dict[str, object] = dict(values)
+    if "task_types" in values:
+        given["task_types"] = _listed(values["task_types"])
+    return convert(given, DatasetFields, "body")
+
+
+def _listed(text: str) -> list[str]:
+    """Read a JSON list of tasks; what is none counts as an empty one (contract, section 8)."""
+    try:
+        return list(dict.fromkeys(_tasks.decode(text)))
+    except (msgspec.MsgspecError, RecursionError):
+        return []

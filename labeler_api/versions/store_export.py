@@ -1,0 +1,107 @@
+"""SQL of exports: what is there now, read in one snapshot, of which nothing is kept in the database."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from labeler_api.db.pool import Row, Snapshot
+from labeler_api.versions.store_selection import CHOSEN, IMAGE, SIZES, images_prefix, summary
+
+# A turn is an advisory lock of the transaction: it goes with the connection, however the process ends, and holds over
+# every process. The turns are tried one after the other until one is free.
+_TAKE_TURN = """
+    SELECT turn FROM generate_series(1, $2::int) AS turn
+    WHERE pg_try_advisory_xact_lock(hashtextextended('export ' || $1::text || ' ' || turn, 0))
+    LIMIT 1
+"""
+
+_SUMMARY = f"""
+    WITH chosen AS (
+        SELECT a.image_id, a.annotation_type, a.class_id, a.class_name, a.created_by, a.confirmed_by
+        FROM annotations a
+        WHERE a.project_id = $1 AND a.task_type = ANY ($3::varchar[]) AND ($4 OR a.annotation_state <> 'draft')
+            AND ($5::varchar[] IS NULL OR a.image_id = ANY ($5))
+    )
+    {summary("$6")}
+"""  # noqa: S608 - put together from constants
+
+_OF_IMAGES = "AND ($5::varchar[] IS NULL OR a.image_id = ANY ($5))"
+
+# By code point, whatever the database's collation is: the order is part of the files.
+_ANNOTATIONS = f"""
+    WITH {SIZES}
+    SELECT json_build_object(
+               'id', a.id, 'image_id', a.image_id, 'annotation_type', a.annotation_type, 'geometry', a.geometry,
+               'class_id', a.class_id, 'class_name', a.class_name, 'attributes', a.attributes,
+               'created_by', a.created_by, 'created_at', a.created_at, 'confirmed_by', a.confirmed_by,
+               'image', {IMAGE})::text AS annotation
+    {CHOSEN} {_OF_IMAGES}
+    ORDER BY a.image_id COLLATE "C", a.id
+"""
+
+_IMAGES = f"""
+    WITH {SIZES}
+    SELECT a.image_id, {IMAGE}::text AS image, a.annotation_type, a.class_id
+    {CHOSEN} {_OF_IMAGES}
+    ORDER BY a.image_id COLLATE "C", a.id
+"""
+
+_UNSIZED = f"""
+    WITH {SIZES}
+    SELECT DISTINCT a.image_id COLLATE "C" AS image_id
+    {CHOSEN} {_OF_IMAGES}
+        AND a.annotation_type NOT IN ('classification', 'no_object')
+        AND (COALESCE(i.width, g.width, 0) <= 0 OR COALESCE(i.height, g.height, 0) <= 0)
+    ORDER BY 1 LIMIT $6
+"""
+
+# As in publishing: stale statistics make nested loops look cheap. For the transaction alone.
+_NO_NESTED_LOOPS = "SELECT set_config('enable_nestloop', 'off', true)"
+
+_PREFETCH = 100  # rows a round trip, as in publishing
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which annotations: those of a task under its stored names, of some images or of all."""
+
+    project_id: str
+    dataset_id: str
+    stored_types: Sequence[str]
+    include_draft: bool
+    image_ids: Sequence[str] | None
+
+    @property
+    def parameters(self) -> tuple[object, ...]:
+        """$1 to $5 of the statements."""
+        images = None if self.image_ids is None else list(self.image_ids)
+        return self.project_id, self.dataset_id, list(self.stored_types), self.include_draft, images
+
+
+async def take_turn(snapshot: Snapshot, project_id: str, turns: int) -> bool:
+    """Take one of so many turns of a project until the snapshot ends; False when all are taken."""
+    return await snapshot.fetchval(_TAKE_TURN, project_id, turns) is not None
+
+
+async def summary_of(snapshot: Snapshot, chosen: Chosen, task_type: str) -> Row | None:
+    """Count what is chosen, and tell what the files say once and whom they name; None without the project."""
+    return await snapshot.fetchrow(_SUMMARY, *chosen.parameters, task_type)
+
+
+async def unsized(snapshot: Snapshot, chosen: Chosen, limit: int) -> list[str]:
+    """Return ids of images, so many at most, that have regions and whose size nobody knows."""
+    return [row["image_id"] for row in await snapshot.fetch(_UNSIZED, *chosen.parameters, limit)]
+
+
+async def prefer_hash_joins(snapshot: Snapshot) -> None:
+    """Read each table once, whatever the planner's statistics say, until the snapshot ends."""
+    await snapshot.fetchval(_NO_NESTED_LOOPS)
+
+
+def annotations(snapshot: Snapshot, chosen: Chosen) -> AsyncIterator[Row]:
+    """Yield the annotations in the order of the files."""
+    return snapshot.cursor(_ANNOTATIONS, *chosen.parameters, images_prefix(chosen.dataset_id), prefetch=_PREFETCH)
+
+
+def images(snapshot: Snapshot, chosen: Chosen) -> AsyncIterator[Row]:
+    """Yield the image of each annotation in the order of the files."""
+    return snapshot.cursor(_IMAGES, *chosen.parameters, images_prefix(chosen.dataset_id), prefetch=_PREFETCH)

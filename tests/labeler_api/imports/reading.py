@@ -1,0 +1,72 @@
+"""Files read without a database: every image that a file names is there, under its name without extension."""
+
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from labeler_api.imports.drafts import make_drafts
+from labeler_api.imports.readers.items import FileClass, PlacedImage, Problem, Problems
+from labeler_api.imports.readers.opening import open_reader
+
+SIZE = (640, 480)
+
+
+@dataclass
+class Read:
+    """What a file says: drafts with their class's name, and what is wrong with it."""
+
+    format: str
+    drafts: list[dict[str, Any]]
+    classes: list[FileClass]
+    images: list[str]
+    warnings: list[str]
+    problems: list[Problem]
+    count: int
+
+    @property
+    def shapes(self) -> list[dict[str, Any]]:
+        return [draft["geometry"] for draft in self.drafts]
+
+    @property
+    def messages(self) -> list[tuple[str, str]]:
+        return [(problem.place, problem.message) for problem in self.problems]
+
+
+def read(
+    content: bytes, tasks: Iterable[str] = ("detection", "segmentation"), size: tuple[int | None, int | None] = SIZE
+) -> Read:
+    """Read a file as an import does. Raises Unreadable."""
+    problems = Problems()
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.seek(0)
+        reader = open_reader(file, set(tasks), problems)
+        placed = [
+            PlacedImage(_stem(image.name) if image.has_extension else image.name, *size) for image in reader.images
+        ]
+        drafts = make_drafts(reader, placed, problems)
+        try:
+            rows = [row for chunk in drafts.read() for row in msgspec.json.decode(chunk)]
+        finally:
+            drafts.close()
+    positions = list(drafts.classes)
+    for row in rows:
+        if row["class_id"] is not None:
+            row["class_name"] = reader.classes[positions[int(row["class_id"])][1]].name
+    return Read(
+        format=reader.format,
+        drafts=rows,
+        classes=reader.classes,
+        images=[image.name for image in reader.images],
+        warnings=reader.warnings,
+        problems=problems.first,
+        count=problems.count,
+    )
+
+
+def _stem(name: str) -> str:
+    folder, slash, last = name.rpartition("/")
+    return folder + slash + (last.rpartition(".")[0] or last)

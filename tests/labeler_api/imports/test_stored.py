@@ -1,0 +1,257 @@
+"""POST /annotations/import/project/{id}: what is answered, written, replaced and refused."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from tests.fixtures.api import USER_IDS, Api, Made
+from tests.labeler_api.annotations.drawing import MEMBERS, box, check_counters, drawn, history, hold, leave, locks
+from tests.labeler_api.imports.files import (
+    annotations,
+    boxes,
+    coco,
+    imported,
+    project,
+    rows,
+    stored,
+    take,
+)
+
+DETECTION: Mapping[str, Mapping[str, object]] = {
+    "detection": {"c1": {"name": "scratch", "color": "#ff0000", "order": 4}}
+}
+
+
+async def workshop(
+    api: Api, tasks: Sequence[str] = ("detection",), classes: Mapping[str, Mapping[str, object]] = DETECTION
+) -> Made:
+    """Three images, and a member of each role."""
+    return await api.dataset(images=3, tasks=list(tasks), members=MEMBERS, classes=classes)
+
+
+async def test_an_import_answers_with_counts_and_a_report(api: Api) -> None:
+    made = await workshop(api)
+    names = ["train/good/0000.jpg", "train/good/0002.jpg"]
+    answer = await take(api, made, coco([*boxes(1, 2), {"image_id": 2, "category_id": 7, "bbox": [1, 2, 3, 4]}], names))
+    assert answer == {
+        "status": "success",
+        "project_id": made.project_id,
+        "imported": 3,
+        "skipped": 0,
+        "total": 3,
+        "report": {
+            "status": "imported",
+            "format": "coco",
+            "imported": 3,
+            "skipped": 0,
+            "total": 3,
+            "replaced": 0,
+            "images": 2,
+            "tasks": {"detection": 3},
+            "tasks_added": [],
+            "classes_added": [{"task_type": "detection", "class_id": "7", "name": "dent"}],
+            "warnings": [],
+            "errors": [],
+            "error_count": 0,
+            "code": None,
+            "detail": None,
+        },
+    }
+
+
+async def test_what_is_imported_is_confirmed_by_the_importer_and_has_a_history(api: Api) -> None:
+    made = await workshop(api)
+    before = await project(api, made)
+    await take(api, made, coco(boxes(1, 1)))
+    first, second = await annotations(api, made)
+    assert first["geometry"] == {"type": "bbox", "bbox": [10, 20, 30, 40], "image_width": 640, "image_height": 480}
+    assert (first["image_id"], first["annotation_type"], first["task_type"]) == (made.image_ids[0], "bbox", "detection")
+    assert (first["class_id"], first["class_name"], first["attributes"]) == ("c1", "scratch", {})
+    assert (first["annotation_state"], first["version"]) == ("confirmed", 1)
+    assert first["created_by"] == first["confirmed_by"] == USER_IDS["owner"]
+    assert first["confirmed_at"] is not None
+    (revision,) = await history(api, second["id"])
+    assert (revision["action"], revision["revision"], revision["previous_state"]) == ("create", 1, None)
+    assert (revision["image_id"], revision["changed_by"]) == (made.image_ids[0], USER_IDS["owner"])
+    assert revision["new_state"]["geometry"] == second["geometry"]
+    assert revision["new_state"]["annotation_state"] == "confirmed"
+    await check_counters(api, made)
+    after = await project(api, made)
+    assert after["revision"] > before["revision"]
+    assert after["last_updated_by"] == USER_IDS["owner"]
+    # The image itself is not confirmed by that: only a person's look at it is (or was).
+    (status,) = await rows(api, "SELECT * FROM image_annotation_status WHERE project_id = $1", made.project_id)
+    assert (status["status"], status["is_image_confirmed"], status["confirmed_annotations"]) == (
+        "in-progress",
+        False,
+        2,
+    )
+    owner = await api.login("owner")
+    listed = (await owner.get(f"/api/v1/annotations/project/{made.project_id}")).json()
+    assert [one["class_name"] for one in listed] == ["scratch", "scratch"]
+
+
+async def test_classes_are_found_by_name_and_missing_ones_come_behind_the_others(api: Api) -> None:
+    made = await workshop(api)
+    await take(api, made, coco([{"bbox": [1, 2, 3, 4], "category_id": 7}]))
+    assert (await project(api, made))["task_classes"] == {
+        "detection": {
+            "c1": {"name": "scratch", "color": "#ff0000", "order": 4},
+            "7": {"name": "dent", "color": "#123456", "description": None, "order": 5},
+        }
+    }
+    owner = await api.login("owner")
+    shown = (await owner.get(f"/api/v1/projects/{made.project_id}")).json()["task_classes"]["detection"]
+    assert (shown["7"]["name"], shown["7"]["bbox_count"]) == ("dent", 1)
+
+
+async def test_a_task_that_the_project_lacks_is_added(api: Api) -> None:
+    made = await workshop(api, ["classification"], {"classification": {}})
+    answer = await take(api, made, coco(boxes(1)))
+    assert answer["report"]["tasks_added"] == ["detection"]
+    after = await project(api, made)
+    assert after["task_types"] == ["classification", "detection"]
+    assert after["task_config"]["detection"] == {"show_labels": True, "show_confidence": False}
+    assert [info["name"] for info in after["task_classes"]["detection"].values()] == ["scratch", "dent"]
+
+
+async def test_annotations_that_are_there_are_replaced_only_by_force(api: Api) -> None:
+    made = await workshop(api)
+    annotator = await api.login("annotator")
+    old = await drawn(annotator, box(made, 1))
+    await leave(api, made, "annotator", 1)
+    owner = await api.login("owner")
+    await stored(api, made, coco(boxes(1)))
+    answer = await imported(owner, made)
+    assert (answer.status_code, answer.json()["code"]) == (400, "annotations_exist")
+    assert "force=true" in answer.json()["detail"]
+
+    answer = await imported(owner, made, force="true")
+    assert (answer.status_code, answer.json()["imported"], answer.json()["report"]["replaced"]) == (200, 1, 1)
+    (new,) = await annotations(api, made)
+    assert new["image_id"] == made.image_ids[0]
+    created, deleted = await history(api, old["id"])
+    assert (created["action"], deleted["action"], deleted["revision"]) == ("create", "delete", 2)
+    assert deleted["previous_state"]["class_name"] == "scratch"
+    assert deleted["changed_by"] == USER_IDS["owner"]
+    await check_counters(api, made)
+
+
+async def test_force_gives_nothing_up_for_a_file_that_cannot_be_imported(api: Api) -> None:
+    made = await workshop(api)
+    old = await drawn(await api.login("owner"), box(made))
+    owner = await api.login("owner")
+    for content in (coco([]), coco(boxes(1, 1), ["nobody.jpg"]), b"{", coco([*boxes(1), {"bbox": [0, 0, 0, 0]}])):
+        await stored(api, made, content)
+        answer = await imported(owner, made, force=True)
+        assert answer.status_code == 422, answer.text
+        assert [one["id"] for one in await annotations(api, made)] == [old["id"]]
+
+
+async def test_a_refusal_says_everything_that_is_wrong(api: Api) -> None:
+    made = await workshop(api)
+    content = coco([{"bbox": [0, 0, -1, 5]}, {"image_id": 9, "bbox": [0, 0, 1, 1]}, *boxes(1), *[{"bbox": [1]}] * 150])
+    await stored(api, made, content)
+    answer = await imported(await api.login("owner"), made)
+    body = answer.json()
+    assert (answer.status_code, body["code"]) == (422, "import_refused")
+    assert body["detail"].startswith("Nothing was imported. annotations[0]: geometry.bbox")
+    assert body["report"]["error_count"] == 152
+    assert len(body["errors"]) == len(body["report"]["errors"]) == 100
+    assert body["errors"][1] == {"loc": ["annotations[1]"], "message": "its image_id 9 is not among the images"}
+    assert await annotations(api, made) == []
+
+
+async def test_without_a_file_there_is_nothing_to_import(api: Api) -> None:
+    made = await workshop(api)
+    owner = await api.login("owner")
+    answer = await imported(owner, made)
+    assert (answer.status_code, answer.json()["code"]) == (404, "no_annotation_file")
+    key = await stored(api, made, coco(boxes(1)))
+    await api.services.objects.delete_many("datasets", [key])
+    answer = await imported(owner, made)
+    assert (answer.status_code, answer.json()["code"]) == (404, "annotation_file_missing")
+    answer = await imported(owner, "proj_nothing")
+    assert (answer.status_code, answer.json()["code"]) == (404, "project_not_found")
+    assert (await imported(owner, made, force="perhaps")).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("account", "status"),
+    [("owner", 200), ("admin", 200), ("reviewer", 403), ("annotator", 403), ("viewer", 403), ("stranger", 404)],
+)
+async def test_it_takes_an_admin(api: Api, account: str, status: int) -> None:
+    made = await workshop(api)
+    await stored(api, made, coco(boxes(1)))
+    assert (await imported(await api.login(account), made)).status_code == status
+    async with api.client() as nobody:
+        assert (await imported(nobody, made)).status_code == 401
+
+
+async def test_the_dataset_id_names_the_project_too(api: Api) -> None:
+    made = await workshop(api)
+    await stored(api, made, coco(boxes(1)))
+    answer = await imported(await api.login("owner"), made.dataset_id)
+    assert (answer.status_code, answer.json()["project_id"]) == (200, made.project_id)
+
+
+async def test_an_image_that_somebody_works_on_stops_the_import(api: Api) -> None:
+    made = await workshop(api)
+    await hold(api, made, "annotator", 1)
+    await stored(api, made, coco(boxes(1, 2), ["train/good/0000.jpg", "train/good/0001.jpg"]))
+    owner = await api.login("owner")
+    answer = await imported(owner, made)
+    body = answer.json()
+    assert (answer.status_code, body["code"]) == (423, "image_locked")
+    assert (body["lock"]["image_id"], body["lock"]["user_id"]) == (made.image_ids[1], USER_IDS["annotator"])
+    assert body["lock"]["user_name"] in body["detail"]
+    assert await annotations(api, made) == []
+    assert await locks(api, made) == {made.image_ids[1]: (USER_IDS["annotator"], 300)}
+    await leave(api, made, "annotator", 1)
+    assert (await imported(owner, made)).status_code == 200
+    assert await locks(api, made) == dict.fromkeys(made.image_ids[:2], (USER_IDS["owner"], 60))
+
+
+async def test_force_does_not_delete_under_the_hands_of_others(api: Api) -> None:
+    made = await workshop(api)
+    await drawn(await api.login("annotator"), box(made, 2))
+    await stored(api, made, coco(boxes(1)))
+    answer = await imported(await api.login("owner"), made, force=True)
+    assert (answer.status_code, answer.json()["lock"]["image_id"]) == (423, made.image_ids[2])
+    assert len(await annotations(api, made)) == 1
+
+
+async def test_two_imports_at_once_are_one(api: Api) -> None:
+    made = await workshop(api)
+    await stored(api, made, coco(boxes(1, 1, 1)))
+    owner = await api.login("owner")
+    answers = await asyncio.gather(*(imported(owner, made) for _ in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [200, 400, 400, 400]
+    assert len(await annotations(api, made)) == 3
+    await check_counters(api, made)
+
+
+async def test_statements_do_not_grow_with_the_file(api: Api) -> None:
+    counts = []
+    for number in (1, 10, 1000):
+        made = await workshop(api)
+        await stored(api, made, coco(boxes(*[1] * number)))
+        with api.count() as statements:
+            answer = await imported(await api.login("owner"), made)
+        assert (answer.status_code, answer.json()["imported"]) == (200, number)
+        counts.append(statements.value)
+    assert counts == [counts[0]] * 3
+    assert counts[0] <= 20
+
+
+async def test_an_import_that_is_sent_again_answers_the_same(api: Api) -> None:
+    made = await workshop(api)
+    await stored(api, made, coco(boxes(1, 1)))
+    owner = await api.login("owner")
+    path = f"/api/v1/annotations/import/project/{made.project_id}"
+    first, second = [await owner.post(path, headers={"Idempotency-Key": "k1"}) for _ in range(2)]
+    assert first.status_code == second.status_code == 200
+    assert first.json() == second.json()
+    assert len(await annotations(api, made)) == 2
+    assert (await owner.post(path, headers={"Idempotency-Key": "k2"})).status_code == 400

@@ -1,0 +1,258 @@
+"""Annotation files that come with images: into a dataset, and into a new one."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from tests.fixtures.api import USER_IDS, Api, Made
+from tests.labeler_api.annotations.drawing import MEMBERS, check_counters, hold
+from tests.labeler_api.images.pictures import archive, picture
+from tests.labeler_api.imports.files import annotations, boxes, coco, dice, imported, packed, project, rows
+
+PART = b'--x\r\nContent-Disposition: form-data; name="files"; filename="%s.jpg"\r\n\r\n'
+CUT = b'--x\r\nContent-Disposition: form-data; name="dataset_name"\r\n\r\nA\r\n' + PART % b"a"
+MULTIPART = {"Content-Type": "multipart/form-data; boundary=x"}
+
+Files = list[tuple[str, tuple[str, bytes]]]
+
+
+def form(*names: str, annotation_file: bytes | None = None, first: bool = False) -> Files:
+    files = [("files", (name, picture(640, 480))) for name in names]
+    extra = [] if annotation_file is None else [("annotation_file", ("labels.bin", annotation_file))]
+    return [*extra, *files] if first else [*files, *extra]
+
+
+async def send(client: httpx.AsyncClient, made: Made, files: Files) -> dict[str, Any]:
+    answer = await client.post(f"/api/v1/datasets/{made.dataset_id}/images", files=files, timeout=60)
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+async def source_of(api: Api, dataset_id: str) -> tuple[bool, str | None]:
+    (row,) = await rows(api, "SELECT labeled, annotation_path FROM datasets WHERE id = $1", dataset_id)
+    return row["labeled"], row["annotation_path"]
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_images_of_the_same_request_count(api: Api, first: bool) -> None:
+    made = await api.dataset(tasks=["detection"])
+    owner = await api.login("owner")
+    content = coco(boxes(1, 2, 2), ["a/1.jpg", "b.jpg"])
+    body = await send(owner, made, form("a/1.jpg", "b.jpg", annotation_file=content, first=first))
+    assert (body["images_uploaded"], body["annotations_imported"]) == (2, 3)
+    report = body["import_report"]
+    assert (report["status"], report["format"], report["images"], report["errors"]) == ("imported", "coco", 2, [])
+    found = await annotations(api, made)
+    assert [one["image_id"] for one in found] == ["a/1", "b", "b"]
+    assert {one["confirmed_by"] for one in found} == {USER_IDS["owner"]}
+    await check_counters(api, made)
+
+
+async def test_the_file_is_kept_apart_and_can_be_imported_again(api: Api) -> None:
+    made = await api.dataset(images=1, tasks=["detection"])
+    published = f"datasets/{made.dataset_id}/annotations_detection.json"
+    await api.services.objects.put("datasets", published, b"published", "application/json")
+    owner = await api.login("owner")
+    content = coco(boxes(1))
+    await send(owner, made, form("c.jpg", annotation_file=content))
+    labeled, key = await source_of(api, made.dataset_id)
+    assert labeled
+    assert key is not None
+    assert key.startswith(f"datasets/{made.dataset_id}/imports/")
+    for where, what in ((published, b"published"), (key, content)):
+        async with api.services.objects.open("datasets", where) as stream:
+            assert await stream.read() == what
+    answer = await imported(owner, made, force=True)
+    assert (answer.status_code, answer.json()["imported"]) == (200, 1)
+    assert len(await annotations(api, made)) == 1
+
+
+async def test_a_file_that_is_sent_again_adds_nothing(api: Api) -> None:
+    made = await api.dataset(tasks=["detection"])
+    owner = await api.login("owner")
+    files = form("a.jpg", annotation_file=coco(boxes(1, 1), ["a.jpg"]))
+    await send(owner, made, files)
+    report = (await send(owner, made, files))["import_report"]
+    assert (report["status"], report["imported"], report["skipped"], report["total"]) == ("imported", 0, 2, 2)
+    more = coco([*boxes(1, 1), {"bbox": [10, 20, 30, 40], "category_id": 7}], ["a.jpg"])
+    report = (await send(owner, made, form("a.jpg", annotation_file=more)))["import_report"]
+    assert (report["imported"], report["skipped"]) == (1, 2)
+    assert len(await annotations(api, made)) == 3
+    await check_counters(api, made)
+
+
+async def test_a_confirmed_image_stays_confirmed(api: Api) -> None:
+    made = await api.dataset(tasks=["detection"])
+    owner = await api.login("owner")
+    await send(owner, made, form("a.jpg", annotation_file=coco(boxes(1), ["a.jpg"])))
+    await owner.post(f"/api/v1/projects/{made.project_id}/images/a/confirm?task_type=detection", json={})
+    await send(owner, made, form("a.jpg", annotation_file=coco([{"bbox": [0, 0, 9, 9]}], ["a.jpg"])))
+    (status,) = await rows(api, "SELECT * FROM image_annotation_status WHERE project_id = $1", made.project_id)
+    assert (status["is_image_confirmed"], status["status"], status["total_annotations"]) == (True, "completed", 2)
+
+
+async def test_what_fails_is_told_and_the_images_stay(api: Api) -> None:
+    made = await api.dataset(tasks=["detection"], images=1, members=MEMBERS)
+    owner = await api.login("owner")
+    await hold(api, made, "annotator", 0)
+    prefix = f"datasets/{made.dataset_id}/imports/"  # other tests have left files there
+    before = [entry.key async for entry in api.services.objects.list("datasets", prefix)]
+    cases = {
+        b"": "annotation_file_unreadable",
+        b"not json": "annotation_file_unreadable",
+        coco([]): "no_annotations",
+        coco(boxes(1), ["c.jpg"]): "import_refused",
+        coco(boxes(1)): "image_locked",
+    }
+    for number, (content, code) in enumerate(cases.items()):
+        body = await send(owner, made, form(f"new/{number}.jpg", annotation_file=content))
+        assert (body["images_uploaded"], body["annotations_imported"]) == (1, 0)
+        assert (body["import_report"]["status"], body["import_report"]["code"]) == ("failed", code)
+        assert body["import_report"]["detail"]
+    two = form("new/2files.jpg", annotation_file=coco(boxes(1))) + form(annotation_file=coco(boxes(1)))
+    assert (await send(owner, made, two))["import_report"]["code"] == "several_annotation_files"
+    assert await annotations(api, made) == []
+    assert await source_of(api, made.dataset_id) == (False, None)
+    assert [entry.key async for entry in api.services.objects.list("datasets", prefix)] == before
+
+
+async def test_each_format_is_known_by_its_content(api: Api) -> None:
+    made = await api.dataset(tasks=["detection"])
+    owner = await api.login("owner")
+    box = {"id": 5, "image_id": 1, "class_id": 1, "class_name": "dent", "bbox": [1, 2, 3, 4], "attributes": {"a": [1]}}
+    yolo = packed({"data.yaml": "names: [scratch, dent]", "labels/x/1.txt": "1 0.5 0.5 0.25 0.5\n"})
+    for content, name in (
+        (dice([{"id": 1, "file_name": "x/1.jpg", "annotations": [box]}]), "dice"),
+        (yolo, "yolo"),
+        (msgspec.json.encode({"images": [], "annotations": []}), "coco"),
+    ):
+        report = (await send(owner, made, form("x/1.jpg", annotation_file=content)))["import_report"]
+        assert report["format"] == name
+    first, second = await annotations(api, made)
+    assert (first["attributes"], first["class_name"]) == ({"a": [1]}, "dent")
+    assert second["geometry"]["bbox"] == [240, 120, 160, 240]
+    assert first["class_id"] == second["class_id"]
+
+
+async def made_by(api: Api, client: httpx.AsyncClient, files: Files, **fields: Any) -> httpx.Response:
+    data = {"dataset_name": "Zipper", **fields}
+    return await client.post("/api/v1/datasets/upload", data=data, files=files, timeout=60)
+
+
+async def test_a_dataset_is_made_with_its_images_and_annotations(api: Api) -> None:
+    annotator = await api.login("annotator")  # anybody may have datasets of their own
+    answer = await made_by(
+        api,
+        annotator,
+        [
+            ("files", ("all.zip", archive({"x/1.jpg": picture()}))),
+            *form("y.jpg", annotation_file=coco(boxes(1), ["x/1.jpg"])),
+        ],
+        dataset_description="teeth",
+        task_types='["detection", "classification"]',
+        visibility="public",
+    )
+    assert answer.status_code == 201, answer.text
+    body = answer.json()
+    assert set(body) == {"dataset_id", "dataset_name", "project_id", "upload_summary"}
+    summary = body["upload_summary"]
+    assert (body["dataset_name"], summary["images_uploaded"], summary["annotations_imported"]) == ("Zipper", 2, 1)
+    assert summary["folder_structure"] == {"x": 1}
+    shown = (await annotator.get(f"/api/v1/datasets/{body['dataset_id']}")).json()
+    assert (shown["description"], shown["visibility"], shown["num_items"], shown["labeled"]) == (
+        "teeth",
+        "public",
+        2,
+        True,
+    )
+    row = await project(api, Made(body["dataset_id"], body["project_id"]))
+    assert (row["task_types"], row["total_annotations"]) == (["detection", "classification"], 1)
+    members = (await annotator.get(f"/api/v1/projects/{body['dataset_id']}/permissions")).json()
+    assert [(one["user_id"], one["role"]) for one in members] == [(USER_IDS["annotator"], "owner")]
+
+
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        ({"dataset_name": ""}, "dataset_name"),
+        ({"dataset_name": "x" * 201}, "dataset_name"),
+        ({"dataset_description": "x" * 100_000}, "dataset_description"),
+        ({"visibility": "secret"}, "visibility"),
+        ({"task_types": '["drawing"]'}, "task_types"),
+    ],
+)
+async def test_bad_fields_make_nothing(api: Api, fields: dict[str, str], place: str) -> None:
+    answer = await made_by(api, await api.login("owner"), form("a.jpg"), **fields)
+    assert (answer.status_code, answer.json()["errors"][0]["loc"][:2]) == (422, ["body", place])
+    assert await rows(api, "SELECT id FROM datasets") == []
+
+
+async def test_a_form_without_name_or_files_makes_nothing(api: Api) -> None:
+    owner = await api.login("owner")
+    answer = await owner.post("/api/v1/datasets/upload", files=form("a.jpg"))
+    assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["body", "dataset_name"])
+    for files in ([("files", ("", b""))], form(annotation_file=coco(boxes(1)))):
+        answer = await made_by(api, owner, files)
+        assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["body", "files"])
+    late: list[tuple[str, Any]] = [("dataset_name", (None, "A")), *form("a.jpg"), ("visibility", (None, "public"))]
+    answer = await owner.post("/api/v1/datasets/upload", files=late)
+    assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["body", "visibility"])
+    assert "before its files" in answer.json()["detail"]
+    async with api.client() as nobody:
+        assert (await nobody.post("/api/v1/datasets/upload", files=form("a.jpg"))).status_code == 401
+    assert [row["num_images"] for row in await rows(api, "SELECT num_images FROM datasets")] == [1]
+
+
+async def test_tasks_that_are_no_json_are_none(api: Api) -> None:
+    for text in ("detection", "{}", ""):
+        answer = await made_by(api, await api.login("owner"), form("a.jpg"), task_types=text)
+        assert answer.status_code == 201, answer.text
+        body = answer.json()
+        assert (await project(api, Made(body["dataset_id"], body["project_id"])))["task_types"] == []
+
+
+async def test_a_dataset_of_refused_files_stays_without_images(api: Api) -> None:
+    answer = await made_by(api, await api.login("owner"), [("files", ("a.jpg", b"no picture"))])
+    summary = answer.json()["upload_summary"]
+    assert (answer.status_code, summary["images_uploaded"], len(summary["failed"])) == (201, 0, 1)
+
+
+async def test_an_upload_that_is_cut_short_leaves_no_empty_dataset(api: Api) -> None:
+    owner = await api.login("owner")
+    body = CUT + picture()[:100]
+    answer = await owner.post("/api/v1/datasets/upload", content=body, headers=MULTIPART)
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_multipart")
+    assert await rows(api, "SELECT id FROM datasets") == []
+    body = CUT + picture() + b"\r\n" + PART % b"b" + picture()[:100]
+    answer = await owner.post("/api/v1/datasets/upload", content=body, headers=MULTIPART)
+    (row,) = await rows(api, "SELECT id, num_images FROM datasets")
+    assert (answer.status_code, answer.json()["dataset_id"], row["num_images"]) == (400, row["id"], 1)
+    assert f"The dataset {row['id']} stays." in answer.json()["detail"]
+
+
+async def test_a_dataset_that_is_uploaded_again_with_its_key_is_the_same(api: Api) -> None:
+    owner = await api.login("owner")
+    data, key = {"dataset_name": "A", "task_types": '["detection"]'}, {"Idempotency-Key": "k"}
+    files = form("a.jpg", annotation_file=coco(boxes(1), ["a.jpg"]))
+    cut = CUT + picture()[:100]
+    answer = await owner.post("/api/v1/datasets/upload", content=cut, headers={**key, **MULTIPART})
+    assert (answer.status_code, await rows(api, "SELECT id FROM datasets")) == (400, [])
+    answers = [await owner.post("/api/v1/datasets/upload", data=data, files=files, headers=key) for _ in range(2)]
+    first, second = [answer.json() for answer in answers]
+    assert first["dataset_id"] == second["dataset_id"]
+    assert [one["upload_summary"]["annotations_imported"] for one in (first, second)] == [1, 0]
+    assert len(await rows(api, "SELECT id FROM datasets")) == 1
+
+
+async def test_two_uploads_with_annotations_at_once_lose_nothing(api: Api) -> None:
+    made = await api.dataset(tasks=["detection"])
+    owner = await api.login("owner")
+    files = [form(f"{n}.jpg", annotation_file=coco(boxes(1, 1), [f"{n}.jpg"])) for n in range(4)]
+    bodies = await asyncio.gather(*(send(owner, made, one) for one in files))
+    assert [body["annotations_imported"] for body in bodies] == [2, 2, 2, 2], bodies
+    await check_counters(api, made)
+    assert len((await project(api, made))["task_classes"]["detection"]) == 2

@@ -1,0 +1,273 @@
+"""Exports that are too many, cut off or old: five at once, and never half a file."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+
+from labeler_api.app import create_app, open_services
+from labeler_api.versions import exporting
+from labeler_ops.stack.ports import free_port
+from tests.fixtures.api import Api, Made
+from tests.fixtures.users import RunningGateway
+from tests.labeler_api.images.test_sockets import serving
+from tests.labeler_api.versions.builders import (
+    CLASSES,
+    annotate,
+    annotation,
+    downloaded,
+    export,
+    exported,
+    published,
+    stored_keys,
+)
+from tests.labeler_api.versions.gate import Gate
+
+MIB = 1024 * 1024
+
+
+async def _made(api: Api) -> Made:
+    made = await api.dataset(tasks=["detection"], images=1, classes=CLASSES)
+    await annotate(api, made, annotation(made.image_ids[0]))
+    return made
+
+
+async def _until(condition: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not await condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        await asyncio.sleep(0.02)
+
+
+async def _unfinished(api: Api, made: Made) -> list[str]:
+    bucket, prefix = api.services.settings.s3_bucket_annotations, f"exports/{made.project_id}/"
+    return [upload.key async for upload in api.services.objects.unfinished(bucket, prefix)]
+
+
+async def _held_files(api: Api, made: Made) -> list[str]:
+    keys = await stored_keys(api, api.services.settings.s3_bucket_annotations, f"exports/{made.project_id}/")
+    return [key for key in keys if key.endswith("/annotations_held.json")]
+
+
+@pytest.fixture
+async def other(api: Api) -> AsyncIterator[Api]:
+    """A second application on the same servers, as another process is."""
+    async with AsyncExitStack() as stack:
+        services = await open_services(api.services.settings, stack)
+        running = Api(create_app(services.settings, services), services)
+        stack.push_async_callback(running.close)
+        yield running
+
+
+async def test_five_at_once_over_all_processes(api: Api, other: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, another, gate = await _made(api), await _made(api), Gate()
+    gate.offer(monkeypatch)
+    here, there = await api.login("owner"), await other.login("owner")
+    running = [asyncio.create_task(export(c, made, export_format="held")) for c in (here, there, here, there, here)]
+
+    async def all_at_work() -> bool:
+        return gate.waiting == 5
+
+    await _until(all_at_work)
+    refused = await asyncio.gather(*(export(client, made) for client in (here, there)))
+    elsewhere = await export(there, another)
+    gate.opened.set()
+    done = await asyncio.gather(*running)
+    after = await export(here, made)
+
+    assert [answer.status_code for answer in refused] == [429, 429]
+    assert refused[0].json()["code"] == "too_many_exports"
+    assert int(refused[0].headers["retry-after"]) > 0
+    assert elsewhere.status_code == after.status_code == 200
+    assert [answer.status_code for answer in done] == [200] * 5
+    assert len({answer.json()["export_path"] for answer in done}) == 5
+
+
+async def test_a_process_does_no_more_than_five_of_any_project(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    projects, gate = [await _made(api) for _ in range(6)], Gate()
+    gate.offer(monkeypatch)
+    owner = await api.login("owner")
+    running = [asyncio.create_task(export(owner, made, export_format="held")) for made in projects]
+
+    await _until(lambda: _is(gate, 5))
+    gate.opened.set()
+
+    assert Counter(answer.status_code for answer in await asyncio.gather(*running)) == {200: 5, 429: 1}
+
+
+async def _is(gate: Gate, waiting: int) -> bool:
+    return gate.waiting == waiting
+
+
+async def test_what_is_edited_meanwhile_is_not_in_the_file(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, gate = await _made(api), Gate()
+    gate.offer(monkeypatch)
+    under_way = asyncio.create_task(export(await api.login("owner"), made, export_format="held"))
+    await gate.reached.wait()
+
+    # Nobody waits for an export, and nothing that happens during it gets into the file.
+    await asyncio.wait_for(annotate(api, made, annotation(made.image_ids[0])), 5)
+    async with api.db.begin() as tx:
+        await tx.execute("UPDATE image_metadata SET width = 1")
+    gate.opened.set()
+    answer = (await under_way).json()
+
+    bucket = api.services.settings.s3_bucket_annotations
+    async with api.services.objects.open(bucket, answer["export_path"]) as file:
+        content = msgspec.json.decode(await file.read())
+    assert content["statistics"]["total_annotations"] == answer["annotation_count"] == 1
+    assert content["images"][0]["width"] == 640
+
+
+async def test_a_client_that_leaves_stops_it_and_leaves_nothing(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, gate = await _made(api), Gate(filling=9 * MIB)  # a part of the upload is in the store already
+    gate.offer(monkeypatch)
+    before = await _held_files(api, made)
+    headers = {"Authorization": f"Bearer {api.token(2, 'owner@example.com')}"}
+    async with serving(api) as port:
+        client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers)
+        under_way = asyncio.create_task(export(client, made, export_format="held"))
+        await gate.reached.wait()
+        begun = await _unfinished(api, made)
+        under_way.cancel()
+        await asyncio.wait({under_way})
+        await client.aclose()
+
+        async def gone() -> bool:
+            return not await _unfinished(api, made)
+
+        await _until(gone, seconds=2)
+
+    assert len(begun) == 1
+    assert await _held_files(api, made) == before
+    assert await _turns(api, made) == 5
+
+
+async def test_an_absent_store_is_a_503(api: Api) -> None:
+    made = await _made(api)
+    settings = msgspec.structs.replace(api.services.settings, s3_endpoint=f"http://127.0.0.1:{free_port()}")
+    async with AsyncExitStack() as stack:
+        services = await open_services(settings, stack)
+        running = Api(create_app(settings, services), services)
+        stack.push_async_callback(running.close)
+
+        answer = await export(await running.login("owner"), made)
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")
+    assert await _turns(api, made) == 5
+
+
+async def test_it_takes_ten_minutes_at_most(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, gate = await _made(api), Gate(filling=9 * MIB)
+    gate.offer(monkeypatch)
+    monkeypatch.setattr(exporting, "_EXPORT_SECONDS", 0.5)
+
+    answer = await export(await api.login("owner"), made, export_format="held")
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "export_timeout")
+    assert await _unfinished(api, made) == []
+
+
+async def test_files_whose_links_have_run_out_are_removed(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = await _made(api)
+    owner = await api.login("owner")
+    version = await published(owner, made)
+    old = await exported(owner, made)
+    monkeypatch.setattr(exporting, "_KEPT", timedelta(seconds=1))
+
+    async def removed() -> bool:
+        await exported(owner, made, export_format="yolo")
+        return (await downloaded(api, old)).status_code == 404
+
+    await _until(removed)
+    assert (await downloaded(api, version)).status_code == 200
+
+
+_KILLED = """
+import asyncio, os, signal, sys
+from contextlib import AsyncExitStack
+from labeler_api.app import open_services
+from labeler_api.context import Call, Principal
+from labeler_api.settings import load
+from labeler_api.versions import contents, formats, service
+from labeler_api.versions.schemas import ExportRequest
+
+async def die(source):
+    yield bytes(9 * 1024 * 1024)  # more than a part: the upload has begun
+    yield b"more"
+    os.kill(os.getpid(), signal.SIGKILL)
+
+async def main():
+    async with AsyncExitStack() as stack:
+        services = await open_services(load(), stack)
+        profile = await services.directory.require_active(2)
+        caller = Principal(user_id=2, email=profile.email, is_admin=False, profile=profile)
+        contents.OFFERED = {"held": formats.Format("held", "annotations_held.json", "application/json", die)}
+        call = Call(services=services, request_id="test", client="test", user=caller)
+        await service.export(call, sys.argv[1], ExportRequest(task_type="detection", export_format="held"))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.destructive
+async def test_a_process_killed_in_the_middle_leaves_no_file_and_holds_no_turn(
+    api: Api, gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await _made(api)
+    settings = api.services.settings
+    before = await _held_files(api, made)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path.cwd()),
+        "ENVIRONMENT": "test",
+        "LABELER_DB_URL": settings.labeler_db_url,
+        "USER_GATEWAY_ADDRESS": gateway.address,
+        "USER_GATEWAY_TOKEN": gateway.token,
+        "S3_ENDPOINT": settings.s3_endpoint,
+        "S3_ACCESS_KEY": settings.s3_access_key,
+        "S3_SECRET_KEY": settings.s3_secret_key,
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _KILLED, made.project_id, env=environment, stderr=asyncio.subprocess.PIPE
+    )
+    _, errors = await process.communicate()
+    assert process.returncode == -signal.SIGKILL, errors.decode()[-2000:]
+
+    left = await _unfinished(api, made)
+    await _until(lambda: _all_free(api, made))
+    owner = await api.login("owner")
+    await exported(owner, made)  # too young to be given up: it could be under way
+    still = await _unfinished(api, made)
+    monkeypatch.setattr(exporting, "_UNFINISHED", timedelta(seconds=-1))
+    await exported(owner, made)
+
+    assert await _held_files(api, made) == before
+    assert len(left) == len(still) == 1
+    assert await _unfinished(api, made) == []
+
+
+async def _all_free(api: Api, made: Made) -> bool:
+    return await _turns(api, made) == 5
+
+
+async def _turns(api: Api, made: Made) -> int:
+    """How many turns of the project are free."""
+    async with api.db.begin() as tx:
+        return int(
+            await tx.fetchval(
+                "SELECT count(*) FILTER (WHERE pg_try_advisory_xact_lock("
+                "hashtextextended('export ' || $1::text || ' ' || turn, 0))) FROM generate_series(1, 5) turn",
+                made.project_id,
+            )
+        )
