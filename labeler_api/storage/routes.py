@@ -1,0 +1,34 @@
+"""Storage browsing (contract 16, 17)."""
+
+from labeler_api.context import Call
+from labeler_api.http.endpoint import endpoint
+from labeler_api.storage import service
+from labeler_api.storage.schemas import PreviewRequest, StoragePreview, StorageStructure
+
+_PREVIEW_BYTES = 16 * 1024 * 1024  # 50 000 files at some 300 bytes
+
+
+async def get_structure(call: Call, dataset_id: str) -> StorageStructure:
+    """List the folders of a dataset's images"""
+    return await service.structure(call, dataset_id)
+
+
+async def preview_upload(call: Call, dataset_id: str, body: PreviewRequest) -> StoragePreview:
+    """Say which files of an upload are new and which replace an image
+
+    `target_folder` is put before each `relative_path` that does not begin with it already.
+    """
+    return await service.preview(call, dataset_id, body)
+
+
+routes = [
+    endpoint("GET", "/datasets/{dataset_id}/storage/structure", get_structure, errors=(403, 404)),
+    endpoint(
+        "POST",
+        "/datasets/{dataset_id}/storage/preview",
+        preview_upload,
+        reads=True,
+        errors=(403, 404, 413),
+        max_json_bytes=_PREVIEW_BYTES,
+    ),
+]
