@@ -1,4 +1,4 @@
-"""Requests a second and p95 of the API's main reads, beside a bare Starlette + asyncpg handler that returns the same bytes.
+"""Requests a second and p95 of what the frontend calls most, beside bare Starlette + asyncpg handlers of the same bytes.
 
 `python -m benchmarks.api` starts the embedded stack in a temporary home, fills a project (2 000 images, 5 000
 annotations) and measures both servers in turns, so that a noisy machine is unfair to both alike.
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from statistics import median
@@ -23,11 +23,13 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.load import Result, measure
+from benchmarks.calls import VARIANTS, Ask, asks
+from benchmarks.load import Request, Result, measure
 from labeler_ops.stack.ports import free_port
 
 IMAGES, ANNOTATIONS, ROUNDS = 2000, 5000, 3
 _START_SECONDS = 120
+NOT_MODIFIED = 304
 
 
 @asynccontextmanager
@@ -69,8 +71,8 @@ async def bare(dsn: str) -> AsyncIterator[str]:
         process.wait(30)
 
 
-async def fill(dsn: str, api: httpx.AsyncClient) -> str:
-    """Make a dataset over HTTP and fill it by SQL; return the project's id."""
+async def fill(dsn: str, api: httpx.AsyncClient) -> tuple[str, str, list[int]]:
+    """Make a dataset over HTTP and fill it by SQL; return its id, the project's, and those of some annotations."""
     made = await api.post("/api/v1/datasets", json={"name": "Benchmark", "task_types": ["detection"]})
     dataset = made.raise_for_status().json()["id"]
     project = (await api.get(f"/api/v1/datasets/{dataset}/project")).raise_for_status().json()["id"]
@@ -96,75 +98,95 @@ async def fill(dsn: str, api: httpx.AsyncClient) -> str:
             ANNOTATIONS,
         )
         await connection.execute("ANALYZE")
+        # One an image, so that connections do not wait for one image's lock.
+        rows = await connection.fetch(
+            "SELECT id FROM annotations WHERE project_id = $1 ORDER BY id LIMIT $2", project, VARIANTS
+        )
     finally:
         await connection.close()
-    return str(project)
+    return str(dataset), str(project), [row["id"] for row in rows]
 
 
 async def compare(
-    name: str, url: str, floor: str, headers: dict[str, str], connections: int, seconds: float
+    ask: Ask, api: str, floor: str, headers: Mapping[str, str], connections: int, seconds: float
 ) -> list[str]:
     """Measure both in turns and return a row of the table."""
+    asked = [
+        Request(api + path, ask.method, ask.content(number), {**headers, **ask.headers})
+        for number, path in enumerate(ask.paths)
+    ]
+    bare_asked = [Request(f"{floor}/{number}", ask.method, b"{}") for number in range(1, VARIANTS + 1)]
+    if not ask.writes:
+        bare_asked = [Request(floor)]
     ours: list[Result] = []
     floors: list[Result] = []
     for _ in range(ROUNDS):
-        ours.append(await measure(url, connections=connections, seconds=seconds, headers=headers))
-        floors.append(await measure(floor, connections=connections, seconds=seconds))
+        ours.append(await measure(asked, connections=connections, seconds=seconds))
+        floors.append(await measure(bare_asked, connections=connections, seconds=seconds))
     rate, floor_rate = (median(result.requests_per_second for result in results) for results in (ours, floors))
-    failures = sum(result.failures for result in ours + floors)
     return [
-        name,
+        ask.name,
         str(connections),
         f"{rate:,.0f}",
         f"{median(result.p50_ms for result in ours):.1f}",
         f"{median(result.p95_ms for result in ours):.1f}",
+        f"{max(result.slowest_ms for result in ours):.0f}",
         f"{floor_rate:,.0f}",
+        f"{median(result.p95_ms for result in floors):.1f}",
         f"{rate / floor_rate:.2f}",
-        str(failures),
+        str(sum(result.failures for result in ours + floors)),
     ]
 
 
-async def main(connections: list[int], seconds: float) -> None:
+async def keep_bodies(dsn: str, api: httpx.AsyncClient, calls: Sequence[Ask]) -> None:
+    """Store what the API answers to each call, for the bare server to return."""
+    database = await asyncpg.connect(dsn)
+    await database.execute("CREATE TABLE benchmark_bodies (id int PRIMARY KEY, body bytea NOT NULL)")
+    await database.execute("CREATE TABLE benchmark_writes (id int PRIMARY KEY, n bigint NOT NULL)")
+    await database.execute("INSERT INTO benchmark_writes SELECT n, 0 FROM generate_series(1, $1::int) n", VARIANTS)
+    for number, ask in enumerate(calls):
+        headers = {"Accept-Encoding": "identity", **ask.headers}
+        answer = await api.request(ask.method, ask.paths[0], content=ask.content(0), headers=headers)
+        if answer.status_code != NOT_MODIFIED:
+            answer.raise_for_status()
+        await database.execute("INSERT INTO benchmark_bodies VALUES ($1, $2)", number, answer.content)
+    await database.close()
+
+
+async def main(connections: list[int], seconds: float, only: str) -> None:
     """Run the benchmark and print its table."""
     table = Table(title=f"API beside a bare handler with the same bytes; {ROUNDS} rounds in turns, medians")
-    for column in ("call", "conn", "req/s", "p50 ms", "p95 ms", "bare req/s", "ratio", "not 2xx"):
+    for column in ("call", "conn", "req/s", "p50 ms", "p95 ms", "max ms", "bare req/s", "bare p95", "ratio", "failed"):
         table.add_column(column, justify="left" if column == "call" else "right", no_wrap=True)
     with tempfile.TemporaryDirectory() as home:
         async with stack(Path(home)) as ready:
             dsn = ready["databases"]["labeler"]
-            account = next(account for account in ready["accounts"] if account["role"] == "owner")
             async with httpx.AsyncClient(base_url=ready["api"], timeout=30) as api:
-                login = {"email": account["email"], "password": account["password"]}
-                token = (await api.post("/api/v1/auth/login", json=login)).raise_for_status().json()["access_token"]
-                headers = {"Authorization": f"Bearer {token}"}
+                headers = {"Authorization": f"Bearer {await token(ready, api)}"}
                 api.headers.update(headers)
-                project = await fill(dsn, api)
-                calls = {
-                    "GET /auth/me": "/api/v1/auth/me",
-                    "GET /datasets": "/api/v1/datasets",
-                    "GET /projects/{id}/images (50)": f"/api/v1/projects/{project}/images?limit=50&offset=0",
-                    "GET /annotations/project/{id} (one image)": f"/api/v1/annotations/project/{project}?image_id=train/7",
-                    "GET /annotations/project/{id} (1 000)": f"/api/v1/annotations/project/{project}?limit=1000",
-                    "GET /image-locks/{id}": f"/api/v1/image-locks/{project}",
-                }
-                database = await asyncpg.connect(dsn)
-                await database.execute("CREATE TABLE benchmark_bodies (id int PRIMARY KEY, body bytea NOT NULL)")
-                for number, path in enumerate(calls.values()):
-                    answer = (await api.get(path, headers={"Accept-Encoding": "identity"})).raise_for_status()
-                    await database.execute("INSERT INTO benchmark_bodies VALUES ($1, $2)", number, answer.content)
-                await database.close()
+                dataset, project, annotation_ids = await fill(dsn, api)
+                calls = [ask for ask in await asks(api, dataset, project, annotation_ids) if only in ask.name]
+                await keep_bodies(dsn, api, calls)
             async with bare(dsn) as floor:
-                for count in connections:
-                    for number, (name, path) in enumerate(calls.items()):
-                        url = ready["api"] + path
-                        table.add_row(*await compare(name, url, f"{floor}/{number}", headers, count, seconds))
+                for number, ask in enumerate(calls):
+                    for count in connections:
+                        url = f"{floor}/{number}"
+                        table.add_row(*await compare(ask, ready["api"], url, headers, count, seconds))
     # Wide enough for the names of the calls where the output is a file.
     Console(width=120).print(table)
 
 
+async def token(ready: Mapping[str, Any], api: httpx.AsyncClient) -> str:
+    """Log in as the demo's owner."""
+    account = next(account for account in ready["accounts"] if account["role"] == "owner")
+    login = {"email": account["email"], "password": account["password"]}
+    return str((await api.post("/api/v1/auth/login", json=login)).raise_for_status().json()["access_token"])
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--connections", type=int, nargs="+", default=[8])
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
+    parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 32, 256])
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
+    parser.add_argument("--only", default="", help="calls whose name contains this")
     given = parser.parse_args()
-    asyncio.run(main(given.connections, given.seconds))
+    asyncio.run(main(given.connections, given.seconds, given.only))

@@ -1,4 +1,4 @@
-"""The floor: a bare Starlette handler that reads one row with asyncpg and returns the bytes in it."""
+"""The floor: bare Starlette handlers that read, or update and commit, one row with asyncpg and return the bytes in it."""
 
 import os
 from collections.abc import AsyncIterator
@@ -28,7 +28,19 @@ async def body(request: Request) -> Response:
     return Response(stored, media_type="application/json")
 
 
-app = Starlette(routes=[Route("/{id:int}", body)], lifespan=lifespan)
+async def write(request: Request) -> Response:
+    """Change a row of its own for each connection and return the stored body."""
+    await request.body()
+    pool: Any = request.app.state.pool
+    row = request.path_params["id"], request.path_params["row"]
+    await pool.execute("UPDATE benchmark_writes SET n = n + 1 WHERE id = $1", row[1])
+    stored = await pool.fetchval("SELECT body FROM benchmark_bodies WHERE id = $1", row[0])
+    return Response(stored, media_type="application/json")
+
+
+app = Starlette(
+    routes=[Route("/{id:int}", body), Route("/{id:int}/{row:int}", write, methods=["POST", "PUT"])], lifespan=lifespan
+)
 
 if __name__ == "__main__":
     uvicorn.run(

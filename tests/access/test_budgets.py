@@ -1,0 +1,82 @@
+"""The statements that a call costs do not depend on how much there is, and are few."""
+
+import pytest
+
+from tests.access.calls import Ask, call_of
+from tests.access.stage import Stage, build
+from tests.access.table import Rule, rules
+from tests.access.world import World
+
+_FOR_READERS: list[Stage] = []
+READ_BUDGET = 6
+WRITE_BUDGET = 12
+MORE = 300
+
+
+def _allowed() -> list[Rule]:
+    """A row of each call that the owner may do."""
+    found: dict[str, Rule] = {}
+    for rule in rules():
+        if not rule.expected("owner", "private").refused:
+            found.setdefault(rule.call, rule)
+    return list(found.values())
+
+
+@pytest.mark.parametrize("rule", _allowed(), ids=lambda rule: rule.name)
+async def test_a_call_costs_the_same_however_much_there_is(world: World, rule: Rule) -> None:
+    few, many = await build(world.db), await _much(world, rule)
+    await world.send("owner", "GET /api/v1/auth/me", few, Ask())  # organizations' names are read once in five minutes
+    costs = [await _cost(world, rule, stage) for stage in (few, many)]
+    assert costs[0] == costs[1]
+    assert costs[1] <= (READ_BUDGET if rule.method == "GET" else WRITE_BUDGET)
+
+
+async def _cost(world: World, rule: Rule, stage: Stage) -> int:
+    call = call_of(rule.call, rule.case)
+    if call.arrange:
+        await call.arrange(world.api, stage, "owner")
+    with world.api.count() as counted:
+        answer = await world.send("owner", rule.call, stage, call.ask(stage, "owner"))
+    assert answer.status_code == rule.expected("owner", "private").status, answer.text
+    return counted.value
+
+
+# $1 the dataset, $2 the project, $3 how many. Users that nobody knows: names are looked up for them all the same.
+_NUMBERS = "FROM generate_series(1, $3::int) n, (SELECT $1::varchar AS dataset, $2::varchar AS project) stage"
+_FILL = (
+    "INSERT INTO image_metadata (id, dataset_id, file_name, s3_key, folder_path, size, width, height, content_sha256)"
+    f" SELECT 'more/' || n, dataset, n || '.jpg', dataset || '/' || n, 'more', 2, 640, 480, md5(n::text) {_NUMBERS}",
+    "INSERT INTO annotations (project_id, image_id, annotation_type, task_type, geometry, created_by)"
+    " SELECT project, 'more/' || n, 'bbox', 'detection', '{\"type\": \"bbox\", \"bbox\": [1, 2, 3, 4]}', 1000 + n"
+    f" {_NUMBERS}",
+    "INSERT INTO annotation_history (annotation_id, project_id, action, changed_by)"
+    f" SELECT n, project, 'create', 1000 + n {_NUMBERS}",
+    "INSERT INTO image_annotation_status (project_id, image_id, task_type, status)"
+    f" SELECT project, 'more/' || n, 'detection', 'in-progress' {_NUMBERS}",
+    "INSERT INTO project_permissions (project_id, user_id, role, granted_by)"
+    f" SELECT project, 1000 + n, 'viewer', 2 {_NUMBERS}",
+    "INSERT INTO annotation_versions (project_id, task_type, version_number, version_type, created_by)"
+    f" SELECT project, 'detection', 'w' || n, 'published', 1000 + n {_NUMBERS}",
+    "INSERT INTO image_locks (project_id, image_id, user_id, expires_at)"
+    f" SELECT project, 'more/' || n, 2, now() + interval '1 hour' {_NUMBERS}",
+    "INSERT INTO invitations (token, dataset_id, inviter_id, invitee_id, invitee_email, role, status, expires_at)"
+    f" SELECT project || n, dataset, 2, 2, 'x@example.com', 'viewer', 'cancelled', now() {_NUMBERS}",
+)
+
+
+async def _much(world: World, rule: Rule) -> Stage:
+    """A stage with much of everything: of the call's own, or one for all calls that only read."""
+    if rule.method == "GET" and _FOR_READERS:
+        return _FOR_READERS[0]
+    stage = await build(world.db)
+    await _fill(world, stage)
+    if rule.method == "GET":
+        _FOR_READERS.append(stage)
+    return stage
+
+
+async def _fill(world: World, stage: Stage) -> None:
+    """Add images, annotations, members and all the rest, each some hundred times."""
+    async with world.db.begin() as tx:
+        for statement in _FILL:
+            await tx.execute(statement, stage.dataset_id, stage.project_id, MORE)

@@ -1,0 +1,79 @@
+"""docs/access.md, every cell: who is answered what, on a private and on a public dataset."""
+
+import httpx
+import pytest
+
+from tests.access.calls import Call, call_of
+from tests.access.stage import ACCOUNTS, Stage, build, rows_of
+from tests.access.table import CALLERS, Expected, Rule, Visibility, rules
+from tests.access.world import World
+
+VISIBILITIES: tuple[Visibility, ...] = ("private", "public")
+
+
+@pytest.mark.parametrize("visibility", VISIBILITIES)
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.name)
+async def test_the_table_holds(world: World, rule: Rule, visibility: Visibility) -> None:
+    call = call_of(rule.call, rule.case)
+    expected = {caller: rule.expected(caller, visibility) for caller in CALLERS}
+    refused = [caller for caller in CALLERS if expected[caller].refused]
+    stage = await build(world.db, visibility)
+    answers, changed = await _refusals(world, rule, call, stage, refused)
+    for caller in expected.keys() - refused:
+        if rule.method != "GET":
+            stage = await build(world.db, visibility)
+        await _arrange(world, call, stage, caller)
+        answers[caller] = await _send(world, rule, call, stage, caller)
+    wrong = {
+        f"{caller}, {visibility}": f"{_told(answers[caller])} instead of {rule.cells[CALLERS.index(caller)]}"
+        for caller in CALLERS
+        if _outcome(call, stage, answers[caller], expected[caller]) != expected[caller]
+    }
+    assert not wrong, f"{rule.name}: {wrong}"
+    assert not changed, f"{rule.name}, {visibility}: a refusal to {', '.join(refused)} has changed rows"
+    for caller in refused:
+        if not expected[caller].nothing:
+            _is_an_error(answers[caller])
+
+
+async def _refusals(
+    world: World, rule: Rule, call: Call, stage: Stage, refused: list[str]
+) -> tuple[dict[str, httpx.Response], bool]:
+    """Ask as everybody who will be refused; the second value tells whether that changed a row."""
+    answers, changed = {}, False
+    before = await rows_of(world.db, stage)
+    for caller in refused:
+        if call.arrange:
+            await _arrange(world, call, stage, caller)
+            before = await rows_of(world.db, stage)
+        answers[caller] = await _send(world, rule, call, stage, caller)
+        if call.arrange:
+            changed = changed or before != await rows_of(world.db, stage)
+    return answers, changed or before != await rows_of(world.db, stage)
+
+
+async def _arrange(world: World, call: Call, stage: Stage, caller: str) -> None:
+    if call.arrange:
+        await call.arrange(world.api, stage, ACCOUNTS[caller])
+
+
+async def _send(world: World, rule: Rule, call: Call, stage: Stage, caller: str) -> httpx.Response:
+    return await world.send(caller, rule.call, stage, call.ask(stage, ACCOUNTS[caller]))
+
+
+def _outcome(call: Call, stage: Stage, answer: httpx.Response, expected: Expected) -> Expected:
+    if answer.status_code != 200 or call.shows is None:
+        return Expected(answer.status_code)
+    return Expected(200, nothing=not call.shows(stage, answer.json()))
+
+
+def _told(answer: httpx.Response) -> str:
+    return f"{answer.status_code} {answer.text[:200]}"
+
+
+def _is_an_error(answer: httpx.Response) -> None:
+    body = answer.json()
+    assert isinstance(body["detail"], str)
+    assert isinstance(body["code"], str)
+    assert body["request_id"] == answer.headers["x-request-id"]
+    assert (answer.status_code == 401) == ("www-authenticate" in answer.headers)

@@ -1,0 +1,86 @@
+"""Two API processes on a database of their own, for all tests of this folder."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from labeler_api.app import create_app, open_services
+from labeler_ops.stack.object_store import SeaweedServer
+from tests.fixtures.api import Api, api_settings, storage_environment
+from tests.fixtures.postgres import DatabaseFactory
+from tests.fixtures.users import GATEWAY_TOKEN, RunningGateway, UsersDatabase, gateway_settings
+from tests.races.processes import CROWD, ApiProcess, Cluster
+from user_gateway.server import Gateway
+
+PROCESSES = 2
+# Dataset ids of other tests begin at 1, and all share the object store: what is purged here must not be theirs.
+FIRST_DATASET = 0x7ACE_0000
+
+
+@pytest.fixture(scope="package")
+async def crowded_gateway(clone_users: Callable[[], Awaitable[UsersDatabase]]) -> AsyncIterator[RunningGateway]:
+    """A gateway that knows a crowd besides the usual accounts."""
+    users = await clone_users()
+    await users.execute(
+        "INSERT INTO users (id, email, hashed_password, full_name)"
+        " SELECT n, 'user' || n || '@example.com', 'none', 'User ' || n FROM unnest($1::int[]) n",
+        list(CROWD),
+    )
+    server = Gateway(gateway_settings(users.dsn))
+    await server.start()
+    yield RunningGateway(f"127.0.0.1:{server.port}", GATEWAY_TOKEN, server)
+    await server.stop()
+
+
+@pytest.fixture(scope="package")
+def variables(crowded_gateway: RunningGateway, object_store: SeaweedServer) -> Mapping[str, str]:
+    """What an API process needs besides its database."""
+    return {
+        "USER_GATEWAY_ADDRESS": crowded_gateway.address,
+        "USER_GATEWAY_TOKEN": crowded_gateway.token,
+        **storage_environment(object_store),
+    }
+
+
+@pytest.fixture(scope="package")
+async def shared_cluster(
+    create_database: DatabaseFactory,
+    labeler_template: str,
+    crowded_gateway: RunningGateway,
+    object_store: SeaweedServer,
+    variables: Mapping[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Cluster]:
+    """Started once: each test makes a dataset of its own."""
+    dsn = await create_database(labeler_template)
+    logs = tmp_path_factory.mktemp("races")
+    address, token = crowded_gateway.address, crowded_gateway.token
+    settings = api_settings(dsn, address, token, storage_environment(object_store))
+    async with AsyncExitStack() as stack:
+        services = await open_services(settings, stack)
+        api = Api(create_app(settings, services), services, FIRST_DATASET)
+        stack.push_async_callback(api.close)
+        cluster = Cluster(api, [_process({**variables, "LABELER_DB_URL": dsn}, logs, n) for n in range(PROCESSES)])
+        for process in cluster.processes:
+            stack.push_async_callback(process.stop)
+            process.launch()
+        for process in cluster.processes:
+            await process.ready()
+        yield cluster
+    await create_database.drop(dsn)
+
+
+@pytest.fixture
+async def cluster(shared_cluster: Cluster) -> AsyncIterator[Cluster]:
+    """Two processes; whatever the test did to them, none of them may have met an unexpected error."""
+    yield shared_cluster
+    await shared_cluster.close_clients()
+    shared_cluster.check_logs()
+
+
+def _process(variables: Mapping[str, str], logs: Path, number: int) -> ApiProcess:
+    name = urlsplit(variables["LABELER_DB_URL"]).path.strip("/")
+    return ApiProcess(variables, logs / f"{name}-{number}.log")
