@@ -5,7 +5,9 @@ import sys
 import typer
 
 from labeler_ops.database import commands as database
+from labeler_ops.database import commands_move as move
 from labeler_ops.images import commands as images
+from labeler_ops.maintenance import commands as maintenance
 from labeler_ops.stack import commands as stack
 from labeler_ops.storage import commands as storage
 
@@ -13,7 +15,9 @@ app = typer.Typer(
     name="labeler", no_args_is_help=True, pretty_exceptions_enable=False, help="Run, check and move the image labeler."
 )
 stack.register(app)
-app.add_typer(database.app, name="db", help="The Labeler DB: upgrade, check, roles.")
+move.register(database.app)
+app.add_typer(database.app, name="db", help="The databases: upgrade, check, compare, move, roles.")
+app.add_typer(maintenance.app, name="maintenance", help="Stop all writing, and allow it again.")
 app.add_typer(images.app, name="images", help="Images in the object store and their rows.")
 app.add_typer(storage.app, name="storage", help="The object store: buckets and their CORS rules.")
 

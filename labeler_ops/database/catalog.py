@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.database.spelling import plain
 
 SCHEMA = "public"
 _SCRATCH = "labeler_expected_schema"
@@ -58,7 +59,7 @@ _SEQUENCES = """
 _TRIGGERS = """
     SELECT 'trigger', c.relname, c.relname || '.' || g.tgname, pg_get_triggerdef(g.oid)
       FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid
-     WHERE c.relnamespace = CAST(:schema AS regnamespace) AND NOT g.tgisinternal"""
+     WHERE c.relnamespace = CAST(:schema AS regnamespace) AND NOT g.tgisinternal AND g.tgname <> 'maintenance_fence'"""
 
 Catalog = dict[tuple[str, str], "Entry"]
 
@@ -140,5 +141,5 @@ def compare(wanted: Catalog, found: Catalog) -> list[Difference]:
 
 def _normal(definition: str, schema: str) -> str:
     """Take the schema's name out, write now() one way, and sort the values of an IN list."""
-    plain = definition.replace(f"{schema}.", "").replace("CURRENT_TIMESTAMP", "now()")
-    return re.sub(r"ARRAY\[(.*?)\]", lambda m: f"ARRAY[{', '.join(sorted(m[1].split(', ')))}]", plain)
+    unqualified = plain(definition).replace(f"{schema}.", "").replace("CURRENT_TIMESTAMP", "now()")
+    return re.sub(r"ARRAY\[(.*?)\]", lambda m: f"ARRAY[{', '.join(sorted(m[1].split(', ')))}]", unqualified)

@@ -43,7 +43,7 @@ _FUNCTION = f"""
         RAISE EXCEPTION 'The labeler is in maintenance mode: nothing can be written.' USING ERRCODE = '{SQLSTATE}';
     END $body$
 """
-_SWITCH = """
+SWITCH = """
     INSERT INTO maintenance AS m (mode, reason, changed_by, since) VALUES ($1, $2, $3, now())
     ON CONFLICT (only_row) DO UPDATE
         SET mode = excluded.mode, reason = excluded.reason, changed_by = excluded.changed_by,
@@ -103,7 +103,7 @@ async def on(url: str, *, reason: str, by: str, patience: float = 60.0) -> State
     """
     async with _connected(url) as connection:
         if await _has_switch(connection):
-            await connection.execute(_SWITCH, "on", reason, by)
+            await connection.execute(SWITCH, "on", reason, by)
             await connection.execute(f"NOTIFY {CHANNEL}, 'on'")
         await _patiently(connection, _build, patience)
         return await _state(connection)
@@ -114,7 +114,7 @@ async def off(url: str, *, by: str, patience: float = 60.0) -> State:
     async with _connected(url) as connection:
         await _patiently(connection, _remove, patience)
         if await _has_switch(connection):
-            await connection.execute(_SWITCH, "off", None, by)
+            await connection.execute(SWITCH, "off", None, by)
             await connection.execute(f"NOTIFY {CHANNEL}, 'off'")
         return await _state(connection)
 

@@ -36,7 +36,7 @@ async def verify(
         return Report(
             tables=results,
             structure=await structure.compare(ours, theirs),
-            sequences=await sequences.compare(ours, theirs),
+            sequences=await sequences.compare(ours, theirs, moving=as_of is not None),
             seconds=round(perf_counter() - started, 3),
         )
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from labeler_ops.database.spelling import plain
 from labeler_ops.database.verify.session import Side
 from labeler_ops.database.verify.tables import LEFT_OUT, NOT_OF_AN_EXTENSION, USER_SCHEMA
 
@@ -119,5 +120,5 @@ async def compare(source: Side, target: Side) -> list[Difference]:
 
 
 async def _read(side: Side, query: str) -> dict[str, str]:
-    rows = [(row[0], row[1]) for row in await side.fetch(query)]
+    rows = [(row[0], plain(row[1])) for row in await side.fetch(query)]
     return {name: definition for name, definition in rows if not name.startswith(tuple(LEFT_OUT))}

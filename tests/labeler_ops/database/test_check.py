@@ -95,7 +95,7 @@ async def test_objects_of_other_tools_are_left_out(labeler_dsn: str) -> None:
         labeler_dsn,
         "CREATE TABLE procrastinate_jobs (id bigserial PRIMARY KEY, args jsonb)",
         "CREATE INDEX procrastinate_jobs_args ON procrastinate_jobs (args)",
-        "CREATE TABLE pgqueuer (id serial)",
+        "CREATE TABLE pgqueuer_of_another_version (id serial)",
         "SELECT",
     )
     assert await check(labeler_dsn) == []

@@ -19,6 +19,7 @@ CREATE TABLE things (
     wall_time timestamp,
     tags text[],
     doubled int GENERATED ALWAYS AS (twice(1)) STORED,
+    state varchar(20) NOT NULL DEFAULT 'new' CHECK (state IN ('new', 'done', 'it''s])over')),
     CONSTRAINT name_given CHECK (name <> '')
 );
 CREATE TABLE parts (

@@ -80,6 +80,11 @@ FAULTS = {
         " FOREIGN KEY (thing_id) REFERENCES things ON DELETE CASCADE NOT VALID",
         "(not validated) on the target",
     ),
+    "a value that a check allows": (
+        "ALTER TABLE things DROP CONSTRAINT things_state_check,"
+        " ADD CONSTRAINT things_state_check CHECK (state IN ('new', 'gone', 'it''s])over'))",
+        "constraint things.things_state_check:",
+    ),
     "a foreign key's action": (
         "ALTER TABLE parts DROP CONSTRAINT parts_thing_id_fkey, ADD CONSTRAINT parts_thing_id_fkey"
         " FOREIGN KEY (thing_id) REFERENCES things",

@@ -1,0 +1,267 @@
+"""The move of one database as phases of a run: each is done once, and a run that was cut off goes on at the next.
+
+The phases are preflight, backup, maintenance, copy, verify, upgrade and switch; then the services are deployed and
+looked at, and the target is opened. The way back is there at any time until finalize. The source is fenced from
+`maintenance` on and stays so: whatever happens, there is one side that is written to.
+"""
+
+import asyncio
+import getpass
+import json
+import shutil
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from labeler_api.migrations import HEAD
+from labeler_ops.database import state
+from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.database.move import backup, clients, copy
+from labeler_ops.database.move.preflight import Finding, connected, preflight
+from labeler_ops.database.upgrade import upgrade
+from labeler_ops.database.verify.report import Report
+from labeler_ops.database.verify.run import verify
+from labeler_ops.maintenance import fence
+from labeler_ops.runs import Run, RunError, place
+
+REASON = "The database is being moved."
+
+Progress = Callable[[int, int], None]
+
+
+class Voice(Protocol):
+    """What the phases tell the person."""
+
+    def line(self, text: str) -> None:
+        """Say something."""
+
+    def progress(self, done: int, total: int) -> None:
+        """Move the bar."""
+
+    def findings(self, findings: list[Finding]) -> None:
+        """Show what the preflight found."""
+
+    def report(self, report: Report) -> None:
+        """Show a comparison."""
+
+
+class Migration:
+    """One move from a source to a target; `variable` is what the services call the database's URL."""
+
+    def __init__(
+        self,
+        run: Run,
+        source: str,
+        target: str,
+        voice: Voice,
+        *,
+        jobs: int = backup.JOBS,
+        variable: str = "LABELER_DB_URL",
+    ) -> None:
+        self.run, self.source, self.target, self.voice = run, source, target, voice
+        self.jobs, self.variable = jobs, variable
+        known = run.facts
+        if (known.get("source"), known.get("target")) != (place(source), place(target)):
+            raise RunError(
+                f"run {run.id} moves {known.get('source')} to {known.get('target')}, "
+                f"not {place(source)} to {place(target)}: give its URLs"
+            )
+
+    @classmethod
+    def begin(cls, root: Path, source: str, target: str, voice: Voice, **options: Any) -> "Migration":
+        """Start a run for these two sides."""
+        run = Run.start(root, "move", {"source": place(source), "target": place(target)})
+        return cls(run, source, target, voice, **options)
+
+    @property
+    def phases(self) -> Mapping[str, Callable[[dict[str, Any]], Awaitable[None]]]:
+        """Every phase of `migrate` up to the switch, in its order."""
+        return {
+            "preflight": self._preflight,
+            "backup": self._backup,
+            "maintenance": self._maintenance,
+            "copy": self._copy,
+            "verify": self._verify,
+            "upgrade": self._upgrade,
+            "switch": self._switch,
+        }
+
+    async def migrate(self, *, until: str = "switch") -> None:
+        """Do every phase that has not ended, up to and with `until`. Raises DatabaseRefused at the first doubt."""
+        self._require_open()
+        for name, phase in self.phases.items():
+            if self.run.ended(name) is not None:
+                self.voice.line(f"{name}: done already")
+            else:
+                self.voice.line(name)
+                with self.run.phase(name) as facts:
+                    await phase(facts)
+            if name == until:
+                return
+
+    async def open(self) -> None:
+        """Let users write on the target; from now on a way back has to bring their work along."""
+        self._require_open()
+        if self.run.ended("switch") is None:
+            raise DatabaseRefused("the target is opened after the switch, which has not been made yet")
+        with self.run.phase("open"):
+            await fence.off(self.target, by=getpass.getuser())
+
+    async def finalize(self) -> None:
+        """Give the way back up: the source may be written to or dropped by whoever owns it."""
+        self._require_open()
+        if self.run.ended("open") is None:
+            raise DatabaseRefused("there is nothing to finalize before the target is open")
+        with self.run.phase("finalize"):
+            await fence.off(self.source, by=getpass.getuser())
+
+    async def rollback(self, into: str | None = None) -> str:
+        """Go back; the URL of the database that serves from now on.
+
+        Before the target was opened nothing was written there: the source serves again. After that everything is copied
+        from the target into `into`, an empty database, compared, and served from there.
+        """
+        self._require_open()
+        if self.run.ended("open") is None:
+            with self.run.phase("rollback"):
+                await self._still_the_same()
+                await fence.off(self.source, by=getpass.getuser())
+                self._write_environment("environment.rollback", self.source)
+            return self.source
+        if into is None:
+            raise DatabaseRefused(
+                "the target has been written to since it was opened: give an empty database, --into, for all of it"
+            )
+        way_back = Run.start(
+            self.run.directory.parent, "rollback", {"source": place(self.target), "target": place(into)}
+        )
+        self.run.note("rollback", run=way_back.id)
+        back = Migration(way_back, self.target, into, self.voice, jobs=self.jobs, variable=self.variable)
+        await back.migrate()
+        await back.open()
+        with self.run.phase("rollback") as facts:
+            facts["into"] = place(into)
+        return into
+
+    def _way_back(self, into: str) -> Run:
+        """The run that goes back: the one that was cut off, if there is one to this place."""
+        root, sides = self.run.directory.parent, {"source": place(self.target), "target": place(into)}
+        for event in reversed(self.run.events):
+            if event.phase == "rollback" and "run" in event.facts and event.facts.get("into") == place(into):
+                return Run.resume(root, event.facts["run"])
+        run = Run.start(root, "rollback", sides)
+        self.run.note("rollback", run=run.id, into=place(into))
+        return run
+
+    async def _preflight(self, facts: dict[str, Any]) -> None:
+        findings = await preflight(self.source, self.target, self.run.directory)
+        self.voice.findings(findings)
+        facts["findings"] = msgspec.to_builtins(findings)
+        if refused := [finding for finding in findings if finding.verdict == "refused"]:
+            raise DatabaseRefused("; ".join(f"{finding.name}: {finding.text}" for finding in refused))
+
+    async def _backup(self, facts: dict[str, Any]) -> None:
+        tools, directory = await self._clients(), self.run.path("backup")
+        await asyncio.to_thread(_remove, directory)  # what a run that was cut off left
+        async with backup.snapshot(self.source) as moment:
+            manifest = await backup.dump(
+                tools, self.source, directory, as_of=moment, jobs=self.jobs, told=self.voice.progress
+            )
+            drilled = await backup.drill(tools, directory, self.source, moment, jobs=self.jobs)
+        facts.update(bytes=manifest.bytes, seconds=manifest.seconds, restore_seconds=drilled.restore_seconds)
+        self.run.write("backup.report.json", drilled.report)
+        if not drilled.report.same:
+            self.voice.report(drilled.report)
+            first = "; ".join(drilled.report.lines()[:3])
+            raise DatabaseRefused(f"the backup, restored, is not what the source was, nothing was switched: {first}")
+        self.voice.line(f"backup of {manifest.bytes:,} bytes, restored and compared in {drilled.restore_seconds:.1f} s")
+
+    async def _maintenance(self, facts: dict[str, Any]) -> None:
+        stands = await fence.on(self.source, reason=REASON, by=getpass.getuser())
+        facts["tables"] = stands.tables
+        self.voice.line(f"nothing can be written to the source: {stands.tables} tables are fenced")
+
+    async def _copy(self, facts: dict[str, Any]) -> None:
+        if any(event.phase == "copy" and event.event == "started" for event in self.run.events[:-1]):
+            await copy.clear(self.target)  # the target was empty at the preflight: what is there is ours
+        await self._require_fence()
+        copied = await copy.copy(
+            await self._clients(),
+            self.source,
+            self.target,
+            self.run.path("copy"),
+            jobs=self.jobs,
+            told=self.voice.progress,
+        )
+        facts.update(msgspec.to_builtins(copied))
+
+    async def _verify(self, facts: dict[str, Any]) -> None:
+        report = await verify(self.source, self.target, progress=self.voice.progress)
+        self.voice.report(report)
+        self.run.write("report.json", report)
+        facts.update(digest=report.digest, rows=report.rows, seconds=report.seconds)
+        if not report.same:
+            raise DatabaseRefused(f"the copy is not the same: {len(report.lines())} differences, in report.json")
+        await self._require_fence()
+
+    async def _upgrade(self, facts: dict[str, Any]) -> None:
+        facts["before"] = before = await state.revision(self.target)
+        if before is not None and before != HEAD:
+            await upgrade(self.target)
+            self.voice.line(f"schema: {before} to {HEAD}")
+
+    async def _switch(self, facts: dict[str, Any]) -> None:
+        await self._require_fence()
+        await self._close_target()
+        path = self._write_environment("environment.new", self.target)
+        facts["environment"] = path.name
+        self.voice.line(f"the new environment is in {path}: set {self.variable} on every service, and deploy")
+
+    async def _close_target(self) -> None:
+        """Keep users out of the target until it was looked at: its API refuses writes; the look may write."""
+        connection = await connected("target", self.target)
+        try:
+            if await connection.fetchval("SELECT to_regclass('public.maintenance')") is not None:
+                await connection.execute(fence.SWITCH, "on", REASON, getpass.getuser())
+        finally:
+            await connection.close(timeout=5)
+
+    async def _require_fence(self) -> None:
+        if not (await fence.status(self.source)).stands:
+            raise DatabaseRefused(
+                "the source's fence does not stand: somebody has taken it down, and may have written. "
+                "Start a new run with an empty target"
+            )
+
+    async def _still_the_same(self) -> None:
+        """Nobody may have written to the target before it was opened; who did would lose it now."""
+        if self.run.ended("verify") is None or (self.run.ended("upgrade") or {}).get("before") not in {None, HEAD}:
+            return
+        report = await verify(self.source, self.target, progress=self.voice.progress)
+        if not report.same:
+            self.voice.report(report)
+            raise DatabaseRefused("the target was written to although it was not open: see what differs; then --into")
+
+    def _write_environment(self, name: str, url: str) -> Path:
+        path = self.run.path(name)
+        path.touch(mode=0o600)
+        path.write_text(f"{self.variable}={json.dumps(url)}\n")
+        return path
+
+    async def _clients(self) -> clients.Clients:
+        connection = await connected("target", self.target)
+        try:
+            return clients.find(connection.get_server_version().major)
+        finally:
+            await connection.close(timeout=5)
+
+    def _require_open(self) -> None:
+        for end in ("finalize", "rollback"):
+            if self.run.ended(end) is not None:
+                raise DatabaseRefused(f"run {self.run.id} is over: {end} has been done")
+
+
+def _remove(directory: Path) -> None:
+    shutil.rmtree(directory, ignore_errors=True)
