@@ -108,16 +108,16 @@ async def restore(
     return round(perf_counter() - started, 3)
 
 
-async def drill(clients: Clients, directory: Path, source: str, as_of: str, *, jobs: int = JOBS) -> Drill:
-    """Restore a dump beside the source, compare it with the moment that it was taken of, and drop it again."""
+async def drill(clients: Clients, directory: Path, source: str, as_of: str, *, at: str, jobs: int = JOBS) -> Drill:
+    """Restore a dump into a scratch database on the server of `at`, compare it with its moment, and drop it again."""
     name = f"labeler_drill_{secrets.token_hex(4)}"
-    scratch = urlsplit(source)._replace(path=f"/{name}").geturl()
-    await _execute(source, f'CREATE DATABASE "{name}" TEMPLATE template0 {await _locale(source)}')
+    scratch = urlsplit(at)._replace(path=f"/{name}").geturl()
+    await _execute(at, f'CREATE DATABASE "{name}" TEMPLATE template0 {await _locale(source)}')
     try:
         seconds = await restore(clients, directory, scratch, jobs=jobs)
         report = await verify(source, scratch, as_of=as_of)
     finally:
-        await _execute(source, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        await _execute(at, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
     return Drill(seconds, report)
 
 
@@ -130,6 +130,18 @@ def _table_of_contents(clients: Clients, directory: Path) -> Path:
     path = directory.with_name(f"{directory.name}.list")
     path.write_text("\n".join(kept) + "\n")
     return path
+
+
+async def drill_place(*urls: str) -> str | None:
+    """Return the first of the servers where our role may create a scratch database."""
+    for url in urls:
+        connection = await asyncpg.connect(url, timeout=20)
+        try:
+            if await connection.fetchval("SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"):
+                return url
+        finally:
+            await connection.close(timeout=5)
+    return None
 
 
 async def _locale(url: str) -> str:
@@ -153,7 +165,7 @@ async def _execute(url: str, sql: str) -> None:
     try:
         await connection.execute(sql)
     except asyncpg.InsufficientPrivilegeError as error:
-        raise DatabaseRefused("the restore drill needs a role with CREATEDB on the source's server") from error
+        raise DatabaseRefused("the restore drill needs a role that may create databases") from error
     finally:
         await connection.close(timeout=5)
 

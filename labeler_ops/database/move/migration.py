@@ -165,11 +165,16 @@ class Migration:
     async def _backup(self, facts: dict[str, Any]) -> None:
         tools, directory = await self._clients(), self.run.path("backup")
         await asyncio.to_thread(_remove, directory)  # what a run that was cut off left
+        place_of_drill = await backup.drill_place(self.source, self.target)
+        if place_of_drill is None:
+            raise DatabaseRefused(
+                "neither role may create the scratch database of the restore drill: grant CREATEDB to one"
+            )
         async with backup.snapshot(self.source) as moment:
             manifest = await backup.dump(
                 tools, self.source, directory, as_of=moment, jobs=self.jobs, told=self.voice.progress
             )
-            drilled = await backup.drill(tools, directory, self.source, moment, jobs=self.jobs)
+            drilled = await backup.drill(tools, directory, self.source, moment, at=place_of_drill, jobs=self.jobs)
         facts.update(bytes=manifest.bytes, seconds=manifest.seconds, restore_seconds=drilled.restore_seconds)
         self.run.write("backup.report.json", drilled.report)
         if not drilled.report.same:

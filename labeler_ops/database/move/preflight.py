@@ -11,7 +11,7 @@ import asyncpg
 import msgspec
 
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move import clients
+from labeler_ops.database.move import backup, clients
 from labeler_ops.runs import place
 
 Connection = "asyncpg.Connection[asyncpg.Record]"
@@ -82,7 +82,8 @@ async def connected(side: str, url: str) -> "asyncpg.Connection[asyncpg.Record]"
 
 async def _versions(sides: Sides) -> list[Finding]:
     source, target = sides.source.get_server_version(), sides.target.get_server_version()
-    text = f"source {source.major}.{source.minor}, target {target.major}.{target.minor}"
+    spelled = [await side.fetchval("SHOW server_version") for side in (sides.source, sides.target)]
+    text = f"source {spelled[0]}, target {spelled[1]}"
     if target.major < source.major:
         return [Finding("versions", "refused", f"{text}: a dump cannot be restored into an older major version")]
     findings = [Finding("versions", "ok" if source.major == target.major else "note", text)]
@@ -152,7 +153,10 @@ async def _rights(sides: Sides) -> list[Finding]:
         findings.append(
             Finding("rights", "refused", "the target's role may not create tables: use the database's owner")
         )
-    return findings or [Finding("rights", "ok", "the source can be read, the target written")]
+    if await backup.drill_place(sides.source_url, sides.target_url) is None:
+        text = "neither role may create a scratch database for the restore drill: ALTER ROLE … CREATEDB on one side"
+        findings.append(Finding("rights", "refused", text))
+    return findings or [Finding("rights", "ok", "the source can be read, the target written, a restore tried")]
 
 
 async def _disk(sides: Sides) -> list[Finding]:

@@ -65,7 +65,7 @@ async def test_a_backup_is_restored_and_compared_as_of_its_moment(
     async with backup.snapshot(source) as moment:
         await execute(source, "DELETE FROM parts; INSERT INTO log VALUES ('late', now())")
         await backup.dump(tools, source, tmp_path / "backup", as_of=moment)
-        drilled = await backup.drill(tools, tmp_path / "backup", source, moment)
+        drilled = await backup.drill(tools, tmp_path / "backup", source, moment, at=source)
     assert drilled.report.lines() == []
     assert drilled.report.rows > 3000
     await backup.check(tmp_path / "backup")
