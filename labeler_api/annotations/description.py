@@ -30,7 +30,8 @@ def _geometry(name: str) -> _JsonSchema:
     shape = _shape(geometry.SHAPES[name], name)
     if name != "bbox":
         return shape
-    legacy = {**_shape(geometry.LegacyBox, name), "not": {"required": ["bbox"]}}
+    legacy = _shape(geometry.LegacyBox, name)
+    legacy["properties"]["bbox"] = False
     return {"anyOf": [shape, legacy]}
 
 
@@ -38,7 +39,7 @@ def _shape(kind: type[msgspec.Struct], name: str) -> _JsonSchema:
     """The schema of a shape, whose `type`, if it names one of the types, has to name the annotation's."""
     (_,), components = msgspec.json.schema_components([kind])
     (schema,) = components.values()
-    others = [other for other in geometry.SHAPES if other != name]
-    named = {"type": ["string", "null"], "not": {"enum": others}}
+    others = "|".join(other for other in geometry.SHAPES if other != name)
+    named = {"type": ["string", "null"], "pattern": rf"^(?!({others})$)[^\x00]*$"}
     kept = {key: schema[key] for key in ("type", "required") if key in schema}
     return {**kept, "properties": {**schema["properties"], "type": named}}

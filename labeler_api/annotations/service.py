@@ -161,9 +161,10 @@ def _check_change(row: Row, body: AnnotationUpdate) -> None:
 
 def expected_version(call: Call, in_body: int | None) -> int | None:
     """Read the version that the caller saw: from the body, or from `If-Match: "3"`. None: the last write wins."""
-    header = (call.if_match or "*").strip().removeprefix("W/").strip('"')
-    if header == "*":
+    if call.if_match is None or call.if_match.strip() == "*":
         return in_body
+    header = call.if_match.strip().removeprefix("W/")
+    header = header[1:-1] if header.startswith('"') and header.endswith('"') else header
     if not _VERSION.fullmatch(header) or int(header) >= 2**31:
         raise invalid('expected the version of the annotation, as in If-Match: "3"', "header", "if-match")
     if in_body is not None and in_body != int(header):

@@ -22,7 +22,7 @@ class CreateDataset(Struct):
 
     name: DatasetName
     description: Description | None = None
-    task_types: Annotated[list[TaskType], Meta(max_length=20)] | None = None
+    task_types: Annotated[list[TaskType], Meta(max_length=20, extra_json_schema={"uniqueItems": True})] | None = None
     visibility: Visibility | None = None
 
 

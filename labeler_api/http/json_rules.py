@@ -26,6 +26,8 @@ _ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b'[]{}"'))
 
 def fault(body: bytes) -> str | None:
     """Say what a body whose syntax is right breaks, or None."""
+    if not_utf_8 := _not_utf_8(body):  # decoders do not look into what they skip
+        return not_utf_8
     if _NUL.search(body):
         return "holds the character NUL, which cannot be stored"
     if too_deep(body):
@@ -56,10 +58,8 @@ def why_malformed(body: bytes, error: Exception) -> str:
         return "is empty"
     if isinstance(error, RecursionError):
         return f"is nested deeper than {MAX_DEPTH} levels"
-    try:
-        body.decode()
-    except UnicodeDecodeError as found:
-        return f"is not UTF-8: byte {found.start}"
+    if not_utf_8 := _not_utf_8(body):
+        return not_utf_8
     if _SURROGATE.search(body):
         return "is not valid JSON: it is cut off, or a \\u escape is half of a surrogate pair"
     return f"is not valid JSON: {error}"
@@ -68,6 +68,14 @@ def why_malformed(body: bytes, error: Exception) -> str:
 def with_whole_numbers(body: bytes) -> bytes:
     """Write 3.0 and 3e0 as 3, which they are in JSON and in JSON Schema; for decoders that tell them apart."""
     return _NUMBERS.sub(lambda match: _whole(match[0]), body)
+
+
+def _not_utf_8(body: bytes) -> str | None:
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        return f"is not UTF-8: byte {error.start}"
+    return None
 
 
 def _whole(token: bytes) -> bytes:

@@ -45,15 +45,15 @@ _IF_MATCH = {
     "name": "If-Match",
     "in": "header",
     "required": False,
-    "description": "The version that the write expects, quoted; 409 when it is another by now.",
-    "schema": {"type": "string", "pattern": '^"[1-9][0-9]{0,8}"$'},
+    "description": 'The version that the write expects, as in `"3"`; 409 when it is another by now.',
+    "schema": {"type": "string", "pattern": r'^(\*|(W/)?"[0-9]{1,9}"|[0-9]{1,9})$'},
 }
 _RANGE = {
     "name": "Range",
     "in": "header",
     "required": False,
-    "description": "One range of bytes; several are answered with the whole.",
-    "schema": {"type": "string", "pattern": "^bytes=[0-9]{1,9}-$"},
+    "description": "One range of bytes, as in `bytes=0-99`; anything else is answered with the whole.",
+    "schema": {"type": "string"},
 }
 
 

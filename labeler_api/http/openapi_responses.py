@@ -59,6 +59,36 @@ HEADERS: _Described = {
         "schema": {"type": "string", "pattern": "^bytes "},
     },
 }
+_CONFLICT = {
+    "current_version": 3,
+    "your_version": 2,
+    "last_updated_by": 4,
+    "last_updated_at": "2026-11-22T10:15:00Z",
+}
+_LOCK = {
+    "image_id": "train/good/001",
+    "user_id": 4,
+    "locked_at": "2026-11-22T10:15:00Z",
+    "expires_at": "2026-11-22T10:20:00Z",
+    "heartbeat_at": "2026-11-22T10:15:00Z",
+    "user_name": "Anna Annotator",
+    "user_email": "annotator@example.com",
+}
+_FAULT = {"loc": ["body", "name"], "message": "is missing"}
+_EXAMPLES: dict[int, tuple[str, str, _Described]] = {
+    400: ("owner_cannot_leave", "The owner cannot leave. Transfer the ownership first.", {}),
+    401: ("not_authenticated", "Log in first: this call needs the header Authorization: Bearer <token>.", {}),
+    403: ("role_too_low", "This needs the role admin; yours is annotator.", {}),
+    404: ("annotation_not_found", "There is no annotation 7.", {}),
+    409: ("version_conflict", "Somebody changed this annotation meanwhile: it has version 3.", {"conflict": _CONFLICT}),
+    413: ("body_too_large", "The body is over the limit of 2097152 bytes.", {}),
+    416: ("range_not_satisfiable", "The range begins beyond the end of the object.", {}),
+    422: ("invalid", "body.name: is missing", {"errors": [_FAULT]}),
+    423: ("image_locked", "Anna Annotator works on this image.", {"lock": _LOCK}),
+    429: ("too_many_requests", "Too many attempts. Try again in 30 seconds.", {}),
+    500: ("internal_error", "Something went wrong on our side. The log knows it as 8f3c09a1d2e4b765.", {}),
+    503: ("database_unavailable", "The database is not available at the moment. Try again shortly.", {}),
+}
 _OF_STATUS = {401: ["WWW-Authenticate"], 416: ["Content-Range"], 429: ["Retry-After"], 503: ["Retry-After"]}
 
 
@@ -98,8 +128,13 @@ def _error_of(status: int, text: str) -> _Described:
     return {
         "description": text,
         "headers": _headers("X-Request-Id", *_OF_STATUS.get(status, [])),
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+        **_json({"$ref": "#/components/schemas/Error"}, _example_of(status)),
     }
+
+
+def _example_of(status: int) -> _Described:
+    code, detail, more = _EXAMPLES[status]
+    return {"detail": detail, "code": code, "request_id": "8f3c09a1d2e4b765", **more}
 
 
 def has_schema(kind: Any) -> bool:
@@ -140,6 +175,8 @@ def _success(operation: Operation, schema: Any, links: _Described, example: Any)
         answer["headers"] |= _headers("X-Next-Cursor")
     if has_schema(operation.response_type):
         answer |= _json(schema, example)
+    elif operation.status != 204:  # noqa: PLR2004 - No Content
+        answer |= _json({"type": "null"}, example)
     if links:
         answer["links"] = links
     return answer
@@ -158,7 +195,7 @@ def _file(description: str, *headers: str) -> _Described:
     return {
         "description": description,
         "headers": _headers("X-Request-Id", "ETag", "Content-Disposition", *headers),
-        "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
+        "content": {"*/*": {}},
     }
 
 
