@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install
 LOCKS := requirements/dev.txt requirements/postgres.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-browser check proto bench
+.PHONY: help install run test test-browser check proto fuzz bench bench-gateway
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,12 @@ proto: $(STAMP) ## generate the gRPC code anew
 bench: $(STAMP) ## measure the main calls beside bare handlers that return the same bytes
 	$(BIN)/python -m benchmarks.api $(ARGS)
 	$(BIN)/python -m benchmarks.gateway
+
+fuzz: $(STAMP) ## try every operation with generated requests (ARGS="--examples 1000 --seed 7 --account admin")
+	$(BIN)/python -m tests.fuzz.campaign $(ARGS)
+
+bench-gateway: $(STAMP) ## measure what the gateway adds to the calls that show users, beside a direct query
+	$(BIN)/python -m benchmarks.gateway_latency $(ARGS)
 
 $(STAMP): $(LOCKS) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \

@@ -66,26 +66,31 @@ async def measure(call: Call, *, clients: int, seconds: float) -> Result:
 
 
 @asynccontextmanager
-async def users_database(home: Path) -> AsyncIterator[str]:
-    """Start a PostgreSQL with a User DB of so many users; yield its URL for the read-only role."""
+async def cluster(home: Path) -> AsyncIterator[PostgresServer]:
+    """Start a PostgreSQL with an empty database `postgres`."""
     server = PostgresServer(find_install(os.environ), home / "data", free_port(), durable=False)
     await server.initialise()
     await server.start()
     try:
-        connection = await asyncpg.connect(server.dsn("postgres"))
-        schema = Path(labeler_ops.stack.__file__).parent / "sql" / "users.sql"
-        await connection.execute(schema.read_text())
-        await connection.execute(
-            "INSERT INTO users (email, hashed_password, full_name, company, badge_color) "
-            "SELECT 'user' || n || '@example.com', '', 'User ' || n, 'Example', 'blue' FROM generate_series(1, $1) AS n",
-            USERS,
-        )
-        await connection.execute("ANALYZE users")
-        await connection.close()
-        await apply_roles(server.dsn("postgres"), "users", password=_PASSWORD)
-        yield server.dsn("postgres", "user_readonly", _PASSWORD)
+        yield server
     finally:
         await server.stop()
+
+
+async def make_users(server: PostgresServer) -> str:
+    """Make a User DB of so many users; return its URL for the read-only role."""
+    connection = await asyncpg.connect(server.dsn("postgres"))
+    schema = Path(labeler_ops.stack.__file__).parent / "sql" / "users.sql"
+    await connection.execute(schema.read_text())
+    await connection.execute(
+        "INSERT INTO users (email, hashed_password, full_name, company, badge_color) "
+        "SELECT 'user' || n || '@example.com', '', 'User ' || n, 'Example', 'blue' FROM generate_series(1, $1) AS n",
+        USERS,
+    )
+    await connection.execute("ANALYZE users")
+    await connection.close()
+    await apply_roles(server.dsn("postgres"), "users", password=_PASSWORD)
+    return server.dsn("postgres", "user_readonly", _PASSWORD)
 
 
 @asynccontextmanager
@@ -115,8 +120,8 @@ async def run(*, seconds: float, rounds: int) -> Mapping[tuple[str, int], list[R
     """Measure everything in turns; return the results by what was called and by the number of clients."""
     async with AsyncExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        dsn = await stack.enter_async_context(users_database(home))
-        line = await stack.enter_async_context(started("user_gateway", environment=_environment(dsn)))
+        dsn = await make_users(await stack.enter_async_context(cluster(home)))
+        line = await stack.enter_async_context(started("user_gateway", environment=gateway_environment(dsn)))
         channel = await stack.enter_async_context(_channel(json.loads(line)["port"]))
         stub: Any = pb_grpc.UserGatewayServiceStub(channel)  # type: ignore[no-untyped-call]
         metadata = (("authorization", f"Bearer {TOKEN}"),)
@@ -146,7 +151,8 @@ async def run(*, seconds: float, rounds: int) -> Mapping[tuple[str, int], list[R
         return results
 
 
-def _environment(dsn: str) -> Mapping[str, str]:
+def gateway_environment(dsn: str) -> Mapping[str, str]:
+    """What the gateway is started with."""
     return {
         "ENVIRONMENT": "test",
         "LOG_LEVEL": "INFO",  # one line a call, as in production

@@ -24,7 +24,9 @@ class Result:
     failures: int
 
 
-class _Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol):
+    """A keep-alive connection that carries one request at a time."""
+
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
         self._done: asyncio.Future[int] | None = None
@@ -47,12 +49,14 @@ class _Connection(asyncio.Protocol):
             self._done.set_exception(ConnectionResetError("the server closed the connection"))
 
     async def ask(self, request: bytes) -> int:
+        """Send a request and return the status of its answer, once it is there whole."""
         assert self._transport is not None
         self._done = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         return await self._done
 
     def close(self) -> None:
+        """Hang up."""
         if self._transport is not None:
             self._transport.close()
 
@@ -83,12 +87,12 @@ async def measure(requests: Sequence[Request], *, connections: int, seconds: flo
     assert host is not None
     assert port is not None
     loop = asyncio.get_running_loop()
-    pool = [(await loop.create_connection(_Connection, host, port))[1] for _ in range(connections)]
+    pool = [(await loop.create_connection(Connection, host, port))[1] for _ in range(connections)]
     latencies: list[float] = []
     failures = 0
     started = perf_counter()
 
-    async def run(connection: _Connection, request: bytes) -> None:
+    async def run(connection: Connection, request: bytes) -> None:
         nonlocal failures
         while (sent := perf_counter()) - started < seconds:
             status = await connection.ask(request)

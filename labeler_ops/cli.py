@@ -6,8 +6,10 @@ import typer
 
 from labeler_ops.database import commands as database
 from labeler_ops.database import commands_move as move
+from labeler_ops.environment import commands as environment
 from labeler_ops.images import commands as images
 from labeler_ops.maintenance import commands as maintenance
+from labeler_ops.smoke import commands as smoke
 from labeler_ops.stack import commands as stack
 from labeler_ops.storage import commands as storage
 
@@ -15,8 +17,10 @@ app = typer.Typer(
     name="labeler", no_args_is_help=True, pretty_exceptions_enable=False, help="Run, check and move the image labeler."
 )
 stack.register(app)
+smoke.register(app)
 move.register(database.app)
 app.add_typer(database.app, name="db", help="The databases: upgrade, check, compare, move, roles.")
+app.add_typer(environment.app, name="env", help="What the environment says, and whether it is right.")
 app.add_typer(maintenance.app, name="maintenance", help="Stop all writing, and allow it again.")
 app.add_typer(images.app, name="images", help="Images in the object store and their rows.")
 app.add_typer(storage.app, name="storage", help="The object store: buckets and their CORS rules.")

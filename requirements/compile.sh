@@ -4,4 +4,4 @@ set -eu
 cd "$(dirname "$0")/.."
 compile() { uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml "$@"; }
 compile -o requirements/runtime.txt "${UPGRADE:---no-upgrade}"
-compile --extra stack --group dev -c requirements/runtime.txt -o requirements/dev.txt "${UPGRADE:---no-upgrade}"
+compile --extra stack --extra staging --group dev -c requirements/runtime.txt -o requirements/dev.txt "${UPGRADE:---no-upgrade}"

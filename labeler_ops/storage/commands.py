@@ -12,8 +12,10 @@ from rich.console import Console
 from labeler_api.errors import AppError
 from labeler_api.settings import Settings, SettingsError, load
 from labeler_ops.storage.access import StorageAccess, StorageError
+from labeler_ops.storage.commands_check import check
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(check)
 
 _FAILED = 1
 _NOT_STARTED = 2

@@ -1,0 +1,86 @@
+"""The whole check: what is set, what is wrong, and what was seen when the parts were asked."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from labeler_ops.environment import problems, problems_stores
+from labeler_ops.environment.connections import Allowance, Sum, compare, sums
+from labeler_ops.environment.problems import Environment, Problem
+from labeler_ops.environment.reading import Row, rows
+from labeler_ops.environment.variables import Service
+
+RULES: Sequence[problems.Rule] = (
+    problems.vain,
+    problems.misspelled,
+    problems.addresses,
+    problems.draining,
+    problems.gateway_client,
+    problems.watching,
+    problems_stores.pooled,
+    problems_stores.apart,
+    problems_stores.encryption,
+    problems_stores.storage,
+)
+
+
+class Probe(msgspec.Struct, frozen=True):
+    """What one look at one part saw."""
+
+    part: str
+    what: str
+    level: str
+    text: str
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """What the check found. `right` is what the exit code says."""
+
+    services: Sequence[Service]
+    variables: list[Row]
+    problems: list[Problem]
+    connections: list[Sum]
+    allowances: list[Allowance] = []
+    embedded_postgres: str | None = None
+    probes: list[Probe] = []
+
+    @property
+    def right(self) -> bool:
+        """Whether nothing is wrong."""
+        found = [problem.level for problem in self.problems] + [probe.level for probe in self.probes]
+        return "wrong" not in found
+
+
+async def check(
+    values: Mapping[str, str],
+    services: Sequence[Service],
+    *,
+    source: str,
+    replicas: int = 1,
+    overlap: bool = True,
+    connect: bool = False,
+) -> Report:
+    """Check an environment; `connect` asks every part that it leads to."""
+    given, found = problems.load(values, services)
+    found += [problem for rule in RULES for problem in rule(given)]
+    report = Report(
+        services=services,
+        variables=rows(values, services, source),
+        problems=found,
+        connections=sums(given, replicas=replicas, overlap=overlap),
+    )
+    if "ops" in services:
+        report.embedded_postgres, more = problems.embedded_postgres(given)
+        report.problems += more
+    if connect:
+        await _connect(given, report)
+    return report
+
+
+async def _connect(given: Environment, report: Report) -> None:
+    from labeler_ops.environment.probes import probe  # gRPC and S3 take a second to load
+
+    probed = await probe(given)
+    report.probes = [Probe(one.part, one.what, one.level, one.text) for one in probed.seen]
+    report.allowances = probed.allowances
+    report.problems += compare(report.connections, probed.allowances)

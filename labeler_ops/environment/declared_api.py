@@ -1,0 +1,146 @@
+"""The variables of the labeler API that say nothing of databases and stores."""
+
+from labeler_ops.environment.variables import Group, Text
+
+WHERE = Group(
+    "Where this runs",
+    "실행 환경",
+    ("api", "gateway"),
+    (
+        Text("ENVIRONMENT", "staging and production refuse weak secrets", "staging·production은 약한 비밀값을 거부"),
+        Text("LOG_LEVEL", "what is logged, as JSON lines on standard output", "로그 수준(표준 출력, JSON)"),
+    ),
+)
+
+API = Group(
+    "labeler_api",
+    "labeler_api 서버",
+    ("api",),
+    (
+        Text("APP_NAME", "title of the OpenAPI document", "OpenAPI 문서 제목"),
+        Text("APP_VERSION", "what /health says", "/health에 표시되는 버전"),
+        Text("API_HOST", "address to listen on; :: for all, IPv4 and IPv6", "수신 주소. ::는 IPv4·IPv6 전체"),
+        Text(
+            "API_PORT",
+            "Railway's PORT wins where it is set",
+            "수신 포트. Railway의 PORT가 있으면 PORT가 우선",
+            also=("ops",),
+        ),
+        Text("API_WORKERS", "processes that share the port", "포트를 공유하는 프로세스 수"),
+        Text(
+            "API_PUBLIC_URL",
+            "under which browsers reach the API; image links are built on it",
+            "브라우저에서 본 API 주소. 이미지 링크의 기준",
+            example="http://localhost:8001",
+        ),
+        Text(
+            "API_SHUTDOWN_SECONDS",
+            "how long SIGTERM waits for requests under way",
+            "SIGTERM 후 처리 중인 요청을 기다리는 시간(초)",
+        ),
+        Text(
+            "CORS_ORIGINS",
+            "exact origins of browsers, a comma list or a JSON list",
+            "허용할 브라우저 origin(쉼표 또는 JSON 목록)",
+            also=("ops",),
+        ),
+        Text("TRUSTED_PROXIES", "whose X-Forwarded-* are believed", "X-Forwarded-* 헤더를 신뢰할 프록시"),
+    ),
+)
+
+WORK = Group(
+    "Maintenance mode and durable jobs",
+    "점검 모드와 백그라운드 작업",
+    ("api",),
+    (
+        Text(
+            "MAINTENANCE_MODE",
+            "forced on for this process: writes answer 503, reads go on",
+            "이 프로세스에 점검 모드를 강제. 쓰기는 503, 읽기는 계속",
+        ),
+        Text(
+            "JOBS",
+            "off: this process enqueues, but leaves the work to others",
+            "off면 작업을 등록만 하고 실행은 다른 프로세스에 맡김",
+        ),
+        Text(
+            "JOBS_LEASE_SECONDS",
+            "without a heartbeat for so long, a job passes to another process",
+            "이 시간(초) 동안 신호가 없으면 작업을 다른 프로세스가 인수",
+        ),
+    ),
+)
+
+CLIENT = Group(
+    "The user gateway, as its client",
+    "사용자 게이트웨이 접속(클라이언트)",
+    ("api",),
+    (
+        Text("USER_GATEWAY_ADDRESS", "host:port", "host:port", form="host:port"),
+        Text(
+            "USER_GATEWAY_TOKEN",
+            "this service's token, one of USER_GATEWAY_TOKENS",
+            "이 서비스의 토큰. USER_GATEWAY_TOKENS 중 하나",
+            secret=True,
+        ),
+        Text(
+            "USER_GATEWAY_TLS_CA",
+            "a PEM file: the gateway is spoken to over TLS",
+            "PEM 파일. 설정하면 TLS로 접속",
+            form="path of a file",
+        ),
+        Text(
+            "USER_GATEWAY_TLS_CERT",
+            "with USER_GATEWAY_TLS_KEY: this service's certificate (mTLS)",
+            "USER_GATEWAY_TLS_KEY와 함께 쓰는 인증서(mTLS)",
+            form="path of a file",
+        ),
+        Text("USER_GATEWAY_TLS_KEY", "its key", "인증서의 키", form="path of a file"),
+        Text(
+            "USER_CACHE_SECONDS",
+            "how long a profile is believed; a deactivated user is refused after it",
+            "프로필 캐시 시간(초). 비활성화된 사용자는 이후 거부",
+        ),
+        Text(
+            "USER_CACHE_GRACE_SECONDS",
+            "how long somebody seen active works on while the gateway is away",
+            "게이트웨이 장애 시 활성 사용자의 작업 허용 시간(초)",
+        ),
+    ),
+)
+
+TOKENS = Group(
+    "Tokens and links",
+    "토큰과 링크",
+    ("api",),
+    (
+        Text(
+            "JWT_SECRET_KEY",
+            "shared with the Platform; 32 bytes or more outside development",
+            "Platform과 공유하는 키. 개발 환경 외에는 32바이트 이상",
+            secret=True,
+            local="",
+        ),
+        Text("JWT_ALGORITHM", "of the tokens", "토큰 알고리즘"),
+        Text("JWT_EXPIRE_MINUTES", "life of a token", "토큰 유효 시간(분)"),
+        Text(
+            "MEDIA_LINK_KEYS",
+            "keys of image links, a comma list, the signing one first",
+            "이미지 링크 키(쉼표 목록, 첫 번째로 서명)",
+            secret=True,
+        ),
+    ),
+)
+
+LIMITS = Group(
+    "Limits",
+    "한도",
+    ("api",),
+    (
+        Text("MAX_JSON_BYTES", "a JSON body", "JSON 본문 크기"),
+        Text("MAX_UPLOAD_FILES", "files in one upload", "업로드 한 번의 파일 수"),
+        Text("MAX_UPLOAD_FILE_BYTES", "one file", "파일 하나의 크기"),
+        Text("MAX_UPLOAD_BYTES", "one upload", "업로드 한 번의 크기"),
+        Text("MAX_IMAGE_PIXELS", "width times height", "가로×세로 픽셀 수"),
+    ),
+)

@@ -1,0 +1,1 @@
+"""Looking at a running deployment over HTTP: does everything work, and is it as fast as the one before."""

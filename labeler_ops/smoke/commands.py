@@ -1,0 +1,170 @@
+"""`labeler smoke` and `labeler staging-check`: look at a running deployment by its address."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from labeler_ops.runs import Run, redacted
+
+if TYPE_CHECKING:
+    from labeler_ops.smoke.checklist import StepResult
+    from labeler_ops.smoke.deployment import Account
+
+_T = TypeVar("_T")
+_FAILED, _WRONG_USE, _UNDECIDED, _INTERRUPTED = 1, 2, 3, 130
+_PASSWORD = "LABELER_SMOKE_PASSWORD"  # noqa: S105 - a variable's name
+_MEMBER_PASSWORD = "LABELER_SMOKE_MEMBER_PASSWORD"  # noqa: S105
+_AGAINST_PASSWORD = "LABELER_SMOKE_AGAINST_PASSWORD"  # noqa: S105
+
+Url = Annotated[str, typer.Option("--url", help="The deployment, as https://host.")]
+Email = Annotated[str, typer.Option(help=f"An account of it. Its password: {_PASSWORD}, or a prompt.")]
+MemberEmail = Annotated[
+    str | None,
+    typer.Option(help=f"A second account, made a member for a moment. Its password: {_MEMBER_PASSWORD}, or a prompt."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for programs.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command(name="smoke")(smoke)
+    app.command(name="staging-check")(staging_check)
+
+
+def smoke(
+    url: Url,
+    email: Email,
+    member_email: MemberEmail = None,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="For maintenance mode: change nothing, and see a write refused.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Try everything that users do, on a dataset that is deleted at the end. Exit code 1: something failed."""
+    _need("httpx")
+    from labeler_ops.smoke.smoke import cancel_on_sigterm
+    from labeler_ops.smoke.smoke import smoke as run_smoke
+
+    url = _place(url, "--url")
+    account = _account(email, _PASSWORD)
+    member = _account(member_email, _MEMBER_PASSWORD) if member_email else None
+    log = Console(stderr=True)
+
+    async def work() -> Any:
+        cancel_on_sigterm()
+        with log.status("starting") as status:
+            return await run_smoke(
+                url, account, member=member, read_only=read_only, told=lambda one: status.update(_done(one))
+            )
+
+    report = _run(work())
+    if as_json:
+        typer.echo(msgspec.json.encode(report))
+    else:
+        report.show(Console())
+    if not report.ok:
+        raise typer.Exit(_INTERRUPTED if report.interrupted else _FAILED)
+
+
+def staging_check(
+    url: Url,
+    email: Email,
+    against: Annotated[str | None, typer.Option(help="The deployment before, to compare latencies with.")] = None,
+    against_email: Annotated[
+        str | None, typer.Option(help=f"Its account, if another. Password: {_AGAINST_PASSWORD}, else the same.")
+    ] = None,
+    member_email: MemberEmail = None,
+    rounds: Annotated[int, typer.Option(min=10, help="Of all calls; four times as many while it is undecided.")] = 100,
+    runs: Annotated[Path, typer.Option(help="Where runs keep their reports.")] = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """Smoke, then compare latencies in turns. Exit code 1: something failed or the p95 is 10 % worse; 3: undecided."""
+    _need("httpx")
+    from labeler_ops.smoke import staging
+    from labeler_ops.smoke.deployment import Account
+    from labeler_ops.smoke.smoke import cancel_on_sigterm
+
+    url, against = _place(url, "--url"), _place(against, "--against") if against else None
+    account = _account(email, _PASSWORD)
+    password = os.environ.get(_AGAINST_PASSWORD) or account.password
+    before = (against, Account(against_email or email, password)) if against else None
+    member = _account(member_email, _MEMBER_PASSWORD) if member_email else None
+    run = Run.start(runs, "staging", {"url": url, "against": against})
+    log = Console(stderr=True, soft_wrap=True)
+
+    async def work() -> Any:
+        cancel_on_sigterm()
+        with Progress(console=log, transient=True) as progress:
+            bar = progress.add_task("smoke", total=None)
+            return await staging.staging_check(
+                run,
+                (url, account),
+                before,
+                member=member,
+                rounds=rounds,
+                told_step=lambda one: progress.update(bar, description=_done(one)),
+                told_round=lambda done, most: progress.update(bar, description="rounds", completed=done, total=most),
+            )
+
+    report = _run(work())
+    if as_json:
+        typer.echo(msgspec.json.encode(report))
+    else:
+        report.show(Console())
+    if report.verdict != "pass":
+        failed = _INTERRUPTED if report.smoke.interrupted else _FAILED
+        raise typer.Exit(_UNDECIDED if report.verdict == "undecided" else failed)
+
+
+def _account(email: str, variable: str) -> "Account":
+    from labeler_ops.smoke.deployment import Account
+
+    password = os.environ.get(variable)
+    if not password and not sys.stdin.isatty():
+        _fail(f"the password of {email}: set {variable}", _WRONG_USE)
+    return Account(email, password or typer.prompt(f"Password of {email}", hide_input=True, err=True))
+
+
+def _place(url: str, option: str) -> str:
+    from labeler_ops.smoke.deployment import normal_url
+
+    try:
+        return normal_url(url)
+    except ValueError as error:
+        _fail(f"{option}: {error}", _WRONG_USE)
+
+
+def _done(one: "StepResult") -> str:
+    return f"{one.name}: {one.state}"
+
+
+def _need(module: str) -> None:
+    """Leave with an advice when a package is missing that the services themselves do without."""
+    from importlib.util import find_spec
+
+    if find_spec(module) is None:
+        _fail(f"this needs {module}: pip install 'image-labeler[staging]'", _FAILED)
+
+
+def _run(work: Coroutine[Any, Any, _T]) -> _T:
+    from labeler_ops.smoke.deployment import StepFailed
+
+    try:
+        return asyncio.run(work)
+    except StepFailed as error:
+        _fail(str(error), _FAILED)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        _fail("interrupted", _INTERRUPTED)
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    Console(stderr=True, soft_wrap=True).print(redacted(text), markup=False)
+    raise typer.Exit(code)

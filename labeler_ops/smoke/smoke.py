@@ -1,0 +1,49 @@
+"""The checklist against one deployment."""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from time import perf_counter
+
+from labeler_ops.smoke import steps_reading, steps_writing
+from labeler_ops.smoke.checklist import SmokeReport, Step, StepResult, run_steps
+from labeler_ops.smoke.deployment import Account, Deployment
+from labeler_ops.smoke.subject import Subject, clean_up
+
+
+async def smoke(
+    url: str,
+    account: Account,
+    *,
+    member: Account | None = None,
+    read_only: bool = False,
+    told: Callable[[StepResult], None] = lambda _: None,
+) -> SmokeReport:
+    """Try everything and leave nothing behind. `told` hears of each step as it ends. Raises ValueError for the URL.
+
+    `read_only` is for a deployment in maintenance mode: nothing is changed, and one write has to be refused.
+    """
+    started = perf_counter()
+    steps = steps_reading.STEPS if read_only else steps_writing.STEPS
+    async with Deployment(url, account) as deployment:
+        subject = Subject(deployment, member)
+        results, interrupted = await run_steps(steps, Step("clean-up", clean_up), subject, told)
+    return SmokeReport(
+        url=deployment.url,
+        account=account.email,
+        mode="read-only" if read_only else "full",
+        ok=not interrupted and all(one.state != "failed" for one in results),
+        interrupted=interrupted,
+        seconds=round(perf_counter() - started, 3),
+        steps=results,
+    )
+
+
+def cancel_on_sigterm() -> None:
+    """Let SIGTERM and SIGHUP end the present task as Ctrl-C does, so that it tidies up."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    if task is not None:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            with suppress(NotImplementedError, RuntimeError):  # not the main thread: nobody sends it signals
+                loop.add_signal_handler(number, task.cancel)
