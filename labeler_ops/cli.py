@@ -23,7 +23,7 @@ app.add_typer(database.app, name="db", help="The databases: upgrade, check, comp
 app.add_typer(environment.app, name="env", help="What the environment says, and whether it is right.")
 app.add_typer(maintenance.app, name="maintenance", help="Stop all writing, and allow it again.")
 app.add_typer(images.app, name="images", help="Images in the object store and their rows.")
-app.add_typer(storage.app, name="storage", help="The object store: buckets and their CORS rules.")
+app.add_typer(storage.app, name="storage", help="The object store: buckets, their check, and the move to another store.")
 
 
 @app.command()

@@ -11,11 +11,13 @@ from rich.console import Console
 
 from labeler_api.errors import AppError
 from labeler_api.settings import Settings, SettingsError, load
+from labeler_ops.storage import commands_move
 from labeler_ops.storage.access import StorageAccess, StorageError
 from labeler_ops.storage.commands_check import check
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(check)
+commands_move.register(app)
 
 _FAILED = 1
 _NOT_STARTED = 2

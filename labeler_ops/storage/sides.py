@@ -1,0 +1,85 @@
+"""The two stores of a move, read from SOURCE_S3_… and TARGET_S3_…, and the environment that each one means."""
+
+import os
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from labeler_ops.storage.access import StorageAccess, StorageError
+
+BUCKETS = ("datasets", "annotations")
+"""What the two buckets are for; what they are called may differ between the stores."""
+
+_REQUIRED = ("ENDPOINT", "ACCESS_KEY", "SECRET_KEY")
+_TRUE = frozenset({"1", "true", "yes", "on"})
+
+
+def side(environ: Mapping[str, str], prefix: str) -> StorageAccess:
+    """Read one store from `<prefix>_S3_…`. Raises StorageError that names what is missing."""
+    missing = [f"{prefix}_S3_{name}" for name in _REQUIRED if not environ.get(f"{prefix}_S3_{name}")]
+    if missing:
+        raise StorageError(f"{', '.join(missing)}: missing. Expected the S3_… variables of that store, with {prefix}_")
+
+    def given(name: str, default: str) -> str:
+        return environ.get(f"{prefix}_S3_{name}") or default
+
+    endpoint = given("ENDPOINT", "")
+    if "://" not in endpoint:
+        endpoint = f"{'https' if given('USE_SSL', '').lower() in _TRUE else 'http'}://{endpoint}"
+    parts = urlsplit(endpoint)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/"):
+        raise StorageError(f"{prefix}_S3_ENDPOINT: expected http://host:port or https://host, got {endpoint!r}")
+    return StorageAccess(
+        endpoint=endpoint.rstrip("/"),
+        access_key=given("ACCESS_KEY", ""),
+        secret_key=given("SECRET_KEY", ""),
+        region=given("REGION", "auto" if endpoint.endswith(".r2.cloudflarestorage.com") else "us-east-1"),
+        datasets_bucket=given("BUCKET_DATASETS", "datasets"),
+        annotations_bucket=given("BUCKET_ANNOTATIONS", "annotations"),
+    )
+
+
+def both(environ: Mapping[str, str] = os.environ) -> tuple[StorageAccess, StorageAccess]:
+    """Read source and target. Raises StorageError, also when they share a bucket: a copy onto itself proves nothing."""
+    source, target = side(environ, "SOURCE"), side(environ, "TARGET")
+    for name, access in (("SOURCE", source), ("TARGET", target)):
+        if access.datasets_bucket == access.annotations_bucket:
+            raise StorageError(f"{name}_S3_BUCKET_DATASETS and _ANNOTATIONS are the same bucket")
+    if source.endpoint == target.endpoint and set(source.buckets) & set(target.buckets):
+        raise StorageError("SOURCE_S3_… and TARGET_S3_… name the same bucket of the same store")
+    return source, target
+
+
+def place(access: StorageAccess) -> str:
+    """Name a store without its keys."""
+    return f"{access.endpoint} {'+'.join(access.buckets)}"
+
+
+def bucket_of(access: StorageAccess, role: str) -> str:
+    """Give the name of the datasets' or the annotations' bucket."""
+    return dict(zip(BUCKETS, access.buckets, strict=True))[role]
+
+
+def variables(access: StorageAccess) -> dict[str, str]:
+    """What the services' environment says of this store."""
+    return {
+        "S3_ENDPOINT": access.endpoint,
+        "S3_ACCESS_KEY": access.access_key,
+        "S3_SECRET_KEY": access.secret_key,
+        "S3_BUCKET_DATASETS": access.datasets_bucket,
+        "S3_BUCKET_ANNOTATIONS": access.annotations_bucket,
+        "S3_REGION": access.region,
+        "S3_USE_SSL": "true" if access.endpoint.startswith("https://") else "false",
+    }
+
+
+def write_environment(path: Path, access: StorageAccess) -> None:
+    """Write the variables to a file that only its owner may read; it appears whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.writelines(f"{name}={shlex.quote(value)}\n" for name, value in variables(access).items())
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)

@@ -1,0 +1,121 @@
+"""Objects to move, and a road to a store on which one request in ten comes to grief."""
+
+import asyncio
+import itertools
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import aiohttp
+from aiohttp import web
+from yarl import URL
+
+from labeler_ops.storage.access import StorageAccess
+from labeler_ops.storage.buckets import connect
+from labeler_ops.storage.description import METADATA
+from labeler_ops.storage.s3 import Read, Store, digests
+
+ODD_KEYS = (
+    "datasets/ds_1/images/한글 폴더/사진 1.jpg",
+    "datasets/ds_1/images/\u1112\u1161\u11ab.jpg",  # composed differently from the one below
+    "datasets/ds_1/images/\ud55c.jpg",
+    "datasets/ds_1/images/a+b c%20d.jpg",
+    "datasets/ds_1/images/q?x=1&y=#2.jpg",
+    "datasets/ds_1/images/'quotes\"&<tags>;,@$!*().jpg",
+    "datasets/ds_1/images/~tilde_-.JPG",
+    "datasets/ds_1/images/😀.png",
+)
+HEADERS = {
+    "content-type": "image/jpeg",
+    "cache-control": "private, max-age=60",
+    "content-disposition": "attachment; filename=\"x.jpg\"; filename*=UTF-8''%ED%95%9C.jpg",
+    METADATA + "camera": "A 7",
+}
+
+
+class Objects:
+    """One store, written to and read from by a test."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    async def put(self, key: str, body: bytes, headers: Mapping[str, str] = HEADERS, role: str = "datasets") -> None:
+        sha256, md5 = await digests(body)
+        bucket = dict(zip(("datasets", "annotations"), self.store.access.buckets, strict=True))[role]
+        await self.store.put(bucket, key, Read(len(body), "", headers, sha256, md5, body))
+
+    async def get(self, key: str) -> Read:
+        return await self.store.fetch(self.store.access.datasets_bucket, key)
+
+    async def delete(self, key: str) -> None:
+        async with connect(self.store.access) as client:
+            await client.delete_object(Bucket=self.store.access.datasets_bucket, Key=key)
+
+    async def listing(self) -> set[tuple[str, int, str, str]]:
+        async with connect(self.store.access) as client:
+            pages = client.get_paginator("list_objects_v2").paginate(Bucket=self.store.access.datasets_bucket)
+            return {
+                (entry["Key"], entry["Size"], entry["ETag"], entry["LastModified"].isoformat())
+                async for page in pages
+                for entry in page.get("Contents", [])
+            }
+
+
+@asynccontextmanager
+async def objects(access: StorageAccess) -> AsyncIterator[Objects]:
+    """Open a store for a test."""
+    async with Store.open(access, 16) as store:
+        yield Objects(store)
+
+
+async def fill(side: Objects, count: int) -> None:
+    """Put so many small objects beside the odd ones, sixteen at a time."""
+    keys = iter([*ODD_KEYS, *(f"datasets/ds_{n % 3}/images/{n:04}.jpg" for n in range(count - len(ODD_KEYS)))])
+
+    async def work() -> None:
+        for key in keys:
+            await side.put(key, os.urandom(2000 + len(key)))
+
+    await asyncio.gather(*(work() for _ in range(16)))
+
+
+@asynccontextmanager
+async def faulty(access: StorageAccess, every: int = 10) -> AsyncIterator[StorageAccess]:
+    """Lend another way to a store: every tenth request meets a 503, a 429, a reset, or half of its body."""
+    turn, kinds = itertools.count(1), itertools.cycle(("503", "cut", "429", "reset"))
+    async with aiohttp.ClientSession(auto_decompress=False) as session:
+
+        async def forward(request: web.Request) -> web.StreamResponse:
+            kind = next(kinds) if next(turn) % every == 0 else ""
+            if kind in {"503", "429"}:
+                return web.Response(status=int(kind))
+            if kind == "reset":
+                assert request.transport is not None
+                request.transport.abort()
+                return web.Response()
+            url = URL(access.endpoint + request.raw_path, encoded=True)
+            async with session.request(
+                request.method, url, headers=request.headers, data=await request.read() or None
+            ) as answer:
+                body = await answer.read()
+                reply = web.StreamResponse(status=answer.status, headers=answer.headers)
+                await reply.prepare(request)
+                if kind == "cut":
+                    await reply.write(body[: len(body) // 2])
+                    assert request.transport is not None
+                    request.transport.close()
+                    return reply
+                await reply.write(body)
+                return reply
+
+        app = web.Application(client_max_size=2**30)
+        app.router.add_route("*", "/{path:.*}", forward)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        try:
+            yield replace(access, endpoint=f"http://127.0.0.1:{runner.addresses[0][1]}")
+        finally:
+            await runner.cleanup()

@@ -1,0 +1,143 @@
+"""The objects are moved, proven to be equal, and brought back."""
+
+import os
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from labeler_ops.runs import Run, RunError
+from labeler_ops.storage.access import StorageAccess, StorageError
+from labeler_ops.storage.listing import pages
+from labeler_ops.storage.moving import StorageMove, alone
+from labeler_ops.storage.s3 import MIB
+from tests.labeler_ops.storage.conftest import Silent
+from tests.labeler_ops.storage.stores import HEADERS, ODD_KEYS, Objects, faulty, fill
+
+SMALL = 300
+KOREAN = "창고 카메라 3번, 2026년 겨울에 찍은 사진들 가운데 하나"
+Sides = tuple[StorageAccess, StorageAccess]
+
+
+async def test_everything_arrives_from_a_source_that_fails_one_request_in_ten(
+    sides: Sides, source: Objects, target: Objects, tmp_path: Path
+) -> None:
+    await fill(source, SMALL)
+    await source.put("datasets/ds_1/images/big.tif", os.urandom(40_000_000))
+    await source.put("exports/proj_1/detection/v1.0/annotations.json", b"{}", role="annotations")
+    before = await source.listing()
+    async with faulty(sides[0]) as road:
+        move = StorageMove.begin(tmp_path, road, sides[1], None, Silent())
+        copies, report = await move.copy()
+        assert (copies.copied, report.same) == (SMALL + 2, True)
+        assert report.retries > SMALL // 20  # the client repeats by itself what a reset has met
+        proof = await move.verify()
+        assert proof.same, proof.findings
+        assert (proof.read_objects, proof.source_bytes) == (SMALL + 2, proof.target_bytes)
+    got = await target.get(ODD_KEYS[0])
+    assert got.body == (await source.get(ODD_KEYS[0])).body
+    assert got.description == HEADERS
+    assert await source.listing() == before
+
+
+async def test_a_second_pass_copies_what_changed_and_the_way_back_brings_what_is_new(
+    move: StorageMove, source: Objects, target: Objects
+) -> None:
+    await fill(source, 20)
+    large = os.urandom(66 * MIB)
+    await source.put("datasets/ds_1/images/large.tif", large, {"content-type": "image/tiff", "x-amz-meta-n": KOREAN})
+    with pytest.raises(RunError, match="has not been verified"):
+        move.switch()
+    assert (await move.copy())[0].copied == 21
+    await source.put("datasets/ds_1/images/new.jpg", b"new")
+    await source.put(ODD_KEYS[1], b"changed")
+    copies, _ = await move.copy()
+    assert (copies.copied, copies.known) == (2, 20)
+    with pytest.raises(RunError, match="verify everything once first"):
+        await move.verify(sample=0.5)
+    assert (await move.verify()).same
+    path = move.switch()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert f"S3_ENDPOINT={move.target.endpoint}\n" in path.read_text()
+    with pytest.raises(RunError, match="the way is back now"):
+        await move.copy()
+
+    before = await source.listing()
+    await target.put("datasets/ds_1/images/later.jpg", b"written after the switch")
+    await target.put(ODD_KEYS[2], b"written anew after the switch")
+    await target.delete(ODD_KEYS[3])
+    copies, report, path = await move.rollback()
+    assert (copies.copied, report.same) == (2, True)
+    assert report.counts == {"kept": 1}
+    assert f"S3_ENDPOINT={move.source.endpoint}\n" in path.read_text()
+    assert (await source.get("datasets/ds_1/images/later.jpg")).body == b"written after the switch"
+    assert (await source.get(ODD_KEYS[2])).body == b"written anew after the switch"
+    changed = {"datasets/ds_1/images/later.jpg", ODD_KEYS[2]}
+    assert {entry for entry in await source.listing() if entry[0] not in changed} == {
+        entry for entry in before if entry[0] not in changed
+    }
+    assert (await target.store.head(move.target.datasets_bucket, "datasets/ds_1/images/large.tif")).description[
+        "x-amz-meta-n"
+    ] == KOREAN
+
+
+async def test_what_somebody_else_wrote_is_compared_and_not_written_over(
+    move: StorageMove, source: Objects, target: Objects
+) -> None:
+    for side in (source, target):
+        await side.put("equal", b"the same")
+    await source.put("other", b"ours")
+    await target.put("other", b"theirs")
+    copies, report = await move.copy()
+    assert (copies.copied, copies.equal) == (0, 1)
+    assert [(one.kind, one.key) for one in report.findings] == [("conflict", "other")]
+    assert (await target.get("other")).body == b"theirs"
+    copies, report = await move.copy(overwrite=True)
+    assert (copies.copied, report.same) == (1, True)
+    assert (await target.get("other")).body == b"ours"
+
+
+async def test_the_database_says_what_there_must_be(
+    sides: Sides, source: Objects, tmp_path: Path, labeler_dsn: str
+) -> None:
+    connection = await asyncpg.connect(labeler_dsn)
+    await connection.execute(
+        "INSERT INTO datasets (id, name, owner_id, visibility, storage_path, annotation_path) "
+        "VALUES ('ds_1', 'one', 1, 'private', 'datasets/ds_1/', 'datasets/ds_1/annotations_detection.json')"
+    )
+    await connection.execute(
+        "INSERT INTO image_metadata (dataset_id, id, file_name, size, s3_key, thumbnail_key) "
+        "VALUES ('ds_1', 'a', 'a.jpg', 1, 'datasets/ds_1/images/a.jpg', 'datasets/ds_1/thumbnails/a.jpg')"
+    )
+    await connection.close()
+    await source.put("datasets/ds_1/images/a.jpg", b"a")
+    await source.put("backups//odd", b"b")
+    move = StorageMove.begin(tmp_path, *sides, labeler_dsn, Silent())
+    report = await move.compare()
+    assert report.referenced == 3
+    assert {(one.kind, one.key) for one in report.findings if one.kind != "key"} == {
+        ("lost", "datasets/ds_1/annotations_detection.json"),
+        ("lost", "datasets/ds_1/thumbnails/a.jpg"),
+        ("missing", "datasets/ds_1/images/a.jpg"),
+        ("missing", "backups/odd"),  # this store drops the empty name
+        ("orphan", "backups/odd"),
+    }
+    assert not (await move.copy())[1].same  # what is lost cannot be copied, and is said again
+
+
+async def test_a_listing_of_many_pages_is_whole(source: Objects) -> None:
+    await fill(source, 20)
+    listed = [page async for page in pages(source.store, source.store.access.datasets_bucket, at_once=6)]
+    assert [len(page) for page in listed] == [6, 6, 6, 2]
+    assert set(ODD_KEYS) < {entry[0] for page in listed for entry in page}
+
+
+async def test_two_copies_at_once_and_a_wrong_store_are_refused(
+    sides: Sides, move: StorageMove, tmp_path: Path
+) -> None:
+    with alone(tmp_path / "runs", sides[1]), pytest.raises(StorageError, match="another copy"):
+        await move.copy()
+    with pytest.raises(RunError, match="is about"):
+        StorageMove(Run.resume(tmp_path / "runs", move.run.id), sides[1], sides[0], None, Silent())
+    with pytest.raises(RunError, match="nothing to go back from"):
+        await move.rollback()

@@ -1,0 +1,90 @@
+"""Every planted fault is found, and named."""
+
+from labeler_ops.storage.moving import StorageMove
+from tests.labeler_ops.storage.stores import HEADERS, Objects, fill
+
+EXTRA = "datasets/ds_1/images/extra.jpg"
+META = "x-amz-meta-camera"
+
+# Each is planted in an object of its own: the fault, what kind it is reported as, and what the report says of it.
+FAULTS = (
+    ("truncated", "differs", "bytes on the source"),
+    ("grown", "differs", "bytes on the source"),
+    ("a byte", "differs", "SHA-256"),
+    ("emptied", "differs", "0 on the target"),
+    ("content type", "differs", "content-type is 'image/jpeg' on the source, 'image/png' on the target"),
+    ("cache control", "differs", "cache-control"),
+    ("disposition gone", "differs", "content-disposition is 'attachment"),
+    ("encoding", "differs", "content-encoding is absent on the source, 'gzip'"),
+    ("metadata changed", "differs", "metadata 'camera' is 'A 7' on the source, 'A 8' on the target"),
+    ("metadata gone", "differs", "metadata 'camera' is 'A 7' on the source, absent on the target"),
+    ("metadata added", "differs", "metadata 'more' is absent on the source, '한글' on the target"),
+    ("missing", "missing", ""),
+    ("extra", "extra", ""),
+    ("swapped", "differs", "it has the bytes of datasets/datasets/ds_1/images/0016.jpg"),
+)
+SWAPPED_WITH = "datasets/ds_1/images/0016.jpg"
+CHANGES: dict[str, dict[str, str]] = {
+    "content type": {"content-type": "image/png"},
+    "cache control": {"cache-control": "no-store"},
+    "disposition gone": {"content-disposition": ""},
+    "encoding": {"content-encoding": "gzip"},
+    "metadata changed": {META: "A 8"},
+    "metadata gone": {META: ""},
+    "metadata added": {"x-amz-meta-more": "한글"},
+}
+
+
+def victim(fault: str) -> str:
+    number = [name for name, _, _ in FAULTS].index(fault)
+    return EXTRA if fault == "extra" else f"datasets/ds_{number % 3}/images/{number:04}.jpg"
+
+
+async def plant(fault: str, target: Objects) -> None:
+    key = victim(fault)
+    if fault == "extra":
+        await target.put(key, b"extra")
+        return
+    body = (await target.get(key)).body
+    bodies = {
+        "truncated": body[:-1],
+        "grown": body + b"x",
+        "a byte": body[:100] + bytes([body[100] ^ 1]) + body[101:],
+        "emptied": b"",
+    }
+    if fault == "missing":
+        await target.delete(key)
+    elif fault == "swapped":
+        other = (await target.get(SWAPPED_WITH)).body
+        await target.put(key, other)
+        await target.put(SWAPPED_WITH, body)
+    else:
+        headers = {name: value for name, value in (HEADERS | CHANGES.get(fault, {})).items() if value}
+        await target.put(key, bodies.get(fault, body), headers)
+
+
+async def test_every_planted_fault_is_named(move: StorageMove, source: Objects, target: Objects) -> None:
+    await fill(source, 30)
+    await move.copy()
+    whole = await move.verify()
+    assert whole.same, whole.findings
+    for fault, _, _ in FAULTS:
+        await plant(fault, target)
+    report = await move.verify()
+    named = {(one.kind, one.key): one.text for one in report.findings}
+    for fault, kind, text in FAULTS:
+        assert text in named.pop((kind, victim(fault)), "not found"), fault
+    assert set(named) == {("differs", SWAPPED_WITH)}
+    assert report.differences == len(FAULTS) + 1
+    assert f"{len(FAULTS) + 1} differences" in report.text()
+
+
+async def test_a_sample_still_compares_every_listing(move: StorageMove, source: Objects, target: Objects) -> None:
+    await fill(source, 24)
+    await move.copy()
+    assert (await move.verify()).same
+    faults = ("missing", "truncated", "extra")
+    for fault in faults:
+        await plant(fault, target)
+    found = {one.key for one in (await move.verify(sample=0.001)).findings}
+    assert found == {victim(fault) for fault in faults}
