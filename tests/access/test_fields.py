@@ -7,7 +7,7 @@ the answers have to be the same.
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 import httpx
 import msgspec
@@ -64,7 +64,8 @@ def _with_bodies() -> list[Rule]:
 def _body_type(rule: Rule) -> Any:
     for operation in documented():
         if f"{operation.method} {operation.path.replace(':path}', '}')}" == rule.call.replace("/api/v1", "", 1):
-            return operation.body_type or operation.multipart
+            kind = operation.body_type or operation.multipart
+            return get_args(kind)[0] if get_origin(kind) is Annotated else kind
     raise AssertionError(rule)
 
 

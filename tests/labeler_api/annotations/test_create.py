@@ -146,8 +146,8 @@ async def test_the_dataset_id_names_the_project_too(api: Api) -> None:
         ({"confidence": 0.5}, 422, "invalid"),
         ({"attributes": []}, 422, "invalid"),
         ({"geometry": None}, 422, "invalid"),
-        ({"notes": "\0"}, 422, "invalid_value"),
-        ({"attributes": {"a": "\0"}}, 422, "invalid_value"),
+        ({"notes": "\0"}, 422, "json_invalid"),
+        ({"attributes": {"a": "\0"}}, 422, "json_invalid"),
     ],
 )
 async def test_what_is_refused_leaves_nothing_behind(api: Api, changed: dict[str, Any], status: int, code: str) -> None:

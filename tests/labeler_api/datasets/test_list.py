@@ -87,13 +87,14 @@ async def test_a_limit_of_none_and_a_skip_past_the_end(api: Api) -> None:
     await _insert_datasets(api, 3)
     owner = await api.login("owner")
     assert (await owner.get(URL, params={"limit": 0})).json() == []
-    assert (await owner.get(URL, params={"skip": "9" * 30})).json() == []
+    assert (await owner.get(URL, params={"skip": "9" * 18})).json() == []
 
 
 @pytest.mark.parametrize(
     "params",
     [
         {"skip": "-1"},
+        {"skip": "9" * 30},
         {"limit": "-1"},
         {"skip": "ten"},
         {"limit": "1.5"},
