@@ -1,8 +1,8 @@
 """Durable jobs on PostgreSQL: decided in a transaction, done after it, finished whatever happens between.
 
-The queue is PgQueuer's (docs/decisions/0009-job-queue.md); this is its only import. A job is enqueued in the
-transaction that makes it necessary, so that there is never the one without the other. Every process of the API works on
-the queue, each on a connection of its own beside the pool, for LISTEN.
+The queue is PgQueuer's (docs/decisions/0009-job-queue.md); nothing else but job_queue.py imports it. A job is enqueued
+in the transaction that makes it necessary, so that there is never the one without the other. Every process of the API
+works on the queue, each on a connection of its own beside the pool, for LISTEN.
 
 What a handler must be: idempotent, since a job whose process dies is taken up by another one from its start; and ready
 to be cancelled at any await, since that is how a process stops. A handler that raises is tried again, after 5 seconds
@@ -15,24 +15,22 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any, Self
 
 import asyncpg
 import structlog
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
-from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
 from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.core.executors import AbstractEntrypointExecutor, EntrypointExecutorParameters
 from pgqueuer.core.qm import QueueManager
 from pgqueuer.domain.errors import RetryRequested
 from pgqueuer.domain.models import Context, Job
-from pgqueuer.domain.settings import DBSettings, Durability
 from pgqueuer.domain.types import Channel
-from pgqueuer.ports.driver import Driver, NotifyCallback
+from pgqueuer.ports.driver import Driver
 
 from labeler_api.context import Services
 from labeler_api.db.pool import WriteTransaction
 from labeler_api.errors import Unavailable
+from labeler_api.job_queue import SETTINGS, InTransaction, queries
 
 Handler = Callable[[Services, bytes], Awaitable[timedelta | None]]
 """Does one job, given its payload. What it returns is when to do the job again; None when it is done for good."""
@@ -44,6 +42,7 @@ _AT_ONCE = 2  # jobs of one process: they share its event loop and its store con
 _CONNECT_SECONDS = 10.0
 _STATEMENT_SECONDS = 30.0  # a server that fell silent is noticed by it
 _RECONNECT_SECONDS = (0.5, 5.0)  # the first wait after a lost connection, and the longest
+_PULSE_SECONDS = 5.0  # between two looks at the connection: a restarted server is back by then
 _STOP_SECONDS = 10.0  # cancelled handlers end at their next await
 
 log = structlog.get_logger("labeler_api.jobs")
@@ -62,7 +61,7 @@ async def enqueue(
 ) -> None:
     """Add a job to a transaction: once for each delay. One statement; workers are told when the transaction commits."""
     number = len(after)
-    await _queries(_InTransaction(tx)).enqueue([kind] * number, [payload] * number, [0] * number, list(after))
+    await queries(InTransaction(tx)).enqueue([kind] * number, [payload] * number, [0] * number, list(after))
 
 
 @asynccontextmanager
@@ -142,24 +141,48 @@ class Worker:
             server_settings={"application_name": "labeler_api jobs", "TimeZone": "UTC"},
         )
         try:
-            queries = _queries(AsyncpgDriver(connection))
-            manager = self._managed(queries)
+            driver = AsyncpgDriver(connection)
+            library = queries(driver)
+            manager = self._managed(library)
             connection.add_termination_listener(self._interrupt)
             if not self._stopping.is_set():
-                await self._prepare(queries)
-                await manager.run(
+                await self._prepare(library)
+                work = manager.run(
                     dequeue_timeout=self._lease,
                     batch_size=1,
                     shutdown_on_listener_failure=True,
                     heartbeat_timeout=self._lease,
                     log_aggregation_interval=timedelta(0),  # statistics that nobody reads
                 )
+                await self._while_alive(driver, asyncio.create_task(work))
         finally:
             self._manager = self._connection = None
             connection.terminate()
 
+    async def _while_alive(self, driver: Driver, work: asyncio.Task[None]) -> None:
+        """Wait for the work's end, and end it where its connection no longer answers.
+
+        A server that stops in the middle of an answer can leave the driver in a state in which every statement fails,
+        and none says that the connection is lost; the library would go on failing for ever.
+        """
+        pulse = asyncio.create_task(_pulse(driver))
+        try:
+            await asyncio.wait({work, pulse}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done() and self._connection is not None:
+                self._connection.terminate()
+                self._interrupt()
+                await asyncio.wait({work}, timeout=_STOP_SECONDS)
+                work.cancel()
+            await asyncio.wait({work})
+        finally:
+            pulse.cancel()
+            work.cancel()  # of a worker that is being stopped; its connection has been ended before
+            await asyncio.wait({pulse})
+        if not work.cancelled():
+            work.result()
+
     def _managed(self, queries: Queries) -> QueueManager:
-        self._manager = manager = QueueManager(queries, channel=Channel(_SETTINGS.channel))
+        self._manager = manager = QueueManager(queries, channel=Channel(SETTINGS.channel))
         for kind, handler in self._handlers.items():
             parameters = EntrypointExecutorParameters(concurrency_limit=0, func=_never, on_failure="hold")
             manager.register_executor(kind, _Executor(parameters, partial(self._handle, handler)))
@@ -200,6 +223,15 @@ class Worker:
                 return await handler(self._services, job.payload or b"")
 
 
+async def _pulse(driver: Driver) -> None:
+    """Return when the connection does not answer any more."""
+    with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+        while True:
+            await asyncio.sleep(_PULSE_SECONDS)
+            async with asyncio.timeout(_STATEMENT_SECONDS):
+                await driver.fetch("SELECT 1")
+
+
 @dataclass
 class _Executor(AbstractEntrypointExecutor):
     """Gives a job to the worker."""
@@ -208,63 +240,6 @@ class _Executor(AbstractEntrypointExecutor):
 
     async def execute(self, job: Job, context: Context) -> None:  # noqa: ARG002 - the library's signature
         await self.handle(job)
-
-
-class _InTransaction(Driver):
-    """The library's view of an open transaction of ours: enough to enqueue in it."""
-
-    def __init__(self, tx: WriteTransaction) -> None:
-        self._tx = tx
-
-    async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
-        return [dict(row) for row in await self._tx.fetch(query, *args)]
-
-    async def execute(self, query: str, *args: object) -> str:
-        raise NotImplementedError
-
-    async def add_listener(self, channel: str, callback: NotifyCallback) -> None:
-        raise NotImplementedError
-
-    async def notify(self, channel: str, payload: str) -> None:
-        raise NotImplementedError
-
-    @property
-    def shutdown(self) -> asyncio.Event:
-        raise NotImplementedError
-
-    @property
-    def tm(self) -> Any:
-        raise NotImplementedError
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        return None
-
-
-# Made without the environment, from which the library would take names: FUNCTION, CHANNEL or PGQUEUER_PREFIX must not
-# send us to tables that the migrations did not make.
-_SETTINGS = DBSettings.model_construct(
-    prefix="",
-    db_schema=None,
-    channel=Channel("ch_pgqueuer"),
-    function="fn_pgqueuer_changed",
-    statistics_table="pgqueuer_statistics",
-    queue_status_type="pgqueuer_status",
-    queue_table="pgqueuer",
-    queue_table_log="pgqueuer_log",
-    trigger="tg_pgqueuer_changed",
-    schedules_table="pgqueuer_schedules",
-    durability=Durability.durable,
-    widen_id=True,
-)
-
-
-def _queries(driver: Driver) -> Queries:
-    return Queries(
-        driver, QueryBuilderEnvironment(_SETTINGS), QueryQueueBuilder(_SETTINGS), QuerySchedulerBuilder(_SETTINGS)
-    )
 
 
 def _report(error: Exception, job: Job, delay: timedelta) -> None:
