@@ -37,9 +37,16 @@ _TABLES = """
     ORDER BY 1
 """
 _FENCED = "SELECT count(*) FROM pg_trigger WHERE tgname = $1 AND NOT tgisinternal"
+# What a subscription applies is let through: a fenced source is kept up with the target that took over from it. The
+# server itself says what kind of process this is, so no session can pretend to be one. (For rows the worker asks no
+# trigger of a statement; for TRUNCATE it does.)
 _FUNCTION = f"""
     CREATE OR REPLACE FUNCTION {NAME}() RETURNS trigger LANGUAGE plpgsql AS $body$
     BEGIN
+        IF EXISTS (SELECT FROM pg_stat_activity
+                   WHERE pid = pg_backend_pid() AND backend_type LIKE 'logical replication%') THEN
+            RETURN NULL;
+        END IF;
         RAISE EXCEPTION 'The labeler is in maintenance mode: nothing can be written.' USING ERRCODE = '{SQLSTATE}';
     END $body$
 """
@@ -105,21 +112,21 @@ async def on(url: str, *, reason: str, by: str, patience: float = 60.0) -> State
         if await _has_switch(connection):
             await connection.execute(SWITCH, "on", reason, by)
             await connection.execute(f"NOTIFY {CHANNEL}, 'on'")
-        await _patiently(connection, _build, patience)
+        await patiently(connection, _build, patience)
         return await _state(connection)
 
 
 async def off(url: str, *, by: str, patience: float = 60.0) -> State:
     """Take the fence down, then switch off. Safe to repeat. Raises DatabaseRefused when readers hold it too long."""
     async with _connected(url) as connection:
-        await _patiently(connection, _remove, patience)
+        await patiently(connection, _remove, patience)
         if await _has_switch(connection):
             await connection.execute(SWITCH, "off", None, by)
             await connection.execute(f"NOTIFY {CHANNEL}, 'off'")
         return await _state(connection)
 
 
-async def _patiently(connection: Connection, work: Work, patience: float) -> None:
+async def patiently(connection: Connection, work: Work, patience: float) -> None:
     """Try with short waits for locks, so that nobody queues behind us for long, until it is done."""
     until = monotonic() + patience
     while True:
@@ -136,7 +143,7 @@ async def _patiently(connection: Connection, work: Work, patience: float) -> Non
 
 
 async def _build(connection: Connection) -> None:
-    tables = await _tables(connection)
+    tables = await tables_of(connection)
     await connection.execute(f"LOCK TABLE {', '.join(tables)} IN SHARE ROW EXCLUSIVE MODE")
     await connection.execute(_FUNCTION)
     for table in tables:
@@ -152,7 +159,8 @@ async def _remove(connection: Connection) -> None:
     await connection.execute(f"DROP FUNCTION IF EXISTS {NAME}() CASCADE")
 
 
-async def _tables(connection: Connection) -> Sequence[str]:
+async def tables_of(connection: Connection) -> Sequence[str]:
+    """Name every table of ours as SQL wants it: all but the switch's own, an extension's, and parts of tables."""
     return [row[0] for row in await connection.fetch(_TABLES)]
 
 
@@ -169,7 +177,7 @@ async def _state(connection: Connection) -> State:
         changed_by=row["changed_by"] if row else None,
         since=row["since"] if row else None,
         fenced=await connection.fetchval(_FENCED, NAME),
-        tables=len(await _tables(connection)),
+        tables=len(await tables_of(connection)),
         writers=[_writer(row) for row in await connection.fetch(_WRITERS)],
     )
 

@@ -23,13 +23,17 @@ async def verify(
     connections: int = CONNECTIONS,
     progress: Progress | None = None,
     as_of: str | None = None,
+    target_as_of: str | None = None,
 ) -> Report:
-    """Compare two databases, given as URLs, as of now; the source as of a snapshot that somebody else holds, if given.
+    """Compare two databases, given as URLs, as of now; a side as of a snapshot that somebody else holds, if given.
 
     Raises DatabaseRefused when one cannot be read.
     """
     started = perf_counter()
-    async with opened("source", source, connections, as_of) as ours, opened("target", target, connections) as theirs:
+    async with (
+        opened("source", source, connections, as_of) as ours,
+        opened("target", target, connections, target_as_of) as theirs,
+    ):
         here, there = await tables.read(ours), await tables.read(theirs)
         tell = _counting(sum(table.pages for table in (*here, *there)), progress)
         results = await _compare(ours, theirs, here, there, tell)
