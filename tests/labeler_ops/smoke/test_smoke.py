@@ -67,7 +67,10 @@ async def test_without_its_object_store_only_what_needs_it_fails(deployed: Deplo
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_an_interrupted_run_tidies_up(deployed: Deployed, number: signal.Signals) -> None:
+    """It is stopped in the middle: its first annotation waits for a table that is held until then."""
     before = await owned(deployed)
+    holder = await asyncpg.connect(deployed.database)
+    await holder.execute("BEGIN; LOCK TABLE annotations IN SHARE ROW EXCLUSIVE MODE")
     process = await start("smoke", deployed.url)
     until = monotonic() + 60
     while await owned(deployed) == before:
@@ -75,6 +78,7 @@ async def test_an_interrupted_run_tidies_up(deployed: Deployed, number: signal.S
         assert monotonic() < until
         await asyncio.sleep(0.01)
     process.send_signal(number)
+    holder.terminate()
     done = await ended(process)
     assert done.code == 130, done.out + done.err
     assert done.json()["interrupted"]

@@ -106,22 +106,25 @@ async def test_a_restore_that_fails_says_why_and_stops(
 async def test_the_server_going_away_in_the_middle_is_an_error(
     source: str, target: str, tools: clients.Clients, tmp_path: Path
 ) -> None:
-    async def cut() -> None:
-        connection = await asyncpg.connect(source)
-        try:
-            async with asyncio.timeout(20):
-                while True:
-                    ended = await connection.fetchval(
-                        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-                        " WHERE application_name = 'labeler move' AND query LIKE 'COPY %'"
-                    )
-                    if ended:
-                        return
-        finally:
-            await connection.close()
-
-    with pytest.raises(DatabaseRefused, match="pg_dump failed"):
-        await asyncio.gather(cut(), copy.copy(tools, source, target, tmp_path / "dump"))
+    """Cut off while the dump waits for a table that somebody holds."""
+    holder = await asyncpg.connect(source)
+    await holder.execute("BEGIN; LOCK TABLE things")
+    killer = await asyncpg.connect(source)
+    copying = asyncio.create_task(copy.copy(tools, source, target, tmp_path / "dump"))
+    sql = (
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+        " WHERE application_name = 'labeler move' AND wait_event_type = 'Lock'"
+    )
+    try:
+        async with asyncio.timeout(20):
+            while True:
+                if await killer.fetchval(sql):
+                    break
+        with pytest.raises(DatabaseRefused, match="pg_dump failed"):
+            await copying
+    finally:
+        holder.terminate()
+        await killer.close()
 
 
 async def test_no_password_is_on_a_command_line(source: str, tools: clients.Clients, tmp_path: Path) -> None:
