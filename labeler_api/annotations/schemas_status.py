@@ -41,7 +41,7 @@ class StatusQuery(Struct):
     """Which task, and which page; `limit` beyond 1..200 is refused with 400, a negative one with 422."""
 
     task_type: TaskType = ""
-    limit: Annotated[int, Meta(ge=0, extra_json_schema={"minimum": 1, "maximum": 200})] = 50
+    limit: Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": 200})] = 50
     offset: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
     cursor: str = ""
 

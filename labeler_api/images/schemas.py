@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 
 Offset = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 # Beyond it the call answers 400, as it always did, and not the type with 422.
-PageLimit = Annotated[int, Meta(ge=0, extra_json_schema={"minimum": 1, "maximum": 200})]
+PageLimit = Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": 200})]
 
 
 class PreviewQuery(Struct):

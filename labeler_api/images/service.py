@@ -6,7 +6,7 @@ import msgspec
 
 from labeler_api.context import Call
 from labeler_api.db.pool import Row
-from labeler_api.errors import BadRequest
+from labeler_api.errors import BadRequest, invalid
 from labeler_api.http.endpoint import Reply
 from labeler_api.http.paging import decode_cursor, encode_cursor
 from labeler_api.images import store
@@ -60,6 +60,8 @@ async def preview(call: Call, reference: str, query: PreviewQuery) -> list[Previ
 
 async def page(call: Call, reference: str, query: PageQuery) -> Reply[ImagePage]:
     """List the images of a project by the time of their upload. `X-Next-Cursor` leads to the next page."""
+    if query.limit < 0:
+        raise invalid("expected a number that is not negative", "query", "limit")
     if not 1 <= query.limit <= _PAGE_CAP:
         raise BadRequest(f"limit must lie between 1 and {_PAGE_CAP}.", code="limit_out_of_range")
     position = decode_cursor(query.cursor, Position) if query.cursor else None

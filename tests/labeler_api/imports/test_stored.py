@@ -163,6 +163,15 @@ async def test_a_refusal_says_everything_that_is_wrong(api: Api) -> None:
     assert await annotations(api, made) == []
 
 
+async def test_a_file_over_the_limit_is_refused_before_it_is_read(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, content = await workshop(api), coco(boxes(1))
+    await stored(api, made, content)
+    monkeypatch.setattr("labeler_api.imports.service.MAX_FILE_BYTES", len(content) - 1)
+    answer = await imported(await api.login("owner"), made)
+    assert (answer.status_code, answer.json()["code"]) == (413, "annotation_file_too_large")
+    assert await annotations(api, made) == []
+
+
 async def test_without_a_file_there_is_nothing_to_import(api: Api) -> None:
     made = await workshop(api)
     owner = await api.login("owner")

@@ -151,6 +151,8 @@ async def test_refusals(api: Api) -> None:
         return answer.status_code, answer.json()["code"]
 
     assert await refused(export_format="xlsx") == (400, "format_not_offered")
+    of_project = await owner.post(f"/api/v1/projects/{made.project_id}/export", json={"export_format": "xlsx"})
+    assert (of_project.status_code, of_project.json()["code"]) == (400, "format_not_offered")
     assert await refused(export_format="yolo", task_type="geometry") == (400, "format_not_for_task")
     assert await refused(task_type="line") == (400, "task_not_in_project")
     assert await refused(image_ids=[made.image_ids[1]]) == (400, "nothing_to_export")
