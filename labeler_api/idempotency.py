@@ -22,14 +22,16 @@ from labeler_api.errors import Invalid
 KEY_HOURS = 24  # retries come within minutes; a day covers a client that was offline
 
 # A key that has lived its day is claimed as if it were new. Each claim removes a few others that have, and skips what
-# somebody else removes, so that the table stays small without a job of its own and no request pays for much.
+# somebody else removes, so that the table stays small without a job of its own and no request pays for much. They are
+# looked for once, before the join: a plan made while the table was empty would do it again at every key.
 _CLAIM = f"""
-    WITH swept AS (
-        DELETE FROM idempotency_keys k USING (
-            SELECT user_id, key FROM idempotency_keys
-            WHERE created_at < now() - interval '{KEY_HOURS} hours' AND (user_id, key) <> ($1, $2)
-            ORDER BY created_at LIMIT 10 FOR UPDATE SKIP LOCKED
-        ) old WHERE k.user_id = old.user_id AND k.key = old.key
+    WITH old AS MATERIALIZED (
+        SELECT user_id, key FROM idempotency_keys
+        WHERE created_at < now() - interval '{KEY_HOURS} hours' AND (user_id, key) <> ($1, $2)
+        ORDER BY created_at LIMIT 10 FOR UPDATE SKIP LOCKED
+    ),
+    swept AS (
+        DELETE FROM idempotency_keys k USING old WHERE k.user_id = old.user_id AND k.key = old.key
     )
     INSERT INTO idempotency_keys AS k (user_id, key, operation, request_sha256)
     VALUES ($1, $2, $3, $4)

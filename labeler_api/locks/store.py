@@ -10,15 +10,28 @@ from labeler_api.members.access import COLUMNS, FOUND, WHERE_FOUND
 # A row that exists is updated and not upserted: an upsert would take a number of the sequence each time.
 # An hour after its end nobody asks about a lock any more. At most 100 rows, and none that somebody uses just now: a
 # little of the project's litter goes with every claim, and no request pays for all of it.
+# Images and locks are found one by one (LIMIT keeps a subquery from being turned into a join), and the litter once
+# (ARRAY): this table changes faster than its statistics, and a plan made for what it was, empty, looked for the
+# litter again at every lock of the table.
 # A lock that was live and the caller's keeps its beginning, so `locked_at <> heartbeat_at` tells "refreshed".
 _CLAIM = """
     WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
     swept AS (
-        DELETE FROM image_locks WHERE id IN (
+        DELETE FROM image_locks WHERE id = ANY(ARRAY(
             SELECT id FROM image_locks
             WHERE project_id = $1 AND image_id <> ALL($3::text[]) AND expires_at < clock_timestamp() - interval '1 hour'
             LIMIT 100 FOR UPDATE SKIP LOCKED
-        )
+        ))
+    ),
+    wanted AS MATERIALIZED (
+        SELECT asked.image_id, found.id AS lock_id
+        FROM (SELECT DISTINCT unnest($3::text[]) AS image_id ORDER BY image_id) asked
+        CROSS JOIN LATERAL (
+            SELECT FROM image_metadata i WHERE i.dataset_id = $2 AND i.id = asked.image_id LIMIT 1
+        ) there
+        LEFT JOIN LATERAL (
+            SELECT l.id FROM image_locks l WHERE l.project_id = $1 AND l.image_id = asked.image_id LIMIT 1
+        ) found ON true
     ),
     renewed AS (
         UPDATE image_locks AS held SET
@@ -30,19 +43,16 @@ _CLAIM = """
             expires_at = CASE WHEN held.user_id = $4 AND held.expires_at > now
                 THEN greatest(held.expires_at, now + make_interval(secs => greatest(held.lease_seconds, $5::int)))
                 ELSE now + make_interval(secs => $5::int) END
-        FROM clock
-        WHERE held.project_id = $1 AND held.image_id = ANY($3::text[])
-          AND (held.user_id = $4 OR held.expires_at <= now)
-          AND EXISTS (SELECT FROM image_metadata i WHERE i.dataset_id = $2 AND i.id = held.image_id)
+        FROM clock, wanted
+        WHERE held.id = wanted.lock_id AND (held.user_id = $4 OR held.expires_at <= now)
         RETURNING held.image_id, held.user_id, held.locked_at, held.expires_at, held.heartbeat_at
     ),
     made AS (
         INSERT INTO image_locks (project_id, image_id, user_id, locked_at, heartbeat_at, expires_at, lease_seconds)
-        SELECT $1, i.id, $4, now, now, now + make_interval(secs => $5::int), $5::int
-        FROM image_metadata i, clock
-        WHERE i.dataset_id = $2 AND i.id = ANY($3::text[])
-          AND NOT EXISTS (SELECT FROM image_locks l WHERE l.project_id = $1 AND l.image_id = i.id)
-        ORDER BY i.id
+        SELECT $1, image_id, $4, now, now, now + make_interval(secs => $5::int), $5::int
+        FROM wanted, clock
+        WHERE lock_id IS NULL
+        ORDER BY image_id
         ON CONFLICT ON CONSTRAINT uq_project_image_lock DO NOTHING
         RETURNING image_id, user_id, locked_at, expires_at, heartbeat_at
     ),
@@ -52,8 +62,8 @@ _CLAIM = """
     FROM claimed
     UNION ALL
     SELECT l.image_id, l.user_id, l.locked_at, l.expires_at, l.heartbeat_at, false, false
-    FROM image_locks l, clock
-    WHERE l.project_id = $1 AND l.image_id = ANY($3::text[]) AND l.user_id <> $4 AND l.expires_at > now
+    FROM wanted, image_locks l, clock
+    WHERE l.id = wanted.lock_id AND l.user_id <> $4 AND l.expires_at > now
       AND NOT EXISTS (SELECT FROM claimed c WHERE c.image_id = l.image_id)
     ORDER BY image_id
 """
