@@ -15,6 +15,7 @@ _MEDIA_SECONDS = 5.0  # contract, section 15: a removed member loses the images 
 _MEDIA_ENTRIES = 20_000  # some 400 pages of 50 images; about 20 MB of rows
 _THUMBNAIL_BYTES = 64 * 1024 * 1024
 _PAGE_BYTES = 64 * 1024 * 1024  # fifty pages of a thousand boxes: those of the projects at work
+_COUNT_BYTES = 8 * 1024 * 1024  # two thousand projects of twenty classes
 _LARGEST_SHARE = 8  # one value may take an eighth of the cache at most, or it would push out all the others
 
 
@@ -117,9 +118,11 @@ class Caches:
     """What is remembered between requests.
 
     Media routes: who may see a dataset, the rows of images, and thumbnails. `pages`: lists as they were encoded last.
+    `counts`: what a project's annotations add up to, by the project's id, with the revision that this is true of.
     """
 
     thumbnails: ByteCache = field(default_factory=lambda: ByteCache(_THUMBNAIL_BYTES))
     viewers: ExpiringCache[bool] = field(default_factory=lambda: ExpiringCache(_MEDIA_SECONDS, _MEDIA_ENTRIES))
     pages: SizedCache[Any] = field(default_factory=lambda: SizedCache(_PAGE_BYTES))
+    counts: SizedCache[tuple[int, Any]] = field(default_factory=lambda: SizedCache(_COUNT_BYTES))
     images: ExpiringCache[Row] = field(default_factory=lambda: ExpiringCache(_MEDIA_SECONDS, _MEDIA_ENTRIES))

@@ -1,23 +1,22 @@
 """Use cases that make and change projects, and list the caller's."""
 
 import secrets
-from collections import defaultdict
 from collections.abc import Mapping
 
 from msgspec import UNSET, UnsetType
 
 from labeler_api import idempotency
 from labeler_api.context import Call
-from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
+from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import Conflict, invalid
 from labeler_api.http.paging import decode_cursor, encode_cursor
 from labeler_api.members.policy import Role
 from labeler_api.members.service import Access, require_role
 from labeler_api.projects import store
-from labeler_api.projects.schemas import ClassCount, ClassInfo, Counts, ProjectResponse, project_response
+from labeler_api.projects.schemas import ClassInfo, Counts, ProjectResponse, project_response
 from labeler_api.projects.schemas_changes import CreateProject, JsonObject, Position, ProjectsQuery, UpdateProject
 from labeler_api.projects.schemas_classes import NewClass
-from labeler_api.projects.service import count, json, require
+from labeler_api.projects.service import count, current_counts, json, require
 from labeler_api.projects.tasks import config_at_creation
 
 _MAX_PAGE = 100  # contract, 1.6: a greater limit is capped in silence
@@ -54,7 +53,7 @@ async def page(call: Call, query: ProjectsQuery) -> tuple[list[ProjectResponse],
         # One row more than asked for tells whether there is a next page.
         found = await store.page(connection, call.user_id, after=place, limit=limit + 1, skip=skip)
         rows = found[:limit]
-        counts = await _counts(connection, rows)
+        counts = await current_counts(connection, call, rows)
     more = len(found) > limit > 0
     cursor = encode_cursor(Position(rows[-1]["created_at"], rows[-1]["id"])) if more else None
     return [project_response(row, counts[row["id"]]) for row in rows], cursor
@@ -120,12 +119,3 @@ async def _update(tx: WriteTransaction, project_id: str, body: UpdateProject, ac
 
 def _sent(value: JsonObject | UnsetType) -> str | None:
     return None if isinstance(value, UnsetType) else json(value)
-
-
-async def _counts(connection: ReadConnection, rows: list[Row]) -> Mapping[str, Counts]:
-    """Count what the classes of these projects have."""
-    classes: dict[str, dict[tuple[str, str], ClassCount]] = defaultdict(dict)
-    for row in await store.counts_of_many(connection, [row["id"] for row in rows]):
-        one = ClassCount(annotations=row["annotations"], images=row["images"])
-        classes[row["project_id"]][row["task_type"], row["class_id"]] = one
-    return {row["id"]: Counts(annotations=0, images=0, classes=classes[row["id"]]) for row in rows}

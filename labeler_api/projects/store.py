@@ -9,26 +9,33 @@ _GET = """
     SELECT p.id, p.name, p.description, p.dataset_id, p.owner_id, p.task_types,
            p.task_config::text AS task_config, p.task_classes::text AS task_classes, p.settings::text AS settings,
            p.total_images, p.annotated_images, p.total_annotations, p.status,
-           p.created_at, p.updated_at, p.last_updated_by,
+           p.created_at, p.updated_at, p.last_updated_by, p.revision,
            d.name AS dataset_name, d.num_images AS dataset_num_items
     FROM annotation_projects p
     JOIN datasets d ON d.id = p.dataset_id
     WHERE p.id = $1
 """
 
-# One row a class, and one with task_type NULL for the whole. Two groupings one above the other, because
-# count(DISTINCT image_id) would read the rows themselves: these read indexes alone, in their order.
+# One row a class of each project, and one with task_type NULL for the whole. Two groupings one above the other, because
+# count(DISTINCT image_id) would read the rows themselves: these read indexes alone, in their order. Project by project,
+# so that a plan for one is the plan for all.
 _COUNTS = """
-    SELECT task_type, class_id, sum(annotations)::bigint AS annotations, count(*) AS images
-    FROM (
-        SELECT task_type, class_id, image_id, count(*) AS annotations
-        FROM annotations WHERE project_id = $1 AND class_id IS NOT NULL
-        GROUP BY task_type, class_id, image_id
-    ) AS per_class_and_image
-    GROUP BY task_type, class_id
-    UNION ALL
-    SELECT NULL, NULL, COALESCE(sum(annotations), 0)::bigint, count(*)
-    FROM (SELECT count(*) AS annotations FROM annotations WHERE project_id = $1 GROUP BY image_id) AS per_image
+    SELECT asked.project_id, counted.*
+    FROM unnest($1::varchar[]) AS asked(project_id)
+    CROSS JOIN LATERAL (
+        SELECT task_type, class_id, sum(annotations)::bigint AS annotations, count(*) AS images
+        FROM (
+            SELECT task_type, class_id, image_id, count(*) AS annotations
+            FROM annotations WHERE project_id = asked.project_id AND class_id IS NOT NULL
+            GROUP BY task_type, class_id, image_id
+        ) AS per_class_and_image
+        GROUP BY task_type, class_id
+        UNION ALL
+        SELECT NULL, NULL, COALESCE(sum(annotations), 0)::bigint, count(*)
+        FROM (
+            SELECT count(*) AS annotations FROM annotations WHERE project_id = asked.project_id GROUP BY image_id
+        ) AS per_image
+    ) AS counted
 """
 
 # The dataset's row is locked so that its image count cannot change between being read and being copied.
@@ -55,7 +62,7 @@ _LIST = """
     SELECT p.id, p.name, p.description, p.dataset_id, p.owner_id, p.task_types,
            p.task_config::text AS task_config, p.task_classes::text AS task_classes, p.settings::text AS settings,
            p.total_images, p.annotated_images, p.total_annotations, p.status,
-           p.created_at, p.updated_at, p.last_updated_by,
+           p.created_at, p.updated_at, p.last_updated_by, p.revision,
            d.name AS dataset_name, d.num_images AS dataset_num_items
     FROM project_permissions m
     JOIN annotation_projects p ON p.id = m.project_id
@@ -63,16 +70,6 @@ _LIST = """
     WHERE m.user_id = $1 AND ($2::timestamptz IS NULL OR (p.created_at, p.id) < ($2, $3::varchar))
     ORDER BY p.created_at DESC, p.id DESC
     LIMIT $4 OFFSET $5
-"""
-
-_COUNTS_OF_MANY = """
-    SELECT project_id, task_type, class_id, sum(annotations)::bigint AS annotations, count(*) AS images
-    FROM (
-        SELECT project_id, task_type, class_id, image_id, count(*) AS annotations
-        FROM annotations WHERE project_id = ANY ($1::varchar[]) AND class_id IS NOT NULL
-        GROUP BY project_id, task_type, class_id, image_id
-    ) AS per_class_and_image
-    GROUP BY project_id, task_type, class_id
 """
 
 _UPDATE = """
@@ -101,9 +98,9 @@ async def get(connection: ReadConnection, project_id: str) -> Row | None:
     return await connection.fetchrow(_GET, project_id)
 
 
-async def counts(connection: ReadConnection, project_id: str) -> list[Row]:
-    """Count a project's annotations and images: per class, and in the row without a task type as a whole."""
-    return await connection.fetch(_COUNTS, project_id)
+async def counts(connection: ReadConnection, project_ids: Sequence[str]) -> list[Row]:
+    """Count projects' annotations and images: per class, and in the row without a task type as a whole."""
+    return await connection.fetch(_COUNTS, list(project_ids))
 
 
 async def create(
@@ -144,11 +141,6 @@ async def page(
     """Return the projects that the user is a member of, the newest first, from behind (creation time, id) on."""
     created_at, project_id = after or (None, None)
     return await connection.fetch(_LIST, user_id, created_at, project_id, limit, skip)
-
-
-async def counts_of_many(connection: ReadConnection, project_ids: Sequence[str]) -> list[Row]:
-    """Count annotations and images per class of several projects."""
-    return await connection.fetch(_COUNTS_OF_MANY, list(project_ids))
 
 
 async def update(

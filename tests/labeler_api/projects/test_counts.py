@@ -1,0 +1,106 @@
+"""The counts of a project are kept until its annotations change, by whatever call."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.fixtures.api import Api, Made
+from tests.labeler_api.annotations.drawing import at, box, drawn, rows
+from tests.labeler_api.imports.files import boxes, coco, take
+from tests.labeler_api.projects.building import stored_class
+
+Change = Callable[[Api, httpx.AsyncClient, Made, dict[str, Any]], Awaitable[object]]
+
+
+@pytest.fixture
+async def api(api: Api) -> Api:
+    objects = api.services.objects
+    await objects.delete_many("datasets", [entry.key async for entry in objects.list("datasets", "datasets/")])
+    return api
+
+
+async def project(api: Api) -> Made:
+    classes = {"detection": {"c1": stored_class(0), "c2": stored_class(1, "dent")}}
+    return await api.dataset(images=3, tasks=["detection"], classes=classes)
+
+
+async def shown(client: httpx.AsyncClient, made: Made) -> list[list[tuple[str, str, int, int]]]:
+    """What each of the three calls that count says of every class."""
+    projects = [
+        (await client.get(f"/api/v1/datasets/{made.dataset_id}/project")).json(),
+        (await client.get(f"/api/v1/projects/{made.project_id}")).json(),
+        *(await client.get("/api/v1/projects")).json(),
+    ]
+    return [
+        sorted(
+            (task, class_id, info["bbox_count"], info["image_count"])
+            for task, classes in project["task_classes"].items()
+            for class_id, info in classes.items()
+        )
+        for project in projects
+    ]
+
+
+async def counted(api: Api, made: Made) -> list[tuple[str, str, int, int]]:
+    """What the rows add up to, for every class that is stored."""
+    found = await rows(
+        api,
+        "SELECT t.key AS task, c.key AS class_id, count(a.id) AS boxes, count(DISTINCT a.image_id) AS images"
+        " FROM annotation_projects p CROSS JOIN jsonb_each(p.task_classes) t CROSS JOIN jsonb_each(t.value) c"
+        " LEFT JOIN annotations a ON a.project_id = $1 AND a.task_type = t.key AND a.class_id = c.key"
+        " WHERE p.id = $1 GROUP BY 1, 2",
+        made.project_id,
+    )
+    return sorted((row["task"], row["class_id"], row["boxes"], row["images"]) for row in found)
+
+
+async def delete(api: Api, client: httpx.AsyncClient, made: Made, first: dict[str, Any]) -> None:
+    (await client.delete(at(first))).raise_for_status()
+
+
+async def restore(api: Api, client: httpx.AsyncClient, made: Made, first: dict[str, Any]) -> None:
+    await delete(api, client, made, first)
+    await shown(client, made)
+    (await client.post(at(first, "/restore"), json={"revision": 1})).raise_for_status()
+
+
+async def batch(api: Api, client: httpx.AsyncClient, made: Made, first: dict[str, Any]) -> None:
+    items = [box(made, image, class_id="c2", class_name="dent") for image in (0, 1, 1)]
+    (await client.post("/api/v1/annotations/batch", json={"annotations": items})).raise_for_status()
+
+
+async def reclass(api: Api, client: httpx.AsyncClient, made: Made, first: dict[str, Any]) -> None:
+    (await client.put(at(first), json={"class_id": "c2", "class_name": "dent"})).raise_for_status()
+
+
+async def draw(api: Api, client: httpx.AsyncClient, made: Made, first: dict[str, Any]) -> None:
+    await drawn(client, box(made, 2))
+
+
+async def bring_in(api: Api, client: httpx.AsyncClient, made: Made, first: dict[str, Any]) -> None:
+    await take(api, made, coco(boxes(1, 2)), force="true")
+
+
+@pytest.mark.parametrize("change", [draw, delete, restore, batch, reclass, bring_in])
+async def test_a_change_of_annotations_shows_at_once(api: Api, change: Change) -> None:
+    made = await project(api)
+    client = await api.login("owner")
+    first = await drawn(client, box(made))
+    before = await counted(api, made)
+    assert await shown(client, made) == [before] * 3
+    await change(api, client, made, first)
+    after = await counted(api, made)
+    assert change is restore or after != before
+    assert await shown(client, made) == [after] * 3
+
+
+async def test_what_has_not_changed_is_not_counted_again(api: Api) -> None:
+    made = await project(api)
+    client = await api.login("owner")
+    await drawn(client, box(made))
+    first = await shown(client, made)
+    with api.count() as statements:
+        assert await shown(client, made) == first
+    assert statements.value == 2 + 2 + 1
