@@ -80,7 +80,7 @@ async def draw(api: Api, client: httpx.AsyncClient, made: Made, first: dict[str,
 
 
 async def bring_in(api: Api, client: httpx.AsyncClient, made: Made, first: dict[str, Any]) -> None:
-    await take(api, made, coco(boxes(1, 2)), force="true")
+    await take(api, made, coco(boxes(1, 1)), force="true")
 
 
 @pytest.mark.parametrize("change", [draw, delete, restore, batch, reclass, bring_in])
