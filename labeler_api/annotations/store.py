@@ -70,8 +70,9 @@ _PAGE_OF_IMAGE = f"""
     {WHERE_FOUND} ORDER BY a.id
 """
 
-_INSERT = f"""
-    WITH made AS (
+# New annotations of a project, each with its first revision: of a statement that goes on to SELECT from `made`.
+MADE = """
+    made AS (
         INSERT INTO annotations (
             project_id, image_id, annotation_type, task_type, geometry, attributes, class_id, class_name,
             confidence, notes, annotation_state, created_by, created_at, updated_at, confirmed_by, confirmed_at)
@@ -89,8 +90,9 @@ _INSERT = f"""
         SELECT m.id, m.project_id, m.image_id, 'create', to_jsonb(m), $2::int, statement_timestamp(), m.version
         FROM made m ORDER BY m.id
     )
-    SELECT {COLUMNS} FROM made ORDER BY id
 """
+
+_INSERT = f"WITH {MADE} SELECT {COLUMNS} FROM made ORDER BY id"
 
 # `old` is the row as the statement found it, even after its update: nobody else writes while the project is locked,
 # and a lock on the row here would be of the updated one, and `old` empty.
