@@ -1,15 +1,11 @@
 """Exports that are too many, cut off or old: five at once, and never half a file."""
 
 import asyncio
-import os
-import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from pathlib import Path
 
 import httpx
 import msgspec
@@ -32,6 +28,7 @@ from tests.labeler_api.versions.builders import (
     stored_keys,
 )
 from tests.labeler_api.versions.gate import Gate
+from tests.labeler_api.versions.killed import killed
 
 MIB = 1024 * 1024
 
@@ -227,24 +224,8 @@ async def test_a_process_killed_in_the_middle_leaves_no_file_and_holds_no_turn(
     api: Api, gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = await _made(api)
-    settings = api.services.settings
     before = await _held_files(api, made)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(Path.cwd()),
-        "ENVIRONMENT": "test",
-        "LABELER_DB_URL": settings.labeler_db_url,
-        "USER_GATEWAY_ADDRESS": gateway.address,
-        "USER_GATEWAY_TOKEN": gateway.token,
-        "S3_ENDPOINT": settings.s3_endpoint,
-        "S3_ACCESS_KEY": settings.s3_access_key,
-        "S3_SECRET_KEY": settings.s3_secret_key,
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _KILLED, made.project_id, env=environment, stderr=asyncio.subprocess.PIPE
-    )
-    _, errors = await process.communicate()
-    assert process.returncode == -signal.SIGKILL, errors.decode()[-2000:]
+    await killed(api, gateway, _KILLED, made.project_id)
 
     left = await _unfinished(api, made)
     await _until(lambda: _all_free(api, made))

@@ -1,13 +1,8 @@
 """What is left when a part is away or a process dies in the middle: never half a version."""
 
-import asyncio
-import os
-import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -26,6 +21,7 @@ from tests.labeler_api.versions.builders import (
     published,
     stored_keys,
 )
+from tests.labeler_api.versions.killed import killed
 
 
 async def _made(api: Api) -> Made:
@@ -170,22 +166,7 @@ asyncio.run(main())
 async def test_a_process_killed_between_the_upload_and_the_commit(api: Api, gateway: RunningGateway) -> None:
     made = await _made(api)
     settings = api.services.settings
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(Path.cwd()),
-        "ENVIRONMENT": "test",
-        "LABELER_DB_URL": settings.labeler_db_url,
-        "USER_GATEWAY_ADDRESS": gateway.address,
-        "USER_GATEWAY_TOKEN": gateway.token,
-        "S3_ENDPOINT": settings.s3_endpoint,
-        "S3_ACCESS_KEY": settings.s3_access_key,
-        "S3_SECRET_KEY": settings.s3_secret_key,
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _KILLED, made.project_id, env=environment, stderr=asyncio.subprocess.PIPE
-    )
-    _, errors = await process.communicate()
-    assert process.returncode == -signal.SIGKILL, errors.decode()[-2000:]
+    await killed(api, gateway, _KILLED, made.project_id)
     folder = f"exports/{made.project_id}/detection/v1.0/"
     assert len(await stored_keys(api, settings.s3_bucket_annotations, folder)) == 2
 
