@@ -14,7 +14,7 @@ UserId = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 class SearchQuery(Struct):
     """Whom to look for: at least two characters of the e-mail address or the name, `%` and `_` as they are."""
 
-    q: Annotated[str, Meta(min_length=2, max_length=200)]
+    q: Annotated[str, Meta(min_length=2, max_length=200, extra_json_schema={"pattern": r"\S\s*\S"})]
     limit: Annotated[int, Meta(ge=1, le=50)] = 10
     offset: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
     project_id: str = ""
