@@ -28,6 +28,7 @@ from pgqueuer.domain.types import Channel
 from pgqueuer.ports.driver import Driver
 
 from labeler_api.context import Services
+from labeler_api.db.failures import FAILURES
 from labeler_api.db.pool import WriteTransaction
 from labeler_api.errors import Unavailable
 from labeler_api.job_queue import SETTINGS, InTransaction, queries
@@ -225,7 +226,7 @@ class Worker:
 
 async def _pulse(driver: Driver) -> None:
     """Return when the connection does not answer any more."""
-    with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+    with suppress(*FAILURES):
         while True:
             await asyncio.sleep(_PULSE_SECONDS)
             async with asyncio.timeout(_STATEMENT_SECONDS):

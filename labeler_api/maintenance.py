@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import structlog
 
+from labeler_api.db.failures import FAILURES
 from labeler_api.errors import Unavailable
 
 CODE = "maintenance"
@@ -70,7 +71,7 @@ class Maintenance:
         while True:
             try:
                 await self._look(dsn, heard)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except FAILURES as error:
                 # Without a database there is nothing to write to; what was known last goes on holding.
                 log.warning("the switch of maintenance mode cannot be read", reason=type(error).__name__)
             await asyncio.sleep(_LOOK_EVERY)

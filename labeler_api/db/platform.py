@@ -13,6 +13,7 @@ from typing import Any, Self
 import asyncpg
 import structlog
 
+from labeler_api.db.failures import FAILURES
 from labeler_api.db.pool import ReadConnection, traced
 from labeler_api.db.read_only import NotReadOnly, prove
 from labeler_api.errors import AppError, Unavailable
@@ -28,7 +29,6 @@ _RETRY_AFTER_SECONDS = 5
 _NAME = "platform"  # label of the metrics
 
 # All that the driver raises: a table that is missing or not granted there is no defect of the request either.
-_FAILURES = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 class PlatformDatabase:
@@ -123,7 +123,7 @@ class PlatformDatabase:
                 found=str(error),
             )
             raise _unavailable("Platform data is not read: the role of PLATFORM_DB_URL could write.") from error
-        except _FAILURES as error:
+        except FAILURES as error:
             self._failed(type(error).__name__, sqlstate=getattr(error, "sqlstate", None))
             raise _unavailable() from error
         if self._why:

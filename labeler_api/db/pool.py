@@ -16,6 +16,7 @@ from typing import Any, Self
 import asyncpg
 
 from labeler_api.db.errors import translated
+from labeler_api.db.failures import FAILURES
 from labeler_api.errors import Unavailable
 from labeler_api.instruments import Instruments
 
@@ -175,7 +176,7 @@ class Database:
         try:
             async with asyncio.timeout(5):
                 held = await asyncio.gather(*(self._pool.acquire() for _ in range(self._options.min_size)))
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except FAILURES:
             return
         for connection in held:
             await self._pool.release(connection)
