@@ -107,7 +107,9 @@ class Copier:
     async def _stands(self, pair: Pair) -> bool:
         """Whether what somebody else wrote there is to stay: it is equal, or it may not be written over."""
         where = self._places(pair)
-        read, found = await asyncio.gather(self._source.digest(*where[0]), self._target.digest(*where[1]))
+        read, found = await asyncio.gather(
+            self._source.digest(*where[0], pair.size), self._target.digest(*where[1], pair.target_size or 0)
+        )
         if (read.sha256, read.description) == (found.sha256, found.description):
             self._note(pair, read.etag, read.size, read.sha256, found.etag)
             self.copies.equal += 1

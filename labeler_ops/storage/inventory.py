@@ -43,6 +43,13 @@ _LOST = """
 """
 _EXTRA = "SELECT bucket, key FROM target EXCEPT SELECT bucket, key FROM source ORDER BY 1, 2"
 _ORPHANS = "SELECT bucket, key FROM source EXCEPT SELECT bucket, key FROM wanted ORDER BY 1, 2"
+# What only one side has, and the other under a name that some file systems take for the same.
+_TWINS = """
+    SELECT s.bucket, s.key, t.key FROM
+        (SELECT bucket, key, folded(key) AS name FROM source EXCEPT SELECT bucket, key, folded(key) FROM target) s
+        JOIN (SELECT bucket, key, folded(key) AS name FROM target EXCEPT SELECT bucket, key, folded(key) FROM source) t
+        USING (bucket, name)
+"""
 _ELSEWHERE = """
     SELECT d.bucket, d.key, e.bucket, e.key FROM digest d JOIN digest e ON e.source = d.target
     WHERE d.source <> d.target ORDER BY 1, 2
@@ -95,14 +102,20 @@ class Inventory:
     def __init__(self, path: Path) -> None:
         path.unlink(missing_ok=True)
         self._database = sqlite3.connect(path)
+        self._database.create_function("folded", 1, _folded, deterministic=True)
         self._database.executescript(_SCHEMA)
 
     @classmethod
     async def take(
         cls, path: Path, source: StorageAccess, target: StorageAccess, dsn: str | None, told: Callable[[int, int], None]
     ) -> Self:
-        """List both stores side by side and read the database; `told` hears of more objects, and of no bytes."""
+        """Read the database, then list both stores side by side; `told` hears of more objects, and of no bytes.
+
+        In this order, since an upload puts its object before its row: who writes meanwhile loses nothing.
+        """
         self = cls(path)
+        if dsn is not None:
+            await self._read(dsn)
 
         async def listing(table: str, access: StorageAccess) -> None:
             async with Store.open(access, 1) as store:
@@ -117,8 +130,6 @@ class Inventory:
         async with asyncio.TaskGroup() as group:
             group.create_task(listing("source", source))
             group.create_task(listing("target", target))
-            if dsn is not None:
-                group.create_task(self._read(dsn))
         return self
 
     async def _read(self, dsn: str) -> None:
@@ -162,6 +173,10 @@ class Inventory:
         for bucket, key, other_bucket, other_key in self._database.execute(_ELSEWHERE):
             yield bucket, key, f"{other_bucket}/{other_key}"
 
+    def twins(self) -> dict[tuple[str, str], str]:
+        """Give (bucket, key) of what the target lacks and has under a key of another case or composition, and that."""
+        return {(bucket, key): other for bucket, key, other in self._database.execute(_TWINS)}
+
     def lost(self, findings: Findings) -> None:
         """Note what the database refers to and the source does not have."""
         for bucket, key, origin in self._database.execute(_LOST):
@@ -198,6 +213,10 @@ class Inventory:
 
     def _one(self, sql: str) -> Any:
         return self._database.execute(sql).fetchone()
+
+
+def _folded(key: str) -> str:
+    return unicodedata.normalize("NFC", key).casefold()
 
 
 def oddity(key: str) -> str:

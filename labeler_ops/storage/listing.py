@@ -27,10 +27,9 @@ async def pages(store: Store, bucket: str, *, at_once: int = 1000) -> AsyncItera
 
 async def _page(store: Store, bucket: str, query: str) -> tuple[list[Entry], str | None]:
     async def ask() -> tuple[list[Entry], str | None]:
-        async with store.ask("GET", bucket, "", query=query) as answer:
-            content = await answer.read()
+        answer = await store.ask("GET", bucket, "", query=query)
         try:
-            return _parsed(content)
+            return _parsed(answer.body)
         except (ElementTree.ParseError, ValueError) as error:
             raise Passing(f"the listing cannot be read: {error}") from error
 

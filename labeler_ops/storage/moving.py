@@ -157,6 +157,8 @@ class StorageMove:
                 await verifier.run(self._concurrency)
                 inventory.lost(findings)
                 inventory.extras(findings, only_there)
+                if self.dsn is not None:
+                    inventory.orphans(findings)
                 report.digest = inventory.digest()
                 report.retries += sum(store.retries for store in stores)
 

@@ -36,10 +36,10 @@ class Parts:
         async def write() -> str:
             query = f"partNumber={number}&uploadId={self._id}"
             headers = {"Content-MD5": base64_of(md5)}
-            async with self._store.ask(
+            answer = await self._store.ask(
                 "PUT", self._bucket, self._key, query=query, headers=headers, body=body, sha256=sha256
-            ) as answer:
-                return answer.headers.get("ETag", "").strip('"')
+            )
+            return answer.headers.get("etag", "").strip('"')
 
         self._sent[number] = await self._store.insist(f"part {number} of {self._bucket}/{self._key}", write)
 
@@ -55,23 +55,19 @@ class Parts:
         async def finish() -> None:
             query = f"uploadId={self._id}"
             try:
-                async with self._store.ask(
-                    "POST", self._bucket, self._key, query=query, body=body, sha256=sha256
-                ) as answer:
-                    # S3 answers 200 first and may fail afterwards.
-                    if "<Error>" in await answer.text():
-                        raise Passing("the parts could not be put together")
+                answer = await self._store.ask("POST", self._bucket, self._key, query=query, body=body, sha256=sha256)
             except ObjectGone:
                 # The upload is over: an earlier try did it, and its answer was lost. The caller looks at the object.
                 return
+            if b"<Error>" in answer.body:  # S3 answers 200 first and may fail afterwards
+                raise Passing("the parts could not be put together")
 
         await self._store.insist(f"complete {self._bucket}/{self._key}", finish, at_least=WRITE_EVERY)
 
     async def abort(self) -> None:
         """Give the parts up; a store that is away drops them by its own rules."""
         try:
-            async with self._store.ask("DELETE", self._bucket, self._key, query=f"uploadId={self._id}"):
-                pass
+            await self._store.ask("DELETE", self._bucket, self._key, query=f"uploadId={self._id}")
         except (Passing, ObjectGone, StorageError):
             return
 
@@ -81,8 +77,8 @@ async def in_parts(store: Store, bucket: str, key: str, description: Mapping[str
     """Write an object in parts; it appears when the block ends, and never when the block raises."""
 
     async def begin() -> str:
-        async with store.ask("POST", bucket, key, query="uploads=", headers=wire(description)) as answer:
-            found = _UPLOAD_ID.search(await answer.text())
+        answer = await store.ask("POST", bucket, key, query="uploads=", headers=wire(description))
+        found = _UPLOAD_ID.search(answer.body.decode(errors="replace"))
         if found is None:
             raise Passing("no upload id in the answer")
         return found.group(1)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 
+from labeler_api.db.failures import FAILURES
 from labeler_ops.database.errors import DatabaseRefused
 
 _BATCH = 5000  # rows a round trip
@@ -25,7 +26,7 @@ async def references(dsn: str) -> AsyncIterator[tuple[str, str, str]]:
     """Yield (bucket, key, where it stands), in one snapshot. Raises DatabaseRefused when it cannot be read."""
     try:
         connection = await asyncpg.connect(dsn, timeout=20, statement_cache_size=0)
-    except (asyncpg.PostgresError, OSError, TimeoutError) as error:
+    except FAILURES as error:
         raise DatabaseRefused(f"the Labeler DB cannot be read: {error}") from error
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):

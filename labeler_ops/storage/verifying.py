@@ -23,10 +23,11 @@ class Verifier:
         self._inventory, self._findings = inventory, findings
         self._sample, self._told = sample, told
         self._unlike: dict[tuple[str, str], str] = {}
+        self._twins: dict[tuple[str, str], str] = {}
 
     async def run(self, concurrency: int) -> None:
         """Note every difference. Objects that cannot be read are differences as well."""
-        shared = iter(self._inventory.pairs())
+        shared, self._twins = iter(self._inventory.pairs()), self._inventory.twins()
 
         async def work(pairs: Iterable[Pair]) -> None:
             for pair in pairs:
@@ -40,15 +41,17 @@ class Verifier:
 
     async def _compare(self, pair: Pair) -> None:
         if pair.target_size is None:
-            self._findings.add("missing", pair.bucket, pair.key)
+            twin = self._twins.get((pair.bucket, pair.key))
+            text = f"the target has {twin} instead, in another case or composition" if twin else ""
+            self._findings.add("missing", pair.bucket, pair.key, text)
         elif self._sample >= 1 or random.random() < self._sample:  # noqa: S311 - no secret hangs on it
             await self._read(pair)
         elif text := pair.plainly_unlike:
             self._unlike[pair.bucket, pair.key] = text
 
     async def _read(self, pair: Pair) -> None:
-        here = self._source.digest(bucket_of(self._source.access, pair.bucket), pair.key)
-        there = self._target.digest(bucket_of(self._target.access, pair.bucket), pair.key)
+        here = self._source.digest(bucket_of(self._source.access, pair.bucket), pair.key, pair.size)
+        there = self._target.digest(bucket_of(self._target.access, pair.bucket), pair.key, pair.target_size or 0)
         try:
             source, target = await asyncio.gather(here, there)
         except ObjectGone:

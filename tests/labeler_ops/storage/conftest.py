@@ -1,5 +1,6 @@
 """Two stores, each test with buckets of its own."""
 
+import asyncio
 import itertools
 import shutil
 from collections.abc import AsyncIterator
@@ -43,8 +44,7 @@ async def sides(object_store: SeaweedServer, second_store: SeaweedServer) -> tup
     number = next(_numbers)
     names = {"datasets_bucket": f"images-{number}", "annotations_bucket": f"exports-{number}"}
     pair = replace(object_store.access, **names), replace(second_store.access, **names)
-    for access in pair:
-        await prepare(access)
+    await asyncio.gather(*map(prepare, pair))
     return pair
 
 

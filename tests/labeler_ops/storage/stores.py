@@ -1,15 +1,9 @@
-"""Objects to move, and a road to a store on which one request in ten comes to grief."""
+"""Objects to move."""
 
 import asyncio
-import itertools
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
-
-import aiohttp
-from aiohttp import web
-from yarl import URL
 
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.buckets import connect
@@ -78,44 +72,3 @@ async def fill(side: Objects, count: int) -> None:
             await side.put(key, os.urandom(2000 + len(key)))
 
     await asyncio.gather(*(work() for _ in range(16)))
-
-
-@asynccontextmanager
-async def faulty(access: StorageAccess, every: int = 10) -> AsyncIterator[StorageAccess]:
-    """Lend another way to a store: every tenth request meets a 503, a 429, a reset, or half of its body."""
-    turn, kinds = itertools.count(1), itertools.cycle(("503", "cut", "429", "reset"))
-    async with aiohttp.ClientSession(auto_decompress=False) as session:
-
-        async def forward(request: web.Request) -> web.StreamResponse:
-            kind = next(kinds) if next(turn) % every == 0 else ""
-            if kind in {"503", "429"}:
-                return web.Response(status=int(kind))
-            if kind == "reset":
-                assert request.transport is not None
-                request.transport.abort()
-                return web.Response()
-            url = URL(access.endpoint + request.raw_path, encoded=True)
-            async with session.request(
-                request.method, url, headers=request.headers, data=await request.read() or None
-            ) as answer:
-                body = await answer.read()
-                reply = web.StreamResponse(status=answer.status, headers=answer.headers)
-                await reply.prepare(request)
-                if kind == "cut":
-                    await reply.write(body[: len(body) // 2])
-                    assert request.transport is not None
-                    request.transport.close()
-                    return reply
-                await reply.write(body)
-                return reply
-
-        app = web.Application(client_max_size=2**30)
-        app.router.add_route("*", "/{path:.*}", forward)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        try:
-            yield replace(access, endpoint=f"http://127.0.0.1:{runner.addresses[0][1]}")
-        finally:
-            await runner.cleanup()

@@ -1,9 +1,17 @@
 """Every planted fault is found, and named."""
 
+import unicodedata
+from pathlib import Path
+
+import asyncpg
+
+from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.moving import StorageMove
-from tests.labeler_ops.storage.stores import HEADERS, Objects, fill
+from tests.labeler_ops.storage.conftest import Silent
+from tests.labeler_ops.storage.stores import HEADERS, ODD_KEYS, Objects, fill
 
 EXTRA = "datasets/ds_1/images/extra.jpg"
+CASE, COMPOSED = "datasets/ds_1/images/0013.JPG", unicodedata.normalize("NFD", ODD_KEYS[0])
 META = "x-amz-meta-camera"
 
 # Each is planted in an object of its own: the fault, what kind it is reported as, and what the report says of it.
@@ -21,11 +29,16 @@ FAULTS = (
     ("metadata added", "differs", "metadata 'more' is absent on the source, '한글' on the target"),
     ("missing", "missing", ""),
     ("extra", "extra", ""),
-    ("swapped", "differs", "it has the bytes of datasets/datasets/ds_1/images/0016.jpg"),
+    ("another case", "missing", f"the target has {CASE} instead"),
+    ("composed otherwise", "missing", f"the target has {COMPOSED} instead"),
+    ("type and bytes", "differs", "on the target; content-type is 'image/jpeg' on the source, 'image/png' on the"),
+    ("swapped", "differs", "it has the bytes of datasets/datasets/ds_2/images/0020.jpg"),
 )
-SWAPPED_WITH = "datasets/ds_1/images/0016.jpg"
+SWAPPED_WITH = "datasets/ds_2/images/0020.jpg"
+INSTEAD = {"another case": CASE, "composed otherwise": COMPOSED}
 CHANGES: dict[str, dict[str, str]] = {
     "content type": {"content-type": "image/png"},
+    "type and bytes": {"content-type": "image/png"},
     "cache control": {"cache-control": "no-store"},
     "disposition gone": {"content-disposition": ""},
     "encoding": {"content-encoding": "gzip"},
@@ -37,6 +50,8 @@ CHANGES: dict[str, dict[str, str]] = {
 
 def victim(fault: str) -> str:
     number = [name for name, _, _ in FAULTS].index(fault)
+    if fault == "composed otherwise":
+        return ODD_KEYS[0]
     return EXTRA if fault == "extra" else f"datasets/ds_{number % 3}/images/{number:04}.jpg"
 
 
@@ -50,9 +65,13 @@ async def plant(fault: str, target: Objects) -> None:
         "truncated": body[:-1],
         "grown": body + b"x",
         "a byte": body[:100] + bytes([body[100] ^ 1]) + body[101:],
+        "type and bytes": body[::-1],
         "emptied": b"",
     }
     if fault == "missing":
+        await target.delete(key)
+    elif fault in INSTEAD:
+        await target.put(INSTEAD[fault], body)
         await target.delete(key)
     elif fault == "swapped":
         other = (await target.get(SWAPPED_WITH)).body
@@ -74,9 +93,33 @@ async def test_every_planted_fault_is_named(move: StorageMove, source: Objects, 
     named = {(one.kind, one.key): one.text for one in report.findings}
     for fault, kind, text in FAULTS:
         assert text in named.pop((kind, victim(fault)), "not found"), fault
-    assert set(named) == {("differs", SWAPPED_WITH)}
-    assert report.differences == len(FAULTS) + 1
-    assert f"{len(FAULTS) + 1} differences" in report.text()
+    others = {("differs", SWAPPED_WITH), ("extra", CASE), ("extra", COMPOSED)}
+    assert set(named) == others
+    assert report.differences == len(FAULTS) + len(others)
+    assert f"{len(FAULTS) + len(others)} differences" in report.text()
+
+
+async def test_the_database_s_part_is_named_as_well(
+    sides: tuple[StorageAccess, StorageAccess], source: Objects, tmp_path: Path, labeler_dsn: str
+) -> None:
+    """An object without a row, a row without an object: neither store knows of it."""
+    await source.put("datasets/ds_1/images/a.jpg", b"a")
+    await source.put("datasets/ds_1/images/no-row.jpg", b"b")
+    connection = await asyncpg.connect(labeler_dsn)
+    await connection.execute(
+        "INSERT INTO datasets (id, name, owner_id, storage_path) VALUES ('ds_1', 'one', 1, 'datasets/ds_1/');"
+        " INSERT INTO image_metadata (dataset_id, id, file_name, size, s3_key) SELECT 'ds_1', name, name, 1,"
+        " 'datasets/ds_1/images/' || name FROM unnest(ARRAY['a.jpg', 'no-object.jpg']) name"
+    )
+    await connection.close()
+    move = StorageMove.begin(tmp_path, *sides, labeler_dsn, Silent())
+    await move.copy()
+    report = await move.verify()
+    assert [(one.kind, one.key, one.text) for one in report.findings] == [
+        ("lost", "datasets/ds_1/images/no-object.jpg", "image_metadata.s3_key refers to it"),
+        ("orphan", "datasets/ds_1/images/no-row.jpg", ""),
+    ]
+    assert not report.same
 
 
 async def test_a_sample_still_compares_every_listing(move: StorageMove, source: Objects, target: Objects) -> None:
