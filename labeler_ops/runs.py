@@ -9,7 +9,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,15 @@ class Run:
             raise RunError(f"there is no run {run_id!r} in {root}; there are: {', '.join(known) or 'none'}")
         return cls(directory, _recovered(directory / "journal.jsonl"))
 
+    @classmethod
+    def read(cls, directory: Path) -> "Run":
+        """Read a run without touching it, for looking at; another process may be at work on it."""
+        return cls(directory, _whole(directory / "journal.jsonl")[0])
+
+    def read_again(self) -> None:
+        """Learn what another process did with this run since it was opened."""
+        self.events = _recovered(self.directory / "journal.jsonl")
+
     @property
     def id(self) -> str:
         """The name that `--resume` takes."""
@@ -77,6 +86,10 @@ class Run:
         last = next((event for event in reversed(self.events) if event.phase == phase and event.event != "noted"), None)
         return last.facts if last is not None and last.event == "ended" else None
 
+    def began(self, phase: str) -> bool:
+        """Whether a phase was ever begun, however it went."""
+        return any(event.phase == phase and event.event == "started" for event in self.events)
+
     @contextmanager
     def phase(self, name: str) -> Iterator[dict[str, Any]]:
         """Do a phase; what the block puts into the dict is what `ended` returns later."""
@@ -86,9 +99,9 @@ class Run:
         try:
             yield facts
         except BaseException as error:
-            self._write(
-                name, "failed", time.monotonic() - started, {"error": redacted(f"{type(error).__name__}: {error}")}
-            )
+            failed = {"error": redacted(f"{type(error).__name__}: {error}")}
+            with suppress(OSError):  # a full disk must not hide what it made fail
+                self._write(name, "failed", time.monotonic() - started, failed)
             raise
         self._write(name, "ended", time.monotonic() - started, facts)
 
@@ -122,11 +135,21 @@ class Run:
             seconds=rounded,
             facts=_redacted_facts(facts or {}),
         )
-        with (self.directory / "journal.jsonl").open("ab") as journal:
-            journal.write(msgspec.json.encode(entry) + b"\n")
-            journal.flush()
-            os.fsync(journal.fileno())
+        _append(self.directory / "journal.jsonl", msgspec.json.encode(entry) + b"\n")
         self.events.append(entry)
+
+
+def _append(journal: Path, line: bytes) -> None:
+    """Write a line, on disk when this returns, or nothing of it: a half one would spoil those after it."""
+    with journal.open("ab", buffering=0) as file:
+        before = file.tell()
+        try:
+            while line:
+                line = line[file.write(line) :]
+            os.fsync(file.fileno())
+        except OSError:
+            os.truncate(file.fileno(), before)
+            raise
 
 
 def redacted(text: str) -> str:
@@ -148,15 +171,21 @@ def _redacted_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _recovered(journal: Path) -> list[Event]:
     """Read the journal, and cut off the line that a killed process did not finish: what it says did not happen."""
+    events, size = _whole(journal)
+    os.truncate(journal, size)
+    return events
+
+
+def _whole(journal: Path) -> tuple[list[Event], int]:
+    """Read the lines that are whole, and say how many bytes they are."""
     events, whole = [], 0
     for line in journal.read_bytes().splitlines(keepends=True):
         try:
-            events.append(msgspec.json.decode(line, type=Event))
+            event = msgspec.json.decode(line, type=Event)
         except msgspec.MsgspecError:
             break
         if not line.endswith(b"\n"):
-            events.pop()
             break
+        events.append(event)
         whole += len(line)
-    os.truncate(journal, whole)
-    return events
+    return events, whole

@@ -5,12 +5,12 @@ import os
 from collections.abc import Coroutine
 from typing import Annotated, Any, TypeVar
 
-import asyncpg
 import msgspec
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from labeler_api.db.failures import FAILURES
 from labeler_api.settings import SettingsError, database_url
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.roles import DATABASES, Database, apply_roles, roles_sql
@@ -148,7 +148,7 @@ def roles(
 async def _refusing(work: Coroutine[Any, Any, _T]) -> _T:
     try:
         return await work
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except FAILURES as error:
         raise DatabaseRefused(f"nothing was changed: {error}") from error
 
 

@@ -2,6 +2,7 @@
 
 import asyncpg
 
+from labeler_api.db.failures import FAILURES
 from labeler_ops.database.errors import DatabaseRefused
 
 _CONNECT_SECONDS = 30.0  # a managed database that sleeps takes up to ten seconds to wake
@@ -11,7 +12,7 @@ async def connect(dsn: str) -> "asyncpg.Connection[asyncpg.Record]":
     """Open one connection. Raises DatabaseRefused with what PostgreSQL says, without the URL's password."""
     try:
         return await asyncpg.connect(dsn, timeout=_CONNECT_SECONDS, server_settings={"timezone": "UTC"})
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+    except (*FAILURES, ValueError) as error:
         raise DatabaseRefused(f"the Labeler DB cannot be reached: {error or type(error).__name__}") from error
 
 

@@ -8,6 +8,7 @@ from time import perf_counter
 import asyncpg
 import msgspec
 
+from labeler_api.db.failures import FAILURES
 from labeler_api.db.read_only import NotReadOnly, prove
 from labeler_api.migrations import HEAD
 from labeler_ops.environment.connections import Allowance, server
@@ -36,7 +37,7 @@ SELECT current_user AS role, current_setting('server_version') AS version, d.dat
 FROM pg_database AS d, pg_roles AS r
 WHERE d.datname = current_database() AND r.rolname = session_user
 """
-_UNREACHABLE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, ssl.SSLError, ValueError)
+_UNREACHABLE = (*FAILURES, ssl.SSLError, ValueError)
 
 
 class Seen(msgspec.Struct, frozen=True):

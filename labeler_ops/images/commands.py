@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from labeler_api.db.failures import FAILURES
 from labeler_api.errors import AppError
 from labeler_api.migrations import HEAD
 from labeler_api.settings import Settings, SettingsError, load
@@ -63,7 +64,6 @@ def _settings() -> Settings:
 
 
 async def _backfill(settings: Settings, dataset: str | None, workers: int) -> "BackfillReport":
-    import asyncpg
     from PIL import Image
 
     from labeler_api.objects import ObjectStore
@@ -79,7 +79,7 @@ async def _backfill(settings: Settings, dataset: str | None, workers: int) -> "B
         work = Backfill(dsn, await ObjectStore.connect(settings, stack), bucket, max_pixels=settings.max_image_pixels)
         try:
             return await work.run(dataset_id=dataset, workers=workers, progress=_bar(stack))
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except FAILURES as error:
             raise DatabaseRefused(f"the database went away, what was done stays done: {error}") from error
 
 

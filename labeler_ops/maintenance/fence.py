@@ -16,6 +16,7 @@ from typing import TypeAlias
 import asyncpg
 import msgspec
 
+from labeler_api.db.failures import FAILURES
 from labeler_ops.database.errors import DatabaseRefused
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -190,11 +191,11 @@ def _writer(row: asyncpg.Record) -> Writer:
 async def _connected(url: str) -> AsyncIterator[Connection]:
     try:
         connection = await asyncpg.connect(url, timeout=20, server_settings={"application_name": "labeler maintenance"})
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except FAILURES as error:
         raise DatabaseRefused(f"the database cannot be reached: {error or type(error).__name__}") from error
     try:
         yield connection
-    except (asyncpg.PostgresError, OSError) as error:
+    except FAILURES as error:
         raise DatabaseRefused(f"maintenance mode could not be switched: {error}") from error
     finally:
         await connection.close(timeout=5)

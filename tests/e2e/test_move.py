@@ -144,7 +144,7 @@ async def test_a_running_demo_is_moved_and_moved_back(
                     back = await a_database_of_old(facts, secrets)
                     await go_back(operator, there, back)
                     old_again = operator.environment_of(there.storage, "environment.rollback")
-                    old_again |= {"LABELER_DB_URL": back}
+                    old_again |= operator.environment_of(there.database, "environment.rollback")
                     with Up(tmp_path / "back", files=tmp_path / "back-files", **people, **old_again) as again:
                         await front.deploy((await asyncio.to_thread(again.ready))["api"])
                         await work.progress()

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import secrets
+import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -62,15 +63,29 @@ async def dump(
         raise DatabaseRefused(f"{into} is there already: a dump is never written over another")
     started = perf_counter()
     size = await database_size(url)
-    arguments = [*_DUMP, *_LEFT_OUT, f"--jobs={jobs}", f"--file={into}"]
+    # A place of its own for each attempt: the processes of one that was killed may write for a moment longer.
+    partial = into.with_name(f"{into.name}.partial-{secrets.token_hex(3)}")
+    arguments = [*_DUMP, *_LEFT_OUT, f"--jobs={jobs}", f"--file={partial}"]
     if as_of:
         arguments.append(f"--snapshot={as_of}")
-    progress = (lambda: told(_bytes_in(into), size)) if told else None
-    await clients.run("pg_dump", *arguments, url=url, progress=progress)
-    files = await asyncio.to_thread(_hashes, into)
-    sums = "".join(f"{digest}  {name}\n" for name, digest in files.items())
-    (into / "SHA256SUMS").write_text(sums)
+    progress = (lambda: told(_bytes_in(partial), size)) if told else None
+    try:
+        await asyncio.to_thread(remove, into)
+        await clients.run("pg_dump", *arguments, url=url, progress=progress)
+        files = await asyncio.to_thread(_hashes, partial)
+        sums = "".join(f"{digest}  {name}\n" for name, digest in files.items())
+        (partial / "SHA256SUMS").write_text(sums)
+        partial.rename(into)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)  # a disk that it filled has room again
+        raise
     return Manifest(files, _bytes_in(into), round(perf_counter() - started, 3))
+
+
+def remove(dump: Path) -> None:
+    """Remove a dump, and what attempts that were cut off left of it."""
+    for path in (dump, *dump.parent.glob(f"{dump.name}.partial-*")):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 async def check(directory: Path) -> None:
@@ -132,12 +147,13 @@ def _table_of_contents(clients: Clients, directory: Path) -> Path:
     return path
 
 
-async def drill_place(*urls: str) -> str | None:
-    """Return the first of the servers where our role may create a scratch database."""
+async def drill_place(*urls: str, major: int) -> str | None:
+    """Return the first of the servers, none older than the tools' major, where our role may create a database."""
     for url in urls:
         connection = await asyncpg.connect(url, timeout=20)
         try:
-            if await connection.fetchval("SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"):
+            may = "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
+            if connection.get_server_version().major >= major and await connection.fetchval(may):
                 return url
         finally:
             await connection.close(timeout=5)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -32,6 +33,7 @@ class Clients:
     async def run(self, program: str, *arguments: str, url: str, progress: Callable[[], None] | None = None) -> None:
         """Run one to its end. Raises DatabaseRefused with what it said last when it fails; stops it when cancelled."""
         process = await asyncio.create_subprocess_exec(
+            *_dying_with_us(),
             self.bin_dir / program,
             *arguments,
             env={**os.environ, **environment(url)},
@@ -51,7 +53,20 @@ class Clients:
                 process.terminate()
                 await process.wait()
         if process.returncode:
-            raise DatabaseRefused(redacted(f"{program} failed with {process.returncode}:\n" + "\n".join(lines)))
+            raise DatabaseRefused(redacted(f"{program} {_how(process.returncode)}:\n" + "\n".join(lines)))
+
+
+def _how(code: int) -> str:
+    """Say how a program failed: a full quota or too little memory come as a signal and without a word."""
+    if code > 0:
+        return f"failed with {code}"
+    return f"was ended by {signal.Signals(-code).name} ({signal.strsignal(-code)})"
+
+
+def _dying_with_us() -> list[str]:
+    """Let a program end with this one, however that ends: one that writes on would meet the next attempt."""
+    setpriv = shutil.which("setpriv", path=os.defpath + ":/usr/sbin:/sbin")  # of util-linux
+    return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
 
 
 def find(major: int) -> Clients:
@@ -60,7 +75,7 @@ def find(major: int) -> Clients:
     pg_dump reads older servers, and refuses newer ones; what pg_dump 17 writes, servers up to 16 do not take
     (`SET transaction_timeout`). So the client's version is the target's.
     """
-    found = {clients.major: clients for clients in _installed()}
+    found = {clients.major: clients for clients in _installed(major)}
     if major not in found:
         raise DatabaseRefused(
             f"pg_dump and pg_restore of PostgreSQL {major} are needed, the target's version; here there is "
@@ -69,11 +84,11 @@ def find(major: int) -> Clients:
     return found[major]
 
 
-def _installed() -> Sequence[Clients]:
+def _installed(major: int) -> Sequence[Clients]:
     places = [Path(directory) for directory in os.environ.get("PATH", "").split(os.pathsep) if directory]
     places += sorted(_DEBIAN.glob("*/bin"))
     with suppress(StackError):  # the system's own are looked at above; the embedded one is an addition
-        places.append(find_install(os.environ).bin_dir)
+        places.append(find_install(os.environ, major=major).bin_dir)
     found = [(place, _major(place / "pg_dump")) for place in places if shutil.which("pg_restore", path=str(place))]
     return [Clients(place, major) for place, major in found if major]
 

@@ -1,7 +1,6 @@
 """Copy a database into an empty one; begun again from the start when it was cut off."""
 
 import asyncio
-import shutil
 from pathlib import Path
 from time import perf_counter
 
@@ -20,7 +19,7 @@ _SCHEMAS = """
     AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = n.oid AND e.deptype = 'e')
 """
 _LEFT_AT_WORK = """
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
     WHERE application_name = $1 AND datname = current_database() AND pid <> pg_backend_pid()
 """
 
@@ -38,7 +37,7 @@ async def copy(
     clients: Clients, source: str, target: str, into: Path, *, jobs: int = JOBS, told: Told | None = None
 ) -> Copied:
     """Dump the source and restore it into the target, which is empty. Raises DatabaseRefused at the first error."""
-    await asyncio.to_thread(shutil.rmtree, into, ignore_errors=True)  # what a run that was cut off left of this
+    await asyncio.to_thread(backup.remove, into)  # what a run that was cut off left of this
     manifest = await backup.dump(clients, source, into, jobs=jobs, told=told)
     size = await backup.database_size(source)
     seconds = await backup.restore(clients, into, target, jobs=jobs, told=told, size=size)

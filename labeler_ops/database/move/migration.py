@@ -2,13 +2,13 @@
 
 The phases are preflight, backup, maintenance, copy, verify, upgrade and switch; then the services are deployed and
 looked at, and the target is opened. The way back is there at any time until finalize. The source is fenced from
-`maintenance` on and stays so: whatever happens, there is one side that is written to.
+`maintenance` on and stays so, the target from the switch to the opening: whatever happens, there is at most one side
+that is written to.
 """
 
 import asyncio
 import getpass
 import json
-import shutil
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,15 +18,17 @@ import msgspec
 from labeler_api.migrations import HEAD
 from labeler_ops.database import state
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move import backup, clients, copy
+from labeler_ops.database.move import backup, clients, copy, report, rollback
+from labeler_ops.database.move.databases import VARIABLES, reader
 from labeler_ops.database.move.preflight import Finding, connected, preflight
-from labeler_ops.database.upgrade import upgrade
+from labeler_ops.database.roles import Database
 from labeler_ops.database.verify.report import Report
 from labeler_ops.database.verify.run import verify
 from labeler_ops.maintenance import fence
 from labeler_ops.runs import Run, RunError, place
 
 REASON = "The database is being moved."
+COMPARISON = report.COMPARISON
 
 Progress = Callable[[int, int], None]
 
@@ -48,7 +50,7 @@ class Voice(Protocol):
 
 
 class Migration:
-    """One move from a source to a target; `variable` is what the services call the database's URL."""
+    """One move from a source to a target; `variable` is what the services call the URL, if not what is usual."""
 
     def __init__(
         self,
@@ -58,11 +60,12 @@ class Migration:
         voice: Voice,
         *,
         jobs: int = backup.JOBS,
-        variable: str = "LABELER_DB_URL",
+        variable: str | None = None,
     ) -> None:
-        self.run, self.source, self.target, self.voice = run, source, target, voice
-        self.jobs, self.variable = jobs, variable
+        self.run, self.source, self.target, self.voice, self.jobs = run, source, target, voice, jobs
         known = run.facts
+        self.database: Database = known.get("database", "labeler")
+        self.variable = variable or VARIABLES[self.database]
         if (known.get("source"), known.get("target")) != (place(source), place(target)):
             raise RunError(
                 f"run {run.id} moves {known.get('source')} to {known.get('target')}, "
@@ -70,9 +73,11 @@ class Migration:
             )
 
     @classmethod
-    def begin(cls, root: Path, source: str, target: str, voice: Voice, **options: Any) -> "Migration":
+    def begin(
+        cls, root: Path, source: str, target: str, voice: Voice, *, database: Database = "labeler", **options: Any
+    ) -> "Migration":
         """Start a run for these two sides."""
-        run = Run.start(root, "move", {"source": place(source), "target": place(target)})
+        run = Run.start(root, "move", {"source": place(source), "target": place(target), "database": database})
         return cls(run, source, target, voice, **options)
 
     @property
@@ -106,6 +111,9 @@ class Migration:
         self._require_open()
         if self.run.ended("switch") is None:
             raise DatabaseRefused("the target is opened after the switch, which has not been made yet")
+        if self.run.ended("open") is not None:
+            self.voice.line("open: done already")
+            return
         with self.run.phase("open"):
             await fence.off(self.target, by=getpass.getuser())
 
@@ -117,46 +125,37 @@ class Migration:
         with self.run.phase("finalize"):
             await fence.off(self.source, by=getpass.getuser())
 
-    async def rollback(self, into: str | None = None) -> str:
-        """Go back; the URL of the database that serves from now on.
+    async def rollback(
+        self, into: str | None = None, *, launch: "Callable[[Migration], Awaitable[None]] | None" = None
+    ) -> str:
+        """Go back; the URL of the database that serves from now on. Given again, it goes on where it was cut off.
 
-        Before the target was opened nothing was written there: the source serves again. After that everything is copied
-        from the target into `into`, an empty database, compared, and served from there.
+        Before the target was opened nothing was written there: the source serves again. After that everything is
+        copied from the target into `into`, an empty database; `launch` deploys and looks before it is opened.
         """
         self._require_open()
-        if self.run.ended("open") is None:
-            with self.run.phase("rollback"):
-                await self._still_the_same()
-                await fence.off(self.source, by=getpass.getuser())
-                self._write_environment("environment.rollback", self.source)
-            return self.source
-        if into is None:
+        if into is not None and self.run.ended("open") is not None:
+            return await rollback.into_empty(self, into, launch)
+        if self.run.ended("open") is None and self.run.began("open"):
             raise DatabaseRefused(
-                "the target has been written to since it was opened: give an empty database, --into, for all of it"
+                "`labeler db open` was cut off, so users may have written on the target: give it again first"
             )
-        way_back = Run.start(
-            self.run.directory.parent, "rollback", {"source": place(self.target), "target": place(into)}
+        if self.run.ended("open") is None:
+            return await rollback.to_source(self)
+        raise DatabaseRefused(
+            "the target has been written to since it was opened: give an empty database, --into, for all of it"
         )
-        self.run.note("rollback", run=way_back.id)
-        back = Migration(way_back, self.target, into, self.voice, jobs=self.jobs, variable=self.variable)
-        await back.migrate()
-        await back.open()
-        with self.run.phase("rollback") as facts:
-            facts["into"] = place(into)
-        return into
 
-    def _way_back(self, into: str) -> Run:
-        """The run that goes back: the one that was cut off, if there is one to this place."""
-        root, sides = self.run.directory.parent, {"source": place(self.target), "target": place(into)}
-        for event in reversed(self.run.events):
-            if event.phase == "rollback" and "run" in event.facts and event.facts.get("into") == place(into):
-                return Run.resume(root, event.facts["run"])
-        run = Run.start(root, "rollback", sides)
-        self.run.note("rollback", run=run.id, into=place(into))
-        return run
+    async def write_environment(self, name: str, url: str) -> Path:
+        """Write what the services need to use a database; the only file of a run that holds passwords."""
+        variables = {self.variable: url} if self.database == "labeler" else await reader(self.database, url)
+        path = self.run.path(name)
+        path.touch(mode=0o600)
+        path.write_text("".join(f"{key}={json.dumps(value)}\n" for key, value in variables.items()))
+        return path
 
     async def _preflight(self, facts: dict[str, Any]) -> None:
-        findings = await preflight(self.source, self.target, self.run.directory)
+        findings = await preflight(self.source, self.target, self.run.directory, database=self.database)
         self.voice.findings(findings)
         facts["findings"] = msgspec.to_builtins(findings)
         if refused := [finding for finding in findings if finding.verdict == "refused"]:
@@ -164,12 +163,13 @@ class Migration:
 
     async def _backup(self, facts: dict[str, Any]) -> None:
         tools, directory = await self._clients(), self.run.path("backup")
-        await asyncio.to_thread(_remove, directory)  # what a run that was cut off left
-        place_of_drill = await backup.drill_place(self.source, self.target)
+        await asyncio.to_thread(backup.remove, directory)  # what a run that was cut off left
+        place_of_drill = await backup.drill_place(self.source, self.target, major=tools.major)
         if place_of_drill is None:
             raise DatabaseRefused(
                 "neither role may create the scratch database of the restore drill: grant CREATEDB to one"
             )
+        facts["database_bytes"] = await backup.database_size(self.source)
         async with backup.snapshot(self.source) as moment:
             manifest = await backup.dump(
                 tools, self.source, directory, as_of=moment, jobs=self.jobs, told=self.voice.progress
@@ -203,35 +203,33 @@ class Migration:
         facts.update(msgspec.to_builtins(copied))
 
     async def _verify(self, facts: dict[str, Any]) -> None:
-        report = await verify(self.source, self.target, progress=self.voice.progress)
-        self.voice.report(report)
-        self.run.write("report.json", report)
-        facts.update(digest=report.digest, rows=report.rows, seconds=report.seconds)
-        if not report.same:
-            raise DatabaseRefused(f"the copy is not the same: {len(report.lines())} differences, in report.json")
+        found = await verify(self.source, self.target, progress=self.voice.progress)
+        self.voice.report(found)
+        self.run.write(COMPARISON, found)
+        facts.update(digest=found.digest, rows=found.rows, seconds=found.seconds)
+        if not found.same:
+            raise DatabaseRefused(f"the copy is not the same: {len(found.lines())} differences, in report.txt")
         await self._require_fence()
 
     async def _upgrade(self, facts: dict[str, Any]) -> None:
+        if self.database != "labeler":
+            return  # its revisions, if it has any, are the platform's
         facts["before"] = before = await state.revision(self.target)
         if before is not None and before != HEAD:
+            from labeler_ops.database.upgrade import upgrade  # Alembic takes most of a second to load
+
             await upgrade(self.target)
             self.voice.line(f"schema: {before} to {HEAD}")
 
     async def _switch(self, facts: dict[str, Any]) -> None:
         await self._require_fence()
-        await self._close_target()
-        path = self._write_environment("environment.new", self.target)
+        # Roles first: the fence counts what is in the database, and grants are no rows.
+        path = await self.write_environment("environment.new", self.target)
+        # Nobody writes to the target before it was looked at: then the source, which nobody wrote to either, is a way
+        # back that loses nothing.
+        await fence.on(self.target, reason=REASON, by=getpass.getuser())
         facts["environment"] = path.name
         self.voice.line(f"the new environment is in {path}: set {self.variable} on every service, and deploy")
-
-    async def _close_target(self) -> None:
-        """Keep users out of the target until it was looked at: its API refuses writes; the look may write."""
-        connection = await connected("target", self.target)
-        try:
-            if await connection.fetchval("SELECT to_regclass('public.maintenance')") is not None:
-                await connection.execute(fence.SWITCH, "on", REASON, getpass.getuser())
-        finally:
-            await connection.close(timeout=5)
 
     async def _require_fence(self) -> None:
         if not (await fence.status(self.source)).stands:
@@ -239,21 +237,6 @@ class Migration:
                 "the source's fence does not stand: somebody has taken it down, and may have written. "
                 "Start a new run with an empty target"
             )
-
-    async def _still_the_same(self) -> None:
-        """Nobody may have written to the target before it was opened; who did would lose it now."""
-        if self.run.ended("verify") is None or (self.run.ended("upgrade") or {}).get("before") not in {None, HEAD}:
-            return
-        report = await verify(self.source, self.target, progress=self.voice.progress)
-        if not report.same:
-            self.voice.report(report)
-            raise DatabaseRefused("the target was written to although it was not open: see what differs; then --into")
-
-    def _write_environment(self, name: str, url: str) -> Path:
-        path = self.run.path(name)
-        path.touch(mode=0o600)
-        path.write_text(f"{self.variable}={json.dumps(url)}\n")
-        return path
 
     async def _clients(self) -> clients.Clients:
         connection = await connected("target", self.target)
@@ -263,10 +246,6 @@ class Migration:
             await connection.close(timeout=5)
 
     def _require_open(self) -> None:
-        for end in ("finalize", "rollback"):
+        for end in ("finalize", rollback.PHASE):
             if self.run.ended(end) is not None:
                 raise DatabaseRefused(f"run {self.run.id} is over: {end} has been done")
-
-
-def _remove(directory: Path) -> None:
-    shutil.rmtree(directory, ignore_errors=True)

@@ -10,8 +10,10 @@ from typing import Literal
 import asyncpg
 import msgspec
 
+from labeler_api.db.failures import FAILURES
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move import backup, clients
+from labeler_ops.database.move import backup, clients, databases
+from labeler_ops.database.roles import ROLES, Database
 from labeler_ops.runs import place
 
 Connection = "asyncpg.Connection[asyncpg.Record]"
@@ -23,6 +25,12 @@ _PROBE = {"lock_timeout": "12345ms", "application_name": "labeler preflight"}
 _LOCAL_SHARE = 0.5
 _TARGET_SHARE = 2.5
 _LONG_SECONDS = 300
+_NOT_OURS = """
+    SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+      AND NOT pg_has_role(c.relowner, 'USAGE')
+      AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = c.oid AND e.deptype = 'e')
+"""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -42,9 +50,12 @@ class Sides:
     source_url: str
     target_url: str
     directory: Path
+    database: Database = "labeler"
 
 
-async def preflight(source_url: str, target_url: str, directory: Path) -> list[Finding]:
+async def preflight(
+    source_url: str, target_url: str, directory: Path, *, database: Database = "labeler"
+) -> list[Finding]:
     """Look at everything; never raises for what it finds. Raises DatabaseRefused when a side cannot be reached."""
     if place(source_url) == place(target_url):
         raise DatabaseRefused("the source and the target are one and the same database")
@@ -52,7 +63,7 @@ async def preflight(source_url: str, target_url: str, directory: Path) -> list[F
     try:
         target = await connected("target", target_url)
         try:
-            sides = Sides(source, target, source_url, target_url, directory)
+            sides = Sides(source, target, source_url, target_url, directory, database)
             return [finding for look in LOOKS for finding in await look(sides)]
         finally:
             await target.close(timeout=5)
@@ -70,7 +81,7 @@ async def connected(side: str, url: str) -> "asyncpg.Connection[asyncpg.Record]"
         connection = await asyncpg.connect(url, server_settings=_PROBE, timeout=20, statement_cache_size=0)
     except asyncpg.ProtocolViolationError as error:
         raise DatabaseRefused(pooler if "startup parameter" in str(error) else f"the {side}: {error}") from error
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except FAILURES as error:
         raise DatabaseRefused(
             f"the {side} at {place(url)} cannot be reached: {error or type(error).__name__}"
         ) from error
@@ -146,14 +157,24 @@ async def _rights(sides: Sides) -> list[Finding]:
     may_create = await sides.target.fetchval(
         "SELECT has_database_privilege(current_database(), 'CREATE') AND has_schema_privilege('public', 'CREATE')"
     )
+    foreign = await sides.source.fetchval(_NOT_OURS)
     findings = []
     if unread:
         findings.append(Finding("rights", "refused", f"the source's role may not read {unread}: use the owner"))
+    elif foreign:
+        text = f"the source's role does not own {foreign}: maintenance mode builds a trigger there, use the owner"
+        findings.append(Finding("rights", "refused", text))
+    if sides.database != "labeler" and not await databases.may_make_roles(sides.target):
+        text = f"the target's role makes {ROLES[sides.database]}, which the services read by: use a superuser"
+        findings.append(Finding("rights", "refused", text))
     if not may_create:
         findings.append(
             Finding("rights", "refused", "the target's role may not create tables: use the database's owner")
         )
-    if await backup.drill_place(sides.source_url, sides.target_url) is None:
+    if (
+        await backup.drill_place(sides.source_url, sides.target_url, major=sides.target.get_server_version().major)
+        is None
+    ):
         text = "neither role may create a scratch database for the restore drill: ALTER ROLE … CREATEDB on one side"
         findings.append(Finding("rights", "refused", text))
     return findings or [Finding("rights", "ok", "the source can be read, the target written, a restore tried")]

@@ -25,7 +25,7 @@ _SLOT_SECONDS = 120.0
 _DROP_SECONDS = 30.0
 
 # Rows of these can be told apart by nothing: an UPDATE or DELETE would be refused as soon as they are published.
-_WITHOUT_IDENTITY = """
+WITHOUT_IDENTITY = """
     SELECT c.oid::regclass::text AS name, c.relreplident::text AS identity FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
@@ -173,7 +173,7 @@ class Channel:
     async def _publication(self, connection: Connection) -> None:
         if await connection.fetchval("SELECT count(*) FROM pg_publication WHERE pubname = $1", self.name):
             return
-        changed = {row["name"]: row["identity"] for row in await connection.fetch(_WITHOUT_IDENTITY)}
+        changed = {row["name"]: row["identity"] for row in await connection.fetch(WITHOUT_IDENTITY)}
         for table in changed:
             await connection.execute(f"ALTER TABLE {table} REPLICA IDENTITY FULL")
         tables = ", ".join(await fence.tables_of(connection))

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 import asyncpg
 
 from labeler_api.migrations import HEAD
-from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move import clients
 from labeler_ops.database.move.preflight import Finding
-from labeler_ops.database.replication.channel import Connection, literal
+from labeler_ops.database.replication.channel import WITHOUT_IDENTITY, Connection, literal
 from labeler_ops.maintenance import fence
 
 OLDEST = 15  # production's major; older servers do not say how often applying failed
+_SUBSCRIBERS = 16  # the major since which a role may be allowed to subscribe without being a superuser
 _PROBE = "labeler_probe"
 
 _USER = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
@@ -21,7 +20,9 @@ _FREE = """
            current_setting('max_wal_senders')::int - (SELECT count(*) FROM pg_stat_replication)::int AS senders,
            current_setting('max_logical_replication_workers')::int
            - (SELECT count(*) FROM pg_stat_subscription WHERE pid IS NOT NULL)::int AS workers,
-           current_setting('max_replication_slots')::int - (SELECT count(*) FROM pg_replication_origin)::int AS origins,
+           coalesce(current_setting('max_active_replication_origins', true),  -- of its own since PostgreSQL 18
+                    current_setting('max_replication_slots'))::int
+           - (SELECT count(*) FROM pg_replication_origin)::int AS origins,
            current_setting('max_sync_workers_per_subscription')::int AS copies
 """
 _UNUSUAL = f"""
@@ -35,11 +36,21 @@ _UNUSUAL = f"""
            (SELECT count(*) FROM pg_trigger g WHERE NOT g.tgisinternal AND g.tgenabled IN ('A', 'R')
              AND g.tgname <> '{fence.NAME}') AS triggers_that_fire_on_replicas
 """  # noqa: S608 - constants
-_RELATIONS = f"""
-    SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S') AND {_USER}
-      AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = c.oid AND e.deptype = 'e')
+_SEQUENCES = f"""
+    SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'S' AND {_USER}
 """  # noqa: S608 - constants
+_WHOLE_ROWS = f"""
+    SELECT c.oid::regclass::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'r' AND c.relreplident = 'f' AND {_USER}
+"""  # noqa: S608 - constants
+# Types that have no equality of their own.
+_INCOMPARABLE = """
+    SELECT a.attrelid::regclass::text AS name, a.attname, t.typname AS type
+    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+    WHERE a.attrelid = ANY($1::text[]::regclass[]) AND a.attnum > 0 AND NOT a.attisdropped
+      AND t.typname IN ('json', 'xml', 'jsonpath', 'point', 'line', 'lseg', 'box', 'path', 'polygon', 'circle')
+    ORDER BY 1, a.attnum
+"""
 _NOT_OWNED = """
     SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
@@ -67,25 +78,61 @@ async def look(way: Way) -> list[Finding]:
 
 async def look_at_schema(source: Connection, target: Connection) -> list[Finding]:
     """Look at what can be moved in this way at all."""
-    findings = []
-    table = await source.fetchval("SELECT to_regclass('public.alembic_version')")
-    revision = await source.fetchval("SELECT max(version_num) FROM public.alembic_version") if table else None
-    if revision is not None and revision != HEAD:
-        text = f"the source stands at {revision}, not at {HEAD}: `labeler db upgrade` it, or use `labeler db migrate`"
-        findings.append(Finding("schema", "refused", text))
-    if filled := await target.fetchval(_RELATIONS):
-        findings.append(Finding("target", "refused", f"is not empty ({filled} relations): make an empty database"))
+    findings = await _schema(source)
     row = await source.fetchrow(_UNUSUAL)
     assert row is not None  # noqa: S101 - an aggregate has one row
     unusual = [f"{count} {name.replace('_', ' ')}" for name, count in row.items() if count]
     if unusual:
-        text = f"the source has {', '.join(unusual)}, which are not replicated: use `labeler db migrate`"
+        text = f"the source has {', '.join(unusual)}, which are not replicated: use --mode dump"
         findings.append(Finding("unusual things", "refused", text))
-    try:
-        clients.find(target.get_server_version().major)
-    except DatabaseRefused as error:
-        findings.append(Finding("client programs", "refused", str(error)))
-    return findings or [Finding("schema", "ok", "everything in it can be replicated")]
+    findings += await _identities(source)
+    sequences = await source.fetchval(_SEQUENCES)
+    findings.append(Finding("sequences", "ok", f"{sequences}, which are not replicated: the switch sets them"))
+    return findings + _majors(source, target)
+
+
+async def _schema(source: Connection) -> list[Finding]:
+    """Both sides have the same tables all the time, so nothing is upgraded on the way as a dump is."""
+    table = await source.fetchval("SELECT to_regclass('public.alembic_version')")
+    revision = await source.fetchval("SELECT max(version_num) FROM public.alembic_version") if table else None
+    if revision == HEAD:
+        return [Finding("schema", "ok", f"{revision}, the newest")]
+    text = (
+        f"the source stands at {revision or 'no revision of the labeler'}, not at {HEAD}, and replication needs the "
+        "same tables on both sides: `labeler db upgrade` the source first, with the API of this version, or move it "
+        "with --mode dump, which upgrades the copy"
+    )
+    return [Finding("schema", "refused", text)]
+
+
+async def _identities(source: Connection) -> list[Finding]:
+    """Rows of a table without a key are found by all of their columns, which have to be comparable."""
+    keyless = [row["name"] for row in await source.fetch(WITHOUT_IDENTITY)]
+    whole = [row["name"] for row in await source.fetch(_WHOLE_ROWS)]
+    names = sorted({*keyless, *whole})
+    if bad := await source.fetch(_INCOMPARABLE, names):
+        said = ", ".join(f"{row['name']}.{row['attname']} ({row['type']})" for row in bad)
+        text = (
+            f"rows without a primary key cannot be told apart by {said}: give the table a primary key, or --mode dump"
+        )
+        return [Finding("replica identity", "refused", text)]
+    if keyless:
+        text = (
+            f"{', '.join(keyless)} without a primary key: REPLICA IDENTITY FULL for the time, and its own back after it"
+        )
+        return [Finding("replica identity", "note", text)]
+    return [Finding("replica identity", "ok", "every table has a primary key")]
+
+
+def _majors(source: Connection, target: Connection) -> list[Finding]:
+    ours, theirs = (side.get_server_version().major for side in (source, target))
+    if ours == theirs:
+        return []
+    text = (
+        f"from {ours} to {theirs}: the subscription back to {ours} works; a dump of {theirs} (`rollback --into`) "
+        f"needs a server of {theirs} or newer"
+    )
+    return [Finding("major versions", "note", text)]
 
 
 async def _versions(way: Way) -> list[Finding]:
@@ -155,7 +202,12 @@ async def _route(way: Way) -> list[Finding]:
             " WITH (create_slot = false, slot_name = NONE, enabled = false, copy_data = false)"
         )
     except asyncpg.InsufficientPrivilegeError as error:
-        text = f"the {way.called[1]}'s role may not subscribe ({error}): use a superuser"
+        also = (
+            ""
+            if way.subscriber.get_server_version().major < _SUBSCRIBERS
+            else (", or GRANT pg_create_subscription and CREATE on the database to it")
+        )
+        text = f"the {way.called[1]}'s role may not subscribe ({error}): use a superuser{also}"
         return [Finding("subscription", "refused", text)]
     except asyncpg.PostgresError as error:
         text = (

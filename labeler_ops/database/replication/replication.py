@@ -1,288 +1,177 @@
-"""A move by logical replication in phases of a run: start, switch, then back again or stop.
+"""A move by logical replication in phases of a run, as the move by dump has them: migrate, open, then back or finalize.
 
-`start` copies while everybody goes on writing. `switch` stops writing on the source, waits for the last change,
-compares and opens the target. From then on, what is written on the target flows back to the source, so that `reverse`
-is a switch as short as the first. The same command goes on where one that was killed was.
+Up to `copying` everybody writes. `stand-still` stops writing on the source, waits for the last change and compares;
+`switch` turns the direction round: from then on, what is written on the target flows back to the source, so that the
+way back is a stop as short as the first. The same command goes on where one that was killed was.
 """
 
-import asyncio
 import getpass
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from time import monotonic
-from typing import Any, TypeAlias
-
-import asyncpg
-import msgspec
+from typing import Any
 
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move import backup, clients
-from labeler_ops.database.move.migration import Voice
-from labeler_ops.database.replication import preconditions, schema
-from labeler_ops.database.replication.channel import Channel, drop_publication, drop_subscription
-from labeler_ops.database.replication.sides import BACK, FORTH, Sides, Urls, opened, side
-from labeler_ops.database.verify.run import verify
+from labeler_ops.database.move.migration import Migration, Voice
+from labeler_ops.database.replication.leftovers import drop_everything
+from labeler_ops.database.replication.options import Mode
+from labeler_ops.database.replication.sides import SideAway, Urls, opened
+from labeler_ops.database.replication.steps import OPENING, Steps, seen
 from labeler_ops.maintenance import fence
 from labeler_ops.runs import Run
 
 KIND = "replicate"
-REASON = "The database is being moved."
 
-_POLL_SECONDS = 0.2
-_CATCH_UP_SECONDS = 60.0
-_FAILURES = 5
-_STUCK_SECONDS = 120.0  # the servers try again every five seconds
-_OURS_AT_WORK = """
-    SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
-    WHERE application_name = 'labeler move' AND datname = current_database()
-"""
-
-Step: TypeAlias = Callable[[Sides, dict[str, Any]], Awaitable[None]]
+_ENDS = ("stop", "finalize", "rollback")
 
 
 def find(root: Path, urls: Urls) -> Run | None:
     """Find the run of these two databases that is not over."""
     for directory in sorted(root.glob(f"*-{KIND}-*"), reverse=True):
         run = Run.resume(root, directory.name)
-        if run.facts.items() >= urls.places.items() and not any(run.ended(end) for end in ("stop", "give-back")):
+        if run.facts.items() >= urls.places.items() and all(run.ended(end) is None for end in _ENDS):
             return run
     return None
 
 
-class Replication:
-    """One move of one database. `reverse` keeps the source up with the target after the switch."""
-
-    def __init__(self, run: Run, urls: Urls, voice: Voice, *, variable: str = "LABELER_DB_URL") -> None:
-        self.run, self.urls, self.voice, self.variable = run, urls, voice, variable
-        self.reverse_wanted = bool(run.facts["reverse"])
+class Replication(Steps):
+    """One move of one database."""
 
     @classmethod
-    def begin(cls, root: Path, urls: Urls, voice: Voice, *, reverse: bool = True) -> "Replication":
+    def begin(cls, root: Path, urls: Urls, voice: Voice, *, reverse: bool = True, **options: Any) -> "Replication":
         """Go on with the run of these databases, or start one."""
-        run = find(root, urls) or Run.start(root, KIND, {**urls.places, "reverse": reverse})
-        return cls(run, urls, voice)
+        facts = {
+            **urls.places,
+            "mode": Mode.LOGICAL.value,
+            "database": "labeler",
+            "reverse": reverse,
+            "seen": seen(urls),
+        }
+        run = find(root, urls) or Run.start(root, KIND, facts)
+        return cls(run, urls, voice, **options)
 
-    async def start(self) -> None:
-        """Make the target's tables, copy them, and follow the source. Raises DatabaseRefused at the first doubt."""
-        async with opened(self.urls) as sides:
-            await self._do(sides, self._preflight, self._schema, self._publish, self._subscribe, self._copying)
+    async def migrate(self, *, until: str = "switch") -> None:
+        """Do every phase that has not ended, up to and with `until`. Raises DatabaseRefused at the first doubt.
 
-    async def switch(self, *, compare_after: bool = False) -> None:
-        """Stop writing on the source, and open the target once it is the same; rows are compared before or after that.
-
-        Raises DatabaseRefused, and lets users write on the source as before, on any doubt before the target is open.
+        A doubt before the switch lets users write on the source as before.
         """
+        self._require_going_on()
+        if self.compare_after and until != "open":
+            raise DatabaseRefused("rows are compared after the opening only where that is a part of it: --until open")
+        if self.run.ended("stand-still") is None:
+            self.run.note("compare", after=self.compare_after)
+        names = list(self.phases)[: list(self.phases).index(until) + 1]
+        try:
+            async with opened(self.urls) as sides:
+                await self._do(sides, *(name for name in names if name != "open"))
+        except DatabaseRefused:
+            self._warn_of_slot()
+            raise
+        if until == "open":
+            await self.open()
+
+    async def open(self) -> None:
+        """Let users write on the target. From now on, the way back brings their work along."""
+        self._require_going_on()
+        if self.run.ended("switch") is None:
+            raise DatabaseRefused("the target is opened after the switch, which has not been made yet")
+        later = self._compared_after()
+        async with opened(self.urls) as sides, self._stop.moment(wanted=later and not self._began(OPENING)) as moment:
+            await self._do(sides, "open")
+            if moment:
+                with self.run.phase("prove"):
+                    await self._stop.compare(moment)
+        if later and self.run.ended("prove") is None:
+            raise DatabaseRefused(
+                "the rows were not found the same after the opening, or the comparison was cut off: "
+                "`labeler db rollback` compares everything"
+            )
+
+    async def switch(self) -> None:
+        """Go on from `copying` to the open target in one step: the shortest stop."""
         if self.run.ended("copying") is None:
             raise DatabaseRefused("the target is not a copy yet: `labeler db replicate start` first")
-
-        async def stand_still(sides: Sides, facts: dict[str, Any]) -> None:
-            facts["compare_after"] = compare_after
-            await self._stand_still(sides.forth, self.urls.source, rows=not compare_after)
-
-        async with opened(self.urls) as sides:
-            await self._do(sides, stand_still)
-            later = (self.run.ended("stand-still") or {})["compare_after"]
-            async with self._moment(later and self.run.ended("open") is None) as moment:
-                await self._do(sides, self._turn, self._open)
-                if moment:
-                    with self.run.phase("prove"):
-                        await self._compare(moment)
-        if later and self.run.ended("prove") is None:
-            raise DatabaseRefused("the comparison was cut off, and that moment is gone: `reverse` compares everything")
+        await self.migrate(until="open")
 
     async def reverse(self) -> None:
-        """Go back to the source with everything that was written on the target."""
-        if self.run.ended("open") is None:
+        """Go back to the source once the target was open."""
+        if not self._began(OPENING):
             raise DatabaseRefused("the target was not opened yet: `labeler db replicate stop` gives the move up")
-        if not self.reverse_wanted:
-            raise DatabaseRefused("nothing flows back (--no-reverse): move the target to an empty database instead")
+        await self.rollback()
 
-        async def go_back(sides: Sides, _: dict[str, Any]) -> None:
-            await self._stand_still(sides.back, self.urls.target, rows=True)
+    async def rollback(self, into: str | None = None) -> str:
+        """Go back with everything that was written on the target; the URL that serves from now on.
 
-        async with opened(self.urls) as sides:
-            await self._do(sides, go_back, self._give_back)
+        `into`, an empty database, takes a copy of the target where the source cannot follow it.
+        """
+        self._require_going_on()
+        if into is not None:
+            return await self._into(into)
+        if self._began(OPENING) and not self.reverse_wanted:
+            raise DatabaseRefused("nothing flows back (--no-reverse): give an empty database, --into, for all of it")
+        if self._began(OPENING) or (self.run.ended("switch") is not None and self.reverse_wanted):
+            try:
+                async with opened(self.urls) as sides:
+                    await self._do(sides, "go-back", "rollback")
+            except SideAway:
+                if self._began(OPENING):
+                    raise
+                self.voice.line("users never wrote on the target, which is away: the source serves on without it")
+            else:
+                return self.urls.source
+        elif self.run.ended("switch") is not None:
+            await self._stop.compare()  # nobody may have written there; who did would lose it now
+        await self._give_up("rollback")
+        return self.urls.source
+
+    async def finalize(self) -> None:
+        """Give the way back up: slots, publications and subscriptions are dropped on both sides, and the fence."""
+        self._require_going_on()
+        if self.run.ended("open") is None:
+            raise DatabaseRefused("there is nothing to finalize before the target is open")
+        if self._compared_after() and self.run.ended("prove") is None:
+            raise DatabaseRefused(
+                "the rows were not found the same after the opening: `labeler db rollback`, or, "
+                "if you know why, `labeler db replicate stop`"
+            )
+        await self._give_up("finalize")
 
     async def stop(self) -> None:
         """Take everything away: before the switch that gives the move up, after it the way back."""
-        for phase, command in (("open", "switch"), ("go-back", "reverse")):
-            last = next((event.event for event in reversed(self.run.events) if event.phase == phase), None)
-            if last == "started" or (last, phase) == ("ended", "go-back"):
-                raise DatabaseRefused(f"`{command}` was cut off while it changed sides: give it again first")
-        with self.run.phase("stop"):
+        await self._give_up("stop")
+
+    async def _give_up(self, phase: str) -> None:
+        if self._began(OPENING) and self.run.ended("open") is None:
+            raise DatabaseRefused("`labeler db open` was cut off while it changed sides: give it again first")
+        if self._last("go-back") in {"started", "ended"}:
+            raise DatabaseRefused("`labeler db rollback` was cut off while it changed sides: give it again first")
+        with self.run.phase(phase):
             away = await drop_everything(self.urls, self.voice)
-            if "source" not in away:
+            serving = "target" if self._began(OPENING) else "source"
+            if serving in away:
+                raise DatabaseRefused(f"the {serving} serves and cannot be reached: give it again when it is back")
+            # A fence that this run did not build is another's: the target of that one may be serving.
+            if "source" not in away and self._began("stand-still"):
                 await fence.off(self.urls.source, by=getpass.getuser())
+            if serving == "source":
+                self._write_environment("environment.rollback", self.urls.source)
+                self._stop.over()
 
-    async def _do(self, sides: Sides, *steps: Step) -> None:
-        for step in steps:
-            name = step.__name__.strip("_").replace("_", "-")
-            if self.run.ended(name) is not None:
-                self.voice.line(f"{name}: done already")
-                continue
-            self.voice.line(name)
-            with self.run.phase(name) as facts:
-                try:
-                    await step(sides, facts)
-                except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-                    raise DatabaseRefused(f"{name}: {error or type(error).__name__}") from error
-
-    async def _preflight(self, sides: Sides, facts: dict[str, Any]) -> None:
-        findings = await preconditions.look_at_schema(sides.source, sides.target)
-        for way in sides.ways if self.reverse_wanted else sides.ways[:1]:
-            findings += await preconditions.look(way)
-        self.voice.findings(findings)
-        facts["findings"] = msgspec.to_builtins(findings)
-        if refused := [f"{finding.name}: {finding.text}" for finding in findings if finding.verdict == "refused"]:
-            raise DatabaseRefused("\n".join(refused))
-
-    async def _schema(self, sides: Sides, _: dict[str, Any]) -> None:
-        # A restore outlives its killed caller. It is one transaction: its tables are all there, or none.
-        await sides.target.fetch(_OURS_AT_WORK)
-        if not await fence.tables_of(sides.target):
-            tools = clients.find(sides.target.get_server_version().major)
-            await schema.copy_definitions(tools, self.urls.source, self.urls.target, self.run.path("schema.dump"))
-        await schema.require_same(self.urls.source, self.urls.target, with_sequences=False)
-        # An API that is deployed too early refuses writes; the fence is the source's, replication fills the target.
-        if await sides.target.fetchval("SELECT to_regclass('public.maintenance')") is not None:
-            await sides.target.execute(fence.SWITCH, "on", REASON, getpass.getuser())
-
-    async def _publish(self, sides: Sides, _: dict[str, Any]) -> None:
-        await sides.forth.publish()
-
-    async def _subscribe(self, sides: Sides, _: dict[str, Any]) -> None:
-        await sides.forth.subscribe(copy=True)
-
-    async def _copying(self, sides: Sides, facts: dict[str, Any]) -> None:
-        flow = await sides.forth.flow()
-        best, since = flow, monotonic()
-        while not flow.ready:
-            self.voice.progress(flow.copied, flow.tables)
-            if flow.copied > best.copied:
-                best, since = flow, monotonic()
-            # Servers try again by themselves, and on a busy source they have to: only what stays is a reason to stop.
-            stuck = flow.errors - best.errors >= _FAILURES and monotonic() - since > _STUCK_SECONDS
-            if stuck or not flow.subscribed or flow.slot in {None, "lost"}:
-                raise DatabaseRefused(sides.forth.said(flow))
-            await asyncio.sleep(_POLL_SECONDS)
-            flow = await sides.forth.flow()
-        await sides.target.execute("ANALYZE")
-        facts["tables"] = flow.tables
-        self.voice.line(sides.forth.said(flow))
-
-    async def _stand_still(self, channel: Channel, left: str, *, rows: bool) -> None:
-        """Stop writing on one side and prove that the other is the same; on any doubt users may write on as before."""
-        try:
-            if not (flow := await channel.flow()).ready:
-                raise DatabaseRefused(f"it does not flow: {channel.said(flow)}")
-            # The long part of it while everybody still writes.
-            await channel.replayed(_CATCH_UP_SECONDS)
-            await schema.require_same(self.urls.source, self.urls.target, with_sequences=False)
-            self.run.note("write-stop", begins=True)
-            await fence.on(left, reason=REASON, by=getpass.getuser())
-            await channel.replayed(_CATCH_UP_SECONDS)
-            await schema.copy_sequences(channel.publisher, channel.subscriber)
-            if rows:
-                await self._compare()
-            else:
-                await schema.require_same(self.urls.source, self.urls.target, with_sequences=True)
-        except BaseException:
-            if self._stopped_since() is not None:  # by this command, or by one that was killed
-                await fence.off(left, by=getpass.getuser())
-                self.run.note("write-stop", begins=False)
-            raise
-
-    async def _turn(self, sides: Sides, _: dict[str, Any]) -> None:
-        await self._require_fence(self.urls.source)
-        if self.reverse_wanted:
-            # The slot is there before anybody writes on the target, and the old subscription is gone before the new
-            # one applies anything: no change is missed, and none goes round in a circle.
-            await sides.back.publish()
-        await sides.forth.drop()
-        if self.reverse_wanted:
-            await sides.back.subscribe(copy=False)
-
-    async def _open(self, _: Sides, facts: dict[str, Any]) -> None:
-        await self._require_fence(self.urls.source)
-        await fence.off(self.urls.target, by=getpass.getuser())
-        self._write_environment("environment.new", self.urls.target)
-        self._say_seconds(facts, "target")
-
-    async def _give_back(self, sides: Sides, facts: dict[str, Any]) -> None:
-        await self._require_fence(self.urls.target)
-        await sides.back.drop()
-        await fence.off(self.urls.source, by=getpass.getuser())
-        self._write_environment("environment.rollback", self.urls.source)
-        self._say_seconds(facts, "source")
-
-    async def _compare(self, moment: tuple[str, str] | None = None) -> None:
-        as_of, target_as_of = moment or (None, None)
-        report = await verify(
-            self.urls.source, self.urls.target, progress=self.voice.progress, as_of=as_of, target_as_of=target_as_of
+    async def _into(self, into: str) -> str:
+        """Copy the target as the other mode does, and then take the replication away."""
+        move = Migration(
+            self.run, self.urls.source, self.urls.target, self.voice, jobs=self.jobs, variable=self.variable
         )
-        self.run.write("report.json", report)
-        self.voice.report(report)
-        if not report.same:
-            raise DatabaseRefused(f"the two sides are not the same: {'; '.join(report.lines()[:3])}")
+        serving = await move.rollback(into)
+        await drop_everything(self.urls, self.voice)
+        return serving
 
-    @asynccontextmanager
-    async def _moment(self, wanted: bool) -> AsyncIterator[tuple[str, str] | None]:
-        """Hold both sides as they are now, where nobody writes, to be compared when somebody does."""
-        if not wanted:
-            yield None
-            return
-        async with backup.snapshot(self.urls.source) as ours, backup.snapshot(self.urls.target) as theirs:
-            yield ours, theirs
+    def _require_going_on(self) -> None:
+        for end in _ENDS:
+            if self.run.ended(end) is not None:
+                raise DatabaseRefused(f"run {self.run.id} is over: {end} has been done")
 
-    async def _require_fence(self, url: str) -> None:
-        if not (await fence.status(url)).stands:
-            raise DatabaseRefused(
-                "the fence of the side that is left has been taken down, and somebody may have written there since: "
-                "`labeler db replicate stop`, and start anew with an empty target"
+    def _warn_of_slot(self) -> None:
+        if self._began("publish") and not self._began(OPENING):
+            self.voice.line(
+                "a slot keeps the source's log until the run goes on, and fills its disk in the end: "
+                f"`labeler db rollback --run {self.run.id}` gives the move up"
             )
-
-    def _say_seconds(self, facts: dict[str, Any], serving: str) -> None:
-        began = self._stopped_since()
-        self.run.note("write-stop", begins=False)
-        if began is not None:
-            seconds = (datetime.now(UTC) - datetime.fromisoformat(began)).total_seconds()
-            facts["seconds_without_writes"] = round(seconds, 3)
-            self.voice.line(f"{seconds:.1f} s without writes")
-        self.voice.line(f"the {serving} can be written to: set {self.variable} to it on every service, and deploy")
-
-    def _stopped_since(self) -> str | None:
-        """When writing was stopped, if it was: a command that was killed and given again began that more than once."""
-        began = None
-        for event in self.run.events:
-            if event.phase == "write-stop":
-                began = (began or event.at) if event.facts["begins"] else None
-        return began
-
-    def _write_environment(self, name: str, url: str) -> None:
-        path = self.run.path(name)
-        path.touch(mode=0o600)
-        path.write_text(f"{self.variable}={json.dumps(url)}\n")
-
-
-async def drop_everything(urls: Urls, voice: Voice) -> list[str]:
-    """Drop both channels, or what is on one side while the other is away; which are. Raises DatabaseRefused if both."""
-    away = []
-    async with AsyncExitStack() as stack:
-        for called, url, subscription, publication in (
-            ("target", urls.target, FORTH, BACK),
-            ("source", urls.source, BACK, FORTH),
-        ):
-            try:
-                connection = await side(stack, called, url)
-            except DatabaseRefused as error:
-                away.append(called)
-                voice.line(f"{error}. Give `stop` again when it is back; a slot that is left there fills its disk")
-                continue
-            await drop_subscription(connection, subscription)
-            await drop_publication(connection, publication)
-    if len(away) == 2:  # noqa: PLR2004 - both
-        raise DatabaseRefused("neither database can be reached: nothing was dropped")
-    return away

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.move.preflight import connected
 from labeler_ops.database.replication.channel import Channel, Connection
 from labeler_ops.database.replication.preconditions import Way
@@ -12,6 +13,10 @@ from labeler_ops.runs import place
 # What the publication, the subscription and, with the database's number, the slot are called.
 FORTH = "labeler_move"
 BACK = "labeler_back"
+
+
+class SideAway(DatabaseRefused):
+    """One of the databases cannot be connected to."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ class Sides:
 
 @asynccontextmanager
 async def opened(urls: Urls) -> AsyncIterator[Sides]:
-    """Connect to both. Raises DatabaseRefused."""
+    """Connect to both. Raises SideAway."""
     async with AsyncExitStack() as stack:
         source = await side(stack, "source", urls.source)
         target = await side(stack, "target", urls.target)
@@ -66,8 +71,11 @@ async def opened(urls: Urls) -> AsyncIterator[Sides]:
 
 
 async def side(stack: AsyncExitStack, called: str, url: str) -> Connection:
-    """Connect to one. Raises DatabaseRefused."""
-    connection = await connected(called, url)
+    """Connect to one. Raises SideAway."""
+    try:
+        connection = await connected(called, url)
+    except DatabaseRefused as error:
+        raise SideAway(str(error)) from error
     stack.push_async_callback(connection.close, timeout=5)
     # Making a slot waits for transactions as for locks, and has a limit of its own.
     await connection.execute(

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
+from labeler_api.db.failures import FAILURES
 from labeler_ops.database.errors import DatabaseRefused
 
 Row = asyncpg.Record
@@ -75,7 +76,7 @@ async def opened(name: str, dsn: str, connections: int, as_of: str | None = None
             pool.put_nowait(first)
             for _ in range(connections - 1):
                 pool.put_nowait(await _connection(stack, dsn, snapshot))
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except FAILURES as error:
             raise DatabaseRefused(f"the {name} cannot be read: {error}") from error
         yield Side(name, first.get_server_version().major, pool)
 

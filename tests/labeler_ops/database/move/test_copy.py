@@ -13,6 +13,7 @@ from labeler_ops.database.move import backup, clients, copy
 from labeler_ops.database.move.preflight import preflight
 from labeler_ops.database.verify.run import verify
 from tests.fixtures.postgres import DatabaseFactory
+from tests.labeler_ops.database.move.conftest import execute
 
 SHAPES = Path(__file__).parents[1] / "verify" / "shapes.sql"
 
@@ -25,11 +26,6 @@ async def source(create_database: DatabaseFactory) -> str:
 
 
 @pytest.fixture
-async def target(create_database: DatabaseFactory) -> str:
-    return await create_database()
-
-
-@pytest.fixture
 async def tools(source: str) -> clients.Clients:
     return clients.find(await major(source))
 
@@ -38,14 +34,6 @@ async def major(dsn: str) -> int:
     connection = await asyncpg.connect(dsn)
     try:
         return connection.get_server_version().major
-    finally:
-        await connection.close()
-
-
-async def execute(dsn: str, sql: str) -> None:
-    connection = await asyncpg.connect(dsn)
-    try:
-        await connection.execute(sql)
     finally:
         await connection.close()
 

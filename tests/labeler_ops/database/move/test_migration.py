@@ -1,12 +1,7 @@
-"""The move and the way back, with writers at work, and with the tool killed in every phase."""
+"""The move and the way back, with writers at work."""
 
 import asyncio
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,55 +9,15 @@ import asyncpg
 import pytest
 
 from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.database.move import report
 from labeler_ops.database.move.migration import Migration
-from labeler_ops.database.move.preflight import Finding
-from labeler_ops.database.verify.report import Report
-from labeler_ops.database.verify.run import verify
 from labeler_ops.maintenance import fence
-from labeler_ops.runs import Run
 from tests.fixtures.postgres import DatabaseFactory
-from tests.labeler_ops.database.move.test_copy import execute
+from tests.labeler_ops.database.move.conftest import execute
+from tests.labeler_ops.database.move.listening import Listener
 
-LABELER = Path(sys.executable).with_name("labeler")
 WRITERS = 20
-PHASES = ("backup", "maintenance", "copy", "verify", "switch")
-
-
-class Listener:
-    """Keeps what a person would see."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
-
-    def progress(self, done: int, total: int) -> None:
-        """Nobody looks."""
-
-    def findings(self, findings: list[Finding]) -> None:
-        """Nobody looks."""
-
-    def report(self, report: Report) -> None:
-        self.lines += report.lines()
-
-
-@pytest.fixture
-async def source(labeler_dsn: str) -> str:
-    """A Labeler DB with a project to annotate in."""
-    await execute(
-        labeler_dsn,
-        "INSERT INTO datasets (id, name, owner_id, storage_path) VALUES ('ds_1', 'One', 2, 'datasets/ds_1/');"
-        " INSERT INTO annotation_projects (id, name, dataset_id, owner_id) VALUES ('proj_1', 'One', 'ds_1', 2);"
-        " INSERT INTO annotations (project_id, image_id, annotation_type, task_type, geometry, created_by)"
-        " SELECT 'proj_1', n::text, 'bbox', 'detection', '{}', 2 FROM generate_series(1, 2000) n",
-    )
-    return labeler_dsn
-
-
-@pytest.fixture
-async def target(create_database: DatabaseFactory) -> str:
-    return await create_database()
+_PAUSE_SECONDS = 0.1  # of a writer: two hundred writes a second from all, and time for the move itself
 
 
 async def write(dsn: Callable[[], str | None], number: int, acknowledged: set[str]) -> None:
@@ -72,20 +27,26 @@ async def write(dsn: Callable[[], str | None], number: int, acknowledged: set[st
         connection = await asyncpg.connect(url)
         try:
             while dsn() == url:
-                image = f"{number}-{count}"
-                await connection.execute(
-                    "INSERT INTO annotations (project_id, image_id, annotation_type, task_type, geometry, created_by)"
-                    " VALUES ('proj_1', $1, 'bbox', 'detection', '{}', 2)",
-                    image,
-                )
-                acknowledged.add(image)
-                count += 1
-        except asyncpg.PostgresError as error:
-            if error.sqlstate != fence.SQLSTATE:
-                raise
-            await asyncio.sleep(0.05)
+                if await _annotated(connection, image := f"{number}-{count}"):
+                    acknowledged.add(image)
+                    count += 1
+                await asyncio.sleep(_PAUSE_SECONDS)
         finally:
             await connection.close()
+
+
+async def _annotated(connection: "asyncpg.Connection[asyncpg.Record]", image: str) -> bool:
+    try:
+        await connection.execute(
+            "INSERT INTO annotations (project_id, image_id, annotation_type, task_type, geometry, created_by)"
+            " VALUES ('proj_1', $1, 'bbox', 'detection', '{}', 2)",
+            image,
+        )
+    except asyncpg.PostgresError as error:
+        if error.sqlstate != fence.SQLSTATE:
+            raise
+        return False
+    return True
 
 
 async def more(acknowledged: set[str], than: int) -> None:
@@ -137,8 +98,14 @@ async def test_before_it_was_opened_the_way_back_is_the_source(source: str, targ
     assert (await fence.status(target)).mode == "on"
     environment = (move.run.directory / "environment.new").read_text()
     assert json.loads(environment.partition("=")[2]) == target
+    assert report.read(move.run).state == "switched, not open"
+    assert report.write(move.run).seconds_without_writes is None
     assert await move.rollback() == source
     assert not (await fence.status(source)).fenced
+    written_down = report.write(move.run)
+    assert (written_down.state, written_down.same, written_down.differences) == ("rolled back", True, [])
+    assert (written_down.seconds_without_writes or 0) > 0
+    assert "nobody could write for" in move.run.path("report.txt").read_text()
     with pytest.raises(DatabaseRefused, match="rollback has been done"):
         await move.migrate()
 
@@ -155,38 +122,6 @@ async def test_after_it_was_opened_the_way_back_needs_a_database(source: str, ta
         await move.rollback()
 
 
-@pytest.mark.destructive
-@pytest.mark.parametrize("phase", PHASES)
-async def test_killed_in_a_phase_it_goes_on_and_comes_out_the_same(
-    source: str, target: str, tmp_path: Path, phase: str
-) -> None:
-    command = [str(LABELER), "db", "migrate", "--source", source, "--target", target, "--runs", str(tmp_path)]
-    run_id = await asyncio.to_thread(_killed_in, command, tmp_path, phase)
-    again = await asyncio.to_thread(_finished, [*command, "--resume", run_id])
-    assert again.returncode == 0, again.stderr
-    run = Run.resume(tmp_path, run_id)
-    assert all(run.ended(name) is not None for name in PHASES)
-    assert (await verify(source, target)).lines() == []
-
-
-def _killed_in(command: list[str], runs: Path, phase: str) -> str:
-    """Kill the tool at the beginning of a phase, which the journal tells; the run's id."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    marker = f'"phase":"{phase}","event":"started"'
-    while process.poll() is None:
-        time.sleep(0.005)  # a look at a file; a phase takes a hundred times as long
-        for journal in runs.glob("*/journal.jsonl"):
-            if marker in journal.read_text():
-                os.kill(process.pid, signal.SIGKILL)
-                process.wait()
-                return journal.parent.name
-    raise AssertionError(f"it ended before {phase}")
-
-
-def _finished(command: list[str]) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 async def test_somebody_who_writes_past_the_fence_is_noticed(source: str, target: str, tmp_path: Path) -> None:
     move = Migration.begin(tmp_path, source, target, Listener())
     await move.migrate(until="copy")
@@ -201,6 +136,64 @@ def lines(move: Migration) -> list[str]:
     voice = move.voice
     assert isinstance(voice, Listener)
     return voice.lines
+
+
+async def test_without_its_target_the_source_serves_again(
+    source: str, target: str, create_database: DatabaseFactory, tmp_path: Path
+) -> None:
+    """The target is closed until it is opened: when it is lost before that, nothing is."""
+    move = Migration.begin(tmp_path, source, target, Listener())
+    await move.migrate()
+    await create_database.drop(target)
+    assert await move.rollback() == source
+    assert not (await fence.status(source)).fenced
+
+
+async def test_a_closed_target_whose_fence_was_taken_down_is_no_safe_way_back(
+    production_dsn: str, target: str, tmp_path: Path
+) -> None:
+    """Its rows are in another form than the source's, so only the fence says that nobody wrote."""
+    move = Migration.begin(tmp_path, production_dsn, target, Listener())
+    await move.migrate()
+    with pytest.raises(asyncpg.PostgresError, match="maintenance mode"):
+        await execute(target, "UPDATE annotations SET notes = 'early'")
+    await fence.off(target, by="somebody")
+    with pytest.raises(DatabaseRefused, match="target's fence does not stand"):
+        await move.rollback()
+    await fence.on(target, reason="again", by="somebody")
+    assert await move.rollback() == production_dsn
+
+
+async def test_an_opening_that_was_cut_off_is_finished_before_a_way_back(
+    source: str, target: str, tmp_path: Path
+) -> None:
+    """Users may have written since; the source would not know."""
+    move = Migration.begin(tmp_path, source, target, Listener())
+    await move.migrate()
+    with pytest.raises(KeyboardInterrupt), move.run.phase("open"):
+        raise KeyboardInterrupt
+    with pytest.raises(DatabaseRefused, match="open` was cut off"):
+        await move.rollback()
+
+
+async def test_a_way_back_that_was_opened_is_the_only_one(
+    source: str, target: str, create_database: DatabaseFactory, tmp_path: Path
+) -> None:
+    """Users may write there already: a second copy of the target would lose that."""
+    move = Migration.begin(tmp_path, source, target, Listener())
+    await move.migrate()
+    await move.open()
+    first, second = await create_database(), await create_database()
+
+    async def cut_off(back: Migration) -> None:
+        await back.open()
+        raise DatabaseRefused("the operator's machine went away")
+
+    with pytest.raises(DatabaseRefused, match="went away"):
+        await move.rollback(first, launch=cut_off)
+    with pytest.raises(DatabaseRefused, match="was opened already"):
+        await move.rollback(second)
+    assert await move.rollback(first) == first
 
 
 async def test_a_fence_that_somebody_took_down_stops_the_switch(source: str, target: str, tmp_path: Path) -> None:

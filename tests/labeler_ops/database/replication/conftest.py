@@ -13,6 +13,7 @@ import pytest
 from labeler_ops.database.upgrade import upgrade
 from labeler_ops.stack.ports import free_port
 from labeler_ops.stack.postgres import PostgresServer, find_install
+from tests.fixtures.postgres import directory_of_data
 
 # Durable settings would be the machine's disk at work, not ours; the log has to be a logical one.
 SETTINGS = """
@@ -71,8 +72,8 @@ async def rows(dsn: str, sql: str, *args: object) -> list[tuple[object, ...]]:
         await connection.close()
 
 
-async def _server(directory: Path) -> PostgresServer:
-    server = PostgresServer(find_install(os.environ), directory, free_port())
+async def _server(directory: Path, *, major: int | None = None) -> PostgresServer:
+    server = PostgresServer(find_install(os.environ, major=major), directory, free_port())
     await server.initialise()
     with (server.data_dir / "postgresql.conf").open("a") as file:
         file.write(SETTINGS)
@@ -82,7 +83,7 @@ async def _server(directory: Path) -> PostgresServer:
 
 @pytest.fixture(scope="package")
 async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Servers]:
-    directory = tmp_path_factory.mktemp("replication")
+    directory = directory_of_data(tmp_path_factory)
     first, second = await asyncio.gather(_server(directory / "first"), _server(directory / "second"))
     try:
         await execute(first.dsn("postgres"), "CREATE DATABASE labeler_template")
@@ -91,8 +92,15 @@ async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
     finally:
         await first.stop()
         await second.stop()
-        shutil.copytree(directory, "/tmp/p3logs", ignore=shutil.ignore_patterns("data"), dirs_exist_ok=True)
         shutil.rmtree(directory)
+
+
+@pytest.fixture
+async def newer(tmp_path: Path) -> AsyncIterator[PostgresServer]:
+    """A server of the next major version that a provider offers."""
+    server = await _server(tmp_path / "newer", major=17)
+    yield server
+    await server.stop()
 
 
 async def _fill(dsn: str) -> None:

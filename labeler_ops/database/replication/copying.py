@@ -1,0 +1,115 @@
+"""What comes before the stop, while everybody works: the backup, the tables on the target, the copy of the rows."""
+
+import asyncio
+import getpass
+import shutil
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.database.move import backup, clients
+from labeler_ops.database.move.migration import REASON, Voice
+from labeler_ops.database.replication import schema
+from labeler_ops.database.replication.channel import Channel, Connection, Flow
+from labeler_ops.database.replication.sides import Sides
+from labeler_ops.maintenance import fence
+from labeler_ops.runs import Run
+
+_POLL_SECONDS = 0.2
+_FAILURES = 5
+_STUCK_SECONDS = 120.0  # the servers try again every five seconds
+# A backlog that is applied in about a second: what is left is waited for at the switch.
+_NEAR_BYTES = 16 * 2**20
+_OURS_AT_WORK = """
+    SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+    WHERE application_name = 'labeler move' AND datname = current_database()
+"""
+_BYTES = """
+    SELECT coalesce(sum(pg_table_size(c.oid)), 0)::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+"""
+
+
+async def back_up(run: Run, sides: Sides, voice: Voice, jobs: int) -> dict[str, Any]:
+    """Dump one moment of the source, restore it into a scratch database, and compare the two.
+
+    Raises DatabaseRefused when they differ.
+    """
+    tools, directory = clients.find(sides.target.get_server_version().major), run.path("backup")
+    source = sides.urls.source
+    await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)  # what a run that was cut off left
+    place = await backup.drill_place(source, sides.urls.target, major=tools.major)
+    if place is None:
+        raise DatabaseRefused(
+            "neither role may create the scratch database of the restore drill: ALTER ROLE … CREATEDB"
+        )
+    async with backup.snapshot(source) as moment:
+        made = await backup.dump(tools, source, directory, as_of=moment, jobs=jobs, told=voice.progress)
+        drilled = await backup.drill(tools, directory, source, moment, at=place, jobs=jobs)
+    run.write("backup.report.json", drilled.report)
+    if not drilled.report.same:
+        first = "; ".join(drilled.report.lines()[:3])
+        raise DatabaseRefused(f"the backup, restored, is not what the source was; nothing was begun: {first}")
+    voice.line(f"backup of {made.bytes:,} bytes, restored and compared in {drilled.restore_seconds:.1f} s")
+    return {"bytes": made.bytes, "seconds": made.seconds, "restore_seconds": drilled.restore_seconds}
+
+
+async def make_tables(sides: Sides, file: Path) -> None:
+    """Make the source's tables on the target, and keep an API that is deployed too early from writing there."""
+    # A restore outlives its killed caller. It is one transaction: its tables are all there, or none.
+    await sides.target.fetch(_OURS_AT_WORK)
+    if not await fence.tables_of(sides.target):
+        tools = clients.find(sides.target.get_server_version().major)
+        await schema.copy_definitions(tools, sides.urls.source, sides.urls.target, file)
+    await schema.require_same(sides.urls.source, sides.urls.target, with_sequences=False)
+    # The fence is the source's: replication has to fill the target.
+    if await sides.target.fetchval("SELECT to_regclass('public.maintenance')") is not None:
+        await sides.target.execute(fence.SWITCH, "on", REASON, getpass.getuser())
+
+
+async def copied(sides: Sides, voice: Voice) -> int:
+    """Wait until every table is copied and the target is near; how many tables. Raises DatabaseRefused if it stops."""
+    tables = await _tables_copied(sides, voice)
+    await sides.target.execute("ANALYZE")
+    await _near(sides.forth, voice)
+    return tables
+
+
+async def _tables_copied(sides: Sides, voice: Voice) -> int:
+    channel, whole = sides.forth, await _bytes(sides.source)
+    flow = best = await channel.flow()
+    since = monotonic()
+    while not flow.ready:
+        voice.progress(await _bytes(sides.target), whole)
+        if flow.copied > best.copied:
+            best, since = flow, monotonic()
+        # Servers try again by themselves, and on a busy source they have to: only what stays is a reason to stop.
+        stuck = flow.errors - best.errors >= _FAILURES and monotonic() - since > _STUCK_SECONDS
+        _require_flow(channel, flow, stuck=stuck)
+        await asyncio.sleep(_POLL_SECONDS)
+        flow = await channel.flow()
+    return flow.tables
+
+
+async def _near(channel: Channel, voice: Voice) -> None:
+    flow = best = await channel.flow()
+    first, since = flow.lag or 0, monotonic()
+    while flow.lag is None or flow.lag > _NEAR_BYTES:
+        voice.progress(first - (flow.lag or 0), first)
+        if (flow.lag or 0) < (best.lag or 0):
+            best, since = flow, monotonic()
+        _require_flow(channel, flow, stuck=monotonic() - since > _STUCK_SECONDS)
+        await asyncio.sleep(_POLL_SECONDS)
+        flow = await channel.flow()
+    voice.line(channel.said(flow))
+
+
+def _require_flow(channel: Channel, flow: Flow, *, stuck: bool) -> None:
+    if stuck or not flow.subscribed or flow.slot in {None, "lost"}:
+        raise DatabaseRefused(channel.said(flow))
+
+
+async def _bytes(connection: Connection) -> int:
+    size: int = await connection.fetchval(_BYTES)
+    return size

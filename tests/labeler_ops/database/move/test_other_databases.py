@@ -1,0 +1,107 @@
+"""The User DB and the Platform DB moved by the same tool: no switch, no revisions, and a role made anew."""
+
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.database.move.migration import Migration
+from labeler_ops.maintenance import fence
+from labeler_ops.runs import Run, RunError
+from tests.fixtures.platform import READER_PASSWORD as PLATFORM_PASSWORD
+from tests.fixtures.postgres import DatabaseFactory
+from tests.fixtures.users import READER_PASSWORD, UsersDatabase, gateway_settings
+from tests.labeler_ops.database.move.conftest import execute
+from tests.labeler_ops.database.move.listening import Listener
+from user_gateway.server import Gateway
+
+
+@pytest.fixture(autouse=True)
+def _passwords_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server's roles are of other tests, too."""
+    monkeypatch.setenv("LABELER_ROLE_PASSWORD", READER_PASSWORD)
+
+
+async def test_the_user_db_is_moved_and_the_gateway_reads_the_copy(
+    clone_users: Callable[[], Awaitable[UsersDatabase]], target: str, create_database: DatabaseFactory, tmp_path: Path
+) -> None:
+    users = await clone_users()
+    await users.execute(
+        "CREATE TABLE alembic_version (version_num text); INSERT INTO alembic_version VALUES ('theirs')"
+    )
+    move = Migration.begin(tmp_path, users.admin_dsn, target, Listener(), database="users")
+    await move.migrate()
+    for side in (users.admin_dsn, target):
+        with pytest.raises(asyncpg.PostgresError, match="maintenance mode"):
+            await execute(side, "UPDATE users SET bio = 'late'")
+    reader = _variable(move.run, "environment.new", "USER_DB_URL")
+    assert "user_readonly:" in reader
+    gateway = Gateway(gateway_settings(reader))  # it starts only as a reader that cannot write
+    await gateway.start()
+    await gateway.stop()
+
+    again = Migration(Run.resume(tmp_path, move.run.id), users.admin_dsn, target, Listener())
+    await again.open()
+    await execute(target, "UPDATE users SET bio = 'there' WHERE id = 2")
+    back = await create_database()
+    assert await again.rollback(back) == back
+    connection = await asyncpg.connect(_variable(again.run, "environment.rollback", "USER_DB_URL"))
+    try:
+        assert await connection.fetchval("SELECT count(*) FROM users WHERE email LIKE 'owner@%'") == 1
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.fetchval("SELECT bio FROM users")
+    finally:
+        await connection.close()
+    assert not (await fence.status(back)).fenced
+
+
+async def test_the_platform_db_is_moved(
+    create_database: DatabaseFactory,
+    platform_template: str,
+    target: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LABELER_ROLE_PASSWORD", PLATFORM_PASSWORD)
+    source = await create_database(platform_template)
+    move = Migration.begin(tmp_path, source, target, Listener(), database="platform")
+    with pytest.raises(DatabaseRefused, match="organizations_id_seq: the target would give 1, and holds 2 already"):
+        await move.migrate()  # rows were inserted with their ids; found while everybody works
+    await execute(source, "SELECT setval('organizations_id_seq', 2), setval('workspaces_id_seq', 3)")
+    await move.migrate()
+    connection = await asyncpg.connect(_variable(move.run, "environment.new", "PLATFORM_DB_URL"))
+    try:
+        assert await connection.fetchval("SELECT count(*) FROM workspaces") == 3
+    finally:
+        await connection.close()
+    assert await move.rollback() == source
+    assert not (await fence.status(source)).fenced
+
+
+async def test_a_role_that_can_make_no_roles_is_refused_before_anything_is_done(
+    create_database: DatabaseFactory, platform_template: str, tmp_path: Path
+) -> None:
+    source, target = await create_database(platform_template), await create_database()
+    name = target.rpartition("/")[2]
+    await execute(
+        target,
+        f"CREATE ROLE moves_only LOGIN PASSWORD 'moves' CREATEDB; ALTER DATABASE {name} OWNER TO moves_only",
+    )
+    host = target.rpartition("@")[2]
+    owner = f"postgresql://moves_only:moves@{host}"
+    move = Migration.begin(tmp_path, source, owner, Listener(), database="platform")
+    with pytest.raises(DatabaseRefused, match="platform_readonly, which the services read by: use a superuser"):
+        await move.migrate()
+    assert not (await fence.status(source)).fenced
+    with pytest.raises(RunError, match="give its URLs"):
+        Migration(move.run, source, target + "_2", Listener())
+
+
+def _variable(run: Run, name: str, variable: str) -> str:
+    key, _, value = run.path(name).read_text().strip().partition("=")
+    assert key == variable
+    url: str = json.loads(value)
+    return url
