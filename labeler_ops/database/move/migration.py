@@ -6,7 +6,6 @@ looked at, and the target is opened. The way back is there at any time until fin
 that is written to.
 """
 
-import asyncio
 import getpass
 import json
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,6 +20,7 @@ from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.move import backup, clients, copy, report, rollback
 from labeler_ops.database.move.databases import VARIABLES, reader
 from labeler_ops.database.move.preflight import Finding, connected, preflight
+from labeler_ops.database.move.proven_backup import back_up
 from labeler_ops.database.roles import Database
 from labeler_ops.database.verify.report import Report
 from labeler_ops.database.verify.run import verify
@@ -162,26 +162,8 @@ class Migration:
             raise DatabaseRefused("; ".join(f"{finding.name}: {finding.text}" for finding in refused))
 
     async def _backup(self, facts: dict[str, Any]) -> None:
-        tools, directory = await self._clients(), self.run.path("backup")
-        await asyncio.to_thread(backup.remove, directory)  # what a run that was cut off left
-        place_of_drill = await backup.drill_place(self.source, self.target, major=tools.major)
-        if place_of_drill is None:
-            raise DatabaseRefused(
-                "neither role may create the scratch database of the restore drill: grant CREATEDB to one"
-            )
-        facts["database_bytes"] = await backup.database_size(self.source)
-        async with backup.snapshot(self.source) as moment:
-            manifest = await backup.dump(
-                tools, self.source, directory, as_of=moment, jobs=self.jobs, told=self.voice.progress
-            )
-            drilled = await backup.drill(tools, directory, self.source, moment, at=place_of_drill, jobs=self.jobs)
-        facts.update(bytes=manifest.bytes, seconds=manifest.seconds, restore_seconds=drilled.restore_seconds)
-        self.run.write("backup.report.json", drilled.report)
-        if not drilled.report.same:
-            self.voice.report(drilled.report)
-            first = "; ".join(drilled.report.lines()[:3])
-            raise DatabaseRefused(f"the backup, restored, is not what the source was, nothing was switched: {first}")
-        self.voice.line(f"backup of {manifest.bytes:,} bytes, restored and compared in {drilled.restore_seconds:.1f} s")
+        tools = await self._clients()
+        facts.update(await back_up(self.run, tools, self.source, self.target, self.voice, self.jobs))
 
     async def _maintenance(self, facts: dict[str, Any]) -> None:
         stands = await fence.on(self.source, reason=REASON, by=getpass.getuser())

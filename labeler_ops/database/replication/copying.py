@@ -2,19 +2,16 @@
 
 import asyncio
 import getpass
-import shutil
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move import backup, clients
+from labeler_ops.database.move import clients
 from labeler_ops.database.move.migration import REASON, Voice
 from labeler_ops.database.replication import schema
 from labeler_ops.database.replication.channel import Channel, Connection, Flow
 from labeler_ops.database.replication.sides import Sides
 from labeler_ops.maintenance import fence
-from labeler_ops.runs import Run
 
 _POLL_SECONDS = 0.2
 _FAILURES = 5
@@ -29,30 +26,6 @@ _BYTES = """
     SELECT coalesce(sum(pg_table_size(c.oid)), 0)::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 """
-
-
-async def back_up(run: Run, sides: Sides, voice: Voice, jobs: int) -> dict[str, Any]:
-    """Dump one moment of the source, restore it into a scratch database, and compare the two.
-
-    Raises DatabaseRefused when they differ.
-    """
-    tools, directory = clients.find(sides.target.get_server_version().major), run.path("backup")
-    source = sides.urls.source
-    await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)  # what a run that was cut off left
-    place = await backup.drill_place(source, sides.urls.target, major=tools.major)
-    if place is None:
-        raise DatabaseRefused(
-            "neither role may create the scratch database of the restore drill: ALTER ROLE … CREATEDB"
-        )
-    async with backup.snapshot(source) as moment:
-        made = await backup.dump(tools, source, directory, as_of=moment, jobs=jobs, told=voice.progress)
-        drilled = await backup.drill(tools, directory, source, moment, at=place, jobs=jobs)
-    run.write("backup.report.json", drilled.report)
-    if not drilled.report.same:
-        first = "; ".join(drilled.report.lines()[:3])
-        raise DatabaseRefused(f"the backup, restored, is not what the source was; nothing was begun: {first}")
-    voice.line(f"backup of {made.bytes:,} bytes, restored and compared in {drilled.restore_seconds:.1f} s")
-    return {"bytes": made.bytes, "seconds": made.seconds, "restore_seconds": drilled.restore_seconds}
 
 
 async def make_tables(sides: Sides, file: Path) -> None:

@@ -10,8 +10,10 @@ import msgspec
 
 from labeler_api.db.failures import FAILURES
 from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.database.move import clients
 from labeler_ops.database.move.backup import JOBS
 from labeler_ops.database.move.migration import REASON, Voice
+from labeler_ops.database.move.proven_backup import back_up
 from labeler_ops.database.replication import copying, looks
 from labeler_ops.database.replication.sides import Sides, Urls
 from labeler_ops.database.replication.standstill import StandStill
@@ -88,7 +90,9 @@ class Steps:
 
     async def _backup(self, sides: Sides, facts: dict[str, Any]) -> None:
         if self.backup:
-            facts.update(await copying.back_up(self.run, sides, self.voice, self.jobs))
+            tools = clients.find(sides.target.get_server_version().major)
+            urls = (self.urls.source, self.urls.target)
+            facts.update(await back_up(self.run, tools, *urls, self.voice, self.jobs))
         else:
             facts["left_out"] = True
             self.voice.line("NO BACKUP is made (--no-backup): replication copies mistakes, too, and does not undo them")

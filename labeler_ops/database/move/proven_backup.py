@@ -1,0 +1,42 @@
+"""The phase `backup` of a move in either mode: a dump of one moment, restored elsewhere and compared with it."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.database.move import backup
+from labeler_ops.database.move.clients import Clients
+from labeler_ops.runs import Run
+
+if TYPE_CHECKING:
+    from labeler_ops.database.move.migration import Voice
+
+
+async def back_up(run: Run, tools: Clients, source: str, target: str, voice: "Voice", jobs: int) -> dict[str, Any]:
+    """Make the backup of a run, anew if it was cut off; sizes in bytes and times in seconds.
+
+    Raises DatabaseRefused when it cannot be proven, or is not what the source was.
+    """
+    directory = run.path("backup")
+    await asyncio.to_thread(backup.remove, directory)  # what a run that was cut off left
+    place_of_drill = await backup.drill_place(source, target, major=tools.major)
+    if place_of_drill is None:
+        raise DatabaseRefused(
+            "neither role may create the scratch database of the restore drill: grant CREATEDB to one"
+        )
+    size = await backup.database_size(source)
+    async with backup.snapshot(source) as moment:
+        made = await backup.dump(tools, source, directory, as_of=moment, jobs=jobs, told=voice.progress)
+        drilled = await backup.drill(tools, directory, source, moment, at=place_of_drill, jobs=jobs)
+    run.write("backup.report.json", drilled.report)
+    if not drilled.report.same:
+        voice.report(drilled.report)
+        first = "; ".join(drilled.report.lines()[:3])
+        raise DatabaseRefused(f"the backup, restored, is not what the source was; nothing was switched: {first}")
+    voice.line(f"backup of {made.bytes:,} bytes, restored and compared in {drilled.restore_seconds:.1f} s")
+    return {
+        "database_bytes": size,
+        "bytes": made.bytes,
+        "seconds": made.seconds,
+        "restore_seconds": drilled.restore_seconds,
+    }
