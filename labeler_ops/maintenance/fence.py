@@ -29,6 +29,12 @@ SQLSTATE = "LM001"  # of our own class: no driver takes it for something that a 
 # Below deadlock_timeout (1 s): this gives way to a writer that waits for one of its tables, never the writer.
 _LOCK_MILLISECONDS = 700
 _PAUSE_SECONDS = 0.1
+# An autovacuum gives way to a lock that has waited for deadlock_timeout, not to a shorter wait; and after a restore, or
+# a table's copy, there always is one, which on a large table takes minutes. This lock is in nobody else's way: it waits
+# long enough, and holds the next autovacuum off until the other lock is there.
+_WAIT_LONGER = """
+    SELECT set_config('lock_timeout', (setting::int + 500)::text, true) FROM pg_settings WHERE name = 'deadlock_timeout'
+"""
 
 _TABLES = """
     SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -133,6 +139,7 @@ async def patiently(connection: Connection, work: Work, patience: float) -> None
     while True:
         try:
             async with connection.transaction():
+                await _without_autovacuum(connection)
                 await connection.execute(f"SET LOCAL lock_timeout = {_LOCK_MILLISECONDS}")
                 return await work(connection)
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
@@ -141,6 +148,12 @@ async def patiently(connection: Connection, work: Work, patience: float) -> None
                 said = "; ".join(writers) or "somebody holds a table"
                 raise DatabaseRefused(f"after {patience:.0f} s there still is at work: {said}") from error
             await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def _without_autovacuum(connection: Connection) -> None:
+    if tables := await tables_of(connection):
+        await connection.execute(_WAIT_LONGER)
+        await connection.execute(f"LOCK TABLE {', '.join(tables)} IN SHARE UPDATE EXCLUSIVE MODE")
 
 
 async def _build(connection: Connection) -> None:

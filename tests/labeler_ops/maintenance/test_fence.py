@@ -174,3 +174,41 @@ async def until(true: Callable[[], Awaitable[bool]]) -> None:
             if await true():
                 return
             await asyncio.sleep(0.01)
+
+
+async def test_it_does_not_wait_for_an_autovacuum(url: str) -> None:
+    async with connected(url) as connection, autovacuum_at_once(connection):
+        # A page every tenth of a second: it would be at work for minutes.
+        await connection.execute("""
+            CREATE TABLE large (id int PRIMARY KEY, said text)
+                WITH (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1);
+            INSERT INTO large SELECT n, repeat('x', 500) FROM generate_series(1, 20000) n;
+        """)
+        for switch in (fence.on(url, reason="x", by="me", patience=5), fence.off(url, by="me", patience=5)):
+            await vacuumed(connection)
+            await switch
+
+
+async def vacuumed(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    for _ in range(600):
+        if await connection.fetchval(VACUUMS):
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail("no autovacuum came")
+
+
+@asynccontextmanager
+async def autovacuum_at_once(connection: "asyncpg.Connection[asyncpg.Record]") -> AsyncIterator[None]:
+    await connection.execute("ALTER SYSTEM SET autovacuum_naptime = 1")
+    await connection.execute("SELECT pg_reload_conf()")
+    try:
+        yield
+    finally:
+        await connection.execute("ALTER SYSTEM RESET autovacuum_naptime")
+        await connection.execute("SELECT pg_reload_conf()")
+
+
+VACUUMS = """
+    SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE backend_type = 'autovacuum worker' AND relation = 'large'::regclass AND mode = 'ShareUpdateExclusiveLock'
+"""
