@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import secrets
 import shutil
 import subprocess
@@ -21,7 +22,7 @@ from labeler_ops.database.verify.run import verify
 
 JOBS = 4  # connections of a dump or a restore; more gain nothing once the largest table is the last one at work
 # Level 1 of gzip: twice as fast as the default for a tenth more bytes, and any pg_restore reads it.
-_DUMP = ("--format=directory", "--compress=1", "--no-owner", "--no-acl", "--no-sync", "--encoding=UTF8")
+_DUMP = ("--format=directory", "--compress=1", "--no-owner", "--no-acl", "--encoding=UTF8")
 # The switch of maintenance mode is each side's own.
 _LEFT_OUT = ("--exclude-table-data=public.maintenance",)
 
@@ -56,16 +57,26 @@ async def snapshot(url: str) -> AsyncIterator[str]:
 
 
 async def dump(
-    clients: Clients, url: str, into: Path, *, as_of: str | None = None, jobs: int = JOBS, told: Told | None = None
+    clients: Clients,
+    url: str,
+    into: Path,
+    *,
+    as_of: str | None = None,
+    jobs: int = JOBS,
+    told: Told | None = None,
+    kept: bool = True,
 ) -> Manifest:
-    """Write a dump and its hashes. Raises DatabaseRefused when pg_dump fails, or the directory is there already."""
+    """Write a dump and its hashes; on disk when this returns, unless it is not `kept` longer than this process.
+
+    Raises DatabaseRefused when pg_dump fails, or the directory is there already.
+    """
     if await asyncio.to_thread(into.exists):
         raise DatabaseRefused(f"{into} is there already: a dump is never written over another")
     started = perf_counter()
     size = await database_size(url)
     # A place of its own for each attempt: the processes of one that was killed may write for a moment longer.
     partial = into.with_name(f"{into.name}.partial-{secrets.token_hex(3)}")
-    arguments = [*_DUMP, *_LEFT_OUT, f"--jobs={jobs}", f"--file={partial}"]
+    arguments = [*_DUMP, *_LEFT_OUT, f"--jobs={jobs}", f"--file={partial}", *([] if kept else ["--no-sync"])]
     if as_of:
         arguments.append(f"--snapshot={as_of}")
     progress = (lambda: told(_bytes_in(partial), size)) if told else None
@@ -76,10 +87,21 @@ async def dump(
         sums = "".join(f"{digest}  {name}\n" for name, digest in files.items())
         (partial / "SHA256SUMS").write_text(sums)
         partial.rename(into)
+        if kept:  # before the journal says that there is a backup
+            await asyncio.to_thread(_sync, into / "SHA256SUMS", into, into.parent)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)  # a disk that it filled has room again
         raise
     return Manifest(files, _bytes_in(into), round(perf_counter() - started, 3))
+
+
+def _sync(*paths: Path) -> None:
+    for path in paths:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def remove(dump: Path) -> None:

@@ -38,7 +38,7 @@ async def copy(
 ) -> Copied:
     """Dump the source and restore it into the target, which is empty. Raises DatabaseRefused at the first error."""
     await asyncio.to_thread(backup.remove, into)  # what a run that was cut off left of this
-    manifest = await backup.dump(clients, source, into, jobs=jobs, told=told)
+    manifest = await backup.dump(clients, source, into, jobs=jobs, told=told, kept=False)
     size = await backup.database_size(source)
     seconds = await backup.restore(clients, into, target, jobs=jobs, told=told, size=size)
     started = perf_counter()

@@ -8,7 +8,7 @@ import msgspec
 from labeler_ops.runs import Run
 
 # MiB of database a second: what two cores and a local disk do at least; over a network the line is the limit.
-_RATES = {"dump": 40.0, "restore": 25.0, "verify": 60.0}
+_RATES = {"dump": 120.0, "restore": 45.0, "verify": 80.0}
 _MEBIBYTE = 2**20
 _SHOWN_TABLES = 5
 _SIZES = """
