@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install
 LOCKS := requirements/dev.txt requirements/postgres.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-browser check proto fuzz bench bench-gateway
+.PHONY: help install run test test-browser check proto fuzz bench bench-gateway bench-move
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ fuzz: $(STAMP) ## try every operation with generated requests (ARGS="--examples 
 
 bench-gateway: $(STAMP) ## measure what the gateway adds to the calls that show users, beside a direct query
 	$(BIN)/python -m benchmarks.gateway_latency $(ARGS)
+
+bench-move: $(STAMP) ## measure a move beside bare pg_dump and pg_restore (ARGS="--annotations 100000 --history 400000")
+	$(BIN)/python -m benchmarks.move $(ARGS)
 
 $(STAMP): $(LOCKS) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \

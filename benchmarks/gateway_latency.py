@@ -214,7 +214,7 @@ def _table(measured: Measured) -> Table:
 def main() -> None:
     """Measure and print. Exit code 1 when the warm p95 is surely worse by 10 %."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=1000, help="of all six calls, on either side")
+    parser.add_argument("--rounds", type=int, default=3000, help="of all six calls, on either side")
     parser.add_argument("--control", action="store_true", help="two copies without the gateway: how much is noise")
     options = parser.parse_args()
     results = asyncio.run(run(options.rounds, control=options.control))
