@@ -22,6 +22,7 @@ from tests.labeler_api.images.relay import Relay
 _LABELER = Path(sys.executable).with_name("labeler")
 _RUN = re.compile(r"^run (\S+)$", re.MULTILINE)
 _DIGEST = re.compile(r"Digest ([0-9a-f]+)")
+_PAUSE_SECONDS = 0.2  # between two saves of a person; without it they take the processors from what moves them
 _COMMAND_SECONDS = 180  # some take five on a quiet machine
 
 
@@ -139,6 +140,7 @@ class Work:
 
     async def _person(self, client: httpx.AsyncClient, number: int) -> None:
         for turn in range(1_000_000):
+            await asyncio.sleep(_PAUSE_SECONDS)
             try:
                 if number == 0:
                     await self._upload(client, turn)
