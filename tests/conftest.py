@@ -1,5 +1,6 @@
 """Real servers for every test; the fixtures live in tests/fixtures."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,15 @@ pytest_plugins = [
     "tests.fixtures.api",
     "tests.fixtures.platform",
 ]
+
+
+def pytest_configure() -> None:
+    """Have programs that tests start be interruptible.
+
+    A shell starts its background jobs with SIGINT ignored, and what is ignored stays so in every child.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

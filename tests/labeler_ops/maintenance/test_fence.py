@@ -9,7 +9,7 @@ import pytest
 
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.maintenance import fence
-from tests.fixtures.postgres import DatabaseFactory
+from tests.fixtures.postgres import DatabaseFactory, temporary_server
 
 Connect = Callable[[], Awaitable["asyncpg.Connection[asyncpg.Record]"]]
 
@@ -176,14 +176,19 @@ async def until(true: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_it_does_not_wait_for_an_autovacuum(url: str) -> None:
-    async with connected(url) as connection, autovacuum_at_once(connection):
+async def test_it_does_not_wait_for_an_autovacuum(tmp_path_factory: pytest.TempPathFactory) -> None:
+    # A server of its own: on the one that all share, many databases stand before this one in the launcher's line.
+    async with temporary_server(tmp_path_factory) as server, connected(server.dsn("postgres")) as connection:
+        await connection.execute("ALTER SYSTEM SET autovacuum_naptime = 1")
+        await connection.execute("SELECT pg_reload_conf()")
+        await connection.execute(SCHEMA)
         # A page every tenth of a second: it would be at work for minutes.
         await connection.execute("""
             CREATE TABLE large (id int PRIMARY KEY, said text)
                 WITH (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1);
             INSERT INTO large SELECT n, repeat('x', 500) FROM generate_series(1, 20000) n;
         """)
+        url = server.dsn("postgres")
         for switch in (fence.on(url, reason="x", by="me", patience=5), fence.off(url, by="me", patience=5)):
             await vacuumed(connection)
             await switch
@@ -195,17 +200,6 @@ async def vacuumed(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
             return
         await asyncio.sleep(0.05)
     pytest.fail("no autovacuum came")
-
-
-@asynccontextmanager
-async def autovacuum_at_once(connection: "asyncpg.Connection[asyncpg.Record]") -> AsyncIterator[None]:
-    await connection.execute("ALTER SYSTEM SET autovacuum_naptime = 1")
-    await connection.execute("SELECT pg_reload_conf()")
-    try:
-        yield
-    finally:
-        await connection.execute("ALTER SYSTEM RESET autovacuum_naptime")
-        await connection.execute("SELECT pg_reload_conf()")
 
 
 VACUUMS = """

@@ -1,16 +1,13 @@
 """Databases to move, and a second server that may be stopped, cut off, or run out of disk."""
 
 import asyncio
-import os
-import shutil
 from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 
-from labeler_ops.stack.ports import free_port
-from labeler_ops.stack.postgres import PostgresServer, find_install
-from tests.fixtures.postgres import DatabaseFactory, directory_of_data
+from labeler_ops.stack.postgres import PostgresServer
+from tests.fixtures.postgres import DatabaseFactory, temporary_server
 
 PROJECT = """
     INSERT INTO datasets (id, name, owner_id, storage_path) VALUES ('ds_1', 'One', 2, 'datasets/ds_1/');
@@ -56,13 +53,8 @@ async def target(create_database: DatabaseFactory) -> str:
 @pytest.fixture(scope="package")
 async def other_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PostgresServer]:
     """A server that only these tests use."""
-    directory = directory_of_data(tmp_path_factory)
-    server = PostgresServer(find_install(os.environ), directory / "data", free_port(), durable=False)
-    await server.initialise()
-    await server.start()
-    yield server
-    await server.stop()
-    shutil.rmtree(directory)
+    async with temporary_server(tmp_path_factory) as server:
+        yield server
 
 
 @pytest.fixture
