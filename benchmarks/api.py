@@ -112,7 +112,7 @@ async def compare(
 ) -> list[str]:
     """Measure both in turns and return a row of the table."""
     asked = [
-        Request(api + path, ask.method, ask.content(number), {**headers, **ask.headers})
+        Request(api + path, ask.method, ask.content(number), {**headers, **ask.headers}, ask.status)
         for number, path in enumerate(ask.paths)
     ]
     bare_asked = [Request(f"{floor}/{number}", ask.method, b"{}") for number in range(1, VARIANTS + 1)]
@@ -165,11 +165,11 @@ async def main(connections: list[int], seconds: float, only: str) -> None:
                 headers = {"Authorization": f"Bearer {await token(ready, api)}"}
                 api.headers.update(headers)
                 dataset, project, annotation_ids = await fill(dsn, api)
-                calls = [ask for ask in await asks(api, dataset, project, annotation_ids) if only in ask.name]
-                await keep_bodies(dsn, api, calls)
+                await keep_bodies(dsn, api, await asks(api, dataset, project, annotation_ids))
+                calls = await asks(api, dataset, project, annotation_ids)
             async with bare(dsn) as floor:
                 for number, ask in enumerate(calls):
-                    for count in connections:
+                    for count in connections if only in ask.name else ():
                         url = f"{floor}/{number}"
                         table.add_row(*await compare(ask, ready["api"], url, headers, count, seconds))
     # Wide enough for the names of the calls where the output is a file.

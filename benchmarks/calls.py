@@ -12,13 +12,17 @@ VARIANTS = 256  # one image and one annotation for each connection, so that writ
 
 @dataclass(frozen=True)
 class Ask:
-    """A call in as many variants as connections shall differ in; connection n sends variant n modulo their number."""
+    """A call in as many variants as connections shall differ in; connection n sends variant n modulo their number.
+
+    `status` is what it has to answer, None for anything that is 2xx.
+    """
 
     name: str
     method: str
     paths: Sequence[str]
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    status: int | None = None
 
     @property
     def writes(self) -> bool:
@@ -32,7 +36,7 @@ class Ask:
 
 
 async def asks(api: httpx.AsyncClient, dataset: str, project: str, annotation_ids: Sequence[int]) -> list[Ask]:
-    """List the calls for a filled project."""
+    """List the calls for a filled project. Whoever writes to it makes the tag of the unchanged page an old one."""
     geometry = {"type": "bbox", "bbox": [10.5, 20.5, 99.0, 51.0], "image_width": 640, "image_height": 480}
     created = {"project_id": project, "image_id": "train/$", "annotation_type": "bbox", "geometry": geometry}
     everything = f"/api/v1/annotations/project/{project}?skip=0&limit=1000"
@@ -46,7 +50,7 @@ async def asks(api: httpx.AsyncClient, dataset: str, project: str, annotation_id
         Ask("50 statuses", "GET", [f"/api/v1/projects/{project}/images/status?task_type=detection&limit=50&offset=0"]),
         Ask("annotations, one image", "GET", [f"/api/v1/annotations/project/{project}?limit=1000&image_id=train/7"]),
         Ask("annotations, 1 000", "GET", [everything]),
-        Ask("annotations, unchanged", "GET", [everything], headers={"If-None-Match": tag}),
+        Ask("annotations, unchanged", "GET", [everything], headers={"If-None-Match": tag}, status=304),
         Ask("locks", "GET", [f"/api/v1/image-locks/{project}"]),
         Ask("acquire a lock", "POST", [f"{lock}/acquire" for lock in locks], {}),
         Ask("move a box", "PUT", [f"/api/v1/annotations/{one}" for one in annotation_ids], {"geometry": geometry}),
