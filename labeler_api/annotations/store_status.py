@@ -97,6 +97,7 @@ _SETTLE = """
 """
 
 # One entry an image, in the order of the list of images. Without a task the image's tasks are taken together.
+# OFFSET keeps the planner from reading every annotation there is, once, instead of those of each image.
 _PAGE = """
     SELECT i.id AS image_id, i.uploaded_at, coalesce(s.id, 0) AS id, s.is_image_confirmed, s.first_modified_at,
            s.last_modified_at, s.confirmed_at, coalesce(s.total, 0)::int AS total_annotations,
@@ -105,6 +106,7 @@ _PAGE = """
                SELECT FROM annotations a
                WHERE a.project_id = $1 AND a.image_id = i.id AND a.annotation_type = 'no_object'
                  AND ($3::text IS NULL OR a.task_type = $3)
+               OFFSET 0
            ) AS has_no_object
     FROM (
         SELECT id, uploaded_at FROM image_metadata
