@@ -4,8 +4,9 @@ import fcntl
 import json
 import os
 import secrets
+import shlex
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,11 @@ class Home:
         """Write something small down for the next start."""
         write_json(self.root / f"{name}.json", value)
 
+    def write_environment(self, variables: Mapping[str, str]) -> None:
+        """Write the variables with which other programs reach this system, for a shell: `set -a; . environment`."""
+        lines = (f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
+        write_private(self.root / "environment", "".join(lines))
+
     def _read_json(self, path: Path) -> dict[str, Any]:
         try:
             value = json.loads(path.read_text())
@@ -103,11 +109,16 @@ class Home:
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write JSON as `write_private` writes."""
+    write_private(path, json.dumps(value, indent=2))
+
+
+def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner may read; a reader sees the old one or the new one, whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # made with mode 0600
     with os.fdopen(handle, "w") as stream:
-        json.dump(value, stream, indent=2)
+        stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
     Path(name).replace(path)

@@ -20,6 +20,8 @@ _POLL_SECONDS = 0.05
 _ANSWER_SECONDS = 5.0  # /health/ready asks a database, the gateway and the store
 # Set by platforms for one web process; here they would reach two services that each have a variable of their own.
 _NOT_PASSED_ON = ("PORT", "DATABASE_URL", "DATABASE_UNPOOLED_URL", "PYTHONSTARTUP")
+# What a second copy of the services has in common with the first: the servers, and the keys that tokens and links need.
+_SHARED = ("LABELER_DB_URL", "USER_DB_URL", "PLATFORM_DB_URL", "JWT_SECRET_KEY", "MEDIA_LINK_KEYS")
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,11 @@ def environment(
         "PYTHONUNBUFFERED": "1",
     }
     return {**defaults, **kept, **fixed}
+
+
+def shared(env: Mapping[str, str]) -> dict[str, str]:
+    """Select of the services' variables those with which another program uses the same servers."""
+    return {name: value for name, value in env.items() if name in _SHARED or name.startswith("S3_")}
 
 
 def launch_gateway(env: Mapping[str, str], log: Path) -> Process:

@@ -116,6 +116,9 @@ class Supervisor:
 
     def _launch_services(self, addresses: Addresses, urls: dict[str, str], storage: StorageAccess) -> None:
         env = services.environment(self._settings.environ, addresses, urls, storage, self._secrets)
+        # libpq's programs reach the embedded server's superuser by this one: `psql "$ADMIN_DB_URL"`.
+        admin = {"ADMIN_DB_URL": self._postgres.dsn("postgres")} if self._postgres else {}
+        self._home.write_environment({**services.shared(env), **admin})
         self._gateway = services.launch_gateway(env, self._home.log("gateway"))
         self._api = services.launch_api(env, self._home.log("api"))
         self._remember()

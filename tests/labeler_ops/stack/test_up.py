@@ -1,5 +1,7 @@
 """`labeler up`, whole: real parts, a process of its own, over HTTP."""
 
+import asyncio
+import shlex
 import shutil
 import signal
 import socket
@@ -44,6 +46,28 @@ def test_the_ready_file_says_where_everything_is_and_everything_answers(home: Pa
         assert facts["databases"]["labeler"] not in up.output  # it holds a password
         assert up.stop() == 0
     assert not up.ready_file.exists()
+
+
+def test_a_second_copy_of_the_services_starts_from_the_environment_of_the_first(home: Path, tmp_path: Path) -> None:
+    with Up(home, files=tmp_path) as up:
+        facts, file = up.ready(), home / "environment"
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        shared = dict(variable.split("=", 1) for variable in shlex.split(file.read_text()))
+        assert asyncio.run(is_superuser(shared.pop("ADMIN_DB_URL")))
+        with Up(tmp_path / "second", files=tmp_path / "beside", **shared) as second, log_in(facts) as client:
+            beside = second.ready()
+            assert set(beside["pids"]) == {"supervisor", "gateway", "api"}
+            answer = client.get(f"{beside['api']}/api/v1/datasets")  # with the token that the first gave out
+            assert answer.status_code == 200, answer.text
+            assert answer.json() == client.get("/datasets").json()
+
+
+async def is_superuser(url: str) -> bool:
+    connection = await asyncpg.connect(url)
+    try:
+        return bool(await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"))
+    finally:
+        await connection.close()
 
 
 async def test_the_databases_have_the_roles_that_were_agreed(home: Path, tmp_path: Path) -> None:
