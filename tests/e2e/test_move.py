@@ -108,7 +108,7 @@ async def look_and_open(operator: Operator, runs: Runs, api: str) -> None:
 async def go_back(operator: Operator, runs: Runs, into: str) -> None:
     """Everything goes into a new database beside the old one, and into the old store."""
     moved = await operator.run("db", "rollback", "--run", runs.database, "--into", into)
-    proved = await operator.run("storage", "rollback", "--run", runs.storage)
+    proved = await operator.run("storage", "rollback", "--run", runs.storage, "--url", into)
     assert digest(moved)
     assert digest(proved)
 
