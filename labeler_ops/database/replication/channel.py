@@ -49,7 +49,7 @@ _DROP_COPIES = """
     WHERE database = current_database() AND NOT active AND slot_name ~ '^pg_[0-9]+_sync_[0-9]+_[0-9]+$'
 """
 _SUBSCRIPTION = """
-    SELECT s.oid, coalesce(t.apply_error_count, 0) AS apply_errors, coalesce(t.sync_error_count, 0) AS sync_errors,
+    SELECT s.subenabled AS enabled, coalesce(t.apply_error_count, 0) AS apply_errors, coalesce(t.sync_error_count, 0) AS sync_errors,
            (SELECT count(*) FROM pg_subscription_rel r WHERE r.srsubid = s.oid) AS tables,
            (SELECT count(*) FROM pg_subscription_rel r WHERE r.srsubid = s.oid AND r.srsubstate = 'r') AS copied
     FROM pg_subscription s LEFT JOIN pg_stat_subscription_stats t ON t.subid = s.oid
@@ -74,6 +74,7 @@ class Flow(msgspec.Struct, frozen=True):
     lag: int | None = None
     kept: int | None = None
     slot: str | None = None
+    enabled: bool = True
 
     @property
     def there(self) -> bool:
@@ -83,7 +84,8 @@ class Flow(msgspec.Struct, frozen=True):
     @property
     def ready(self) -> bool:
         """Whether every table is copied, and changes flow."""
-        return self.subscribed and self.slot is not None and self.copied == self.tables > 0
+        flows = self.subscribed and self.enabled and self.slot not in {None, "lost"}
+        return flows and self.copied == self.tables > 0
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ class Channel:
             lag=slot["lag"] if slot else None,
             kept=slot["kept"] if slot else None,
             slot=slot["wal_status"] if slot else None,
+            enabled=subscription["enabled"] if subscription else True,
         )
 
     async def replayed(self, patience: float) -> None:
@@ -159,7 +162,9 @@ class Channel:
         lag = "no slot" if flow.lag is None else f"{flow.lag:,} bytes behind, {flow.kept:,} bytes of the log kept"
         errors = f"; {flow.errors} failures to apply: the subscriber's server log says why" if flow.errors else ""
         lost = "; the slot is lost: stop and start anew" if flow.slot == "lost" else ""
-        return f"{self.name}: {flow.copied} of {flow.tables} tables copied, {lag}{errors}{lost}"
+        copied = f"{flow.copied} of {flow.tables} tables copied" if flow.subscribed else "no subscription"
+        off = f"; the subscription is disabled: ALTER SUBSCRIPTION {self.name} ENABLE" if not flow.enabled else ""
+        return f"{self.name}: {copied}, {lag}{errors}{off}{lost}"
 
     async def drop(self) -> None:
         """Take everything away, on both sides, and give tables their replica identity back. Safe to repeat."""

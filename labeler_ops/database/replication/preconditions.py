@@ -51,6 +51,9 @@ _INCOMPARABLE = """
       AND t.typname IN ('json', 'xml', 'jsonpath', 'point', 'line', 'lseg', 'box', 'path', 'polygon', 'circle')
     ORDER BY 1, a.attnum
 """
+_MAY_CREATE = """
+    SELECT has_database_privilege(current_database(), 'CREATE') AND has_schema_privilege('public', 'CREATE')
+"""
 _NOT_OWNED = """
     SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
@@ -187,6 +190,11 @@ async def _rights(way: Way) -> list[Finding]:
         found.append(f"the {way.called[0]}'s role lacks REPLICATION (ALTER ROLE … REPLICATION, as a superuser)")
     if foreign := await way.publisher.fetchval(_NOT_OWNED):
         found.append(f"the {way.called[0]}'s role does not own {foreign}: only an owner may publish a table")
+    if not await way.publisher.fetchval(_MAY_CREATE):
+        found.append(
+            f"the {way.called[0]}'s role lacks CREATE on its database or on the schema public, for the publication "
+            "and the fence: GRANT CREATE ON DATABASE … TO …; GRANT CREATE ON SCHEMA public TO …"
+        )
     return [Finding("rights", "refused", text) for text in found] or [
         Finding("rights", "ok", f"{way.called[0]}: enough")
     ]

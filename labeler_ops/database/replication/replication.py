@@ -6,14 +6,16 @@ way back is a stop as short as the first. The same command goes on where one tha
 """
 
 import getpass
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.move.migration import Migration, Voice
+from labeler_ops.database.replication.channel import drop_publication
 from labeler_ops.database.replication.leftovers import drop_everything
 from labeler_ops.database.replication.options import Mode
-from labeler_ops.database.replication.sides import SideAway, Urls, opened
+from labeler_ops.database.replication.sides import BACK, SideAway, Urls, opened, side
 from labeler_ops.database.replication.steps import OPENING, Steps, seen
 from labeler_ops.maintenance import fence
 from labeler_ops.runs import Run
@@ -107,13 +109,13 @@ class Replication(Steps):
             return await self._into(into)
         if self._began(OPENING) and not self.reverse_wanted:
             raise DatabaseRefused("nothing flows back (--no-reverse): give an empty database, --into, for all of it")
-        if self._began(OPENING) or (self.run.ended("switch") is not None and self.reverse_wanted):
+        if self._began(OPENING) or (self.run.ended("switch") is not None and await self._flows_back()):
             try:
                 async with opened(self.urls) as sides:
                     await self._do(sides, "go-back", "rollback")
-            except SideAway:
+            except SideAway as error:
                 if self._began(OPENING):
-                    raise
+                    raise DatabaseRefused(f"{error}. If it is the source that is lost: {self._way_out}") from error
                 self.voice.line("users never wrote on the target, which is away: the source serves on without it")
             else:
                 return self.urls.source
@@ -157,12 +159,29 @@ class Replication(Steps):
 
     async def _into(self, into: str) -> str:
         """Copy the target as the other mode does, and then take the replication away."""
+        if self._last("go-back") == "ended" and self._last("rollback") in {"started", "failed"}:
+            raise DatabaseRefused(
+                "the way back to the source has begun, and users may have written there: "
+                "`labeler db rollback` without --into goes on with it"
+            )
         move = Migration(
             self.run, self.urls.source, self.urls.target, self.voice, jobs=self.jobs, variable=self.variable
         )
         serving = await move.rollback(into)
         await drop_everything(self.urls, self.voice)
+        async with AsyncExitStack() as stack:  # a dump brings the publication along, and what it changed of tables
+            await drop_publication(await side(stack, "copy", into), BACK)
         return serving
+
+    async def _flows_back(self) -> bool:
+        """Whether the source follows the closed target: where it does not, a comparison is enough to go back."""
+        if not self.reverse_wanted or self._began("go-back"):
+            return self.reverse_wanted
+        try:
+            async with opened(self.urls) as sides:
+                return (await sides.back.flow()).ready
+        except SideAway:
+            return True
 
     def _require_going_on(self) -> None:
         for end in _ENDS:

@@ -136,7 +136,20 @@ class Steps:
         facts["seconds_without_writes"] = self._stop.over()
 
     async def _go_back(self, sides: Sides, _: dict[str, Any]) -> None:
-        await self._stop.make(sides.back, self.urls.target, rows=True, was_open=self._began(OPENING))
+        opened = self._began(OPENING)
+        try:
+            await self._stop.make(sides.back, self.urls.target, rows=True, was_open=opened)
+        except DatabaseRefused as error:
+            if not opened:
+                raise
+            raise DatabaseRefused(f"{error}. The target serves on, and nothing is lost: {self._way_out}") from error
+
+    @property
+    def _way_out(self) -> str:
+        return (
+            f"mend it, or `labeler db rollback --run {self.run.id} --into` an empty database, which takes a copy of "
+            "everything on the target"
+        )
 
     async def _give_back(self, sides: Sides, facts: dict[str, Any]) -> None:
         await self._require_fence(self.urls.target)
