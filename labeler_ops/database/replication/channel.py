@@ -49,12 +49,23 @@ _DROP_COPIES = """
     WHERE database = current_database() AND NOT active AND slot_name ~ '^pg_[0-9]+_sync_[0-9]+_[0-9]+$'
 """
 _SUBSCRIPTION = """
-    SELECT s.subenabled AS enabled, coalesce(t.apply_error_count, 0) AS apply_errors, coalesce(t.sync_error_count, 0) AS sync_errors,
+    SELECT s.subenabled AS enabled, coalesce(t.apply_error_count, 0) AS apply_errors,
+           coalesce(t.sync_error_count, 0) AS sync_errors,
            (SELECT count(*) FROM pg_subscription_rel r WHERE r.srsubid = s.oid) AS tables,
            (SELECT count(*) FROM pg_subscription_rel r WHERE r.srsubid = s.oid AND r.srsubstate = 'r') AS copied
     FROM pg_subscription s LEFT JOIN pg_stat_subscription_stats t ON t.subid = s.oid
     WHERE s.subname = $1 AND s.subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
+# A worker drops its table's slot a moment before it has written that the table is done: a subscriber that crashes
+# between the two tries for ever to read that slot.
+_WAITING = """
+    SELECT r.srrelid::regclass::text AS name, 'pg_' || s.oid || '_sync_' || r.srrelid AS slot
+    FROM pg_subscription s JOIN pg_subscription_rel r ON r.srsubid = s.oid
+    WHERE r.srsubstate = 'f' AND s.subname = $1
+      AND s.subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+    ORDER BY 1
+"""
+_COPIES = "SELECT substring(slot_name from '^pg_[0-9]+_sync_[0-9]+') FROM pg_replication_slots"
 _REACHED = (
     "SELECT coalesce(confirmed_flush_lsn >= $2::text::pg_lsn, false) FROM pg_replication_slots WHERE slot_name = $1"
 )
@@ -121,6 +132,12 @@ class Channel:
                     )
         except asyncpg.PostgresError as error:
             raise DatabaseRefused(f"the subscription cannot be made: {error}") from error
+
+    async def in_vain(self) -> list[str]:
+        """Name the tables that are copied and wait for a slot that is not there; for a moment that is usual."""
+        waiting = await self.subscriber.fetch(_WAITING, self.name)
+        slots = {row[0] for row in await self.publisher.fetch(_COPIES)} if waiting else set()
+        return [row["name"] for row in waiting if row["slot"] not in slots]
 
     async def flow(self) -> Flow:
         """Look at both sides."""

@@ -16,6 +16,8 @@ from labeler_ops.maintenance import fence
 _POLL_SECONDS = 0.2
 _FAILURES = 5
 _STUCK_SECONDS = 120.0  # the servers try again every five seconds
+# A table that is copied is without its slot for milliseconds, when all is well.
+_IN_VAIN_SECONDS = 15.0
 # A backlog that is applied in about a second: what is left is waited for at the switch.
 _NEAR_BYTES = 16 * 2**20
 _OURS_AT_WORK = """
@@ -52,9 +54,12 @@ async def copied(sides: Sides, voice: Voice) -> int:
 async def _tables_copied(sides: Sides, voice: Voice) -> int:
     channel, whole = sides.forth, await _bytes(sides.source)
     flow = best = await channel.flow()
-    since = monotonic()
+    since = well = monotonic()
     while not flow.ready:
         voice.progress(await _bytes(sides.target), whole)
+        lost = await channel.in_vain()
+        well = well if lost else monotonic()
+        _require_slots(lost if monotonic() - well > _IN_VAIN_SECONDS else [])
         if flow.copied > best.copied:
             best, since = flow, monotonic()
         # Servers try again by themselves, and on a busy source they have to: only what stays is a reason to stop.
@@ -76,6 +81,15 @@ async def _near(channel: Channel, voice: Voice) -> None:
         await asyncio.sleep(_POLL_SECONDS)
         flow = await channel.flow()
     voice.line(channel.said(flow))
+
+
+def _require_slots(lost: list[str]) -> None:
+    if lost:
+        raise DatabaseRefused(
+            f"the target crashed at the end of the copy of {', '.join(lost)}, and its server waits in vain for a slot "
+            "that is gone: `labeler db rollback` gives the move up, and the source serves on; then an empty target, "
+            "a new run"
+        )
 
 
 def _require_flow(channel: Channel, flow: Flow, *, stuck: bool) -> None:

@@ -175,7 +175,7 @@ class Replication(Steps):
 
     async def _flows_back(self) -> bool:
         """Whether the source follows the closed target: where it does not, a comparison is enough to go back."""
-        if not self.reverse_wanted or self._began("go-back"):
+        if not self.reverse_wanted or self._last("go-back") in {"started", "ended"}:
             return self.reverse_wanted
         try:
             async with opened(self.urls) as sides:
