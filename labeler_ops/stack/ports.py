@@ -38,7 +38,7 @@ def free_ports(count: int) -> list[int]:
     found: list[int] = []
     for _ in range(_ATTEMPTS_PER_PORT * count):
         port = random.randrange(_LOWEST, ceiling)  # noqa: S311 - no secret hangs on a port number
-        if port not in _mine and is_free(port) and _mark(port):
+        if is_free(port) and _mark(port):
             found.append(port)
             if len(found) == count:
                 return found
@@ -60,16 +60,16 @@ def claim(wanted: int, variable: str) -> int:
 
 
 def keep_or_find(remembered: list[int], count: int) -> list[int]:
-    """Give the ports of the last start when all of them are free still, else new ones."""
+    """Give the ports of the last start when all of them are free and not chosen still, else new ones."""
     if len(set(remembered)) == len(remembered) == count and all(is_free(port) and _mark(port) for port in remembered):
         return remembered
     return free_ports(count)
 
 
 def _mark(port: int) -> bool:
-    """Mark a port as chosen by this process; False when another process has."""
+    """Mark a port as chosen; False when it already is, here for another server or by another process."""
     if port in _mine:
-        return True
+        return False
     # An abstract name of a Unix socket: no file, and gone with the process that holds it.
     mark = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

@@ -18,6 +18,13 @@ def taken() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
+def of_the_last_start(count: int) -> list[int]:
+    """Ports that a process had chosen which is gone."""
+    script = f"from labeler_ops.stack import ports; print(*ports.free_ports({count}))"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return [int(port) for port in run.stdout.split()]
+
+
 def test_free_ports_are_different_and_free() -> None:
     found = ports.free_ports(50)
     assert len(set(found)) == 50
@@ -40,8 +47,16 @@ def test_zero_means_any_free_port() -> None:
 
 
 def test_a_free_port_is_given_as_asked() -> None:
-    wanted = ports.free_port()
+    (wanted,) = of_the_last_start(1)
     assert ports.claim(wanted, "API_PORT") == wanted
+
+
+def test_a_port_is_given_to_one_server_only() -> None:
+    """Nobody listens there yet when the second server's port is chosen: being free is not enough."""
+    api, other = ports.claim(0, "API_PORT"), of_the_last_start(1)[0]
+    assert api not in ports.keep_or_find([other, api], 2)
+    with pytest.raises(StackError, match=f"port {api} is taken: set USER_GATEWAY_PORT"):
+        ports.claim(api, "USER_GATEWAY_PORT")
 
 
 def test_a_port_is_free_again_right_after_its_server_and_its_connections_closed() -> None:
@@ -57,9 +72,9 @@ def test_a_port_is_free_again_right_after_its_server_and_its_connections_closed(
 
 
 def test_the_ports_of_the_last_start_are_kept_while_they_are_free(taken: int) -> None:
-    before = ports.free_ports(2)
+    before = of_the_last_start(2)
     assert ports.keep_or_find(before, 2) == before
-    after = ports.keep_or_find([before[0], taken], 2)
+    after = ports.keep_or_find([of_the_last_start(1)[0], taken], 2)
     assert taken not in after
     assert len(after) == 2
 
