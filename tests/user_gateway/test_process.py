@@ -5,6 +5,7 @@ import json
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -143,8 +144,12 @@ async def test_http_health(users_db: UsersDatabase, start: Start) -> None:
             await until(unhealthy, 5.0, "503")
         reader, writer = await asyncio.open_connection("127.0.0.1", process.ready["health_port"])
         writer.write(b"\xff" * 40_000 + b"\r\n\r\n")  # no HTTP, and a line over the limit
-        assert await reader.read() == b""
+        # Closed without an answer; as a reset when bytes were left unread, which TCP decides and not the gateway.
+        with suppress(ConnectionResetError):
+            assert await reader.read() == b""
         writer.close()
+        async with httpx.AsyncClient(base_url=url) as client:
+            assert (await client.get("/health")).status_code in {200, 503}
 
 
 async def test_sigterm_loses_no_call_that_was_accepted(users_db: UsersDatabase, start: Start) -> None:
