@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS ?= 2
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check install
 LOCKS := requirements/dev.txt requirements/postgres.txt
@@ -20,7 +21,7 @@ run: $(STAMP) ## start everything on this machine, in the foreground (ARGS="--ep
 	@exec $(BIN)/labeler up $(ARGS)
 
 test: $(STAMP) ## run every test on real servers that the test session starts (ARGS="-k locks", …)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-browser: $(STAMP) ## look at the API from a page in headless Chromium (installs Debian's when there is none)
 	@command -v chromium chromium-browser google-chrome >/dev/null || sh tests/browser/install.sh

@@ -1,11 +1,16 @@
 """Real servers for every test; the fixtures live in tests/fixtures."""
 
+import os
+import shutil
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 BROWSER = Path(__file__).parent / "browser"
+_IN_MEMORY = Path("/dev/shm")
+_ENOUGH = 12 << 30  # bytes; uploads of a GiB and copies of stores need a few at once
 
 pytest_plugins = [
     "tests.fixtures.postgres",
@@ -19,12 +24,21 @@ pytest_plugins = [
 
 
 def pytest_configure() -> None:
-    """Have programs that tests start be interruptible.
+    """Have programs that tests start be interruptible, and their files in memory where there is plenty.
 
     A shell starts its background jobs with SIGINT ignored, and what is ignored stays so in every child.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if _plenty():
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_IN_MEMORY))
+
+
+def _plenty() -> bool:
+    # Some tests run scripts that they have written.
+    if not _IN_MEMORY.is_dir() or os.statvfs(_IN_MEMORY).f_flag & os.ST_NOEXEC:
+        return False
+    return min(shutil.disk_usage(_IN_MEMORY).free, psutil.virtual_memory().available) >= _ENOUGH
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -1,4 +1,4 @@
-"""Each test finds the store empty: dataset ids start anew with every database."""
+"""Each test finds the store empty."""
 
 import pytest
 
@@ -7,6 +7,5 @@ from tests.fixtures.api import Api
 
 @pytest.fixture
 async def api(api: Api) -> Api:
-    objects = api.services.objects
-    await objects.delete_many("datasets", [entry.key async for entry in objects.list("datasets", "datasets/")])
+    await api.empty_store()
     return api

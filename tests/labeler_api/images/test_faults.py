@@ -54,8 +54,7 @@ async def api(
     """An application that reaches its store over a wire that can be cut."""
     store = storage_environment(object_store) | {"S3_ENDPOINT": f"http://127.0.0.1:{storage_wire.port}"}
     async with running(labeler_dsn, gateway, store) as made:
-        objects = made.services.objects
-        await objects.delete_many("datasets", [entry.key async for entry in objects.list("datasets", "datasets/")])
+        await made.empty_store()
         yield made
 
 

@@ -16,8 +16,7 @@ Change = Callable[[Api, httpx.AsyncClient, Made, dict[str, Any]], Awaitable[obje
 
 @pytest.fixture
 async def api(api: Api) -> Api:
-    objects = api.services.objects
-    await objects.delete_many("datasets", [entry.key async for entry in objects.list("datasets", "datasets/")])
+    await api.empty_store()
     return api
 
 

@@ -24,8 +24,8 @@ NOTHING_IS_YOUNG = timedelta(0)
 
 @pytest.fixture
 async def api(api: Api) -> Api:
-    for bucket, prefix in ((DATASETS, "datasets/"), (DATASETS, "backups/"), (EXPORTS, "exports/")):
-        await api.services.objects.delete_many(bucket, await stored_keys(api, bucket, prefix))
+    await api.empty_store()
+    for bucket, prefix in ((DATASETS, "datasets/"), (EXPORTS, "exports/")):
         async for upload in api.services.objects.unfinished(bucket, prefix):
             await api.services.objects.give_up(bucket, upload)
     return api

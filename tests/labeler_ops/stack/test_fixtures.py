@@ -26,7 +26,7 @@ async def test_a_copied_database_has_the_rows_of_its_template(create_database: D
 async def test_the_store_has_both_buckets_and_keeps_bytes(object_store: SeaweedServer) -> None:
     async with connect(object_store.access) as client:
         names = {bucket["Name"] for bucket in (await client.list_buckets())["Buckets"]}
-        assert names == {"datasets", "annotations"}
+        assert names >= {"datasets", "annotations"}  # tests make others
         await client.put_object(Bucket="datasets", Key="a/b c/한글.jpg", Body=b"bytes")
         answer = await client.get_object(Bucket="datasets", Key="a/b c/한글.jpg")
         async with answer["Body"] as body:
