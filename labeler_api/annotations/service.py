@@ -25,7 +25,7 @@ from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.errors import BadRequest, Conflict, Forbidden, NotFound, invalid
 from labeler_api.locks.service import claim_for_write, naming_the_holder
 from labeler_api.members.policy import Role
-from labeler_api.members.service import Access, require_role, role_changed
+from labeler_api.members.service import Access, lock_project, require_role, take_turn
 
 _VERSION = re.compile(r"[0-9]{1,10}")
 _NO_ATTRIBUTES = Raw(b"{}")
@@ -34,14 +34,13 @@ _NO_ATTRIBUTES = Raw(b"{}")
 async def create(call: Call, body: AnnotationCreate) -> AnnotationResponse:
     """Add an annotation: a draft, or a `no_object` that its creator confirms with it."""
     async with naming_the_holder(call), call.db.begin() as tx:
-        access = await require_role(tx, call, body.project_id, Role.ANNOTATOR)
+        access = await take_turn(tx, call, body.project_id, Role.ANNOTATOR)
         row = await idempotency.once(tx, call, lambda: _create(tx, call, access, body))
     return await response(call, row)
 
 
 async def _create(tx: WriteTransaction, call: Call, access: Access, body: AnnotationCreate) -> Row:
     draft = draft_of(body)
-    await lock_project(tx, access)
     await claim_for_write(tx, call, access, [body.image_id])
     (row,) = await store.insert(tx, access.project, call.user_id, encode([draft]).decode())
     mark = Mark.CLEAR if draft.annotation_state == "draft" else Mark.KEEP
@@ -114,15 +113,6 @@ def check_may_change(call: Call, access: Access, created_by: int | None) -> None
             f"Changing {whose} needs the role {minimum.text} on the project; yours is {access.role.text}.",
             code="role_too_low",
         )
-
-
-async def lock_project(tx: WriteTransaction, access: Access) -> None:
-    """Take the turn among the writers of a project, and hold on to the role until the write is done.
-
-    Raises Stale when the role or the project has changed since it was looked at: the second look says what holds now.
-    """
-    if not await store.lock_project(tx, access.project, access.member_id, access.role.text):
-        raise role_changed()
 
 
 def draft_of(body: AnnotationCreate) -> AnnotationDraft:

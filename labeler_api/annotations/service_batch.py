@@ -11,14 +11,14 @@ from labeler_api import idempotency
 from labeler_api.annotations import store_batch, store_status
 from labeler_api.annotations.schemas import AnnotationCreate, AnnotationDraft
 from labeler_api.annotations.schemas_batch import BatchCreate, BatchResponse
-from labeler_api.annotations.service import draft_of, lock_project
+from labeler_api.annotations.service import draft_of
 from labeler_api.annotations.store_status import Mark, Touched
 from labeler_api.context import Call
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.errors import AppError, Forbidden, NotFound, invalid
 from labeler_api.locks.service import claim_each
 from labeler_api.members.policy import Role
-from labeler_api.members.service import Access, not_found, require_role
+from labeler_api.members.service import Access, lock_project, not_found, require_role
 
 _CHECKED_AT_ONCE = 200  # some milliseconds of work
 _MAX_PROJECTS = 100  # each is one question for the caller's role, and one lock

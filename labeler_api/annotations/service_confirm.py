@@ -6,7 +6,7 @@ from labeler_api.annotations import store_confirm, store_status
 from labeler_api.annotations.schemas import ConfirmResponse, name_of
 from labeler_api.annotations.schemas_batch import BulkConfirm, BulkConfirmResponse
 from labeler_api.annotations.schemas_status import ImageConfirmResponse, image_confirm
-from labeler_api.annotations.service import check_may_change, lock_project, no_annotation, require_editable
+from labeler_api.annotations.service import check_may_change, no_annotation, require_editable
 from labeler_api.annotations.service_batch import accesses
 from labeler_api.annotations.store_status import Mark, Touched
 from labeler_api.context import Call
@@ -14,7 +14,7 @@ from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import AppError, BadRequest, Forbidden
 from labeler_api.locks.service import image_not_found
 from labeler_api.members.policy import Role
-from labeler_api.members.service import Access, require_role
+from labeler_api.members.service import Access, lock_project, require_role
 
 
 async def confirm(call: Call, annotation_id: int) -> ConfirmResponse:

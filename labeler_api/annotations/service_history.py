@@ -16,7 +16,6 @@ from labeler_api.annotations.schemas_history import (
 from labeler_api.annotations.service import (
     check_may_change,
     expected_version,
-    lock_project,
     no_annotation,
     response,
     touched,
@@ -29,7 +28,7 @@ from labeler_api.errors import AppError, Conflict, NotFound, invalid
 from labeler_api.http.paging import decode_cursor, encode_cursor
 from labeler_api.locks.service import claim_for_write, naming_the_holder
 from labeler_api.members.policy import Role
-from labeler_api.members.service import Access, require_role
+from labeler_api.members.service import Access, lock_project, require_role
 
 _AFTER_ALL = (datetime.max.replace(tzinfo=UTC), 2**63 - 1)
 # What a state needs to be a whole annotation. Rows of the service that ran before have a part of it.

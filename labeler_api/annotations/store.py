@@ -1,8 +1,8 @@
 """SQL of annotations. Every write is one statement that writes the revision, too.
 
 A revision holds the whole row before and after, as `to_jsonb` writes it, so that any of them can be restored.
-Writers of one project take turns: `lock_project` comes first in every write transaction. The time of a write is
-`statement_timestamp()`, and not the transaction's, which may have begun before another writer's turn.
+Writers of one project take turns: `members.service.lock_project` comes first in every write transaction. The time of a
+write is `statement_timestamp()`, and not the transaction's, which may have begun before another writer's turn.
 """
 
 # ruff: noqa: S608 - the only text put into the statements is the list of columns below
@@ -20,17 +20,6 @@ _CONTENT = """
     annotation_state, confirmed_at, confirmed_by, created_at, updated_at
 """
 COLUMNS = f"project_id, {_CONTENT}"
-
-_LOCK_PROJECT = "SELECT true FROM annotation_projects WHERE id = $1 FOR NO KEY UPDATE"
-
-# With the member's row, so that whoever removes them or changes their role waits for this write, and this write for
-# them. The project's row first, as everywhere else: the locks are taken in the order of these clauses.
-_LOCK_PROJECT_AS_MEMBER = """
-    SELECT m.role = $3::text
-    FROM annotation_projects p JOIN project_permissions m ON m.project_id = p.id
-    WHERE p.id = $1 AND m.user_id = $2
-    FOR NO KEY UPDATE OF p FOR SHARE OF m
-"""
 
 # The caller's access, and the number that every change of the project's annotations bumps.
 _VIEW = f"SELECT {ACCESS}, p.revision {FOUND} {WHERE_FOUND}"
@@ -133,16 +122,6 @@ _DELETE = f"""
     )
     SELECT {COLUMNS} FROM gone
 """
-
-
-async def lock_project(tx: WriteTransaction, project_id: str, member_id: int | None, role: str) -> bool:
-    """Make the other writers of the project wait until this transaction ends; False when it is gone.
-
-    With a member also whoever would take the role away; False when that has happened.
-    """
-    if member_id is None:
-        return await tx.fetchval(_LOCK_PROJECT, project_id) is not None
-    return bool(await tx.fetchval(_LOCK_PROJECT_AS_MEMBER, project_id, member_id, role))
 
 
 async def view(connection: ReadConnection, reference: str, user_id: int) -> Row | None:

@@ -13,7 +13,7 @@ from labeler_api.context import Call
 from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import BadRequest, Conflict, NotFound, invalid
 from labeler_api.members.policy import Role
-from labeler_api.members.service import not_found, require_role
+from labeler_api.members.service import take_turn
 from labeler_api.projects import service as projects
 from labeler_api.projects.schemas import ClassCount, ClassInfo
 
@@ -26,13 +26,13 @@ _stored = msgspec.json.Decoder(StoredClasses)
 async def add(call: Call, reference: str, task_type: str, body: AddClass) -> ClassResponse:
     """Append a class to a task. Raises BadRequest when the project lacks the task, Conflict when the id is taken."""
     async with call.db.begin() as tx:
-        access = await require_role(tx, call, reference, Role.ADMIN)
+        access = await take_turn(tx, call, reference, Role.ADMIN)
         row = await idempotency.once(tx, call, lambda: _add(tx, call, access.project, task_type, body))
     return _response(row["class_id"], row["info"], None)
 
 
 async def _add(tx: WriteTransaction, call: Call, project_id: str, task_type: str, body: AddClass) -> Row:
-    classes = await _locked(tx, project_id, task_type)
+    classes = await _read(tx, project_id, task_type)
     if classes is None:
         raise BadRequest(f"The project has no task {task_type!r}. Add the task first.", code="task_not_in_project")
     class_id = body.class_id or _free_id(classes)
@@ -49,7 +49,7 @@ async def update(call: Call, reference: str, task_type: str, class_id: str, body
     """Change what was sent and is not null. Raises NotFound for a task or a class that is not there."""
     changes = {name: value for name, value in msgspec.structs.asdict(body).items() if value is not None}
     async with call.db.begin() as tx:
-        access = await require_role(tx, call, reference, Role.ADMIN)
+        access = await take_turn(tx, call, reference, Role.ADMIN)
         classes = await _require_classes(tx, access.project, task_type, [class_id])
         if changes:
             classes[class_id] |= changes
@@ -61,7 +61,7 @@ async def update(call: Call, reference: str, task_type: str, class_id: str, body
 async def delete(call: Call, reference: str, task_type: str, class_id: str) -> None:
     """Remove a class that no annotation of the task has. Raises NotFound as `update`, Conflict for one in use."""
     async with call.db.begin() as tx:
-        access = await require_role(tx, call, reference, Role.ADMIN)
+        access = await take_turn(tx, call, reference, Role.ADMIN)
         classes = await _require_classes(tx, access.project, task_type, [class_id])
         if await store.in_use(tx, access.project, task_type, class_id):
             raise Conflict(
@@ -78,7 +78,7 @@ async def reorder(call: Call, reference: str, task_type: str, body: ReorderClass
     if len(set(ids)) < len(ids):
         raise invalid("names a class twice", "body", "class_ids")
     async with call.db.begin() as tx:
-        access = await require_role(tx, call, reference, Role.ADMIN)
+        access = await take_turn(tx, call, reference, Role.ADMIN)
         classes = await _require_classes(tx, access.project, task_type, ids)
         for order, class_id in enumerate(ids):
             classes[class_id]["order"] = order
@@ -88,8 +88,8 @@ async def reorder(call: Call, reference: str, task_type: str, body: ReorderClass
 
 
 async def _require_classes(tx: WriteTransaction, project_id: str, task_type: str, ids: Sequence[str]) -> StoredClasses:
-    """Lock the project and read a task's classes. Raises NotFound for a task or a class that is not there."""
-    classes = await _locked(tx, project_id, task_type)
+    """Read a task's classes. Raises NotFound for a task or a class that is not there."""
+    classes = await _read(tx, project_id, task_type)
     if classes is None:
         raise NotFound(f"The project has no task {task_type!r}.", code="task_not_found")
     unknown = [class_id for class_id in ids if class_id not in classes]
@@ -98,11 +98,9 @@ async def _require_classes(tx: WriteTransaction, project_id: str, task_type: str
     return classes
 
 
-async def _locked(tx: WriteTransaction, project_id: str, task_type: str) -> StoredClasses | None:
-    """Lock the project and read a task's classes; None when it has no such task."""
-    row = await store.lock(tx, project_id, task_type)
-    if row is None:  # deleted since the access was checked
-        raise not_found()
+async def _read(tx: WriteTransaction, project_id: str, task_type: str) -> StoredClasses | None:
+    """Read a task's classes; None when the project has no such task."""
+    row = await store.read(tx, project_id, task_type)
     return _stored.decode(row["classes"]) if row["has_task"] else None
 
 

@@ -2,11 +2,9 @@
 
 from labeler_api.db.pool import Row, WriteTransaction
 
-# Locked until the transaction ends: writers of one project's classes queue here, so no change is lost.
-_LOCK = """
+_READ = """
     SELECT $2::varchar = ANY (task_types) AS has_task, COALESCE(task_classes -> $2::text, '{}')::text AS classes
     FROM annotation_projects WHERE id = $1
-    FOR NO KEY UPDATE
 """
 
 _WRITE = """
@@ -21,9 +19,13 @@ _IN_USE = """
 """
 
 
-async def lock(tx: WriteTransaction, project_id: str, task_type: str) -> Row | None:
-    """Lock the project; return whether it has the task, and the task's classes as JSON text by class id."""
-    return await tx.fetchrow(_LOCK, project_id, task_type)
+async def read(tx: WriteTransaction, project_id: str, task_type: str) -> Row:
+    """Whether a project has the task, and the task's classes as JSON text by class id.
+
+    The project must have been locked in the same transaction: writers of its classes queue there, so no change is lost.
+    """
+    (row,) = await tx.fetch(_READ, project_id, task_type)
+    return row
 
 
 async def write(tx: WriteTransaction, project_id: str, task_type: str, classes: str, actor: int) -> None:

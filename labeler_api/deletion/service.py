@@ -23,7 +23,7 @@ from labeler_api.deletion.schemas import (
 )
 from labeler_api.errors import BadRequest, Conflict, Stale, Unavailable
 from labeler_api.members.policy import Role
-from labeler_api.members.service import Access, not_found, require_role
+from labeler_api.members.service import Access, not_found, require_role, take_turn
 
 _DELETE_SECONDS = 600.0  # a million annotations with their history, or the backup of them: about two minutes
 _BACKUP_TRIES = 3  # while others go on writing; then they have to be asked to stop
@@ -64,7 +64,7 @@ async def delete_dataset(call: Call, reference: str, body: DeleteDataset) -> Del
 async def delete_project(call: Call, reference: str) -> None:
     """Delete a project; its dataset stays, with the annotation files that were copied beside its images."""
     async with call.db.begin(statement_seconds=_DELETE_SECONDS) as tx:
-        access = await require_role(tx, call, reference, Role.OWNER)
+        access = await take_turn(tx, call, reference, Role.OWNER)
         if await store.lock_project(tx, access.project) is None:
             raise not_found()
         await store.delete_contents(tx, access.project)
@@ -116,7 +116,7 @@ async def _decide(call: Call, reference: str, name: str, saved: Backup | None) -
 
 async def _lock(tx: WriteTransaction, call: Call, reference: str) -> _Locked:
     """Check the role once more and keep everybody else out. Raises NotFound, Forbidden, Stale."""
-    access = await require_role(tx, call, reference, Role.OWNER)
+    access = await take_turn(tx, call, reference, Role.OWNER)
     project = await store.lock_project(tx, access.project_id) if access.project_id is not None else None
     dataset = await store.lock_dataset(tx, access.dataset_id)
     if dataset is None:

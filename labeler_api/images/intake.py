@@ -173,7 +173,7 @@ class Intake:
             try:
                 async with self._call.db.begin() as tx:
                     # Once more: who lost the role since the upload began adds nothing to the dataset.
-                    await members.require_role(tx, self._call, self._dataset_id, Role.ADMIN)
+                    await members.take_turn(tx, self._call, self._dataset_id, Role.ADMIN)
                     rows = await upload_store.save(tx, self._dataset_id, images)
                     if rows is None:
                         raise members.not_found()

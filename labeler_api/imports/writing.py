@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 
 from labeler_api import idempotency
-from labeler_api.annotations.service import lock_project
 from labeler_api.context import Call
 from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import BadRequest, Stale
@@ -23,7 +22,7 @@ from labeler_api.imports.reading import Prepared
 from labeler_api.imports.schemas import AddedClass, ImportReport
 from labeler_api.locks.service import claim_for_write, naming_the_holder
 from labeler_api.members.policy import Role
-from labeler_api.members.service import Access, not_found, require_role
+from labeler_api.members.service import Access, not_found, take_turn
 from labeler_api.projects.tasks import config_when_added
 
 _STATEMENT_SECONDS = 600.0  # one statement deletes what a `force` replaces, a million annotations if need be
@@ -74,7 +73,7 @@ async def write(call: Call, access: Access, prepared: Prepared, mode: Mode, sour
         try:
             async with naming_the_holder(call), call.db.begin(statement_seconds=_STATEMENT_SECONDS) as tx:
                 # Once more: reading the file took its time.
-                access = await require_role(tx, call, access.dataset_id, Role.ADMIN)
+                access = await take_turn(tx, call, access.dataset_id, Role.ADMIN)
                 return report_of(await idempotency.once(tx, call, make(tx, access)))
         except Stale:
             if last:
@@ -85,7 +84,6 @@ async def write(call: Call, access: Access, prepared: Prepared, mode: Mode, sour
 async def _write(
     tx: WriteTransaction, call: Call, access: Access, prepared: Prepared, mode: Mode, source_key: str | None
 ) -> Row:
-    await lock_project(tx, access)
     project = await store.project(tx, access.project)
     if project is None:
         raise not_found()

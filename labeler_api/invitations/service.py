@@ -23,7 +23,14 @@ from labeler_api.invitations.schemas import (
 )
 from labeler_api.limits import INVITATIONS_PER_INVITER
 from labeler_api.members.policy import Role
-from labeler_api.members.service import Access, owner_not_grantable, require_may_grant, require_role
+from labeler_api.members.service import (
+    Access,
+    may_grant,
+    owner_not_grantable,
+    require_may_grant,
+    require_role,
+    take_turn,
+)
 
 _DAYS = 7  # contract, section 11
 _TOKEN_BYTES = 32  # 256 bits: 43 characters, as before
@@ -46,7 +53,7 @@ async def create(call: Call, body: CreateInvitation) -> InvitationResponse:
         await require_may_grant(connection, call, body.project_id, wanted)
     invitee = await _require_invitee(call, body)
     async with call.db.begin() as tx:
-        access = await require_may_grant(tx, call, body.project_id, wanted)  # again: it may have changed meanwhile
+        access = may_grant(await take_turn(tx, call, body.project_id, Role.ADMIN), wanted)  # again: it may have changed
         row = await idempotency.once(tx, call, lambda: _create(tx, call, access, invitee, wanted))
     return await _response(call, row)
 

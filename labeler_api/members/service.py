@@ -65,10 +65,35 @@ async def hold_role(tx: WriteTransaction, access: Access) -> None:
     Raises Stale when it has changed since it was looked at: the second look says what holds now.
     """
     if access.member_id is not None and not await store.hold(tx, access.project, access.member_id, access.role.text):
-        raise role_changed()
+        raise _role_changed()
 
 
-def role_changed() -> Stale:
+async def take_turn(tx: WriteTransaction, call: Call, reference: str, minimum: Role) -> Access:
+    """`require_role` and `lock_project` in one statement. A dataset without a project has nothing to wait for."""
+    anyway = call.principal.is_admin and minimum <= Role.ADMIN
+    enough = [] if anyway else [role.text for role in Role if role >= minimum]
+    row = await store.turn(tx, reference, call.user_id, enough, anyway=anyway)
+    access = access_of(row, call, minimum)
+    if row is not None and access.project_id is not None and not _kept(row, anyway=anyway):
+        raise _role_changed()
+    return access
+
+
+def _kept(row: Row, *, anyway: bool) -> bool:
+    """Whether what was looked at is still so, now that the turn has come."""
+    return row["locked"] is not None if anyway else row["held"] == row["role"]
+
+
+async def lock_project(tx: WriteTransaction, access: Access) -> None:
+    """Take the turn among the writers of a project, and hold on to the role until the write is done.
+
+    Raises Stale when the role or the project has changed since it was looked at: the second look says what holds now.
+    """
+    if not await store.lock_project(tx, access.project, access.member_id, access.role.text):
+        raise _role_changed()
+
+
+def _role_changed() -> Stale:
     """Make the request look again."""
     return Stale("The project or your role on it changed at this moment. Try again.", retry_after=1)
 
@@ -115,7 +140,7 @@ async def add_user(call: Call, reference: str, email: str, wanted: Role) -> tupl
     if user is None or not user.is_active:
         raise NotFound("There is no active user with this e-mail address.", code="user_not_found")
     async with call.db.begin() as tx:
-        access = await require_may_grant(tx, call, reference, wanted)  # again: the role may have changed meanwhile
+        access = may_grant(await take_turn(tx, call, reference, Role.ADMIN), wanted)  # again: it may have changed
         row = await idempotency.once(tx, call, lambda: _add(tx, call, access, user.id, wanted))
     return access, row
 
@@ -129,7 +154,11 @@ async def _add(tx: WriteTransaction, call: Call, access: Access, user_id: int, r
 
 async def require_may_grant(connection: ReadConnection, call: Call, reference: str, wanted: Role) -> Access:
     """Check that the caller may make somebody a member with this role. Raises as `require_role`, and BadRequest."""
-    access = await require_role(connection, call, reference, Role.ADMIN)
+    return may_grant(await require_role(connection, call, reference, Role.ADMIN), wanted)
+
+
+def may_grant(access: Access, wanted: Role) -> Access:
+    """Check that who has this access may make somebody a member with the role. Raises Forbidden and BadRequest."""
     if wanted is Role.OWNER:
         raise owner_not_grantable()
     if not may_change(access.role, present=None, wanted=wanted):

@@ -39,6 +39,32 @@ _HOLD = """
     FOR KEY SHARE OF p FOR SHARE OF m
 """
 
+_LOCK_PROJECT = "SELECT true FROM annotation_projects WHERE id = $1 FOR NO KEY UPDATE"
+
+# With the member's row, so that whoever removes them or changes their role waits for this write, and this write for
+# them. The project's row first, as everywhere else: the locks are taken in the order of these clauses.
+_LOCK_PROJECT_AS_MEMBER = """
+    SELECT m.role = $3::text
+    FROM annotation_projects p JOIN project_permissions m ON m.project_id = p.id
+    WHERE p.id = $1 AND m.user_id = $2
+    FOR NO KEY UPDATE OF p FOR SHARE OF m
+"""
+
+# Access and lock at once: who has one of the roles $3 takes the turn, and whoever may not, waits for nobody and keeps
+# nobody waiting. $4: without being a member. `held` is the role as it is once the turn has come.
+_TURN = f"""
+    WITH found AS (SELECT {COLUMNS} {FOUND} {WHERE_FOUND}), held AS (
+        SELECT m.role
+        FROM annotation_projects p JOIN project_permissions m ON m.project_id = p.id
+        WHERE p.id = (SELECT project_id FROM found WHERE role = ANY ($3::text[])) AND m.user_id = $2
+        FOR NO KEY UPDATE OF p FOR SHARE OF m
+    ), project AS (
+        SELECT id FROM annotation_projects WHERE $4::boolean AND id = (SELECT project_id FROM found)
+        FOR NO KEY UPDATE
+    )
+    SELECT found.*, (SELECT role FROM held) AS held, (SELECT id FROM project) AS locked FROM found
+"""  # noqa: S608 - constant lists of columns and tables
+
 _REMOVE = "DELETE FROM project_permissions WHERE project_id = $1 AND user_id = $2 AND role = ANY ($3::text[])"
 
 # A statement of its own, so that it sees the locks which the member took while the removal waited for them.
@@ -107,6 +133,24 @@ async def remove(tx: WriteTransaction, project_id: str, user_id: int, present: S
 async def hold(tx: WriteTransaction, project_id: str, user_id: int, role: str) -> bool:
     """Keep a member's role as it is until the transaction ends; False when it is another one now, or none."""
     return bool(await tx.fetchval(_HOLD, project_id, user_id, role))
+
+
+async def lock_project(tx: WriteTransaction, project_id: str, member_id: int | None, role: str) -> bool:
+    """Make the other writers of the project wait until this transaction ends; False when it is gone.
+
+    With a member also whoever would take the role away; False when that has happened.
+    """
+    if member_id is None:
+        return await tx.fetchval(_LOCK_PROJECT, project_id) is not None
+    return bool(await tx.fetchval(_LOCK_PROJECT_AS_MEMBER, project_id, member_id, role))
+
+
+async def turn(tx: WriteTransaction, reference: str, user_id: int, roles: Sequence[str], *, anyway: bool) -> Row | None:
+    """Return what `access` does; `lock_project` for a member with one of the roles, or for anybody.
+
+    `held` is the member's role now, `locked` the project's id where it was locked for anybody.
+    """
+    return await tx.fetchrow(_TURN, reference, user_id, roles, anyway)
 
 
 async def move_owner(tx: WriteTransaction, project_id: str, user_id: int, actor: int) -> None:

@@ -10,7 +10,7 @@ from labeler_api.context import Call
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.errors import BadRequest
 from labeler_api.members.policy import Role
-from labeler_api.members.service import not_found, require_role
+from labeler_api.members.service import not_found, require_role, take_turn
 from labeler_api.projects import store
 from labeler_api.projects.schemas import AddTaskType, ClassCount, Counts, ProjectResponse, project_response
 from labeler_api.projects.tasks import TASK_TYPES, config_at_creation, config_when_added
@@ -31,7 +31,7 @@ async def add_task_type(call: Call, reference: str, body: AddTaskType) -> Projec
     """Add a task to a project. Raises BadRequest for one that is unknown or there already."""
     task_type = body.task_type
     async with call.db.begin() as tx:
-        access = await require_role(tx, call, reference, Role.ADMIN)
+        access = await take_turn(tx, call, reference, Role.ADMIN)
         if task_type not in TASK_TYPES:
             raise BadRequest(
                 f"There is no task type {task_type!r}. Choose one of: {', '.join(TASK_TYPES)}.",

@@ -11,7 +11,7 @@ from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import Conflict, invalid
 from labeler_api.http.paging import decode_cursor, encode_cursor
 from labeler_api.members.policy import Role
-from labeler_api.members.service import Access, require_role
+from labeler_api.members.service import Access, require_role, take_turn
 from labeler_api.projects import store
 from labeler_api.projects.schemas import ClassInfo, Counts, ProjectResponse, project_response
 from labeler_api.projects.schemas_changes import CreateProject, JsonObject, Position, ProjectsQuery, UpdateProject
@@ -35,7 +35,7 @@ async def create(call: Call, body: CreateProject) -> ProjectResponse:
 async def update(call: Call, reference: str, body: UpdateProject) -> ProjectResponse:
     """Change what was sent; nothing sent changes nothing."""
     async with call.db.begin() as tx:
-        access = await require_role(tx, call, reference, Role.ADMIN)
+        access = await take_turn(tx, call, reference, Role.ADMIN)
         if body != UpdateProject():
             await _update(tx, access.project, body, call.user_id)
         row = await require(tx, access.project)

@@ -34,7 +34,7 @@ from labeler_api.context import Call
 from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import AppError, BadRequest, Conflict, Unavailable
 from labeler_api.members.policy import Role
-from labeler_api.members.service import not_found, require_role
+from labeler_api.members.service import not_found, require_role, take_turn
 from labeler_api.versions import contents, dataset_copy, files, naming, store
 from labeler_api.versions.formats import DICE, Format
 from labeler_api.versions.formats.source import Header
@@ -167,14 +167,14 @@ async def _make(call: Call, attempt: _Attempt) -> Row:
     )
     written = await _write_files(call, attempt, header)
     async with call.db.begin() as tx:
-        await require_role(tx, call, attempt.project_id, Role.ADMIN)  # whoever lost it meanwhile publishes nothing
-        row = await idempotency.once(tx, call, partial(_publish, tx, call, attempt, header, written))
+        await take_turn(tx, call, attempt.project_id, Role.ADMIN)  # whoever lost the role meanwhile publishes nothing
+        row = await idempotency.once(tx, call, partial(_publish, tx, attempt, header, written))
     if row["id"] != attempt.version_id:
         raise _PublishedAlready(row)
     return row
 
 
-async def _publish(tx: WriteTransaction, call: Call, attempt: _Attempt, header: Header, written: files.Written) -> Row:
+async def _publish(tx: WriteTransaction, attempt: _Attempt, header: Header, written: files.Written) -> Row:
     row = await store.publish(
         tx,
         attempt.version_id,
@@ -186,7 +186,6 @@ async def _publish(tx: WriteTransaction, call: Call, attempt: _Attempt, header: 
         content_sha256=written.sha256,
     )
     if row is None:
-        await require_role(tx, call, attempt.project_id, Role.ADMIN)  # 404 when the project went away just now
         raise Conflict("This publishing was given up meanwhile. Publish again.", code="publish_interrupted")
     return row
 
