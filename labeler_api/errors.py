@@ -104,7 +104,7 @@ class Unavailable(AppError):
 
 
 class Stale(Unavailable):
-    """The transaction met a concurrent change (deadlock, serialization, migrated table): run it once more."""
+    """The transaction met a concurrent change (deadlock, serialization, migrated table): run it again."""
 
     code = "try_again"
 
