@@ -19,7 +19,7 @@ from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import invalid
 from labeler_api.http.paging import decode_cursor, encode_cursor
 from labeler_api.members.policy import Role
-from labeler_api.members.service import not_found, require_role, take_turn
+from labeler_api.members.service import not_found, require_held_role, require_role
 from labeler_api.projects import service as projects
 from labeler_api.projects.schemas import ProjectResponse
 
@@ -80,7 +80,7 @@ async def get(call: Call, reference: str) -> DatasetResponse:
 async def update(call: Call, reference: str, body: UpdateDataset) -> DatasetResponse:
     """Change a dataset's name, description and visibility; its project keeps its own name."""
     async with call.db.begin() as tx:
-        access = await take_turn(tx, call, reference, Role.OWNER)
+        access = await require_held_role(tx, call, reference, Role.OWNER)
         row = await store.update(
             tx,
             access.dataset_id,

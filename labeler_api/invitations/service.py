@@ -27,9 +27,9 @@ from labeler_api.members.service import (
     Access,
     may_grant,
     owner_not_grantable,
+    require_held_role,
     require_may_grant,
     require_role,
-    take_turn,
 )
 
 _DAYS = 7  # contract, section 11
@@ -53,7 +53,8 @@ async def create(call: Call, body: CreateInvitation) -> InvitationResponse:
         await require_may_grant(connection, call, body.project_id, wanted)
     invitee = await _require_invitee(call, body)
     async with call.db.begin() as tx:
-        access = may_grant(await take_turn(tx, call, body.project_id, Role.ADMIN), wanted)  # again: it may have changed
+        # Again: it may have changed meanwhile.
+        access = may_grant(await require_held_role(tx, call, body.project_id, Role.ADMIN), wanted)
         row = await idempotency.once(tx, call, lambda: _create(tx, call, access, invitee, wanted))
     return await _response(call, row)
 

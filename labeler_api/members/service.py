@@ -70,9 +70,18 @@ async def hold_role(tx: WriteTransaction, access: Access) -> None:
 
 async def take_turn(tx: WriteTransaction, call: Call, reference: str, minimum: Role) -> Access:
     """`require_role` and `lock_project` in one statement. A dataset without a project has nothing to wait for."""
+    return await _require_locked(tx, call, reference, minimum, turn=True)
+
+
+async def require_held_role(tx: WriteTransaction, call: Call, reference: str, minimum: Role) -> Access:
+    """`require_role` and `hold_role` in one statement: for changes that need not wait for the project's writers."""
+    return await _require_locked(tx, call, reference, minimum, turn=False)
+
+
+async def _require_locked(tx: WriteTransaction, call: Call, reference: str, minimum: Role, *, turn: bool) -> Access:
     anyway = call.principal.is_admin and minimum <= Role.ADMIN
     enough = [] if anyway else [role.text for role in Role if role >= minimum]
-    row = await store.turn(tx, reference, call.user_id, enough, anyway=anyway)
+    row = await store.access_locked(tx, reference, call.user_id, enough, anyway=anyway, turn=turn)
     access = access_of(row, call, minimum)
     if row is not None and access.project_id is not None and not _kept(row, anyway=anyway):
         raise _role_changed()
@@ -80,7 +89,7 @@ async def take_turn(tx: WriteTransaction, call: Call, reference: str, minimum: R
 
 
 def _kept(row: Row, *, anyway: bool) -> bool:
-    """Whether what was looked at is still so, now that the turn has come."""
+    """Whether what was looked at is still so, now that it is locked."""
     return row["locked"] is not None if anyway else row["held"] == row["role"]
 
 
@@ -140,7 +149,8 @@ async def add_user(call: Call, reference: str, email: str, wanted: Role) -> tupl
     if user is None or not user.is_active:
         raise NotFound("There is no active user with this e-mail address.", code="user_not_found")
     async with call.db.begin() as tx:
-        access = may_grant(await take_turn(tx, call, reference, Role.ADMIN), wanted)  # again: it may have changed
+        # Again: it may have changed meanwhile.
+        access = may_grant(await require_held_role(tx, call, reference, Role.ADMIN), wanted)
         row = await idempotency.once(tx, call, lambda: _add(tx, call, access, user.id, wanted))
     return access, row
 

@@ -16,7 +16,7 @@ from labeler_api.members.schemas import (
     TransferResponse,
     member_response,
 )
-from labeler_api.members.service import Access, named, owner_not_grantable, require_role, take_turn
+from labeler_api.members.service import Access, named, owner_not_grantable, require_held_role, require_role
 
 
 async def change(call: Call, project: str, user_id: int, body: ChangeMember) -> MemberResponse:
@@ -28,7 +28,7 @@ async def change(call: Call, project: str, user_id: int, body: ChangeMember) -> 
 async def set_role(call: Call, reference: str, user_id: int, wanted: Role) -> tuple[Access, Row]:
     """Give a member another role, and return the row."""
     async with call.db.begin() as tx:
-        access = await take_turn(tx, call, reference, Role.ADMIN)
+        access = await require_held_role(tx, call, reference, Role.ADMIN)
         if wanted is Role.OWNER:
             raise owner_not_grantable()
         row = await store.change(tx, access.project, user_id, wanted.text, changeable(access.role, wanted))
@@ -40,7 +40,7 @@ async def set_role(call: Call, reference: str, user_id: int, wanted: Role) -> tu
 async def remove(call: Call, reference: str, user_id: int) -> None:
     """Remove a member and drop their locks. Raises as `change`, and BadRequest for the caller."""
     async with call.db.begin() as tx:
-        access = await take_turn(tx, call, reference, Role.ADMIN)
+        access = await require_held_role(tx, call, reference, Role.ADMIN)
         if user_id == call.user_id:
             raise _cannot_leave(access)
         if not await store.remove(tx, access.project, user_id, changeable(access.role, None)):

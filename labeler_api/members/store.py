@@ -50,20 +50,30 @@ _LOCK_PROJECT_AS_MEMBER = """
     FOR NO KEY UPDATE OF p FOR SHARE OF m
 """
 
-# Access and lock at once: who has one of the roles $3 takes the turn, and whoever may not, waits for nobody and keeps
-# nobody waiting. $4: without being a member. `held` is the role as it is once the turn has come.
-_TURN = f"""
-    WITH found AS (SELECT {COLUMNS} {FOUND} {WHERE_FOUND}), held AS (
-        SELECT m.role
-        FROM annotation_projects p JOIN project_permissions m ON m.project_id = p.id
-        WHERE p.id = (SELECT project_id FROM found WHERE role = ANY ($3::text[])) AND m.user_id = $2
-        FOR NO KEY UPDATE OF p FOR SHARE OF m
-    ), project AS (
-        SELECT id FROM annotation_projects WHERE $4::boolean AND id = (SELECT project_id FROM found)
-        FOR NO KEY UPDATE
-    )
-    SELECT found.*, (SELECT role FROM held) AS held, (SELECT id FROM project) AS locked FROM found
-"""  # noqa: S608 - constant lists of columns and tables
+
+def _access_and_lock(strength: str) -> str:
+    """Access and lock at once.
+
+    Only who has one of the roles $3 gets the locks: whoever may not, waits for nobody and keeps nobody waiting.
+    $4: without being a member. `held` is the role as it is once the lock was got.
+    """
+    return f"""
+        WITH found AS (SELECT {COLUMNS} {FOUND} {WHERE_FOUND}), held AS (
+            SELECT m.role
+            FROM annotation_projects p JOIN project_permissions m ON m.project_id = p.id
+            WHERE p.id = (SELECT project_id FROM found WHERE role = ANY ($3::text[])) AND m.user_id = $2
+            FOR {strength} OF p FOR SHARE OF m
+        ), project AS (
+            SELECT id FROM annotation_projects WHERE $4::boolean AND id = (SELECT project_id FROM found)
+            FOR {strength}
+        )
+        SELECT found.*, (SELECT role FROM held) AS held, (SELECT id FROM project) AS locked FROM found
+    """  # noqa: S608 - constant lists of columns and tables
+
+
+# As `lock_project` and as `hold` lock.
+_ACCESS_AND_TURN = _access_and_lock("NO KEY UPDATE")
+_ACCESS_AND_HOLD = _access_and_lock("KEY SHARE")
 
 _REMOVE = "DELETE FROM project_permissions WHERE project_id = $1 AND user_id = $2 AND role = ANY ($3::text[])"
 
@@ -145,12 +155,14 @@ async def lock_project(tx: WriteTransaction, project_id: str, member_id: int | N
     return bool(await tx.fetchval(_LOCK_PROJECT_AS_MEMBER, project_id, member_id, role))
 
 
-async def turn(tx: WriteTransaction, reference: str, user_id: int, roles: Sequence[str], *, anyway: bool) -> Row | None:
-    """Return what `access` does; `lock_project` for a member with one of the roles, or for anybody.
+async def access_locked(
+    tx: WriteTransaction, reference: str, user_id: int, roles: Sequence[str], *, anyway: bool, turn: bool
+) -> Row | None:
+    """Return what `access` does, and lock as `lock_project` (`turn`) or `hold`: for one of the roles, or for anybody.
 
     `held` is the member's role now, `locked` the project's id where it was locked for anybody.
     """
-    return await tx.fetchrow(_TURN, reference, user_id, roles, anyway)
+    return await tx.fetchrow(_ACCESS_AND_TURN if turn else _ACCESS_AND_HOLD, reference, user_id, roles, anyway)
 
 
 async def move_owner(tx: WriteTransaction, project_id: str, user_id: int, actor: int) -> None:

@@ -34,7 +34,7 @@ from labeler_api.context import Call
 from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import AppError, BadRequest, Conflict, Unavailable
 from labeler_api.members.policy import Role
-from labeler_api.members.service import not_found, require_role, take_turn
+from labeler_api.members.service import not_found, require_held_role, require_role
 from labeler_api.versions import contents, dataset_copy, files, naming, store
 from labeler_api.versions.formats import DICE, Format
 from labeler_api.versions.formats.source import Header
@@ -167,7 +167,8 @@ async def _make(call: Call, attempt: _Attempt) -> Row:
     )
     written = await _write_files(call, attempt, header)
     async with call.db.begin() as tx:
-        await take_turn(tx, call, attempt.project_id, Role.ADMIN)  # whoever lost the role meanwhile publishes nothing
+        # Once more: whoever lost the role meanwhile publishes nothing.
+        await require_held_role(tx, call, attempt.project_id, Role.ADMIN)
         row = await idempotency.once(tx, call, partial(_publish, tx, attempt, header, written))
     if row["id"] != attempt.version_id:
         raise _PublishedAlready(row)
