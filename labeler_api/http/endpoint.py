@@ -32,9 +32,8 @@ _GZIP_IN_THREAD_FROM_BYTES = 64 * 1024  # above it compressing takes a milliseco
 _DECODE_IN_THREAD_FROM_BYTES = 128 * 1024  # decoding and judging it take some three milliseconds
 _GZIP_LEVEL = 3  # JSON of a thousand boxes: 1.5 ms to a twelfth; 4 takes 2.7 ms for a twentieth less
 
-_TRIES = (
-    4  # of what met somebody else's change; whoever works beside a person that deletes and makes projects met three
-)
+# Of what met somebody else's change. Beside somebody who deletes and remakes a project, two were too few now and then.
+_TRIES = 4
 
 
 @dataclass(slots=True)
