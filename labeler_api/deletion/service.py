@@ -64,9 +64,7 @@ async def delete_dataset(call: Call, reference: str, body: DeleteDataset) -> Del
 async def delete_project(call: Call, reference: str) -> None:
     """Delete a project; its dataset stays, with the annotation files that were copied beside its images."""
     async with call.db.begin(statement_seconds=_DELETE_SECONDS) as tx:
-        access = await take_turn(tx, call, reference, Role.OWNER)
-        if await store.lock_project(tx, access.project) is None:
-            raise not_found()
+        access = await take_turn(tx, call, reference, Role.OWNER, alone=True)
         await store.delete_contents(tx, access.project)
         await store.delete_project(tx, access.project, access.dataset_id)
         await purge.order(tx, purge.Purge(dataset_id=None, project_ids=[access.project]))
@@ -116,12 +114,12 @@ async def _decide(call: Call, reference: str, name: str, saved: Backup | None) -
 
 async def _lock(tx: WriteTransaction, call: Call, reference: str) -> _Locked:
     """Check the role once more and keep everybody else out. Raises NotFound, Forbidden, Stale."""
-    access = await take_turn(tx, call, reference, Role.OWNER)
-    project = await store.lock_project(tx, access.project_id) if access.project_id is not None else None
+    access = await take_turn(tx, call, reference, Role.OWNER, alone=True)
     dataset = await store.lock_dataset(tx, access.dataset_id)
     if dataset is None:
         raise not_found()
-    if await store.project_of(tx, access.dataset_id) != (project["id"] if project is not None else None):
+    project = await store.project_of(tx, access.dataset_id)
+    if (project["id"] if project is not None else None) != access.project_id:
         raise Stale("The dataset got or lost its project at this moment. Try again.", retry_after=1)
     revision = project["revision"] if project is not None else None
     return _Locked(access, dataset["name"], dataset["images_revision"], revision)

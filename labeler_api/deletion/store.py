@@ -1,7 +1,8 @@
 """SQL of deletion.
 
-Locks are taken in the order of every other writer: the project's row, then the dataset's. FOR UPDATE waits for writers
-that hold the project, and for those whose new row refers to it; whoever comes later finds neither.
+Locks are taken in the order of every other writer: the project's row (`members.service.take_turn`), then the dataset's.
+FOR UPDATE waits for writers that hold the project, and for those whose new row refers to it; whoever comes later finds
+neither.
 """
 
 from collections.abc import Sequence
@@ -26,12 +27,10 @@ _IMPACT = """
     WHERE d.id = $1
 """
 
-_LOCK_PROJECT = "SELECT id, revision FROM annotation_projects WHERE id = $1 FOR UPDATE"
-
 _LOCK_DATASET = "SELECT name, images_revision FROM datasets WHERE id = $1 FOR UPDATE"
 
 # After the locks: a project that was made between the look at the dataset and its lock shows here.
-_PROJECT_OF = "SELECT id FROM annotation_projects WHERE dataset_id = $1"
+_PROJECT_OF = "SELECT id, revision FROM annotation_projects WHERE dataset_id = $1"
 
 _DELETE_ANNOTATIONS = "DELETE FROM annotations WHERE project_id = $1"
 
@@ -69,20 +68,14 @@ async def impact(connection: ReadConnection, dataset_id: str) -> Row | None:
     return await connection.fetchrow(_IMPACT, dataset_id)
 
 
-async def lock_project(tx: WriteTransaction, project_id: str) -> Row | None:
-    """Lock a project against every writer; return its id and revision, None when it is gone."""
-    return await tx.fetchrow(_LOCK_PROJECT, project_id)
-
-
 async def lock_dataset(tx: WriteTransaction, dataset_id: str) -> Row | None:
     """Lock a dataset; return its name and the revision of its images, None when it is gone."""
     return await tx.fetchrow(_LOCK_DATASET, dataset_id)
 
 
-async def project_of(tx: WriteTransaction, dataset_id: str) -> str | None:
-    """Find the project of a dataset that is locked."""
-    project_id: str | None = await tx.fetchval(_PROJECT_OF, dataset_id)
-    return project_id
+async def project_of(tx: WriteTransaction, dataset_id: str) -> Row | None:
+    """Find the project of a dataset that is locked: its id and revision."""
+    return await tx.fetchrow(_PROJECT_OF, dataset_id)
 
 
 async def delete_contents(tx: WriteTransaction, project_id: str) -> tuple[int, int, int, int]:

@@ -68,20 +68,23 @@ async def hold_role(tx: WriteTransaction, access: Access) -> None:
         raise _role_changed()
 
 
-async def take_turn(tx: WriteTransaction, call: Call, reference: str, minimum: Role) -> Access:
-    """`require_role` and `lock_project` in one statement. A dataset without a project has nothing to wait for."""
-    return await _require_locked(tx, call, reference, minimum, turn=True)
+async def take_turn(tx: WriteTransaction, call: Call, reference: str, minimum: Role, *, alone: bool = False) -> Access:
+    """`require_role` and `lock_project` in one statement. A dataset without a project has nothing to wait for.
+
+    With `alone` those wait, too, who would add a row that refers to the project: for its deletion.
+    """
+    return await _require_locked(tx, call, reference, minimum, store.Lock.ALONE if alone else store.Lock.TURN)
 
 
 async def require_held_role(tx: WriteTransaction, call: Call, reference: str, minimum: Role) -> Access:
     """`require_role` and `hold_role` in one statement: for changes that need not wait for the project's writers."""
-    return await _require_locked(tx, call, reference, minimum, turn=False)
+    return await _require_locked(tx, call, reference, minimum, store.Lock.ROLE)
 
 
-async def _require_locked(tx: WriteTransaction, call: Call, reference: str, minimum: Role, *, turn: bool) -> Access:
+async def _require_locked(tx: WriteTransaction, call: Call, reference: str, minimum: Role, lock: store.Lock) -> Access:
     anyway = call.principal.is_admin and minimum <= Role.ADMIN
     enough = [] if anyway else [role.text for role in Role if role >= minimum]
-    row = await store.access_locked(tx, reference, call.user_id, enough, anyway=anyway, turn=turn)
+    row = await store.access_locked(tx, reference, call.user_id, enough, anyway=anyway, lock=lock)
     access = access_of(row, call, minimum)
     if row is not None and access.project_id is not None and not _kept(row, anyway=anyway):
         raise _role_changed()

@@ -1,6 +1,7 @@
 """SQL of project members."""
 
 from collections.abc import Mapping, Sequence
+from enum import Enum, auto
 from typing import Any
 
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
@@ -71,9 +72,21 @@ def _access_and_lock(strength: str) -> str:
     """  # noqa: S608 - constant lists of columns and tables
 
 
-# As `lock_project` and as `hold` lock.
+class Lock(Enum):
+    """How strongly to lock the project. The strongest that a transaction needs comes first: raising it deadlocks.
+
+    Whoever wants more of a row than they have stands in line for it, behind those who wait for them.
+    """
+
+    ROLE = auto()  # as `hold`: nobody but who would take the role away has to wait
+    TURN = auto()  # as `lock_project`: its other writers wait
+    ALONE = auto()  # whoever would refer to it by a new row waits, too
+
+
+_ACCESS_AND_ROLE = _access_and_lock("KEY SHARE")
 _ACCESS_AND_TURN = _access_and_lock("NO KEY UPDATE")
-_ACCESS_AND_HOLD = _access_and_lock("KEY SHARE")
+_ACCESS_ALONE = _access_and_lock("UPDATE")
+_ACCESS_LOCKED = {Lock.ROLE: _ACCESS_AND_ROLE, Lock.TURN: _ACCESS_AND_TURN, Lock.ALONE: _ACCESS_ALONE}
 
 _REMOVE = "DELETE FROM project_permissions WHERE project_id = $1 AND user_id = $2 AND role = ANY ($3::text[])"
 
@@ -156,13 +169,13 @@ async def lock_project(tx: WriteTransaction, project_id: str, member_id: int | N
 
 
 async def access_locked(
-    tx: WriteTransaction, reference: str, user_id: int, roles: Sequence[str], *, anyway: bool, turn: bool
+    tx: WriteTransaction, reference: str, user_id: int, roles: Sequence[str], *, anyway: bool, lock: Lock
 ) -> Row | None:
-    """Return what `access` does, and lock as `lock_project` (`turn`) or `hold`: for one of the roles, or for anybody.
+    """Return what `access` does, and lock the project and the member's row: for one of the roles, or for anybody.
 
     `held` is the member's role now, `locked` the project's id where it was locked for anybody.
     """
-    return await tx.fetchrow(_ACCESS_AND_TURN if turn else _ACCESS_AND_HOLD, reference, user_id, roles, anyway)
+    return await tx.fetchrow(_ACCESS_LOCKED[lock], reference, user_id, roles, anyway)
 
 
 async def move_owner(tx: WriteTransaction, project_id: str, user_id: int, actor: int) -> None:

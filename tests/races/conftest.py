@@ -70,6 +70,10 @@ async def shared_cluster(
         for process in cluster.processes:
             await process.ready()
         yield cluster
+        # Every transaction takes its locks in one order. A retry would hide it, after the second that PostgreSQL waits.
+        async with services.db.read() as connection:
+            met = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+            assert await connection.fetchval(met) == 0
     await create_database.drop(dsn)
 
 
