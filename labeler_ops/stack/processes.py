@@ -84,7 +84,7 @@ def spawn(
     with _open_log(log) as output:
         popen = subprocess.Popen(
             # A change of user would clear the parent-death signal: it is set after the prefix has made one.
-            [*prefix, *_dying_with_parent(death_signal), *map(str, argv)],
+            [*prefix, *dying_with_parent(death_signal), *map(str, argv)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -95,9 +95,14 @@ def spawn(
     return Process(name, popen, log)
 
 
-def _dying_with_parent(number: signal.Signals) -> list[str]:
+def dying_with_parent(number: signal.Signals) -> list[str]:
+    """Give what to put before a command so that it gets the signal when this process ends, however that ends."""
     setpriv = shutil.which("setpriv", path=os.defpath + ":/usr/sbin:/sbin")
-    return [setpriv, "--pdeathsig", number.name.removeprefix("SIG"), "--"] if setpriv else []
+    if setpriv is None:
+        return []
+    # A parent that died before the signal was set has sent none: whoever has another one by then does not begin.
+    alive = ["/bin/sh", "-c", 'test "$PPID" = "$0" || exit 1; exec "$@"', str(os.getpid())]
+    return [setpriv, "--pdeathsig", number.name.removeprefix("SIG"), "--", *alive]
 
 
 def _open_log(path: Path) -> IO[bytes]:

@@ -16,6 +16,7 @@ from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.runs import redacted
 from labeler_ops.stack.errors import StackError
 from labeler_ops.stack.postgres_install import find_install
+from labeler_ops.stack.processes import dying_with_parent
 
 _DEBIAN = Path("/usr/lib/postgresql")
 # How often a running tool's progress is looked at, seconds: a bar needs no more.
@@ -33,7 +34,7 @@ class Clients:
     async def run(self, program: str, *arguments: str, url: str, progress: Callable[[], None] | None = None) -> None:
         """Run one to its end. Raises DatabaseRefused with what it said last when it fails; stops it when cancelled."""
         process = await asyncio.create_subprocess_exec(
-            *_dying_with_us(),
+            *dying_with_parent(signal.SIGTERM),  # one that wrote on would meet the next attempt
             self.bin_dir / program,
             *arguments,
             env={**os.environ, **environment(url)},
@@ -61,12 +62,6 @@ def _how(code: int) -> str:
     if code > 0:
         return f"failed with {code}"
     return f"was ended by {signal.Signals(-code).name} ({signal.strsignal(-code)})"
-
-
-def _dying_with_us() -> list[str]:
-    """Let a program end with this one, however that ends: one that writes on would meet the next attempt."""
-    setpriv = shutil.which("setpriv", path=os.defpath + ":/usr/sbin:/sbin")  # of util-linux
-    return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
 
 
 def find(major: int) -> Clients:

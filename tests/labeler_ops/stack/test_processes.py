@@ -66,8 +66,28 @@ def test_a_child_dies_with_a_parent_that_is_killed(script: str, tmp_path: Path) 
         wait_until_gone(child)
 
 
+def test_a_child_does_not_begin_when_its_parent_is_gone_already(tmp_path: Path) -> None:
+    """The parent is killed between the start of the child and the moment from which the kernel tells it so."""
+    slow = tmp_path / "slow"  # what runs before the signal is set takes longer than the parent lives
+    slow.write_text('#!/bin/sh\nsleep 1\nexec "$@"\n')
+    slow.chmod(0o755)
+    script = PARENT.replace('["sleep", "600"],', '["sleep", "600"], prefix=[sys.argv[2]],')
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path / "log"), str(slow)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+    ) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        parent.kill()
+        parent.wait()
+        assert not is_gone(child)
+        wait_until_gone(child)
+
+
 async def test_stopping_goes_from_the_gentle_signal_to_the_last(tmp_path: Path) -> None:
-    stubborn = spawn("stubborn", ["sh", "-c", "trap '' TERM; echo ready; sleep 600"], log=tmp_path / "log")
+    stubborn = spawn("stubborn", ["sh", "-c", "trap '' TERM; echo ready; exec sleep 600"], log=tmp_path / "log")
     await says(stubborn, "ready")
     started = time.monotonic()
     await stubborn.stop((signal.SIGTERM, 0.2))

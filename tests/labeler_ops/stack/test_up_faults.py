@@ -60,7 +60,7 @@ def test_a_server_that_outlived_its_supervisor_is_ended(home: Path, tmp_path: Pa
     script = (
         "import asyncio, os, sys; from pathlib import Path;"
         "from labeler_ops.stack.postgres import PostgresServer, find_install;"
-        "from labeler_ops.stack import processes; processes._dying_with_parent = lambda _: [];"
+        "from labeler_ops.stack import processes; processes.dying_with_parent = lambda _: [];"
         "server = PostgresServer(find_install(os.environ), Path(sys.argv[1]), int(sys.argv[2]));"
         "asyncio.run(server.start()); print(server.process.pid); os._exit(0)"
     )
