@@ -37,6 +37,10 @@ class ApiProcess:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def pid(self) -> int:
+        return self._running().pid
+
+    @property
     def log(self) -> str:
         """What it wrote, of every start."""
         return self._log.read_text() if self._log.exists() else ""
