@@ -7,7 +7,7 @@ from labeler_api import idempotency
 from labeler_api.context import Call
 from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.directory import UserProfile
-from labeler_api.errors import BadRequest, Forbidden, NotFound, invalid
+from labeler_api.errors import BadRequest, Forbidden, NotFound, Stale, invalid
 from labeler_api.http.paging import decode_cursor, encode_cursor
 from labeler_api.invitations import store
 from labeler_api.invitations.schemas import (
@@ -22,7 +22,7 @@ from labeler_api.invitations.schemas import (
     invitation_response,
 )
 from labeler_api.limits import INVITATIONS_PER_INVITER
-from labeler_api.members.policy import Role
+from labeler_api.members.policy import Role, effective_role, grantable
 from labeler_api.members.service import (
     Access,
     may_grant,
@@ -86,31 +86,65 @@ async def accept(call: Call, body: AcceptInvitation) -> AcceptedResponse:
     """Become a member. Accepting once more answers the same, for as long as one is a member.
 
     Who is a member already keeps their role. Raises NotFound, Forbidden to anybody but the invitee, BadRequest for an
-    invitation that was cancelled, has expired, or was used up.
+    invitation that was cancelled, has expired, was used up, or whose inviter may not invite with its role any more.
     """
+    async with call.db.read() as connection:
+        found = await store.find_by_token(connection, body.token)
+    if found is None:
+        raise _no_such_token()
+    _require_acceptable(call, found)
+    inviter = await call.directory.find(found["inviter_id"]) if found["status"] == "pending" else None
     async with call.db.begin() as tx:
-        row = await store.lock_by_token(tx, body.token)
+        members = await store.hold_roles(tx, found["project_id"], [found["inviter_id"], call.user_id])
+        row = await store.lock(tx, found["id"])
         if row is None:
-            raise NotFound("There is no invitation with this token.", code="invitation_not_found")
+            raise _no_such_token()
         project_id = _require_acceptable(call, row)
-        if row["status"] == "pending":
-            await store.accept(
-                tx,
-                row["id"],
-                project_id=project_id,
-                invitee_id=call.user_id,
-                role=row["role"],
-                inviter_id=row["inviter_id"],
-            )
-        member = await store.member(tx, project_id, call.user_id)
-    if member is None:
-        raise _not_pending("was accepted before, and you have been removed since. Ask for a new one")
+        if project_id != found["project_id"]:
+            raise Stale("The project changed at this moment. Try again.", retry_after=1)
+        stands = row["status"] == "accepted" or _may_still_invite(inviter, members.get(row["inviter_id"]), row["role"])
+        if stands:
+            member = await _join(tx, row, members.get(call.user_id))
+        else:
+            await store.cancel(tx, row["id"])
+    if not stands:
+        raise _not_pending("does not hold any more: whoever sent it may not invite to that role now. Ask for a new one")
     return AcceptedResponse(
         message=f"You are a member of {row['project_name']} now, with the role {member['role']}.",
         project_id=row["dataset_id"],
         role=member["role"],
         permission_id=member["id"],
     )
+
+
+async def _join(tx: WriteTransaction, row: Row, member: Row | None) -> Row:
+    """Use the invitation up, and return the membership. `member` is the one that was there before."""
+    project_id, invitee_id = row["project_id"], row["invitee_id"]
+    if row["status"] == "accepted":
+        member = member or await store.member(tx, project_id, invitee_id)  # another request has just made it
+        if member is None:
+            raise _not_pending("was accepted before, and you have been removed since. Ask for a new one")
+        return member
+    joined = await store.accept(
+        tx,
+        row["id"],
+        project_id=project_id,
+        invitee_id=invitee_id,
+        role=row["role"],
+        inviter_id=row["inviter_id"],
+    )
+    member = joined or member
+    if member is None:  # added by somebody since the memberships were held
+        raise Stale("Somebody made you a member at this moment. Try again.", retry_after=1)
+    return member
+
+
+def _may_still_invite(inviter: UserProfile | None, member: Row | None, role: str) -> bool:
+    """Whether the inviter, as they are now, could send an invitation with this role."""
+    if inviter is None or not inviter.is_active:
+        return False
+    present = effective_role(member["role"] if member else None, is_admin=inviter.is_admin, is_public=False)
+    return role in grantable(present)
 
 
 async def cancel(call: Call, invitation_id: int) -> InvitationResponse:
@@ -183,6 +217,10 @@ async def _require_admin(tx: WriteTransaction, call: Call, dataset_id: str) -> N
         await require_role(tx, call, dataset_id, Role.ADMIN)
     except NotFound:
         raise _not_found() from None
+
+
+def _no_such_token() -> NotFound:
+    return NotFound("There is no invitation with this token.", code="invitation_not_found")
 
 
 def _not_pending(what: str) -> BadRequest:

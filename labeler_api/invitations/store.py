@@ -2,6 +2,7 @@
 
 # ruff: noqa: S608 - the only text put into the statements is the columns and conditions below
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
@@ -46,13 +47,23 @@ _SENT = _list("inviter_id")
 
 _FIND = f"SELECT {_COLUMNS}, {_PROJECT_NAME} FROM invitations i WHERE i.id = $1"
 
-# Two accepts, or an accept and a cancel, take turns here; the second sees what the first one did.
-_LOCK_BY_TOKEN = f"""
-    SELECT {_COLUMNS}, {_PROJECT_NAME},
-           (SELECT p.id FROM annotation_projects p WHERE p.dataset_id = i.dataset_id) AS project_id
-    FROM invitations i WHERE i.token = $1
-    FOR UPDATE OF i
+_PROJECT_ID = "(SELECT p.id FROM annotation_projects p WHERE p.dataset_id = i.dataset_id) AS project_id"
+
+_FIND_BY_TOKEN = f"SELECT {_COLUMNS}, {_PROJECT_NAME}, {_PROJECT_ID} FROM invitations i WHERE i.token = $1"
+
+# Whoever removes one of the two or lowers their role waits for this transaction, or this for them and then finds what
+# has become of the role. In the order in which those take their locks: the project's row, the owner's, a member's, and
+# the invitations last. $2 the inviter and the invitee.
+_HOLD_ROLES = """
+    WITH project AS MATERIALIZED (SELECT id FROM annotation_projects WHERE id = $1 FOR KEY SHARE)
+    SELECT m.id, m.user_id, m.role FROM project_permissions m
+    WHERE m.project_id = (SELECT id FROM project) AND m.user_id = ANY ($2::integer[])
+    ORDER BY m.role = 'owner' DESC, m.user_id
+    FOR SHARE OF m
 """
+
+# Two accepts, or an accept and a cancel, take turns here; the second sees what the first one did.
+_LOCK = f"SELECT {_COLUMNS}, {_PROJECT_NAME}, {_PROJECT_ID} FROM invitations i WHERE i.id = $1 FOR UPDATE OF i"
 
 # An invitation past its time must not stand in the way of a new one: the index knows no time.
 _EXPIRE = """
@@ -83,8 +94,11 @@ _ACCEPT = """
     WITH joined AS (
         INSERT INTO project_permissions (project_id, user_id, role, granted_by) VALUES ($2, $3, $4, $5)
         ON CONFLICT ON CONSTRAINT uq_project_user DO NOTHING
+        RETURNING id, role
+    ), used AS (
+        UPDATE invitations SET status = 'accepted', accepted_at = clock_timestamp() WHERE id = $1
     )
-    UPDATE invitations SET status = 'accepted', accepted_at = clock_timestamp() WHERE id = $1
+    SELECT id, role FROM joined
 """
 
 _CANCEL = f"""
@@ -120,9 +134,19 @@ async def find(connection: ReadConnection, invitation_id: int) -> Row | None:
     return await connection.fetchrow(_FIND, invitation_id)
 
 
-async def lock_by_token(tx: WriteTransaction, token: str) -> Row | None:
-    """Find the invitation with this token, with the project's id, and keep others from it until the end."""
-    return await tx.fetchrow(_LOCK_BY_TOKEN, token)
+async def find_by_token(connection: ReadConnection, token: str) -> Row | None:
+    """Find the invitation with this token, with the project's id."""
+    return await connection.fetchrow(_FIND_BY_TOKEN, token)
+
+
+async def hold_roles(tx: WriteTransaction, project_id: str | None, user_ids: Sequence[int]) -> dict[int, Row]:
+    """Return the memberships of these users, and see to it that they stay as they are until the end."""
+    return {row["user_id"]: row for row in await tx.fetch(_HOLD_ROLES, project_id, list(user_ids))}
+
+
+async def lock(tx: WriteTransaction, invitation_id: int) -> Row | None:
+    """Return what `find_by_token` does, as it is now, and keep others from it until the end; None when it is gone."""
+    return await tx.fetchrow(_LOCK, invitation_id)
 
 
 async def expire(tx: WriteTransaction, dataset_id: str, invitee_id: int) -> None:
@@ -153,9 +177,9 @@ async def member(connection: ReadConnection, project_id: str, user_id: int) -> R
 
 async def accept(
     tx: WriteTransaction, invitation_id: int, *, project_id: str, invitee_id: int, role: str, inviter_id: int
-) -> None:
-    """Make the invitee a member, unless they are one, and write down that the invitation was accepted."""
-    await tx.execute(_ACCEPT, invitation_id, project_id, invitee_id, role, inviter_id)
+) -> Row | None:
+    """Write down that the invitation was accepted, and make the invitee a member; None for who is one already."""
+    return await tx.fetchrow(_ACCEPT, invitation_id, project_id, invitee_id, role, inviter_id)
 
 
 async def cancel(tx: WriteTransaction, invitation_id: int) -> Row | None:

@@ -52,3 +52,8 @@ def may_change(actor: Role, *, present: Role | None, wanted: Role | None) -> boo
 def changeable(actor: Role, wanted: Role | None) -> list[RoleName]:
     """Return the roles that `actor` may turn into `wanted` (None: may take away)."""
     return [role.text for role in Role if may_change(actor, present=role, wanted=wanted)]
+
+
+def grantable(actor: Role | None) -> list[RoleName]:
+    """Return the roles that `actor` may make somebody a member with; none for who has no role."""
+    return [role.text for role in Role if actor is not None and may_change(actor, present=None, wanted=role)]

@@ -2,13 +2,16 @@
 
 The row of the member as it is when it is written decides: each change is one statement that names the roles which the
 caller may touch. A change that comes second finds another role, or none, and is refused.
+
+Invitations do not outlive the role: each change cancels those that wait for the member, and those that the member sent
+and could not send any more.
 """
 
 from labeler_api.context import Call
 from labeler_api.db.pool import ReadConnection, Row
 from labeler_api.errors import AppError, BadRequest, Forbidden, NotFound
 from labeler_api.members import store
-from labeler_api.members.policy import Role, changeable
+from labeler_api.members.policy import Role, changeable, grantable
 from labeler_api.members.schemas import (
     ChangeMember,
     MemberResponse,
@@ -34,11 +37,12 @@ async def set_role(call: Call, reference: str, user_id: int, wanted: Role) -> tu
         row = await store.change(tx, access.project, user_id, wanted.text, changeable(access.role, wanted))
         if row is None:
             raise await _untouchable(tx, access, user_id, wanted)
+        await store.cancel_invitations(tx, access.project, to=[user_id], sent_by=user_id, grantable=grantable(wanted))
     return access, row
 
 
 async def remove(call: Call, reference: str, user_id: int) -> None:
-    """Remove a member and drop their locks. Raises as `change`, and BadRequest for the caller."""
+    """Remove a member, with their locks and invitations. Raises as `change`, and BadRequest for the caller."""
     async with call.db.begin() as tx:
         access = await require_held_role(tx, call, reference, Role.ADMIN)
         if user_id == call.user_id:
@@ -75,6 +79,9 @@ async def move(
         row = await store.make_owner(tx, access.project, new_owner)
         if row is None:
             raise _no_member(stranger)
+        await store.cancel_invitations(
+            tx, access.project, to=[call.user_id, new_owner], sent_by=call.user_id, grantable=grantable(former)
+        )
     return access, row
 
 

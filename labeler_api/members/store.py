@@ -90,8 +90,26 @@ _ACCESS_LOCKED = {Lock.ROLE: _ACCESS_AND_ROLE, Lock.TURN: _ACCESS_AND_TURN, Lock
 
 _REMOVE = "DELETE FROM project_permissions WHERE project_id = $1 AND user_id = $2 AND role = ANY ($3::text[])"
 
-# A statement of its own, so that it sees the locks which the member took while the removal waited for them.
-_FREE_IMAGES = "DELETE FROM image_locks WHERE project_id = $1 AND user_id = $2"
+# The table belongs to invitations, which stand to the right of members; a changed role has to reach it all the same. In
+# the order of ids, so that two changes at once never wait for each other. $2 whose invitations to cancel, $3 who sent
+# some, $4 the roles that they may still grant.
+_CANCEL_INVITATIONS = """
+    UPDATE invitations SET status = 'cancelled', cancelled_at = clock_timestamp()
+    WHERE id IN (
+        SELECT i.id FROM invitations i JOIN annotation_projects p ON p.dataset_id = i.dataset_id
+        WHERE p.id = $1 AND i.status = 'pending' AND i.expires_at > clock_timestamp()
+          AND (i.invitee_id = ANY ($2::integer[]) OR i.inviter_id = $3 AND i.role <> ALL ($4::text[]))
+        ORDER BY i.id
+        FOR UPDATE OF i
+    )
+"""
+
+# Statements of their own, after the member's row was changed, so that they see the locks which the member took, and the
+# invitations which they sent, while the change waited for them.
+_FREE_IMAGES_AND_CANCEL = f"""
+    WITH freed AS (DELETE FROM image_locks WHERE project_id = $1 AND user_id = $3)
+    {_CANCEL_INVITATIONS}
+"""  # noqa: S608 - two constant statements
 
 # The project's row first, then the dataset's, as uploads take them; of two transfers at once the second waits here.
 _MOVE_OWNER = """
@@ -146,11 +164,18 @@ async def change(
 
 
 async def remove(tx: WriteTransaction, project_id: str, user_id: int, present: Sequence[str]) -> bool:
-    """Remove a member, and their locks; False as `change` answers None."""
+    """Remove a member, their locks, and every invitation to or from them; False as `change` answers None."""
     if not await tx.execute(_REMOVE, project_id, user_id, list(present)):
         return False
-    await tx.execute(_FREE_IMAGES, project_id, user_id)
+    await tx.execute(_FREE_IMAGES_AND_CANCEL, project_id, [user_id], user_id, [])
     return True
+
+
+async def cancel_invitations(
+    tx: WriteTransaction, project_id: str, *, to: Sequence[int], sent_by: int, grantable: Sequence[str]
+) -> None:
+    """Cancel what is pending `to` these users for a project, and what a user sent with a role not in `grantable`."""
+    await tx.execute(_CANCEL_INVITATIONS, project_id, list(to), sent_by, list(grantable))
 
 
 async def hold(tx: WriteTransaction, project_id: str, user_id: int, role: str) -> bool:

@@ -147,7 +147,7 @@ async def test_statements_of_the_changes(api: Api) -> None:
     invitation = {"user_email": "annotator@example.com", "role": "member"}
     for method, path, body, budget in (
         ("POST", f"{url}/invite", invitation, 3),
-        ("PUT", dataset_url(made, "viewer"), {"role": "member"}, 2),
+        ("PUT", dataset_url(made, "viewer"), {"role": "member"}, 3),
         ("DELETE", dataset_url(made, "viewer"), None, 3),
         ("POST", f"{url}/transfer-owner", {"new_owner_user_id": USER_IDS["reviewer"]}, 7),
     ):

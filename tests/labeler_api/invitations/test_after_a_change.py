@@ -1,0 +1,151 @@
+"""Invitations that wait while the role of their inviter or invitee changes: none outlives what it was given by."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from tests.fixtures.api import USER_IDS, Api, Made
+from tests.labeler_api.annotations.drawing import rows
+from tests.labeler_api.auth.conftest import Own, own  # noqa: F401 - a fixture
+from tests.labeler_api.invitations.inviting import URL, invited, members, received, token_of
+from tests.labeler_api.members.asking import dataset_url, members_url, refusal
+
+Change = Callable[[Any, Made, str], Awaitable[Any]]
+
+REMOVALS: dict[str, Change] = {
+    "from the project": lambda client, made, who: client.delete(members_url(made, who)),
+    "from the dataset": lambda client, made, who: client.delete(dataset_url(made, who)),
+}
+DEMOTIONS: dict[str, Change] = {
+    "on the project": lambda client, made, who: client.patch(members_url(made, who), json={"role": "annotator"}),
+    "on the dataset": lambda client, made, who: client.put(dataset_url(made, who), json={"role": "member"}),
+}
+
+
+async def _accept(api: Api, token: str, account: str = "viewer") -> tuple[int, str]:
+    return refusal(await (await api.login(account)).post(f"{URL}/accept", json={"token": token}))
+
+
+async def _statuses(api: Api) -> list[str]:
+    return [row["status"] for row in await rows(api, "SELECT status FROM invitations ORDER BY id")]
+
+
+@pytest.mark.parametrize("how", REMOVALS)
+async def test_who_was_invited_as_admin_and_removed_as_viewer_is_out(api: Api, how: str) -> None:
+    made = await api.dataset()
+    owner = await api.login("owner")
+    await invited(owner, made, role="admin")
+    token = await token_of(api)
+    await owner.post(members_url(made), json={"user_email": "viewer@example.com", "role": "viewer"})
+    assert (await REMOVALS[how](owner, made, "viewer")).status_code == 204
+    (seen,) = await received(api)
+    assert (seen["status"], seen["token"]) == ("cancelled", None)
+    assert seen["cancelled_at"] is not None
+    assert await _accept(api, token) == (400, "invitation_not_pending")
+    assert await members(api, made) == {}
+    await invited(owner, made)  # nothing stands in the way of a new one
+
+
+@pytest.mark.parametrize("how", REMOVALS)
+async def test_what_a_removed_admin_sent_lets_nobody_in(api: Api, how: str) -> None:
+    made = await api.dataset(members={"reviewer": "admin"})
+    other = await api.dataset(members={"reviewer": "admin"})
+    owner, reviewer = await api.login("owner"), await api.login("reviewer")
+    await invited(reviewer, made, "viewer", "viewer")
+    token = await token_of(api)
+    await invited(reviewer, other, "viewer", "viewer")
+    await invited(owner, made, "annotator", "admin")
+    assert (await REMOVALS[how](owner, made, "reviewer")).status_code == 204
+    assert await _statuses(api) == ["cancelled", "pending", "pending"]
+    assert await _accept(api, token) == (400, "invitation_not_pending")
+    assert await members(api, made) == {}
+
+
+@pytest.mark.parametrize("how", DEMOTIONS)
+async def test_what_a_demoted_admin_sent_lets_nobody_in(api: Api, how: str) -> None:
+    made = await api.dataset(members={"reviewer": "admin"})
+    owner, reviewer = await api.login("owner"), await api.login("reviewer")
+    await invited(reviewer, made)
+    token = await token_of(api)
+    assert (await DEMOTIONS[how](owner, made, "reviewer")).status_code == 200
+    assert await _accept(api, token) == (400, "invitation_not_pending")
+    assert await members(api, made) == {USER_IDS["reviewer"]: "annotator"}
+
+
+async def test_a_demotion_ends_what_waits_for_the_member(api: Api) -> None:
+    made = await api.dataset()
+    owner = await api.login("owner")
+    await invited(owner, made, role="admin")
+    await owner.post(members_url(made), json={"user_email": "viewer@example.com", "role": "reviewer"})
+    await owner.patch(members_url(made, "viewer"), json={"role": "viewer"})
+    assert await _statuses(api) == ["cancelled"]
+
+
+async def test_a_promotion_leaves_what_the_member_sent(api: Api) -> None:
+    made = await api.dataset(members={"reviewer": "admin", "annotator": "viewer"})
+    await invited(await api.login("reviewer"), made)
+    await (await api.login("owner")).patch(members_url(made, "annotator"), json={"role": "reviewer"})
+    assert await _statuses(api) == ["pending"]
+
+
+@pytest.mark.parametrize("call", ["project", "dataset"])
+async def test_a_former_owners_invitations_hold_as_far_as_the_new_role_reaches(api: Api, call: str) -> None:
+    """A project's former owner is an admin and may not make admins; a dataset's is an annotator and invites nobody."""
+    made = await api.dataset(members={"reviewer": "reviewer"})
+    owner = await api.login("owner")
+    await invited(owner, made, "viewer", "admin")
+    await invited(owner, made, "annotator", "reviewer")
+    token = await token_of(api)
+    body = {"new_owner_user_id": USER_IDS["reviewer"]}
+    url = f"/api/v1/projects/{made.project_id}/transfer-ownership"
+    answer = await owner.post(url if call == "project" else f"{dataset_url(made)}/transfer-owner", json=body)
+    assert answer.status_code == 200, answer.text
+    assert await _statuses(api) == ["cancelled", "pending" if call == "project" else "cancelled"]
+    assert await _accept(api, token) == (400, "invitation_not_pending")
+
+
+async def test_an_inviter_whose_role_was_changed_in_the_database_may_not_invite_either(api: Api) -> None:
+    """Whatever way the role went: accepting looks at it, and cancels the invitation."""
+    made = await api.dataset(members={"reviewer": "admin"})
+    await invited(await api.login("reviewer"), made)
+    token = await token_of(api)
+    async with api.db.begin() as tx:
+        await tx.execute("UPDATE project_permissions SET role = 'reviewer' WHERE user_id = $1", USER_IDS["reviewer"])
+    viewer = await api.login("viewer")
+    answer = await viewer.post(f"{URL}/accept", json={"token": token})
+    assert refusal(answer) == (400, "invitation_not_pending")
+    assert "whoever sent it may not invite" in answer.json()["detail"]
+    assert await _statuses(api) == ["cancelled"]
+    assert await members(api, made) == {USER_IDS["reviewer"]: "reviewer"}
+
+
+async def test_a_system_admin_invites_without_being_a_member(api: Api) -> None:
+    made = await api.dataset()
+    await invited(await api.login("admin"), made)
+    viewer = await api.login("viewer")
+    answer = await viewer.post(f"{URL}/accept", json={"token": await token_of(api)})
+    assert answer.status_code == 200
+    assert await members(api, made) == {USER_IDS["viewer"]: "annotator"}
+
+
+@pytest.mark.parametrize("change", ["system_role = 'manager'", "is_active = false"])
+async def test_an_inviter_who_is_no_system_admin_or_not_active_any_more(own: Own, change: str) -> None:  # noqa: F811
+    made = await own.api.dataset()
+    await invited(await own.api.login("admin"), made)
+    token = await token_of(own.api)
+    await own.users.execute(f"UPDATE users SET {change} WHERE id = 1")
+    assert await _accept(own.api, token) == (400, "invitation_not_pending")
+    assert await _statuses(own.api) == ["cancelled"]
+    assert await members(own.api, made) == {}
+
+
+async def test_a_project_made_anew_knows_no_invitation_of_before(api: Api) -> None:
+    made = await api.dataset()
+    owner = await api.login("owner")
+    await invited(owner, made)
+    token = await token_of(api)
+    assert (await owner.delete(f"/api/v1/projects/{made.project_id}")).status_code == 204
+    assert (await owner.get(f"/api/v1/projects/dataset/{made.dataset_id}")).status_code in {200, 404}
+    assert (await _accept(api, token))[0] in {400, 404}
+    assert await _statuses(api) == ["cancelled"]
