@@ -18,8 +18,11 @@ _ESCAPED_PAIR = re.compile(rb"\\.", re.DOTALL)
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _HUGE = re.compile(rb"\d{300}|[eE]\+?\d{3}")  # doubles end at 1.8e308
-_NUMBERS = re.compile(rb'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?', re.DOTALL)
+# A string, closed or not, or a number. Possessive, and a match takes all that it looked at: linear in text of any kind.
+_NUMBERS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|-?\d++(?:\.\d++)?+(?:[eE][+-]?+\d++)?+', re.DOTALL)
 _WHOLE = re.compile(rb"-?\d+(?:\.\d*)?(?:[eE]\+?\d{1,2})?")
+_LONGEST_WHOLE = 40  # 19 digits, and as many zeros behind the point
+_EXACT = 15  # so many digits are the same number as a double, and the double is cheaper to look at
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b'[]{}"'))
 
@@ -79,8 +82,11 @@ def _not_utf_8(body: bytes) -> str | None:
 
 
 def _whole(token: bytes) -> bytes:
-    if token.startswith(b'"') or not _WHOLE.fullmatch(token):
+    if token.isdigit() or token.startswith(b'"') or len(token) > _LONGEST_WHOLE or not _WHOLE.fullmatch(token):
         return token
+    if len(token) <= _EXACT:
+        short = float(token)
+        return b"%d" % short if short.is_integer() and abs(short) < _WHOLE_BELOW else token
     value = Decimal(token.decode())
     return b"%d" % int(value) if value == value.to_integral_value() and abs(value) < _WHOLE_BELOW else token
 

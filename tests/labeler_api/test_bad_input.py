@@ -225,7 +225,7 @@ async def test_bodies_over_the_limit(trial: Trial) -> None:
     # Every operation reads by the same function; the larger limits are tried once.
     limits: dict[int, list[Good]] = {}
     for good in WITH_JSON:
-        limit = max(trial.world.api.services.settings.max_json_bytes, good.operation.max_json_bytes)
+        limit = good.operation.json_limit(trial.world.api.services.settings.max_json_bytes)
         limits.setdefault(limit, []).append(good)
     for limit, goods in limits.items():
         for good in goods:
