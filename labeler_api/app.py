@@ -45,6 +45,7 @@ from labeler_api.projects import routes as projects
 from labeler_api.settings import Settings
 from labeler_api.storage import routes as storage
 from labeler_api.storage import sweep
+from labeler_api.tie import Tie
 from labeler_api.users import routes as users
 from labeler_api.versions import routes as versions
 
@@ -90,6 +91,8 @@ def create_app(settings: Settings, services: Services | None = None) -> Starlett
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             app.state.services = running = services or await open_services(settings, stack)
+            if settings.jobs == "on":  # who does no jobs is a guest, and ties nothing
+                await stack.enter_async_context(running.tie.begun())
             worker = jobs.Worker(running, settings.jobs_db_url, JOB_HANDLERS, PERIODIC_JOBS)
             stack.push_async_callback(worker.stop)
 
@@ -164,6 +167,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
     organizations = Organizations(platform_db)
     stack.push_async_callback(organizations.close)
     objects = await ObjectStore.connect(settings, stack, instruments)
+    objects.guard = tie = Tie(db, objects, settings.buckets, instruments.metrics)
     caches = Caches(thumbnails=ByteCache(settings.thumbnail_cache_bytes, instruments.metrics.thumbnail_looked_up))
     instruments.metrics.watch(lambda: _show(instruments.metrics, objects, caches))
     return Services(
@@ -171,6 +175,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
         db=db,
         directory=directory,
         objects=objects,
+        tie=tie,
         links=Links(settings.public_url, settings.link_keys),
         limits=Limits(),
         caches=caches,

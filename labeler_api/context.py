@@ -17,6 +17,7 @@ from labeler_api.maintenance import Maintenance
 from labeler_api.objects import ObjectStore
 from labeler_api.organizations import Organizations
 from labeler_api.settings import Settings
+from labeler_api.tie import Tie
 
 _REQUEST_SECONDS = 30.0  # what browsers and proxies wait for at most; every call below gets what is left of it
 
@@ -48,6 +49,7 @@ class Services:
     db: Database
     directory: UserDirectory
     objects: ObjectStore
+    tie: Tie
     links: Links
     limits: Limits
     platform: PlatformDatabase

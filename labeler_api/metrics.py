@@ -82,6 +82,12 @@ class Metrics:
         self.streams_open = self._gauge("object_streams_open", "Objects being read from the store.")
         self.thumbnail_lookups = self._counter("thumbnail_lookups", "Thumbnails asked for: hit or miss.", "result")
         self.thumbnail_bytes = self._gauge("thumbnail_cache_bytes", "Size of the thumbnails in memory.")
+        self._deletions_refused = self._counter(
+            "object_deletions_refused",
+            "Deletions of objects that were not begun, since the bucket is not tied to this database: "
+            "missing, other or unreadable.",
+            "state",
+        )
 
     def watch(self, watcher: Watcher) -> None:
         """Call `watcher` whenever the gauges are to be brought up to date."""
@@ -111,6 +117,10 @@ class Metrics:
     def thumbnail_looked_up(self, found: bool) -> None:
         """Count a look-up in the cache of thumbnails."""
         self.thumbnail_lookups.labels("hit" if found else "miss").inc()
+
+    def deletion_refused(self, state: str) -> None:
+        """Count a deletion that the tie of the buckets did not allow."""
+        self._deletions_refused.labels(state).inc()
 
     def store_call(self, operation: str) -> AbstractContextManager[None]:
         """Count and time one call of the object store."""

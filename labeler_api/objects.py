@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterat
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import aiohttp
 import structlog
@@ -26,9 +26,17 @@ _PART_BYTES = 8 * 1024 * 1024  # S3 wants 5 MiB at least; 10 000 parts of 8 MiB 
 _DELETE_BATCH = 1000  # S3's own limit of DeleteObjects
 _MISSING = {"NoSuchKey", "NoSuchUpload", "404", "NotFound"}
 _BAD_RANGE = {"InvalidRange", "416"}
+_THERE_ALREADY = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 _NO_BULK_DELETE = {"NotImplemented", "501", "MissingContentMD5", "InvalidDigest"}
 
 log = structlog.get_logger("labeler_api.objects")
+
+
+class DeletionGuard(Protocol):
+    """Says whether a bucket's objects may be deleted by this process; labeler_api.tie is the one that counts."""
+
+    async def require(self, bucket: str) -> None:
+        """Raise Unavailable when they may not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +135,13 @@ class ObjectStore:
     """S3, MinIO, R2 or SeaweedFS: puts, opens, copies, deletes and lists objects.
 
     Every method raises NotFound for an object that is not there, Unavailable for a store that does not answer.
+
+    Nothing is deleted without asking `guard` first, and before every thousand again; without a guard nothing at all.
     """
 
     def __init__(self, client: "S3Client", signer: "S3Client", buckets: Sequence[str]) -> None:
         self._client, self._signer, self._buckets = client, signer, buckets
+        self.guard: DeletionGuard | None = None
         self.open_streams = 0
 
     @classmethod
@@ -141,7 +152,7 @@ class ObjectStore:
         public = settings.s3_public_endpoint
         signer = await stack.enter_async_context(make_client(settings, public)) if public else client
         observed: Any = ObservedCalls(client, instruments or Instruments())
-        return cls(observed, signer, (settings.s3_bucket_datasets, settings.s3_bucket_annotations))
+        return cls(observed, signer, settings.buckets)
 
     async def ping(self) -> None:
         """Ask for both buckets."""
@@ -165,6 +176,18 @@ class ObjectStore:
         async with self.upload_stream(bucket, key, content_type, metadata) as upload:
             async for chunk in body:
                 await upload.write(chunk)
+
+    async def put_new(self, bucket: str, key: str, body: bytes, content_type: str) -> bool:
+        """Write an object where there is none; False, with nothing written, where there is one. Of two, one wins."""
+        given: Any = {"Bucket": bucket, "Key": key, "Body": body, **_headers(content_type, None)}
+        with _translated():
+            try:
+                await self._client.put_object(**given, IfNoneMatch="*")
+            except ClientError as error:
+                if _code(error) not in _THERE_ALREADY:
+                    raise
+                return False
+        return True
 
     @asynccontextmanager
     async def upload_stream(
@@ -210,10 +233,18 @@ class ObjectStore:
             await self._client.copy_object(Bucket=to_bucket, Key=to_key, CopySource={"Bucket": bucket, "Key": key})
 
     async def delete_many(self, bucket: str, keys: Sequence[str]) -> None:
-        """Delete objects; those that are gone already are no error."""
+        """Delete objects; those that are gone already are no error. Raises Unavailable when the guard forbids it."""
         for start in range(0, len(keys), _DELETE_BATCH):
+            await self._require_guard(bucket)
             with _translated():
                 await self._delete_batch(bucket, keys[start : start + _DELETE_BATCH])
+
+    async def _require_guard(self, bucket: str) -> None:
+        if self.guard is None:
+            raise Unavailable(
+                "Nothing is deleted: nobody can say to which database the bucket belongs.", code="not_tied"
+            )
+        await self.guard.require(bucket)
 
     async def _delete_batch(self, bucket: str, keys: Sequence[str]) -> None:
         try:
@@ -252,7 +283,8 @@ class ObjectStore:
             where = where | more if page.get("IsTruncated") else None
 
     async def give_up(self, bucket: str, upload: UnfinishedUpload) -> None:
-        """Drop the parts of an upload; one that is gone already is no error."""
+        """Drop the parts of an upload; one that is gone already is no error. Raises Unavailable as `delete_many`."""
+        await self._require_guard(bucket)
         with suppress(NotFound), _translated():
             await self._client.abort_multipart_upload(Bucket=bucket, Key=upload.key, UploadId=upload.upload_id)
 

@@ -107,6 +107,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return keys or ["media:" + self.jwt_secret_key]
 
     @property
+    def buckets(self) -> tuple[str, str]:
+        """Both buckets: images first, exports second."""
+        return self.s3_bucket_datasets, self.s3_bucket_annotations
+
+    @property
     def storage_url(self) -> str:
         """S3_ENDPOINT with a scheme; S3_USE_SSL decides where the variable has none."""
         if "://" in self.s3_endpoint:

@@ -7,20 +7,16 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from labeler_api.db.pool import Database, PoolOptions
-from labeler_api.objects import ObjectStore
 from labeler_api.settings import Settings
 from labeler_api.storage.sweep import Sweep, SweepReport
+from labeler_ops.storage.tying import both_sides
 
 
 async def run_sweep(settings: Settings, *, hours: float, remove: bool) -> SweepReport:
     """Sweep both buckets. Raises AppError when the store or the database is away."""
     async with AsyncExitStack() as stack:
-        # One connection, which is given back after every look: nothing is held while the store is listed.
-        db = await Database.connect(settings.labeler_db_url, PoolOptions(min_size=1, max_size=1, acquire_seconds=10))
-        stack.push_async_callback(db.close)
-        objects = await ObjectStore.connect(settings, stack)
-        return await Sweep(db, objects, settings, minimum_age=timedelta(hours=hours)).run(remove=remove)
+        sides = await both_sides(settings, stack)
+        return await Sweep(sides.db, sides.objects, settings, minimum_age=timedelta(hours=hours)).run(remove=remove)
 
 
 def show(report: SweepReport, console: Console, *, dry_run: bool) -> None:

@@ -4,12 +4,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from uuid import uuid4
 
 import httpx
 import pytest
 
 from labeler_api.errors import NotFound, RangeNotSatisfiable, Unavailable
-from labeler_api.objects import ObjectStore
+from labeler_api.objects import ObjectStore, UnfinishedUpload
 from labeler_api.settings import Settings
 from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.stack.ports import free_port
@@ -29,10 +31,19 @@ def settings_for(store: SeaweedServer, **changes: object) -> Settings:
     return Settings(**(given | changes))  # type: ignore[arg-type]
 
 
+class Open:
+    """A guard that lets every deletion through; labeler_api.tie has tests of its own."""
+
+    async def require(self, bucket: str) -> None:
+        pass
+
+
 @pytest.fixture
 async def objects(object_store: SeaweedServer) -> AsyncIterator[ObjectStore]:
     async with AsyncExitStack() as stack:
-        yield await ObjectStore.connect(settings_for(object_store), stack)
+        opened = await ObjectStore.connect(settings_for(object_store), stack)
+        opened.guard = Open()
+        yield opened
 
 
 async def test_what_is_put_comes_back_with_its_type_and_metadata(objects: ObjectStore) -> None:
@@ -123,6 +134,25 @@ async def test_copy_list_and_delete(objects: ObjectStore) -> None:
     assert (await objects.head(BUCKET, "objects/list/d")).metadata == {"n": "a"}
     await objects.delete_many(BUCKET, [key for key, _ in found] + ["objects/list/never there"])
     assert [entry async for entry in objects.list(BUCKET, "objects/list/")] == []
+
+
+async def test_without_a_guard_nothing_is_deleted(object_store: SeaweedServer) -> None:
+    async with AsyncExitStack() as stack:
+        unguarded = await ObjectStore.connect(settings_for(object_store), stack)
+        await unguarded.put(BUCKET, "objects/kept", b"", "text/plain")
+        with pytest.raises(Unavailable, match="Nothing is deleted"):
+            await unguarded.delete_many(BUCKET, ["objects/kept"])
+        with pytest.raises(Unavailable, match="Nothing is deleted"):
+            await unguarded.give_up(BUCKET, UnfinishedUpload("objects/kept", "1", datetime.now(UTC)))
+        await unguarded.head(BUCKET, "objects/kept")
+
+
+async def test_of_many_who_write_a_new_object_one_wins(objects: ObjectStore) -> None:
+    key = f"objects/new/{uuid4()}"
+    written = await asyncio.gather(*(objects.put_new(BUCKET, key, str(n).encode(), "text/plain") for n in range(8)))
+    assert sorted(written) == [False] * 7 + [True]
+    async with objects.open(BUCKET, key) as stream:
+        assert await stream.read() == str(written.index(True)).encode()
 
 
 async def test_a_listing_goes_on_after_a_thousand(objects: ObjectStore) -> None:

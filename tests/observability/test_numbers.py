@@ -122,9 +122,10 @@ async def test_object_store_calls_are_counted_by_what_came_of_them(api: Api) -> 
     listed = [info.key async for info in api.services.objects.list(bucket, "datasets/ds_counted/")]
     assert listed == ["datasets/ds_counted/x"]
     await api.services.objects.delete_many(bucket, listed)
-    for operation in ("put_object", "get_object", "list_objects_v2", "delete_objects"):
-        assert value(api, "object_store_calls_total", operation=operation, result="ok") == 1
-        assert value(api, "object_store_call_seconds_count", operation=operation) == 1
+    # Of the two GETs one is of the tie: before a deletion the bucket is asked to which database it belongs.
+    for operation, calls in {"put_object": 1, "get_object": 2, "list_objects_v2": 1, "delete_objects": 1}.items():
+        assert value(api, "object_store_calls_total", operation=operation, result="ok") == calls
+        assert value(api, "object_store_call_seconds_count", operation=operation) == calls
 
 
 async def test_thumbnails_are_counted(api: Api) -> None:

@@ -12,6 +12,7 @@ from labeler_api.db.tables.maintenance import maintenance
 from labeler_api.db.tables.metadata import metadata
 from labeler_api.db.tables.projects import annotation_projects, annotation_tasks, project_permissions
 from labeler_api.db.tables.quarantine import QUARANTINED, migration_report, quarantine_tables
+from labeler_api.db.tables.storage import labeler_identity, orphaned_objects
 from labeler_api.db.tables.versions import annotation_snapshots, annotation_versions
 from labeler_api.db.tables.work import image_annotation_status, image_locks
 
@@ -30,9 +31,11 @@ __all__ = [
     "image_locks",
     "image_metadata",
     "invitations",
+    "labeler_identity",
     "maintenance",
     "metadata",
     "migration_report",
+    "orphaned_objects",
     "project_permissions",
     "quarantine_tables",
 ]
