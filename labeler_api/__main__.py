@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import shutil
 import socket
 import sys
@@ -21,6 +22,7 @@ _KEEP_ALIVE_SECONDS = (
     75  # longer than the 60 s of Railway's edge: the edge closes first, no request meets a closed door
 )
 _METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own name
+_MOST_FILES = 65_536  # more than API_MAX_CONNECTIONS and the connections behind need
 _BACKLOG = 2048  # connections that wait to be accepted; uvicorn's own number
 
 
@@ -74,6 +76,14 @@ def shared_numbers(workers: int) -> Iterator[None]:
             shutil.rmtree(directory, ignore_errors=True)
 
 
+def raise_file_limit() -> None:
+    """Allow as many open files as the machine does: the soft limit is 1 024 in many places, which is a few clients."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def serve(settings: Settings, listener: socket.socket) -> None:
     """Answer until SIGTERM or SIGINT; requests under way are finished, for API_SHUTDOWN_SECONDS at most."""
     config = uvicorn.Config(
@@ -81,7 +91,8 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         factory=True,
         workers=settings.api_workers,
         loop="uvloop",
-        http="httptools",
+        http="labeler_api.http.protocol:BoundedProtocol",
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
@@ -90,6 +101,7 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.api_shutdown_seconds,
     )
+    raise_file_limit()
     server = uvicorn.Server(config)
     if settings.api_workers > 1:
         Multiprocess(config, sockets=[listener]).run()

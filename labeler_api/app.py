@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -26,6 +27,7 @@ from labeler_api.directory import UserDirectory
 from labeler_api.errors import AppError
 from labeler_api.health import routes as health
 from labeler_api.http import docs_page, errors, exposition, openapi
+from labeler_api.http.connections import STATE, Bounds, Connections, room_for_connections
 from labeler_api.http.middleware import Cors, EarlyRefusals, RequestContext, UnexpectedErrors
 from labeler_api.http.routing import by_address
 from labeler_api.images import routes as images
@@ -88,7 +90,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Starlett
     """Build the application. Given `services` are used and stay open; without them the lifespan owns its own."""
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
         async with AsyncExitStack() as stack:
             app.state.services = running = services or await open_services(settings, stack)
             if settings.jobs == "on":  # who does no jobs is a guest, and ties nothing
@@ -104,7 +106,9 @@ def create_app(settings: Settings, services: Services | None = None) -> Starlett
 
             await pause(settings.jobs == "off" or settings.maintenance_mode)
             await stack.enter_async_context(running.maintenance.watched(settings.jobs_db_url, pause))
-            yield
+            connections = _connections(settings, running.instruments.metrics)
+            await stack.enter_async_context(connections.watched())
+            yield {STATE: connections}
 
     app = Starlette(
         routes=[
@@ -132,6 +136,16 @@ def create_app(settings: Settings, services: Services | None = None) -> Starlett
     )
     app.state.services = services
     return app
+
+
+def _connections(settings: Settings, metrics: Metrics) -> Connections:
+    return Connections(
+        Bounds(header_seconds=settings.api_header_seconds, window_seconds=settings.api_slow_seconds),
+        total=room_for_connections(settings),
+        per_client=settings.api_max_connections_per_client,
+        trusted=settings.trusted_proxies,
+        metrics=metrics,
+    )
 
 
 async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:

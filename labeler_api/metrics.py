@@ -56,6 +56,10 @@ class Metrics:
         self._requests_open = self._gauge("http_requests_open", "Requests under way.")
         # Finding a metric by its labels costs as much as counting: those of a route are remembered.
         self._by_route: dict[tuple[str, str, int], tuple[Count, Observe, Observe]] = {}
+        self.connections_open = self._gauge("connections_open", "Connections of clients.")
+        self.connections_ended = self._counter(
+            "connections_ended", "Connections that the server refused or ended, and why.", "reason"
+        )
         self.media_bytes = self._counter("media_bytes", "Bytes of images, thumbnails and exports sent.", "route")
 
     def _database(self) -> None:

@@ -33,6 +33,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_workers: Positive = 1
     api_public_url: str = ""
     api_shutdown_seconds: Positive = 20
+    api_max_connections: Positive = 4096
+    api_max_connections_per_client: Annotated[int, Meta(ge=0)] = 1024
+    api_header_seconds: Positive = 10
+    api_slow_seconds: Positive = 30
     cors_origins: str = "http://localhost:3001,http://localhost:3000,http://localhost:3010"
     trusted_proxies: str = "127.0.0.1"
 

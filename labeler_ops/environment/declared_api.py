@@ -39,6 +39,26 @@ API = Group(
             "SIGTERM 후 처리 중인 요청을 기다리는 시간(초)",
         ),
         Text(
+            "API_MAX_CONNECTIONS",
+            "connections of a process at once; fewer where the limit of open files leaves fewer",
+            "프로세스당 동시 연결 수. 열 수 있는 파일 수가 부족하면 더 적어짐",
+        ),
+        Text(
+            "API_MAX_CONNECTIONS_PER_CLIENT",
+            "of them for one address, which an office may share; 0: no limit. TRUSTED_PROXIES have none",
+            "주소 하나당 동시 연결 수(사무실은 주소를 공유함). 0은 무제한. TRUSTED_PROXIES에는 적용되지 않음",
+        ),
+        Text(
+            "API_HEADER_SECONDS",
+            "how long a request's header may take, and a new connection that sends nothing",
+            "요청 헤더를 받는 최대 시간(초). 아무것도 보내지 않는 새 연결에도 적용",
+        ),
+        Text(
+            "API_SLOW_SECONDS",
+            "in so many seconds a body has to bring 32 KiB, and a client to take 128 KiB of its answer",
+            "이 시간(초)마다 본문은 32 KiB 이상 도착해야 하고 클라이언트는 응답을 128 KiB 이상 받아야 함",
+        ),
+        Text(
             "CORS_ORIGINS",
             "exact origins of browsers, a comma list or a JSON list",
             "허용할 브라우저 origin(쉼표 또는 JSON 목록)",

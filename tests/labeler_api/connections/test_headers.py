@@ -1,0 +1,161 @@
+"""Headers: how large, how many, how long."""
+
+import pytest
+
+from labeler_api.http.connections import Bounds
+from tests.labeler_api.connections.server import GET, serving, until
+
+KIBIBYTE = 1024
+
+
+async def test_a_header_of_64_kib_is_taken_and_a_larger_one_is_not() -> None:
+    async with serving() as server:
+        for size, expected in ((63 * KIBIBYTE, (200, None)), (64 * KIBIBYTE, (431, "header_too_large"))):
+            client = await server.client()
+            await client.send(b"GET /hello HTTP/1.1\r\nHost: x\r\nCookie: " + b"c" * size + b"\r\n\r\n")
+            if expected[0] == 200:
+                assert (await client.answer())[0] == 200
+            else:
+                assert await client.refusal() == expected
+        assert server.ended("header_too_large") == 1
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        b"GET /hello HTTP/1.1\r\nHost: x\r\nCookie: " + b"c" * 70_000,
+        b"GET /hello HTTP/1.1\r\nHost: x\r\n" + b"n" * 70_000,
+        b"GET /" + b"u" * 70_000,
+        b"GET /hello HTTP/1.1\r\n" + b"Host: x\r\n" * 50 + b"Cookie: " + b"c" * 70_000,
+        b"\r\n" * 40_000,
+    ],
+    ids=["value", "name", "url", "fields", "empty lines"],
+)
+async def test_a_header_without_an_end_ends_at_64_kib(endless: bytes) -> None:
+    async with serving() as server:
+        client = await server.client()
+        await client.send(endless)
+        assert await client.refusal() == (431, "header_too_large")
+        assert server.states == []
+
+
+async def test_a_large_url_in_one_packet_is_refused_as_it_ends() -> None:
+    async with serving() as server:
+        client = await server.client()
+        await client.send(b"GET /" + b"u" * 1_000_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert await client.refusal() == (431, "header_too_large")
+
+
+async def test_a_hundred_fields_are_taken_and_one_more_is_not() -> None:
+    async with serving() as server:
+        for count, expected in ((100, 200), (101, 431)):
+            client = await server.client()
+            await client.send(b"GET /hello HTTP/1.1\r\n" + b"a: b\r\n" * count + b"\r\n")
+            assert (await client.answer())[0] == expected
+        assert server.ended("header_too_many_fields") == 1
+
+
+async def test_the_header_behind_another_request_is_not_charged_with_its_body() -> None:
+    """The end of a large body and the next request arrive in one piece."""
+    async with serving() as server:
+        client = await server.client()
+        body = b"b" * 200_000
+        first = b"POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + body
+        await client.send(first + GET[:30])
+        assert (await client.answer())[2] == b"200000"
+        await client.send(GET[30:])
+        assert (await client.answer())[2] == b"hello"
+
+
+async def test_ten_seconds_are_enough_for_a_header_and_eleven_are_not() -> None:
+    async with serving() as server:
+        slow, slower = await server.client(), await server.client()
+        await slow.send(GET[:20])
+        await slower.send(GET[:20])
+        await until(lambda: len(server.connections) == 2)
+        await server.client()
+        await until(lambda: len(server.connections) == 3)  # what was sent before has been read
+        await server.pass_seconds(10)
+        await slow.send(GET[20:])
+        assert (await slow.answer())[0] == 200
+        await server.pass_seconds(1)
+        assert await slower.refusal() == (408, "header_timeout")
+        assert server.ended("header_timeout") == 1
+
+
+async def test_a_byte_now_and_then_does_not_prolong_a_header() -> None:
+    async with serving(Bounds(header_seconds=5)) as server:
+        client = await server.client()
+        for number in range(5):
+            await client.send(GET[number : number + 1])
+            await server.client()
+            await until(lambda number=number: len(server.connections) == number + 2)  # type: ignore[misc]
+            await server.pass_seconds(1)
+        await server.pass_seconds(1)
+        assert (await client.head())[0] == 408
+
+
+async def test_the_second_request_of_a_connection_has_its_ten_seconds_too() -> None:
+    async with serving() as server:
+        client = await server.client()
+        await client.send(GET)
+        assert (await client.answer())[0] == 200
+        await server.pass_seconds(60)  # idle between two requests is uvicorn's affair: 75 s
+        await client.send(GET)
+        assert (await client.answer())[0] == 200
+        await client.send(GET[:10])
+        await server.client()
+        await until(lambda: len(server.connections) == 2)
+        await server.pass_seconds(11)
+        assert await client.refusal() == (408, "header_timeout")
+
+
+async def test_a_connection_that_sends_nothing_is_closed_without_a_word() -> None:
+    async with serving() as server:
+        client = await server.client()
+        await until(lambda: len(server.connections) == 1)
+        await server.pass_seconds(11)
+        assert await client.ended() == b""
+        await until(lambda: len(server.connections) == 0)
+        assert server.ended("silent") == 1
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [b"M" * 100_000 + b" / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00", b"GET / HTTP/9.9\r\n\r\n"],
+    ids=["method", "TLS", "version"],
+)
+async def test_what_is_no_http_is_refused_at_once(nonsense: bytes) -> None:
+    async with serving() as server:
+        client = await server.client()
+        await client.send(nonsense)
+        assert await client.refusal() == (400, "not_http")
+
+
+async def test_http_1_0_and_upgrades_are_answered() -> None:
+    async with serving() as server:
+        old = await server.client()
+        await old.send(b"GET /hello HTTP/1.0\r\n\r\n")
+        assert (await old.answer())[2] == b"hello"
+        assert await old.ended() == b""
+        for upgrade in (b"h2c", b"websocket"):
+            client = await server.client()
+            await client.send(GET[:-2] + b"Connection: Upgrade\r\nUpgrade: " + upgrade + b"\r\n\r\n")
+            assert (await client.answer())[2] == b"hello"
+            await client.send(GET)
+            assert (await client.answer())[2] == b"hello"
+
+
+async def test_pipelined_requests_are_answered_and_their_number_ends() -> None:
+    async with serving() as server:
+        client = await server.client()
+        await client.send(GET * 5)
+        assert [(await client.answer())[0] for _ in range(5)] == [200] * 5
+        flood = await server.client()
+        await flood.send(GET.replace(b"/hello", b"/hang") + GET * 3000)
+        await until(lambda: server.ended("pipelined") == 1)
+        assert len(server.states) == 6
+        server.go_on.set()
+        assert (await flood.answer())[0] == 200
+        assert await flood.ended() == b""
+        assert len(server.states) == 6
