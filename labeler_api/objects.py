@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from labeler_api.errors import NotFound, RangeNotSatisfiable, Unavailable
 from labeler_api.instruments import Instruments
 from labeler_api.object_client import CHUNK_BYTES, ObservedCalls, make_client
+from labeler_api.presigning import Presigner
 from labeler_api.settings import Settings
 
 if TYPE_CHECKING:
@@ -139,8 +140,8 @@ class ObjectStore:
     Nothing is deleted without asking `guard` first, and before every thousand again; without a guard nothing at all.
     """
 
-    def __init__(self, client: "S3Client", signer: "S3Client", buckets: Sequence[str]) -> None:
-        self._client, self._signer, self._buckets = client, signer, buckets
+    def __init__(self, client: "S3Client", presigner: Presigner, buckets: Sequence[str]) -> None:
+        self._client, self._presigner, self._buckets = client, presigner, buckets
         self.guard: DeletionGuard | None = None
         self.open_streams = 0
 
@@ -149,10 +150,10 @@ class ObjectStore:
         """Make the client, and let `stack` close it. Opens no connection: an absent store does not stop the start."""
         client = await stack.enter_async_context(make_client(settings, settings.storage_url))
         # Browsers may reach the store under another name than we do; the host is part of what is signed.
-        public = settings.s3_public_endpoint
-        signer = await stack.enter_async_context(make_client(settings, public)) if public else client
+        public = settings.s3_public_endpoint or settings.storage_url
+        presigner = Presigner(public, settings.s3_region, settings.s3_access_key, settings.s3_secret_key)
         observed: Any = ObservedCalls(client, instruments or Instruments())
-        return cls(observed, signer, settings.buckets)
+        return cls(observed, presigner, settings.buckets)
 
     async def ping(self) -> None:
         """Ask for both buckets."""
@@ -288,10 +289,9 @@ class ObjectStore:
         with suppress(NotFound), _translated():
             await self._client.abort_multipart_upload(Bucket=bucket, Key=upload.key, UploadId=upload.upload_id)
 
-    async def presign(self, bucket: str, key: str, seconds: int, disposition: str | None = None) -> str:
-        """Make a link with which anybody may GET the object for so many seconds; no call to the store."""
-        given = {"Bucket": bucket, "Key": key} | ({"ResponseContentDisposition": disposition} if disposition else {})
-        return await self._signer.generate_presigned_url("get_object", Params=given, ExpiresIn=seconds)
+    def presign(self, bucket: str, key: str, disposition: str | None = None) -> str:
+        """Make a link with which anybody may GET the object for 12 to 24 hours; no call to the store."""
+        return self._presigner.link(bucket, key, disposition)
 
 
 def _headers(content_type: str, metadata: Mapping[str, str] | None) -> dict[str, Any]:

@@ -71,7 +71,13 @@ def test_grpc_only_in_the_directory_and_the_gateway() -> None:
 
 
 def test_botocore_only_in_the_object_store() -> None:
-    allowed = ("labeler_api.objects", "labeler_api.object_client", "labeler_ops.storage", "labeler_ops.images")
+    allowed = (
+        "labeler_api.objects",
+        "labeler_api.object_client",
+        "labeler_api.presigning",
+        "labeler_ops.storage",
+        "labeler_ops.images",
+    )
     for package in ("botocore", "aiobotocore", "boto3"):
         assert offenders(modules("labeler_api", "labeler_ops", "user_gateway"), package, allowed=allowed) == []
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import httpx
@@ -12,6 +13,7 @@ import pytest
 
 from labeler_api.errors import NotFound, RangeNotSatisfiable, Unavailable
 from labeler_api.objects import ObjectStore, UnfinishedUpload
+from labeler_api.presigning import WINDOW_SECONDS, Presigner
 from labeler_api.settings import Settings
 from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.stack.ports import free_port
@@ -180,12 +182,33 @@ async def test_a_presigned_link_opens_the_object_under_the_public_name(object_st
     async with AsyncExitStack() as stack:
         objects = await ObjectStore.connect(settings_for(object_store, s3_public_endpoint=public), stack)
         await objects.put(BUCKET, "objects/가 b.jpg", b"bytes", "image/jpeg")
-        link = await objects.presign(BUCKET, "objects/가 b.jpg", 60, 'attachment; filename="a.jpg"')
+        link = objects.presign(BUCKET, "objects/가 b.jpg", 'attachment; filename="a.jpg"')
     assert link.startswith(public + "/datasets/objects/")
     async with httpx.AsyncClient() as browser:
         answer = await browser.get(link.replace("localhost", "127.0.0.1"), headers={"Host": public.partition("//")[2]})
     assert (answer.status_code, answer.content) == (200, b"bytes")
     assert answer.headers["content-disposition"] == 'attachment; filename="a.jpg"'
+    assert answer.headers["cache-control"] == "private, max-age=43200, immutable"
+    forged = link.replace("objects/", "other/")
+    async with httpx.AsyncClient() as browser:
+        refused = await browser.get(
+            forged.replace("localhost", "127.0.0.1"), headers={"Host": public.partition("//")[2]}
+        )
+    assert refused.status_code == 403
+
+
+def test_a_presigned_link_stays_the_same_for_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_000_000 * WINDOW_SECONDS
+    presigner = Presigner("http://store:9000", "auto", "key", "secret")
+
+    def at(seconds: float) -> str:
+        monkeypatch.setattr("labeler_api.presigning.time.time", lambda: now + seconds)
+        return presigner.link(BUCKET, "objects/a.jpg")
+
+    assert at(0) == at(WINDOW_SECONDS - 1) != at(WINDOW_SECONDS)
+    dated = parse_qs(urlsplit(at(WINDOW_SECONDS - 1)).query)
+    begun = datetime.strptime(dated["X-Amz-Date"][0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+    assert begun + int(dated["X-Amz-Expires"][0]) - (now + WINDOW_SECONDS - 1) >= WINDOW_SECONDS
 
 
 async def test_a_store_that_is_away_is_said_to_be(object_store: SeaweedServer) -> None:

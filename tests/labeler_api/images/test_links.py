@@ -98,8 +98,11 @@ async def test_presigned_links_lead_to_the_store(api: Api) -> None:
     object.__setattr__(
         api.services, "settings", msgspec.structs.replace(api.services.settings, image_delivery="presigned")
     )
-    listed = (await (await api.login("owner")).get(f"/api/v1/projects/{made.project_id}/images")).json()
-    [image] = listed["images"]
+    owner, path = await api.login("owner"), f"/api/v1/projects/{made.project_id}/images"
+    answer = await owner.get(path)
+    [image] = answer.json()["images"]
+    unchanged = await owner.get(path, headers={"If-None-Match": answer.headers["ETag"]})
+    assert unchanged.status_code == 304
     assert image["url"].startswith(api.services.settings.storage_url + "/datasets/")
     async with httpx.AsyncClient() as browser:
         assert (await browser.get(image["url"])).content == CONTENT
