@@ -83,6 +83,7 @@ def main(ctx: Any = None) -> Any:
             # Less than the draining: what is under way ends by itself, not by SIGKILL.
             "API_SHUTDOWN_SECONDS": "20",
             "TRUSTED_PROXIES": "*",  # only Railway's edge and the private network reach the container
+            "CLIENT_ADDRESS_HEADER": "X-Real-IP",  # which the edge sets, whatever the browser sent
             "USER_GATEWAY_ADDRESS": "${{user-gateway.RAILWAY_PRIVATE_DOMAIN}}:50051",
             "S3_REGION": "auto",
             **dict.fromkeys(SET_BY_HAND, preserve()),

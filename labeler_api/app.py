@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -27,6 +28,7 @@ from labeler_api.directory import UserDirectory
 from labeler_api.errors import AppError
 from labeler_api.health import routes as health
 from labeler_api.http import docs_page, errors, exposition, openapi
+from labeler_api.http.client_address import ClientAddress
 from labeler_api.http.connections import STATE, Bounds, Connections, room_for_connections
 from labeler_api.http.middleware import Cors, EarlyRefusals, RequestContext, UnexpectedErrors
 from labeler_api.http.routing import by_address
@@ -34,6 +36,7 @@ from labeler_api.images import routes as images
 from labeler_api.imports import routes as imports
 from labeler_api.instruments import Instruments
 from labeler_api.invitations import routes as invitations
+from labeler_api.limit_storage import LimitStorage
 from labeler_api.limits import Limits
 from labeler_api.links import Links
 from labeler_api.locks import routes as locks
@@ -50,6 +53,8 @@ from labeler_api.storage import sweep
 from labeler_api.tie import Tie
 from labeler_api.users import routes as users
 from labeler_api.versions import routes as versions
+
+log = structlog.get_logger(__name__)
 
 API_ROUTES = [
     *auth.routes,
@@ -119,6 +124,12 @@ def create_app(settings: Settings, services: Services | None = None) -> Starlett
         ],
         middleware=[
             Middleware(
+                ClientAddress,
+                proxies=settings.trusted_proxies,
+                header=settings.client_address_header,
+                hops=settings.trusted_hops,
+            ),
+            Middleware(
                 Cors,
                 allow_origins=settings.origins,
                 allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"),
@@ -180,6 +191,8 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
     stack.push_async_callback(platform_db.close)
     organizations = Organizations(platform_db)
     stack.push_async_callback(organizations.close)
+    limits = open_limits(settings, instruments.metrics)
+    stack.push_async_callback(limits.close)
     objects = await ObjectStore.connect(settings, stack, instruments)
     objects.guard = tie = Tie(db, objects, settings.buckets, instruments.metrics)
     caches = Caches(thumbnails=ByteCache(settings.thumbnail_cache_bytes, instruments.metrics.thumbnail_looked_up))
@@ -191,7 +204,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
         objects=objects,
         tie=tie,
         links=Links(settings.public_url, settings.link_keys),
-        limits=Limits(),
+        limits=limits,
         caches=caches,
         platform=platform_db,
         organizations=organizations,
@@ -207,6 +220,17 @@ async def open_instruments(stack: AsyncExitStack) -> Instruments:
     stack.push_async_callback(asyncio.to_thread, instruments.tracing.close)
     await stack.enter_async_context(instruments.metrics.sampled())
     return instruments
+
+
+def open_limits(settings: Settings, metrics: Metrics) -> Limits:
+    """Count tries in RATE_LIMIT_STORAGE, or in this process; the log says how many times that allows what is meant."""
+    if not settings.rate_limit_storage and settings.api_workers > 1:
+        log.warning(
+            "rate limits are counted by each worker for itself: N workers allow N times as much; "
+            "RATE_LIMIT_STORAGE shares them",
+            workers=settings.api_workers,
+        )
+    return Limits(LimitStorage(settings.rate_limit_storage, metrics))
 
 
 def _show(metrics: Metrics, objects: ObjectStore, caches: Caches) -> None:

@@ -1,35 +1,127 @@
-"""Rate limits of the process, by the `limits` library: what may be tried how often."""
+"""Rate limits: what may be tried how often. The `limits` library names them, labeler_api.limit_storage counts."""
 
-import time
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+from ipaddress import ip_address, ip_network
 
 from limits import RateLimitItem, parse
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
 
 from labeler_api.errors import TooMany
+from labeler_api.limit_storage import LimitStorage, Storage
 
-# design/reliability.md, 19. Per client is wider than per account: an office shares one address.
-LOGIN_PER_ACCOUNT = parse("5/minute")
-LOGIN_PER_CLIENT = parse("60/minute")
 INVITATIONS_PER_INVITER = parse("20/hour")
+SEARCHES_PER_PERSON = parse("60/minute")  # the invite dialog asks three times a second at most, while somebody types
+
+# An office shares an address, so that this is wider than what one account is given.
+_LOGINS_PER_CLIENT = 60
+_CLIENT_SECONDS = 60
+
+# Of one account from one client. Elsewhere the same account is free: nobody can lock somebody else out.
+_FREE_TRIES = 5
+_FIRST_WAIT_SECONDS = 60
+_LONGEST_WAIT_SECONDS = 900
+_FORGOTTEN_SECONDS = 3600  # four times the longest wait: whoever goes on guessing gets a dozen tries an hour
+
+_IPV6_NETWORK_BITS = 64  # what one subscriber has at least; addresses in it are theirs to choose
+
+
+@dataclass(frozen=True, slots=True)
+class LoginTry:
+    """A try to log in that was let through, and is counted as failed until something else is known."""
+
+    _storage: LimitStorage
+    _client: str
+    _account: str
+    _wait: str
+    _waits: bool
+
+    async def succeeded(self) -> None:
+        """Forget the failures of this account from this client."""
+        await self._storage.ask(lambda storage: storage.clear(self._account))
+        await self._storage.ask(lambda storage: storage.clear(self._wait))
+
+    async def not_judged(self) -> None:
+        """Take the try back: nobody looked at the password, so it says nothing about whoever sent it."""
+        await self._storage.ask(lambda storage: storage.incr(self._client, _CLIENT_SECONDS, -1))
+        await self._storage.ask(lambda storage: storage.incr(self._account, _FORGOTTEN_SECONDS, -1))
+        if self._waits:
+            await self._storage.ask(lambda storage: storage.clear(self._wait))
 
 
 class Limits:
-    """Moving windows in memory. Each process counts for itself; N processes allow N times as much."""
+    """What each process counts, together with the others where they share a storage."""
 
-    def __init__(self) -> None:
-        self._strategy = MovingWindowRateLimiter(MemoryStorage())
+    def __init__(self, storage: LimitStorage | None = None) -> None:
+        self._storage = storage or LimitStorage()
 
-    def hit(self, limit: RateLimitItem, *names: str) -> None:
+    async def hit(self, limit: RateLimitItem, *names: str) -> None:
         """Count one try. Raises TooMany, with the seconds to wait, when it is one too many."""
-        if not self._strategy.hit(limit, *names):
-            raise self._too_many(limit, *names)
+        key, most, seconds = _key(limit.key_for(), *names), limit.amount, limit.get_expiry()
+        if await self._storage.ask(lambda storage: storage.acquire_entry(key, most, seconds)):
+            return
+        first, _ = await self._storage.ask(lambda storage: storage.get_moving_window(key, most, seconds))
+        raise self._too_many(first + seconds)
 
-    def clear(self, limit: RateLimitItem, *names: str) -> None:
-        """Forget the tries, after a success."""
-        self._strategy.clear(limit, *names)
+    async def try_login(self, client: str, email: str) -> LoginTry:
+        """Count a try before its work, so that tries side by side count too. Raises TooMany.
 
-    def _too_many(self, limit: RateLimitItem, *names: str) -> TooMany:
-        reset_at = self._strategy.get_window_stats(limit, *names).reset_time
-        wait = max(1, int(reset_at - time.time()) + 1)
+        After five failures on an account a client waits, twice as long after each further one, up to 15 minutes. A try
+        that is refused here counts for nothing.
+        """
+        client = client_network(client)
+        by_client = _key("login", client)
+        account, wait = _key("login", client, email.casefold()), _key("login-wait", client, email.casefold())
+        if await self._storage.ask(lambda storage: storage.get(wait)):
+            raise await self._wait_for(wait)
+        if await self._add(by_client, _CLIENT_SECONDS) > _LOGINS_PER_CLIENT:
+            refusal = await self._wait_for(by_client)
+            await self._add(by_client, _CLIENT_SECONDS, -1)
+            raise refusal
+        tries = await self._add(account, _FORGOTTEN_SECONDS)
+        admitted = LoginTry(self._storage, by_client, account, wait, tries >= _FREE_TRIES)
+        # The wait begins with the try and not with its failure. Of two at once, one begins it and is let through.
+        if admitted._waits and await self._add(wait, _wait_seconds(tries)) > 1:
+            await self._add(by_client, _CLIENT_SECONDS, -1)
+            await self._add(account, _FORGOTTEN_SECONDS, -1)
+            raise await self._wait_for(wait)
+        return admitted
+
+    async def close(self) -> None:
+        """Close the shared storage's connections."""
+        await self._storage.close()
+
+    async def _add(self, key: str, seconds: int, amount: int = 1) -> int:
+        return await self._storage.ask(lambda storage: storage.incr(key, seconds, amount))
+
+    async def _wait_for(self, key: str) -> TooMany:
+        ends: Callable[[Storage], Awaitable[float]] = lambda storage: storage.get_expiry(key)  # noqa: E731 - typed
+        return self._too_many(await self._storage.ask(ends))
+
+    def _too_many(self, ends_at: float) -> TooMany:
+        wait = max(1, math.ceil(ends_at - self._storage.clock()))
         return TooMany(f"Too many attempts. Try again in {wait} seconds.", retry_after=wait)
+
+
+def client_network(address: str) -> str:
+    """Name whoever an address belongs to: an IPv4 address, or the network that an IPv6 subscriber has."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if found.version == 4:  # noqa: PLR2004 - IPv4
+        return str(found)
+    if found.ipv4_mapped is not None:  # of a socket that is bound to ::
+        return str(found.ipv4_mapped)
+    return str(ip_network((found, _IPV6_NETWORK_BITS), strict=False))
+
+
+def _wait_seconds(tries: int) -> int:
+    doublings = min(tries - _FREE_TRIES, 10)  # far beyond the longest wait, and no great number
+    return min(_FIRST_WAIT_SECONDS << doublings, _LONGEST_WAIT_SECONDS)
+
+
+def _key(*names: str) -> str:
+    """Make a key of constant size out of what strangers send; a shared storage learns no address by it."""
+    return blake2b("\0".join(names).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -77,6 +77,12 @@ class Metrics:
         self.cache_hits, self.cache_misses, self.cache_stale = map(lookups.labels, ("hit", "miss", "stale"))
         self.gateway_calls = self._counter("gateway_calls", "Calls of the user gateway.", "method", "code")
         self.gateway_seconds = self._histogram("gateway_call_seconds", "Duration of those calls.", _SECONDS, "method")
+        self.limit_storage_shared = self._gauge(
+            "rate_limit_storage_shared", "1 while the limits are counted in a storage that all processes share."
+        )
+        self.limit_storage_failures = self._counter(
+            "rate_limit_storage_failures", "Questions that the shared storage did not answer in time."
+        )
 
     def _storage(self) -> None:
         self.store_calls = self._counter("object_store_calls", "Calls of the object store.", "operation", "result")

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, unquote, urlsplit
 
@@ -14,6 +15,7 @@ Secret = str
 
 _DEVELOPMENT_SECRET = "development-only-secret-change-me"  # noqa: S105 - refused outside development, see _check_secrets
 _MIN_SECRET_BYTES = 32  # RFC 7518, section 3.2: an HS256 key has at least the size of the hash
+_SHARED_STORAGES = ("redis", "rediss", "valkey", "valkeys")
 
 
 class SettingsError(Exception):
@@ -39,6 +41,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_slow_seconds: Positive = 30
     cors_origins: str = "http://localhost:3001,http://localhost:3000,http://localhost:3010"
     trusted_proxies: str = "127.0.0.1"
+    trusted_hops: Annotated[int, Meta(ge=1, le=16)] = 1
+    client_address_header: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]*$")] = ""
+    rate_limit_storage: Secret = ""
 
     labeler_db_url: str
     db_pool_size: Positive = 5
@@ -141,6 +146,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     settings = _convert(given)
     _check_secrets(settings)
     _check_urls(settings)
+    _check_proxies(settings)
     return settings
 
 
@@ -244,6 +250,18 @@ def _check_secrets(settings: Settings) -> None:
         raise SettingsError(f"METRICS_TOKEN: {settings.environment} needs at least {_MIN_SECRET_BYTES} bytes")
     if not settings.api_public_url:
         raise SettingsError("API_PUBLIC_URL: missing; expected https://host, under which browsers reach this API")
+
+
+def _check_proxies(settings: Settings) -> None:
+    try:
+        networks = [part.strip() for part in settings.trusted_proxies.split(",") if part.strip()]
+        for network in networks if networks != ["*"] else []:
+            ip_network(network)
+    except ValueError as error:
+        raise SettingsError(f"TRUSTED_PROXIES: expected addresses and networks, or *; {error}") from None
+    scheme, _, rest = settings.rate_limit_storage.partition("://")
+    if settings.rate_limit_storage and (scheme not in _SHARED_STORAGES or not rest):
+        raise SettingsError(f"RATE_LIMIT_STORAGE: expected {', '.join(f'{name}://…' for name in _SHARED_STORAGES)}")
 
 
 def _check_urls(settings: Settings) -> None:

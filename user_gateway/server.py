@@ -93,7 +93,11 @@ class Gateway:
         except BaseException:
             await self.stop(drain_seconds=0.0, grace_seconds=0.0)
             raise
-        log.info("listening", port=self.port, health_port=self.health_port, serving=self.serving)
+        slots, _ = self._passwords.slots
+        # Of this process: the fleet checks as many at once as its processes together.
+        log.info(
+            "listening", port=self.port, health_port=self.health_port, serving=self.serving, hash_slots_of_process=slots
+        )
 
     async def stop(self, *, drain_seconds: float | None = None, grace_seconds: float | None = None) -> None:
         """Show NOT_SERVING, let clients and balancers see it, refuse, finish the calls under way, close the pool."""

@@ -3,23 +3,23 @@
 from labeler_api import tokens
 from labeler_api.auth.schemas import Login, MeResponse, TokenResponse
 from labeler_api.context import Call
-from labeler_api.errors import Forbidden, Unauthenticated
-from labeler_api.limits import LOGIN_PER_ACCOUNT, LOGIN_PER_CLIENT
+from labeler_api.errors import Forbidden, TooMany, Unauthenticated, Unavailable
 
 
 async def log_in(call: Call, body: Login) -> TokenResponse:
-    """Exchange credentials for a token. Raises Unauthenticated, Forbidden (inactive), TooMany."""
-    limits, settings = call.services.limits, call.settings
-    # Counted before the work, so that guesses sent side by side count too; an account is limited per client,
-    # so that nobody can lock somebody else out.
-    limits.hit(LOGIN_PER_CLIENT, call.client)
-    limits.hit(LOGIN_PER_ACCOUNT, call.client, body.email.casefold())
-    user = await call.directory.verify_credentials(body.email, body.password)
+    """Exchange credentials for a token. Raises Unauthenticated, Forbidden (inactive), TooMany, Unavailable."""
+    settings = call.settings
+    attempt = await call.services.limits.try_login(call.client, body.email)
+    try:
+        user = await call.directory.verify_credentials(body.email, body.password)
+    except (Unavailable, TooMany):  # the gateway is away, or checks as many passwords as it can
+        await attempt.not_judged()
+        raise
     if user is None:
         raise Unauthenticated("The e-mail address or the password is wrong.", code="wrong_credentials")
     if not user.is_active:
         raise Forbidden("This account is not active.", code="user_inactive")
-    limits.clear(LOGIN_PER_ACCOUNT, call.client, body.email.casefold())
+    await attempt.succeeded()
     token = tokens.issue(
         user_id=user.id, email=user.email, secret=settings.jwt_secret_key, minutes=settings.jwt_expire_minutes
     )

@@ -52,6 +52,7 @@ async def create(call: Call, body: CreateInvitation) -> InvitationResponse:
     async with call.db.read() as connection:
         await require_may_grant(connection, call, body.project_id, wanted)
     invitee = await _require_invitee(call, body)
+    await call.services.limits.hit(INVITATIONS_PER_INVITER, str(call.user_id))
     async with call.db.begin() as tx:
         # Again: it may have changed meanwhile.
         access = may_grant(await require_held_role(tx, call, body.project_id, Role.ADMIN), wanted)
@@ -176,7 +177,6 @@ async def _require_invitee(call: Call, body: CreateInvitation) -> UserProfile:
 
 
 async def _create(tx: WriteTransaction, call: Call, access: Access, invitee: UserProfile, role: Role) -> Row:
-    call.services.limits.hit(INVITATIONS_PER_INVITER, "invitations", str(call.user_id))
     await store.expire(tx, access.dataset_id, invitee.id)
     row = await store.create(
         tx,

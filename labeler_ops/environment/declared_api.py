@@ -64,7 +64,29 @@ API = Group(
             "허용할 브라우저 origin(쉼표 또는 JSON 목록)",
             also=("ops",),
         ),
-        Text("TRUSTED_PROXIES", "whose X-Forwarded-* are believed", "X-Forwarded-* 헤더를 신뢰할 프록시"),
+        Text(
+            "TRUSTED_PROXIES",
+            "addresses and networks of proxies whose headers are believed; * for every peer",
+            "헤더를 신뢰할 프록시의 주소와 대역. *는 모든 접속",
+        ),
+        Text(
+            "TRUSTED_HOPS",
+            "so many proxies of ours in a row: the client's place in X-Forwarded-For, from the right",
+            "연속된 자체 프록시 수. X-Forwarded-For의 오른쪽에서 센 클라이언트 위치",
+        ),
+        Text(
+            "CLIENT_ADDRESS_HEADER",
+            "where the platform sets the client's address itself, instead of X-Forwarded-For; Railway: X-Real-IP",
+            "플랫폼이 클라이언트 주소를 직접 넣는 헤더. X-Forwarded-For 대신 사용. Railway는 X-Real-IP",
+        ),
+        Text(
+            "RATE_LIMIT_STORAGE",
+            "a Redis or Valkey in which all processes count tries; without it each one counts for itself",
+            "모든 프로세스가 시도 횟수를 함께 세는 Redis 또는 Valkey. 없으면 프로세스마다 따로 셈",
+            form="redis://host:6379, rediss, valkey or valkeys",
+            secret=True,
+            url=True,
+        ),
     ),
 )
 

@@ -3,11 +3,13 @@
 import asyncio
 import time
 
+import bcrypt
 import httpx
 import jwt
 import pytest
 
 from tests.fixtures.api import JWT_SECRET, PUBLIC_URL, Api
+from tests.fixtures.users import StartGateway
 from tests.labeler_api.auth.conftest import Own
 
 URL = "/api/v1/auth/login"
@@ -153,3 +155,42 @@ async def test_the_gateway_away_is_503_and_no_verdict_on_the_password(own: Own) 
         answer = await client.post(URL, json=_credentials("owner"))
     assert (answer.status_code, answer.json()["code"]) == (503, "users_unavailable")
     assert int(answer.headers["Retry-After"]) >= 1
+
+
+async def test_an_outage_of_the_gateway_locks_nobody_out(own: Own, start_gateway: StartGateway) -> None:
+    """Neither whoever kept trying, nor a newcomer behind the same address, once the gateway is back."""
+    port = own.gateway.address.rpartition(":")[2]
+    await own.gateway.server.stop(drain_seconds=0.0, grace_seconds=0.0)
+    async with own.api.client() as client:
+        for _ in range(80):
+            assert (await client.post(URL, json=_credentials("owner"))).status_code == 503
+        await start_gateway(own.users.dsn, USER_GATEWAY_PORT=port)
+        seen = []
+        async with asyncio.timeout(20):
+            while 200 not in seen:
+                seen.append((await client.post(URL, json=_credentials("owner"))).status_code)
+                await asyncio.sleep(0.05)
+        assert set(seen) <= {503, 200}
+        assert (await client.post(URL, json=_credentials("viewer"))).status_code == 200
+
+
+async def test_whoever_found_no_free_slot_has_not_failed(own: Own, start_gateway: StartGateway) -> None:
+    """People who log in at once behind one address: whoever was not judged tries again, until all are in."""
+    await own.users.execute("UPDATE users SET hashed_password = $1", bcrypt.hashpw(b"x", bcrypt.gensalt(9)).decode())
+    await own.gateway.server.stop(drain_seconds=0.0, grace_seconds=0.0)
+    port = own.gateway.address.rpartition(":")[2]
+    await start_gateway(own.users.dsn, USER_GATEWAY_PORT=port, USER_GATEWAY_HASH_SLOTS="1")
+    left, codes = {"owner", "viewer", "admin", "reviewer", "annotator"}, set()
+    async with own.api.client() as client, asyncio.timeout(60):
+        while left:
+            people = sorted(left)
+            answers = await asyncio.gather(*(client.post(URL, json=_credentials(one, "x")) for one in people))
+            left -= {one for one, answer in zip(people, answers, strict=True) if answer.status_code == 200}
+            codes |= {answer.json()["code"] for answer in answers if answer.status_code != 200}
+        for _ in range(20):
+            answers = await asyncio.gather(
+                *(client.post(URL, json=_credentials(one, "x")) for one in ("owner", "admin"))
+            )
+            codes |= {answer.json()["code"] for answer in answers if answer.status_code != 200}
+    assert codes <= {"login_busy", "users_unavailable"}
+    assert "login_busy" in codes
