@@ -20,6 +20,7 @@ from labeler_ops.database.errors import DatabaseRefused
 
 if TYPE_CHECKING:
     from labeler_ops.images.backfill import BackfillReport
+    from labeler_ops.images.checking import CheckReport
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -57,6 +58,32 @@ def backfill(
         raise typer.Exit(_FAILED)
 
 
+@app.command()
+def check(
+    dataset: Annotated[str | None, typer.Option(help="Only the images of this dataset.", show_default=False)] = None,
+    read: Annotated[bool, typer.Option("--read", help="Read every image to its end, and compare its bytes.")] = False,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Images that are looked at at the same time.")] = 8,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, for programs.")] = False,
+) -> None:
+    """Find images whose object is not what their row says: missing, of another size, or with other bytes.
+
+    Without --read, an object's size and the digest that its upload wrote beside it are compared, which images of before
+    the move do not have. Nothing is changed. The database is LABELER_DB_URL's, the store S3_ENDPOINT's. Exit code 1:
+    something does not fit; 2: the database or the store could not be used.
+    """
+    try:
+        report = asyncio.run(_check(_settings(), dataset, workers, read=read))
+    except (SettingsError, DatabaseRefused, AppError) as error:
+        Console(stderr=True, soft_wrap=True).print(str(error), markup=False)
+        raise typer.Exit(_NOT_STARTED) from None
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(report)))
+    else:
+        _show_check(report)
+    if report.mismatches:
+        raise typer.Exit(_FAILED)
+
+
 def _settings() -> Settings:
     # Only what this command uses: an operator's machine has no JWT secret.
     used = ("LABELER_DB_", "DATABASE_", "PG", "S3_", "MAX_IMAGE_PIXELS")
@@ -83,9 +110,35 @@ async def _backfill(settings: Settings, dataset: str | None, workers: int) -> "B
             raise DatabaseRefused(f"the database went away, what was done stays done: {error}") from error
 
 
-def _bar(stack: AsyncExitStack) -> "Callable[[BackfillReport], None]":
+async def _check(settings: Settings, dataset: str | None, workers: int, *, read: bool) -> "CheckReport":
+    from labeler_api.objects import ObjectStore
+    from labeler_ops.database import state
+    from labeler_ops.images.checking import Check
+
+    dsn, bucket = settings.labeler_db_url, settings.s3_bucket_datasets
+    if (revision := await state.revision(dsn)) != HEAD:
+        raise DatabaseRefused(f"the database is at revision {revision}, not {HEAD}: run `labeler db upgrade` first")
+    async with AsyncExitStack() as stack:
+        work = Check(dsn, await ObjectStore.connect(settings, stack), bucket, read=read)
+        bar = stack.enter_context(_progress())
+        task = bar.add_task("images", total=None)
+        try:
+            return await work.run(
+                dataset_id=dataset,
+                workers=workers,
+                progress=lambda report: bar.update(task, total=report.images, completed=report.examined),
+            )
+        except FAILURES as error:
+            raise DatabaseRefused(f"the database went away: {error}") from error
+
+
+def _progress() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = stack.enter_context(Progress(*columns, console=Console(stderr=True)))
+    return Progress(*columns, console=Console(stderr=True))
+
+
+def _bar(stack: AsyncExitStack) -> "Callable[[BackfillReport], None]":
+    bar = stack.enter_context(_progress())
     task = bar.add_task("images", total=None)
 
     def progress(report: "BackfillReport") -> None:
@@ -105,3 +158,15 @@ def _show(report: "BackfillReport") -> None:
         console.print(f"{failure.dataset_id} {failure.image_id}: {failure.reason} ({failure.s3_key})", markup=False)
     if len(report.failed) > _SHOWN:
         console.print(f"… and {len(report.failed) - _SHOWN:,} more; --json lists all.")
+
+
+def _show_check(report: "CheckReport") -> None:
+    console = Console(soft_wrap=True, highlight=False)
+    for found in report.mismatches[:_SHOWN]:
+        console.print(f"{found.dataset_id} {found.image_id}: {found.text} ({found.key})", markup=False)
+    total = report.counts.total()
+    if total > _SHOWN:
+        console.print(f"… and {total - _SHOWN:,} more; --json lists the first of them.")
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(report.counts.items()))
+    said = f"{total:,} do not fit: {kinds}" if total else "all of them fit"
+    console.print(f"{report.examined:,} images looked at, {said}.")

@@ -1,0 +1,108 @@
+"""`labeler images check`: rows and objects that do not fit are found and named, and nothing else is."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+from typer.testing import CliRunner, Result
+
+from labeler_ops.cli import app
+from labeler_ops.images.checking import Check, CheckReport
+from tests.fixtures.api import Api, Made
+from tests.labeler_api.images.pictures import picture, rows, upload
+
+NAMES = [f"d/{number}.jpg" for number in range(12)]
+
+
+@pytest.fixture
+async def made(api: Api) -> Made:
+    """Twelve images that fit."""
+    await api.empty_store()
+    made = await api.dataset()
+    files = [(name, picture(20 + number, 20)) for number, name in enumerate(NAMES)]
+    assert (await upload(await api.login("owner"), made, *files)).json()["images_uploaded"] == len(NAMES)
+    return made
+
+
+async def checked(api: Api, *, read: bool = False, dataset_id: str | None = None) -> CheckReport:
+    work = Check(api.services.settings.labeler_db_url, api.services.objects, "datasets", read=read)
+    return await work.run(dataset_id=dataset_id, workers=3, progress=lambda _: None)
+
+
+def found(report: CheckReport) -> list[tuple[str, str]]:
+    return [(one.image_id, one.kind) for one in report.mismatches]
+
+
+async def spoil(api: Api, made: Made) -> None:
+    """Everything that an upload of before, an operator or a store may have done."""
+    image, objects = await rows(api, made), api.services.objects
+    key = {name: row["s3_key"] for name, row in image.items()}
+    await objects.delete_many("datasets", [key["d/1"], image["d/2"]["thumbnail_key"]])
+    await objects.put("datasets", key["d/3"], picture(99, 99, "PNG"), "image/png")
+    same_size = bytes(image["d/4"]["size"])
+    await objects.put("datasets", key["d/4"], same_size, "image/jpeg")  # says nothing of itself
+    await objects.put("datasets", key["d/5"], bytes(image["d/5"]["size"]), "image/jpeg", {"sha256": "0" * 64})
+    async with api.db.begin() as tx:  # a legacy row, whose content nobody knows
+        await tx.execute("UPDATE image_metadata SET content_sha256 = NULL, thumbnail_key = NULL WHERE id = 'd/6'")
+
+
+async def test_what_fits_is_found_to_fit(api: Api, made: Made) -> None:
+    for read in (False, True):
+        report = await checked(api, read=read)
+        assert (report.images, report.examined, found(report)) == (len(NAMES), len(NAMES), [])
+    assert report.read_bytes == sum(row["size"] for row in (await rows(api, made)).values())
+
+
+async def test_what_does_not_fit_is_named(api: Api, made: Made) -> None:
+    await spoil(api, made)
+    plain = [("d/1", "missing"), ("d/2", "thumbnail"), ("d/3", "size"), ("d/5", "content")]
+    report = await checked(api)
+    assert found(report) == plain
+    assert dict(report.counts) == {"missing": 1, "thumbnail": 1, "size": 1, "content": 1}
+    assert found(await checked(api, read=True)) == sorted([*plain, ("d/4", "content")])
+    other = await api.dataset()
+    assert (await checked(api, dataset_id=other.dataset_id)).images == 0
+
+
+async def test_an_image_that_is_replaced_meanwhile_is_no_fault(api: Api, made: Made) -> None:
+    old = (await rows(api, made))["d/0"]
+    client = await api.login("owner")
+
+    class Replaced(Check):
+        async def _of_image(self, row: Any) -> tuple[str, str] | None:
+            if row["s3_key"] == old["s3_key"]:  # a new one in its place, and the old object gone at once
+                await upload(client, made, ("d/0.jpg", picture(77, 77)))
+                await api.services.objects.delete_many("datasets", [old["s3_key"], old["thumbnail_key"]])
+            return await super()._of_image(row)
+
+    work = Replaced(api.services.settings.labeler_db_url, api.services.objects, "datasets", read=False)
+    report = await work.run(dataset_id=None, workers=3, progress=lambda _: None)
+    assert (report.examined, found(report)) == (len(NAMES), [])
+
+
+def command(api: Api, *arguments: str, **variables: str) -> Result:
+    """Run the command in this process, in a thread of its own: it has an event loop of its own."""
+    settings = api.services.settings
+    environment = {
+        "LABELER_DB_URL": settings.labeler_db_url,
+        "S3_ENDPOINT": settings.s3_endpoint,
+        "S3_ACCESS_KEY": settings.s3_access_key,
+        "S3_SECRET_KEY": settings.s3_secret_key,
+        **variables,
+    }
+    return CliRunner().invoke(app, ["images", "check", *arguments], env=environment)
+
+
+async def test_the_command(api: Api, made: Made) -> None:
+    good = await asyncio.to_thread(command, api)
+    assert (good.exit_code, good.stdout) == (0, "12 images looked at, all of them fit.\n")
+    await spoil(api, made)
+    told = await asyncio.to_thread(command, api, "--read")
+    assert told.exit_code == 1
+    assert "12 images looked at, 5 do not fit: 2 content, 1 missing, 1 size, 1 thumbnail." in told.stdout
+    assert f"{made.dataset_id} d/1: the image is not in the store" in told.stdout
+    as_json = await asyncio.to_thread(command, api, "--json", "--dataset", made.dataset_id)
+    assert msgspec.json.decode(as_json.stdout)["counts"] == {"missing": 1, "thumbnail": 1, "size": 1, "content": 1}
+    away = await asyncio.to_thread(command, api, S3_ENDPOINT="http://127.0.0.1:9")
+    assert (away.exit_code, "object store is not available" in away.stderr) == (2, True)
