@@ -32,6 +32,7 @@ from labeler_api.http.client_address import ClientAddress
 from labeler_api.http.connections import STATE, Bounds, Connections, room_for_connections
 from labeler_api.http.middleware import Cors, EarlyRefusals, RequestContext, UnexpectedErrors
 from labeler_api.http.routing import by_address
+from labeler_api.images import removal
 from labeler_api.images import routes as images
 from labeler_api.imports import routes as imports
 from labeler_api.instruments import Instruments
@@ -75,7 +76,11 @@ API_ROUTES = [
 ]
 ROOT_ROUTES = [*health.routes, *images.media_routes, *versions.media_routes]
 
-JOB_HANDLERS: dict[str, jobs.Handler] = {purge.KIND: purge.handle, sweep.KIND: sweep.handle}
+JOB_HANDLERS: dict[str, jobs.Handler] = {
+    removal.KIND: removal.handle,
+    purge.KIND: purge.handle,
+    sweep.KIND: sweep.handle,
+}
 PERIODIC_JOBS = [jobs.Periodic(sweep.KIND, sweep.FIRST_AFTER)]
 
 # Chromium caps it at 7 200 s, Firefox at 86 400 s; every call of the frontend is pre-flighted.

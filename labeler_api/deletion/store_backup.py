@@ -61,8 +61,7 @@ _ANNOTATIONS = """
     SELECT (to_jsonb(a) || jsonb_build_object(
                'class_id', a.task_type || ':' || a.class_id,
                'image', jsonb_build_object(
-                   'file_name', CASE WHEN starts_with(i.s3_key, $3::text) THEN substr(i.s3_key, length($3::text) + 1)
-                                     WHEN i.id IS NULL THEN a.image_id
+                   'file_name', CASE WHEN i.id IS NULL THEN a.image_id
                                      ELSE concat_ws('/', NULLIF(i.folder_path, ''), i.file_name) END,
                    'width', COALESCE(i.width, 0), 'height', COALESCE(i.height, 0),
                    'confirmed_at', s.confirmed_at)))::text AS annotation
@@ -104,4 +103,4 @@ def rows(snapshot: Snapshot, table: str, dataset_id: str) -> AsyncIterator[Row]:
 
 def annotations(snapshot: Snapshot, project_id: str, dataset_id: str) -> AsyncIterator[Row]:
     """Yield every annotation of a project, drafts too, in the order of the files."""
-    return snapshot.cursor(_ANNOTATIONS, project_id, dataset_id, f"datasets/{dataset_id}/images/", prefetch=_PREFETCH)
+    return snapshot.cursor(_ANNOTATIONS, project_id, dataset_id, prefetch=_PREFETCH)

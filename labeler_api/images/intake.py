@@ -1,26 +1,23 @@
 """What happens to the files of one upload, from a temporary file to objects and rows.
 
-Objects are written first, then their rows, a hundred at a time. What a crash in between leaves: of a new image an
-object without a row, which nobody sees and the next upload of that path replaces; of a replaced one new bytes under a
-row that still describes the old ones. The object carries its own description in its metadata, so that the media route
-notices and does not let browsers keep what the row does not know (labeler_api.images.media); the next upload mends it.
+Objects are written first, under keys of their own, then their rows, a hundred at a time. The transaction that checks
+the role and meets the fence of maintenance mode turns a row from its old object to the new one: whatever ends an upload
+leaves each image as it was or as it is sent, whole. The old object is removed later, and so is what never got a row
+(labeler_api.images.removal); what a crash leaves without a row is the sweep's.
 """
 
 import asyncio
 import os
-import secrets
 from collections import Counter
 from functools import partial
 
-import structlog
-
 from labeler_api.context import Call
 from labeler_api.db.pool import Row
-from labeler_api.errors import NotFound, Stale, Unavailable
+from labeler_api.errors import Stale
 from labeler_api.http.multipart import Spool
-from labeler_api.images import upload_store
-from labeler_api.images.description import describe, described
-from labeler_api.images.paths import ImagePath, Refused, image_key, image_path, thumbnail_key
+from labeler_api.images import removal, upload_store
+from labeler_api.images.description import describe
+from labeler_api.images.paths import ImagePath, ObjectKeys, Refused, image_path
 from labeler_api.images.pictures import Picture, read_picture
 from labeler_api.images.schemas import FailedFile, UploadedImage, UploadSummary
 from labeler_api.images.upload_store import Stored
@@ -32,8 +29,6 @@ _WAITING_FILES = 2  # beside those that are decoded: while their objects travel,
 _SINGLE_PUT_BYTES = 8 * 1024 * 1024  # larger objects travel in parts, so that no more than this is in memory
 _READ_BYTES = 1024 * 1024
 _TRIES = 3  # of a transaction that met a deadlock; an upload is too long to be asked for again
-
-log = structlog.get_logger("labeler_api.images")
 
 
 class Intake:
@@ -47,7 +42,7 @@ class Intake:
         self._working: dict[str, asyncio.Task[None]] = {}
         self._error: BaseException | None = None
         self._batch: dict[str, Stored] = {}
-        self._unused_thumbnails: list[str] = []
+        self._unused: list[str] = []
         self._images: dict[str, UploadedImage] = {}
         self._failed: list[FailedFile] = []
 
@@ -128,16 +123,15 @@ class Intake:
             except Refused as refusal:
                 self.refuse(path.text, refusal.detail)
                 return
-        token = secrets.token_hex(4)
-        stored = _stored(self._dataset_id, path, spool.size, picture, token)
+        stored = _stored(self._dataset_id, path, spool.size, picture)
         await self._call.objects.put(self._bucket, stored.thumbnail_key, picture.thumbnail, "image/jpeg")
-        await self._put_image(stored, spool, token)
+        await self._put_image(stored, spool)
         if (earlier := self._batch.get(path.text)) is not None:
-            self._unused_thumbnails.append(earlier.thumbnail_key)
+            self._unused += (earlier.s3_key, earlier.thumbnail_key)
         self._batch[path.text] = stored
 
-    async def _put_image(self, stored: Stored, spool: Spool, token: str) -> None:
-        metadata = describe(stored, token)
+    async def _put_image(self, stored: Stored, spool: Spool) -> None:
+        metadata = describe(stored)
         spool.file.seek(0)
         if stored.size <= _SINGLE_PUT_BYTES:
             body = await asyncio.to_thread(spool.file.read)
@@ -153,22 +147,17 @@ class Intake:
         for path, _ in batch:
             del self._batch[path]
         images = [image for _, image in batch]
-        rows = await self._write_rows(images)
-        garbage, self._unused_thumbnails = self._unused_thumbnails, []
-        replaced = []
+        superseded, self._unused = self._unused, []
+        rows = await self._write_rows(images, superseded)
         for row, image in zip(rows, images, strict=True):
             if row["id"] is None:
                 self.refuse(image.path, f"its id {image.path!r} belongs to another image of this dataset")
-                garbage += [image.s3_key, image.thumbnail_key]
                 continue
             self._images[image.path] = uploaded_image(image, row["id"], replaced=row["replaced"])
             if row["replaced"]:
-                replaced.append(self._after_replacing(row["id"], image, row["old_thumbnail_key"]))
-        for keys in await asyncio.gather(*replaced):
-            garbage += keys
-        await self._delete(garbage)
+                self._call.services.caches.images.forget((self._dataset_id, row["id"]))
 
-    async def _write_rows(self, images: list[Stored]) -> list[Row]:
+    async def _write_rows(self, images: list[Stored], superseded: list[str]) -> list[Row]:
         for last in (False,) * (_TRIES - 1) + (True,):
             try:
                 async with self._call.db.begin() as tx:
@@ -177,39 +166,23 @@ class Intake:
                     rows = await upload_store.save(tx, self._dataset_id, images)
                     if rows is None:
                         raise members.not_found()
+                    await removal.order(tx, [*superseded, *_useless(rows, images)])
                     return rows
             except Stale:
                 if last:
                     raise
         raise AssertionError("the last try returns or raises")
 
-    async def _after_replacing(self, image_id: str, mine: Stored, old_thumbnail: str | None) -> list[str]:
-        """Make sure that the row describes the object that is there; return the thumbnails that nobody needs now.
 
-        Two uploads of one path write object and row in any order: the later object may get the earlier row. Whoever
-        replaces a row therefore looks at the object once more, and lets the row follow it.
-        """
-        self._call.services.caches.images.forget((self._dataset_id, image_id))
-        try:
-            info = await self._call.objects.head(self._bucket, mine.s3_key)
-        except NotFound:  # the dataset is being deleted
-            return []
-        there = described(self._dataset_id, mine, info) or mine
-        unused = {old_thumbnail}
-        if there.content_sha256 != mine.content_sha256:
-            async with self._call.db.begin() as tx:
-                if await upload_store.follow_object(tx, self._dataset_id, image_id, mine.content_sha256, there):
-                    unused.add(mine.thumbnail_key)
-        return [key for key in unused - {there.thumbnail_key} if key is not None]
-
-    async def _delete(self, keys: list[str]) -> None:
-        """Delete what nobody needs; what stays behind goes with the dataset."""
-        if not keys:
-            return
-        try:
-            await self._call.objects.delete_many(self._bucket, keys)
-        except Unavailable as error:
-            log.warning("unused objects were left in the store", count=len(keys), reason=error.detail)
+def _useless(rows: list[Row], images: list[Stored]) -> list[str]:
+    """The keys of the objects that were replaced, and of those that got no row."""
+    keys: list[str | None] = []
+    for row, image in zip(rows, images, strict=True):
+        if row["id"] is None:
+            keys += (image.s3_key, image.thumbnail_key)
+        elif row["replaced"]:
+            keys += (row["old_key"], row["old_thumbnail_key"])
+    return [key for key in keys if key]
 
 
 def uploaded_image(image: Stored, image_id: str, *, replaced: bool) -> UploadedImage:
@@ -224,10 +197,11 @@ def uploaded_image(image: Stored, image_id: str, *, replaced: bool) -> UploadedI
     )
 
 
-def _stored(dataset_id: str, path: ImagePath, size: int, picture: Picture, token: str) -> Stored:
+def _stored(dataset_id: str, path: ImagePath, size: int, picture: Picture) -> Stored:
+    keys = ObjectKeys.new(dataset_id, path)
     return Stored(
         path=path.text,
-        s3_key=image_key(dataset_id, path.text),
+        s3_key=keys.image,
         stem=path.stem,
         file_name=path.name,
         folder_path=path.folder,
@@ -236,5 +210,5 @@ def _stored(dataset_id: str, path: ImagePath, size: int, picture: Picture, token
         height=picture.height,
         content_sha256=picture.sha256,
         content_type=picture.content_type,
-        thumbnail_key=thumbnail_key(dataset_id, path.stem, token),
+        thumbnail_key=keys.thumbnail,
     )

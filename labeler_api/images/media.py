@@ -39,7 +39,7 @@ class Media:
     def refine(self, stream: ObjectStream) -> dict[str, str]:
         """Headers that only the open object can tell."""
         if is_other_version(stream.metadata, self.content_sha256):
-            # Replaced a moment ago, and the row will follow: shown, but not to be kept as what the link names.
+            # Not what the row describes: shown, but not to be kept as what the link names.
             return {"Cache-Control": "no-store", "ETag": f'"{stream.etag}"'}
         # A row from before types were stored: the store knows at least what the name said.
         return {} if self.content_type else _type_headers(stream.content_type)

@@ -1,13 +1,17 @@
 """The one door that every path of an upload goes through: names of parts and of archive members alike."""
 
 import re
+import secrets
 import unicodedata
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 from labeler_api.errors import AppError
 
 _MAX_CHARACTERS = 255  # of image_metadata.id, which may become the whole path
-_MAX_KEY_BYTES = 1000  # S3 allows 1024; the thumbnail's key is a little longer than the image's
+_MAX_KEY_BYTES = 1024  # S3's and R2's limit
+_MAX_STEM_BYTES, _MAX_EXTENSION_BYTES = 200, 16  # MinIO keeps a segment as a file's name, which may have 255 bytes
+_TOKEN_BYTES = 8  # a billion uploads of one path meet with a chance of one in forty
 _FORBIDDEN = {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"}  # control characters, halves of characters, line separators
 _DRIVE = re.compile(r"[A-Za-z]:")
 
@@ -59,9 +63,10 @@ def image_path(given: str, dataset_id: str) -> ImagePath:
         _check_segment(segment)
     if len(text) > _MAX_CHARACTERS:
         raise Refused(f"its path is longer than {_MAX_CHARACTERS} characters")
-    if len(image_key(dataset_id, text).encode()) > _MAX_KEY_BYTES:
+    path = ImagePath(text)
+    if max(len(key.encode()) for key in ObjectKeys.new(dataset_id, path)) > _MAX_KEY_BYTES:
         raise Refused(f"its path is longer than the {_MAX_KEY_BYTES} bytes that the store takes")
-    return ImagePath(text)
+    return path
 
 
 def _check_segment(segment: str) -> None:
@@ -75,11 +80,25 @@ def _check_segment(segment: str) -> None:
         raise Refused("its path holds an empty name")
 
 
-def image_key(dataset_id: str, path: str) -> str:
-    """The key of an image in the bucket of datasets."""
-    return f"datasets/{dataset_id}/images/{path}"
+class ObjectKeys(NamedTuple):
+    """Where the objects of one upload of one image lie, in the bucket of datasets.
 
+    The token makes them new for every upload: no upload writes over what another one wrote, so an image that a row
+    describes is there, whole, until after the row has been changed. For people the rest of the key is the path; which
+    image it is only the row says, by its folder and its file's name.
+    """
 
-def thumbnail_key(dataset_id: str, stem: str, token: str) -> str:
-    """The key of one thumbnail. The token makes it new for every upload, so that no two of them share a key."""
-    return f"datasets/{dataset_id}/thumbnails/{stem}.{token}.jpg"
+    image: str
+    thumbnail: str
+
+    @classmethod
+    def new(cls, dataset_id: str, path: ImagePath) -> Self:
+        """Make keys that no other upload has."""
+        folder, slash, name = path.stem.rpartition("/")
+        extension = path.text[len(path.stem) :]
+        if len(extension.encode()) > _MAX_EXTENSION_BYTES:
+            extension = ""
+        short = name.encode()[:_MAX_STEM_BYTES].decode(errors="ignore")
+        unique = f"{folder}{slash}{short}.{secrets.token_hex(_TOKEN_BYTES)}"
+        where = f"datasets/{dataset_id}"
+        return cls(f"{where}/images/{unique}{extension}", f"{where}/thumbnails/{unique}.jpg")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labeler_api.db.pool import Row, WriteTransaction
+from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 
 # The project's row first, as every writer of annotations takes it, then the dataset's: uploads into one dataset
 # decide their ids one after the other.
@@ -14,7 +14,8 @@ _LOCK = """
     WHERE id = $1 AND (SELECT count(*) FROM project) >= 0
 """
 
-# An image keeps the id that it has; a new one gets its stem, or its whole path where another extension holds the
+# An image is known by its path, which is its folder and its file's name, and keeps the id that it has; its key is new
+# with every upload. A new one gets its stem, or its whole path where another extension holds the
 # stem, in the table or earlier in this batch. Who gets no id even so (a file named like another's whole path) is
 # returned with a NULL one.
 _SAVE = """
@@ -27,17 +28,20 @@ _SAVE = """
             thumbnail_key, n
         )
     ), held AS (
-        SELECT id, s3_key, thumbnail_key FROM image_metadata
+        SELECT id, concat_ws('/', NULLIF(folder_path, ''), file_name) AS path, s3_key, thumbnail_key
+        FROM image_metadata
         WHERE dataset_id = $1 AND id IN (SELECT stem FROM given UNION SELECT path FROM given)
+    ), own AS (
+        SELECT DISTINCT ON (path) * FROM held ORDER BY path, id = path
     ), named AS (
-        SELECT g.*, own.thumbnail_key AS old_thumbnail_key, own.id IS NOT NULL AS replaced,
+        SELECT g.*, own.s3_key AS old_key, own.thumbnail_key AS old_thumbnail_key, own.id IS NOT NULL AS replaced,
             CASE
                 WHEN own.id IS NOT NULL THEN own.id
                 WHEN EXISTS (SELECT 1 FROM held WHERE held.id = g.stem) THEN g.path
                 WHEN row_number() OVER (PARTITION BY g.stem, own.id IS NULL ORDER BY g.n) > 1 THEN g.path
                 ELSE g.stem
             END AS id
-        FROM given g LEFT JOIN held own ON own.s3_key = g.s3_key
+        FROM given g LEFT JOIN own ON own.path = g.path
     ), ranked AS (
         SELECT *, row_number() OVER (PARTITION BY id ORDER BY replaced DESC, n) AS rank FROM named
     ), saved AS (
@@ -48,13 +52,15 @@ _SAVE = """
         SELECT $1, id, file_name, s3_key, folder_path, size, width, height, content_sha256, content_type, thumbnail_key
         FROM ranked WHERE rank = 1 ORDER BY n
         ON CONFLICT (dataset_id, id) DO UPDATE
-        SET file_name = excluded.file_name, folder_path = excluded.folder_path, size = excluded.size,
-            width = excluded.width, height = excluded.height, content_sha256 = excluded.content_sha256,
-            content_type = excluded.content_type, thumbnail_key = excluded.thumbnail_key, last_modified = now()
-        WHERE image_metadata.s3_key = excluded.s3_key
+        SET file_name = excluded.file_name, folder_path = excluded.folder_path, s3_key = excluded.s3_key,
+            size = excluded.size, width = excluded.width, height = excluded.height,
+            content_sha256 = excluded.content_sha256, content_type = excluded.content_type,
+            thumbnail_key = excluded.thumbnail_key, last_modified = now()
+        WHERE concat_ws('/', NULLIF(image_metadata.folder_path, ''), image_metadata.file_name)
+            = concat_ws('/', NULLIF(excluded.folder_path, ''), excluded.file_name)
         RETURNING id, s3_key
     )
-    SELECT r.path, s.id, r.replaced, r.old_thumbnail_key
+    SELECT r.path, s.id, r.replaced, r.old_key, r.old_thumbnail_key
     FROM ranked r LEFT JOIN saved s ON s.id = r.id AND s.s3_key = r.s3_key
     ORDER BY r.n
 """
@@ -66,12 +72,11 @@ _COUNTERS = """
     UPDATE datasets SET num_images = number FROM counted WHERE id = $1
 """
 
-# Only while the row is still the one that the caller wrote.
-_FOLLOW_OBJECT = """
-    UPDATE image_metadata
-    SET content_sha256 = $4, content_type = $5, size = $6, width = $7, height = $8, thumbnail_key = $9,
-        last_modified = now()
-    WHERE dataset_id = $1 AND id = $2 AND content_sha256 = $3
+# Of every dataset: legacy images may lie in the folder of another one. Reads each row once; for work in the background.
+_REFERRED = """
+    SELECT s3_key AS key FROM image_metadata WHERE s3_key = ANY ($1::text[])
+    UNION ALL
+    SELECT thumbnail_key FROM image_metadata WHERE thumbnail_key = ANY ($1::text[])
 """
 
 
@@ -95,7 +100,8 @@ class Stored:
 async def save(tx: WriteTransaction, dataset_id: str, images: Sequence[Stored]) -> list[Row] | None:
     """Insert or replace rows and set the counters; None when the dataset is gone.
 
-    Returns, in the order given, (path, id or NULL, replaced, old_thumbnail_key). Four statements, however many images.
+    Returns, in the order given, (path, id or NULL, replaced, old_key, old_thumbnail_key). Three statements, however
+    many images.
     """
     if await tx.execute(_LOCK, dataset_id) == 0:
         return None
@@ -105,7 +111,6 @@ async def save(tx: WriteTransaction, dataset_id: str, images: Sequence[Stored]) 
     return rows
 
 
-async def follow_object(tx: WriteTransaction, dataset_id: str, image_id: str, old_sha256: str, new: Stored) -> bool:
-    """Make a row describe the object that is really there; False when somebody else has changed the row."""
-    facts = (new.content_sha256, new.content_type, new.size, new.width, new.height, new.thumbnail_key)
-    return await tx.execute(_FOLLOW_OBJECT, dataset_id, image_id, old_sha256, *facts) > 0
+async def referred(connection: ReadConnection, keys: Sequence[str]) -> set[str]:
+    """Return those of the keys that an image has, as its own or as its thumbnail's."""
+    return {row["key"] for row in await connection.fetch(_REFERRED, list(keys))}

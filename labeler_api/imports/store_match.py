@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 from labeler_api.db.pool import ReadConnection, Row
 
-# `path` is the path below images/ with its extension. Each of the two joins is by equality, so that it is hashed.
+# `path` is the image's, with its extension. Each of the two joins is by equality, so that it is hashed.
 _EXACT = """
-    WITH named AS (SELECT DISTINCT name FROM unnest($3::text[]) AS n (name)),
+    WITH named AS (SELECT DISTINCT name FROM unnest($2::text[]) AS n (name)),
     held AS (
         SELECT id, width, height,
-               CASE WHEN starts_with(s3_key, $2) THEN substr(s3_key, length($2::text) + 1)
-                    ELSE concat_ws('/', NULLIF(folder_path, ''), file_name) END AS path
+               concat_ws('/', NULLIF(folder_path, ''), file_name) AS path
         FROM image_metadata WHERE dataset_id = $1
     )
     SELECT n.name, h.id, h.width, h.height, true AS by_path FROM named n JOIN held h ON h.path = n.name
@@ -20,11 +19,10 @@ _EXACT = """
 
 # An image is found by each end of its path that begins at a folder: a/b/c.jpg by b/c.jpg, b/c, c.jpg and c.
 _BY_TAIL = """
-    WITH named AS (SELECT DISTINCT name FROM unnest($3::text[]) AS n (name)),
+    WITH named AS (SELECT DISTINCT name FROM unnest($2::text[]) AS n (name)),
     held AS (
         SELECT id, width, height,
-               CASE WHEN starts_with(s3_key, $2) THEN substr(s3_key, length($2::text) + 1)
-                    ELSE concat_ws('/', NULLIF(folder_path, ''), file_name) END AS path
+               concat_ws('/', NULLIF(folder_path, ''), file_name) AS path
         FROM image_metadata WHERE dataset_id = $1
     ),
     split AS (
@@ -46,9 +44,9 @@ _BY_TAIL = """
 
 async def exact(connection: ReadConnection, dataset_id: str, names: Sequence[str]) -> list[Row]:
     """Find images whose whole path (`by_path`), or whose id, is one of the names."""
-    return await connection.fetch(_EXACT, dataset_id, f"datasets/{dataset_id}/images/", list(names))
+    return await connection.fetch(_EXACT, dataset_id, list(names))
 
 
 async def by_tail(connection: ReadConnection, dataset_id: str, names: Sequence[str]) -> list[Row]:
     """Find images whose path or id ends in one of the names; with the `number` of images that do."""
-    return await connection.fetch(_BY_TAIL, dataset_id, f"datasets/{dataset_id}/images/", list(names))
+    return await connection.fetch(_BY_TAIL, dataset_id, list(names))

@@ -9,7 +9,6 @@ import unicodedata
 
 from labeler_api.context import Call
 from labeler_api.db.pool import Row
-from labeler_api.images.paths import image_key
 from labeler_api.members.policy import Role
 from labeler_api.members.service import require_role
 from labeler_api.storage import store
@@ -40,12 +39,11 @@ async def preview(call: Call, reference: str, body: PreviewRequest) -> StoragePr
     paths = [_path(mapping, target) for mapping in body.file_mappings]
     async with call.db.read() as connection:
         access = await require_role(connection, call, reference, Role.ADMIN)
-        keys = [image_key(access.dataset_id, path) for path in paths]
         rows = await store.folders(connection, access.dataset_id)
-        present = await store.present(connection, access.dataset_id, keys)
+        present = await store.present(connection, access.dataset_id, paths)
     files = [
-        PreviewFile(mapping.filename, path, mapping.size, "duplicate" if key in present else "new")
-        for mapping, path, key in zip(body.file_mappings, paths, keys, strict=True)
+        PreviewFile(mapping.filename, path, mapping.size, "duplicate" if path in present else "new")
+        for mapping, path in zip(body.file_mappings, paths, strict=True)
     ]
     new = [file for file in files if file.status == "new"]
     duplicates = [file for file in files if file.status == "duplicate"]

@@ -9,7 +9,13 @@ _FOLDERS = """
     FROM image_metadata WHERE dataset_id = $1 GROUP BY 1
 """
 
-_PRESENT = "SELECT s3_key FROM image_metadata WHERE dataset_id = $1 AND s3_key = ANY ($2::text[])"
+_PRESENT = """
+    SELECT path
+    FROM (
+        SELECT concat_ws('/', NULLIF(folder_path, ''), file_name) AS path FROM image_metadata WHERE dataset_id = $1
+    ) AS held
+    WHERE path = ANY ($2::text[])
+"""
 
 
 async def folders(connection: ReadConnection, dataset_id: str) -> list[Row]:
@@ -17,6 +23,6 @@ async def folders(connection: ReadConnection, dataset_id: str) -> list[Row]:
     return await connection.fetch(_FOLDERS, dataset_id)
 
 
-async def present(connection: ReadConnection, dataset_id: str, keys: Sequence[str]) -> set[str]:
-    """Return those of the keys that an image of the dataset has."""
-    return {row["s3_key"] for row in await connection.fetch(_PRESENT, dataset_id, list(keys))}
+async def present(connection: ReadConnection, dataset_id: str, paths: Sequence[str]) -> set[str]:
+    """Return those of the paths that an image of the dataset has."""
+    return {row["path"] for row in await connection.fetch(_PRESENT, dataset_id, list(paths))}

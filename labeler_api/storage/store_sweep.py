@@ -18,10 +18,15 @@ _HELD = """
     SELECT thumbnail_key FROM image_metadata WHERE dataset_id = $1 AND thumbnail_key = ANY ($2::text[])
 """
 
+# What waits for its removal is no orphan: it goes in its time (labeler_api.images.removal).
 _HELD_ANYWHERE = """
     SELECT s3_key AS key FROM image_metadata WHERE s3_key = ANY ($1::text[])
     UNION ALL
     SELECT thumbnail_key FROM image_metadata WHERE thumbnail_key = ANY ($1::text[])
+    UNION ALL
+    SELECT waiting.key
+    FROM pgqueuer q, jsonb_array_elements_text(convert_from(q.payload, 'UTF8')::jsonb -> 'keys') AS waiting (key)
+    WHERE q.entrypoint = 'images.removal' AND waiting.key = ANY ($1::text[])
 """
 
 _PROJECTS = "SELECT id FROM annotation_projects WHERE id = ANY ($1::text[])"
@@ -46,7 +51,7 @@ async def held(connection: ReadConnection, dataset_id: str, keys: Sequence[str])
 
 
 async def held_anywhere(connection: ReadConnection, keys: Sequence[str]) -> set[str]:
-    """Return those of the keys that an image of any dataset has."""
+    """Return those of the keys that an image of any dataset has, or that are removed soon in any case."""
     return {row["key"] for row in await connection.fetch(_HELD_ANYWHERE, list(keys))}
 
 

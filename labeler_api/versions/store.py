@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
 from labeler_api.db.pool import ReadConnection, Row, Snapshot, WriteTransaction
-from labeler_api.versions.store_selection import CHOSEN, IMAGE, SIZES, images_prefix, summary
+from labeler_api.versions.store_selection import CHOSEN, IMAGE, SIZES, summary
 
 _COLUMNS = """id, project_id, task_type, version_number, version_type, created_at, created_by, description,
               annotation_count, image_count, export_format, export_path"""
@@ -66,7 +66,7 @@ _RESERVE = """
 _FREEZE = f"""
     WITH {SIZES}, chosen AS (
         INSERT INTO annotation_snapshots (version_id, annotation_id, snapshot_data)
-        SELECT $7, a.id, to_jsonb(a) || jsonb_build_object('image', {IMAGE})
+        SELECT $6, a.id, to_jsonb(a) || jsonb_build_object('image', {IMAGE})
         {CHOSEN}
         RETURNING snapshot_data ->> 'image_id' AS image_id, snapshot_data ->> 'annotation_type' AS annotation_type,
                   snapshot_data ->> 'class_id' AS class_id, snapshot_data ->> 'class_name' AS class_name,
@@ -182,7 +182,6 @@ async def freeze(
         list(stored_types),
         include_draft,
         task_type,
-        images_prefix(dataset_id),
         version_id,
     )
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from labeler_api.db.pool import Row, Snapshot
-from labeler_api.versions.store_selection import CHOSEN, IMAGE, SIZES, images_prefix, summary
+from labeler_api.versions.store_selection import CHOSEN, IMAGE, SIZES, summary
 
 # A turn is an advisory lock of the transaction: it goes with the connection, however the process ends, and holds over
 # every process. The turns are tried one after the other until one is free.
@@ -99,9 +99,9 @@ async def prefer_hash_joins(snapshot: Snapshot) -> None:
 
 def annotations(snapshot: Snapshot, chosen: Chosen) -> AsyncIterator[Row]:
     """Yield the annotations in the order of the files."""
-    return snapshot.cursor(_ANNOTATIONS, *chosen.parameters, images_prefix(chosen.dataset_id), prefetch=_PREFETCH)
+    return snapshot.cursor(_ANNOTATIONS, *chosen.parameters, prefetch=_PREFETCH)
 
 
 def images(snapshot: Snapshot, chosen: Chosen) -> AsyncIterator[Row]:
     """Yield the image of each annotation in the order of the files."""
-    return snapshot.cursor(_IMAGES, *chosen.parameters, images_prefix(chosen.dataset_id), prefetch=_PREFETCH)
+    return snapshot.cursor(_IMAGES, *chosen.parameters, prefetch=_PREFETCH)

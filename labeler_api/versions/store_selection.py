@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from labeler_api.db.pool import ReadConnection
 
 # Fragments. $1 is the project, $2 its dataset, $3 the stored names of
-# the task, $4 whether drafts count, $6 the prefix of the keys of the dataset's images.
+# the task, $4 whether drafts count.
 # A missing size is taken from the first geometry of the image that has one.
 SIZES = """
     sizes AS (
@@ -19,8 +19,7 @@ SIZES = """
     )
 """
 IMAGE = """jsonb_build_object(
-    'file_name', CASE WHEN starts_with(i.s3_key, $6::text) THEN substr(i.s3_key, length($6::text) + 1)
-                      WHEN i.id IS NULL THEN a.image_id
+    'file_name', CASE WHEN i.id IS NULL THEN a.image_id
                       ELSE concat_ws('/', NULLIF(i.folder_path, ''), i.file_name) END,
     'width', COALESCE(i.width, g.width, 0),
     'height', COALESCE(i.height, g.height, 0),
@@ -67,11 +66,6 @@ _UNKNOWN_IMAGES = """
 _PROJECT_NAME = "SELECT name FROM annotation_projects WHERE id = $1"
 
 _FIRST_TASK = "SELECT task_types[1] AS task_type FROM annotation_projects WHERE id = $1"
-
-
-def images_prefix(dataset_id: str) -> str:
-    """Where the keys of a dataset's images begin; the rest is the image's path."""
-    return f"datasets/{dataset_id}/images/"
 
 
 async def unknown_images(

@@ -1,14 +1,19 @@
 """Two API processes on a database of their own, for all tests of this folder."""
 
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 
 from labeler_api.app import create_app, open_services
+from labeler_ops.database.upgrade import upgrade
 from labeler_ops.stack.object_store import SeaweedServer
+from labeler_ops.stack.ports import free_port
+from labeler_ops.stack.postgres import PostgresServer
 from tests.fixtures.api import Api, api_settings, storage_environment
 from tests.fixtures.postgres import DatabaseFactory
 from tests.fixtures.users import GATEWAY_TOKEN, RunningGateway, UsersDatabase, gateway_settings
@@ -83,6 +88,42 @@ async def cluster(shared_cluster: Cluster) -> AsyncIterator[Cluster]:
     yield shared_cluster
     await shared_cluster.close_clients()
     shared_cluster.check_logs()
+
+
+@pytest.fixture(scope="module")
+async def durable(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PostgresServer]:
+    """A server of these tests' own that writes to the disk before it says so, as in production."""
+    directory = tmp_path_factory.mktemp("durable")
+    server = PostgresServer(postgres.install, directory / "data", free_port())
+    await server.initialise()
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def mortal(durable: PostgresServer, variables: Mapping[str, str], tmp_path: Path) -> AsyncIterator[Cluster]:
+    """Two processes on a new database of that server."""
+    name = f"mortal_{secrets.token_hex(4)}"
+    admin = await asyncpg.connect(durable.dsn("postgres"))
+    await admin.execute(f"CREATE DATABASE {name}")
+    await admin.close()
+    dsn = durable.dsn(name)
+    await upgrade(dsn)
+    settings = api_settings(dsn, variables["USER_GATEWAY_ADDRESS"], variables["USER_GATEWAY_TOKEN"], variables)
+    async with AsyncExitStack() as stack:
+        services = await open_services(settings, stack)
+        api = Api(create_app(settings, services), services)
+        processes = [ApiProcess({**variables, "LABELER_DB_URL": dsn}, tmp_path / f"{n}.log") for n in range(2)]
+        for process in processes:
+            stack.push_async_callback(process.stop)
+            process.launch()
+        for process in processes:
+            await process.ready()
+        cluster = Cluster(api, processes)
+        stack.push_async_callback(cluster.close_clients)
+        yield cluster
+    cluster.check_logs()
 
 
 def _process(variables: Mapping[str, str], logs: Path, number: int) -> ApiProcess:

@@ -1,21 +1,15 @@
 """Servers that end without a word in the middle of saves: what was acknowledged is there, and the rest goes on."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack
 from functools import partial
-from pathlib import Path
 
 import pytest
 
-from labeler_api.app import create_app, open_services
-from labeler_ops.database.upgrade import upgrade
-from labeler_ops.stack.ports import free_port
 from labeler_ops.stack.postgres import PostgresServer
-from tests.fixtures.api import Api, Made, api_settings
+from tests.fixtures.api import Made
 from tests.labeler_api.annotations.drawing import box, check_counters, drawn, rows
 from tests.labeler_api.versions.builders import CLASSES, annotate_many
-from tests.races.processes import ApiProcess, Cluster
+from tests.races.processes import Cluster
 from tests.races.saving import Ledger, history_of, patiently, problems, save
 from tests.races.tabs import Tab, Trouble, opened, total
 from tests.races.waiting import reached, until
@@ -24,38 +18,6 @@ TABS, SAVES = 10, 10
 ENDS = Trouble(cut=0.0, stall=0.0, servers_end=True)
 _RECOVERY_SECONDS = 5.0  # of the API, once its database takes connections
 _REFUSAL_SECONDS = 2.0
-
-
-@pytest.fixture(scope="module")
-async def durable(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PostgresServer]:
-    """A server of these tests' own that writes to the disk before it says so, as in production."""
-    directory = tmp_path_factory.mktemp("durable")
-    server = PostgresServer(postgres.install, directory / "data", free_port())
-    await server.initialise()
-    await server.start()
-    yield server
-    await server.stop()
-
-
-@pytest.fixture
-async def mortal(durable: PostgresServer, variables: Mapping[str, str], tmp_path: Path) -> AsyncIterator[Cluster]:
-    """Two processes on that server."""
-    dsn = durable.dsn("postgres")
-    await upgrade(dsn)
-    settings = api_settings(dsn, variables["USER_GATEWAY_ADDRESS"], variables["USER_GATEWAY_TOKEN"], variables)
-    async with AsyncExitStack() as stack:
-        services = await open_services(settings, stack)
-        api = Api(create_app(settings, services), services)
-        processes = [ApiProcess({**variables, "LABELER_DB_URL": dsn}, tmp_path / f"{n}.log") for n in range(2)]
-        for process in processes:
-            stack.push_async_callback(process.stop)
-            process.launch()
-        for process in processes:
-            await process.ready()
-        cluster = Cluster(api, processes)
-        stack.push_async_callback(cluster.close_clients)
-        yield cluster
-    cluster.check_logs()
 
 
 async def begin(cluster: Cluster) -> tuple[Made, list[int], Ledger]:

@@ -11,11 +11,8 @@ import httpx
 import pytest
 
 from labeler_api.app import create_app, open_services
-from labeler_api.images.description import describe
-from labeler_api.images.intake import Intake
-from labeler_api.images.upload_store import Stored
 from labeler_ops.stack.object_store import SeaweedServer
-from tests.fixtures.api import USER_IDS, Api, Made, api_settings, storage_environment
+from tests.fixtures.api import Api, api_settings, storage_environment
 from tests.fixtures.users import RunningGateway
 from tests.labeler_api.images.pictures import counters, media_path, picture, rows, stored_keys, upload
 from tests.labeler_api.images.relay import Relay
@@ -135,38 +132,3 @@ async def test_a_database_that_goes_away_during_an_upload(
             assert await rows(api, made) == {}
             assert (await upload(owner, made, ("a.jpg", picture()))).status_code == 200
             assert list(await rows(api, made)) == ["a"]
-
-
-async def test_a_row_follows_the_object_that_a_later_upload_left(api: Api) -> None:
-    """A put, B put, B row, A row: what A finds after its row is B's object."""
-    made = await api.dataset()
-    owner = await api.login("owner")
-    await upload(owner, made, ("a.jpg", picture(10, 10)))
-    mine = await stored_of(api, made)
-    other = Stored(
-        **{name: getattr(mine, name) for name in Stored.__slots__} | {"width": 77, "content_sha256": "b" * 64}
-    )
-    body = picture(77, 10)
-    await api.services.objects.put("datasets", mine.s3_key, body, "image/png", describe(other, "0badcafe"))
-    unused = await Intake(await call_of(api), made.dataset_id)._after_replacing("a", mine, "old-thumbnail")
-    assert sorted(unused) == sorted(["old-thumbnail", mine.thumbnail_key])
-    row = (await rows(api, made))["a"]
-    assert (row["width"], row["size"], row["content_sha256"]) == (77, len(body), "b" * 64)
-    assert row["content_type"] == "image/png"
-    assert row["thumbnail_key"] == f"datasets/{made.dataset_id}/thumbnails/a.0badcafe.jpg"
-    # Who comes later still finds the row changed already, and leaves it and its thumbnail alone.
-    assert await Intake(await call_of(api), made.dataset_id)._after_replacing("a", mine, row["thumbnail_key"]) == []
-
-
-async def stored_of(api: Api, made: Made) -> Stored:
-    row = (await rows(api, made))["a"]
-    given = {name: row[name] for name in Stored.__slots__ if name in row}
-    return Stored(path="a.jpg", stem="a", **given)
-
-
-async def call_of(api: Api) -> Any:
-    from labeler_api.context import Call, Principal
-
-    profile = await api.services.directory.require_active(USER_IDS["owner"])
-    user = Principal(user_id=profile.id, email=profile.email, is_admin=profile.is_admin, profile=profile)
-    return Call(services=api.services, request_id="test", client="test", user=user)

@@ -16,6 +16,7 @@ from labeler_ops.cli import app
 from labeler_ops.storage.sweeping import show
 from tests.fixtures.api import Api, Made
 from tests.labeler_api.deletion.building import full_dataset, objects_of
+from tests.labeler_api.images.pictures import picture, upload
 from tests.labeler_api.versions.builders import stored_keys
 
 DATASETS, EXPORTS = "datasets", "annotations"
@@ -26,8 +27,8 @@ NOTHING_IS_YOUNG = timedelta(0)
 async def api(api: Api) -> Api:
     await api.empty_store()
     for bucket, prefix in ((DATASETS, "datasets/"), (EXPORTS, "exports/")):
-        async for upload in api.services.objects.unfinished(bucket, prefix):
-            await api.services.objects.give_up(bucket, upload)
+        async for unfinished in api.services.objects.unfinished(bucket, prefix):
+            await api.services.objects.give_up(bucket, unfinished)
     return api
 
 
@@ -130,6 +131,18 @@ async def test_legacy_images_in_the_folder_of_another_dataset_protect_it(api: Ap
         await tx.execute("UPDATE image_metadata SET thumbnail_key = NULL WHERE dataset_id = $1", made.dataset_id)
     report = await swept(api)
     assert await stored_keys(api, DATASETS, "datasets/") == ["datasets/ds_parent/images/a.jpg"], report
+
+
+async def test_what_waits_for_its_removal_is_no_orphan(api: Api) -> None:
+    """A dataset that is uploaded anew must not look like one whose rows are lost."""
+    made = await api.dataset()
+    owner = await api.login("owner")
+    for colour in ("red", "blue"):
+        assert (await upload(owner, made, ("a.jpg", picture(colour=colour)))).status_code == 200
+    before = await everything(api)
+    assert len({key for _, key in before if key.startswith("datasets/")}) == 4
+    report = await swept(api)
+    assert (report.found, report.removed, await everything(api)) == ({}, 0, before)
 
 
 def command(api: Api, *arguments: str, **variables: str) -> Result:
