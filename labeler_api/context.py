@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass, field
 from time import monotonic
 
+from labeler_api.answers import AnswerRoom
 from labeler_api.caches import Caches
 from labeler_api.db.platform import PlatformDatabase
 from labeler_api.db.pool import Database
@@ -56,6 +57,7 @@ class Services:
     organizations: Organizations
     instruments: Instruments
     caches: Caches = field(default_factory=Caches)
+    answers: AnswerRoom = field(default_factory=AnswerRoom)
     # As many pictures are decoded at once as there are cores: more would only add their memory up.
     decoding: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(os.cpu_count() or 1))
     # Each holds a connection from its first to its last byte: a third of the pool at most.

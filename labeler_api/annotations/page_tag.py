@@ -16,7 +16,7 @@ import msgspec
 from labeler_api.context import Call
 from labeler_api.directory import UserProfile
 
-_FORM = 1  # counted up when the page gains or loses a field, so that no browser keeps the old one
+_FORM = 2  # counted up when the page gains or loses a field, so that no browser keeps the old one
 _MAX_USERS = 50  # a tag stays well under the limits that proxies have for headers; more users have no short cut
 _MAX_TAGS = 4  # browsers send the one that they have
 _TAG = re.compile(r'"([0-9]{1,19}(?:\.[0-9]{1,19})*|-):[0-9a-f]{32}"')

@@ -24,6 +24,10 @@ _CHECKED_AT_ONCE = 200  # some milliseconds of work
 _MAX_PROJECTS = 100  # each is one question for the caller's role, and one lock
 
 
+# A sentence; some quote what was sent, and ten thousand of them are one answer.
+_ERROR_CHARACTERS = 400
+
+
 @dataclass(slots=True)
 class _Batch:
     """The items that are left, by their index, and what is wrong with the others."""
@@ -84,7 +88,7 @@ async def _create(
         "created": len(batch.made),
         "failed": len(batch.refused),
         "annotation_ids": [batch.made[index] for index in sorted(batch.made)],
-        "errors": [f"Index {index}: {batch.refused[index]}" for index in sorted(batch.refused)],
+        "errors": [f"Index {index}: {batch.refused[index]}"[:_ERROR_CHARACTERS] for index in sorted(batch.refused)],
     }
 
 

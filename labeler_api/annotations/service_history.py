@@ -23,6 +23,7 @@ from labeler_api.annotations.service import (
 )
 from labeler_api.annotations.store_status import Mark
 from labeler_api.context import Call
+from labeler_api.db.page_bytes import PAGE_BYTES
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.errors import AppError, Conflict, NotFound, invalid
 from labeler_api.http.paging import decode_cursor, encode_cursor
@@ -47,8 +48,10 @@ async def of_project(call: Call, project: str, query: ProjectHistoryQuery) -> tu
         raise invalid("is not a cursor that this list gave out", "query", "cursor", code="bad_cursor")
     async with call.db.read() as connection:
         access = await require_role(connection, call, project, Role.VIEWER)
-        rows = await store_history.of_project(connection, access.project, before=before, limit=limit, skip=query.skip)
-    more = limit and len(rows) == limit
+        rows, is_cut = await store_history.of_project(
+            connection, access.project, before=before, limit=limit, skip=query.skip
+        )
+    more = is_cut or (limit and len(rows) == limit)
     return await _entries(call, rows), encode_cursor((rows[-1]["timestamp"], rows[-1]["id"])) if more else None
 
 
@@ -60,10 +63,10 @@ async def of_annotation(
     before = decode_cursor(query.cursor, int) if query.cursor else 2**63 - 1
     async with call.db.read() as connection:
         _, access = await _require_place(connection, call, annotation_id)
-        rows = await store_history.of_annotation(
+        rows, is_cut = await store_history.of_annotation(
             connection, annotation_id, access.project, before=before, limit=limit, skip=query.skip
         )
-    more = limit and len(rows) == limit
+    more = is_cut or (limit and len(rows) == limit)
     return await _entries(call, rows), encode_cursor(rows[-1]["id"]) if more else None
 
 
@@ -98,6 +101,12 @@ async def _require_place(connection: ReadConnection, call: Call, annotation_id: 
 async def _whole_state(tx: WriteTransaction, access: Access, annotation_id: int, revision: int) -> Row:
     found = await store_history.state(tx, annotation_id, access.project, revision, _WHOLE)
     if found is not None and found["is_whole"]:
+        if found["state"] is None:
+            raise Conflict(
+                f"Revision {revision} is larger than {PAGE_BYTES >> 20} MiB and cannot be restored by a call. Ask an "
+                "operator.",
+                code="revision_too_large",
+            )
         return found
     written = await store_history.kind_of_revision(tx, annotation_id, revision)
     raise _not_restorable(annotation_id, revision, written)

@@ -15,6 +15,8 @@ from labeler_api.annotations import store
 from labeler_api.annotations.page_tag import PageTag
 from labeler_api.annotations.schemas import PAGE_LIMIT, AnnotationResponse, PageQuery, annotation_response, user_ids
 from labeler_api.context import Call
+from labeler_api.db import page_bytes
+from labeler_api.db.page_bytes import PAGE_BYTES
 from labeler_api.db.pool import Row
 from labeler_api.directory import UserProfile
 from labeler_api.http.endpoint import Encoded
@@ -55,6 +57,7 @@ class _Kept:
     names: Mapping[int, str | None]
     parts: Mapping[int, tuple[int, bytes]]
     encoded: Body
+    is_cut: bool  # more rows belong to the page, but it has as many bytes as a page may have
 
 
 async def page(call: Call, project: str, query: PageQuery) -> AnnotationPage:
@@ -73,7 +76,7 @@ async def page(call: Call, project: str, query: PageQuery) -> AnnotationPage:
     if known := await tag.still_valid():
         return AnnotationPage(None, known)
     kept, users = await _kept(call, place, revision)
-    return AnnotationPage(kept.encoded, tag.of(kept.names, users), _next(list(kept.parts), limit))
+    return AnnotationPage(kept.encoded, tag.of(kept.names, users), _next(list(kept.parts), limit, kept.is_cut))
 
 
 async def _page_of_image(call: Call, project: str, query: PageQuery, after_id: int, limit: int) -> AnnotationPage:
@@ -83,12 +86,12 @@ async def _page_of_image(call: Call, project: str, query: PageQuery, after_id: i
             connection, project, call.user_id, query.image_id, after_id=after_id, limit=limit, skip=query.skip
         )
     access = access_of(found[0] if found else None, call, Role.VIEWER)
-    rows = [row for row in found if row["id"] is not None]
+    rows, is_cut = page_bytes.taken([row for row in found if row["id"] is not None])
     users = await _users(call, rows)
     tag = PageTag(call, access.project, found[0]["revision"], (query.image_id, query.skip, limit, after_id))
     shown = set[int]().union(*map(user_ids, rows))
     encoded: Body = Encoded(msgspec.json.encode([annotation_response(row, users) for row in rows]))
-    return AnnotationPage(encoded, tag.of(shown, users), _next([row["id"] for row in rows], limit))
+    return AnnotationPage(encoded, tag.of(shown, users), _next([row["id"] for row in rows], limit, is_cut))
 
 
 async def _kept(call: Call, place: _Place, revision: int) -> tuple[_Kept, Users]:
@@ -101,32 +104,44 @@ async def _kept(call: Call, place: _Place, revision: int) -> tuple[_Kept, Users]
             kept = None
         elif kept.revision == revision:
             return kept, users
-    rows, present = await _read(call, place, kept)
+    rows, present, is_cut = await _read(call, place, kept)
     shown = {*(kept.names if kept is not None else ()), *set[int]().union(*map(user_ids, rows))}
     users = await call.directory.get_many(shown, timeout=call.remaining_seconds)
     names = _names(shown, users)
     if kept is not None and any(names[user_id] != name for user_id, name in kept.names.items()):
         return await _kept(call, place, revision)  # somebody got another name meanwhile
-    kept = _Kept(revision, names, *_joined(rows, present, users))
+    kept = _Kept(revision, names, *_joined(rows, present, users), is_cut)
     pages.put(place, kept, sum(len(part) + _PART_BYTES for _, part in kept.parts.values()) + len(kept.encoded.body))
     return kept, users
 
 
 async def _read(
     call: Call, place: _Place, kept: _Kept | None
-) -> tuple[list[Row], Mapping[int, tuple[int, bytes] | None]]:
-    """Read the rows that are not kept as they are now; and say of each row of the page, in its order, what is kept."""
+) -> tuple[list[Row], Mapping[int, tuple[int, bytes] | None], bool]:
+    """Read the rows that are not kept as they are now; say of each row of the page what is kept, and if it is cut."""
     where = (place.project_id, place.after_id, place.limit, place.skip)
     async with call.db.read() as connection:
-        if kept is None:
-            rows = await store.page(connection, *where)
-            return rows, {row["id"]: None for row in rows}
-        present: dict[int, tuple[int, bytes] | None] = {}
-        for annotation_id, mark in (await store.marks(connection, *where)).items():
-            part = kept.parts.get(annotation_id)
-            present[annotation_id] = part if part is not None and part[0] == mark else None
-        wanted = [annotation_id for annotation_id, part in present.items() if part is None]
-        return await store.by_ids(connection, place.project_id, wanted) if wanted else [], present
+        if kept is not None and not kept.is_cut:
+            present = _present(kept, await store.marks(connection, *where))
+            wanted = [annotation_id for annotation_id, part in present.items() if part is None]
+            rows, is_cut = await store.by_ids(connection, place.project_id, wanted) if wanted else ([], False)
+            if not is_cut and sum(len(part[1]) for part in present.values() if part) + _bytes(rows) <= PAGE_BYTES:
+                return rows, present, False
+        rows, is_cut = await store.page(connection, *where)
+    return rows, {row["id"]: None for row in rows}, is_cut
+
+
+def _present(kept: _Kept, marks: Mapping[int, int]) -> dict[int, tuple[int, bytes] | None]:
+    present: dict[int, tuple[int, bytes] | None] = {}
+    for annotation_id, mark in marks.items():
+        part = kept.parts.get(annotation_id)
+        present[annotation_id] = part if part is not None and part[0] == mark else None
+    return present
+
+
+def _bytes(rows: Iterable[Row]) -> int:
+    """Say how much of a page rows take: in characters, of which a byte has one at most."""
+    return sum(len(row["geometry"]) + len(row["attributes"]) + len(row["notes"] or "") for row in rows)
 
 
 def _joined(
@@ -150,5 +165,5 @@ async def _users(call: Call, rows: Iterable[Row]) -> Users:
     return await call.directory.get_many(shown, timeout=call.remaining_seconds)
 
 
-def _next(ids: list[int], limit: int) -> str | None:
-    return encode_cursor(ids[-1]) if limit and len(ids) == limit else None
+def _next(ids: list[int], limit: int, is_cut: bool) -> str | None:
+    return encode_cursor(ids[-1]) if is_cut or (limit and len(ids) == limit) else None

@@ -9,17 +9,20 @@ write is `statement_timestamp()`, and not the transaction's, which may have begu
 
 from collections.abc import Sequence
 
+from labeler_api.db import page_bytes
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.members.access import COLUMNS as ACCESS
 from labeler_api.members.access import FOUND, WHERE_FOUND
 
+_PLAIN = (
+    *("id", "project_id", "image_id", "annotation_type", "task_type", "class_id", "class_name", "confidence"),
+    *("created_by", "updated_by", "is_verified", "version", "annotation_state", "confirmed_at", "confirmed_by"),
+    *("created_at", "updated_at"),
+)
+_JSON = ("geometry", "attributes")
 # JSON as text: it is passed on as it is and never decoded.
-_CONTENT = """
-    id, image_id, annotation_type, task_type, geometry::text AS geometry, class_id, class_name,
-    attributes::text AS attributes, confidence, created_by, updated_by, is_verified, notes, version,
-    annotation_state, confirmed_at, confirmed_by, created_at, updated_at
-"""
-COLUMNS = f"project_id, {_CONTENT}"
+COLUMNS = ", ".join((*_PLAIN, *map(page_bytes.json_value, _JSON), page_bytes.text_value("notes")))
+_STORED = ", ".join((*_PLAIN, *_JSON, "notes"))
 
 # The caller's access, and the number that every change of the project's annotations bumps.
 _VIEW = f"SELECT {ACCESS}, p.revision {FOUND} {WHERE_FOUND}"
@@ -28,11 +31,17 @@ _FIND = f"SELECT {COLUMNS} FROM annotations WHERE id = $1"
 
 # Compared as rows, so that only the index (project_id, id) has this order. Given an equality the planner prefers the
 # primary key, and reads the annotations of every other project on its way.
-_PAGE = f"""
-    SELECT {COLUMNS}, xmin AS mark FROM annotations
+_PAGE = page_bytes.page(
+    f"""
+    SELECT {_STORED}, xmin AS mark FROM annotations
     WHERE (project_id, id) > ($1, $2::bigint) AND (project_id, id) <= ($1, 9223372036854775807)
     ORDER BY project_id, id LIMIT $3 OFFSET $4
-"""
+    """,
+    "project_id, id",
+    kept=(*_PLAIN, "mark"),
+    json=_JSON,
+    text=("notes",),
+)
 
 # The same page, of each row only what tells whether it was changed: PostgreSQL marks every version of a row with the
 # transaction that wrote it.
@@ -44,18 +53,32 @@ _MARKS = """
     ) page
 """
 
-_BY_IDS = f"SELECT {COLUMNS}, xmin AS mark FROM annotations WHERE project_id = $1 AND id = ANY($2::bigint[])"
+_BY_IDS = page_bytes.page(
+    f"SELECT {_STORED}, xmin AS mark FROM annotations WHERE project_id = $1 AND id = ANY($2::bigint[]) ORDER BY id",
+    "id",
+    kept=(*_PLAIN, "mark"),
+    json=_JSON,
+    text=("notes",),
+)
 
 # With the caller's access, since an image is opened more often than anything. A row at least where there is something
 # to have access to; its `id` is NULL where nothing is drawn.
 # "+ 0" keeps the planner from walking a whole project in the order of ids to find the few of one image.
 _PAGE_OF_IMAGE = f"""
     SELECT {ACCESS}, p.revision, a.* {FOUND}
-    LEFT JOIN LATERAL (
-        SELECT {_CONTENT} FROM annotations
+    LEFT JOIN LATERAL ({
+    page_bytes.page(
+        f'''
+        SELECT {_STORED.replace("project_id, ", "")} FROM annotations
         WHERE project_id = p.id AND image_id = $3 AND id > $4
         ORDER BY id + 0 LIMIT $5 OFFSET $6
-    ) a ON true
+        ''',
+        "id",
+        kept=[column for column in _PLAIN if column != "project_id"],
+        json=_JSON,
+        text=("notes",),
+    )
+}) a ON true
     {WHERE_FOUND} ORDER BY a.id
 """
 
@@ -134,9 +157,11 @@ async def find(connection: ReadConnection, annotation_id: int) -> Row | None:
     return await connection.fetchrow(_FIND, annotation_id)
 
 
-async def page(connection: ReadConnection, project_id: str, after_id: int, limit: int, skip: int) -> list[Row]:
-    """Return annotations of a project by id, each with the `mark` of this version of it."""
-    return await connection.fetch(_PAGE, project_id, after_id, limit, skip)
+async def page(
+    connection: ReadConnection, project_id: str, after_id: int, limit: int, skip: int
+) -> tuple[list[Row], bool]:
+    """Return annotations of a project by id, each with the `mark` of this version of it; and whether bytes ended it."""
+    return page_bytes.taken(await connection.fetch(_PAGE, project_id, after_id, limit, skip))
 
 
 async def marks(connection: ReadConnection, project_id: str, after_id: int, limit: int, skip: int) -> dict[int, int]:
@@ -145,15 +170,18 @@ async def marks(connection: ReadConnection, project_id: str, after_id: int, limi
     return dict(zip(row["ids"], row["marks"], strict=True)) if row is not None and row["ids"] else {}
 
 
-async def by_ids(connection: ReadConnection, project_id: str, ids: Sequence[int]) -> list[Row]:
-    """Return these annotations with their marks, in any order; those that are gone are missing."""
-    return await connection.fetch(_BY_IDS, project_id, list(ids))
+async def by_ids(connection: ReadConnection, project_id: str, ids: Sequence[int]) -> tuple[list[Row], bool]:
+    """Return these annotations with their marks; those that are gone are missing. True: some are, for their bytes."""
+    return page_bytes.taken(await connection.fetch(_BY_IDS, project_id, list(ids)))
 
 
 async def page_of_image(
     connection: ReadConnection, reference: str, user_id: int, image_id: str, *, after_id: int, limit: int, skip: int
 ) -> list[Row]:
-    """Return the annotations of an image by id, each with the user's access and the project's `revision`."""
+    """Return the annotations of an image by id, each with the user's access and the project's `revision`.
+
+    `fits` is false on a last row that only tells that the page ended before it.
+    """
     return await connection.fetch(_PAGE_OF_IMAGE, reference, user_id, image_id, after_id, limit, skip)
 
 

@@ -6,24 +6,34 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from labeler_api.annotations.store import COLUMNS
+from labeler_api.db import page_bytes
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 
-_ENTRY = """
-    id, annotation_id, project_id, image_id, action, revision, previous_state::text AS previous_state,
-    new_state::text AS new_state, changed_by, timestamp
-"""
+_PLAIN = ("id", "annotation_id", "project_id", "image_id", "action", "revision", "changed_by", "timestamp")
+_STATES = ("previous_state", "new_state")
+_ENTRY = ", ".join((*_PLAIN, *_STATES))
 
-_OF_PROJECT = f"""
+_OF_PROJECT = page_bytes.page(
+    f"""
     SELECT {_ENTRY} FROM annotation_history
     WHERE project_id = $1 AND (timestamp, id) < ($2, $3::bigint)
     ORDER BY timestamp DESC, id DESC LIMIT $4 OFFSET $5
-"""
+    """,
+    "timestamp DESC, id DESC",
+    kept=_PLAIN,
+    json=_STATES,
+)
 
-_OF_ANNOTATION = f"""
+_OF_ANNOTATION = page_bytes.page(
+    f"""
     SELECT {_ENTRY} FROM annotation_history
     WHERE annotation_id = $1 AND project_id = $2 AND id < $3::bigint
     ORDER BY id DESC LIMIT $4 OFFSET $5
-"""
+    """,
+    "id DESC",
+    kept=_PLAIN,
+    json=_STATES,
+)
 
 # Where an annotation is or was, who made it, and its number now: that of its deletion where it is deleted.
 _PLACE = """
@@ -37,8 +47,9 @@ _PLACE = """
 
 # A revision stands in the write that made it, and once more in the one that followed: the latter helps where the
 # former was made before whole revisions were kept.
-_STATE = """
-    SELECT state::text AS state, state ->> 'image_id' AS image_id, state ?& $3::text[] AS is_whole
+_STATE = f"""
+    SELECT CASE WHEN octet_length(state::text) <= {page_bytes.PAGE_BYTES} THEN state::text END AS state,
+           state ->> 'image_id' AS image_id, state ?& $3::text[] AS is_whole
     FROM (
         SELECT new_state AS state, 0 AS place
         FROM annotation_history WHERE annotation_id = $1 AND project_id = $4 AND revision = $2
@@ -104,16 +115,19 @@ _RESTORE = f"""
 
 async def of_project(
     connection: ReadConnection, project_id: str, *, before: tuple[datetime, int], limit: int, skip: int
-) -> list[Row]:
-    """Return writes to a project, the newest first."""
-    return await connection.fetch(_OF_PROJECT, project_id, *before, limit, skip)
+) -> tuple[list[Row], bool]:
+    """Return writes to a project, the newest first; and whether their bytes ended the page."""
+    return page_bytes.taken(await connection.fetch(_OF_PROJECT, project_id, *before, limit, skip))
 
 
 async def of_annotation(
     connection: ReadConnection, annotation_id: int, project_id: str, *, before: int, limit: int, skip: int
-) -> list[Row]:
-    """Return writes to an annotation, the newest first; ids are in the order of the writes."""
-    return await connection.fetch(_OF_ANNOTATION, annotation_id, project_id, before, limit, skip)
+) -> tuple[list[Row], bool]:
+    """Return writes to an annotation, the newest first; and whether their bytes ended the page.
+
+    Ids are in the order of the writes.
+    """
+    return page_bytes.taken(await connection.fetch(_OF_ANNOTATION, annotation_id, project_id, before, limit, skip))
 
 
 async def place(connection: ReadConnection, annotation_id: int) -> Row | None:
@@ -124,7 +138,7 @@ async def place(connection: ReadConnection, annotation_id: int) -> Row | None:
 async def state(
     connection: ReadConnection, annotation_id: int, project_id: str, revision: int, columns: Sequence[str]
 ) -> Row | None:
-    """Return a revision as JSON text, and whether it has all of these columns."""
+    """Return a revision as JSON text, None for one that is too large, and whether it has all of these columns."""
     return await connection.fetchrow(_STATE, annotation_id, revision, list(columns), project_id)
 
 

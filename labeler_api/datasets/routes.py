@@ -49,9 +49,9 @@ async def get_size(call: Call, dataset_id: str) -> SizeResponse:
 
 routes = [
     endpoint("POST", "/datasets", create_dataset, status=201, idempotent=True),
-    endpoint("GET", "/datasets", list_datasets),
+    endpoint("GET", "/datasets", list_datasets, large=True),
     endpoint("GET", "/datasets/{dataset_id}", get_dataset, errors=(404,)),
     endpoint("PUT", "/datasets/{dataset_id}", update_dataset, errors=(403, 404)),
-    endpoint("GET", "/datasets/{dataset_id}/project", get_project_of_dataset, errors=(404,)),
+    endpoint("GET", "/datasets/{dataset_id}/project", get_project_of_dataset, errors=(404,), large=True),
     endpoint("GET", "/datasets/{dataset_id}/size", get_size, errors=(404,)),
 ]

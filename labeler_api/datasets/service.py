@@ -58,9 +58,9 @@ async def page(call: Call, query: DatasetsQuery) -> tuple[list[DatasetResponse],
         # One row more than asked for tells whether there is a next page.
         place = (after.created_at, after.id) if after else None
         skip = min(query.skip, _MAX_SKIP)
-        found = await store.page(connection, call.user_id, after=place, limit=limit + 1, skip=skip)
+        found, is_cut = await store.page(connection, call.user_id, after=place, limit=limit + 1, skip=skip)
     rows = found[:limit]
-    more = len(found) > limit > 0
+    more = limit > 0 and (is_cut or len(found) > limit)
     cursor = encode_cursor(Position(rows[-1]["created_at"], rows[-1]["id"])) if more else None
     owners = await call.directory.get_many({row["owner_id"] for row in rows}, timeout=call.remaining_seconds)
     return [dataset_response(row, owners.get(row["owner_id"])) for row in rows], cursor

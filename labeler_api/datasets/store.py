@@ -1,26 +1,30 @@
 """SQL of datasets."""
 
+# ruff: noqa: S608 - the only text put into the statements is the list of columns below
+
 from datetime import datetime
 
+from labeler_api.db import page_bytes
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 
-_CREATE = """
+_PLAIN = (
+    *("id", "name", "owner_id", "visibility", "storage_path", "storage_type", "format", "labeled", "num_images"),
+    *("created_at", "updated_at"),
+)
+_COLUMNS = ", ".join((*_PLAIN, page_bytes.text_value("description")))
+
+_CREATE = f"""
     INSERT INTO datasets (id, name, description, owner_id, visibility, storage_path)
     VALUES ($1::varchar, $2, $3, $4, $5, 'datasets/' || $1::varchar || '/')
-    RETURNING id, name, description, owner_id, visibility, storage_path, storage_type, format, labeled, num_images,
-              created_at, updated_at
+    RETURNING {_COLUMNS}
 """
 
-_GET = """
-    SELECT id, name, description, owner_id, visibility, storage_path, storage_type, format, labeled, num_images,
-           created_at, updated_at
-    FROM datasets WHERE id = $1
-"""
+_GET = f"SELECT {_COLUMNS} FROM datasets WHERE id = $1"
 
 # Own, member of, public; the newest first. IN and not EXISTS: the memberships of one user are few and hashed once.
-_LIST = """
-    SELECT id, name, description, owner_id, visibility, storage_path, storage_type, format, labeled, num_images,
-           created_at, updated_at
+_LIST = page_bytes.page(
+    f"""
+    SELECT {", ".join(_PLAIN)}, description
     FROM datasets
     WHERE (
         visibility = 'public' OR owner_id = $1 OR id IN (
@@ -31,14 +35,17 @@ _LIST = """
     ) AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3::varchar))
     ORDER BY created_at DESC, id DESC
     LIMIT $4 OFFSET $5
-"""
+    """,
+    "created_at DESC, id DESC",
+    kept=_PLAIN,
+    text=("description",),
+)
 
-_UPDATE = """
+_UPDATE = f"""
     UPDATE datasets
     SET name = $2, description = $3, visibility = COALESCE($4, visibility), updated_at = clock_timestamp()
     WHERE id = $1
-    RETURNING id, name, description, owner_id, visibility, storage_path, storage_type, format, labeled, num_images,
-              created_at, updated_at
+    RETURNING {_COLUMNS}
 """
 
 _SIZE = """
@@ -62,10 +69,13 @@ async def get(connection: ReadConnection, dataset_id: str) -> Row | None:
 
 async def page(
     connection: ReadConnection, user_id: int, *, after: tuple[datetime, str] | None, limit: int, skip: int
-) -> list[Row]:
-    """Return what the user may see, the newest first, from the row with `after` as creation time and id on."""
+) -> tuple[list[Row], bool]:
+    """Return what the user may see, the newest first, from the row with `after` as creation time and id on.
+
+    And whether their bytes ended the page.
+    """
     created_at, dataset_id = after or (None, None)
-    return await connection.fetch(_LIST, user_id, created_at, dataset_id, limit, skip)
+    return page_bytes.taken(await connection.fetch(_LIST, user_id, created_at, dataset_id, limit, skip))
 
 
 async def update(

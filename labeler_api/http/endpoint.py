@@ -24,6 +24,7 @@ from labeler_api import tokens
 from labeler_api.context import Call, IdempotencyKey, Principal, Services
 from labeler_api.errors import Stale, Unauthenticated
 from labeler_api.http.decoding import convert, decode_json, idempotency_key, query_values, read_json
+from labeler_api.http.pacing import PIECE_BYTES, PacedResponse
 
 T = TypeVar("T")
 
@@ -80,6 +81,7 @@ class Operation:
     writes: bool = False
     if_match: bool = False
     answers_503: bool = False
+    large: bool = False
 
     def json_limit(self, usual: int) -> int:
         """How many bytes a JSON body may have; `usual` is the setting MAX_JSON_BYTES."""
@@ -101,18 +103,20 @@ def endpoint(
     reads: bool = False,
     if_match: bool = False,
     answers_503: bool = False,
+    large: bool = False,
 ) -> Route:
     """Make a route. `login=False` needs no token; `etag=True` is for lists that clients poll.
 
     `idempotent=True` takes the header Idempotency-Key, which the use case has to honour by `idempotency.once`;
     `max_json_bytes` is for bodies that are greater than MAX_JSON_BYTES by their nature; `reads=True` for a POST that
     changes nothing, and is answered in maintenance mode; `if_match=True` says that the use case honours If-Match, and
-    `answers_503=True` that the handler's own value is answered with 503 too.
+    `answers_503=True` that the handler's own value is answered with 503 too. `large=True` is for answers that hold what
+    clients stored: they find room first (labeler_api/answers.py).
     """
     operation = _describe(method, path, handler, status, login, etag, errors, multipart)
     writes = method != "GET" and not reads
     operation = replace(operation, idempotent=idempotent, max_json_bytes=max_json_bytes, writes=writes)
-    operation = replace(operation, if_match=if_match, answers_503=answers_503)
+    operation = replace(operation, if_match=if_match, answers_503=answers_503, large=large)
     route = Route(path, _Endpoint(operation), methods=[method], name=f"{operation.tag}.{handler.__name__}")
     route.methods = {method}  # Starlette adds HEAD to GET; the contract does not offer it
     return route
@@ -192,9 +196,17 @@ class _Endpoint:
         arguments, body = await self._arguments(request, services)
         if self.operation.idempotent:
             call = replace(call, idempotency=_idempotency(self.operation, request, body))
+        if not self.operation.large:
+            await (await self._response(call, request, arguments))(scope, receive, send)
+            return
+        async with services.answers.page(call.user_id) as room:
+            response = await self._response(call, request, arguments)
+            room.needs(len(response.body))
+            await response(scope, receive, send)
+
+    async def _response(self, call: Call, request: Request, arguments: dict[str, Any]) -> Response:
         result = await self._handled(call, arguments)
-        response = result if isinstance(result, Response) else await _respond(self.operation, request, result)
-        await response(scope, receive, send)
+        return result if isinstance(result, Response) else await _respond(self.operation, request, result)
 
     async def _handled(self, call: Call, arguments: dict[str, Any]) -> Any:
         for last in (False,) * (_TRIES - 1) + (True,):
@@ -274,7 +286,8 @@ async def _respond(operation: Operation, request: Request, result: Any) -> Respo
     if len(body) >= _GZIP_FROM_BYTES and "gzip" in request.headers.get("accept-encoding", ""):
         headers["Content-Encoding"] = "gzip"
         body = encoded.gzipped = encoded.gzipped or await _gzip(body)
-    return Response(body, reply.status or operation.status, headers, media_type="application/json")
+    kind = PacedResponse if len(body) > PIECE_BYTES else Response
+    return kind(body, reply.status or operation.status, headers, media_type="application/json")
 
 
 def matches(if_none_match: str | None, etag: str) -> bool:

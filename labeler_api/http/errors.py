@@ -7,6 +7,8 @@ from starlette.responses import Response
 
 from labeler_api.errors import AppError
 
+# A sentence that a person reads. Some quote what was sent, which may be two megabytes.
+_DETAIL_CHARACTERS = 2000
 _CODES = {404: "route_not_found", 405: "method_not_allowed", 413: "too_large"}
 _TEXTS = {
     404: "There is nothing at this address.",
@@ -48,5 +50,7 @@ def unexpected(request_id: str) -> Response:
 def _json(
     status: int, detail: str, code: str, request_id: str, headers: dict[str, str], extra: dict[str, object]
 ) -> Response:
+    if len(detail) > _DETAIL_CHARACTERS:
+        detail = detail[:_DETAIL_CHARACTERS] + " …"
     body = msgspec.json.encode({"detail": detail, "code": code, "request_id": request_id, **extra})
     return Response(body, status, {"Cache-Control": "no-store", **headers}, media_type="application/json")

@@ -159,6 +159,8 @@ def of(operation: Operation, schema: Any, links: _Described, example: Any = msgs
     expected = {*operation.errors, 422, 500, 503, *([401] if operation.login else [])}
     if operation.body_type is not None or operation.multipart is not None:
         expected.add(413)
+    if operation.large:
+        expected.add(429)
     responses |= {str(status): _error(status) for status in sorted(expected)}
     if operation.answers_503:
         responses["503"] = {"description": _ERRORS[503], "headers": _headers("X-Request-Id"), **_json(schema)}

@@ -13,6 +13,12 @@ T = TypeVar("T")
 _MAX_CURSOR_CHARACTERS = 2048  # an image id has 255 characters at most; four bytes each, in base64, and room
 
 
+class CursorQuery(msgspec.Struct):
+    """Where a list goes on; `cursor` is the X-Next-Cursor of the page before."""
+
+    cursor: str = ""
+
+
 def encode_cursor(position: object) -> str:
     """Write the position of the last row that was sent."""
     return urlsafe_b64encode(msgspec.json.encode(position)).decode().rstrip("=")

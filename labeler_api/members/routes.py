@@ -1,16 +1,21 @@
 """Members of a project (contract 34-38), and of its dataset (18-22)."""
 
 from labeler_api.context import Call
-from labeler_api.http.endpoint import endpoint
+from labeler_api.http.endpoint import Reply, endpoint
+from labeler_api.http.paging import CursorQuery
 from labeler_api.members import service, service_changes, service_datasets
 from labeler_api.members.schemas import AddMember, ChangeMember, MemberResponse, TransferOwnership, TransferResponse
 from labeler_api.members.schemas_datasets import ChangePermission, InviteToDataset, PermissionResponse
 from labeler_api.users.schemas import UserId
 
 
-async def list_members(call: Call, project_id: str) -> list[MemberResponse]:
-    """List the members of a project"""
-    return await service.page(call, project_id)
+async def list_members(call: Call, project_id: str, query: CursorQuery) -> Reply[list[MemberResponse]]:
+    """List the members of a project
+
+    5000 at most. The header X-Next-Cursor is there when more follow; give it back as `cursor`.
+    """
+    members, cursor = await service.page(call, project_id, query.cursor)
+    return Reply(members, {"X-Next-Cursor": cursor} if cursor else {})
 
 
 async def add_member(call: Call, project_id: str, body: AddMember) -> MemberResponse:
@@ -50,12 +55,14 @@ async def invite_to_dataset(call: Call, dataset_id: str, body: InviteToDataset) 
     return await service_datasets.invite(call, dataset_id, body)
 
 
-async def list_dataset_permissions(call: Call, dataset_id: str) -> list[PermissionResponse]:
+async def list_dataset_permissions(call: Call, dataset_id: str, query: CursorQuery) -> Reply[list[PermissionResponse]]:
     """List the members of a dataset
 
-    Everybody but the owner is a `member`, whatever their role on the project.
+    Everybody but the owner is a `member`, whatever their role on the project. 5000 at most; the header X-Next-Cursor
+    is there when more follow.
     """
-    return await service_datasets.page(call, dataset_id)
+    members, cursor = await service_datasets.page(call, dataset_id, query.cursor)
+    return Reply(members, {"X-Next-Cursor": cursor} if cursor else {})
 
 
 async def change_dataset_permission(
@@ -82,13 +89,13 @@ _OF_PROJECT = "/projects/{project_id}/permissions"
 _OF_DATASET = "/datasets/{dataset_id}/permissions"
 
 routes = [
-    endpoint("GET", _OF_PROJECT, list_members, errors=(404,)),
+    endpoint("GET", _OF_PROJECT, list_members, errors=(404,), large=True),
     endpoint("POST", _OF_PROJECT, add_member, status=201, idempotent=True, errors=(400, 403, 404)),
     endpoint("PATCH", f"{_OF_PROJECT}/{{user_id}}", change_member, errors=(400, 403, 404)),
     endpoint("DELETE", f"{_OF_PROJECT}/{{user_id}}", remove_member, status=204, errors=(400, 403, 404)),
     endpoint("POST", "/projects/{project_id}/transfer-ownership", transfer_ownership, errors=(400, 403, 404)),
     endpoint("POST", f"{_OF_DATASET}/invite", invite_to_dataset, idempotent=True, errors=(400, 403, 404, 409)),
-    endpoint("GET", _OF_DATASET, list_dataset_permissions, errors=(404,)),
+    endpoint("GET", _OF_DATASET, list_dataset_permissions, errors=(404,), large=True),
     endpoint("PUT", f"{_OF_DATASET}/{{user_id}}", change_dataset_permission, errors=(400, 403, 404)),
     endpoint("DELETE", f"{_OF_DATASET}/{{user_id}}", remove_dataset_permission, status=204, errors=(400, 403, 404)),
     endpoint("POST", f"{_OF_DATASET}/transfer-owner", transfer_dataset, errors=(400, 403, 404)),

@@ -46,6 +46,13 @@ class TransferResponse(Struct):
     previous_owner_user_id: int
 
 
+class Position(Struct, array_like=True):
+    """Where a page of members ended."""
+
+    granted_at: Annotated[datetime, Meta(tz=True)]
+    id: Annotated[int, Meta(ge=1, le=2**31 - 1)]
+
+
 class MemberResponse(Struct):
     """A member of a project (contract, section 5, ProjectPermission)."""
 

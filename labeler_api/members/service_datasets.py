@@ -31,11 +31,11 @@ async def invite(call: Call, dataset: str, body: InviteToDataset) -> PermissionR
     return await _response(call, access, row)
 
 
-async def page(call: Call, dataset: str) -> list[PermissionResponse]:
-    """List the members of a dataset with their names."""
-    access, rows = await service.rows_of(call, dataset)
+async def page(call: Call, dataset: str, cursor: str) -> tuple[list[PermissionResponse], str | None]:
+    """List members of a dataset with their names; and the cursor of the next page."""
+    access, rows, following = await service.rows_of(call, dataset, cursor)
     users = await service.named(call, rows)
-    return [permission_response(access.dataset_id, row, users) for row in rows]
+    return [permission_response(access.dataset_id, row, users) for row in rows], following
 
 
 async def change(call: Call, dataset: str, user_id: int, body: ChangePermission) -> PermissionResponse:

@@ -1,6 +1,7 @@
 """SQL of project members."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from enum import Enum, auto
 from typing import Any
 
@@ -11,8 +12,9 @@ _ACCESS = f"SELECT {COLUMNS} {FOUND} {WHERE_FOUND}"
 
 _LIST = """
     SELECT id, project_id, user_id, role, granted_by, granted_at
-    FROM project_permissions WHERE project_id = $1
-    ORDER BY granted_at, id
+    FROM project_permissions
+    WHERE project_id = $1 AND ($2::timestamptz IS NULL OR (granted_at, id) > ($2, $3::int))
+    ORDER BY granted_at, id LIMIT $4
 """
 
 _ADD = """
@@ -138,9 +140,11 @@ async def access(connection: ReadConnection, reference: str, user_id: int) -> Ro
     return await connection.fetchrow(_ACCESS, reference, user_id)
 
 
-async def page(connection: ReadConnection, project_id: str) -> list[Row]:
-    """Return every member of a project, the earliest first."""
-    return await connection.fetch(_LIST, project_id)
+async def page(
+    connection: ReadConnection, project_id: str, *, after: tuple[datetime, int] | None, limit: int
+) -> list[Row]:
+    """Return members of a project, the earliest first, from behind (time of the grant, id) on."""
+    return await connection.fetch(_LIST, project_id, *(after or (None, None)), limit)
 
 
 async def add(

@@ -47,8 +47,8 @@ async def add_task_type(call: Call, project_id: str, body: AddTaskType) -> Proje
 
 routes = [
     endpoint("POST", "/projects", create_project, status=201, idempotent=True, errors=(403, 404, 409)),
-    endpoint("GET", "/projects", list_projects),
-    endpoint("GET", "/projects/{project_id}", get_project, errors=(404,)),
+    endpoint("GET", "/projects", list_projects, large=True),
+    endpoint("GET", "/projects/{project_id}", get_project, errors=(404,), large=True),
     endpoint("PATCH", "/projects/{project_id}", update_project, errors=(403, 404)),
     endpoint("POST", "/projects/{project_id}/task-types", add_task_type, idempotent=True, errors=(400, 403, 404)),
 ]

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from labeler_api.db.page_bytes import is_left_out
 from labeler_api.directory import UserProfile
 from labeler_api.projects.tasks import TASK_TYPES
 
@@ -78,6 +79,8 @@ _classes = msgspec.json.Decoder(dict[str, dict[str, ClassInfo]])
 
 def counted_classes(stored: str, counts: Counts) -> dict[str, dict[str, ClassInfo]]:
     """Read the stored classes of every task and put the live counts in."""
+    if is_left_out(stored):
+        return {}
     tasks = _classes.decode(stored)
     none = ClassCount(annotations=0, images=0)
     for task_type, classes in tasks.items():

@@ -51,10 +51,10 @@ async def page(call: Call, query: ProjectsQuery) -> tuple[list[ProjectResponse],
         place = (after.created_at, after.id) if after else None
         skip = min(query.skip, _MAX_SKIP)
         # One row more than asked for tells whether there is a next page.
-        found = await store.page(connection, call.user_id, after=place, limit=limit + 1, skip=skip)
+        found, is_cut = await store.page(connection, call.user_id, after=place, limit=limit + 1, skip=skip)
         rows = found[:limit]
         counts = await current_counts(connection, call, rows)
-    more = len(found) > limit > 0
+    more = limit > 0 and (is_cut or len(found) > limit)
     cursor = encode_cursor(Position(rows[-1]["created_at"], rows[-1]["id"])) if more else None
     return [project_response(row, counts[row["id"]]) for row in rows], cursor
 

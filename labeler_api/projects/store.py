@@ -1,20 +1,42 @@
 """SQL of projects."""
 
+# ruff: noqa: S608 - the only text put into the statements is the lists of columns below
+
 from collections.abc import Sequence
 from datetime import datetime
 
+from labeler_api.db import page_bytes
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 
-_GET = """
-    SELECT p.id, p.name, p.description, p.dataset_id, p.owner_id, p.task_types,
-           p.task_config::text AS task_config, p.task_classes::text AS task_classes, p.settings::text AS settings,
-           p.total_images, p.annotated_images, p.total_annotations, p.status,
-           p.created_at, p.updated_at, p.last_updated_by, p.revision,
-           d.name AS dataset_name, d.num_images AS dataset_num_items
+_OWN = (
+    *("id", "name", "dataset_id", "owner_id", "task_types", "total_images", "annotated_images", "total_annotations"),
+    *("status", "created_at", "updated_at", "last_updated_by", "revision"),
+)
+_OF_DATASET = ("dataset_name", "dataset_num_items")
+_JSON = ("task_config", "task_classes", "settings")
+_NAMED = ", ".join(f"p.{column}" for column in _OWN) + ", d.name AS dataset_name, d.num_images AS dataset_num_items"
+# The classes are decoded, which takes ten times their size for as long as the answer is made.
+_MOST_BYTES = 2 * 2**20
+
+# By the same rules as in a list: a project of one alone may be too large for an answer.
+_GET = page_bytes.page(
+    f"""
+    SELECT {_NAMED}, p.description, p.task_config, p.task_classes, p.settings
     FROM annotation_projects p
     JOIN datasets d ON d.id = p.dataset_id
     WHERE p.id = $1
-"""
+    """,
+    "id",
+    kept=(*_OWN, *_OF_DATASET),
+    json=_JSON,
+    text=("description",),
+    most=_MOST_BYTES,
+)
+
+# What annotations call their class is not checked: a project may have as many as it has annotations. Those behind so
+# many of a project, or of all that one call asks about, count as 0; the largest public label set has 20 000.
+_CLASSES = 20_000
+_CLASSES_AT_ONCE = 200_000
 
 # One row a class of each project, and one with task_type NULL for the whole. Two groupings one above the other, because
 # count(DISTINCT image_id) would read the rows themselves: these read indexes alone, in their order. Project by project,
@@ -23,13 +45,13 @@ _COUNTS = """
     SELECT asked.project_id, counted.*
     FROM unnest($1::varchar[]) AS asked(project_id)
     CROSS JOIN LATERAL (
-        SELECT task_type, class_id, sum(annotations)::bigint AS annotations, count(*) AS images
+        (SELECT task_type, class_id, sum(annotations)::bigint AS annotations, count(*) AS images
         FROM (
             SELECT task_type, class_id, image_id, count(*) AS annotations
             FROM annotations WHERE project_id = asked.project_id AND class_id IS NOT NULL
             GROUP BY task_type, class_id, image_id
         ) AS per_class_and_image
-        GROUP BY task_type, class_id
+        GROUP BY task_type, class_id ORDER BY task_type, class_id LIMIT $2)
         UNION ALL
         SELECT NULL, NULL, COALESCE(sum(annotations), 0)::bigint, count(*)
         FROM (
@@ -58,19 +80,22 @@ _CREATE = """
 """
 
 # The newest first.
-_LIST = """
-    SELECT p.id, p.name, p.description, p.dataset_id, p.owner_id, p.task_types,
-           p.task_config::text AS task_config, p.task_classes::text AS task_classes, p.settings::text AS settings,
-           p.total_images, p.annotated_images, p.total_annotations, p.status,
-           p.created_at, p.updated_at, p.last_updated_by, p.revision,
-           d.name AS dataset_name, d.num_images AS dataset_num_items
+_LIST = page_bytes.page(
+    f"""
+    SELECT {_NAMED}, p.description, p.task_config, p.task_classes, p.settings
     FROM project_permissions m
     JOIN annotation_projects p ON p.id = m.project_id
     JOIN datasets d ON d.id = p.dataset_id
     WHERE m.user_id = $1 AND ($2::timestamptz IS NULL OR (p.created_at, p.id) < ($2, $3::varchar))
     ORDER BY p.created_at DESC, p.id DESC
     LIMIT $4 OFFSET $5
-"""
+    """,
+    "created_at DESC, id DESC",
+    kept=(*_OWN, *_OF_DATASET),
+    json=_JSON,
+    text=("description",),
+    most=_MOST_BYTES,
+)
 
 _UPDATE = """
     UPDATE annotation_projects
@@ -100,7 +125,8 @@ async def get(connection: ReadConnection, project_id: str) -> Row | None:
 
 async def counts(connection: ReadConnection, project_ids: Sequence[str]) -> list[Row]:
     """Count projects' annotations and images: per class, and in the row without a task type as a whole."""
-    return await connection.fetch(_COUNTS, list(project_ids))
+    most = min(_CLASSES, _CLASSES_AT_ONCE // max(1, len(project_ids)))
+    return await connection.fetch(_COUNTS, list(project_ids), most)
 
 
 async def create(
@@ -137,10 +163,13 @@ async def create(
 
 async def page(
     connection: ReadConnection, user_id: int, *, after: tuple[datetime, str] | None, limit: int, skip: int
-) -> list[Row]:
-    """Return the projects that the user is a member of, the newest first, from behind (creation time, id) on."""
+) -> tuple[list[Row], bool]:
+    """Return the projects that the user is a member of, the newest first, from behind (creation time, id) on.
+
+    And whether their bytes ended the page.
+    """
     created_at, project_id = after or (None, None)
-    return await connection.fetch(_LIST, user_id, created_at, project_id, limit, skip)
+    return page_bytes.taken(await connection.fetch(_LIST, user_id, created_at, project_id, limit, skip))
 
 
 async def update(

@@ -22,7 +22,7 @@ async def preview_upload(call: Call, dataset_id: str, body: PreviewRequest) -> S
 
 
 routes = [
-    endpoint("GET", "/datasets/{dataset_id}/storage/structure", get_structure, errors=(403, 404)),
+    endpoint("GET", "/datasets/{dataset_id}/storage/structure", get_structure, errors=(403, 404), large=True),
     endpoint(
         "POST",
         "/datasets/{dataset_id}/storage/preview",

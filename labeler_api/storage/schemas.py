@@ -19,12 +19,13 @@ class Folder(Struct):
 
 
 class StorageStructure(Struct):
-    """The folders of a dataset's images, by path."""
+    """The folders of a dataset's images, by path: the first 10 000. The totals are those of all of them."""
 
     dataset_id: str
     total_files: int
     total_size_bytes: int
     folders: list[Folder]
+    is_complete: bool
 
 
 class FileMapping(Struct):

@@ -8,7 +8,9 @@ its path does not replace anything that somebody could see.
 import unicodedata
 
 from labeler_api.context import Call
+from labeler_api.db.page_bytes import PAGE_BYTES
 from labeler_api.db.pool import Row
+from labeler_api.errors import invalid
 from labeler_api.members.policy import Role
 from labeler_api.members.service import require_role
 from labeler_api.storage import store
@@ -22,6 +24,12 @@ from labeler_api.storage.schemas import (
     StorageStructure,
 )
 
+# The wizard shows them as a tree to click through; a megabyte and a half. Deep paths have many folders above them, so
+# what is shown is counted, and not the rows.
+_MOST_FOLDERS = 10_000
+# Fifty thousand files at some 300 characters, as the body's bound has it. The target folder is put before each of them.
+_MOST_CHARACTERS = 16 * 1024 * 1024
+
 _ROOT_NAME = "(루트)"  # contract, 9.1: the wizard shows it as it comes
 
 
@@ -29,17 +37,24 @@ async def structure(call: Call, reference: str) -> StorageStructure:
     """List the folders of a dataset's images."""
     async with call.db.read() as connection:
         access = await require_role(connection, call, reference, Role.ADMIN)
-        rows = await store.folders(connection, access.dataset_id)
-    return _structure(access.dataset_id, rows)
+        rows, is_cut = await store.folders(connection, access.dataset_id, _MOST_FOLDERS)
+    return _structure(access.dataset_id, rows, is_cut)
 
 
 async def preview(call: Call, reference: str, body: PreviewRequest) -> StoragePreview:
     """Tell the files of an upload to come apart: those that are new, and those whose path an image has."""
     target = body.target_folder.rstrip("/")
     paths = [_path(mapping, target) for mapping in body.file_mappings]
+    if sum(map(len, paths)) > _MOST_CHARACTERS:
+        raise invalid(
+            f"together these paths have more than {_MOST_CHARACTERS} characters; preview fewer files at once",
+            "body",
+            "file_mappings",
+            code="too_many_characters",
+        )
     async with call.db.read() as connection:
         access = await require_role(connection, call, reference, Role.ADMIN)
-        rows = await store.folders(connection, access.dataset_id)
+        rows, is_cut = await store.folders(connection, access.dataset_id, _MOST_FOLDERS)
         present = await store.present(connection, access.dataset_id, paths)
     files = [
         PreviewFile(mapping.filename, path, mapping.size, "duplicate" if path in present else "new")
@@ -50,7 +65,7 @@ async def preview(call: Call, reference: str, body: PreviewRequest) -> StoragePr
     return StoragePreview(
         dataset_id=access.dataset_id,
         target_folder=body.target_folder,
-        current_structure=_structure(access.dataset_id, rows),
+        current_structure=_structure(access.dataset_id, rows, is_cut),
         new_files=new,
         duplicate_files=duplicates,
         summary=PreviewSummary(total_new=len(new), total_duplicates=len(duplicates), total_files=len(files)),
@@ -64,18 +79,27 @@ def _path(mapping: FileMapping, target: str) -> str:
     return path if not folder or path.startswith(f"{folder}/") else f"{folder}/{path}"
 
 
-def _structure(dataset_id: str, rows: list[Row]) -> StorageStructure:
+def _structure(dataset_id: str, rows: list[Row], is_cut: bool) -> StorageStructure:
     folders: dict[str, Folder] = {}
+    characters = 0
     for row in rows:
         for path in _with_parents(row["folder"].strip("/")):
-            folder = folders.setdefault(path, _folder(path))
-            folder.file_count += row["files"]
-            folder.total_size_bytes += row["bytes"]
+            if path not in folders:
+                characters += len(path)
+                if (
+                    len(folders) == _MOST_FOLDERS or characters > PAGE_BYTES // 4
+                ):  # path and name, of which each may escape
+                    is_cut = True
+                    break
+                folders[path] = _folder(path)
+            folders[path].file_count += row["files"]
+            folders[path].total_size_bytes += row["bytes"]
     return StorageStructure(
         dataset_id=dataset_id,
-        total_files=sum(row["files"] for row in rows),
-        total_size_bytes=sum(row["bytes"] for row in rows),
+        total_files=rows[0]["all_files"] if rows else 0,
+        total_size_bytes=rows[0]["all_bytes"] if rows else 0,
         folders=[folders[path] for path in sorted(folders)],
+        is_complete=not is_cut and len(rows) < _MOST_FOLDERS,
     )
 
 

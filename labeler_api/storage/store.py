@@ -2,12 +2,24 @@
 
 from collections.abc import Sequence
 
+from labeler_api.db import page_bytes
 from labeler_api.db.pool import ReadConnection, Row
 
-_FOLDERS = """
-    SELECT COALESCE(folder_path, '') AS folder, count(*) AS files, sum(size)::bigint AS bytes
-    FROM image_metadata WHERE dataset_id = $1 GROUP BY 1
-"""
+# By path, so that a folder comes before those in it: so many, and the bytes of a page, at most. The sums are of all.
+_FOLDERS = page_bytes.page(
+    """
+    WITH every AS MATERIALIZED (
+        SELECT COALESCE(folder_path, '') AS folder, count(*) AS files, sum(size)::bigint AS bytes
+        FROM image_metadata WHERE dataset_id = $1 GROUP BY 1
+    )
+    SELECT folder, files, bytes, (SELECT sum(files) FROM every)::bigint AS all_files,
+           (SELECT sum(bytes) FROM every)::bigint AS all_bytes
+    FROM every ORDER BY folder COLLATE "C" LIMIT $2
+    """,
+    'folder COLLATE "C"',
+    kept=("files", "bytes", "all_files", "all_bytes"),
+    text=("folder",),
+)
 
 _PRESENT = """
     SELECT path
@@ -18,9 +30,9 @@ _PRESENT = """
 """
 
 
-async def folders(connection: ReadConnection, dataset_id: str) -> list[Row]:
-    """Count the images that lie directly in each folder, with their bytes."""
-    return await connection.fetch(_FOLDERS, dataset_id)
+async def folders(connection: ReadConnection, dataset_id: str, limit: int) -> tuple[list[Row], bool]:
+    """Count the images that lie directly in each folder, with their bytes; and whether that ended early."""
+    return page_bytes.taken(await connection.fetch(_FOLDERS, dataset_id, limit))
 
 
 async def present(connection: ReadConnection, dataset_id: str, paths: Sequence[str]) -> set[str]:

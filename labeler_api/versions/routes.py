@@ -7,8 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from labeler_api.context import Call
-from labeler_api.http.endpoint import endpoint
+from labeler_api.http.endpoint import Reply, endpoint
 from labeler_api.http.leaving import while_connected
+from labeler_api.http.paging import CursorQuery
 from labeler_api.http.streaming import stream_object
 from labeler_api.links import LinkQuery
 from labeler_api.versions import naming, service
@@ -29,9 +30,13 @@ async def publish(call: Call, project_id: str, body: PublishVersion) -> VersionR
     return await service.publish(call, project_id, body)
 
 
-async def list_versions(call: Call, project_id: str) -> VersionPage:
-    """List the published versions of a project"""
-    return await service.page(call, project_id)
+async def list_versions(call: Call, project_id: str, query: CursorQuery) -> Reply[VersionPage]:
+    """List the published versions of a project
+
+    The newest first, a thousand at most. The header X-Next-Cursor is there when more follow; give it back as `cursor`.
+    """
+    versions, cursor = await service.page(call, project_id, query.cursor)
+    return Reply(versions, {"X-Next-Cursor": cursor} if cursor else {})
 
 
 async def export_of_project(call: Call, project_id: str, body: ExportRequest, request: Request) -> ExportResponse:
@@ -92,7 +97,7 @@ routes = [
     endpoint("POST", "/projects/{project_id}/export", export_of_project, idempotent=True, errors=(400, 403, 404, 429)),
     endpoint("POST", "/export", export, idempotent=True, errors=(400, 403, 404, 429)),
     endpoint("POST", "/projects/{project_id}/versions/publish", publish, idempotent=True, errors=(400, 403, 404, 409)),
-    endpoint("GET", "/projects/{project_id}/versions", list_versions, etag=True, errors=(404,)),
+    endpoint("GET", "/projects/{project_id}/versions", list_versions, etag=True, errors=(404,), large=True),
 ]
 media_routes = [
     endpoint("GET", "/media/exports/{version_id}", download, login=False, errors=(404, 416)),

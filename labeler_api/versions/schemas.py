@@ -97,8 +97,15 @@ class VersionResponse(Struct):
     created_by_email: str | None
 
 
+class Position(Struct, array_like=True):
+    """Where a page of versions ended."""
+
+    created_at: Annotated[datetime, Meta(tz=True)]
+    id: Annotated[int, Meta(ge=1, le=2**31 - 1)]
+
+
 class VersionPage(Struct):
-    """Every version of a project, newest first."""
+    """Versions of a project, newest first, and how many there are on all pages."""
 
     versions: list[VersionResponse]
     total: int

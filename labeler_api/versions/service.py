@@ -8,6 +8,7 @@ from labeler_api import idempotency
 from labeler_api.context import Call, Principal
 from labeler_api.db.pool import Row
 from labeler_api.errors import Conflict, Forbidden, NotFound, Unauthenticated
+from labeler_api.http.paging import decode_cursor, encode_cursor
 from labeler_api.links import LinkQuery
 from labeler_api.members.policy import Role
 from labeler_api.members.service import require_role
@@ -16,12 +17,14 @@ from labeler_api.versions.formats import DICE, OFFERED, Format
 from labeler_api.versions.schemas import (
     ExportRequest,
     ExportResponse,
+    Position,
     PublishVersion,
     VersionPage,
     VersionResponse,
     version_response,
 )
 
+_PAGE_LIMIT = 1000  # the frontend asks for no pages and expects them all; a version a day for three years
 _VERSION_CHARACTERS = 16  # of the content's SHA-256, as the links of images have it
 
 
@@ -50,14 +53,21 @@ async def publish(call: Call, reference: str, body: PublishVersion) -> VersionRe
     return version_response(row, {call.user_id: call.principal.profile}, _link(call, row))
 
 
-async def page(call: Call, reference: str) -> VersionPage:
-    """List the versions of a project, newest first, with links for the caller."""
+async def page(call: Call, reference: str, cursor: str) -> tuple[VersionPage, str | None]:
+    """List versions of a project, newest first, with links for the caller; and the cursor of the next page."""
+    after = decode_cursor(cursor, Position) if cursor else None
     async with call.db.read() as connection:
         access = await require_role(connection, call, reference, Role.VIEWER)
-        rows = await store.page(connection, access.project)
+        place = (after.created_at, after.id) if after else None
+        # One row more than a page has tells whether there is a next one.
+        found, is_cut = await store.page(connection, access.project, after=place, limit=_PAGE_LIMIT + 1)
+        rows = found[:_PAGE_LIMIT]
+        total = rows[0]["total"] if rows else await store.count(connection, access.project) if after else 0
     users = await call.directory.get_many(_authors(rows), timeout=call.remaining_seconds)
     versions = [version_response(row, users, _link(call, row)) for row in rows]
-    return VersionPage(versions=versions, total=len(versions), project_id=access.project)
+    more = is_cut or len(found) > _PAGE_LIMIT
+    following = encode_cursor(Position(rows[-1]["created_at"], rows[-1]["id"])) if more else None
+    return VersionPage(versions=versions, total=total, project_id=access.project), following
 
 
 async def export(call: Call, reference: str, body: ExportRequest) -> ExportResponse:

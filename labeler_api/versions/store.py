@@ -5,19 +5,35 @@ snapshot, and nobody is shown it.
 """
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from labeler_api.db import page_bytes
 from labeler_api.db.pool import ReadConnection, Row, Snapshot, WriteTransaction
 from labeler_api.versions.store_selection import CHOSEN, IMAGE, SIZES, summary
 
-_COLUMNS = """id, project_id, task_type, version_number, version_type, created_at, created_by, description,
-              annotation_count, image_count, export_format, export_path"""
+_PLAIN = (
+    *("id", "project_id", "task_type", "version_number", "version_type", "created_at", "created_by"),
+    *("annotation_count", "image_count", "export_format"),
+)
+_TEXTS = ("description", "export_path")
+_COLUMNS = ", ".join((*_PLAIN, *map(page_bytes.text_value, _TEXTS)))
+_SHOWN = "project_id = $1 AND version_type NOT IN ('publishing', 'discarded')"
 
-_LIST = f"""
-    SELECT {_COLUMNS} FROM annotation_versions
-    WHERE project_id = $1 AND version_type NOT IN ('publishing', 'discarded')
-    ORDER BY created_at DESC, id DESC
-"""  # noqa: S608 - a constant list of columns
+# $2 and $3: from behind a version on. The number of all comes with each.
+_LIST = page_bytes.page(
+    f"""
+    SELECT {", ".join((*_PLAIN, *_TEXTS))},
+           (SELECT count(*) FROM annotation_versions WHERE {_SHOWN})::int AS total
+    FROM annotation_versions
+    WHERE {_SHOWN} AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3::int))
+    ORDER BY created_at DESC, id DESC LIMIT $4
+    """,  # noqa: S608 - constant columns and conditions
+    "created_at DESC, id DESC",
+    kept=(*_PLAIN, "total"),
+    text=_TEXTS,
+)
+
+_COUNT = f"SELECT count(*)::int FROM annotation_versions WHERE {_SHOWN}"  # noqa: S608 - a constant condition
 
 # The lock is what annotation and class writers of the project take first, too: numbers are given out one by one.
 _LOCK_PROJECT = """
@@ -134,9 +150,17 @@ _FILE = """
 _PREFETCH = 100
 
 
-async def page(connection: ReadConnection, project_id: str) -> list[Row]:
-    """Return every version of a project, newest first."""
-    return await connection.fetch(_LIST, project_id)
+async def page(
+    connection: ReadConnection, project_id: str, *, after: tuple[datetime, int] | None, limit: int
+) -> tuple[list[Row], bool]:
+    """Return versions of a project with the `total` of all, the newest first; and if bytes ended the page."""
+    return page_bytes.taken(await connection.fetch(_LIST, project_id, *(after or (None, None)), limit))
+
+
+async def count(connection: ReadConnection, project_id: str) -> int:
+    """Count the versions of a project."""
+    number: int = await connection.fetchval(_COUNT, project_id)
+    return number
 
 
 async def lock_project(tx: WriteTransaction, project_id: str, task_types: Sequence[str]) -> Row | None:

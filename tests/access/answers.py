@@ -36,7 +36,7 @@ Upload: images_uploaded annotations_imported storage_bytes_used folder_structure
     +import_report:ImportReport
 NewDataset: dataset_id dataset_name project_id upload_summary:Upload
 Folder: path name file_count total_size_bytes depth
-Structure: dataset_id total_files total_size_bytes folders:[Folder]
+Structure: dataset_id total_files total_size_bytes folders:[Folder] is_complete
 NewFile: filename path size status
 PreviewSummary: total_new total_duplicates total_files
 StoragePreview: dataset_id target_folder current_structure:Structure new_files:[NewFile] duplicate_files:[NewFile]

@@ -58,13 +58,20 @@ async def test_the_structure_counts_every_folder_with_its_parents(api: Api) -> N
             {"path": "train/good/", "name": "good", "file_count": 2, "total_size_bytes": 20, "depth": 2},
             {"path": "tést 1/", "name": "tést 1", "file_count": 1, "total_size_bytes": 10, "depth": 1},
         ],
+        "is_complete": True,
     }
 
 
 async def test_an_empty_dataset_has_no_folders(api: Api) -> None:
     made = await api.dataset()
     answer = await (await api.login("owner")).get(path(made, "structure"))
-    assert answer.json() == {"dataset_id": made.dataset_id, "total_files": 0, "total_size_bytes": 0, "folders": []}
+    assert answer.json() == {
+        "dataset_id": made.dataset_id,
+        "total_files": 0,
+        "total_size_bytes": 0,
+        "folders": [],
+        "is_complete": True,
+    }
 
 
 async def test_the_preview_tells_duplicates_from_new_files(api: Api) -> None:
