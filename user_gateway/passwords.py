@@ -1,7 +1,12 @@
-"""Password checks off the event loop: bounded, and as long for unknown accounts as for known ones."""
+"""Password checks off the event loop: bounded, and the same work whoever is asked for.
+
+A check of cost n takes twice as long as one of n - 1. Whatever the cost of an account's hash, a check is filled up with
+others to the work of the highest cost there is, so that its time tells neither an unknown account nor an old one.
+"""
 
 import asyncio
 import functools
+import re
 import secrets
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +16,8 @@ import bcrypt
 from user_gateway.errors import ResourceExhausted
 
 _BCRYPT_BYTES = 72  # bcrypt looks no further; the platform's library cut passwords there without a word
+_HIGHEST_COST = 14  # a second of a core. A hash that is dearer takes its own time; not everybody's
+_COST = re.compile(r"\$2[abxy]\$(\d\d)\$")
 _ROUGHLY_ONE_CHECK_SECONDS = 1.0  # half a second at cost 12, and one round up
 
 
@@ -19,24 +26,23 @@ class PasswordChecker:
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
+        self._cost = 0
         self._free = threading.BoundedSemaphore(slots)
         self._under_way: set[Future[bool]] = set()
         self._threads = ThreadPoolExecutor(slots, thread_name_prefix="bcrypt")
 
-    async def check(self, password: str, stored_hash: str | None, *, usual_cost: int) -> bool:
-        """Tell whether `password` belongs to `stored_hash`; None or a broken hash costs the usual work and is False.
+    async def check(self, password: str, stored_hash: str | None, *, highest_cost: int) -> bool:
+        """Tell whether `password` belongs to `stored_hash`; None or a broken hash costs as much work and is False.
+
+        `highest_cost` is what is known of the database. A hash that is dearer raises the work of all later checks.
 
         Raises ResourceExhausted when all slots are taken. A slot is free again when its thread has ended, even if
         the caller left before.
         """
         if not self._free.acquire(blocking=False):
-            raise ResourceExhausted(
-                "TOO_MANY_CHECKS",
-                "Too many passwords are being checked.",
-                metadata={"slots": str(self._slots)},
-                retry_after_seconds=_ROUGHLY_ONE_CHECK_SECONDS,
-            )
-        work = self._threads.submit(_check, password, stored_hash, usual_cost)
+            raise self._busy()
+        self._cost = min(max(self._cost, highest_cost, _cost_of(stored_hash) or 0), _HIGHEST_COST)
+        work = self._threads.submit(_check, password, stored_hash, self._cost)
         self._under_way.add(work)
         work.add_done_callback(self._ended)
         return await asyncio.wrap_future(work)
@@ -45,6 +51,19 @@ class PasswordChecker:
     def slots(self) -> tuple[int, int]:
         """(all of them, those in use)."""
         return self._slots, len(self._under_way)
+
+    def require_free(self) -> None:
+        """Raise ResourceExhausted where `check` would, before anything is done for it."""
+        if len(self._under_way) >= self._slots:
+            raise self._busy()
+
+    def _busy(self) -> ResourceExhausted:
+        return ResourceExhausted(
+            "TOO_MANY_CHECKS",
+            "Too many passwords are being checked.",
+            metadata={"slots": str(self._slots)},
+            retry_after_seconds=_ROUGHLY_ONE_CHECK_SECONDS,
+        )
 
     def _ended(self, work: "Future[bool]") -> None:
         self._under_way.discard(work)
@@ -55,15 +74,27 @@ class PasswordChecker:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
 
-def _check(password: str, stored_hash: str | None, usual_cost: int) -> bool:
+def _check(password: str, stored_hash: str | None, whole_cost: int) -> bool:
+    """Do the work of `whole_cost`: 2^n of the hash itself, then 2^n, 2^(n + 1) … to the half of the whole."""
     secret = password.encode()[:_BCRYPT_BYTES]
-    if stored_hash:
+    cost = _cost_of(stored_hash)
+    if stored_hash and cost is not None:
         try:
-            return bcrypt.checkpw(secret, stored_hash.encode())
-        except ValueError:  # not a bcrypt hash: no password fits
+            right = bcrypt.checkpw(secret, stored_hash.encode())
+        except ValueError:  # it only begins like one
             pass
-    bcrypt.checkpw(secret, _dummy_hash(usual_cost))
+        else:
+            for rest in range(cost, whole_cost):
+                bcrypt.checkpw(secret, _dummy_hash(rest))
+            return right
+    bcrypt.checkpw(secret, _dummy_hash(whole_cost))
     return False
+
+
+def _cost_of(stored_hash: str | None) -> int | None:
+    """Read the cost of a bcrypt hash; None for anything else, which no password fits."""
+    found = _COST.match(stored_hash or "")
+    return int(found[1]) if found else None
 
 
 @functools.cache

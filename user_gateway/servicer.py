@@ -116,11 +116,12 @@ class UserGatewayServicer(pb_grpc.UserGatewayServiceServicer):
         require(Scope.CREDENTIALS_VERIFY)
         if not request.email or not request.password:
             raise InvalidArgument("CREDENTIALS_INCOMPLETE", "Give an e-mail address and a password.")
+        self._passwords.require_free()  # a flood costs the database nothing
         row = None
         if _storable(request.email):
             row = await self._store.find_with_hash(request.email, seconds=self._seconds(context))
         right = await self._passwords.check(
-            request.password, row["password_hash"] if row else None, usual_cost=self._store.catalog.password_cost
+            request.password, row["password_hash"] if row else None, highest_cost=self._store.catalog.password_cost
         )
         if row is None or not right:
             return pb.VerifyCredentialsResponse()
