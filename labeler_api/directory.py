@@ -6,8 +6,8 @@ was seen active a moment ago goes on working. Everything else says 503.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from time import monotonic, perf_counter
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import grpc
 import structlog
 
+from labeler_api.breaker import Breaker
 from labeler_api.channel_options import OPTIONS, SERVICE_CONFIG
 from labeler_api.errors import AppError, Forbidden, Invalid, TooMany, Unauthenticated, Unavailable
 from labeler_api.flights import Flight, Flights, landed
@@ -36,12 +37,23 @@ _RETRY_AFTER_SECONDS = 2  # what clients are told: the channel reconnects within
 _LARGEST_ID = 2**63 - 1
 _LARGEST_SKIP = 2**31 - 1
 
-# After three failures in a row the gateway is left alone, but for one call a second that tries: requests then fail (or
-# fall back) at once instead of each waiting for its own deadline.
-_FAILURES_TO_OPEN = 3
-_OPEN_SECONDS = 1.0
+# Searches read the whole table. A handful of them at once leaves the gateway's connections (ten by default) to look-ups
+# and log-ins; whoever is not served within a second would rather type on.
+_SEARCHES_AT_ONCE = 4
+_SEARCH_WAIT_SECONDS = 1.0
+_SEARCHES_WAITING = 32
 
 _AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+# Kinds of calls, which fail apart: each has a breaker of its own.
+_SEARCH, _CREDENTIALS, _LOOK_UPS = "search", "credentials", "look-ups"
+_KINDS = {"SearchUsers": _SEARCH, "VerifyCredentials": _CREDENTIALS}
+# A slow search says that there are many users. A look-up by key, or a hash, that takes seconds says that it hangs.
+_FAILURES: Mapping[str, Collection[grpc.StatusCode]] = {
+    _SEARCH: (grpc.StatusCode.UNAVAILABLE,),
+    _CREDENTIALS: _AWAY,
+    _LOOK_UPS: _AWAY,
+}
 
 
 class UserDirectory:
@@ -71,8 +83,9 @@ class UserDirectory:
         self._grace_seconds = grace_seconds
         self._clock = clock
         self._flights = Flights()
-        self._failures = 0
-        self._closed_until = 0.0
+        self._breakers = {kind: Breaker(clock) for kind in _FAILURES}
+        self._searching = asyncio.Semaphore(_SEARCHES_AT_ONCE)
+        self._searches_waiting = 0
         self._instruments = instruments or Instruments()
         self._metrics = self._instruments.metrics
         self.calls: Counter[str] = Counter()
@@ -152,7 +165,10 @@ class UserDirectory:
     async def search(
         self, q: str, *, exclude_ids: Iterable[int] = (), limit: int = 10, offset: int = 0
     ) -> tuple[list[UserProfile], int]:
-        """Search active users; return one page and the number of all matches. Raises Unavailable, Invalid."""
+        """Search active users; return one page and the number of all matches.
+
+        Raises Unavailable, Invalid, and TooMany where others search as much as the gateway can bear.
+        """
         request = pb.SearchUsersRequest(
             query=q,
             exclude_ids=[user_id for user_id in exclude_ids if 1 <= user_id <= _LARGEST_ID],
@@ -161,7 +177,8 @@ class UserDirectory:
             view=pb.USER_VIEW_FULL,
         )
         asked_at = self._clock()
-        response = await self._call("SearchUsers", request)
+        async with self._place_to_search():
+            response = await self._call("SearchUsers", request)
         return [self._learn(user, asked_at) for user in response.users], response.total_size
 
     async def verify_credentials(self, email: str, password: str) -> UserProfile | None:
@@ -209,26 +226,38 @@ class UserDirectory:
         self._cache.put(profile.id, profile, asked_at)
         return profile
 
+    @asynccontextmanager
+    async def _place_to_search(self) -> AsyncIterator[None]:
+        """Wait a moment for one of the places; who waits holds nothing that others need."""
+        if self._searches_waiting >= _SEARCHES_WAITING:
+            raise _search_busy()
+        self._searches_waiting += 1
+        try:
+            async with asyncio.timeout(_SEARCH_WAIT_SECONDS):
+                await self._searching.acquire()
+        except TimeoutError:
+            raise _search_busy() from None
+        finally:
+            self._searches_waiting -= 1
+        try:
+            yield
+        finally:
+            self._searching.release()
+
     async def _call(self, method: str, request: Any, *, seconds: float = _LOOK_UP_SECONDS) -> Any:
-        self._admit(seconds)
+        kind = _KINDS.get(method, _LOOK_UPS)
+        breaker = self._breakers[kind]
+        if not breaker.admits(seconds):
+            raise _unavailable()
         self.calls[method] += 1
         try:
             with self._observed(method):
                 response = await getattr(self._stub, method)(request, timeout=seconds, metadata=self._metadata())
         except grpc.aio.AioRpcError as error:
-            self._failures = self._failures + 1 if error.code() in _AWAY else 0
-            self._closed_until = self._clock() + _OPEN_SECONDS
+            (breaker.failed if error.code() in _FAILURES[kind] else breaker.answered)()
             raise _translated(method, error) from error
-        self._failures = 0
+        breaker.answered()
         return response
-
-    def _admit(self, seconds: float) -> None:
-        """Raise Unavailable while the gateway is left alone; else let this call through, as the only one that tries."""
-        if self._failures < _FAILURES_TO_OPEN:
-            return
-        if self._clock() < self._closed_until:
-            raise _unavailable()
-        self._closed_until = self._clock() + seconds
 
     @contextmanager
     def _observed(self, method: str) -> Iterator[None]:
@@ -279,6 +308,10 @@ def _translated(method: str, error: grpc.aio.AioRpcError) -> Exception:
             # A wrong token, another version, a defect: for our clients the same as a gateway that is away.
             log.error("the user gateway refused a call", method=method, code=code.name, details=error.details())
     return _unavailable()
+
+
+def _search_busy() -> AppError:
+    return TooMany("Too many people search for users at this moment. Try again.", code="search_busy", retry_after=1)
 
 
 def _unavailable() -> AppError:

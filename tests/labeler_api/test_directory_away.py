@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from labeler_api.directory import UserDirectory
-from labeler_api.errors import Forbidden, Unavailable
+from labeler_api.errors import Forbidden, TooMany, Unavailable
 from proto.users.v1 import user_gateway_pb2 as pb
 from proto.users.v1 import user_gateway_pb2_grpc as pb_grpc
 from tests.fixtures.users import Clock, OpenDirectory, RunningGateway, StartGateway, UsersDatabase
@@ -219,3 +219,66 @@ async def test_credentials_are_never_tried_again(
     with pytest.raises(Unavailable):
         await directory.verify_credentials("a@example.com", "x")
     assert servicer.asked == 1
+
+
+class SlowSearch(Failing):
+    """Searches take longer than anybody waits; everything else is answered at once."""
+
+    def __init__(self) -> None:
+        super().__init__(grpc.StatusCode.OK, 0)
+        self.searches = self.at_once = self.most_at_once = 0
+
+    async def SearchUsers(self, request: object, context: "grpc.aio.ServicerContext[object, object]") -> object:
+        self.searches += 1
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            await asyncio.sleep(60)
+        finally:
+            self.at_once -= 1
+        return pb.SearchUsersResponse()
+
+
+async def test_slow_searches_leave_everything_else_alone(
+    failing: Callable[[Failing], Awaitable[str]], open_directory: OpenDirectory
+) -> None:
+    """They are no failure of the gateway: look-ups and log-ins go on, and so does searching."""
+    servicer = SlowSearch()
+    directory = open_directory(await failing(servicer))
+    for _ in range(2):
+        slow = await asyncio.gather(*(directory.search("anna") for _ in range(4)), return_exceptions=True)
+        assert all(isinstance(answer, Unavailable) for answer in slow)
+        assert (await directory.find(7)) is not None
+        assert (await directory.require_active(8)).id == 8
+        assert await directory.verify_credentials("a@example.com", "x") is None
+    assert servicer.searches == 8
+
+
+async def test_a_handful_search_at_once_and_the_others_are_told(
+    failing: Callable[[Failing], Awaitable[str]], open_directory: OpenDirectory
+) -> None:
+    servicer = SlowSearch()
+    directory = open_directory(await failing(servicer))
+    answers = await asyncio.gather(*(directory.search("anna") for _ in range(100)), return_exceptions=True)
+    busy = [answer for answer in answers if isinstance(answer, TooMany)]
+    assert servicer.most_at_once <= 4
+    assert len(busy) == 96
+    assert {(answer.code, answer.retry_after) for answer in busy} == {("search_busy", 1)}
+    assert directory.calls == {"SearchUsers": 4}
+    assert (await directory.find(7)) is not None
+
+
+async def test_kinds_of_calls_fail_apart(
+    failing: Callable[[Failing], Awaitable[str]], open_directory: OpenDirectory, clock: Clock
+) -> None:
+    servicer = Failing(grpc.StatusCode.UNAVAILABLE, 3)
+    directory = open_directory(await failing(servicer))
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            await directory.verify_credentials("a@example.com", "x")
+    with pytest.raises(Unavailable):  # left alone
+        await directory.verify_credentials("a@example.com", "x")
+    assert directory.calls == {"VerifyCredentials": 3}
+    assert (await directory.require_active(7)).id == 7
+    clock.now += 1.1
+    assert await directory.verify_credentials("a@example.com", "x") is None
