@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from ipaddress import ip_address, ip_network
 
-from limits import RateLimitItem, parse
+from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 
 from labeler_api.errors import TooMany
 from labeler_api.limit_storage import LimitStorage, Storage
 
-INVITATIONS_PER_INVITER = parse("20/hour")
-SEARCHES_PER_PERSON = parse("60/minute")  # the invite dialog asks three times a second at most, while somebody types
+INVITATIONS_PER_INVITER = RateLimitItemPerHour(20, namespace="invitations")
+# By address, which tells whether there is such an account: a department, and no list of addresses to try.
+MEMBERS_PER_PERSON = RateLimitItemPerHour(500, namespace="members")
+# The invite dialog asks three times a second at most, while somebody types.
+SEARCHES_PER_PERSON = RateLimitItemPerMinute(60, namespace="searches")
 
 # An office shares an address, so that this is wider than what one account is given.
 _LOGINS_PER_CLIENT = 60

@@ -26,6 +26,8 @@ MAX_EXCLUDED = 10_000
 MAX_PAGE_SIZE = 200
 DEFAULT_PAGE_SIZE = 50
 MIN_QUERY, MAX_QUERY = 2, 255  # characters; no name or address in the User DB is longer
+MIN_LOCAL_PART = 2
+"""Characters before the `@` of a query: the domain alone would find everybody."""
 
 
 class Proof(msgspec.Struct, frozen=True):
@@ -161,6 +163,8 @@ def _require_view(view: int) -> bool:
 def _check_search(request: pb.SearchUsersRequest, query: str) -> None:
     if len(query) < MIN_QUERY:
         raise InvalidArgument("QUERY_TOO_SHORT", f"query: expected at least {MIN_QUERY} characters.")
+    if "@" in query and len(query.partition("@")[0].strip()) < MIN_LOCAL_PART:
+        raise InvalidArgument("QUERY_TOO_SHORT", f"query: expected at least {MIN_LOCAL_PART} characters before the @.")
     if len(query) > MAX_QUERY or not _storable(query):
         raise InvalidArgument("QUERY_TOO_LONG", f"query: expected at most {MAX_QUERY} characters, none of them NUL.")
     if request.page_size < 0:

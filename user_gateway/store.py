@@ -76,7 +76,7 @@ class UserStore:
         """Return how many active users match, and one page of them. The rows have a column `sort_key`."""
         name = self.catalog.sources["full_name"]
         key = "u.email::text" if search.full else name
-        matches = f"({name} ILIKE $1 OR u.email::text ILIKE $1)" if search.full else f"{name} ILIKE $1"
+        matches, pattern = self._matches(search, name)
         found = self._select(full=search.full, extra=f", {key} AS sort_key") + (
             f" WHERE u.is_active AND {matches} AND NOT u.id = ANY ($2::bigint[])"
         )
@@ -89,9 +89,22 @@ class UserStore:
         )
         place = (search.after.key, search.after.id) if search.after else ()
         rows = await self._database.fetch(
-            sql, _contains(search.query), search.exclude_ids, search.limit, search.skip, *place, seconds=seconds
+            sql, pattern, search.exclude_ids, search.limit, search.skip, *place, seconds=seconds
         )
         return rows[0]["total"], [row for row in rows if row["id"] is not None]
+
+    def _matches(self, search: Search, name: str) -> tuple[str, str]:
+        """Give the condition on $1, and $1.
+
+        The domain of an address is not searched: `.com` would find everybody. Text with an `@` is the beginning of an
+        address, of which `servicer` wants two characters; other text is looked for in names, and before the `@`.
+        """
+        text = _literal(search.query)
+        if not search.full:
+            return f"{name} ILIKE $1::text", f"%{text}%"
+        if "@" in search.query:
+            return "u.email::text ILIKE $1::text", f"{text}%"
+        return f"({name} ILIKE $1::text OR u.email::text ILIKE $1::text || '@%')", f"%{text}%"
 
     def _select(self, *, full: bool, extra: str = "") -> str:
         catalog, key = self.catalog, (full, extra)
@@ -105,7 +118,6 @@ def _first(rows: list[asyncpg.Record]) -> asyncpg.Record | None:
     return rows[0] if rows else None
 
 
-def _contains(text: str) -> str:
-    r"""Make a LIKE pattern in which `%`, `_` and `\` stand for themselves."""
-    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{escaped}%"
+def _literal(text: str) -> str:
+    r"""Write text for a LIKE pattern in which `%`, `_` and `\` stand for themselves."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -9,6 +9,7 @@ from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.directory import UserProfile
 from labeler_api.errors import BadRequest, Forbidden, NotFound, Stale
 from labeler_api.http.paging import decode_cursor, encode_cursor
+from labeler_api.limits import MEMBERS_PER_PERSON
 from labeler_api.members import store
 from labeler_api.members.policy import Role, effective_role, may_change
 from labeler_api.members.schemas import AddMember, MemberResponse, Position, member_response
@@ -152,12 +153,13 @@ async def add(call: Call, project: str, body: AddMember) -> MemberResponse:
 
 
 async def add_user(call: Call, reference: str, email: str, wanted: Role) -> tuple[Access, Row]:
-    """Make a member, and return the row.
+    """Make a member, and return the row. Raises TooMany after 500 in an hour.
 
     The access is checked before the address is looked up, so that nobody learns who has an account without it.
     """
     async with call.db.read() as connection:
         await require_may_grant(connection, call, reference, wanted)
+    await call.services.limits.hit(MEMBERS_PER_PERSON, str(call.user_id))
     user = await call.directory.find_by_email(email.strip())
     if user is None or not user.is_active:
         raise NotFound("There is no active user with this e-mail address.", code="user_not_found")

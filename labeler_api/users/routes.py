@@ -20,6 +20,6 @@ async def get_user(call: Call, user_id: UserId) -> UserResponse:
 
 
 routes = [
-    endpoint("GET", "/users/search", search_users, errors=(404,)),
+    endpoint("GET", "/users/search", search_users, errors=(404, 429)),
     endpoint("GET", "/users/{user_id}", get_user, errors=(404,)),
 ]

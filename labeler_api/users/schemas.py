@@ -12,7 +12,10 @@ UserId = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
 
 class SearchQuery(Struct):
-    """Whom to look for: at least two characters of the e-mail address or the name, `%` and `_` as they are."""
+    """Whom to look for: at least two characters of the name or of the address before its `@`, `%` and `_` as they are.
+
+    Text with an `@` is the beginning of an address.
+    """
 
     q: Annotated[str, Meta(min_length=2, max_length=200, extra_json_schema={"pattern": r"\S\s*\S"})]
     limit: Annotated[int, Meta(ge=1, le=50)] = 10

@@ -2,6 +2,7 @@
 
 from labeler_api.context import Call
 from labeler_api.errors import NotFound, invalid
+from labeler_api.limits import SEARCHES_PER_PERSON
 from labeler_api.users import store
 from labeler_api.users.schemas import SearchQuery, SearchResponse, UserResponse, found_user, user_response
 
@@ -9,10 +10,16 @@ _MIN_CHARACTERS = 2  # contract, section 15: nobody lists everybody letter by le
 
 
 async def search(call: Call, query: SearchQuery) -> SearchResponse:
-    """Find active users by e-mail address or name, without the members of the project in `project_id`."""
+    """Find active users by e-mail address or name, without the members of the project in `project_id`.
+
+    The domains of addresses are not searched. Raises TooMany after 60 searches in a minute.
+    """
     text = query.q.strip()
     if len(text) < _MIN_CHARACTERS:
         raise invalid(f"needs at least {_MIN_CHARACTERS} characters", "query", "q")
+    if "@" in text and len(text.partition("@")[0].strip()) < _MIN_CHARACTERS:
+        raise invalid(f"needs at least {_MIN_CHARACTERS} characters before the @", "query", "q")
+    await call.services.limits.hit(SEARCHES_PER_PERSON, str(call.user_id))
     excluded = await _members(call, query.project_id) if query.project_id else []
     users, total = await call.directory.search(text, exclude_ids=excluded, limit=query.limit, offset=query.offset)
     return SearchResponse(

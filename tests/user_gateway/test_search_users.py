@@ -61,6 +61,32 @@ async def test_the_basic_view_matches_names_only(calls: Calls) -> None:
 
 
 @pytest.mark.parametrize(
+    ("query", "emails"),
+    [
+        ("viewer@example.com", ["viewer"]),  # a whole address, as it is typed or pasted
+        ("VIEWER@Exam", ["viewer"]),
+        ("re", ["reviewer"]),  # anywhere before the @
+        ("ewer@", []),  # the beginning of an address
+        ("viewer@example.comx", []),
+        (".com", []),
+        ("example.com", []),
+        ("le.c", []),
+    ],
+)
+async def test_the_domain_is_not_searched(calls: Calls, query: str, emails: list[str]) -> None:
+    page = await calls.search(query)
+    assert [user.email for user in page.users] == [f"{name}@example.com" for name in emails]
+    assert page.total_size == len(emails)
+
+
+@pytest.mark.parametrize("query", ["@e", "@example.com", "a@example.com", " a @example", "@@", "a@"])
+@pytest.mark.parametrize("view", [pb.USER_VIEW_BASIC, pb.USER_VIEW_FULL])
+async def test_a_domain_alone_is_refused(calls: Calls, query: str, view: pb.UserView) -> None:
+    refusal = await refused(calls.search(query, view=view))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "QUERY_TOO_SHORT")
+
+
+@pytest.mark.parametrize(
     ("query", "ids"),
     [
         ("r_s", [2001]),

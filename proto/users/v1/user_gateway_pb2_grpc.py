@@ -103,7 +103,8 @@ class UserGatewayServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SearchUsers(self, request, context):
-        """SearchUsers finds active users by a part of their name, and in the FULL view also of their e-mail address.
+        """SearchUsers finds active users by a part of their name, and in the FULL view also of their e-mail address. The
+        domain of an address is not searched: nobody lists everybody by it.
         Scope: users.read; the FULL view needs users.read_private.
         Errors: INVALID_ARGUMENT QUERY_TOO_SHORT, QUERY_TOO_LONG, TOO_MANY_IDS, PAGE_SIZE_INVALID, SKIP_INVALID,
         SKIP_WITH_PAGE_TOKEN or PAGE_TOKEN_INVALID.
@@ -114,7 +115,7 @@ class UserGatewayServiceServicer:
 
     def VerifyCredentials(self, request, context):
         """VerifyCredentials tells whether a password is the user's. The hash never leaves the gateway, and an unknown
-        account takes as long as a known one. Do not retry it. A wrong pair is an answer without a user, not an error.
+        account takes as long as a known one, whatever the cost of its hash. Do not retry it. A wrong pair is an answer without a user, not an error.
         Scope: credentials.verify.
         Errors: INVALID_ARGUMENT CREDENTIALS_INCOMPLETE, RESOURCE_EXHAUSTED TOO_MANY_CHECKS (with a RetryInfo).
         """

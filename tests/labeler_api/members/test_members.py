@@ -4,7 +4,9 @@ import asyncio
 
 import pytest
 
+from labeler_api.limits import MEMBERS_PER_PERSON
 from tests.fixtures.api import USER_IDS, Api, Made
+from tests.labeler_api.members.asking import dataset_url, members_url, refusal
 
 KEYS = {
     "id", "project_id", "user_id", "role", "granted_by", "granted_at", "user_name", "user_email", "user_badge_color",
@@ -187,3 +189,16 @@ async def test_who_may_not_add_does_not_learn_who_has_an_account(api: Api) -> No
 async def test_bad_bodies_are_422(api: Api, body: object) -> None:
     made = await api.dataset()
     assert (await (await api.login("owner")).post(_url(made), json=body)).status_code == 422
+
+
+async def test_nobody_tries_a_list_of_addresses(api: Api) -> None:
+    """Adding tells whether there is an account with this address."""
+    made = await api.dataset()
+    owner = await api.login("owner")
+    for _ in range(500):
+        await api.services.limits.hit(MEMBERS_PER_PERSON, str(USER_IDS["owner"]))
+    body = {"user_email": "nobody@example.com", "role": "viewer"}
+    for url in (members_url(made), f"{dataset_url(made)}/invite"):
+        answer = await owner.post(url, json=body | ({"role": "member"} if "invite" in url else {}))
+        assert refusal(answer) == (429, "too_many_requests")
+        assert int(answer.headers["Retry-After"]) > 3000

@@ -90,6 +90,9 @@ async def test_a_dataset_without_a_project_leaves_its_owner_out(api: Api) -> Non
         {"q": ""},
         {"q": "e"},
         {"q": " e "},
+        {"q": "@e"},
+        {"q": "@example.com"},
+        {"q": "a@example.com"},
         {"q": "x" * 201},
         {"q": "ex", "limit": "0"},
         {"q": "ex", "limit": "51"},
@@ -101,6 +104,22 @@ async def test_bad_queries_are_422(api: Api, params: dict[str, str]) -> None:
     answer = await (await api.login("owner")).get(SEARCH, params=params)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["loc"][0] == "query"
+
+
+@pytest.mark.parametrize(("text", "found"), [(".com", []), ("e.co", []), ("viewer@example.com", ["viewer"])])
+async def test_nobody_lists_everybody_by_the_domain(api: Api, text: str, found: list[str]) -> None:
+    body = (await (await api.login("owner")).get(SEARCH, params={"q": text})).json()
+    assert (_emails(body), body["total"]) == (found, len(found))
+
+
+async def test_sixty_searches_a_minute(api: Api) -> None:
+    owner = await api.login("owner")
+    for _ in range(60):
+        assert (await owner.get(SEARCH, params={"q": "viewer"})).status_code == 200
+    answer = await owner.get(SEARCH, params={"q": "viewer"})
+    assert (answer.status_code, answer.json()["code"]) == (429, "too_many_requests")
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    assert (await (await api.login("viewer")).get(SEARCH, params={"q": "owner"})).status_code == 200
 
 
 @pytest.mark.parametrize("members", [1, 10, 1000])
