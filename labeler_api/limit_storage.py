@@ -131,11 +131,18 @@ class LimitStorage:
     A storage that is away costs one question a tenth of a second, and then a second long nobody.
     """
 
-    def __init__(self, url: str = "", metrics: Metrics | None = None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        url: str = "",
+        metrics: Metrics | None = None,
+        clock: Callable[[], float] = time.time,
+        wait_seconds: float = _WAIT_SECONDS,
+    ) -> None:
         self.clock = clock
         self.memory = Memory(clock=clock)
         self._metrics = metrics
-        self._pool = _pool(url) if url else None
+        self._wait_seconds = wait_seconds
+        self._pool = _pool(url, wait_seconds) if url else None
         self._shared: Storage | None = _shared(url, self._pool) if self._pool is not None else None
         self._alone_until = 0.0
         self._away = False
@@ -146,7 +153,7 @@ class LimitStorage:
         """Put the question to the shared storage, or to the memory."""
         if self._shared is not None and time.monotonic() >= self._alone_until:
             try:
-                async with asyncio.timeout(_WAIT_SECONDS):
+                async with asyncio.timeout(self._wait_seconds):
                     answer = await question(self._shared)
             except (StorageError, OSError, TimeoutError) as error:
                 self._lost(error)
@@ -186,13 +193,13 @@ def redis_url(url: str) -> str:
     return f"{_SCHEMES[scheme]}://{rest}"
 
 
-def _pool(url: str) -> BlockingConnectionPool:
+def _pool(url: str, wait_seconds: float) -> BlockingConnectionPool:
     return BlockingConnectionPool.from_url(
         redis_url(url),
         max_connections=_CONNECTIONS,
-        timeout=_WAIT_SECONDS,
-        socket_timeout=_WAIT_SECONDS,
-        socket_connect_timeout=_WAIT_SECONDS,
+        timeout=wait_seconds,
+        socket_timeout=wait_seconds,
+        socket_connect_timeout=wait_seconds,
         retry=Retry(NoBackoff(), 0),  # the next question tries again; this one has no time to
     )
 

@@ -80,8 +80,8 @@ async def shared(server: SharedStorage) -> SharedStorage:
 
 @pytest.fixture
 async def storages(shared: SharedStorage) -> AsyncIterator[list[LimitStorage]]:
-    """What two processes have, on one server."""
-    made = [LimitStorage(shared.url) for _ in range(2)]
+    """What two processes have, on one server. With patience: a busy machine must not make it an absent one."""
+    made = [LimitStorage(shared.url, wait_seconds=20.0) for _ in range(2)]
     yield made
     for storage in made:
         await storage.close()
