@@ -99,6 +99,9 @@ class Metrics:
             "state",
         )
 
+        self._swept = self._counter("sweep_objects", "Objects that a sweep listed, or removed.", "what")
+        self._sweep_stops = self._counter("sweep_stops", "Sweeps that removed nothing, since a person has to decide.")
+
     def watch(self, watcher: Watcher) -> None:
         """Call `watcher` whenever the gauges are to be brought up to date."""
         self._watchers.append(watcher)
@@ -131,6 +134,12 @@ class Metrics:
     def deletion_refused(self, state: str) -> None:
         """Count a deletion that the tie of the buckets did not allow."""
         self._deletions_refused.labels(state).inc()
+
+    def swept(self, listed: int, removed: int, *, stopped: bool) -> None:
+        """Count what a sweep did."""
+        self._swept.labels("listed").inc(listed)
+        self._swept.labels("removed").inc(removed)
+        self._sweep_stops.inc(stopped)
 
     def store_call(self, operation: str) -> AbstractContextManager[None]:
         """Count and time one call of the object store."""

@@ -236,11 +236,12 @@ class ObjectStore:
     async def delete_many(self, bucket: str, keys: Sequence[str]) -> None:
         """Delete objects; those that are gone already are no error. Raises Unavailable when the guard forbids it."""
         for start in range(0, len(keys), _DELETE_BATCH):
-            await self._require_guard(bucket)
+            await self.require_deletable(bucket)
             with _translated():
                 await self._delete_batch(bucket, keys[start : start + _DELETE_BATCH])
 
-    async def _require_guard(self, bucket: str) -> None:
+    async def require_deletable(self, bucket: str) -> None:
+        """Raise Unavailable when the guard lets nothing be deleted in the bucket."""
         if self.guard is None:
             raise Unavailable(
                 "Nothing is deleted: nobody can say to which database the bucket belongs.", code="not_tied"
@@ -285,7 +286,7 @@ class ObjectStore:
 
     async def give_up(self, bucket: str, upload: UnfinishedUpload) -> None:
         """Drop the parts of an upload; one that is gone already is no error. Raises Unavailable as `delete_many`."""
-        await self._require_guard(bucket)
+        await self.require_deletable(bucket)
         with suppress(NotFound), _translated():
             await self._client.abort_multipart_upload(Bucket=bucket, Key=upload.key, UploadId=upload.upload_id)
 

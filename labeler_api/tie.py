@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Literal
 from uuid import UUID
 
+import asyncpg
 import msgspec
 import structlog
 
@@ -28,6 +29,8 @@ _MAX_BYTES = 64 * 1024  # ours has some 150; whatever is larger was written by s
 _FIRST_SECONDS = 3.0  # what the start waits for the store and the database; later tries are made beside the requests
 _RETRY_SECONDS = (0.5, 30.0)  # the first wait, doubled up to the last: a store that is starting is there in seconds
 _IDENTITY = "SELECT id, current_database() AS name FROM labeler_identity"
+
+_NO_ID = "The Labeler DB has no id"
 
 State = Literal["tied", "missing", "other", "unreadable"]
 
@@ -66,10 +69,13 @@ class Tie:
 
     async def identity(self) -> Identity:
         """Read the database's id. Raises Unavailable when there is none, or no database."""
-        async with self._db.read() as connection:
-            row = await connection.fetchrow(_IDENTITY)
+        try:
+            async with self._db.read() as connection:
+                row = await connection.fetchrow(_IDENTITY)
+        except asyncpg.UndefinedTableError as error:
+            raise Unavailable(f"{_NO_ID}: `labeler db upgrade` gives it one.", code="not_tied") from error
         if row is None:
-            raise Unavailable("The Labeler DB has no id: its table labeler_identity is empty.", code="not_tied")
+            raise Unavailable(f"{_NO_ID}: its table labeler_identity is empty.", code="not_tied")
         return Identity(row["id"], row["name"])
 
     async def require(self, bucket: str) -> None:
@@ -117,12 +123,13 @@ class Tie:
                 log.info("tied an empty bucket to this database", bucket=look.bucket, id=str(identity.id))
         return [await self.look(bucket, identity) for bucket in self._buckets]
 
-    async def adopt(self) -> list[Look]:
-        """Tie both buckets, whatever they say now. For somebody who has looked at both sides."""
+    async def adopt(self, *, whatever_they_say: bool = False) -> list[Look]:
+        """Tie both buckets where they name nobody; else, too, for somebody who has looked at both sides."""
         await self._objects.ping()
         identity = await self.identity()
         for bucket in self._buckets:
-            if (await self.look(bucket, identity)).state != "tied":
+            state = (await self.look(bucket, identity)).state
+            if state == "missing" or (whatever_they_say and state != "tied"):
                 await self._objects.put(bucket, KEY, _written(identity), "application/json")
         return [await self.look(bucket, identity) for bucket in self._buckets]
 

@@ -53,11 +53,17 @@ _CANCEL_INVITATIONS = """
     WHERE dataset_id = $1 AND status = 'pending'
 """
 
-# Legacy data may have a dataset, or images of one, in the folder of another.
+# Legacy data may have a dataset, or images of one, in the folder of another; rows in quarantine, too.
 _SURVIVORS = """
     SELECT id FROM datasets WHERE id = $1::varchar OR starts_with(storage_path, 'datasets/' || $1 || '/')
     UNION ALL
     (SELECT dataset_id FROM image_metadata WHERE starts_with(s3_key, 'datasets/' || $1 || '/') LIMIT 1)
+    UNION ALL
+    (SELECT row ->> 'id' FROM quarantine_datasets
+     WHERE row ->> 'id' <> $1 AND starts_with(row ->> 'storage_path', 'datasets/' || $1 || '/') LIMIT 1)
+    UNION ALL
+    (SELECT row ->> 'dataset_id' FROM quarantine_image_metadata
+     WHERE row ->> 'dataset_id' <> $1 AND starts_with(row ->> 's3_key', 'datasets/' || $1 || '/') LIMIT 1)
     UNION ALL
     SELECT id FROM annotation_projects WHERE id = ANY ($2::varchar[])
 """

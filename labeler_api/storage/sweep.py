@@ -1,48 +1,47 @@
 """The sweep for orphaned objects: those that a crash left without a row, and uploads in parts that nobody finished.
 
-Once a day by the job queue, and by `labeler storage sweep`. It knows the keys that this system writes and touches
-nothing else; backups are never touched. What is younger than the minimum age may belong to a request that is under way.
+Once a day by the job queue, and by `labeler storage sweep`. It deletes in two steps: what it finds is put on a list in
+the Labeler DB, and goes only when a sweep at least seven days later finds it again, unchanged. More than a hundredth of
+a bucket it never removes by itself: so much is no crash, but a database or a bucket that is not what it should be.
+Nothing is even listed in buckets that are not tied to this database (labeler_api.tie).
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from typing import TypeVar
 
 import structlog
 
 from labeler_api.context import Services
-from labeler_api.db.pool import Database
+from labeler_api.db.pool import Database, Row
 from labeler_api.errors import NotFound
-from labeler_api.objects import ObjectInfo, ObjectStore
+from labeler_api.metrics import Metrics
+from labeler_api.objects import ObjectInfo, ObjectStore, UnfinishedUpload
 from labeler_api.settings import Settings
-from labeler_api.storage import store_sweep
+from labeler_api.storage import store_orphans
+from labeler_api.storage.orphans import Judge, Orphan, age
 
 KIND = "storage.sweep"
 FIRST_AFTER = timedelta(hours=1)  # not in the middle of a start, which may follow a crash
 MINIMUM_AGE = timedelta(hours=24)  # no request lives as long: what was put before has its row or never gets one
+WAITING = timedelta(days=7)  # between finding and removing: a wrong database is noticed by people within a week
+SHARE = 100  # one object in so many may go without a person's word: crashes leave far less, mistakes far more
+ALWAYS = 100  # of a small bucket so many may, since a hundredth of it would be nothing
+LISTED_AT_MOST = 100_000  # rows, some 30 MB; whatever finds more is no crash, and is stopped
 
 _EVERY = timedelta(hours=24)
-_EXPORT_AGE = timedelta(days=8)  # exports have no row; their links live for seven days
-_EXPORT = "export_"  # how the folder of an export is named, in the place of a version number
 _BATCH = 10_000  # keys a look at the database: each reads the rows of the dataset once
 _DELETED_AT_ONCE = 1000
+_LOOKS_AT_ONCE = 16
 _EXAMPLES = 20
 _UNFINISHED = "begun in parts and never finished"
-_NO_PROJECT = "its project is deleted"
+
+T = TypeVar("T")
 
 log = structlog.get_logger("labeler_api.storage")
-
-
-@dataclass(slots=True)
-class Orphan:
-    """An object that nothing refers to; `sure` when nothing can begin to refer to it any more."""
-
-    bucket: str
-    entry: ObjectInfo
-    reason: str
-    sure: bool
 
 
 @dataclass(slots=True)
@@ -55,10 +54,20 @@ class Found:
 
 @dataclass(slots=True)
 class SweepReport:
-    """What a sweep saw, found and removed."""
+    """What a sweep saw, put on its list, and removed.
+
+    `listed` are new on the list, `waiting` are on it and too new to go, the first of them until `next_at`; `due` may go
+    by their time. `stopped` says why nothing was removed, though something is due. `unlisted` had no room on the list.
+    """
 
     examined: int = 0
     removed: int = 0
+    listed: int = 0
+    unlisted: int = 0
+    waiting: int = 0
+    next_at: datetime | None = None
+    due: int = 0
+    stopped: str | None = None
     found: dict[str, Found] = field(default_factory=dict)
     examples: list[str] = field(default_factory=list)
 
@@ -72,10 +81,12 @@ class SweepReport:
 
 
 async def handle(services: Services, _payload: bytes) -> timedelta:
-    """Sweep, as a job; return when to do it again."""
-    report = await Sweep(services.db, services.objects, services.settings).run(remove=True)
+    """Sweep, as a job; return when to do it again. Raises Unavailable where the buckets are not this database's."""
+    metrics = services.instruments.metrics
+    report = await Sweep(services.db, services.objects, services.settings, metrics=metrics).run(remove=True)
     found = {reason: found.objects for reason, found in report.found.items()}
-    log.info("swept", examined=report.examined, removed=report.removed, found=found)
+    numbers = {name: getattr(report, name) for name in ("examined", "removed", "listed", "waiting", "due")}
+    log.info("swept", found=found, **numbers)
     return _EVERY
 
 
@@ -83,86 +94,63 @@ class Sweep:
     """One walk through both buckets. Raises Unavailable when the store or the database is away."""
 
     def __init__(
-        self, db: Database, objects: ObjectStore, settings: Settings, *, minimum_age: timedelta = MINIMUM_AGE
+        self,
+        db: Database,
+        objects: ObjectStore,
+        settings: Settings,
+        *,
+        minimum_age: timedelta = MINIMUM_AGE,
+        metrics: Metrics | None = None,
     ) -> None:
-        self._db, self._objects = db, objects
-        self._datasets, self._exports = settings.s3_bucket_datasets, settings.s3_bucket_annotations
+        self._db, self._objects, self._buckets = db, objects, settings.buckets
+        self._judge = Judge(db, settings)
         self._minimum_age = minimum_age
+        self._metrics = metrics
         self._report = SweepReport()
+        self._examined = dict.fromkeys(self._buckets, 0)
+        self._room = 0
+        self._begun_at = datetime.now(UTC)  # the database's time replaces it where something is noted
 
-    async def run(self, *, remove: bool) -> SweepReport:
-        """Walk, and remove what is orphaned; without `remove`, only tell."""
-        for judge in (self._judge_datasets, self._judge_exports):
-            async with aclosing(judge()) as batches:
-                async for orphans in batches:
-                    for orphan in orphans:
-                        self._report.note(orphan.reason, orphan.bucket, orphan.entry.key, orphan.entry.size)
-                    if remove:
-                        await self._remove(orphans)
-        for bucket, prefix in self._places():
-            await self._give_up_uploads(bucket, prefix, remove=remove)
+    async def run(self, *, remove: bool, allowed: int | None = None) -> SweepReport:
+        """Walk, list what is orphaned, and remove what was listed long enough ago; without `remove`, only tell.
+
+        `allowed` is a person's word for so many: it counts only when exactly so many are due.
+        """
+        if not remove:
+            await self._walk(remove=False)
+            return self._report
+        for bucket in self._buckets:
+            await self._objects.require_deletable(bucket)
+        async with self._db.read() as connection:
+            self._begun_at, listed = await store_orphans.begin(connection)
+        self._room = max(0, LISTED_AT_MOST - listed)
+        judged_until = self._begun_at - self._minimum_age
+        await self._walk(remove=True)
+        async with self._db.begin() as tx:  # after the whole walk: what it did not come by is not known to be in use
+            await store_orphans.forget(tx, self._begun_at, judged_until)
+        await self._remove(allowed)
+        self._count()
         return self._report
 
-    def _places(self) -> list[tuple[str, str]]:
-        return [(self._datasets, "datasets/"), (self._datasets, "backups/"), (self._exports, "exports/")]
+    async def _walk(self, *, remove: bool) -> None:
+        datasets, exports = self._buckets
+        for bucket, prefix in ((datasets, "datasets/"), (exports, "exports/")):
+            async with aclosing(self._batches(bucket, prefix)) as batches:
+                async for batch in batches:
+                    async with aclosing(self._judge.orphans(bucket, batch)) as judged:
+                        async for orphans in judged:
+                            await self._note(bucket, orphans, remove=remove)
+        for bucket, prefix in ((datasets, "datasets/"), (datasets, "backups/"), (exports, "exports/")):
+            await self._note_uploads(bucket, prefix, remove=remove)
 
-    async def _judge_datasets(self) -> AsyncGenerator[list[Orphan], None]:
-        async for batch in self._batches(self._datasets, "datasets/"):
-            for dataset_id, entries in groupby(batch, lambda entry: entry.key.split("/")[1]):
-                yield await self._judge_dataset(dataset_id, list(entries))
-
-    async def _judge_dataset(self, dataset_id: str, entries: list[ObjectInfo]) -> list[Orphan]:
-        async with self._db.read() as connection:
-            held = await store_sweep.held(connection, dataset_id, [entry.key for entry in entries])
-            used = bool(held) or await store_sweep.folder_in_use(connection, dataset_id)
-        if not used:
-            return [Orphan(self._datasets, entry, "its dataset is deleted", sure=True) for entry in entries]
-        folder = f"datasets/{dataset_id}/"
-        reasons = {"images": "no image has it", "thumbnails": "no image has it as its thumbnail"}
-        orphans = [
-            Orphan(self._datasets, entry, reasons[kind], sure=False)
-            for entry in entries
-            if (kind := entry.key.removeprefix(folder).partition("/")[0]) in reasons and entry.key not in held
-        ]
-        return await self._without_those_of_others(orphans) if orphans else []
-
-    async def _without_those_of_others(self, orphans: list[Orphan]) -> list[Orphan]:
-        async with self._db.read() as connection:
-            held = await store_sweep.held_anywhere(connection, [orphan.entry.key for orphan in orphans])
-        return [orphan for orphan in orphans if orphan.entry.key not in held]
-
-    async def _judge_exports(self) -> AsyncGenerator[list[Orphan], None]:
-        async for batch in self._batches(self._exports, "exports/"):
-            places = {entry.key: place for entry in batch if (place := _place(entry.key)) is not None}
-            if not places:
-                continue
-            async with self._db.read() as connection:
-                projects = await store_sweep.projects(connection, list({place[0] for place in places.values()}))
-                versions = await store_sweep.versions(connection, list(set(places.values())))
-            yield [
-                Orphan(self._exports, entry, reason, sure=reason == _NO_PROJECT)
-                for entry in batch
-                if entry.key in places and (reason := self._of_export(entry, places[entry.key], projects, versions))
-            ]
-
-    def _of_export(
-        self, entry: ObjectInfo, place: tuple[str, str, str], projects: set[str], versions: set[tuple[str, str, str]]
-    ) -> str | None:
-        if place[0] not in projects:
-            return _NO_PROJECT
-        if place in versions:
-            return None
-        if place[2].startswith(_EXPORT):
-            return "the link to this export has expired" if _age(entry) > _EXPORT_AGE else None
-        return "no version has it"
-
-    async def _batches(self, bucket: str, prefix: str) -> AsyncIterator[list[ObjectInfo]]:
+    async def _batches(self, bucket: str, prefix: str) -> AsyncGenerator[list[ObjectInfo], None]:
         """Yield what is old enough to be judged, in the order of the keys."""
         batch: list[ObjectInfo] = []
         async with aclosing(self._objects.list(bucket, prefix)) as entries:
             async for entry in entries:
                 self._report.examined += 1
-                if _age(entry) >= self._minimum_age:
+                self._examined[bucket] += 1
+                if age(entry) >= self._minimum_age:
                     batch.append(entry)
                 if len(batch) == _BATCH:
                     yield batch
@@ -170,45 +158,121 @@ class Sweep:
         if batch:
             yield batch
 
-    async def _remove(self, orphans: Iterable[Orphan]) -> None:
-        keys: dict[str, list[str]] = {}
+    async def _note(self, bucket: str, orphans: Sequence[Orphan], *, remove: bool) -> None:
         for orphan in orphans:
-            # Looked at once more: an upload may have put it anew a moment ago, and is about to write its row.
-            if orphan.sure or await self._unchanged(orphan):
-                keys.setdefault(orphan.bucket, []).append(orphan.entry.key)
-                if len(keys[orphan.bucket]) == _DELETED_AT_ONCE:
-                    await self._delete(orphan.bucket, keys.pop(orphan.bucket))
-        for bucket, rest in keys.items():
-            await self._delete(bucket, rest)
+            self._report.note(orphan.reason, bucket, orphan.entry.key, orphan.entry.size)
+        if remove:
+            entries = ((orphan.entry, orphan.reason) for orphan in orphans)
+            await self._list(bucket, [(e.key, e.etag, e.last_modified, False, e.size, why) for e, why in entries])
 
-    async def _unchanged(self, orphan: Orphan) -> bool:
-        try:
-            now = await self._objects.head(orphan.bucket, orphan.entry.key)
-        except NotFound:
-            return False
-        return now.etag == orphan.entry.etag and _age(now) >= self._minimum_age
-
-    async def _delete(self, bucket: str, keys: list[str]) -> None:
-        await self._objects.delete_many(bucket, keys)
-        self._report.removed += len(keys)
-
-    async def _give_up_uploads(self, bucket: str, prefix: str, *, remove: bool) -> None:
+    async def _note_uploads(self, bucket: str, prefix: str, *, remove: bool) -> None:
         async with aclosing(self._objects.unfinished(bucket, prefix)) as uploads:
             old = [upload async for upload in uploads if datetime.now(UTC) - upload.begun_at >= self._minimum_age]
         for upload in old:
             self._report.note(_UNFINISHED, bucket, upload.key)
-            if remove:
-                await self._objects.give_up(bucket, upload)
-                self._report.removed += 1
+        if remove:
+            await self._list(bucket, [(u.key, u.upload_id, u.begun_at, True, 0, _UNFINISHED) for u in old])
 
+    async def _list(self, bucket: str, rows: Sequence[tuple[object, ...]]) -> None:
+        for some in _parts(rows, _DELETED_AT_ONCE):
+            async with self._db.begin() as tx:
+                again, fresh = await store_orphans.note(tx, bucket, some, self._room)
+            self._room -= fresh
+            self._report.listed += fresh
+            self._report.unlisted += len(some) - again - fresh
 
-def _place(key: str) -> tuple[str, str, str] | None:
-    """Take `exports/{project}/{task}/{version}/{file}` apart; a version may have slashes. None for another form."""
-    parts = key.split("/")
-    if len(parts) < 5:  # noqa: PLR2004 - the five of the form above
+    async def _remove(self, allowed: int | None) -> None:
+        async with self._db.read() as connection:
+            due = await store_orphans.due_counts(connection, self._begun_at, WAITING)
+            self._report.waiting, self._report.next_at = await store_orphans.waiting(
+                connection, self._begun_at, WAITING
+            )
+        self._report.due = sum(due.values())
+        self._report.stopped = self._why_not(due, allowed)
+        if self._report.stopped is not None:
+            log.error("the sweep stopped", due=due, examined=self._examined, reason=self._report.stopped)
+            return
+        for bucket in due:
+            await self._remove_objects(bucket)
+            await self._give_up_uploads(bucket)
+
+    def _why_not(self, due: dict[str, int], allowed: int | None) -> str | None:
+        """Say why a person has to decide; None when nobody has to, or has decided."""
+        total = sum(due.values())
+        if total == 0:
+            return None
+        if allowed is not None:
+            if allowed == total:
+                return None
+            return f"{total:,} objects are due, and not {allowed:,}: give the number of now, --yes-remove {total}."
+        for bucket, number in due.items():
+            bound = max(ALWAYS, self._examined[bucket] // SHARE)
+            if number > bound:
+                return (
+                    f"{number:,} of {self._examined[bucket]:,} objects of {bucket} are due, more than the {bound:,} "
+                    f"that may go by themselves. If it is right: labeler storage sweep --remove --yes-remove {total}"
+                )
+        if self._report.unlisted:
+            return (
+                f"{self._report.unlisted:,} orphans have no room on the list of {LISTED_AT_MOST:,}: so many are no "
+                f"accident. If it is right: labeler storage sweep --remove --yes-remove {total}"
+            )
         return None
-    return parts[1], parts[2], "/".join(parts[3:-1])
+
+    async def _remove_objects(self, bucket: str) -> None:
+        async for rows in self._due(bucket, unfinished=False):
+            entries = [ObjectInfo(row["key"], row["size"], row["version"], row["last_modified"]) for row in rows]
+            # Judged once more: the walk may have taken hours, and somebody may have put a row back meanwhile.
+            async with aclosing(self._judge.orphans(bucket, entries)) as judged:
+                orphans = [orphan.entry async for some in judged for orphan in some]
+            keys = await self._unchanged(bucket, orphans)
+            await self._objects.delete_many(bucket, keys)
+            self._report.removed += len(keys)
+            await self._drop(bucket, rows)
+
+    async def _give_up_uploads(self, bucket: str) -> None:
+        async for rows in self._due(bucket, unfinished=True):
+            for row in rows:
+                await self._objects.give_up(bucket, UnfinishedUpload(row["key"], row["version"], row["last_modified"]))
+                self._report.removed += 1
+            await self._drop(bucket, rows)
+
+    async def _due(self, bucket: str, *, unfinished: bool) -> AsyncIterator[list[Row]]:
+        """Yield what may go; each time anew, since what was yielded leaves the list."""
+        while True:
+            async with self._db.read() as connection:
+                rows = await store_orphans.due(
+                    connection, self._begun_at, WAITING, bucket, unfinished=unfinished, at_most=_DELETED_AT_ONCE
+                )
+            if not rows:
+                return
+            yield rows
+
+    async def _drop(self, bucket: str, rows: Sequence[Row]) -> None:
+        async with self._db.begin() as tx:
+            await store_orphans.drop(tx, bucket, rows)
+
+    async def _unchanged(self, bucket: str, entries: Sequence[ObjectInfo]) -> list[str]:
+        keys: list[str] = []
+        for some in _parts(entries, _LOOKS_AT_ONCE):
+            same = await asyncio.gather(*(self._is_unchanged(bucket, entry) for entry in some))
+            keys += [entry.key for entry, is_same in zip(some, same, strict=True) if is_same]
+        return keys
+
+    async def _is_unchanged(self, bucket: str, entry: ObjectInfo) -> bool:
+        """Whether the object is the one on the list: an upload may have put it anew, and is about to write its row."""
+        try:
+            now = await self._objects.head(bucket, entry.key)
+        except NotFound:
+            return False
+        # A look at one object tells the time in whole seconds, a listing in smaller parts.
+        return now.etag == entry.etag and abs(now.last_modified - entry.last_modified) < timedelta(seconds=1)
+
+    def _count(self) -> None:
+        if self._metrics is not None:
+            self._metrics.swept(self._report.listed, self._report.removed, stopped=self._report.stopped is not None)
 
 
-def _age(entry: ObjectInfo) -> timedelta:
-    return datetime.now(UTC) - entry.last_modified
+def _parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

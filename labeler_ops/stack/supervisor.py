@@ -8,6 +8,7 @@ import asyncio
 import signal
 from collections.abc import Coroutine, Iterator
 
+from labeler_api.errors import AppError
 from labeler_ops.stack import databases, leftovers, services
 from labeler_ops.stack.accounts import ACCOUNTS
 from labeler_ops.stack.errors import StackError
@@ -64,7 +65,7 @@ class Supervisor:
         urls = await self._start_databases()
         await self._migrate(urls["labeler"])
         self._launch_services(addresses, urls, storage)
-        await self._wait_until_ready(addresses, storage)
+        await self._wait_until_ready(addresses, urls, storage)
         accounts = () if "users" in settings.given else ACCOUNTS
         pids = {part.name: part.pid for part in self._parts()}
         running = Running(addresses, urls, storage, accounts, pids)
@@ -123,14 +124,26 @@ class Supervisor:
         self._api = services.launch_api(env, self._home.log("api"))
         self._remember()
 
-    async def _wait_until_ready(self, addresses: Addresses, storage: StorageAccess) -> None:
+    async def _wait_until_ready(self, addresses: Addresses, urls: dict[str, str], storage: StorageAccess) -> None:
         with self._report.step("object store"):
             if self._store:
                 await self._store.wait_ready(origins=self._settings.origins)
+                await self._tie(urls["labeler"], storage)
             else:
                 await _require_given(storage)
         with self._report.step("user gateway and API"):
             await services.wait_ready(addresses)
+
+    async def _tie(self, url: str, storage: StorageAccess) -> None:
+        """Say that the home's buckets belong to the home's database, also in a home of before there was a tie."""
+        if "labeler" in self._settings.given:
+            return
+        from labeler_ops.storage.tying import adopt  # takes half a second to load, while the store starts
+
+        try:
+            await adopt(url, storage)
+        except AppError as error:
+            raise StackError(f"the buckets could not be tied to the Labeler DB: {error.detail}") from error
 
     async def _load_demo(self, running: Running) -> None:
         wanted = self._settings.demo and bool(running.accounts) and "labeler" not in self._settings.given

@@ -14,13 +14,16 @@ from labeler_api.settings import Settings, SettingsError, load
 from labeler_ops.storage import commands_move
 from labeler_ops.storage.access import StorageAccess, StorageError
 from labeler_ops.storage.commands_check import check
+from labeler_ops.storage.commands_tie import adopt
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(check)
+app.command()(adopt)
 commands_move.register(app)
 
 _FAILED = 1
 _NOT_STARTED = 2
+_STOPPED = 3
 
 
 @app.callback()
@@ -34,13 +37,14 @@ def init(
 ) -> None:
     """Make both buckets where they are missing, set the CORS rules, and prove a put and a get. Safe to repeat.
 
-    The store is S3_ENDPOINT's, the origins are those of CORS_ORIGINS.
+    The store is S3_ENDPOINT's, the origins are those of CORS_ORIGINS. Where the environment names the Labeler DB,
+    buckets that are empty are tied to it; else the first start of the API does that.
     """
     from labeler_ops.storage.buckets import prepare  # half a second to load, which other commands need not wait for
+    from labeler_ops.storage.tying import stand_in, tied_if_empty
 
     console = Console(stderr=True, soft_wrap=True)
-    # The database plays no part here; the settings want one.
-    settings = _settings(console, {"LABELER_DB_URL": "postgresql://unused@unused/unused"})
+    settings = _settings(console, stand_in(os.environ))
     access = StorageAccess(
         endpoint=settings.storage_url,
         access_key=settings.s3_access_key,
@@ -56,11 +60,20 @@ def init(
         console.print(str(error), markup=False)
         raise typer.Exit(_FAILED) from None
     console.print(f"{access.endpoint}: buckets {', '.join(access.buckets)} are ready for {', '.join(settings.origins)}")
+    for look in asyncio.run(tied_if_empty(settings)):
+        console.print(f"{look.bucket}: {look.text}", markup=False)
 
 
 @app.command()
 def sweep(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be removed, and remove nothing.")] = False,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="List what is found, and remove what was listed 7 days ago or earlier.")
+    ] = False,
+    yes_remove: Annotated[
+        int | None,
+        typer.Option("--yes-remove", min=1, metavar="N", help="Remove as many as it said that are due, N in all."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell, and change nothing. So it is by default.")] = False,
     min_age_hours: Annotated[
         float, typer.Option(min=1.0, help="What is younger may belong to a request that is under way.")
     ] = 24.0,
@@ -68,28 +81,35 @@ def sweep(
 ) -> None:
     """Find objects that nothing in the Labeler DB refers to and uploads that nobody finished, and remove them.
 
-    The API does the same once a day. Backups, and keys that the labeler does not write, are never touched. Exit code 1:
-    the store or the database could not be read; what was removed by then is counted in the log.
+    In two steps: what is found is listed, and goes when a sweep at least 7 days later finds it again. The API does the
+    same once a day. Backups, and keys that the labeler does not write, are never touched. Exit code 1: the store or the
+    database could not be read, or the buckets are not tied to this database. 3: more is due than may go by itself.
     """
     from labeler_ops.storage.sweeping import run_sweep, show
 
     console = Console(stderr=True, soft_wrap=True)
+    if dry_run and remove:
+        raise typer.BadParameter("--dry-run and --remove are opposites: give one of them")
+    if yes_remove is not None and not remove:
+        raise typer.BadParameter("--yes-remove needs --remove beside it")
     settings = _settings(console, {})
     try:
         with console.status("Walking through both buckets"):
-            report = asyncio.run(run_sweep(settings, hours=min_age_hours, remove=not dry_run))
+            report = asyncio.run(run_sweep(settings, hours=min_age_hours, remove=remove, allowed=yes_remove))
     except AppError as error:
         console.print(error.detail, markup=False)
         raise typer.Exit(_FAILED) from None
     if as_json:
-        typer.echo(msgspec.json.encode({"dry_run": dry_run, **msgspec.to_builtins(report)}))
+        typer.echo(msgspec.json.encode({"dry_run": not remove, **msgspec.to_builtins(report)}))
     else:
-        show(report, Console(), dry_run=dry_run)
+        show(report, Console(), dry_run=not remove)
+    if report.stopped is not None:
+        raise typer.Exit(_STOPPED)
 
 
-def _settings(console: Console, defaults: Mapping[str, str]) -> Settings:
+def _settings(console: Console, given: Mapping[str, str]) -> Settings:
     try:
-        return load({**defaults, **os.environ, "ENVIRONMENT": "development"})  # no secret of the API plays a part here
+        return load({**os.environ, **given, "ENVIRONMENT": "development"})  # no secret of the API plays a part here
     except SettingsError as error:
         console.print(str(error), markup=False)
         raise typer.Exit(_NOT_STARTED) from None

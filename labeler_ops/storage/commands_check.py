@@ -2,14 +2,17 @@
 
 import asyncio
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 from rich.console import Console
 
-from labeler_api.settings import SettingsError, load
+from labeler_api.settings import Settings, SettingsError, load
 from labeler_ops.storage.access import StorageAccess
+
+if TYPE_CHECKING:
+    from labeler_ops.storage.probe import Seen
 
 _WRONG = 1
 _NOT_STARTED = 2
@@ -21,15 +24,15 @@ def check(
 ) -> None:
     """Try put, get, range, list, multipart, signed links and CORS in both buckets, and leave nothing behind.
 
-    The store is S3_ENDPOINT's, the origins are those of CORS_ORIGINS. Exit code 1: something is wrong.
+    It also says to which database the buckets are tied. The store is S3_ENDPOINT's, the origins are those of
+    CORS_ORIGINS, the database LABELER_DB_URL's. Exit code 1: something is wrong.
     """
-    from labeler_ops.storage.probe import probe  # half a second to load, which other commands need not wait for
+    from labeler_ops.storage.tying import stand_in
 
     console = Console(soft_wrap=True, highlight=False)
     try:
-        # The database plays no part here, and no secret of the API does.
-        unused = {"LABELER_DB_URL": "postgresql://unused@unused/unused"}
-        settings = load({**unused, **os.environ, "ENVIRONMENT": "development"})
+        # No secret of the API plays a part here.
+        settings = load({**os.environ, **stand_in(os.environ), "ENVIRONMENT": "development"})
     except SettingsError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(_NOT_STARTED) from None
@@ -41,7 +44,7 @@ def check(
         datasets_bucket=settings.s3_bucket_datasets,
         annotations_bucket=settings.s3_bucket_annotations,
     )
-    seen = asyncio.run(probe(access, settings.origins))
+    seen = asyncio.run(_seen(access, settings))
     if as_json:
         typer.echo(msgspec.json.encode({"endpoint": access.endpoint, "seen": seen}))
     else:
@@ -50,3 +53,9 @@ def check(
             console.print(f"{one.what}: {one.text}", markup=False)
     if any(one.level == "wrong" for one in seen):
         raise typer.Exit(_WRONG)
+
+
+async def _seen(access: StorageAccess, settings: Settings) -> "list[Seen]":
+    from labeler_ops.storage.probe import probe, tie  # half a second to load, which other commands need not wait for
+
+    return [*await probe(access, settings.origins), *await tie(settings)]

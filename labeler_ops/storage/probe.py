@@ -15,8 +15,12 @@ from urllib.request import Request, urlopen
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
+from labeler_api.errors import AppError
+from labeler_api.settings import Settings
+from labeler_api.tie import PROBE_PREFIX, State
 from labeler_ops.storage.access import StorageAccess
-from labeler_ops.storage.buckets import PROBE_PREFIX, connect
+from labeler_ops.storage.buckets import connect
+from labeler_ops.storage.tying import looked_at
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3.client import S3Client
@@ -32,6 +36,8 @@ _CORS_SAID: Mapping[str, tuple[Level, str]] = {
     "AccessDenied": ("note", "the key may not read the bucket's rules; look at them in the store's console"),
     "NotImplemented": ("note", "the store cannot tell its rules; look at them in its console"),
 }
+# Without a tie everything works but deletion, as it does before the first start of the API.
+_TIES: Mapping[State, Level] = {"tied": "ok", "missing": "note", "other": "wrong", "unreadable": "wrong"}
 _FAILURES = (ClientError, BotoCoreError, HTTPClientError, OSError, TimeoutError, AssertionError)
 
 
@@ -148,6 +154,15 @@ async def probe(access: StorageAccess, origins: Sequence[str]) -> list[Seen]:
     except (BotoCoreError, ValueError, OSError) as error:  # no client can be made of these settings
         return [Seen("connection", "wrong", f"{access.endpoint}: {_said(error)}")]
     return [one for bucket in found for one in bucket]
+
+
+async def tie(settings: Settings) -> list[Seen]:
+    """Say what the buckets say of their database; a bucket that the probe could not use says nothing."""
+    try:
+        looks = await looked_at(settings)
+    except AppError as error:
+        return [Seen("tie", "note", f"{error.detail} Without a tie nothing is deleted.")]
+    return [Seen(f"{look.bucket}: tie", _TIES[look.state], look.text) for look in looks]
 
 
 async def _probe_bucket(client: "S3Client", bucket: str, origins: Sequence[str]) -> list[Seen]:

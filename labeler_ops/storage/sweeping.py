@@ -12,11 +12,12 @@ from labeler_api.storage.sweep import Sweep, SweepReport
 from labeler_ops.storage.tying import both_sides
 
 
-async def run_sweep(settings: Settings, *, hours: float, remove: bool) -> SweepReport:
-    """Sweep both buckets. Raises AppError when the store or the database is away."""
+async def run_sweep(settings: Settings, *, hours: float, remove: bool, allowed: int | None = None) -> SweepReport:
+    """Sweep both buckets. Raises AppError when the store or the database is away, or the two are no pair."""
     async with AsyncExitStack() as stack:
         sides = await both_sides(settings, stack)
-        return await Sweep(sides.db, sides.objects, settings, minimum_age=timedelta(hours=hours)).run(remove=remove)
+        walk = Sweep(sides.db, sides.objects, settings, minimum_age=timedelta(hours=hours))
+        return await walk.run(remove=remove, allowed=allowed)
 
 
 def show(report: SweepReport, console: Console, *, dry_run: bool) -> None:
@@ -33,5 +34,15 @@ def show(report: SweepReport, console: Console, *, dry_run: bool) -> None:
     total = sum(found.objects for found in report.found.values())
     if len(report.examples) < total:
         console.print(f"  … and {total - len(report.examples):,} more")
-    done = f"{total:,} would be removed; run it without --dry-run" if dry_run else f"{report.removed:,} removed"
-    console.print(f"{report.examined:,} objects examined, {done if total else 'none of them orphaned'}.")
+    console.print(f"{report.examined:,} objects examined, {_outcome(report, total, dry_run=dry_run)}.", highlight=False)
+    if report.stopped is not None:
+        console.print(f"Stopped: {report.stopped}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _outcome(report: SweepReport, total: int, *, dry_run: bool) -> str:
+    if not total:
+        return "none of them orphaned"
+    if dry_run:
+        return f"{total:,} orphans found; --remove lists them, and removes those that it listed 7 days ago or earlier"
+    waiting = f", {report.waiting:,} wait until {report.next_at:%Y-%m-%d %H:%M} UTC or later" if report.next_at else ""
+    return f"{report.listed:,} orphans newly listed, {report.removed:,} removed{waiting}"

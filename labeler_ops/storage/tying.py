@@ -1,13 +1,20 @@
 """Both sides of the tie between the Labeler DB and its buckets, opened for a command."""
 
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from labeler_api.db.failures import FAILURES
 from labeler_api.db.pool import Database, PoolOptions
+from labeler_api.errors import AppError, Unavailable
 from labeler_api.instruments import Instruments
 from labeler_api.objects import ObjectStore
 from labeler_api.settings import Settings
-from labeler_api.tie import Tie
+from labeler_api.tie import Look, Tie
+from labeler_ops.storage.access import StorageAccess
+
+_NAMES = ("LABELER_DB_URL", "LABELER_DB_HOST", "DATABASE_UNPOOLED_URL", "DATABASE_URL", "PGHOST")
+_NO_DATABASE = "postgresql://none@none.invalid/none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +27,11 @@ class Sides:
     instruments: Instruments
 
 
+def stand_in(environ: Mapping[str, str]) -> dict[str, str]:
+    """Give the settings a Labeler DB where the environment names none, for commands that can do without one."""
+    return {} if any(environ.get(name) for name in _NAMES) else {"LABELER_DB_URL": _NO_DATABASE}
+
+
 async def both_sides(settings: Settings, stack: AsyncExitStack) -> Sides:
     """Open both; `stack` closes them. Nothing is asked yet."""
     instruments = Instruments()
@@ -30,3 +42,46 @@ async def both_sides(settings: Settings, stack: AsyncExitStack) -> Sides:
     objects = await ObjectStore.connect(settings, stack, instruments)
     objects.guard = tie = Tie(db, objects, settings.buckets, instruments.metrics)
     return Sides(db, objects, tie, instruments)
+
+
+def settings_of(dsn: str, access: StorageAccess) -> Settings:
+    """Make the settings of an API on a database and a store."""
+    return Settings(
+        labeler_db_url=dsn,
+        s3_endpoint=access.endpoint,
+        s3_access_key=access.access_key,
+        s3_secret_key=access.secret_key,
+        s3_region=access.region,
+        s3_bucket_datasets=access.datasets_bucket,
+        s3_bucket_annotations=access.annotations_bucket,
+    )
+
+
+async def adopt(dsn: str, access: StorageAccess) -> list[Look]:
+    """Tie buckets that name nobody and whose database is known to be this one. Raises AppError."""
+    async with AsyncExitStack() as stack:
+        return await (await both_sides(settings_of(dsn, access), stack)).tie.adopt()
+
+
+async def tied_if_empty(settings: Settings) -> list[Look]:
+    """Tie buckets that are empty, where there is a database to tie them to. Never raises for what is away."""
+    if settings.labeler_db_url == _NO_DATABASE:
+        text = "not looked at: no Labeler DB is given. The first start of the API ties empty buckets."
+        return [Look(bucket, "missing", text) for bucket in settings.buckets]
+    try:
+        async with AsyncExitStack() as stack:
+            return await (await both_sides(settings, stack)).tie.tie_empty()
+    except (AppError, *FAILURES) as error:
+        said = error.detail if isinstance(error, AppError) else " ".join(str(error).split())
+        text = f"not tied: {said} The first start of the API ties empty buckets."
+        return [Look(bucket, "missing", text) for bucket in settings.buckets]
+
+
+async def looked_at(settings: Settings) -> list[Look]:
+    """Read what both buckets say of this database, and change nothing. Raises Unavailable when a side is away."""
+    if settings.labeler_db_url == _NO_DATABASE:
+        raise Unavailable("The tie was not looked at, since no Labeler DB is given (LABELER_DB_URL).", code="not_tied")
+    async with AsyncExitStack() as stack:
+        tie = (await both_sides(settings, stack)).tie
+        identity = await tie.identity()
+        return [await tie.look(bucket, identity) for bucket in settings.buckets]

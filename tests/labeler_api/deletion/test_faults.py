@@ -129,6 +129,45 @@ async def test_a_store_that_is_away_delays_the_purge_and_not_the_deletion(
                 await until(lambda: _emptied(api, made))
 
 
+async def test_a_purge_waits_where_the_buckets_are_not_this_databases(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything is answered and deleted as ever, but for the objects: they go when the two are a pair again."""
+    monkeypatch.setattr(jobs, "_FIRST_RETRY_SECONDS", 0.05)
+    made = await full_dataset(api)
+    async with api.db.begin() as tx:
+        identity = await tx.fetchval("SELECT id FROM labeler_identity")
+        await tx.execute("UPDATE labeler_identity SET id = gen_random_uuid()")
+    before = await objects_of(api, made)
+    assert (await delete(await api.login("owner"), made)).status_code == 200
+    async with workers(api):
+        await until(lambda: _tried(api, 2))
+        assert await objects_of(api, made) == before
+        refused = api.services.instruments.metrics.registry.get_sample_value(
+            "labeler_object_deletions_refused_total", {"state": "other"}
+        )
+        assert refused
+        assert refused >= 2
+        async with api.db.begin() as tx:
+            await tx.execute("UPDATE labeler_identity SET id = $1", identity)
+        await until(lambda: _emptied(api, made))
+
+
+async def test_a_purge_leaves_what_a_row_in_quarantine_of_another_dataset_refers_to(api: Api) -> None:
+    made = await full_dataset(api)
+    before = await objects_of(api, made)
+    async with api.db.begin() as tx:
+        await tx.execute(
+            "INSERT INTO quarantine_image_metadata (reason, row) VALUES"
+            " ('a test', jsonb_build_object('dataset_id', 'another', 's3_key', $1::text))",
+            f"datasets/{made.dataset_id}/images/a.jpg",
+        )
+    assert (await delete(await api.login("owner"), made)).status_code == 200
+    async with workers(api):
+        await done(api)
+    assert await objects_of(api, made) == before
+
+
 async def _emptied(api: Api, made: Made) -> bool:
     return await objects_of(api, made) == []
 

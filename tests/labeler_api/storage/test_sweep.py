@@ -1,82 +1,43 @@
-"""The sweep removes what nothing refers to any more, and nothing else; by the command line, too."""
+"""The sweep removes what nothing refers to any more, in two steps and never much at once, and nothing else."""
 
 import asyncio
+import os
+import signal
+import sys
 from datetime import timedelta
 from typing import Any
 
-import msgspec
 import pytest
-from rich.console import Console
-from typer.testing import CliRunner, Result
 
-from labeler_api.objects import Upload
-from labeler_api.storage import store_sweep
-from labeler_api.storage.sweep import Sweep, SweepReport
-from labeler_ops.cli import app
-from labeler_ops.storage.sweeping import show
-from tests.fixtures.api import Api, Made
+from labeler_api.errors import Unavailable
+from labeler_api.objects import ObjectStore
+from labeler_api.storage import store_sweep, sweep
+from labeler_api.storage.sweep import Sweep
+from labeler_api.tie import KEY
+from labeler_ops.storage.access import StorageAccess
+from labeler_ops.storage.tying import adopt
+from tests.fixtures.api import Api
 from tests.labeler_api.deletion.building import full_dataset, objects_of
 from tests.labeler_api.images.pictures import picture, upload
+from tests.labeler_api.storage.sweeping import (
+    DATASETS,
+    EXPORTS,
+    begin_upload,
+    counted,
+    environment,
+    everything,
+    kept,
+    on_the_list,
+    orphans,
+    put_all,
+    put_many,
+    swept,
+    week_passes,
+)
 from tests.labeler_api.versions.builders import stored_keys
 
-DATASETS, EXPORTS = "datasets", "annotations"
-NOTHING_IS_YOUNG = timedelta(0)
 
-
-@pytest.fixture
-async def api(api: Api) -> Api:
-    await api.empty_store()
-    for bucket, prefix in ((DATASETS, "datasets/"), (EXPORTS, "exports/")):
-        async for unfinished in api.services.objects.unfinished(bucket, prefix):
-            await api.services.objects.give_up(bucket, unfinished)
-    return api
-
-
-def orphans(made: Made) -> dict[tuple[str, str], str]:
-    """Keys that nothing refers to, and why the sweep takes them."""
-    folder, exports = f"datasets/{made.dataset_id}", f"exports/{made.project_id}"
-    return {
-        (DATASETS, f"{folder}/images/never/got a row.jpg"): "no image has it",
-        (DATASETS, f"{folder}/thumbnails/replaced.0011aabb.jpg"): "no image has it as its thumbnail",
-        (DATASETS, "datasets/ds_gone/images/a.jpg"): "its dataset is deleted",
-        (DATASETS, "datasets/ds_gone/annotations_detection.json"): "its dataset is deleted",
-        (EXPORTS, f"{exports}/detection/v9.0/annotations.json"): "no version has it",
-        (EXPORTS, "exports/proj_gone/detection/v1.0/annotations.json"): "its project is deleted",
-    }
-
-
-def kept(made: Made) -> list[tuple[str, str]]:
-    """Keys that nothing refers to either, and that are not the sweep's to take."""
-    return [
-        (DATASETS, f"datasets/{made.dataset_id}/annotations_segmentation.json"),
-        (DATASETS, f"datasets/{made.dataset_id}/something of others"),
-        (DATASETS, "backups/ds_gone/backup_20261122_101112.rows.jsonl.gz"),
-        (EXPORTS, f"exports/{made.project_id}/detection/export_20261122_101112/annotations.json"),
-        (EXPORTS, "exports/of another form"),
-    ]
-
-
-async def put_all(api: Api, keys: list[tuple[str, str]]) -> None:
-    put = api.services.objects.put
-    await asyncio.gather(*(put(bucket, key, b"0123456789", "text/plain") for bucket, key in keys))
-
-
-async def swept(api: Api, age: timedelta = NOTHING_IS_YOUNG, *, remove: bool = True) -> SweepReport:
-    services = api.services
-    return await Sweep(services.db, services.objects, services.settings, minimum_age=age).run(remove=remove)
-
-
-async def everything(api: Api) -> set[tuple[str, str]]:
-    return {(bucket, key) for bucket in (DATASETS, EXPORTS) for key in await stored_keys(api, bucket, "")}
-
-
-async def begin_upload(api: Api, key: str) -> None:
-    """Leave parts behind, as a process that dies does."""
-    upload = Upload(api.services.objects._client, DATASETS, key, {"ContentType": "image/jpeg"})
-    await upload.write(bytes(8 * 1024 * 1024))
-
-
-async def test_orphans_go_and_all_else_stays(api: Api) -> None:
+async def test_orphans_are_listed_go_a_week_later_and_all_else_stays(api: Api) -> None:
     made = await full_dataset(api)
     used = await objects_of(api, made)
     wanted = orphans(made)
@@ -85,31 +46,77 @@ async def test_orphans_go_and_all_else_stays(api: Api) -> None:
     before = await everything(api)
 
     young = await swept(api, timedelta(hours=1))
-    assert (young.examined > 0, young.found, young.removed) == (True, {}, 0)
+    assert (young.examined > 0, young.found, young.removed, young.listed) == (True, {}, 0, 0)
 
     told = await swept(api, remove=False)
     found = {reason: list(wanted.values()).count(reason) for reason in wanted.values()}
     found["begun in parts and never finished"] = 1
     assert {reason: entry.objects for reason, entry in told.found.items()} == found
     assert told.found["its dataset is deleted"].size_bytes == 20
-    assert told.removed == 0
+    assert (told.removed, told.listed, await on_the_list(api)) == (0, 0, 0)
+
+    number = len(wanted) + 1
+    with api.count() as statements:
+        first = await swept(api)
+    assert (first.listed, first.removed, first.waiting, first.due) == (number, 0, number, 0)
+    assert statements.value <= 22  # a few for each folder and list, none for each object
     assert await everything(api) == before
 
-    with api.count() as statements:
-        report = await swept(api)
-    assert report.removed == len(wanted) + 1
-    # A few for each dataset, none for each object; and one for each call that deletes, which reads the database's id.
-    assert statements.value <= 10
+    await week_passes(api, 6.9)
+    early = await swept(api)
+    assert (early.listed, early.removed, early.waiting) == (0, 0, number)
+    assert await everything(api) == before
+
+    await week_passes(api, 0.1)
+    last = await swept(api)
+    assert (last.due, last.removed, last.stopped) == (number, number, None)
     assert await everything(api) == before - set(wanted)
     assert set(used) <= set(await objects_of(api, made))
-    assert (await swept(api)).found == {}
+    assert ((await swept(api)).found, await on_the_list(api)) == ({}, 0)
+    assert counted(api, "sweep_objects_total", what="listed") == counted(api, "sweep_objects_total", what="removed")
+    assert counted(api, "sweep_objects_total", what="removed") == number
 
 
-async def test_an_object_that_was_put_anew_is_left_alone(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An upload of the same path, between the look at the rows and the removal."""
+async def test_what_is_found_only_once_never_goes(api: Api) -> None:
+    """Between two sweeps the row came back, as by a restored backup; later it goes again: the week begins anew."""
+    made = await api.dataset(images=1)
+    key = f"datasets/{made.dataset_id}/images/{made.image_ids[0]}.jpg"
+    await put_all(api, [(DATASETS, key)])
+    async with api.db.begin() as tx:
+        await tx.execute("UPDATE image_metadata SET s3_key = 'elsewhere'")
+    assert (await swept(api)).listed == 1
+    await week_passes(api)
+    async with api.db.begin() as tx:
+        await tx.execute("UPDATE image_metadata SET s3_key = $1", key)
+    assert ((await swept(api)).removed, await on_the_list(api)) == (0, 0)
+    async with api.db.begin() as tx:
+        await tx.execute("UPDATE image_metadata SET s3_key = 'elsewhere'")
+    again = await swept(api)
+    assert (again.listed, again.removed) == (1, 0)
+    assert (DATASETS, key) in await everything(api)
+
+
+async def test_an_object_that_was_written_anew_waits_anew(api: Api) -> None:
     made = await api.dataset()
     key = f"datasets/{made.dataset_id}/images/again.jpg"
     await put_all(api, [(DATASETS, key)])
+    assert (await swept(api)).listed == 1
+    await week_passes(api)
+    await asyncio.sleep(1.1)  # the store's clock of objects shows whole seconds
+    await put_all(api, [(DATASETS, key)])  # the same bytes: the same ETag, at another time
+    report = await swept(api)
+    assert (report.listed, report.removed, await on_the_list(api)) == (1, 0, 1)
+    assert (DATASETS, key) in await everything(api)
+
+
+async def test_an_object_that_is_put_between_the_walk_and_the_removal_is_left_alone(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await api.dataset()
+    key = f"datasets/{made.dataset_id}/images/again.jpg"
+    await put_all(api, [(DATASETS, key)])
+    await swept(api)
+    await week_passes(api)
     held = store_sweep.held
 
     async def then_put(*arguments: Any) -> set[str]:
@@ -119,18 +126,199 @@ async def test_an_object_that_was_put_anew_is_left_alone(api: Api, monkeypatch: 
 
     monkeypatch.setattr(store_sweep, "held", then_put)
     report = await swept(api)
-    assert (report.found["no image has it"].objects, report.removed) == (1, 0)
+    assert (report.due, report.removed) == (1, 0)
     assert (DATASETS, key) in await everything(api)
 
 
-async def test_legacy_images_in_the_folder_of_another_dataset_protect_it(api: Api) -> None:
+async def test_a_row_that_comes_between_the_walk_and_the_removal_keeps_its_object(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = await api.dataset(images=1)
-    await put_all(api, [(DATASETS, "datasets/ds_parent/images/a.jpg"), (DATASETS, "datasets/ds_parent/images/b.jpg")])
-    async with api.db.begin() as tx:
-        await tx.execute("UPDATE image_metadata SET s3_key = 'datasets/ds_parent/images/a.jpg'")
-        await tx.execute("UPDATE image_metadata SET thumbnail_key = NULL WHERE dataset_id = $1", made.dataset_id)
+    key = f"datasets/{made.dataset_id}/images/late.jpg"
+    await put_all(api, [(DATASETS, key)])
+    await swept(api)
+    await week_passes(api)
+    remove = Sweep._remove
+
+    async def then_remove(self: Sweep, allowed: int | None) -> None:
+        async with api.db.begin() as tx:
+            await tx.execute("UPDATE image_metadata SET s3_key = $1", key)
+        await remove(self, allowed)
+
+    monkeypatch.setattr(Sweep, "_remove", then_remove)
     report = await swept(api)
-    assert await stored_keys(api, DATASETS, "datasets/") == ["datasets/ds_parent/images/a.jpg"], report
+    assert (report.due, report.removed, await on_the_list(api)) == (1, 0, 0)
+    assert (DATASETS, key) in await everything(api)
+
+
+async def test_more_than_a_share_is_not_removed_without_a_word(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 150 objects, 100 may go; 101 may not, and neither may a hundred of them."""
+    keys = await put_many(api, 101)
+    made = await api.dataset(images=49)
+    await put_all(api, [(DATASETS, f"datasets/{made.dataset_id}/images/{image}.jpg") for image in made.image_ids])
+    await swept(api)
+    await week_passes(api)
+    stopped = await swept(api)
+    assert (stopped.due, stopped.removed) == (101, 0)
+    assert stopped.stopped is not None
+    assert "101 of 150 objects of datasets are due, more than the 100" in stopped.stopped
+    assert "--remove --yes-remove 101" in stopped.stopped
+    assert counted(api, "sweep_stops_total") == 1
+    for word in (1, 100, 102, 10_000):
+        wrong = await swept(api, allowed=word)
+        assert (wrong.removed, "--yes-remove 101" in (wrong.stopped or "")) == (0, True)
+    assert keys <= set(await stored_keys(api, DATASETS, "datasets/"))
+
+    monkeypatch.setattr(sweep, "ALWAYS", 0)
+    monkeypatch.setattr(sweep, "SHARE", 2)  # 75 of the 150
+    assert (await swept(api)).removed == 0
+    monkeypatch.setattr(sweep, "ALWAYS", 100)
+    done = await swept(api, allowed=101)
+    assert (done.removed, done.stopped) == (101, None)
+    assert len(await stored_keys(api, DATASETS, "datasets/")) == 49
+
+
+async def test_a_share_goes_by_itself(api: Api) -> None:
+    await put_many(api, 100)
+    await swept(api)
+    await week_passes(api)
+    report = await swept(api)
+    assert (report.due, report.removed, report.stopped) == (100, 100, None)
+
+
+async def test_the_share_is_of_each_bucket(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "ALWAYS", 0)
+    monkeypatch.setattr(sweep, "SHARE", 2)
+    await put_all(api, [(EXPORTS, f"exports/proj_gone/detection/v{n}.0/a.json") for n in range(3)])
+    await put_all(api, [(EXPORTS, f"exports/{n}") for n in range(2)])
+    made = await api.dataset()
+    await put_all(api, [(DATASETS, f"datasets/{made.dataset_id}/others/{n}") for n in range(5)])
+    await swept(api)
+    await week_passes(api)
+    report = await swept(api)
+    assert (report.examined, report.due, report.removed) == (10, 3, 0)
+    assert "3 of 5 objects of annotations are due, more than the 2" in (report.stopped or "")
+
+
+async def test_the_list_has_an_end_and_whoever_reaches_it_is_stopped(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "LISTED_AT_MOST", 10)
+    await put_many(api, 15)
+    first = await swept(api)
+    assert (first.listed, first.unlisted, await on_the_list(api)) == (10, 5, 10)
+    await week_passes(api)
+    second = await swept(api)
+    assert (second.due, second.unlisted, second.removed) == (10, 5, 0)
+    assert "5 orphans have no room on the list" in (second.stopped or "")
+    assert (await swept(api, allowed=10)).removed == 10
+    assert (await swept(api)).listed == 5
+
+
+async def test_without_a_tie_nothing_is_even_listed(api: Api) -> None:
+    await put_many(api, 3)
+    await swept(api)
+    await week_passes(api)
+    async with api.db.begin() as tx:
+        await tx.execute("UPDATE labeler_identity SET id = gen_random_uuid()")
+    with pytest.raises(Unavailable, match="belongs to the database"):
+        await swept(api)
+    with pytest.raises(Unavailable, match="belongs to the database"):
+        await sweep.handle(api.services, b"")
+    assert len(await stored_keys(api, DATASETS, "datasets/")) == 3
+    async with api.db.read() as connection:
+        seen = "SELECT count(*) FROM orphaned_objects WHERE seen_at > now() - interval '6 days'"
+        assert await connection.fetchval(seen) == 0
+
+
+async def test_an_empty_database_that_is_pointed_at_others_buckets_takes_nothing(api: Api) -> None:
+    """The fault itself: an API on a database of its own, a week and a day on, with the buckets of production."""
+    made = await full_dataset(api)
+    before = await everything(api)
+    async with api.db.begin() as tx:
+        await tx.execute("UPDATE labeler_identity SET id = gen_random_uuid()")
+        await tx.execute("DELETE FROM datasets")
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            await sweep.handle(api.services, b"")
+        await week_passes(api)
+    assert await everything(api) == before
+    assert made.dataset_id
+
+
+async def test_a_tie_that_goes_in_the_middle_ends_the_removal(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "_DELETED_AT_ONCE", 10)
+    await put_many(api, 25)
+    await swept(api)
+    await week_passes(api)
+    delete_many = ObjectStore.delete_many
+
+    async def then_untie(self: ObjectStore, bucket: str, keys: Any) -> None:
+        await delete_many(self, bucket, keys)
+        await self._client.delete_object(Bucket=bucket, Key=KEY)
+
+    monkeypatch.setattr(ObjectStore, "delete_many", then_untie)
+    settings = api.services.settings
+    try:
+        with pytest.raises(Unavailable, match=KEY):
+            await swept(api)
+        assert len(await stored_keys(api, DATASETS, "datasets/")) == 15
+    finally:
+        access = StorageAccess(settings.s3_endpoint, settings.s3_access_key, settings.s3_secret_key)
+        await adopt(settings.labeler_db_url, access)
+    monkeypatch.setattr(ObjectStore, "delete_many", delete_many)
+    assert (await swept(api)).removed == 15
+
+
+async def test_two_sweeps_side_by_side_remove_each_object_once(api: Api) -> None:
+    await put_many(api, 60)
+    listed = await asyncio.gather(*(swept(api) for _ in range(3)))
+    assert sum(report.listed for report in listed) >= 60
+    assert await on_the_list(api) == 60
+    await week_passes(api)
+    reports = await asyncio.gather(*(swept(api) for _ in range(3)))
+    assert {report.stopped for report in reports} == {None}
+    assert await stored_keys(api, DATASETS, "datasets/") == []
+    assert ((await swept(api)).found, await on_the_list(api)) == ({}, 0)
+
+
+_KILLED_IN_THE_MIDDLE = """
+import asyncio, os, signal
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from labeler_api.settings import load
+from labeler_api.storage import sweep
+from labeler_ops.storage.tying import both_sides
+
+async def main():
+    async with AsyncExitStack() as stack:
+        settings = load()
+        sides = await both_sides(settings, stack)
+        walk = sweep.Sweep(sides.db, sides.objects, settings, minimum_age=timedelta(0))
+        sweep._DELETED_AT_ONCE = 10
+        async def die(*_):
+            os.kill(os.getpid(), signal.SIGKILL)
+        setattr(walk, os.environ["DIES_AT"], die)
+        await walk.run(remove=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(("dies_at", "left"), [("_remove", 25), ("_drop", 15)])
+async def test_a_sweep_that_is_killed_is_finished_by_the_next(api: Api, dies_at: str, left: int) -> None:
+    """Between listing and removing, and between removing and taking off the list."""
+    await put_many(api, 25)
+    await swept(api)
+    await week_passes(api)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        _KILLED_IN_THE_MIDDLE,
+        env={"PATH": os.environ["PATH"], "DIES_AT": dies_at, **environment(api)},
+    )
+    assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL
+    assert len(await stored_keys(api, DATASETS, "datasets/")) == left
+    assert (await swept(api)).removed == left
+    assert (await stored_keys(api, DATASETS, "datasets/"), await on_the_list(api)) == ([], 0)
 
 
 async def test_what_waits_for_its_removal_is_no_orphan(api: Api) -> None:
@@ -142,44 +330,14 @@ async def test_what_waits_for_its_removal_is_no_orphan(api: Api) -> None:
     before = await everything(api)
     assert len({key for _, key in before if key.startswith("datasets/")}) == 4
     report = await swept(api)
-    assert (report.found, report.removed, await everything(api)) == ({}, 0, before)
+    assert (report.found, report.listed, await everything(api)) == ({}, 0, before)
 
 
-def command(api: Api, *arguments: str, **variables: str) -> Result:
-    """Run the command in this process, in a thread of its own: it has an event loop of its own."""
-    settings = api.services.settings
-    environment = {
-        "LABELER_DB_URL": settings.labeler_db_url,
-        "S3_ENDPOINT": settings.s3_endpoint,
-        "S3_ACCESS_KEY": settings.s3_access_key,
-        "S3_SECRET_KEY": settings.s3_secret_key,
-        **variables,
-    }
-    return CliRunner().invoke(app, ["storage", "sweep", *arguments], env=environment)
-
-
-async def test_the_command_line(api: Api) -> None:
-    made = await full_dataset(api)
-    told = await asyncio.to_thread(command, api, "--dry-run")
-    assert (told.exit_code, told.stdout) == (0, "8 objects examined, none of them orphaned.\n")
-    done = await asyncio.to_thread(command, api, "--json")
-    report = msgspec.json.decode(done.stdout)
-    assert (done.exit_code, report["dry_run"], report["examined"], report["found"]) == (0, False, 8, {})
-    away = await asyncio.to_thread(command, api, "--dry-run", S3_ENDPOINT="http://127.0.0.1:1")
-    assert (away.exit_code, isinstance(away.exception, SystemExit)) == (1, True)
-    assert "object store is not available" in away.stderr
-    too_young = await asyncio.to_thread(command, api, "--min-age-hours", "0")
-    assert too_young.exit_code == 2
-    assert len(await objects_of(api, made)) == 8
-
-
-def test_the_report_names_reasons_sizes_and_examples(capsys: pytest.CaptureFixture[str]) -> None:
-    report = SweepReport(examined=1_234)
-    for number in range(25):
-        report.note("no image has it", DATASETS, f"datasets/ds_1/images/{number}.jpg", 1_000_000)
-    show(report, Console(width=100), dry_run=True)
-    out = capsys.readouterr().out
-    assert "no image has it        25  25.0 MB" in out
-    assert "datasets/datasets/ds_1/images/0.jpg: no image has it" in out
-    assert "… and 5 more" in out
-    assert "1,234 objects examined, 25 would be removed; run it without --dry-run." in out
+async def test_legacy_images_in_the_folder_of_another_dataset_protect_it(api: Api) -> None:
+    made = await api.dataset(images=1)
+    await put_all(api, [(DATASETS, "datasets/ds_parent/images/a.jpg"), (DATASETS, "datasets/ds_parent/images/b.jpg")])
+    async with api.db.begin() as tx:
+        await tx.execute("UPDATE image_metadata SET s3_key = 'datasets/ds_parent/images/a.jpg'")
+        await tx.execute("UPDATE image_metadata SET thumbnail_key = NULL WHERE dataset_id = $1", made.dataset_id)
+    report = await swept(api, remove=False)
+    assert report.examples == ["datasets/datasets/ds_parent/images/b.jpg: no image has it"]

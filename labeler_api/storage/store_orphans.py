@@ -1,0 +1,105 @@
+"""SQL of the list of orphans: what a sweep has found, and since when."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
+
+_BEGIN = "SELECT clock_timestamp() AS now, (SELECT count(*) FROM orphaned_objects) AS listed"
+
+# What is on the list already keeps the time when it was found first. An object that was written anew since has another
+# version or another time, so it is another row.
+_NOTE = """
+    WITH given AS (
+        SELECT $1::varchar AS bucket, g.*
+        FROM unnest($2::text[], $3::text[], $4::timestamptz[], $5::boolean[], $6::bigint[], $7::text[])
+            AS g (key, version, last_modified, unfinished, size, reason)
+    ),
+    again AS (
+        UPDATE orphaned_objects o SET seen_at = clock_timestamp(), reason = g.reason FROM given g
+        WHERE o.bucket = g.bucket AND o.key = g.key AND o.version = g.version AND o.last_modified = g.last_modified
+        RETURNING o.key, o.version, o.last_modified
+    ),
+    fresh AS (
+        INSERT INTO orphaned_objects (bucket, key, version, last_modified, unfinished, size, reason)
+        SELECT bucket, key, version, last_modified, unfinished, size, reason FROM given g
+        WHERE NOT EXISTS (SELECT FROM again a WHERE a.key = g.key AND a.version = g.version
+                              AND a.last_modified = g.last_modified)
+        LIMIT $8
+        ON CONFLICT ON CONSTRAINT orphaned_objects_pkey DO UPDATE SET seen_at = clock_timestamp()
+        RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM again) AS again, (SELECT count(*) FROM fresh) AS fresh
+"""
+
+_FORGET = "DELETE FROM orphaned_objects WHERE seen_at < $1 AND last_modified <= $2"
+
+_DUE_COUNTS = """
+    SELECT bucket, count(*) AS objects FROM orphaned_objects
+    WHERE seen_at >= $1 AND found_at <= clock_timestamp() - $2::interval GROUP BY bucket
+"""
+
+_WAITING = """
+    SELECT count(*) AS objects, min(found_at) + $2::interval AS next_at FROM orphaned_objects
+    WHERE seen_at >= $1 AND found_at > clock_timestamp() - $2::interval
+"""
+
+_DUE = """
+    SELECT bucket, key, version, last_modified, unfinished, size FROM orphaned_objects
+    WHERE seen_at >= $1 AND found_at <= clock_timestamp() - $2::interval AND bucket = $3 AND unfinished = $4
+    ORDER BY key, version, last_modified LIMIT $5
+"""
+
+_DROP = """
+    DELETE FROM orphaned_objects o
+    USING unnest($2::text[], $3::text[], $4::timestamptz[]) AS g (key, version, last_modified)
+    WHERE o.bucket = $1 AND o.key = g.key AND o.version = g.version AND o.last_modified = g.last_modified
+"""
+
+
+async def begin(connection: ReadConnection) -> tuple[datetime, int]:
+    """Return the database's time, from which on a sweep notes what it sees, and how many objects are on the list."""
+    row = await connection.fetchrow(_BEGIN)
+    assert row is not None  # noqa: S101 - one row always
+    return row["now"], row["listed"]
+
+
+async def note(tx: WriteTransaction, bucket: str, rows: Sequence[tuple[object, ...]], room: int) -> tuple[int, int]:
+    """Put (key, version, last_modified, unfinished, size, reason) on the list, `room` new ones at most.
+
+    Return how many were on it, and how many are new.
+    """
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    row = await tx.fetchrow(_NOTE, bucket, *columns, room)
+    assert row is not None  # noqa: S101 - one row always
+    return row["again"], row["fresh"]
+
+
+async def forget(tx: WriteTransaction, begun_at: datetime, judged_until: datetime) -> int:
+    """Take off the list what a whole sweep has judged and not found again; it is in use, or gone."""
+    return await tx.execute(_FORGET, begun_at, judged_until)
+
+
+async def due_counts(connection: ReadConnection, begun_at: datetime, waiting: timedelta) -> dict[str, int]:
+    """Count, of each bucket, what this sweep has seen and one so long ago had found."""
+    return {row["bucket"]: row["objects"] for row in await connection.fetch(_DUE_COUNTS, begun_at, waiting)}
+
+
+async def waiting(connection: ReadConnection, begun_at: datetime, wait: timedelta) -> tuple[int, datetime | None]:
+    """Count what this sweep has seen and that has to wait, and return when the first of it may go."""
+    row = await connection.fetchrow(_WAITING, begun_at, wait)
+    assert row is not None  # noqa: S101 - an aggregate always gives a row
+    return row["objects"], row["next_at"]
+
+
+async def due(
+    connection: ReadConnection, begun_at: datetime, wait: timedelta, bucket: str, *, unfinished: bool, at_most: int
+) -> list[Row]:
+    """Return some of what may go, objects or uploads in parts, in the order of the keys."""
+    return await connection.fetch(_DUE, begun_at, wait, bucket, unfinished, at_most)
+
+
+async def drop(tx: WriteTransaction, bucket: str, rows: Sequence[Row]) -> None:
+    """Take rows off the list."""
+    columns = [[row[name] for row in rows] for name in ("key", "version", "last_modified")]
+    await tx.execute(_DROP, bucket, *columns)

@@ -1,0 +1,209 @@
+"""`labeler storage adopt`, and what `init` and `check` say of the tie."""
+
+import asyncio
+from collections.abc import Callable
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import pytest
+from typer.testing import CliRunner, Result
+
+from labeler_api.tie import KEY
+from labeler_ops.cli import app
+from labeler_ops.storage.access import StorageAccess
+from labeler_ops.storage.buckets import connect
+from tests.fixtures.api import Api
+from tests.labeler_api.test_tie import give_new_id, own_buckets
+
+__all__ = ["own_buckets"]
+
+Run = Callable[..., "asyncio.Future[Result]"]
+
+
+@pytest.fixture
+def run(own_buckets: StorageAccess, api: Api) -> Run:
+    """Run `labeler storage …` with the test's database and buckets."""
+    environment = {
+        "LABELER_DB_URL": api.services.settings.labeler_db_url,
+        "S3_ENDPOINT": own_buckets.endpoint,
+        "S3_ACCESS_KEY": own_buckets.access_key,
+        "S3_SECRET_KEY": own_buckets.secret_key,
+        "S3_BUCKET_DATASETS": own_buckets.datasets_bucket,
+        "S3_BUCKET_ANNOTATIONS": own_buckets.annotations_bucket,
+    }
+
+    def run(*arguments: str, answer: str = "", **variables: str) -> "asyncio.Future[Result]":
+        invoked = asyncio.to_thread(
+            CliRunner().invoke, app, ["storage", *arguments], input=answer, env=environment | variables
+        )
+        return asyncio.ensure_future(invoked)
+
+    return run
+
+
+async def put(access: StorageAccess, *keys: str, body: bytes = b"bytes") -> None:
+    async with connect(access) as client:
+        for key in keys:
+            await client.put_object(Bucket=access.datasets_bucket, Key=key, Body=body)
+
+
+async def ties(access: StorageAccess) -> list[str | None]:
+    """The ids that the two buckets name."""
+    found: list[str | None] = []
+    async with connect(access) as client:
+        for bucket in access.buckets:
+            listed = await client.list_objects_v2(Bucket=bucket, Prefix=KEY)
+            if not listed.get("Contents"):
+                found.append(None)
+                continue
+            answer = await client.get_object(Bucket=bucket, Key=KEY)
+            async with answer["Body"] as body:
+                found.append(msgspec.json.decode(await body.read())["id"])
+    return found
+
+
+async def id_of(api: Api) -> str:
+    async with api.db.read() as connection:
+        identity: UUID = await connection.fetchval("SELECT id FROM labeler_identity")
+    return str(identity)
+
+
+async def with_objects(api: Api, access: StorageAccess, images: int = 10, there: int = 10) -> list[str]:
+    made = await api.dataset(images=images)
+    keys = [f"datasets/{made.dataset_id}/images/{image_id}.jpg" for image_id in made.image_ids]
+    await put(access, *keys[:there])
+    return keys
+
+
+async def test_buckets_of_before_are_tied_after_a_yes(api: Api, own_buckets: StorageAccess, run: Run) -> None:
+    await with_objects(api, own_buckets)
+    no = await run("adopt", answer="n\n")
+    assert (no.exit_code, await ties(own_buckets)) == (1, [None, None])
+    for shown in (
+        "1 datasets, 10 images",
+        "10 of 10 that were looked for",
+        "10 of 10 that were looked at",
+        "10 objects; it has no .labeler/database.json",
+        "test_",
+        await id_of(api),
+        own_buckets.endpoint,
+        own_buckets.datasets_bucket,
+        "Do these two belong together?",
+    ):
+        assert shown in no.stdout, no.stdout
+    assert "postgresql://" not in no.stdout
+    yes = await run("adopt", answer="y\n")
+    assert (yes.exit_code, await ties(own_buckets)) == (0, [await id_of(api)] * 2)
+    again = await run("adopt")
+    assert (again.exit_code, "already" in again.stdout) == (0, True)
+
+
+async def test_a_script_says_yes_by_an_option(api: Api, own_buckets: StorageAccess, run: Run) -> None:
+    await with_objects(api, own_buckets)
+    done = await run("adopt", "--yes")
+    assert (done.exit_code, await ties(own_buckets)) == (0, [await id_of(api)] * 2)
+
+
+@pytest.mark.parametrize(
+    ("images", "there", "others", "doubt"),
+    [
+        (10, 4, 0, "of the database's images, only 4 of 10"),
+        (10, 0, 0, "of the database's images, only 0 of 10"),
+        (0, 0, 10, "of the bucket's images, only 0 of 10"),  # an empty database before a full bucket
+        (4, 4, 5, "of the bucket's images, only 4 of 9"),  # all of its own are there, among those of somebody else
+    ],
+)
+async def test_two_strangers_are_not_tied_unless_it_is_said(
+    api: Api, own_buckets: StorageAccess, run: Run, images: int, there: int, others: int, doubt: str
+) -> None:
+    await with_objects(api, own_buckets, images, there)
+    await put(own_buckets, *(f"datasets/of_others/images/{number}.jpg" for number in range(others)))
+    refused = await run("adopt", "--yes")
+    assert (refused.exit_code, await ties(own_buckets)) == (1, [None, None])
+    assert doubt in refused.stderr
+    forced = await run("adopt", "--yes", "--although-images-are-missing")
+    assert (forced.exit_code, await ties(own_buckets)) == (0, [await id_of(api)] * 2)
+
+
+async def test_half_of_them_are_enough(api: Api, own_buckets: StorageAccess, run: Run) -> None:
+    await with_objects(api, own_buckets, 10, 5)
+    assert (await run("adopt", "--yes")).exit_code == 0
+
+
+async def test_buckets_of_another_database_are_taken_over_by_its_id_only(
+    api: Api, own_buckets: StorageAccess, run: Run
+) -> None:
+    await with_objects(api, own_buckets)
+    assert (await run("adopt", "--yes")).exit_code == 0
+    old = await id_of(api)
+    await give_new_id(api.services.settings.labeler_db_url)
+    for arguments in ((), ("--although-images-are-missing",), ("--instead-of", await id_of(api))):
+        refused = await run("adopt", "--yes", *arguments)
+        assert (refused.exit_code, await ties(own_buckets)) == (1, [old] * 2)
+        assert f"--instead-of {old}" in refused.stderr
+    taken = await run("adopt", "--yes", "--instead-of", old)
+    assert (taken.exit_code, await ties(own_buckets)) == (0, [await id_of(api)] * 2)
+
+
+async def test_a_tie_that_cannot_be_read_is_written_anew(api: Api, own_buckets: StorageAccess, run: Run) -> None:
+    await with_objects(api, own_buckets)
+    await put(own_buckets, KEY, body=b"{}")
+    assert (await run("adopt", "--yes")).exit_code == 0
+    assert await ties(own_buckets) == [await id_of(api)] * 2
+
+
+async def test_a_side_that_is_away_is_said_to_be(own_buckets: StorageAccess, run: Run) -> None:
+    away = await run("adopt", "--yes", S3_ENDPOINT="http://127.0.0.1:1")
+    assert (away.exit_code, "not available" in away.stderr) == (1, True)
+    gone = await run("adopt", "--yes", LABELER_DB_URL="postgresql://nobody@127.0.0.1:1/nothing")
+    assert (gone.exit_code, isinstance(gone.exception, SystemExit)) == (1, True)
+    missing = await run("adopt", "--yes", S3_BUCKET_DATASETS="misspelt")
+    assert (missing.exit_code, "misspelt does not exist" in missing.stderr) == (1, True)
+    assert (await run("adopt", "--yes", LABELER_DB_URL="")).exit_code == 2
+
+
+async def test_a_database_without_an_id_is_said_to_need_the_upgrade(api: Api, run: Run) -> None:
+    connection = await asyncpg.connect(api.services.settings.labeler_db_url)
+    await connection.execute("DROP TABLE labeler_identity")
+    await connection.close()
+    refused = await run("adopt", "--yes")
+    assert (refused.exit_code, "labeler db upgrade" in refused.stderr) == (1, True)
+
+
+async def test_init_ties_empty_buckets(api: Api, own_buckets: StorageAccess, run: Run) -> None:
+    without = await run("init", LABELER_DB_URL="")
+    assert (without.exit_code, await ties(own_buckets)) == (0, [None, None])
+    assert "The first start of the API" in without.stderr
+    away = await run("init", LABELER_DB_URL="postgresql://nobody@127.0.0.1:1/nothing")
+    assert (away.exit_code, await ties(own_buckets)) == (0, [None, None])
+    done = await run("init")
+    assert (done.exit_code, await ties(own_buckets)) == (0, [await id_of(api)] * 2)
+    assert "belongs to this database" in done.stderr
+
+
+async def test_init_takes_no_objects_of_others(own_buckets: StorageAccess, run: Run) -> None:
+    await put(own_buckets, "datasets/of_others/images/1.jpg")
+    done = await run("init")
+    assert (done.exit_code, await ties(own_buckets)) == (0, [None, None])
+    assert "labeler storage adopt" in done.stderr
+
+
+async def test_check_says_whether_anything_can_be_deleted(api: Api, own_buckets: StorageAccess, run: Run) -> None:
+    await put(own_buckets, "datasets/of_others/images/1.jpg")
+
+    async def said() -> dict[str, tuple[str, str]]:
+        seen = msgspec.json.decode((await run("check", "--json")).stdout)["seen"]
+        return {one["what"]: (one["level"], one["text"]) for one in seen if one["what"].endswith("tie")}
+
+    names = [f"{bucket}: tie" for bucket in own_buckets.buckets]
+    missing = await said()
+    assert [missing[name][0] for name in names] == ["note", "note"]
+    assert "labeler storage adopt" in missing[names[0]][1]
+    assert (await run("adopt", "--yes", "--although-images-are-missing")).exit_code == 0
+    assert [(await said())[name][0] for name in names] == ["ok", "ok"]
+    await give_new_id(api.services.settings.labeler_db_url)
+    assert [(await said())[name][0] for name in names] == ["wrong", "wrong"]
+    assert (await run("check")).exit_code == 1
+    unknown = msgspec.json.decode((await run("check", "--json", LABELER_DB_URL="")).stdout)["seen"][-1]
+    assert (unknown["what"], unknown["level"]) == ("tie", "note")
