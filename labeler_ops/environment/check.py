@@ -21,6 +21,7 @@ RULES: Sequence[problems.Rule] = (
     problems_stores.apart,
     problems_stores.encryption,
     problems_stores.storage,
+    problems_stores.jobs,
 )
 
 

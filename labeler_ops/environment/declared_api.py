@@ -102,8 +102,9 @@ WORK = Group(
         ),
         Text(
             "JOBS",
-            "off: this process enqueues, but leaves the work to others",
-            "off면 작업을 등록만 하고 실행은 다른 프로세스에 맡김",
+            "off: this process enqueues, but leaves the work to others, deletion too",
+            "off면 작업을 등록만 하고 실행(삭제 포함)은 다른 프로세스에 맡김",
+            local="off",
         ),
         Text(
             "JOBS_LEASE_SECONDS",

@@ -99,7 +99,7 @@ def addresses(given: Environment) -> Iterator[Problem]:
             "wrong", f"API_HOST={given.api.api_host}: nobody outside reaches it, health checks neither; set ::"
         )
     for name, url in (("API_PUBLIC_URL", given.api.public_url), *(("CORS_ORIGINS", o) for o in given.api.origins)):
-        if _local(urlsplit(url).hostname):
+        if local(urlsplit(url).hostname):
             yield Problem(
                 "wrong" if name == "API_PUBLIC_URL" else "note", f"{name} has {url}: that is everybody's own machine"
             )
@@ -182,5 +182,6 @@ def embedded_postgres(given: Environment) -> tuple[str | None, list[Problem]]:
     return f"PostgreSQL {install.version} ({install.source}, {install.bin_dir})", notes
 
 
-def _local(host: str | None) -> bool:
+def local(host: str | None) -> bool:
+    """Whether a name is that of this machine."""
     return host in {"localhost", "127.0.0.1", "::1"}

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import combinations
 from urllib.parse import parse_qs, urlsplit
 
-from labeler_ops.environment.problems import Environment, Problem
+from labeler_ops.environment.problems import Environment, Problem, local
 from labeler_ops.runs import place
 
 _POOLER_PORT = 6432  # PgBouncer's own, and that of Railway's template
@@ -73,6 +73,19 @@ def encryption(given: Environment) -> Iterator[Problem]:
             yield Problem(
                 "wrong", f"the {name}: sslmode={mode} cannot work, Railway's certificates are self-signed; use require"
             )
+
+
+def jobs(given: Environment) -> Iterator[Problem]:
+    """Find an API of this machine that would delete objects in a store of others."""
+    if given.api is None or given.production or given.api.jobs == "off":
+        return
+    host = urlsplit(given.api.storage_url).hostname or ""
+    if not local(host):
+        yield Problem(
+            "note",
+            f"JOBS is on, and the object store ({host}) is not on this machine: jobs delete objects. "
+            "Set JOBS=off where the store is others', too",
+        )
 
 
 def storage(given: Environment) -> Iterator[Problem]:

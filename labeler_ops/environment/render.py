@@ -23,7 +23,8 @@ _LOCAL_HEAD = """\
 #     set -a; . ./.env.local; set +a; make run
 #
 # The addresses are Railway's public ones (DATABASE_PUBLIC_URL of each database). Leave the whole line of a database
-# out, and `make run` embeds one. Few connections, since the servers are shared with what runs there.
+# out, and `make run` embeds one. Few connections, since the servers are shared with what runs there. JOBS=off: what is
+# deleted in the buckets there, the API there deletes.
 """
 
 _ENGLISH = {

@@ -11,18 +11,18 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
+from labeler_api.tie import PROBE_PREFIX
 from labeler_ops.storage.access import FRONTEND_ORIGINS, StorageAccess, StorageError
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3.client import S3Client
     from types_aiobotocore_s3.type_defs import CORSRuleTypeDef
 
-__all__ = ["FRONTEND_ORIGINS", "StorageAccess", "StorageError", "connect", "prepare", "require_buckets"]
+__all__ = ["FRONTEND_ORIGINS", "PROBE_PREFIX", "StorageAccess", "StorageError", "connect", "prepare", "require_buckets"]
 
 P = ParamSpec("P")
 
 CORS_MAX_AGE_SECONDS = 3000  # how long a browser keeps the answer of a pre-flight
-PROBE_PREFIX = ".labeler-probe/"
 _RETRY_SECONDS = 0.1  # between two tries while the store is starting
 
 

@@ -24,6 +24,7 @@ _TITLES = {
     "differs": "not the same on both sides",
     "gone": "removed while it was being read",
     "conflict": "on the target already, with other content that this run did not write",
+    "tie": "the buckets do not belong to the same Labeler DB",
     "failed": "could not be read or written",
     "kept": "only where the copy goes to, kept: nothing is ever removed",
     "orphan": "on the source, referenced by nothing (copied all the same)",

@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
+from labeler_api.tie import KEY, PROBE_PREFIX
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.findings import Findings, Report
 from labeler_ops.storage.listing import pages
@@ -54,7 +55,7 @@ _ELSEWHERE = """
     SELECT d.bucket, d.key, e.bucket, e.key FROM digest d JOIN digest e ON e.source = d.target
     WHERE d.source <> d.target ORDER BY 1, 2
 """
-PROBE_PREFIX = ".labeler-probe/"  # what `init` and `check` put for a moment is nobody's
+_NOT_MOVED = (PROBE_PREFIX, KEY)  # what `init` and `check` put for a moment; the tie is carried by itself (carrying.py)
 _KEY_BYTES = 1024  # S3's and R2's limit
 
 
@@ -123,7 +124,7 @@ class Inventory:
                     async for page in pages(store, bucket_of(access, role)):
                         self._database.executemany(
                             f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?)",  # noqa: S608 - names of our own
-                            ((role, *entry) for entry in page if not entry[0].startswith(PROBE_PREFIX)),
+                            ((role, *entry) for entry in page if not entry[0].startswith(_NOT_MOVED)),
                         )
                         told(len(page), 0)
 

@@ -1,6 +1,6 @@
 """The listing of a bucket, page by page."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import datetime
 from urllib.parse import quote, unquote_plus
 
@@ -15,7 +15,7 @@ Entry = tuple[str, int, str, str]
 """Key, size in bytes, ETag without quotes, time of the last change (RFC 3339)."""
 
 
-async def pages(store: Store, bucket: str, *, at_once: int = 1000) -> AsyncIterator[list[Entry]]:
+async def pages(store: Store, bucket: str, *, at_once: int = 1000) -> AsyncGenerator[list[Entry], None]:
     """Yield every object of a bucket, so many at once, a thousand at most. Raises StorageError."""
     token: str | None = ""
     while token is not None:

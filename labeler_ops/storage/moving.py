@@ -12,6 +12,7 @@ import msgspec
 
 from labeler_ops.runs import Run, RunError
 from labeler_ops.storage.access import StorageAccess, StorageError
+from labeler_ops.storage.carrying import carry, compare_ties
 from labeler_ops.storage.copying import Copier, Copies
 from labeler_ops.storage.findings import Findings, Report
 from labeler_ops.storage.inventory import Inventory
@@ -137,6 +138,7 @@ class StorageMove:
         forward = self.run.path("manifest.jsonl")
         with self._findings(report) as findings:
             async with self._inventory(report, source, target) as inventory, self._stores(source, target) as stores:
+                await carry(*stores)
                 if manifest != forward:
                     inventory.remember(entry.reversed() for entry in entries(forward))
                 inventory.remember(entries(manifest))
@@ -155,6 +157,7 @@ class StorageMove:
                 self.voice.begin("verify", report.source_bytes)
                 verifier = Verifier(*stores, inventory, findings, sample=report.sampled, told=self.voice.done)
                 await verifier.run(self._concurrency)
+                await compare_ties(*stores, findings)
                 inventory.lost(findings)
                 inventory.extras(findings, only_there)
                 if self.dsn is not None:

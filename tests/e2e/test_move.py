@@ -17,8 +17,10 @@ import pytest
 
 from labeler_ops.stack.object_store import PORT_COUNT, SeaweedServer
 from labeler_ops.stack.ports import free_ports
+from labeler_ops.storage.access import StorageAccess
 from tests.e2e.moving import Front, Operator, Work, digest, everything_there, run_id
 from tests.fixtures.postgres import DatabaseFactory
+from tests.fixtures.storage import may_delete
 from tests.labeler_ops.stack.running import Up, log_in
 
 PEOPLE = 20
@@ -141,6 +143,8 @@ async def test_a_running_demo_is_moved_and_moved_back(
                     await work.progress()
                     say(f"there: {work.measure():.1f} s without an acknowledged save")
                     await everything_there(api, new_database, work)
+                    # The id lies in the database, the tie in the bucket: both have moved, so that deletion goes on.
+                    assert await may_delete(new_database, new_store.access) == [True, True]
                     back = await a_database_of_old(facts, secrets)
                     await go_back(operator, there, back)
                     old_again = operator.environment_of(there.storage, "environment.rollback")
@@ -150,6 +154,8 @@ async def test_a_running_demo_is_moved_and_moved_back(
                         await work.progress()
                         say(f"back: {work.measure():.1f} s without an acknowledged save")
                         await everything_there(front.url, back, work)
+                        old_store = StorageAccess(facts["storage"], secrets["s3_access_key"], secrets["s3_secret_key"])
+                        assert await may_delete(back, old_store) == [True, True]
     saved = f"{len(work.annotations)} annotations and {len(work.images)} images were acknowledged"
     say(f"{saved}, {work.refused} requests refused, {work.broken} cut off")
     assert work.refused > 0

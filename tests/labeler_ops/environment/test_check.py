@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from dotenv import dotenv_values
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -116,12 +117,32 @@ async def test_what_is_wrong_is_named(changes: dict[str, str], said: str) -> Non
         ({"CORS_ORIGINS": "https://app.example.com,http://localhost:3010"}, "everybody's own machine"),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318", "OTEL_TRACES_EXPORTER": "none"}, "is not used"),
         ({"MAINTENANCE_MODE": "true"}, "refuses every write"),
+        ({"ENVIRONMENT": "development"}, "JOBS is on, and the object store (account.r2.cloudflarestorage.com) is not"),
     ],
 )
 async def test_what_is_worth_knowing_is_a_note(changes: dict[str, str], said: str) -> None:
     report = await checked(**changes)
     assert any(said in problem.text for problem in report.problems if problem.level == "note")
     assert report.right
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"JOBS": "off", "ENVIRONMENT": "development"},
+        {"S3_ENDPOINT": "http://127.0.0.1:9000", "S3_USE_SSL": "", "ENVIRONMENT": "development"},
+        {"S3_ENDPOINT": "http://localhost:9000", "S3_USE_SSL": "", "ENVIRONMENT": "development"},
+        {},  # production's own
+    ],
+)
+async def test_jobs_are_nothing_to_note_where_they_belong(changes: dict[str, str]) -> None:
+    report = await checked(**changes)
+    assert not any("JOBS" in problem.text for problem in report.problems)
+
+
+def test_the_example_for_this_machine_does_no_jobs() -> None:
+    values = dotenv_values(Path(__file__).parents[3] / ".env.local.example", interpolate=False)
+    assert values["JOBS"] == "off"
 
 
 async def test_no_secret_is_ever_printed() -> None:

@@ -204,6 +204,16 @@ async def test_a_fence_that_somebody_took_down_stops_the_switch(source: str, tar
         await move.migrate()
 
 
+async def test_the_id_that_the_buckets_name_moves_with_the_database(source: str, target: str, tmp_path: Path) -> None:
+    ids = []
+    await Migration.begin(tmp_path, source, target, Listener()).migrate()
+    for dsn in (source, target):
+        connection = await asyncpg.connect(dsn)
+        ids.append(await connection.fetchval("SELECT id FROM labeler_identity"))
+        await connection.close()
+    assert ids[0] == ids[1]
+
+
 async def test_production_s_schema_is_moved_and_upgraded(production_dsn: str, target: str, tmp_path: Path) -> None:
     """A database of today, which has no switch: it is fenced, copied, compared, and upgraded on the target."""
     move = Migration.begin(tmp_path, production_dsn, target, Listener())
