@@ -25,6 +25,10 @@ from tests.fixtures.postgres import DatabaseFactory
 from tests.labeler_api.test_jobs import until
 
 _numbers = itertools.count()
+LARGE = (
+    b'{"id": "00000000-0000-0000-0000-000000000000", "database": "", "written_at": "2026-11-29T00:00:00Z"}'
+    + b" " * 70_000
+)
 VICTIM = "datasets/ds_1/images/a.jpg"
 
 
@@ -146,7 +150,7 @@ async def test_another_database_deletes_nothing_and_ties_nothing(pair: Pair) -> 
         assert "belongs to the database test_" in look.text
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"id": "1"}', b"\xff\xfe", b"x" * 70_000])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"id": "1"}', b"\xff\xfe", b"x" * 70_000, LARGE])
 async def test_what_cannot_be_read_ties_nothing(pair: Pair, content: bytes) -> None:
     async with pair.opened() as sides:
         await sides.objects.put(pair.buckets[0], KEY, content, "application/json")
@@ -210,6 +214,26 @@ async def test_of_databases_that_begin_at_once_one_has_both_buckets(
         found = [await states(sides.tie, pair.buckets) for sides in opened]
     assert len(looks) == 8
     assert sorted(map(tuple, found)) == [("other", "other")] * 6 + [("tied", "tied")] * 2
+
+
+async def test_a_tie_that_another_database_writes_meanwhile_is_not_written_over(
+    pair: Pair, create_database: DatabaseFactory, labeler_template: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at the empty buckets and the writing."""
+    other = await create_database(labeler_template)
+    await give_new_id(other)
+    async with pair.opened() as slow, pair.opened(labeler_db_url=other) as quick:
+        is_empty = slow.tie._is_empty
+
+        async def then_be_late(bucket: str) -> bool:
+            empty = await is_empty(bucket)
+            await quick.tie.tie_empty()
+            return empty
+
+        monkeypatch.setattr(slow.tie, "_is_empty", then_be_late)
+        await slow.tie.tie_empty()
+        assert await states(quick.tie, pair.buckets) == ["tied", "tied"]
+        assert await states(slow.tie, pair.buckets) == ["other", "other"]
 
 
 async def test_a_store_that_comes_later_is_tied_then(pair: Pair, object_store: SeaweedServer) -> None:

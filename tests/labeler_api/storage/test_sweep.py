@@ -186,6 +186,20 @@ async def test_a_share_goes_by_itself(api: Api) -> None:
     assert (report.due, report.removed, report.stopped) == (100, 100, None)
 
 
+@pytest.mark.parametrize(("number", "goes"), [(2, True), (3, False)])
+async def test_the_share_is_a_hundredth(api: Api, monkeypatch: pytest.MonkeyPatch, number: int, goes: bool) -> None:
+    monkeypatch.setattr(sweep, "ALWAYS", 0)
+    await put_many(api, number)
+    made = await api.dataset()
+    others = [(DATASETS, f"datasets/{made.dataset_id}/others/{one}") for one in range(200 - number)]
+    for start in range(0, len(others), 50):
+        await put_all(api, others[start : start + 50])
+    await swept(api)
+    await week_passes(api)
+    report = await swept(api)
+    assert (report.examined, report.due, report.removed) == (200, number, number if goes else 0)
+
+
 async def test_the_share_is_of_each_bucket(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "ALWAYS", 0)
     monkeypatch.setattr(sweep, "SHARE", 2)

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from labeler_api.tie import KEY
 from labeler_ops.cli import app
+from labeler_ops.storage import adopting
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.buckets import connect
 from tests.fixtures.api import Api
@@ -124,6 +125,18 @@ async def test_two_strangers_are_not_tied_unless_it_is_said(
     assert doubt in refused.stderr
     forced = await run("adopt", "--yes", "--although-images-are-missing")
     assert (forced.exit_code, await ties(own_buckets)) == (0, [await id_of(api)] * 2)
+
+
+async def test_the_looks_at_both_sides_have_an_end(
+    api: Api, own_buckets: StorageAccess, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adopting, "COUNTED_AT_MOST", 8)
+    monkeypatch.setattr(adopting, "SAMPLE", 3)
+    await with_objects(api, own_buckets)
+    shown = (await run("adopt", "--yes")).stdout
+    assert "8 objects or more" in shown
+    assert "3 of 3 that were looked for" in shown
+    assert "3 of 3 that were looked at" in shown
 
 
 async def test_half_of_them_are_enough(api: Api, own_buckets: StorageAccess, run: Run) -> None:
