@@ -4,11 +4,11 @@ import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from hashlib import blake2b
-from ipaddress import ip_address, ip_network
 
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 
 from labeler_api.errors import TooMany
+from labeler_api.http.connections import client_of
 from labeler_api.limit_storage import LimitStorage, Storage
 
 INVITATIONS_PER_INVITER = RateLimitItemPerHour(20, namespace="invitations")
@@ -26,8 +26,6 @@ _FREE_TRIES = 5
 _FIRST_WAIT_SECONDS = 60
 _LONGEST_WAIT_SECONDS = 900
 _FORGOTTEN_SECONDS = 3600  # four times the longest wait: whoever goes on guessing gets a dozen tries an hour
-
-_IPV6_NETWORK_BITS = 64  # what one subscriber has at least; addresses in it are theirs to choose
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,7 @@ class Limits:
         After five failures on an account a client waits, twice as long after each further one, up to 15 minutes. A try
         that is refused here counts for nothing.
         """
-        client = client_network(client)
+        client = client_of(client)  # an IPv6 subscriber has a network of addresses, and no limit for each
         by_client = _key("login", client)
         account, wait = _key("login", client, email.casefold()), _key("login-wait", client, email.casefold())
         if await self._storage.ask(lambda storage: storage.get(wait)):
@@ -105,19 +103,6 @@ class Limits:
     def _too_many(self, ends_at: float) -> TooMany:
         wait = max(1, math.ceil(ends_at - self._storage.clock()))
         return TooMany(f"Too many attempts. Try again in {wait} seconds.", retry_after=wait)
-
-
-def client_network(address: str) -> str:
-    """Name whoever an address belongs to: an IPv4 address, or the network that an IPv6 subscriber has."""
-    try:
-        found = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if found.version == 4:  # noqa: PLR2004 - IPv4
-        return str(found)
-    if found.ipv4_mapped is not None:  # of a socket that is bound to ::
-        return str(found.ipv4_mapped)
-    return str(ip_network((found, _IPV6_NETWORK_BITS), strict=False))
 
 
 def _wait_seconds(tries: int) -> int:

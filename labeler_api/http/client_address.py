@@ -4,10 +4,11 @@ Only what a trusted proxy wrote counts. A client may send any header; what a pro
 the leftmost entry of X-Forwarded-For is never believed.
 """
 
-from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address
 
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from labeler_api.http.connections import Proxies
 
 _LONGEST_ADDRESS = 64  # characters: an IPv6 address in brackets with a port and a zone
 
@@ -23,21 +24,15 @@ class ClientAddress:
 
     def __init__(self, app: ASGIApp, *, proxies: str, header: str = "", hops: int = 1) -> None:
         self._app = app
-        self._everybody, self._networks = proxies.strip() == "*", networks(proxies)
+        self._proxies = Proxies(proxies)
         self._header = header.strip().lower().encode("latin-1")
         self._hops = hops
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the request."""
-        if scope["type"] == "http" and self._believed(scope.get("client")):
+        if scope["type"] == "http" and (scope.get("client") or [""])[0] in self._proxies:
             self._rewrite(scope)
         await self._app(scope, receive, send)
-
-    def _believed(self, peer: Sequence[object] | None) -> bool:
-        if self._everybody:
-            return True
-        address = parsed(str(peer[0])) if peer else None
-        return address is not None and any(ip_address(address) in network for network in self._networks)
 
     def _rewrite(self, scope: Scope) -> None:
         headers: list[tuple[bytes, bytes]] = scope["headers"]
@@ -75,9 +70,3 @@ def parsed(text: str) -> str | None:
         return None
     mapped = getattr(found, "ipv4_mapped", None)  # an IPv4 client of a socket that is bound to ::
     return str(mapped or found)
-
-
-def networks(text: str) -> list[IPv4Network | IPv6Network]:
-    """Read addresses and networks, separated by commas; none for `*`. Raises ValueError."""
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    return [] if parts == ["*"] else [ip_network(part) for part in parts]

@@ -6,7 +6,7 @@ import pytest
 
 from labeler_api.errors import TooMany
 from labeler_api.limit_storage import LimitStorage, Memory, redis_url
-from labeler_api.limits import Limits, client_network
+from labeler_api.limits import Limits
 from tests.fixtures.users import Clock
 
 CLIENT, ACCOUNT = "192.0.2.1", "owner@example.com"
@@ -75,20 +75,10 @@ async def test_a_client_has_sixty_tries_a_minute(limits: Limits, clock: Clock) -
     assert await wait(limits) == 0
 
 
-@pytest.mark.parametrize(
-    ("address", "owner"),
-    [
-        ("192.0.2.1", "192.0.2.1"),
-        ("::ffff:192.0.2.1", "192.0.2.1"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
-        ("fe80::1%eth0", "fe80::/64"),
-        ("unknown", "unknown"),
-    ],
-)
-def test_a_subscriber_is_one_client(address: str, owner: str) -> None:
-    """Whoever has a network of addresses has no limit for each of them."""
-    assert client_network(address) == owner
+async def test_whoever_has_a_network_of_addresses_is_one_client(limits: Limits) -> None:
+    assert [await wait(limits, f"2001:db8:1:2::{n:x}") for n in range(5)] == [0] * 5
+    assert await wait(limits, "2001:db8:1:2:3:4:5:6") == 60
+    assert await wait(limits, "2001:db8:1:3::1") == 0
 
 
 async def test_strangers_cannot_fill_the_memory(clock: Clock) -> None:

@@ -69,6 +69,7 @@ async def test_what_a_demoted_admin_sent_lets_nobody_in(api: Api, how: str) -> N
     await invited(reviewer, made)
     token = await token_of(api)
     assert (await DEMOTIONS[how](owner, made, "reviewer")).status_code == 200
+    assert await _statuses(api) == ["cancelled"]
     assert await _accept(api, token) == (400, "invitation_not_pending")
     assert await members(api, made) == {USER_IDS["reviewer"]: "annotator"}
 
