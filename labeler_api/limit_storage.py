@@ -10,16 +10,16 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import structlog
 from limits.aio.storage import RedisStorage
 from limits.errors import StorageError
-from redis.asyncio import BlockingConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from labeler_api.metrics import Metrics
+
+if TYPE_CHECKING:
+    from redis.asyncio import BlockingConnectionPool
 
 T = TypeVar("T")
 
@@ -193,7 +193,12 @@ def redis_url(url: str) -> str:
     return f"{_SCHEMES[scheme]}://{rest}"
 
 
-def _pool(url: str, wait_seconds: float) -> BlockingConnectionPool:
+def _pool(url: str, wait_seconds: float) -> "BlockingConnectionPool":
+    # Where it is asked for: the client brings OpenTelemetry along, used or not.
+    from redis.asyncio import BlockingConnectionPool
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
     return BlockingConnectionPool.from_url(
         redis_url(url),
         max_connections=_CONNECTIONS,
@@ -204,7 +209,7 @@ def _pool(url: str, wait_seconds: float) -> BlockingConnectionPool:
     )
 
 
-def _shared(url: str, pool: BlockingConnectionPool) -> RedisStorage:
+def _shared(url: str, pool: "BlockingConnectionPool") -> RedisStorage:
     return RedisStorage(
         f"async+{redis_url(url)}",
         wrap_exceptions=True,
