@@ -1,24 +1,28 @@
 # One image, two commands: `python -m labeler_api` (the default) and `python -m user_gateway`.
-FROM python:3.11-slim AS build
+# Both stages from one tag. No digest of it is known here: add the one that you have checked, as python:…@sha256:….
+FROM python:3.11.14-slim-bookworm AS build
 WORKDIR /build
-COPY requirements/runtime.txt requirements/runtime.txt
+COPY requirements/build.txt requirements/runtime.txt requirements/
+# From hashes only, the build's own tools included: pip first, since it is pip that checks them.
 RUN python -m venv /opt/labeler \
-    && /opt/labeler/bin/pip install --no-cache-dir --require-hashes -r requirements/runtime.txt \
-    && /opt/labeler/bin/pip install --no-cache-dir setuptools==84.2.1
+    && /opt/labeler/bin/pip install --no-cache-dir --no-deps --only-binary :all: --require-hashes -r requirements/build.txt \
+    && /opt/labeler/bin/pip install --no-cache-dir --no-deps --only-binary :all: --require-hashes -r requirements/runtime.txt
 COPY pyproject.toml README.md ./
 COPY proto proto
 COPY user_gateway user_gateway
 COPY labeler_api labeler_api
 COPY labeler_ops labeler_ops
-RUN /opt/labeler/bin/pip install --no-cache-dir --no-deps --no-build-isolation . \
-    && /opt/labeler/bin/pip uninstall --yes setuptools
+# What runs needs neither of them, and what is not there cannot be abused.
+RUN /opt/labeler/bin/pip install --no-cache-dir --no-deps --no-build-isolation --no-index . \
+    && /opt/labeler/bin/pip uninstall --yes setuptools pip
 
-FROM python:3.11-slim
+FROM python:3.11.14-slim-bookworm
 # A number, so that Kubernetes can see that it is not root.
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin labeler
 COPY --from=build /opt/labeler /opt/labeler
 COPY alembic.ini /srv/alembic.ini
-ENV PATH=/opt/labeler/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 API_HOST=::
+# An image runs where others can reach it: nothing but production may be its default, which refuses weak secrets.
+ENV PATH=/opt/labeler/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 API_HOST=:: ENVIRONMENT=production
 WORKDIR /srv
 USER 10001
 EXPOSE 8001 50051

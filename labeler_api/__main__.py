@@ -16,7 +16,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from labeler_api import tracing
-from labeler_api.settings import Settings, SettingsError, load
+from labeler_api.settings import Settings, SettingsError, load, require_own_secrets
 
 _KEEP_ALIVE_SECONDS = (
     75  # longer than the 60 s of Railway's edge: the edge closes first, no request meets a closed door
@@ -30,6 +30,7 @@ def main() -> None:
     """Serve. Exit status 2 when a setting is missing or wrong, or the port is taken."""
     try:
         settings = load()
+        require_own_secrets(settings)
         tracing.exporters(os.environ)
     except SettingsError as error:
         sys.exit(_refuse(str(error)))

@@ -30,7 +30,7 @@ from labeler_api.health import routes as health
 from labeler_api.http import docs_page, errors, exposition, openapi
 from labeler_api.http.client_address import ClientAddress
 from labeler_api.http.connections import STATE, Bounds, Connections, room_for_connections
-from labeler_api.http.middleware import Cors, EarlyRefusals, RequestContext, UnexpectedErrors
+from labeler_api.http.middleware import Cors, EarlyRefusals, RequestContext, SecurityHeaders, UnexpectedErrors
 from labeler_api.http.routing import by_address
 from labeler_api.images import removal
 from labeler_api.images import routes as images
@@ -128,6 +128,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Starlett
             Mount("/api/v1", routes=by_address(API_ROUTES)),
         ],
         middleware=[
+            Middleware(SecurityHeaders, https=settings.public_url.startswith("https://")),
             Middleware(
                 ClientAddress,
                 proxies=settings.trusted_proxies,

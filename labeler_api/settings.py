@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, unquote, urlsplit
 
@@ -14,6 +14,14 @@ Positive = Annotated[int, Meta(ge=1)]
 Secret = str
 
 _DEVELOPMENT_SECRET = "development-only-secret-change-me"  # noqa: S105 - refused outside development, see _check_secrets
+# Everybody can read these: they stand here and in docker-compose.yml.
+_PUBLISHED = {
+    _DEVELOPMENT_SECRET,
+    "development-secret-shared-with-the-platform",
+    "development-token-of-the-labeler",
+    "labeler-secret",
+}
+_SECRETS = ("jwt_secret_key", "user_gateway_token", "s3_secret_key", "media_link_keys", "metrics_token")
 _MIN_SECRET_BYTES = 32  # RFC 7518, section 3.2: an HS256 key has at least the size of the hash
 _SHARED_STORAGES = ("redis", "rediss", "valkey", "valkeys")
 
@@ -29,6 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     app_version: str = "0.1.0"
     environment: Literal["development", "test", "staging", "production"] = "development"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    allow_published_defaults: bool = False
 
     api_host: str = "127.0.0.1"
     api_port: Port = 8001
@@ -229,11 +238,43 @@ def _shown(kind: Any, value: object) -> str:
     return "a value that is kept secret" if kind is Secret else repr(value)
 
 
+def published_secrets(settings: Settings) -> list[str]:
+    """Name the variables whose secret everybody can read."""
+    return [name.upper() for name in _SECRETS if not _PUBLISHED.isdisjoint(getattr(settings, name).split(","))]
+
+
+def require_own_secrets(settings: Settings) -> None:
+    """Refuse to serve others with secrets that everybody knows. Raises SettingsError; for who is about to listen.
+
+    On the loopback they do no harm, and whoever tries the API out needs none of their own.
+    """
+    found = published_secrets(settings)
+    if found and not settings.allow_published_defaults and not _is_loopback(settings.api_host):
+        raise SettingsError(
+            f"{', '.join(found)}: this secret is published with the source, and API_HOST={settings.api_host} can be "
+            "reached from other machines. Make one of your own with: "
+            "python3 -c 'import secrets; print(secrets.token_urlsafe(48))', or set API_HOST=127.0.0.1. "
+            "ALLOW_PUBLISHED_DEFAULTS=true is for a container whose port is published on 127.0.0.1 alone"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _check_secrets(settings: Settings) -> None:
     if settings.environment not in {"staging", "production"}:
         return
+    if found := published_secrets(settings):
+        raise SettingsError(
+            f"{', '.join(found)}: {settings.environment} needs a secret of its own, and this one is published with the "
+            "source; make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+        )
     secret = settings.jwt_secret_key
-    if secret == _DEVELOPMENT_SECRET or len(secret.encode()) < _MIN_SECRET_BYTES:
+    if len(secret.encode()) < _MIN_SECRET_BYTES:
         raise SettingsError(
             f"JWT_SECRET_KEY: {settings.environment} needs the secret shared with the Platform, at least "
             f"{_MIN_SECRET_BYTES} bytes long; make one with: "

@@ -5,3 +5,5 @@ cd "$(dirname "$0")/.."
 compile() { uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml "$@"; }
 compile -o requirements/runtime.txt "${UPGRADE:---no-upgrade}"
 compile --extra stack --extra staging --group dev -c requirements/runtime.txt -o requirements/dev.txt "${UPGRADE:---no-upgrade}"
+# What the Dockerfile builds with, and pip itself.
+uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group build -c requirements/dev.txt -o requirements/build.txt "${UPGRADE:---no-upgrade}"

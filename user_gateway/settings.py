@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit
@@ -21,6 +22,7 @@ _TOKENS_FORM = "caller=token[|token]:scope[+scope], several separated by commas"
 _ENTRY = re.compile(r"(?P<name>[A-Za-z0-9_.-]+)=(?P<tokens>[^:,\s]+):(?P<scopes>[a-z_.+]+)")
 _TOKENS_PER_CALLER = 2  # the one in use and the one it is being replaced by
 _SHORTEST_TOKEN = 16  # characters; shorter ones can be guessed
+_PUBLISHED_TOKEN = "development-token-of-the-labeler"  # noqa: S105 - stands in docker-compose.yml; refused, see below
 _SHORTEST_PRODUCTION_TOKEN = 32  # 192 bits as token_urlsafe writes them
 _CALM_ENVIRONMENTS = {"development", "test"}
 
@@ -34,6 +36,7 @@ class Variables(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
 
     environment: Literal["development", "test", "staging", "production"] = "development"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    allow_published_defaults: bool = False
     user_db_allow_writable: bool = False
     user_db_pool_size: Positive = 10
     user_gateway_host: str = "::"
@@ -99,6 +102,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             "PORT (HTTP health) and USER_GATEWAY_PORT (gRPC) are the same: set one of them to another port"
         )
     callers = _callers(env.get("USER_GATEWAY_TOKENS", ""), variables.environment)
+    _check_published(variables, callers)
     return Settings(
         database_url=_database_url(env),
         callers=callers,
@@ -184,6 +188,27 @@ def _callers(text: str, environment: str) -> tuple[Caller, ...]:
     if len(set(tokens)) != len(tokens):
         raise SettingsError("USER_GATEWAY_TOKENS: a token is given twice; every token belongs to one caller")
     return callers
+
+
+def _check_published(variables: Variables, callers: tuple[Caller, ...]) -> None:
+    """Refuse a token that everybody can read, but in development and where it cannot be tried from elsewhere."""
+    if all(_PUBLISHED_TOKEN not in caller.tokens for caller in callers):
+        return
+    calm = variables.environment in _CALM_ENVIRONMENTS
+    if not calm or not (variables.allow_published_defaults or _is_loopback(variables.user_gateway_host)):
+        raise SettingsError(
+            "USER_GATEWAY_TOKENS: one of the tokens is published with the source; make one of your own with: "
+            "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'. In development it works with "
+            "USER_GATEWAY_HOST=127.0.0.1, or with ALLOW_PUBLISHED_DEFAULTS=true in a container whose port is "
+            "published on 127.0.0.1 alone"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _caller(entry: str, environment: str) -> Caller:

@@ -8,6 +8,11 @@ WHERE = Group(
     ("api", "gateway"),
     (
         Text("ENVIRONMENT", "staging and production refuse weak secrets", "staging·production은 약한 비밀값을 거부"),
+        Text(
+            "ALLOW_PUBLISHED_DEFAULTS",
+            "the secrets of docker-compose.yml also work beyond the loopback; never in staging and production",
+            "docker-compose.yml의 공개된 비밀값을 루프백 밖에서도 허용. staging·production에서는 항상 거부",
+        ),
         Text("LOG_LEVEL", "what is logged, as JSON lines on standard output", "로그 수준(표준 출력, JSON)"),
     ),
 )

@@ -133,6 +133,32 @@ def test_the_image_runs_without_root_without_shell_and_without_a_frontend_to_pul
     assert {".git", ".env*", ".venv", "runs"} <= set(ignored)
 
 
+def test_the_image_is_one_for_production_and_installs_from_hashes_only() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    assert re.search(r"^ENV .*\bENVIRONMENT=production$", text, re.MULTILINE)
+    installs = re.findall(r"pip install (.*)", text)
+    assert len(installs) == 3
+    for install in installs:
+        ours = install.split("&&")[0].split()[-2:]
+        assert "--require-hashes" in install or (
+            "." in ours and {"--no-index", "--no-build-isolation"} < {*install.split()}
+        )
+        assert "--no-deps" in install
+    for lock in ("build.txt", "runtime.txt"):
+        pinned = re.findall(
+            r"^([a-z0-9._-]+)==", (ROOT / "requirements" / lock).read_text(), re.MULTILINE | re.IGNORECASE
+        )
+        assert pinned
+
+
+def test_images_are_named_by_digest_or_by_a_tag_of_one_release(compose: dict[str, Any]) -> None:
+    bases = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    others = [service["image"] for service in compose["services"].values() if service["image"] != "labeler"]
+    assert len(set(bases)) == 1
+    for image in (*bases, *others):
+        assert re.search(r"@sha256:[0-9a-f]{64}$|:\d+\.\d+(\.\d+)?-|:RELEASE\.", image), image
+
+
 def test_compose_publishes_on_this_machine_only_while_demo_accounts_exist(compose: dict[str, Any]) -> None:
     ports = [port for service in compose["services"].values() for port in service.get("ports", [])]
     assert ports

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from labeler_api.settings import SettingsError, load
+from labeler_api.settings import SettingsError, load, require_own_secrets
 
 URL = "postgresql://labeler:secret@db.example:5432/labeler"
 PRODUCTION = {
@@ -141,3 +141,69 @@ def test_the_process_says_what_is_missing_and_starts_nothing() -> None:
     assert done.returncode == 2
     assert "LABELER_DB_URL is not set" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+_PUBLISHED = "development-only-secret-change-me"
+_OF_COMPOSE = "development-secret-shared-with-the-platform"
+_OWN = {"JWT_SECRET_KEY": "j" * 48}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+def test_published_secrets_work_on_the_loopback(host: str) -> None:
+    require_own_secrets(load({"LABELER_DB_URL": URL, "API_HOST": host}))
+    require_own_secrets(load({"LABELER_DB_URL": URL, "API_HOST": host, "JWT_SECRET_KEY": _OF_COMPOSE}))
+
+
+@pytest.mark.parametrize("host", ["::", "0.0.0.0", "10.0.0.1", "api.internal", "localhost.example"])
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({}, "JWT_SECRET_KEY"),
+        ({"JWT_SECRET_KEY": _PUBLISHED}, "JWT_SECRET_KEY"),
+        ({"JWT_SECRET_KEY": _OF_COMPOSE}, "JWT_SECRET_KEY"),
+        (_OWN | {"USER_GATEWAY_TOKEN": "development-token-of-the-labeler"}, "USER_GATEWAY_TOKEN"),
+        (_OWN | {"S3_SECRET_KEY": "labeler-secret"}, "S3_SECRET_KEY"),
+        (_OWN | {"MEDIA_LINK_KEYS": "m,development-only-secret-change-me"}, "MEDIA_LINK_KEYS"),
+    ],
+)
+def test_published_secrets_are_refused_where_others_can_reach_them(
+    host: str, changes: dict[str, str], named: str
+) -> None:
+    environment = {"LABELER_DB_URL": URL, "API_HOST": host, **changes}
+    with pytest.raises(SettingsError, match=rf"^{named}: this secret is published with the source") as caught:
+        require_own_secrets(load(environment))
+    assert "development-" not in str(caught.value)
+    require_own_secrets(
+        load({**environment, "ALLOW_PUBLISHED_DEFAULTS": "true"})
+    )  # the container of docker-compose.yml
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("JWT_SECRET_KEY", _OF_COMPOSE),
+        ("USER_GATEWAY_TOKEN", "development-token-of-the-labeler"),
+        ("S3_SECRET_KEY", "labeler-secret"),
+        ("MEDIA_LINK_KEYS", _OF_COMPOSE),
+    ],
+)
+def test_published_secrets_are_never_those_of_production(environment: str, name: str, value: str) -> None:
+    for host in ("127.0.0.1", "::"):
+        given = {**PRODUCTION, "ENVIRONMENT": environment, "API_HOST": host, "ALLOW_PUBLISHED_DEFAULTS": "true"}
+        load(given)
+        with pytest.raises(SettingsError, match=rf"^{name}: {environment} needs a secret of its own"):
+            load({**given, name: value})
+
+
+def test_the_process_does_not_start_with_published_secrets() -> None:
+    started = subprocess.run(
+        [sys.executable, "-m", "labeler_api"],
+        env={"LABELER_DB_URL": URL, "API_HOST": "0.0.0.0", "API_PORT": "0"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert started.returncode == 2
+    assert "JWT_SECRET_KEY: this secret is published with the source" in started.stderr

@@ -122,3 +122,27 @@ def test_nothing_secret_is_shown(tmp_path: Path) -> None:
         assert TOKEN not in text
         assert "u:p@" not in text
         assert "hidden-key" not in text
+
+
+_PUBLISHED = {"USER_GATEWAY_TOKENS": "labeler=development-token-of-the-labeler:users.read"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "starts"),
+    [
+        ({"USER_GATEWAY_HOST": "127.0.0.1"}, True),
+        ({"USER_GATEWAY_HOST": "::1"}, True),
+        ({}, False),
+        ({"USER_GATEWAY_HOST": "10.0.0.1"}, False),
+        ({"ALLOW_PUBLISHED_DEFAULTS": "true"}, True),
+        ({"ENVIRONMENT": "staging", "USER_GATEWAY_HOST": "127.0.0.1"}, False),
+        ({"ENVIRONMENT": "production", "ALLOW_PUBLISHED_DEFAULTS": "true"}, False),
+    ],
+)
+def test_a_published_token_works_on_the_loopback_only(changes: dict[str, str], starts: bool) -> None:
+    if starts:
+        load_with(**_PUBLISHED, **changes)
+        return
+    with pytest.raises(SettingsError, match="USER_GATEWAY_TOKENS: one of the tokens is published") as caught:
+        load_with(**_PUBLISHED, **changes)
+    assert "development-token" not in str(caught.value)
