@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install
 LOCKS := requirements/dev.txt requirements/postgres.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test redis test-browser check proto fuzz bench bench-gateway bench-move
+.PHONY: help install run test redis test-browser check proto fuzz audit bench bench-gateway bench-move
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ bench: $(STAMP) ## measure the main calls beside bare handlers that return the s
 
 fuzz: $(STAMP) ## try every operation with generated requests (ARGS="--examples 1000 --seed 7 --account admin")
 	$(BIN)/python -m tests.fuzz.campaign $(ARGS)
+
+audit: $(STAMP) ## write sbom.json, and ask what is known against the locks (exit 1: something, 3: nobody could be asked)
+	$(BIN)/python requirements/audit.py $(ARGS)
 
 bench-gateway: $(STAMP) ## measure what the gateway adds to the calls that show users, beside a direct query
 	$(BIN)/python -m benchmarks.gateway_latency $(ARGS)

@@ -132,10 +132,11 @@ _TASKS = """
     FROM annotation_projects WHERE id = $1
 """
 
+# Six tasks exist. A `no_object` may name any other, and a project has as many of those as somebody makes up.
 _STATS = """
     SELECT task_type, (count(*) FILTER (WHERE is_image_confirmed))::int AS confirmed,
            (count(*) FILTER (WHERE NOT is_image_confirmed))::int AS in_progress
-    FROM image_annotation_status WHERE project_id = $1 GROUP BY task_type
+    FROM image_annotation_status WHERE project_id = $1 GROUP BY task_type ORDER BY task_type LIMIT 1000
 """
 
 _STATS_OF_ALL = """

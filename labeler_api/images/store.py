@@ -50,11 +50,12 @@ _SUMMARY = """
     WHERE d.id = $1
 """
 
+# Six tasks exist; a `no_object` may name any other.
 _PROGRESS = """
     SELECT task_type,
            count(*) FILTER (WHERE status = 'in-progress') AS in_progress,
            count(*) FILTER (WHERE status = 'completed') AS completed
-    FROM image_annotation_status WHERE project_id = $1 GROUP BY task_type
+    FROM image_annotation_status WHERE project_id = $1 GROUP BY task_type ORDER BY task_type LIMIT 1000
 """
 
 

@@ -8,7 +8,12 @@ from typing import Any
 from uuid import uuid4
 
 import schemathesis
-from schemathesis import Case, HookContext
+from schemathesis import Case, CheckContext, HookContext, Response
+
+MOST_SECONDS = 2.0
+MOST_BYTES = 8 * 2**20
+# A neighbour of the test takes the processor now and then; what is slow by itself is so three times.
+_REPEATS = 2
 
 _parsing = threading.Lock()
 
@@ -40,3 +45,15 @@ def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -
         case.headers["Idempotency-Key"] = str(uuid4())
     if case.query and case.query.get("cursor"):
         case.query["cursor"] = ""
+
+
+@schemathesis.check
+def answers_are_bounded(_context: CheckContext, response: Response, case: Case[Any]) -> None:
+    """No answer has more than 8 MiB; none takes more than two seconds, however often it is asked for."""
+    assert response.content_size <= MOST_BYTES, f"an answer of {response.content_size} bytes: {MOST_BYTES} at most"
+    seconds = response.elapsed
+    for _ in range(_REPEATS):
+        if seconds <= MOST_SECONDS:
+            return
+        seconds = min(seconds, case.call().elapsed)
+    assert seconds <= MOST_SECONDS, f"an answer after {seconds:.1f} s, three times: {MOST_SECONDS} s at most"
