@@ -57,6 +57,8 @@ class Services:
     organizations: Organizations
     instruments: Instruments
     caches: Caches = field(default_factory=Caches)
+    # Directories of archives are read one at a time: each is up to a second of pure Python in a thread.
+    unpacking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     answers: AnswerRoom = field(default_factory=AnswerRoom)
     # As many pictures are decoded at once as there are cores: more would only add their memory up.
     decoding: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(os.cpu_count() or 1))

@@ -14,12 +14,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 from labeler_api.errors import NotFound, RangeNotSatisfiable, Unavailable
 from labeler_api.instruments import Instruments
 from labeler_api.object_client import CHUNK_BYTES, ObservedCalls, make_client
+from labeler_api.patience import patiently
 from labeler_api.presigning import Presigner
 from labeler_api.settings import Settings
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3.client import S3Client
-    from types_aiobotocore_s3.type_defs import CompletedMultipartUploadTypeDef, CompletedPartTypeDef, DeleteTypeDef
+    from types_aiobotocore_s3.type_defs import (
+        CompletedMultipartUploadTypeDef,
+        CompletedPartTypeDef,
+        DeleteTypeDef,
+        UploadPartOutputTypeDef,
+    )
 
 _OPEN_SECONDS = 15.0  # for the first answer, the wait for a free connection of the pool included
 _RETRY_SECONDS = 2
@@ -111,7 +117,13 @@ class Upload:
             if self._id is None:
                 made = await self._client.create_multipart_upload(**self._where, **self._headers)
                 self._id = made["UploadId"]
-            sent = await self._client.upload_part(**self._where, UploadId=self._id, PartNumber=number, Body=part)
+        upload_id = self._id
+
+        async def send() -> "UploadPartOutputTypeDef":
+            with _translated():
+                return await self._client.upload_part(**self._where, UploadId=upload_id, PartNumber=number, Body=part)
+
+        sent = await patiently(send)
         self._parts.append({"PartNumber": number, "ETag": sent["ETag"]})
 
     async def finish(self) -> None:

@@ -3,20 +3,57 @@
 import stat
 import struct
 import zipfile
+from dataclasses import dataclass, field
 from typing import IO
 
-from labeler_api.images.paths import Refused
+from labeler_api.images.paths import ImagePath, Refused, image_path
+from labeler_api.images.refusals import Refusals
 
-_MAX_ENTRIES = 20_000
+_MAX_ENTRIES = 20_000  # some 20 MB of what the library keeps of each
 _MAX_TOTAL_BYTES = 2 * 1024**3
 _MAX_RATIO = 100  # photographs hardly shrink; a bomb is a thousand times its size
 _DIRECTORY_BYTES_PER_ENTRY = 400  # its name and what else is said of it; the library reads all of it at once
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # the others may ask for gigabytes of dictionary
+_ENTRY = b"PK\x01\x02"
 _END = struct.Struct("<4s4H2LH")
 _END_SEARCH_BYTES = _END.size + 0xFFFF  # the comment that may follow the end record
 _ZIP64_LOCATOR_BYTES = 20
 _COPY_BYTES = 256 * 1024
 _ENCRYPTED, _UTF8 = 0x1, 0x800  # bits of the entry's flags
+
+
+class TooManyEntries(Refused):
+    """An archive with more entries than it may have."""
+
+
+@dataclass(slots=True)
+class Directory:
+    """What an archive holds: the files whose names are good, and those that are not taken."""
+
+    archive: zipfile.ZipFile
+    entries: int
+    taken: list[tuple[zipfile.ZipInfo, ImagePath]] = field(default_factory=list)
+    refused: Refusals = field(default_factory=Refusals)
+
+
+def read_directory(file: IO[bytes], dataset_id: str, max_entries: int) -> Directory:
+    """Open an archive and judge every name in it: a second and more for the largest. Raises Refused with a reason."""
+    try:
+        archive = open_archive(file, min(max_entries, _MAX_ENTRIES))
+    except TooManyEntries as refusal:
+        if max_entries < _MAX_ENTRIES:
+            raise Refused("it has too many entries beside the other archives; send it in another request") from refusal
+        raise
+    directory = Directory(archive, len(archive.infolist()))
+    for entry in archive.infolist():
+        name = entry_name(entry)
+        if name.endswith("/"):
+            continue
+        try:
+            directory.taken.append((entry, image_path(name, dataset_id)))
+        except Refused as refusal:
+            directory.refused.add(name, refusal.detail)
+    return directory
 
 
 def open_archive(file: IO[bytes], max_entries: int = _MAX_ENTRIES) -> zipfile.ZipFile:
@@ -29,7 +66,7 @@ def open_archive(file: IO[bytes], max_entries: int = _MAX_ENTRIES) -> zipfile.Zi
     entries = archive.infolist()
     packed, total = sum(entry.compress_size for entry in entries), sum(entry.file_size for entry in entries)
     if len(entries) > max_entries:
-        raise Refused(f"it has more than {max_entries} entries")
+        raise TooManyEntries(f"it has more than {max_entries} entries")
     if total > _MAX_TOTAL_BYTES:
         raise Refused(f"it is larger than {_MAX_TOTAL_BYTES // 1024**2} MiB unpacked")
     if total > _MAX_RATIO * max(packed, 1):
@@ -46,10 +83,15 @@ def _check_end_record(file: IO[bytes], max_entries: int) -> None:
     if at < 0 or len(tail) - at < _END.size:
         raise Refused("it is not a ZIP archive, or it is damaged")
     _, _, _, _, entries, directory_bytes, _, _ = _END.unpack_from(tail, at)
+    end = size - len(tail) + at
     if tail[max(0, at - _ZIP64_LOCATOR_BYTES) : at].startswith(b"PK\x06\x07"):
         raise Refused("it is a ZIP64 archive; make several smaller ones")
     if entries > max_entries or directory_bytes > max_entries * _DIRECTORY_BYTES_PER_ENTRY:
-        raise Refused(f"it has more than {max_entries} entries")
+        raise TooManyEntries(f"it has more than {max_entries} entries")
+    # The count may lie, and an entry may be as short as 46 bytes: counted before the library makes an object of each.
+    file.seek(max(0, end - directory_bytes))
+    if file.read(directory_bytes).count(_ENTRY) > max_entries:
+        raise TooManyEntries(f"it has more than {max_entries} entries")
     file.seek(0)
 
 

@@ -13,21 +13,25 @@ from functools import partial
 
 from labeler_api.context import Call
 from labeler_api.db.pool import Row
-from labeler_api.errors import Stale
+from labeler_api.errors import Stale, Unavailable
 from labeler_api.http.multipart import Spool
 from labeler_api.images import removal, upload_store
 from labeler_api.images.description import describe
 from labeler_api.images.paths import ImagePath, ObjectKeys, Refused, image_path
 from labeler_api.images.pictures import Picture, read_picture
-from labeler_api.images.schemas import FailedFile, UploadedImage, UploadSummary
+from labeler_api.images.refusals import Refusals
+from labeler_api.images.schemas import UploadedImage, UploadSummary
 from labeler_api.images.upload_store import Stored
 from labeler_api.members import service as members
 from labeler_api.members.policy import Role
+from labeler_api.patience import patiently
 
 _BATCH = 100  # rows of one transaction; a statement's cost is shared, and a crash loses no more than this
 _WAITING_FILES = 2  # beside those that are decoded: while their objects travel, the cores have work
 _SINGLE_PUT_BYTES = 8 * 1024 * 1024  # larger objects travel in parts, so that no more than this is in memory
 _READ_BYTES = 1024 * 1024
+_MAX_ENTRIES = 50_000  # of all archives of a request: as many files as the frontend's wizard takes
+_AWAY = 8  # pictures in a row that the store did not take, each tried four times: it is away, and the rest would wait
 _TRIES = 3  # of a transaction that met a deadlock; an upload is too long to be asked for again
 
 
@@ -36,7 +40,7 @@ class Intake:
 
     def __init__(self, call: Call, dataset_id: str) -> None:
         self._call = call
-        self._dataset_id = dataset_id
+        self.dataset_id = dataset_id
         self._bucket = call.settings.s3_bucket_datasets
         self._slots = asyncio.Semaphore((os.cpu_count() or 1) + _WAITING_FILES)
         self._working: dict[str, asyncio.Task[None]] = {}
@@ -44,16 +48,18 @@ class Intake:
         self._batch: dict[str, Stored] = {}
         self._unused: list[str] = []
         self._images: dict[str, UploadedImage] = {}
-        self._failed: list[FailedFile] = []
+        self._not_taken_in_a_row = 0
+        self._store_error: Unavailable | None = None
+        self.refusals = Refusals()
+        self.entries_left = _MAX_ENTRIES
 
     def path(self, filename: str) -> ImagePath:
         """Check a name. Raises Refused."""
-        return image_path(filename, self._dataset_id)
+        return image_path(filename, self.dataset_id)
 
     def refuse(self, filename: str, reason: str) -> None:
-        """Note a file that is not taken. Names are shown as they came, as far as they can be shown."""
-        shown = filename.encode("utf-8", "replace").decode()[:500]
-        self._failed.append(FailedFile(filename=shown, reason=reason))
+        """Note a file that is not taken."""
+        self.refusals.add(filename, reason)
 
     async def take(self, path: ImagePath, spool: Spool) -> None:
         """Start the work on a file, when there is room for it; closes the file. Raises what went wrong before it."""
@@ -82,6 +88,8 @@ class Intake:
             await self._save()
         if self._error is not None:
             raise self._error
+        if not self._images and self._store_error is not None:
+            raise self._store_error  # nothing is stored, and not for what was sent: the same request may succeed
 
     async def cancel(self) -> None:
         """Give up the work at hand."""
@@ -105,7 +113,8 @@ class Intake:
             annotations_imported=0,
             storage_bytes_used=sum(image.size for image in images),
             folder_structure=dict(folders),
-            failed=self._failed,
+            failed=self.refusals.first,
+            failed_total=self.refusals.total,
             images=images,
         )
 
@@ -123,12 +132,31 @@ class Intake:
             except Refused as refusal:
                 self.refuse(path.text, refusal.detail)
                 return
-        stored = _stored(self._dataset_id, path, spool.size, picture)
-        await self._call.objects.put(self._bucket, stored.thumbnail_key, picture.thumbnail, "image/jpeg")
-        await self._put_image(stored, spool)
+        stored = _stored(self.dataset_id, path, spool.size, picture)
+        if not await self._put(stored, picture, spool):
+            return
         if (earlier := self._batch.get(path.text)) is not None:
             self._unused += (earlier.s3_key, earlier.thumbnail_key)
         self._batch[path.text] = stored
+
+    async def _put(self, stored: Stored, picture: Picture, spool: Spool) -> bool:
+        """Put both objects; False, with the picture refused, when the store does not take them.
+
+        Raises Unavailable when it has taken none of the last few pictures either.
+        """
+        put = partial(self._call.objects.put, self._bucket, stored.thumbnail_key, picture.thumbnail, "image/jpeg")
+        try:
+            await patiently(put)
+            await patiently(partial(self._put_image, stored, spool))
+        except Unavailable as error:
+            self._store_error = error
+            self._not_taken_in_a_row += 1
+            if self._not_taken_in_a_row >= _AWAY:
+                raise
+            self.refuse(stored.path, "the object store did not take it; send it again")
+            return False
+        self._not_taken_in_a_row = 0
+        return True
 
     async def _put_image(self, stored: Stored, spool: Spool) -> None:
         metadata = describe(stored)
@@ -155,15 +183,15 @@ class Intake:
                 continue
             self._images[image.path] = uploaded_image(image, row["id"], replaced=row["replaced"])
             if row["replaced"]:
-                self._call.services.caches.images.forget((self._dataset_id, row["id"]))
+                self._call.services.caches.images.forget((self.dataset_id, row["id"]))
 
     async def _write_rows(self, images: list[Stored], superseded: list[str]) -> list[Row]:
         for last in (False,) * (_TRIES - 1) + (True,):
             try:
                 async with self._call.db.begin() as tx:
                     # Once more: who lost the role since the upload began adds nothing to the dataset.
-                    await members.take_turn(tx, self._call, self._dataset_id, Role.ADMIN)
-                    rows = await upload_store.save(tx, self._dataset_id, images)
+                    await members.take_turn(tx, self._call, self.dataset_id, Role.ADMIN)
+                    rows = await upload_store.save(tx, self.dataset_id, images)
                     if rows is None:
                         raise members.not_found()
                     await removal.order(tx, [*superseded, *_useless(rows, images)])

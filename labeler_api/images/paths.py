@@ -49,6 +49,8 @@ class ImagePath:
 def image_path(given: str, dataset_id: str) -> ImagePath:
     """Check and normalise a path. Raises Refused with a reason."""
     text = unicodedata.normalize("NFC", given)
+    if len(text) > _MAX_CHARACTERS:  # first: what follows looks at each character, and a name may have 64 KiB of them
+        raise Refused(f"its path is longer than {_MAX_CHARACTERS} characters")
     if not text.strip():
         raise Refused("it has no name")
     if "\ufffd" in text:
@@ -61,8 +63,6 @@ def image_path(given: str, dataset_id: str) -> ImagePath:
         raise Refused("its path is absolute; send one relative to the dataset")
     for segment in text.split("/"):
         _check_segment(segment)
-    if len(text) > _MAX_CHARACTERS:
-        raise Refused(f"its path is longer than {_MAX_CHARACTERS} characters")
     path = ImagePath(text)
     if max(len(key.encode()) for key in ObjectKeys.new(dataset_id, path)) > _MAX_KEY_BYTES:
         raise Refused(f"its path is longer than the {_MAX_KEY_BYTES} bytes that the store takes")

@@ -112,13 +112,17 @@ class UploadedImage(Struct):
 
 
 class UploadSummary(Struct):
-    """What became of an upload; `folder_structure` counts the images of each folder."""
+    """What became of an upload; `folder_structure` counts the images of each folder.
+
+    `failed` names the first hundred files that were not taken, `failed_total` counts all of them.
+    """
 
     images_uploaded: int
     annotations_imported: int
     storage_bytes_used: int
     folder_structure: dict[str, int]
     failed: list[FailedFile]
+    failed_total: int
     images: list[UploadedImage]
 
 

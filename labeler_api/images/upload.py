@@ -12,17 +12,19 @@ from dataclasses import dataclass
 import structlog
 
 from labeler_api.context import Call
-from labeler_api.errors import AppError, invalid
+from labeler_api.errors import AppError, Invalid, invalid
 from labeler_api.http.multipart import Part, Spool
-from labeler_api.images.archives import entry_name, extract, open_archive
+from labeler_api.images.archives import extract, read_directory
 from labeler_api.images.intake import Intake
-from labeler_api.images.paths import Refused
+from labeler_api.images.paths import ImagePath, Refused
 from labeler_api.images.schemas import UploadSummary
 from labeler_api.members import service as members
 from labeler_api.members.policy import Role
 from labeler_api.members.service import Access
 
 _MAX_ARCHIVE_BYTES = 2 * 1024**3  # packed; unpacked it may hold no more either
+_REASONS = 3  # in the sentence for a person; the first hundred are beside it
+_NO_ROOM = "the server has no room for it at the moment; send it again later"
 
 log = structlog.get_logger("labeler_api.images")
 
@@ -93,7 +95,7 @@ async def _take(call: Call, intake: Intake, part: Part, filename: str) -> None:
     try:
         if filename.lower().endswith(".zip"):
             spool = await _spooled(part, _MAX_ARCHIVE_BYTES)
-            await _expand(intake, filename, spool, limit)
+            await _expand(call, intake, filename, spool, limit)
             return
         path = intake.path(filename)
         await intake.take(path, await _spooled(part, limit))
@@ -102,29 +104,35 @@ async def _take(call: Call, intake: Intake, part: Part, filename: str) -> None:
 
 
 async def _spooled(part: Part, limit: int) -> Spool:
-    spool = await part.spool(limit)
+    try:
+        spool = await part.spool(limit)
+    except OSError as error:  # a full disk; what is not read is skipped
+        log.warning("a file of an upload cannot be kept", reason=repr(error))
+        raise Refused(_NO_ROOM) from error
     if spool is None:
         raise Refused(f"it is larger than {limit} bytes")
     return spool
 
 
-async def _expand(intake: Intake, filename: str, spool: Spool, limit: int) -> None:
+async def _expand(call: Call, intake: Intake, filename: str, spool: Spool, limit: int) -> None:
     try:
-        archive = await asyncio.to_thread(open_archive, spool.file)
-        for entry in archive.infolist():
-            name = entry_name(entry)
-            if name.endswith("/"):
-                continue
+        # In a thread, and one at a time: several would take turns with the event loop, and it would wait for all.
+        async with call.services.unpacking:
+            directory = await asyncio.to_thread(read_directory, spool.file, intake.dataset_id, intake.entries_left)
+        intake.entries_left -= directory.entries
+        intake.refusals.include(directory.refused, filename)
+        for entry, path in directory.taken:
             try:
-                await _take_entry(intake, archive, entry, name, limit)
+                await _take_entry(intake, directory.archive, entry, path, limit)
             except Refused as refusal:
-                intake.refuse(f"{filename}: {name}", refusal.detail)
+                intake.refuse(f"{filename}: {path.text}", refusal.detail)
     finally:
         spool.close()
 
 
-async def _take_entry(intake: Intake, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, limit: int) -> None:
-    path = intake.path(name)
+async def _take_entry(
+    intake: Intake, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: ImagePath, limit: int
+) -> None:
     target = Spool()
     try:
         target.size = await asyncio.to_thread(extract, archive, entry, target.file, limit)
@@ -132,3 +140,19 @@ async def _take_entry(intake: Intake, archive: zipfile.ZipFile, entry: zipfile.Z
         target.close()
         raise
     await intake.take(path, target)
+
+
+def nothing_stored(summary: UploadSummary, and_also: str = "") -> Invalid:
+    """Make the answer to a request of which nothing could be stored: anything but an error looks like a success."""
+    files = "the file" if summary.failed_total == 1 else f"any of the {summary.failed_total} files"
+    first = "; ".join(f"{one.filename}: {one.reason}" for one in summary.failed[:_REASONS])
+    more = summary.failed_total - min(_REASONS, len(summary.failed))
+    text = f"Nothing was stored of {files}. {first}{f'; and {more} more' if more else ''}.{and_also}"
+    return Invalid(
+        text,
+        code="nothing_stored",
+        errors=[{"loc": ["body", "files"], "message": f"{one.filename}: {one.reason}"} for one in summary.failed],
+        images_uploaded=0,
+        failed=summary.failed,
+        failed_total=summary.failed_total,
+    )

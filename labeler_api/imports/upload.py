@@ -18,6 +18,7 @@ from labeler_api.datasets.schemas import CreateDataset
 from labeler_api.errors import AppError, BadRequest, TooLarge, invalid
 from labeler_api.http.decoding import convert
 from labeler_api.http.multipart import Part, Spool
+from labeler_api.images.upload import nothing_stored
 from labeler_api.images.upload import upload as upload_images
 from labeler_api.imports import service, store
 from labeler_api.imports.schemas import (
@@ -72,13 +73,16 @@ class _AnnotationFile:
 
 
 async def into_dataset(call: Call, reference: str, form: AsyncIterator[Part]) -> ImportingUploadSummary:
-    """Store the images of a form, then import its annotation file."""
+    """Store the images of a form, then import its annotation file. Raises Invalid when nothing of it could be kept."""
     annotations = _AnnotationFile()
     try:
         uploaded = await upload_images(call, reference, form, annotations.take)
         report = await annotations.imported_into(call, uploaded.access.dataset_id)
     finally:
         annotations.close()
+    if not uploaded.summary.images and (report is None or not report.imported):
+        why = f" The annotation file: {report.detail}" if report is not None and report.detail else ""
+        raise nothing_stored(uploaded.summary, why)
     values = {name: getattr(uploaded.summary, name) for name in uploaded.summary.__struct_fields__}
     values["annotations_imported"] = report.imported if report is not None else 0
     return ImportingUploadSummary(**values, import_report=report)
@@ -88,7 +92,7 @@ async def into_new_dataset(call: Call, form: AsyncGenerator[Part, None]) -> Data
     """Make a dataset of the form's fields, then upload the rest of the form into it.
 
     When the upload is cut short before an image is stored, nothing remains; afterwards the dataset stays with what it
-    has, and the error names it. Files that are refused one by one are no such end: the dataset may stay without images.
+    has, and the error names it. The same goes for files of which none could be stored.
     A request that is sent again with its Idempotency-Key goes on in the dataset of the first.
     """
     fields, first = await _fields(form)

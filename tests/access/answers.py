@@ -32,8 +32,8 @@ Deletion: dataset_id dataset_name deleted backup_created backup_files labeler_de
 Backup: key size_bytes sha256 rows
 Failed: filename reason
 Uploaded: id file_name width height size replaced
-Upload: images_uploaded annotations_imported storage_bytes_used folder_structure +failed:[Failed] +images:[Uploaded]
-    +import_report:ImportReport
+Upload: images_uploaded annotations_imported storage_bytes_used folder_structure +failed:[Failed] +failed_total
+    +images:[Uploaded] +import_report:ImportReport
 NewDataset: dataset_id dataset_name project_id upload_summary:Upload
 Folder: path name file_count total_size_bytes depth
 Structure: dataset_id total_files total_size_bytes folders:[Folder] is_complete

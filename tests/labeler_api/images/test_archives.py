@@ -6,7 +6,8 @@ import zipfile
 
 import pytest
 
-from labeler_api.images import archives
+from labeler_api.images import archives, intake
+from labeler_api.images.paths import Refused
 from tests.fixtures.api import Api
 from tests.labeler_api.images.pictures import archive, picture, rows, upload
 from tests.labeler_api.images.test_hostile import GOOD, failed_beside_a_good_one
@@ -22,6 +23,45 @@ async def test_an_archive_that_is_too_much_is_refused_before_it_is_expanded(
     monkeypatch.setattr(archives, "_MAX_TOTAL_BYTES", 1024)
     large = archive({"a.jpg": bytes(range(256)) * 5}, zipfile.ZIP_STORED)
     assert "MiB unpacked" in await failed_beside_a_good_one(api, "large.zip", large)
+
+
+async def test_an_archive_that_lies_about_its_count_is_found_out_before_it_is_read(api: Api) -> None:
+    content = bytearray(archive({f"{number}.jpg": b"" for number in range(20_001)}, zipfile.ZIP_STORED))
+    end = content.rindex(b"PK\x05\x06")
+    struct.pack_into("<HH", content, end + 8, 1, 1)
+    with pytest.raises(Refused, match="more than 20000 entries"):
+        archives._check_end_record(io.BytesIO(content), 20_000)
+    assert "more than 20000 entries" in await failed_beside_a_good_one(api, "lie.zip", bytes(content))
+
+
+async def test_the_archives_of_a_request_share_a_number_of_entries(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "_MAX_ENTRIES", 5)
+    made = await api.dataset()
+    three = [archive({f"{name}/{number}.jpg": picture() for number in range(3)}) for name in "ab"]
+    sent = [("a.zip", three[0]), ("b.zip", three[1]), ("c.zip", archive({"c/1.jpg": picture()}))]
+    answer = (await upload(await api.login("owner"), made, *sent)).json()
+    assert [(one["filename"], "another request" in one["reason"]) for one in answer["failed"]] == [("b.zip", True)]
+    assert sorted(await rows(api, made)) == ["a/0", "a/1", "a/2", "c/1"]
+
+
+async def test_the_first_hundred_refusals_are_named_and_the_rest_are_counted(api: Api) -> None:
+    made = await api.dataset()
+    owner = await api.login("owner")
+    refused = {f"../{number}.jpg": b"" for number in range(150)}
+    files = [("a.zip", archive(refused | {"good.jpg": picture()})), ("b.zip", archive(refused)), ("x.txt", b"text")]
+    answer = await upload(owner, made, *files)
+    body = answer.json()
+    assert (answer.status_code, len(body["failed"]), body["failed_total"]) == (200, 100, 301)
+    assert body["failed"][99] == {"filename": "a.zip: ../99.jpg", "reason": "its path points upwards (..)"}
+
+    nothing = await upload(owner, made, *files[1:])
+    body = nothing.json()
+    assert (nothing.status_code, body["code"], body["images_uploaded"]) == (422, "nothing_stored", 0)
+    assert (len(body["failed"]), body["failed_total"], len(body["errors"])) == (100, 151, 100)
+    assert body["detail"] == (
+        "Nothing was stored of any of the 151 files. b.zip: ../0.jpg: its path points upwards (..); "
+        "b.zip: ../1.jpg: its path points upwards (..); b.zip: ../2.jpg: its path points upwards (..); and 148 more."
+    )
 
 
 async def test_an_archive_that_lies_about_sizes_is_found_out(api: Api) -> None:

@@ -72,7 +72,7 @@ async def test_a_store_that_is_away_refuses_an_upload_and_the_next_try_succeeds(
     assert list(await rows(api, made)) == ["a"]
 
 
-async def test_a_store_that_goes_away_during_an_upload_leaves_what_was_stored(api: Api, storage_wire: Relay) -> None:
+async def test_a_store_that_goes_away_at_the_end_of_an_upload_costs_one_picture(api: Api, storage_wire: Relay) -> None:
     made = await api.dataset()
 
     async def three_are_stored() -> bool:
@@ -88,6 +88,32 @@ async def test_a_store_that_goes_away_during_an_upload_leaves_what_was_stored(ap
 
     owner = await api.login("owner")
     answer = await owner.post(f"/api/v1/datasets/{made.dataset_id}/images", content=form(), headers=FORM)
+    body = answer.json()
+    assert (answer.status_code, body["images_uploaded"], body["failed_total"]) == (200, 3, 1)
+    assert body["failed"][0]["filename"] == "last.jpg"
+    assert "send it again" in body["failed"][0]["reason"]
+    assert sorted(await rows(api, made)) == ["0", "1", "2"]
+    assert (await counters(api, made))[:2] == (3, 3)
+
+
+async def test_a_store_that_stays_away_ends_an_upload_and_what_was_stored_is_kept(
+    api: Api, storage_wire: Relay
+) -> None:
+    made = await api.dataset()
+
+    async def three_are_stored() -> bool:
+        return len(await stored_keys(api, made, "images")) == 3
+
+    async def form() -> AsyncIterator[bytes]:
+        for number in range(40):
+            yield PART % b"%d.jpg" % number + picture() + b"\r\n"
+            if number == 3:  # the parser hands a part over when the next one begins
+                await until(three_are_stored)
+                await storage_wire.cut()
+        yield b"--x--\r\n"
+
+    owner = await api.login("owner")
+    answer = await owner.post(f"/api/v1/datasets/{made.dataset_id}/images", content=form(), headers=FORM, timeout=120)
     must_be_503(answer, "storage_unavailable")
     assert answer.json()["images_uploaded"] == 3
     assert "The 3 images that came before it are stored" in answer.json()["detail"]

@@ -35,6 +35,7 @@ async def test_an_upload_stores_bytes_row_and_thumbnail(api: Api) -> None:
         "storage_bytes_used": len(content),
         "folder_structure": {"train/good": 1},
         "failed": [],
+        "failed_total": 0,
         "images": [
             {
                 "id": "train/good/001",
@@ -158,9 +159,9 @@ async def test_an_id_that_another_image_holds_is_refused(api: Api) -> None:
     owner = await api.login("owner")
     await upload(owner, made, ("a.jpg", picture()))
     await upload(owner, made, ("a.png.jpg", picture()))
-    answer = (await upload(owner, made, ("a.png", picture(kind="PNG")))).json()
-    assert answer["images_uploaded"] == 0
-    [failed] = answer["failed"]
+    answer = await upload(owner, made, ("a.png", picture(kind="PNG")))
+    assert (answer.status_code, answer.json()["code"]) == (422, "nothing_stored")
+    [failed] = answer.json()["failed"]
     assert failed["filename"] == "a.png"
     assert "belongs to another image" in failed["reason"]
     assert sorted(await rows(api, made)) == ["a", "a.png"]
