@@ -36,7 +36,8 @@ _CLAIM = f"""
     INSERT INTO idempotency_keys AS k (user_id, key, operation, request_sha256)
     VALUES ($1, $2, $3, $4)
     ON CONFLICT ON CONSTRAINT idempotency_keys_pkey DO UPDATE
-        SET operation = excluded.operation, request_sha256 = excluded.request_sha256, answer = NULL, created_at = now()
+        SET operation = excluded.operation, request_sha256 = excluded.request_sha256, answer = NULL, created_at = now(),
+            files = '', files_complete = false, open_requests = 0
         WHERE k.created_at < now() - interval '{KEY_HOURS} hours'
     RETURNING true
 """  # noqa: S608 - a number of ours
@@ -86,12 +87,17 @@ async def answered(connection: ReadConnection, call: Call) -> Row | None:
     if found is None or found["answer"] is None:
         return None
     if (found["operation"], found["request_sha256"]) != (wanted.operation, wanted.request_sha256):
-        raise Invalid(
-            "This Idempotency-Key was sent with another request before. Send a new key with each new request.",
-            code="idempotency_key_reused",
-            errors=[{"loc": ["header", "idempotency-key"], "message": "was sent with another request before"}],
-        )
+        raise reused()
     return _decoded(found["answer"])
+
+
+def reused() -> Invalid:
+    """Make the refusal of a key that came with another request before."""
+    return Invalid(
+        "This Idempotency-Key was sent with another request before. Send a new key with each new request.",
+        code="idempotency_key_reused",
+        errors=[{"loc": ["header", "idempotency-key"], "message": "was sent with another request before"}],
+    )
 
 
 def _encoded(row: Mapping[str, Any]) -> str:

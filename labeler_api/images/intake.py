@@ -25,6 +25,7 @@ from labeler_api.images.upload_store import Stored
 from labeler_api.members import service as members
 from labeler_api.members.policy import Role
 from labeler_api.patience import patiently
+from labeler_api.streamed import StreamedFiles
 
 _BATCH = 100  # rows of one transaction; a statement's cost is shared, and a crash loses no more than this
 _WAITING_FILES = 2  # beside those that are decoded: while their objects travel, the cores have work
@@ -38,8 +39,9 @@ _TRIES = 3  # of a transaction that met a deadlock; an upload is too long to be 
 class Intake:
     """Takes the files of one upload one by one and works on a few of them at once."""
 
-    def __init__(self, call: Call, dataset_id: str) -> None:
+    def __init__(self, call: Call, dataset_id: str, files: StreamedFiles | None) -> None:
         self._call = call
+        self._files = files
         self.dataset_id = dataset_id
         self._bucket = call.settings.s3_bucket_datasets
         self._slots = asyncio.Semaphore((os.cpu_count() or 1) + _WAITING_FILES)
@@ -189,6 +191,8 @@ class Intake:
         for last in (False,) * (_TRIES - 1) + (True,):
             try:
                 async with self._call.db.begin() as tx:
+                    if self._files is not None:
+                        await self._files.keep(tx)
                     # Once more: who lost the role since the upload began adds nothing to the dataset.
                     await members.take_turn(tx, self._call, self.dataset_id, Role.ADMIN)
                     rows = await upload_store.save(tx, self.dataset_id, images)

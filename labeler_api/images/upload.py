@@ -21,6 +21,7 @@ from labeler_api.images.schemas import UploadSummary
 from labeler_api.members import service as members
 from labeler_api.members.policy import Role
 from labeler_api.members.service import Access
+from labeler_api.streamed import StreamedFiles
 
 _MAX_ARCHIVE_BYTES = 2 * 1024**3  # packed; unpacked it may hold no more either
 _REASONS = 3  # in the sentence for a person; the first hundred are beside it
@@ -40,18 +41,24 @@ class Uploaded:
     summary: UploadSummary
 
 
-async def upload(call: Call, reference: str, form: AsyncIterator[Part], take_annotations: TakeFile) -> Uploaded:
+async def upload(
+    call: Call,
+    reference: str,
+    form: AsyncIterator[Part],
+    take_annotations: TakeFile,
+    sent: StreamedFiles | None = None,
+) -> Uploaded:
     """Store the images of a form in a dataset. Nothing of the form is read before the caller's role is known.
 
     A bad file fails alone. What ends the whole request (a limit, a part that is away, a client that left) keeps the
     images that came before it, and its error says how many. `take_annotations` is given the part `annotation_file` as
-    it comes, and has to read it before it returns.
+    it comes, and has to read it before it returns. `sent` is told of every file, and refuses those of another request.
     """
     async with call.db.read() as connection:
         access = await members.require_role(connection, call, reference, Role.ADMIN)
-    intake = Intake(call, access.dataset_id)
+    intake = Intake(call, access.dataset_id, sent)
     try:
-        await _read_form(call, intake, form, take_annotations)
+        await _read_form(call, intake, form, take_annotations, sent)
         await intake.settle()
     except asyncio.CancelledError:
         await intake.cancel()
@@ -76,39 +83,59 @@ async def _keep_what_came_before(intake: Intake, error: Exception) -> None:
         error.detail += f" The {intake.stored} images that came before it are stored."
 
 
-async def _read_form(call: Call, intake: Intake, form: AsyncIterator[Part], take_annotations: TakeFile) -> None:
+async def _read_form(
+    call: Call,
+    intake: Intake,
+    form: AsyncIterator[Part],
+    take_annotations: TakeFile,
+    sent: StreamedFiles | None,
+) -> None:
     files = 0
     async for part in form:
         if not part.filename:  # a field, or the empty part of a file input that was left empty
             continue
         if part.name == "files":
             files += 1
-            await _take(call, intake, part, part.filename)
+            await _take(call, intake, part, part.filename, sent)
         elif part.name == "annotation_file":
             await take_annotations(part)
     if files == 0:
         raise invalid("is missing: send one or more files in the form's field `files`", "body", "files")
 
 
-async def _take(call: Call, intake: Intake, part: Part, filename: str) -> None:
+async def _take(call: Call, intake: Intake, part: Part, filename: str, sent: StreamedFiles | None) -> None:
     limit = call.settings.max_upload_file_bytes
     try:
         if filename.lower().endswith(".zip"):
-            spool = await _spooled(part, _MAX_ARCHIVE_BYTES)
+            spool = await _spooled(part, filename, _MAX_ARCHIVE_BYTES, sent)
             await _expand(call, intake, filename, spool, limit)
             return
-        path = intake.path(filename)
-        await intake.take(path, await _spooled(part, limit))
+        # Without a key a file whose name is refused is skipped unread; with one its size belongs to the request.
+        path = intake.path(filename) if sent is None else None
+        spool = await _spooled(part, filename, limit, sent)
+        try:
+            path = path or intake.path(filename)
+        except Refused:
+            spool.close()
+            raise
+        await intake.take(path, spool)
     except Refused as refusal:
         intake.refuse(filename, refusal.detail)
 
 
-async def _spooled(part: Part, limit: int) -> Spool:
+async def _spooled(part: Part, filename: str, limit: int, sent: StreamedFiles | None) -> Spool:
     try:
         spool = await part.spool(limit)
     except OSError as error:  # a full disk; what is not read is skipped
         log.warning("a file of an upload cannot be kept", reason=repr(error))
         raise Refused(_NO_ROOM) from error
+    if sent is not None:
+        try:
+            sent.add(part.name, filename, spool.size if spool is not None else None)
+        except AppError:
+            if spool is not None:
+                spool.close()
+            raise
     if spool is None:
         raise Refused(f"it is larger than {limit} bytes")
     return spool

@@ -8,14 +8,15 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, suppress
 from dataclasses import replace
+from hashlib import sha256
 
 import msgspec
 import structlog
 
 from labeler_api.context import Call
 from labeler_api.datasets import service as datasets
-from labeler_api.datasets.schemas import CreateDataset
-from labeler_api.errors import AppError, BadRequest, TooLarge, invalid
+from labeler_api.datasets.schemas import CreateDataset, DatasetResponse
+from labeler_api.errors import AppError, BadRequest, Stale, TooLarge, invalid
 from labeler_api.http.decoding import convert
 from labeler_api.http.multipart import Part, Spool
 from labeler_api.images.upload import nothing_stored
@@ -27,7 +28,10 @@ from labeler_api.imports.schemas import (
     ImportingUploadSummary,
     ImportReport,
 )
+from labeler_api.streamed import StreamedFiles
 
+_TRIES = 3  # of finding a dataset that an equal request takes away again
+_REUSED = "idempotency_key_reused"  # an error about the key is not about the dataset that the key belongs to
 _FIELD_BYTES = 64 * 1024  # a description of 10 000 characters of any script
 
 _tasks = msgspec.json.Decoder(list[str])
@@ -38,7 +42,8 @@ log = structlog.get_logger("labeler_api.imports")
 class _AnnotationFile:
     """The part `annotation_file` of a form, kept until the images are stored."""
 
-    def __init__(self) -> None:
+    def __init__(self, sent: StreamedFiles | None) -> None:
+        self._sent = sent
         self._spool: Spool | None = None
         self._refusal: AppError | None = None
         self._came = 0
@@ -53,6 +58,8 @@ class _AnnotationFile:
             )
             return  # what is not read is skipped
         self._spool = await part.spool(service.MAX_FILE_BYTES)
+        if self._sent is not None:
+            self._sent.add(part.name, part.filename or "", self._spool.size if self._spool is not None else None)
         if self._spool is None:
             self._refusal = TooLarge(
                 f"The annotation file is over the limit of {service.MAX_FILE_BYTES} bytes.",
@@ -72,11 +79,16 @@ class _AnnotationFile:
             self._spool = None
 
 
-async def into_dataset(call: Call, reference: str, form: AsyncIterator[Part]) -> ImportingUploadSummary:
+async def into_dataset(
+    call: Call, reference: str, form: AsyncIterator[Part], sent: StreamedFiles | None = None
+) -> ImportingUploadSummary:
     """Store the images of a form, then import its annotation file. Raises Invalid when nothing of it could be kept."""
-    annotations = _AnnotationFile()
+    annotations = _AnnotationFile(sent)
     try:
-        uploaded = await upload_images(call, reference, form, annotations.take)
+        uploaded = await upload_images(call, reference, form, annotations.take, sent)
+        if sent is not None:
+            async with call.db.begin() as tx:
+                await sent.keep(tx, complete=True)
         report = await annotations.imported_into(call, uploaded.access.dataset_id)
     finally:
         annotations.close()
@@ -93,44 +105,66 @@ async def into_new_dataset(call: Call, form: AsyncGenerator[Part, None]) -> Data
 
     When the upload is cut short before an image is stored, nothing remains; afterwards the dataset stays with what it
     has, and the error names it. The same goes for files of which none could be stored.
-    A request that is sent again with its Idempotency-Key goes on in the dataset of the first.
+    A request that is sent again with its Idempotency-Key goes on in the dataset of the first, also while that is still
+    under way; one with other fields or files is refused before it changes anything.
     """
     fields, first = await _fields(form)
-    dataset = await datasets.create(
-        call,
-        CreateDataset(
-            name=fields.dataset_name,
-            description=fields.dataset_description,
-            task_types=fields.task_types,
-            visibility=fields.visibility,
-        ),
-    )
+    call = _of_these_fields(call, fields)
+    dataset, sent = await _made_or_found(call, fields)
     try:
         project = await datasets.project(call, dataset.id)
         async with aclosing(_rest(first, form)) as rest:
-            summary = await into_dataset(replace(call, idempotency=None), dataset.id, rest)
+            summary = await into_dataset(replace(call, idempotency=None), dataset.id, rest, sent)
     except BaseException as error:
         # Shielded: whoever gave the request up leaves no empty dataset behind.
-        await asyncio.shield(_drop_if_empty(call, dataset.id, error))
+        await asyncio.shield(_drop_if_empty(call, dataset.id, sent, error))
         raise
     return DatasetUploadResponse(
         dataset_id=dataset.id, dataset_name=dataset.name, project_id=project.id, upload_summary=summary
     )
 
 
-async def _drop_if_empty(call: Call, dataset_id: str, error: BaseException) -> None:
-    """Remove a dataset into which nothing was uploaded, objects that have no row included."""
+def _of_these_fields(call: Call, fields: DatasetFields) -> Call:
+    """Let the fields belong to what an Idempotency-Key is for."""
+    if call.idempotency is None:
+        return call
+    digest = sha256(call.idempotency.request_sha256.encode() + msgspec.json.encode(fields)).hexdigest()
+    return replace(call, idempotency=replace(call.idempotency, request_sha256=digest))
+
+
+async def _made_or_found(call: Call, fields: DatasetFields) -> tuple[DatasetResponse, StreamedFiles | None]:
+    """Make the dataset, or find the one that an equal request made; with a key, count among its requests."""
+    wanted = CreateDataset(
+        name=fields.dataset_name,
+        description=fields.dataset_description,
+        task_types=fields.task_types,
+        visibility=fields.visibility,
+    )
+    for _ in range(_TRIES):
+        dataset = await datasets.create(call, wanted)
+        if call.idempotency is None:
+            return dataset, None
+        if (sent := await StreamedFiles.enter(call)) is not None:
+            return dataset, sent
+        # The first request has failed and taken its dataset away between the two steps: made anew.
+    raise Stale("Others send the same request at this moment. Try again.", retry_after=1)
+
+
+async def _drop_if_empty(call: Call, dataset_id: str, sent: StreamedFiles | None, error: BaseException) -> None:
+    """Remove a dataset into which nothing was uploaded, unless an equal request is still at it.
+
+    Objects without a row are left to the sweep. Where a process died in an equal request, that one counts as under way,
+    and the dataset stays: it may be sent again, or the dataset be deleted.
+    """
     with suppress(AppError):
         async with call.db.begin() as tx:
-            dropped = await store.drop_empty_dataset(tx, dataset_id)
+            alone = sent is None or await sent.leave(tx)
+            dropped = alone and await store.drop_empty_dataset(tx, dataset_id)
             if dropped and call.idempotency is not None:
                 await store.forget_key(tx, call.user_id, call.idempotency.key)
         if dropped:
-            bucket = call.settings.s3_bucket_datasets
-            keys = [entry.key async for entry in call.objects.list(bucket, f"datasets/{dataset_id}/")]
-            await call.objects.delete_many(bucket, keys)
             return
-    if isinstance(error, AppError):
+    if isinstance(error, AppError) and error.code != _REUSED:
         error.extra["dataset_id"] = dataset_id
         error.detail += f" The dataset {dataset_id} stays."
 

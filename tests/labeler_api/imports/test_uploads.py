@@ -215,10 +215,27 @@ async def test_tasks_that_are_no_json_are_none(api: Api) -> None:
         assert (await project(api, Made(body["dataset_id"], body["project_id"])))["task_types"] == []
 
 
-async def test_a_dataset_of_refused_files_stays_without_images(api: Api) -> None:
+async def test_files_of_which_none_can_be_stored_make_no_dataset(api: Api) -> None:
     answer = await made_by(api, await api.login("owner"), [("files", ("a.jpg", b"no picture"))])
-    summary = answer.json()["upload_summary"]
-    assert (answer.status_code, summary["images_uploaded"], len(summary["failed"])) == (201, 0, 1)
+    body = answer.json()
+    assert (answer.status_code, body["code"], body["failed_total"]) == (422, "nothing_stored", 1)
+    assert body["detail"].startswith("Nothing was stored of the file. a.jpg: it is not a JPEG")
+    assert await rows(api, "SELECT id FROM datasets") == []
+
+
+async def test_an_annotation_file_without_an_image_that_can_be_stored(api: Api) -> None:
+    """It is imported all the same, for the images that are there; when that fails as well, the request does."""
+    made = await api.dataset(images=1, tasks=["detection"])
+    owner = await api.login("owner")
+    where = f"/api/v1/datasets/{made.dataset_id}/images"
+    bad: Files = [("files", ("a.jpg", b"no picture"))]
+    good = await owner.post(
+        where, files=[*bad, ("annotation_file", ("a.json", coco(boxes(1), ["train/good/0000.jpg"])))]
+    )
+    assert (good.status_code, good.json()["annotations_imported"]) == (200, 1), good.text
+    answer = await owner.post(where, files=[*bad, ("annotation_file", ("a.json", b"{}"))])
+    assert (answer.status_code, answer.json()["code"]) == (422, "nothing_stored")
+    assert "The annotation file: " in answer.json()["detail"]
 
 
 async def test_an_upload_that_is_cut_short_leaves_no_empty_dataset(api: Api) -> None:
