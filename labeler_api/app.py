@@ -25,6 +25,7 @@ from labeler_api.db.pool import Database, PoolOptions
 from labeler_api.deletion import purge
 from labeler_api.deletion import routes as deletion
 from labeler_api.directory import UserDirectory
+from labeler_api.draining import Draining
 from labeler_api.errors import AppError
 from labeler_api.health import routes as health
 from labeler_api.http import docs_page, errors, exposition, openapi
@@ -117,6 +118,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Starlett
             await pause(settings.jobs == "off" or settings.maintenance_mode)
             await stack.enter_async_context(running.maintenance.watched(settings.jobs_db_url, pause))
             connections = _connections(settings, running.instruments.metrics)
+            connections.told_of_the_end = running.draining.begin
             await stack.enter_async_context(connections.watched())
             yield {STATE: connections}
 
@@ -216,6 +218,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
         organizations=organizations,
         instruments=instruments,
         maintenance=Maintenance(forced=settings.maintenance_mode),
+        draining=Draining(settings.api_shutdown_seconds),
     )
 
 

@@ -10,6 +10,7 @@ from labeler_api.caches import Caches
 from labeler_api.db.platform import PlatformDatabase
 from labeler_api.db.pool import Database
 from labeler_api.directory import UserDirectory, UserProfile
+from labeler_api.draining import Draining
 from labeler_api.errors import Unauthenticated
 from labeler_api.instruments import Instruments
 from labeler_api.limits import Limits
@@ -65,6 +66,7 @@ class Services:
     # Each holds a connection from its first to its last byte: a third of the pool at most.
     exporting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(5))
     maintenance: Maintenance = field(default_factory=Maintenance)
+    draining: Draining = field(default_factory=Draining)
 
 
 @dataclass(frozen=True, slots=True)

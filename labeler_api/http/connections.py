@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import resource
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -83,6 +83,7 @@ class Connections:
         self._open: dict[Watched, str] = {}
         self._of_client: Counter[str] = Counter()
         self._refused: set[Watched] = set()
+        self.told_of_the_end: Callable[[], None] = lambda: None
         self._metrics.watch(lambda: self._metrics.connections_open.set(len(self._open)))
 
     def __len__(self) -> int:

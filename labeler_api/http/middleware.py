@@ -1,8 +1,10 @@
 """Pure ASGI middleware: request id and access line, unexpected errors, early refusals, CORS."""
 
+import asyncio
 import re
 import secrets
 from collections.abc import MutableMapping
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -14,11 +16,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from labeler_api.context import Services
 from labeler_api.db.pool import StatementCount, statements
+from labeler_api.draining import stopping
 from labeler_api.http import errors
 from labeler_api.http.exchange import Exchange
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _DRAIN_BYTES = 64 * 1024 * 1024  # what an early refusal reads on, so that the browser sees the answer
+_DRAIN_SECONDS = 10.0  # 64 MiB over 50 Mbit/s; a body that takes longer is of somebody who drips
+_LAST_DRAIN_SECONDS = 1.0  # of a process that is about to end: the answer must still go out
 _ERROR = 400
 
 
@@ -124,6 +129,12 @@ class UnexpectedErrors:
             await self._app(scope, receive, note_start)
         except ClientDisconnect:
             return
+        except asyncio.CancelledError:
+            services: Services = scope["app"].state.services
+            if started or not services.draining.begun:
+                raise
+            # The time to stop is over. Passed on, the server would answer with a text that no browser lets a page read.
+            await errors.render(stopping(), scope["state"]["request_id"])(scope, receive, send)
         except Exception:
             request_id = scope["state"]["request_id"]
             structlog.get_logger("labeler_api").exception("unexpected error", request_id=request_id)
@@ -157,9 +168,12 @@ class EarlyRefusals:
 
         async def drain_before_error(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] >= _ERROR:
-                left = _DRAIN_BYTES
-                while not body_ended and left > 0:
-                    left -= len((await note_end()).get("body", b"")) or 1
+                draining = scope["app"].state.services.draining
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_LAST_DRAIN_SECONDS if draining.begun else _DRAIN_SECONDS):
+                        left = _DRAIN_BYTES
+                        while not body_ended and left > 0:
+                            left -= len((await note_end()).get("body", b"")) or 1
             await send(message)
 
         await self._app(scope, note_end, drain_before_error)

@@ -109,6 +109,11 @@ class BoundedProtocol(HttpToolsProtocol):
             answering.message_event.set()
         super().connection_lost(exc)
 
+    def shutdown(self) -> None:
+        """Go on with the request at hand, if there is one; whoever is at it for long hears that the server stops."""
+        self._all.told_of_the_end()
+        super().shutdown()
+
     def data_received(self, data: bytes) -> None:
         """Parse what came, as far as it is within its bounds."""
         phase = self._phase

@@ -58,8 +58,9 @@ async def upload(
         access = await members.require_role(connection, call, reference, Role.ADMIN)
     intake = Intake(call, access.dataset_id, sent)
     try:
-        await _read_form(call, intake, form, take_annotations, sent)
-        await intake.settle()
+        async with call.services.draining.bounded():
+            await _read_form(call, intake, form, take_annotations, sent)
+            await intake.settle()
     except asyncio.CancelledError:
         await intake.cancel()
         raise

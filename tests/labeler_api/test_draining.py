@@ -1,0 +1,156 @@
+"""SIGTERM while requests are under way: each gets an answer that a page may read, and uploads the whole time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from labeler_api.draining import Draining
+from labeler_api.errors import Unavailable
+from labeler_ops.stack.object_store import SeaweedServer
+from tests.fixtures.api import ORIGIN, Api, storage_environment
+from tests.fixtures.users import RunningGateway
+from tests.labeler_api.images.pictures import picture, rows
+from tests.races.processes import ApiProcess
+
+SECONDS = 6
+PART = b'--x\r\nContent-Disposition: form-data; name="files"; filename="%s.jpg"\r\n\r\n'
+FORM = {"Content-Type": "multipart/form-data; boundary=x"}
+
+
+@pytest.fixture
+async def process(
+    api: Api, labeler_dsn: str, gateway: RunningGateway, object_store: SeaweedServer, tmp_path: Path
+) -> AsyncIterator[ApiProcess]:
+    """A process that stops within six seconds."""
+    variables = {
+        "LABELER_DB_URL": labeler_dsn,
+        "USER_GATEWAY_ADDRESS": gateway.address,
+        "USER_GATEWAY_TOKEN": gateway.token,
+        "API_SHUTDOWN_SECONDS": str(SECONDS),
+        **storage_environment(object_store),
+    }
+    process = ApiProcess(variables, tmp_path / "api.log")
+    process.launch()
+    await process.ready()
+    yield process
+    await process.stop()
+    assert "Traceback" not in process.log, process.log[-4000:]
+
+
+def client(api: Api, process: ApiProcess) -> httpx.AsyncClient:
+    headers = {"Authorization": f"Bearer {api.token(2, 'owner@example.com')}", "Origin": ORIGIN}
+    return httpx.AsyncClient(base_url=process.url, headers=headers, timeout=60, trust_env=False)
+
+
+def must_be_503(answer: httpx.Response) -> None:
+    assert (answer.status_code, answer.json()["code"]) == (503, "restarting"), answer.text
+    assert int(answer.headers["retry-after"]) >= 1
+    assert answer.headers["access-control-allow-origin"] == ORIGIN
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+async def test_an_upload_that_does_not_end_keeps_what_it_had_and_says_so(api: Api, process: ApiProcess) -> None:
+    made = await api.dataset()
+    stopped: list[asyncio.Task[None]] = []
+
+    async def form() -> AsyncIterator[bytes]:
+        yield PART % b"a" + picture() + b"\r\n" + PART % b"b"
+        await asyncio.sleep(0.5)  # until it is there
+        stopped.append(asyncio.create_task(process.stop()))
+        while True:
+            await asyncio.sleep(0.2)
+            yield bytes(1000)
+
+    began = asyncio.get_running_loop().time()
+    async with client(api, process) as browser:
+        path = f"/api/v1/datasets/{made.dataset_id}/images"
+        answer = await browser_answer(browser.build_request("POST", path, content=form(), headers=FORM))
+    must_be_503(answer)
+    assert answer.json()["images_uploaded"] == 1
+    assert "The 1 images that came before it are stored" in answer.json()["detail"]
+    assert list(await rows(api, made)) == ["a"]
+    assert asyncio.get_running_loop().time() - began > SECONDS / 2
+    await stopped[0]
+
+
+async def test_an_upload_that_ends_in_time_ends_well(api: Api, process: ApiProcess) -> None:
+    made = await api.dataset()
+    stopped: list[asyncio.Task[None]] = []
+
+    async def form() -> AsyncIterator[bytes]:
+        yield PART % b"a" + picture() + b"\r\n"
+        stopped.append(asyncio.create_task(process.stop()))
+        await asyncio.sleep(SECONDS / 3)
+        yield PART % b"b" + picture() + b"\r\n--x--\r\n"
+
+    async with client(api, process) as browser:
+        answer = await browser.post(f"/api/v1/datasets/{made.dataset_id}/images", content=form(), headers=FORM)
+    assert (answer.status_code, answer.json()["images_uploaded"]) == (200, 2)
+    assert sorted(await rows(api, made)) == ["a", "b"]
+    await stopped[0]
+
+
+async def test_any_other_call_that_does_not_end_is_told_as_well(api: Api, process: ApiProcess) -> None:
+    stopped: list[asyncio.Task[None]] = []
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b'{"name": "'
+        await asyncio.sleep(0.5)
+        stopped.append(asyncio.create_task(process.stop()))
+        await asyncio.sleep(60)
+        yield b"never"
+
+    async with client(api, process) as browser:
+        headers = {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}
+        answer = await browser_answer(
+            browser.build_request("POST", "/api/v1/datasets", content=body(), headers=headers)
+        )
+    must_be_503(answer)
+    await stopped[0]
+
+
+async def browser_answer(request: httpx.Request) -> httpx.Response:
+    """Send a request whose body does not end, and read the answer meanwhile, as browsers do; httpx sends first."""
+    reader, writer = await asyncio.open_connection(request.url.host, request.url.port)
+    head = [f"{request.method} {request.url.raw_path.decode()} HTTP/1.1"]
+    head += [f"{name}: {value}" for name, value in request.headers.items()]
+    writer.write(("\r\n".join(head) + "\r\n\r\n").encode())
+
+    async def send() -> None:
+        assert isinstance(request.stream, httpx.AsyncByteStream)
+        async for chunk in request.stream:
+            writer.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+
+    sending = asyncio.create_task(send())
+    async with asyncio.timeout(60):
+        answer = await reader.read()
+    sending.cancel()
+    writer.close()
+    top, _, content = answer.partition(b"\r\n\r\n")
+    status, *fields = top.decode().split("\r\n")
+    headers = dict(field.split(": ", 1) for field in fields)
+    return httpx.Response(int(status.split()[1]), headers=headers, content=content)
+
+
+async def test_a_block_ends_when_the_process_has_to_and_not_before() -> None:
+    draining = Draining(0.2)
+    async with draining.bounded():
+        pass
+    with pytest.raises(ValueError, match="mine"):
+        async with draining.bounded():
+            raise ValueError("mine")
+    with pytest.raises(TimeoutError):
+        async with draining.bounded(), asyncio.timeout(0.01):
+            await asyncio.sleep(10)
+    assert not draining.begun
+    asyncio.get_running_loop().call_later(0.05, draining.begin)
+    with pytest.raises(Unavailable):
+        async with draining.bounded():
+            await asyncio.sleep(10)
+    assert draining.begun
+    with pytest.raises(Unavailable):  # it is over for whoever comes later, too
+        async with draining.bounded():
+            await asyncio.sleep(10)
