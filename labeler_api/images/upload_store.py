@@ -72,11 +72,16 @@ _COUNTERS = """
     UPDATE datasets SET num_images = number FROM counted WHERE id = $1
 """
 
-# Of every dataset: legacy images may lie in the folder of another one. Reads each row once; for work in the background.
+# Of every dataset: legacy images may lie in the folder of another one; and of rows that the upgrade set aside, which
+# somebody may want back. Reads each row once; for work in the background.
 _REFERRED = """
     SELECT s3_key AS key FROM image_metadata WHERE s3_key = ANY ($1::text[])
     UNION ALL
     SELECT thumbnail_key FROM image_metadata WHERE thumbnail_key = ANY ($1::text[])
+    UNION ALL
+    SELECT q.row ->> 's3_key' FROM quarantine_image_metadata q WHERE q.row ->> 's3_key' = ANY ($1::text[])
+    UNION ALL
+    SELECT q.row ->> 'thumbnail_key' FROM quarantine_image_metadata q WHERE q.row ->> 'thumbnail_key' = ANY ($1::text[])
 """
 
 
@@ -112,5 +117,5 @@ async def save(tx: WriteTransaction, dataset_id: str, images: Sequence[Stored]) 
 
 
 async def referred(connection: ReadConnection, keys: Sequence[str]) -> set[str]:
-    """Return those of the keys that an image has, as its own or as its thumbnail's."""
+    """Return those of the keys that an image has, as its own or as its thumbnail's; also one set aside."""
     return {row["key"] for row in await connection.fetch(_REFERRED, list(keys))}
