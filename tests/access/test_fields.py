@@ -46,7 +46,7 @@ _OWN_WAY = re.compile(
     r"|number of datasets)$"
 )
 _MADE_UP = re.compile(
-    r"(ds|proj)_[0-9a-f]{10,}|[?&](e|s|v|u)=[^&\"]*|\d{8}_\d{6}(_[0-9a-f]{8})?|\.[0-9a-f]{8}\.jpg|media/exports/\d+"
+    r"(ds|proj)_[0-9a-f]{10,}|[?&](e|s|v|u)=[^&\"]*|\d{8}_\d{6}(_[0-9a-f]{8})?|\.[0-9a-f]{16}\.jpg|media/exports/\d+"
 )
 _TRACES = ("2001-01-01", "2099-01-01", "smuggled", "datasets/else/")
 
