@@ -11,8 +11,14 @@ from msgspec import Meta, Struct
 
 from labeler_api.errors import BadRequest, Invalid, invalid
 from labeler_api.http.decoding import from_validation
+from labeler_api.http.json_rules import stored_bytes
 
 MAX_POINTS = 10_000  # contract, 15, geometry
+MAX_PIXELS = 1e7  # contract, 15, geometry: products and sums of such numbers are finite wherever they are written
+# As PostgreSQL writes them; a page carries a thousand annotations. Ten thousand points take 440 KB at most, as
+# JavaScript and Python write doubles, and what tools add to an annotation takes a few hundred bytes.
+MAX_ATTRIBUTES_BYTES = 64 * 1024
+MAX_GEOMETRY_BYTES = 1024 * 1024
 MAX_TASK_CHARACTERS = 50  # the width of the column
 
 TASK_OF_TYPE = {
@@ -25,28 +31,30 @@ TASK_OF_TYPE = {
 }
 NO_OBJECT = "no_object"
 
-Point = tuple[float, float]
+Coordinate = Annotated[float, Meta(ge=-MAX_PIXELS, le=MAX_PIXELS)]
+Point = tuple[Coordinate, Coordinate]
 # A box or a circle without an area shows nothing, and training tools stop at it.
-Length = Annotated[float, Meta(gt=0)]
+Length = Annotated[float, Meta(gt=0, le=MAX_PIXELS)]
+_Size = Annotated[float, Meta(ge=0, le=MAX_PIXELS)]
 
 
 class _Shape(Struct):
     """What every geometry may have. Keyboard edits, undo and paste leave the size of the image out."""
 
     type: str | None = None
-    image_width: Annotated[float, Meta(ge=0)] | None = None
-    image_height: Annotated[float, Meta(ge=0)] | None = None
+    image_width: _Size | None = None
+    image_height: _Size | None = None
 
 
 class _Box(_Shape, kw_only=True):
-    bbox: tuple[float, float, Length, Length]
+    bbox: tuple[Coordinate, Coordinate, Length, Length]
 
 
 class LegacyBox(_Shape, kw_only=True):
     """The form without `type` that older imports wrote."""
 
-    x: float
-    y: float
+    x: Coordinate
+    y: Coordinate
     width: Length
     height: Length
 
@@ -70,6 +78,7 @@ class _Free(_Shape, kw_only=True):
     points: Annotated[list[Point], Meta(max_length=MAX_POINTS)] | None = None
 
 
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _JSON_OBJECT = msgspec.json.Decoder(dict[str, Any])
 SHAPES: dict[str, type[Struct]] = {
     "bbox": _Box,
@@ -107,7 +116,8 @@ def task_of(annotation_type: str, attributes: dict[str, Any]) -> str:
 
 def check_geometry(annotation_type: str, geometry: msgspec.Raw) -> None:
     """Raise Invalid, with the place, unless the geometry has the shape of its annotation's type."""
-    present = json_object(geometry, "geometry")
+    check_size(geometry, "geometry", MAX_GEOMETRY_BYTES)
+    present = _members(geometry)
     decoder = _DECODERS.get(annotation_type, _DECODERS[NO_OBJECT])
     if annotation_type == "bbox" and "bbox" not in present and {"x", "y", "width", "height"} & present.keys():
         decoder = _LEGACY_BOX
@@ -115,9 +125,28 @@ def check_geometry(annotation_type: str, geometry: msgspec.Raw) -> None:
         decoder.decode(geometry)
     except msgspec.ValidationError as error:
         raise _at(from_validation(error, "geometry")) from None
-    named = present.get("type")
+    named = msgspec.json.decode(present["type"]) if "type" in present else None
     if named != annotation_type and named in SHAPES:
         raise invalid(f"is {named!r}, but the annotation's type is {annotation_type!r}", "body", "geometry", "type")
+
+
+def check_size(raw: msgspec.Raw, name: str, limit: int) -> None:
+    """Raise Invalid when a member of the body takes more bytes than there are for it, as PostgreSQL writes it."""
+    if (size := stored_bytes(bytes(raw))) > limit:
+        raise invalid(f"takes {size} bytes as it is stored; {limit} are the most", "body", name, code="too_large")
+
+
+def _members(geometry: msgspec.Raw) -> dict[str, msgspec.Raw]:
+    try:
+        return _OBJECT.decode(geometry)
+    except msgspec.ValidationError as error:
+        raise _at(from_validation(error, "geometry")) from None
+
+
+def attributes_of(raw: msgspec.Raw) -> dict[str, Any]:
+    """Decode the attributes of an annotation. Raises Invalid."""
+    check_size(raw, "attributes", MAX_ATTRIBUTES_BYTES)
+    return json_object(raw, "attributes")
 
 
 def json_object(raw: msgspec.Raw, name: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from labeler_api import idempotency
 from labeler_api.annotations import store, store_status
-from labeler_api.annotations.geometry import NO_OBJECT, check_geometry, json_object, task_of
+from labeler_api.annotations.geometry import NO_OBJECT, attributes_of, check_geometry, task_of
 from labeler_api.annotations.schemas import (
     AnnotationCreate,
     AnnotationDraft,
@@ -120,7 +120,7 @@ def draft_of(body: AnnotationCreate) -> AnnotationDraft:
     attributes = body.attributes if isinstance(body.attributes, Raw) else _NO_ATTRIBUTES
     if bytes(attributes) == b"null":  # contract, 7.1: as if it were not sent
         attributes = _NO_ATTRIBUTES
-    task = task_of(body.annotation_type, json_object(attributes, "attributes"))
+    task = task_of(body.annotation_type, attributes_of(attributes))
     check_geometry(body.annotation_type, body.geometry)
     return AnnotationDraft(
         image_id=body.image_id,
@@ -141,7 +141,7 @@ def _check_change(row: Row, body: AnnotationUpdate) -> None:
     if isinstance(body.geometry, Raw):
         check_geometry(row["annotation_type"], body.geometry)
     if isinstance(body.attributes, Raw):
-        attributes = json_object(body.attributes, "attributes")
+        attributes = attributes_of(body.attributes)
         if row["annotation_type"] == NO_OBJECT and task_of(NO_OBJECT, attributes) != row["task_type"]:
             raise BadRequest(
                 "A no_object annotation stays with its task. Delete it and make one for the other task.",

@@ -16,6 +16,7 @@ from labeler_api.members.policy import Role
 from labeler_api.members.service import take_turn
 from labeler_api.projects import service as projects
 from labeler_api.projects.schemas import ClassCount, ClassInfo
+from labeler_api.projects.schemas_classes import MAX_CLASSES_BYTES
 
 # By class id, as stored. Fields that this service does not know are kept.
 StoredClasses = dict[str, dict[str, Any]]
@@ -41,6 +42,7 @@ async def _add(tx: WriteTransaction, call: Call, project_id: str, task_type: str
     order = max((info["order"] for info in classes.values()), default=-1) + 1
     info = ClassInfo(name=body.name, color=body.color, description=body.description, order=order)
     classes[class_id] = msgspec.to_builtins(info)
+    _check_size(classes)
     await _write(tx, call, project_id, task_type, classes)
     return {"class_id": class_id, "info": classes[class_id]}
 
@@ -53,6 +55,7 @@ async def update(call: Call, reference: str, task_type: str, class_id: str, body
         classes = await _require_classes(tx, access.project, task_type, [class_id])
         if changes:
             classes[class_id] |= changes
+            _check_size(classes)
             await _write(tx, call, access.project, task_type, classes)
         counts = await projects.count(tx, access.project)
     return _response(class_id, classes[class_id], counts.classes.get((task_type, class_id)))
@@ -102,6 +105,15 @@ async def _read(tx: WriteTransaction, project_id: str, task_type: str) -> Stored
     """Read a task's classes; None when the project has no such task."""
     row = await store.read(tx, project_id, task_type)
     return _stored.decode(row["classes"]) if row["has_task"] else None
+
+
+def _check_size(classes: StoredClasses) -> None:
+    """Raise BadRequest when a task's classes have become too many, or their descriptions too long."""
+    if len(msgspec.json.encode(classes)) > MAX_CLASSES_BYTES:
+        raise BadRequest(
+            f"The task's classes would take more than {MAX_CLASSES_BYTES} bytes. Remove some, or shorten descriptions.",
+            code="classes_too_large",
+        )
 
 
 async def _write(tx: WriteTransaction, call: Call, project_id: str, task_type: str, classes: StoredClasses) -> None:

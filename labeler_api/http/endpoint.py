@@ -24,13 +24,13 @@ from labeler_api import tokens
 from labeler_api.context import Call, IdempotencyKey, Principal, Services
 from labeler_api.errors import Stale, Unauthenticated
 from labeler_api.http.decoding import convert, decode_json, idempotency_key, query_values, read_json
+from labeler_api.http.json_rules import SHORT_BYTES
 from labeler_api.http.pacing import PIECE_BYTES, PacedResponse
 
 T = TypeVar("T")
 
 _GZIP_FROM_BYTES = 2048  # below it the saving is less than one packet
 _GZIP_IN_THREAD_FROM_BYTES = 64 * 1024  # above it compressing takes a millisecond and more of the event loop
-_DECODE_IN_THREAD_FROM_BYTES = 32 * 1024  # judging the worst of this size takes some five milliseconds
 # For whom no token was seen: an address and a password, the longest there are, all of it in escapes, take 15 KiB.
 _ANONYMOUS_JSON_BYTES = 16 * 1024
 _GZIP_LEVEL = 3  # JSON of a thousand boxes: 1.5 ms to a twelfth; 4 takes 2.7 ms for a twentieth less
@@ -248,7 +248,7 @@ async def _call(request: Request, services: Services, *, login: bool) -> Call:
 
 
 async def _decode(body: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
-    if len(body) < _DECODE_IN_THREAD_FROM_BYTES:
+    if len(body) <= SHORT_BYTES:
         return decode_json(body, decoder)
     return await asyncio.to_thread(decode_json, body, decoder)
 

@@ -1,6 +1,7 @@
-"""What a JSON body may not hold although a decoder would take it: equal names, too much depth, NUL, huge numbers.
+"""What JSON may not hold although a decoder would take it: equal names, too much depth, NUL, absurd numbers.
 
-Equal names in one object are refused, because the last would win in silence and proxies may judge by the first.
+Equal names in one object are refused, because the last would win in silence and proxies may judge by the first. A body
+and a file of annotations are judged by the same rules; what is longer than SHORT_BYTES goes through `json_pieces`.
 """
 
 import json
@@ -10,14 +11,24 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
+import msgspec
+
 # The deepest body that anybody sends has 8 levels (a batch of polygons, free attributes aside).
 MAX_DEPTH = 32
+# What is judged in one go, without letting anybody else run: the worst of it takes some three milliseconds.
+SHORT_BYTES = 16 * 1024
+# A double has 17 digits, and all that are exactly in a short one some 60.
+_MAX_NUMBER_CHARACTERS = 100
+# Doubles end at 1.8e308 and 4.9e-324. PostgreSQL writes every digit of what it stores: 1e-16383 as 16 KB.
+_MAX_EXPONENT = 324
+_EXPONENT = re.compile(rb"\d[eE]([+-]?\d{1,4})")
 _WHOLE_BELOW = 2**63  # what a typed member can take at most
 
 _ESCAPED_PAIR = re.compile(rb"\\.", re.DOTALL)
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_PLACE = re.compile(r" \(byte \d+\)")  # in the piece, which nobody knows
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-_HUGE = re.compile(rb"\d{300}|[eE]\+?\d{3}")  # doubles end at 1.8e308
+_CURIOUS = re.compile(rb"[\d.]{60}|[eE][+-]?\d{3}")  # a number that may be absurd
+_TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 # A string, closed or not, or a number. Possessive, and a match takes all that it looked at: linear in text of any kind.
 _NUMBERS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|-?\d++(?:\.\d++)?+(?:[eE][+-]?+\d++)?+', re.DOTALL)
 _WHOLE = re.compile(rb"-?\d+(?:\.\d*)?(?:[eE]\+?\d{1,2})?")
@@ -25,44 +36,86 @@ _LONGEST_WHOLE = 40  # 19 digits, and as many zeros behind the point
 _EXACT = 15  # so many digits are the same number as a double, and the double is cheaper to look at
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b'[]{}"'))
+_SYNTAX = msgspec.json.Decoder(msgspec.Raw)  # looks at all of it, and makes nothing of it
 
 
-def fault(body: bytes) -> str | None:
-    """Say what a body whose syntax is right breaks, or None."""
-    if not_utf_8 := _not_utf_8(body):  # decoders do not look into what they skip
-        return not_utf_8
-    if _NUL.search(body):
-        return "holds the character NUL, which cannot be stored"
-    if too_deep(body):
-        return f"is nested deeper than {MAX_DEPTH} levels"
+class Broken(Exception):
+    """A rule is broken; the text says which, to be read behind the name of what breaks it."""
+
+
+class Twice(Broken):
+    """A name stands twice in one object."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"names {name[:100]!r} twice in one object")
+        self.name = name
+
+
+class Malformed(Broken):
+    """It is no JSON at all."""
+
+
+def judge(text: bytes, depth: int = 0, *, lenient: bool = False) -> None:
+    """Raise Broken unless a JSON text, which stands `depth` levels deep, keeps the rules. For SHORT_BYTES, or a string.
+
+    `lenient` takes NUL, what is no UTF-8 and absurd numbers, for who looks at the values later and can say the place.
+    """
     try:
-        judge = _number if _HUGE.search(body) else None
-        json.loads(body, object_pairs_hook=_distinct, parse_int=judge, parse_float=judge)
-    except _Broken as error:
-        return str(error)
-    return None
+        decoded = text.decode(errors="surrogateescape" if lenient else "strict")
+    except UnicodeDecodeError:
+        raise Malformed("is not UTF-8") from None
+    if not text.startswith(b'"') and too_deep(text, MAX_DEPTH - depth):
+        raise too_deep_error()
+    try:
+        _SYNTAX.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Malformed(_PLACE.sub("", why_malformed(text, error))) from None
+    if not lenient and holds_nul(text):
+        raise Broken("holds the character NUL, which cannot be stored")
+    number = _number if not lenient and _CURIOUS.search(text) else None
+    json.loads(decoded, object_pairs_hook=_distinct, parse_int=number, parse_float=number)
 
 
-def too_deep(body: bytes) -> bool:
-    """Whether objects and lists are nested deeper than MAX_DEPTH; every step is one pass in C."""
-    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+def holds_nul(text: bytes) -> bool:
+    """Whether a JSON text holds the escaped character NUL, which PostgreSQL does not store."""
+    return b"\\u0000" in text and b"\\u0000" in text.replace(b"\\\\", b"__")
+
+
+def stored_bytes(text: bytes) -> int:
+    """How many bytes PostgreSQL makes of a JSON text at most: a blank behind each comma and colon, and every digit."""
+    size = len(text) + text.count(b",") + text.count(b":")
+    if _EXPONENT.search(text):
+        size += sum(abs(int(exponent)) + 2 for exponent in _EXPONENT.findall(_TEXT.sub(b"", text)))
+    return size
+
+
+def too_deep_error() -> Broken:
+    """The rule about depth."""
+    return Broken(f"is nested deeper than {MAX_DEPTH} levels")
+
+
+def too_deep(text: bytes, depth: int) -> bool:
+    """Whether objects and lists are nested deeper than `depth`; every step is one pass in C."""
+    if text.count(b"[") + text.count(b"{") <= depth:
         return False
-    text = _ESCAPED_PAIR.sub(b"", body) if b"\\" in body else body
+    text = _ESCAPED_PAIR.sub(b"", text) if b"\\" in text else text
     marks = text.translate(_BRACKETS, _ALL_BUT_BRACKETS)
     left = b"".join(marks.split(b'"')[::2])  # what stands outside of strings
-    for _ in range(MAX_DEPTH):
+    for _ in range(depth):
         left = left.replace(b"[]", b"")
     return bool(left)
 
 
 def why_malformed(body: bytes, error: Exception) -> str:
-    """Say in words why a decoder could not read a body."""
+    """Say in words why a decoder could not read a text."""
     if not body:
         return "is empty"
     if isinstance(error, RecursionError):
-        return f"is nested deeper than {MAX_DEPTH} levels"
-    if not_utf_8 := _not_utf_8(body):
-        return not_utf_8
+        return str(too_deep_error())
+    try:
+        body.decode()
+    except UnicodeDecodeError as wrong:
+        return f"is not UTF-8: byte {wrong.start}"
     if _SURROGATE.search(body):
         return "is not valid JSON: it is cut off, or a \\u escape is half of a surrogate pair"
     return f"is not valid JSON: {error}"
@@ -71,14 +124,6 @@ def why_malformed(body: bytes, error: Exception) -> str:
 def with_whole_numbers(body: bytes) -> bytes:
     """Write 3.0 and 3e0 as 3, which they are in JSON and in JSON Schema; for decoders that tell them apart."""
     return _NUMBERS.sub(lambda match: _whole(match[0]), body)
-
-
-def _not_utf_8(body: bytes) -> str | None:
-    try:
-        body.decode()
-    except UnicodeDecodeError as error:
-        return f"is not UTF-8: byte {error.start}"
-    return None
 
 
 def _whole(token: bytes) -> bytes:
@@ -91,17 +136,15 @@ def _whole(token: bytes) -> bytes:
     return b"%d" % int(value) if value == value.to_integral_value() and abs(value) < _WHOLE_BELOW else token
 
 
-class _Broken(Exception):
-    """A rule is broken; leaves the decoder's callbacks only."""
-
-
 def _distinct(pairs: list[tuple[str, Any]]) -> None:
     names = [name for name, _ in pairs]
     if len(set(names)) != len(names):
-        twice = next(name for name, equal in groupby(sorted(names)) if len(list(equal)) > 1)
-        raise _Broken(f"names {twice[:100]!r} twice in one object")
+        raise Twice(next(name for name, equal in groupby(sorted(names)) if len(list(equal)) > 1))
 
 
 def _number(text: str) -> None:
-    if not math.isfinite(float(text)):
-        raise _Broken("holds a number that is out of range")
+    exponent = text.lower().partition("e")[2]
+    if len(text) > _MAX_NUMBER_CHARACTERS:
+        raise Broken(f"holds a number of more than {_MAX_NUMBER_CHARACTERS} characters")
+    if not math.isfinite(float(text)) or (exponent and abs(int(exponent)) > _MAX_EXPONENT):
+        raise Broken("holds a number that is out of range")

@@ -3,7 +3,6 @@
 Blocking; call it in a thread. Everything that is wrong with a file is found here, before a transaction is open.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,9 +12,17 @@ from typing import IO
 import msgspec
 from msgspec import Raw
 
-from labeler_api.annotations.geometry import NO_OBJECT, check_geometry, json_object, task_of
+from labeler_api.annotations.geometry import (
+    MAX_ATTRIBUTES_BYTES,
+    NO_OBJECT,
+    attributes_of,
+    check_geometry,
+    check_size,
+    task_of,
+)
 from labeler_api.annotations.schemas import AnnotationDraft
 from labeler_api.errors import AppError
+from labeler_api.http.json_rules import Broken, holds_nul, judge
 from labeler_api.imports.readers.items import MAX_CLASSES, FileClass, FileImage, PlacedImage, Problems, Reader, Shape
 
 _CHUNK_BYTES = 1024 * 1024  # of one statement: some 20 ms of the database, and little beside a process's memory
@@ -23,9 +30,6 @@ _CHUNK_ITEMS = 2000
 _MAX_PER_IMAGE = 10_000  # nobody can look through more, and the page of one image loads them all
 _MAX_CLASS_NAME = 255  # the width of the column
 _BACKGROUND = "__background__"
-
-# An escaped NUL, which PostgreSQL does not store; with an even number of backslashes before it.
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 @dataclass(slots=True)
@@ -108,10 +112,11 @@ class _Writer:
 
 def _draft(shape: Shape, image: PlacedImage, in_file: FileImage, drafts: Drafts) -> AnnotationDraft:
     """Check one annotation as a new one is. Raises BadRequest and Invalid."""
-    task = task_of(shape.annotation_type, json_object(shape.attributes, "attributes"))
+    _check_attributes(shape.attributes)
+    task = task_of(shape.annotation_type, attributes_of(shape.attributes))
     geometry = Raw(msgspec.json.encode(_sized(shape, image, in_file)))
     check_geometry(shape.annotation_type, geometry)
-    if _NUL.search(shape.attributes) or _NUL.search(geometry):
+    if holds_nul(bytes(geometry)):
         raise AppError("a text holds the character NUL, which cannot be stored")
     return AnnotationDraft(
         image_id=image.id,
@@ -125,6 +130,15 @@ def _draft(shape: Shape, image: PlacedImage, in_file: FileImage, drafts: Drafts)
         notes=None,
         annotation_state="confirmed",
     )
+
+
+def _check_attributes(attributes: Raw) -> None:
+    """Hold the free part of an annotation to the rules of every body."""
+    check_size(attributes, "attributes", MAX_ATTRIBUTES_BYTES)
+    try:
+        judge(bytes(attributes))
+    except Broken as error:
+        raise AppError(f"its attributes: the text {error}") from None
 
 
 def _sized(shape: Shape, image: PlacedImage, in_file: FileImage) -> dict[str, object]:

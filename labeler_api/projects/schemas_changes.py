@@ -13,6 +13,8 @@ ProjectName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"[^\s\x
 Description = Annotated[str, Meta(max_length=10_000)]
 Status = Annotated[str, Meta(min_length=1, max_length=20, pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 JsonObject = dict[str, Raw]  # an object whose values are stored as they came
+# Each, as PostgreSQL writes it: every list of projects carries them, a hundred at a time.
+MAX_FREE_BYTES = 64 * 1024
 _MAX_CLASSES = 10_000  # of one task
 
 

@@ -12,6 +12,8 @@ Color = Annotated[
 ClassId = Annotated[str, Meta(min_length=1, max_length=50, pattern=r"^(?!reorder$)[^\x00-\x1f\x7f]+$")]
 ClassName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"[^\s\x00\x1c-\x1f\x85\ufeff]")]
 ClassDescription = Annotated[str, Meta(max_length=10_000)]
+# Of a task's classes together: ten thousand with a name and a colour, or some hundreds with the longest description.
+MAX_CLASSES_BYTES = 4 * 1024 * 1024
 ClassOrder = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
 

@@ -9,13 +9,21 @@ from labeler_api import idempotency
 from labeler_api.context import Call
 from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import Conflict, invalid
+from labeler_api.http.json_rules import stored_bytes
 from labeler_api.http.paging import decode_cursor, encode_cursor
 from labeler_api.members.policy import Role
 from labeler_api.members.service import Access, require_role, take_turn
 from labeler_api.projects import store
 from labeler_api.projects.schemas import ClassInfo, Counts, ProjectResponse, project_response
-from labeler_api.projects.schemas_changes import CreateProject, JsonObject, Position, ProjectsQuery, UpdateProject
-from labeler_api.projects.schemas_classes import NewClass
+from labeler_api.projects.schemas_changes import (
+    MAX_FREE_BYTES,
+    CreateProject,
+    JsonObject,
+    Position,
+    ProjectsQuery,
+    UpdateProject,
+)
+from labeler_api.projects.schemas_classes import MAX_CLASSES_BYTES, NewClass
 from labeler_api.projects.service import count, current_counts, json, require
 from labeler_api.projects.tasks import config_at_creation
 
@@ -75,12 +83,12 @@ async def _create(tx: WriteTransaction, call: Call, access: Access, body: Create
         project_id=project_id,
         dataset_id=access.dataset_id,
         task_types=body.task_types,
-        task_config=json(configs | body.task_config),
-        task_classes=json({task: _stored_classes(body.classes.get(task, {})) for task in body.task_types}),
+        task_config=_free(configs | body.task_config, "task_config"),
+        task_classes=_classes(body),
         actor=call.user_id,
         name=body.name,
         description=body.description,
-        settings=json(body.settings or {}),
+        settings=_free(body.settings or {}, "settings"),
     )
     if not made:
         raise Conflict(
@@ -110,12 +118,28 @@ async def _update(tx: WriteTransaction, project_id: str, body: UpdateProject, ac
         name=body.name if isinstance(body.name, str) else None,
         new_description=body.description is not UNSET,
         description=body.description if isinstance(body.description, str) else None,
-        task_config=_sent(body.task_config),
-        settings=_sent(body.settings),
+        task_config=_sent(body.task_config, "task_config"),
+        settings=_sent(body.settings, "settings"),
         status=body.status if isinstance(body.status, str) else None,
         actor=actor,
     )
 
 
-def _sent(value: JsonObject | UnsetType) -> str | None:
-    return None if isinstance(value, UnsetType) else json(value)
+def _sent(value: JsonObject | UnsetType, name: str) -> str | None:
+    return None if isinstance(value, UnsetType) else _free(value, name)
+
+
+def _free(value: Mapping[str, object], name: str) -> str:
+    """Write an object of any content. Raises Invalid when it is too large."""
+    text = json(value)
+    if (size := stored_bytes(text.encode())) > MAX_FREE_BYTES:
+        raise invalid(f"takes {size} bytes as it is stored; {MAX_FREE_BYTES} are the most", "body", name)
+    return text
+
+
+def _classes(body: CreateProject) -> str:
+    listed = {task: _stored_classes(body.classes.get(task, {})) for task in body.task_types}
+    for task, classes in listed.items():
+        if len(json(classes)) > MAX_CLASSES_BYTES:
+            raise invalid(f"take more than {MAX_CLASSES_BYTES} bytes", "body", "classes", task)
+    return json(listed)

@@ -38,3 +38,35 @@ async def test_logging_in_with_a_body_that_is_dear_to_judge(attacked: Attacked, 
             body = make((15_000, 20_000, 80_000, 2_000_000)[number % 4])
             group.create_task(_keep_sending(attacked.client(), "/api/v1/auth/login", body, answers))
     assert answers == {413, 422}
+
+
+SETTINGS = {
+    "numbers with 16 383 digits in PostgreSQL": lambda: b"[" + b"1e-16383," * 40_000 + b"0]",
+    "numbers of a double's range": lambda: b"[" + b"1e308," * 10_000 + b"0]",
+    "a text": lambda: b'"' + b"x" * 1_900_000 + b'"',
+    "lists": lambda: b"[" + b"[]," * 600_000 + b"0]",
+}
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+async def test_settings_and_attributes_that_are_stored_large(attacked: Attacked, kind: str) -> None:
+    """450 KB became an answer of 819 MB for every reader, and a peak of 2.4 GB."""
+    made = await attacked.api.dataset(owner="owner", tasks=["detection"], images=1)
+    owner = attacked.client("owner")
+    value = b'{"a":' + SETTINGS[kind]() + b"}"
+    draw = {"project_id": made.project_id, "image_id": made.image_ids[0], "annotation_type": "bbox"}
+    draw["geometry"] = {"type": "bbox", "bbox": [1, 2, 3, 4]}
+    drawn = (await owner.post("/api/v1/annotations", json=draw)).json()["id"]
+    kept = {"Content-Type": "application/json"}
+    async with attacked.bystander():
+        for method, path, name in (
+            ("PATCH", f"/projects/{made.project_id}", b"settings"),
+            ("PATCH", f"/projects/{made.project_id}", b"task_config"),
+            ("PUT", f"/annotations/{drawn}", b"attributes"),
+        ):
+            body = b'{"%s":%s}' % (name, value)
+            answer = await owner.request(method, f"/api/v1{path}", content=body, headers=kept)
+            assert answer.status_code == 422, answer.text
+        await asyncio.sleep(1)  # the bystander goes on meanwhile
+        read = await owner.get(f"/api/v1/projects/{made.project_id}")
+        assert len(read.content) < 10_000

@@ -1,9 +1,11 @@
 """The classes that a file lists, found by their key there."""
 
+from collections.abc import Iterable
+
 import msgspec
 from msgspec import Raw, Struct
 
-from labeler_api.imports.readers.items import FileClass, Problems
+from labeler_api.imports.readers.items import MAX_CLASSES, FileClass, Problems
 from labeler_api.imports.strict_json import reason
 
 Key = int | str
@@ -24,11 +26,14 @@ _DECODER = msgspec.json.Decoder(_Listed)
 class ClassTable:
     """Classes by key. A file that lists none defines them by using them."""
 
-    def __init__(self, raws: list[Raw], what: str, problems: Problems) -> None:
+    def __init__(self, raws: Iterable[Raw], what: str, problems: Problems) -> None:
         self.classes: list[FileClass] = []
         self._numbers: dict[str, int] = {}
-        self._open = not raws
+        self._open = True
         for number, raw in enumerate(raws):
+            self._open = False
+            if len(self.classes) > MAX_CLASSES:  # told when they are counted
+                break
             try:
                 listed = _DECODER.decode(raw)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -42,6 +47,8 @@ class ClassTable:
     def number(self, key: Key, name: str | None = None) -> int | None:
         """Return the position of a class; None where the file lists classes, and this one not among them."""
         number = self._numbers.get(str(key))
+        if number is None and self._open and len(self.classes) > MAX_CLASSES:  # told when they are counted
+            return MAX_CLASSES
         if number is None and self._open:
             number = self._add(FileClass(str(key), name or str(key)))
         return number

@@ -6,19 +6,29 @@ export, as is `category_ids` of an image: the classes that it has as a whole.
 """
 
 from collections.abc import Iterator, Sequence, Set
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
-from labeler_api.imports import strict_json
 from labeler_api.imports.readers import outlines
 from labeler_api.imports.readers.class_table import ClassTable, Key
-from labeler_api.imports.readers.items import NO_ATTRIBUTES, FileImage, FormatName, PlacedImage, Problems, Shape
+from labeler_api.imports.readers.items import (
+    NO_ATTRIBUTES,
+    FileImage,
+    FormatName,
+    ImageList,
+    PlacedImage,
+    Problems,
+    Shape,
+)
 from labeler_api.imports.readers.outlines import Geometry, Malformed
+from labeler_api.imports.strict_json import Document, reason
 
 _BAD = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _NOTHING = Raw(b"")
+_LONG_KEY = 40  # longer ones are kept as a digest: a million of them have to fit into memory
 
 
 class _Image(Struct):
@@ -56,69 +66,83 @@ _REFERENCE = msgspec.json.Decoder(_Reference)
 _ANNOTATION = msgspec.json.Decoder(_Annotation)
 
 
+def _slot(key: Key) -> Key:
+    text = key if isinstance(key, str) else None
+    return key if text is None or len(text) <= _LONG_KEY else blake2b(text.encode(), digest_size=20).hexdigest()
+
+
 class CocoReader:
     """See `items.Reader`. `tasks` are those of the project."""
 
     format: FormatName = "coco"
 
-    def __init__(self, members: dict[str, Raw], tasks: Set[str], problems: Problems) -> None:
+    def __init__(self, document: Document, tasks: Set[str], problems: Problems) -> None:
+        self._document = document
         self._problems = problems
         self._takes_outlines = "segmentation" in tasks or "detection" not in tasks
-        self._annotations = strict_json.items(members, "annotations")
-        self._classes = ClassTable(strict_json.items(members, "categories"), "categories", problems)
+        self._classes = ClassTable(document.items("categories"), "categories", problems)
         self.classes = self._classes.classes
         self.warnings: list[str] = []
-        self.images: list[FileImage] = []
+        self.images: list[FileImage] = ImageList()
         self._numbers: dict[Key, int] = {}
-        self._labels: list[tuple[str, int, list[Key]]] = []
-        self._known: set[Key] = set()
-        self._read_images(strict_json.items(members, "images"))
+        self._has_labels = False
+        self._read_images()
         self._split = self._boxed = 0
 
     def shapes(self, images: Sequence[PlacedImage | None]) -> Iterator[Shape]:  # noqa: ARG002 - needs no sizes
         """Yield what is drawn, then the classes of whole images."""
-        for position, raw in enumerate(self._annotations):
+        for position, raw in enumerate(self._document.items("annotations")):
             place = f"annotations[{position}]"
             try:
                 yield from self._shapes_of(place, _ANNOTATION.decode(raw))
             except Malformed as error:
                 self._problems.add(place, str(error))
             except _BAD as error:
-                self._problems.add(place, strict_json.reason(error))
-        for place, image, keys in self._labels:
-            for key in keys:
-                number = self._class(place, key)
-                yield Shape(place, image, "classification", {"type": "classification"}, number)
+                self._problems.add(place, reason(error))
+        if self._has_labels:
+            yield from self._labels()
         self._warn()
 
-    def _read_images(self, raws: list[Raw]) -> None:
+    def _labels(self) -> Iterator[Shape]:
+        for position, raw in enumerate(self._document.items("images")):
+            place = f"images[{position}]"
+            try:
+                image = _IMAGE.decode(raw)
+            except _BAD:  # told when the images were read
+                continue
+            for key in image.category_ids:
+                number = self._class(place, key)
+                yield Shape(place, self._numbers[_slot(image.id)], "classification", {"type": "classification"}, number)
+
+    def _read_images(self) -> None:
         """Keep those images that something is said about: a file may list a hundred times as many."""
-        used = set(self._image_ids())
-        for position, raw in enumerate(raws):
+        used = {_slot(key) for key in self._image_ids()}
+        known: set[Key] = set()
+        for position, raw in enumerate(self._document.items("images")):
             place = f"images[{position}]"
             try:
                 image = _IMAGE.decode(raw)
             except _BAD as error:
-                self._problems.add(place, strict_json.reason(error))
+                self._problems.add(place, reason(error))
                 continue
-            if image.id in self._known:
+            slot = _slot(image.id)
+            if slot in known:
                 self._problems.add(f"{place}.id", f"{image.id} is the id of another image, too")
-            self._known.add(image.id)
-            if image.id in used or image.category_ids:
-                self._numbers[image.id] = len(self.images)
+            known.add(slot)
+            if slot in used or image.category_ids:
+                self._numbers[slot] = len(self.images)
                 self.images.append(FileImage(place, image.file_name, image.width, image.height))
-            if image.category_ids:
-                self._labels.append((place, len(self.images) - 1, image.category_ids))
+            self._has_labels = self._has_labels or bool(image.category_ids)
 
     def _image_ids(self) -> Iterator[Key]:
-        for raw in self._annotations:
+        for raw in self._document.items("annotations"):
             try:
                 yield _REFERENCE.decode(raw).image_id
             except _BAD:  # told when the annotation itself is read
                 continue
 
     def _shapes_of(self, place: str, annotation: _Annotation) -> Iterator[Shape]:
-        image = self._numbers.get(annotation.image_id)
+        image = self._numbers.get(_slot(annotation.image_id))
         if image is None:
             raise Malformed(f"its image_id {annotation.image_id} is not among the images")
         number = None if annotation.category_id is None else self._class(place, annotation.category_id)

@@ -7,11 +7,21 @@ import msgspec
 from msgspec import Raw, Struct
 
 from labeler_api.annotations.geometry import NO_OBJECT
-from labeler_api.imports import strict_json
+from labeler_api.http.json_pieces import Pieces
 from labeler_api.imports.readers import outlines
 from labeler_api.imports.readers.class_table import ClassTable, Key
-from labeler_api.imports.readers.items import NO_ATTRIBUTES, FileImage, FormatName, PlacedImage, Problems, Shape
+from labeler_api.imports.readers.items import (
+    NO_ATTRIBUTES,
+    FileImage,
+    FormatName,
+    ImageList,
+    PlacedImage,
+    Problems,
+    Shape,
+    Unreadable,
+)
 from labeler_api.imports.readers.outlines import Geometry, Malformed
+from labeler_api.imports.strict_json import MAX_ITEMS, Document, reason
 
 _BAD = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _NOTHING = Raw(b"")
@@ -64,44 +74,61 @@ class DiceReader:
 
     format: FormatName = "dice"
 
-    def __init__(self, members: dict[str, Raw], problems: Problems) -> None:
+    def __init__(self, document: Document, problems: Problems) -> None:
+        self._document = document
         self._problems = problems
-        self._task = _task(members)
-        self._classes = ClassTable(strict_json.items(members, "classes"), "classes", problems)
+        self._task = _task(document)
+        self._classes = ClassTable(document.items("classes"), "classes", problems)
         self.classes = self._classes.classes
         self.warnings: list[str] = []
-        self.images: list[FileImage] = []
-        self._raws: list[tuple[str, Raw]] = []
+        self.images: list[FileImage] = ImageList()
+        self._numbers: dict[int, int] = {}  # of the images kept, by their position in the file
         self._split = 0
-        self._read_images(strict_json.items(members, "images"))
+        self._read_images()
 
-    def _read_images(self, raws: list[Raw]) -> None:
-        for position, raw in enumerate(raws):
+    def _read_images(self) -> None:
+        annotations = 0
+        for position, pieces in enumerate(self._document.opened("images")):
             place = f"images[{position}]"
             try:
-                image = _IMAGE.decode(raw)
+                image, annotated = _image(pieces)
             except _BAD as error:
-                self._problems.add(place, strict_json.reason(error))
+                self._problems.add(place, reason(error))
                 continue
-            if image.annotations:
+            annotations += annotated
+            if annotations > MAX_ITEMS:
+                raise Unreadable(f"it has more than {MAX_ITEMS} annotations; split the file")
+            if annotated:
+                self._numbers[position] = len(self.images)
                 self.images.append(FileImage(place, image.file_name, image.width, image.height))
-                self._raws.append((place, raw))
 
     def shapes(self, images: Sequence[PlacedImage | None]) -> Iterator[Shape]:  # noqa: ARG002 - needs no sizes
-        """Yield the annotations image by image. Each image is decoded anew, so that one is in memory at a time."""
-        for number, (image_place, raw) in enumerate(self._raws):
-            for position, annotation in enumerate(_IMAGE.decode(raw).annotations):
-                place = f"{image_place}.annotations[{position}]"
-                try:
-                    yield from self._shapes_of(place, number, _ANNOTATION.decode(annotation))
-                except Malformed as error:
-                    self._problems.add(place, str(error))
-                except _BAD as error:
-                    self._problems.add(place, strict_json.reason(error))
+        """Yield the annotations image by image, one in memory at a time."""
+        for position, pieces in enumerate(self._document.opened("images")):
+            number = self._numbers.get(position)
+            if number is None:
+                pieces.check()
+                continue
+            for name in pieces.members():
+                if name == "annotations":
+                    yield from self._annotations(pieces, number)
+                else:
+                    pieces.check()
         if self._split:
             self.warnings.append(
                 f"{self._split} annotations have an outline of several rings; each ring became a polygon of its own."
             )
+
+    def _annotations(self, pieces: Pieces, number: int) -> Iterator[Shape]:
+        for position in pieces.items():
+            place = f"{self.images[number].place}.annotations[{position}]"
+            raw = pieces.value()
+            try:
+                yield from self._shapes_of(place, number, _ANNOTATION.decode(raw))
+            except Malformed as error:
+                self._problems.add(place, str(error))
+            except _BAD as error:
+                self._problems.add(place, reason(error))
 
     def _shapes_of(self, place: str, image: int, annotation: _Annotation) -> Iterator[Shape]:
         attributes = annotation.attributes
@@ -153,9 +180,27 @@ class DiceReader:
         return Raw(msgspec.json.encode(told | {"task_type": self._task}))
 
 
-def _task(members: dict[str, Raw]) -> str:
+def _image(pieces: Pieces) -> tuple[_Image, int]:
+    """Read an image without its annotations, and how many it has. Raises what the decoder raises."""
+    if pieces.next() != b"{":
+        return _IMAGE.decode(pieces.value()), 0
+    known: dict[str, Raw] = {}
+    annotated = 0
+    for name in pieces.members():
+        if name == "annotations" and pieces.next() == b"[":
+            for _ in pieces.items():
+                annotated += 1
+                pieces.check()
+        elif name in _Image.__struct_fields__:
+            known[name] = Raw(pieces.value())
+        else:
+            pieces.check()
+    return _IMAGE.decode(msgspec.json.encode(known)), annotated
+
+
+def _task(document: Document) -> str:
     try:
-        word: str = _TEXT.decode(members.get("task_type", Raw(b'""')))
+        word: str = _TEXT.decode(document.word("task_type") or Raw(b'""'))
     except _BAD:
         return ""
     return _TASK_OF.get(word, word)

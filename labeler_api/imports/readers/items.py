@@ -10,6 +10,9 @@ FormatName = Literal["coco", "dice", "yolo"]
 
 MAX_CLASSES = 10_000  # as many as a reorder of classes may name
 
+# Of images about which a file says something; and of their names together, which are compared with the dataset's.
+_MAX_IMAGES = 200_000
+_MAX_NAMES_CHARACTERS = 32 * 1024**2
 _KEPT_PROBLEMS = 100  # what a person reads; the count goes on
 NO_ATTRIBUTES = Raw(b"{}")
 
@@ -58,6 +61,24 @@ class FileClass:
     name: str
     color: str | None = None
     supercategory: str | None = None
+
+
+class ImageList(list[FileImage]):
+    """The images of a file, as many as memory has room for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._characters = 0
+
+    def append(self, image: FileImage) -> None:
+        """Add an image. Raises Unreadable when there are too many, or their names too long."""
+        self._characters += len(image.name)
+        if len(self) >= _MAX_IMAGES or self._characters > _MAX_NAMES_CHARACTERS:
+            raise Unreadable(
+                f"it is about more than {_MAX_IMAGES} images, or their names have more than "
+                f"{_MAX_NAMES_CHARACTERS} characters together; split it"
+            )
+        super().append(image)
 
 
 @dataclass(frozen=True, slots=True)

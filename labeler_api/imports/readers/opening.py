@@ -3,11 +3,11 @@
 from collections.abc import Set
 from typing import IO
 
-from labeler_api.imports import strict_json
 from labeler_api.imports.readers.coco import CocoReader
 from labeler_api.imports.readers.dice import DiceReader
 from labeler_api.imports.readers.items import Problems, Reader, Unreadable
 from labeler_api.imports.readers.yolo import YoloReader
+from labeler_api.imports.strict_json import Document
 
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # the second: an empty archive
 _JSON_SPACE = b" \t\r\n\xef\xbb\xbf"
@@ -24,11 +24,11 @@ def open_reader(file: IO[bytes], tasks: Set[str], problems: Problems) -> Reader:
         raise Unreadable(
             "it is neither a JSON object (COCO or DICE) nor a ZIP archive (YOLO)" if start else "it is empty"
         )
-    members = strict_json.top_members(file)
-    if "annotations" in members:
-        return CocoReader(members, tasks, problems)
-    if "images" in members and ("format_version" in members or "classes" in members):
-        return DiceReader(members, problems)
-    if "images" in members:  # either of the two, with classes of whole images or nothing at all
-        return CocoReader(members, tasks, problems)
+    document = Document(file)
+    if "annotations" in document:
+        return CocoReader(document, tasks, problems)
+    if "images" in document and ("format_version" in document or "classes" in document):
+        return DiceReader(document, problems)
+    if "images" in document:  # either of the two, with classes of whole images or nothing at all
+        return CocoReader(document, tasks, problems)
     raise Unreadable("it is JSON, but neither COCO nor DICE: it has no `annotations` and no `images`")

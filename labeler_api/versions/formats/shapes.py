@@ -5,6 +5,8 @@ from itertools import chain
 from math import pi
 from typing import Any
 
+from labeler_api.annotations.geometry import MAX_PIXELS
+
 Point = tuple[float, float]
 Box = list[float]
 
@@ -118,7 +120,8 @@ def flat(points: Sequence[Point]) -> list[float]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether it is a number of pixels; old rows may hold others, whose products no file could hold."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_PIXELS
 
 
 def _is_point(value: object) -> bool:

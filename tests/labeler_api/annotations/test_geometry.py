@@ -54,6 +54,13 @@ BAD: list[tuple[str, str, list[str | int]]] = [
     ("circle", '{"center": [1, 2]}', ["radius"]),
     ("circle", '{"center": [1, 2], "radius": 0}', ["radius"]),
     ("circle", '{"center": [1], "radius": 1}', ["center"]),
+    ("bbox", '{"bbox": [1, 2, 1e308, 4]}', ["bbox", 2]),
+    ("bbox", '{"bbox": [-1e8, 2, 3, 4]}', ["bbox", 0]),
+    ("bbox", '{"x": 1e8, "y": 2, "width": 3, "height": 4}', ["x"]),
+    ("bbox", '{"bbox": [1, 2, 3, 4], "image_width": 1e300}', ["image_width"]),
+    ("polygon", '{"points": [[0, 0], [1, 1e8], [1, 1]]}', ["points", 1, 1]),
+    ("circle", '{"center": [1, 2], "radius": 1e308}', ["radius"]),
+    ("rotated_bbox", '{"points": [[1e308, 2]]}', ["points", 0, 0]),
     ("classification", '"none"', []),
     ("rotated_bbox", '{"points": [1, 2]}', ["points", 0]),
 ]

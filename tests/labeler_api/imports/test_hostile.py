@@ -33,7 +33,7 @@ GOOD = coco(boxes(1))
         (b'{"annotations": [{"bbox": 1, "id": {"a": "}", "a": 2}}]}', 'the name "a" stands twice'),
         (b'{"annotations": [' + b"[" * 40 + b"1" + b"]" * 40 + b"]}", "nested deeper than 32"),
         (b'{"annotations": ' + b'{"a":' * 40 + b"1" + b"}" * 41, "nested deeper than 32"),
-        (b'{"annotations": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
+        (b'{"annotations": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested deeper than 32"),
         (b"PK\x03\x04 and no archive", "the archive cannot be taken"),
         (packed({"labels/1.txt": b"0" * 3_000_000, "data.yaml": "names: [a]"}), "more than 100 times its size"),
     ],

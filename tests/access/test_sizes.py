@@ -1,0 +1,63 @@
+"""What judging a body costs grows as the body does, for every operation and every hostile shape.
+
+Made from the routes, so that a new operation is in it by itself. CPU time of this thread, and ratios: other processes
+do not count.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import msgspec
+import pytest
+
+from labeler_api.errors import AppError
+from labeler_api.http.decoding import decode_json
+from labeler_api.http.endpoint import Operation
+from tests.fixtures.operations import documented, name_of
+
+SIZES = (17 * 1024, 4 * 17 * 1024, 16 * 17 * 1024)  # all of them longer than one piece
+NOISE = 4  # times linear: the clock ticks, and larger objects miss the processor's caches
+LEAST_SECONDS = 0.002  # below it the clock says little
+
+SHAPES: dict[str, Callable[[int], bytes]] = {
+    "deep": lambda size: b"[" * 30 + b"[]," * (size // 3) + b"0" + b"]" * 30,
+    "deeper than anything": lambda size: b"[" * size,
+    "wide": lambda size: b"[" + b"0," * (size // 2) + b"0]",
+    "objects": lambda size: b"[" + b'{"a":0},' * (size // 8) + b"0]",
+    "a long text": lambda size: b'"' + b"x" * size + b'"',
+    "escapes": lambda size: b'"' + b'\\"' * (size // 2) + b'"',
+    "an endless name": lambda size: b'0,"' + b'\\"' * (size // 2),
+    "backslashes": lambda size: b'"' + b"\\\\" * (size // 2) + b'\\u0000"',
+    "digits": lambda size: b"9" * size,
+    "numbers cut short": lambda size: b"[" + b"1e" * (size // 2),
+    "exponents": lambda size: b"[" + b"1e9," * (size // 4) + b"0]",
+    "names": lambda size: b"{" + b",".join(b'"%06x":0' % n for n in range(size // 11)) + b"}",
+}
+
+WITH_JSON = [operation for operation in documented() if operation.body_type is not None]
+
+
+def _seconds(decoder: "msgspec.json.Decoder[object]", body: bytes) -> float:
+    started = time.thread_time()
+    with suppress(AppError):
+        decode_json(body, decoder)
+    return time.thread_time() - started
+
+
+def _bodies(operation: Operation, shape: Callable[[int], bytes]) -> list[bytes]:
+    """A body of each size: a member has a number where there is none, so that all numbers are looked at, too."""
+    kind = getattr(operation.body_type, "__origin__", operation.body_type)
+    first, *_, last = [field.encode_name for field in msgspec.structs.fields(kind)] * 2
+    return [b'{"%s":1.5,"%s":' % (first.encode(), last.encode()) + shape(size) + b"}" for size in SIZES]
+
+
+@pytest.mark.parametrize("operation", WITH_JSON, ids=name_of)
+def test_time_grows_as_the_body_does(operation: Operation) -> None:
+    decoder = msgspec.json.Decoder(operation.body_type)
+    for name, shape in SHAPES.items():
+        bodies = _bodies(operation, shape)
+        first, *others = (_seconds(decoder, body) for body in bodies)
+        for body, seconds in zip(bodies[1:], others, strict=True):
+            times = len(body) / len(bodies[0])
+            assert seconds <= NOISE * times * max(first, LEAST_SECONDS), (name, first, others)

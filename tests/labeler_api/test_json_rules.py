@@ -1,0 +1,105 @@
+"""The rules of JSON: one piece at a time says what the whole says, and sizes are those of PostgreSQL."""
+
+import json
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from labeler_api.http import json_pieces, json_rules
+from labeler_api.http.json_rules import Broken, judge, stored_bytes
+from tests.fixtures.api import Api
+
+TEXTS = [0, 1.5, -3, True, None, "", "a,b", "[{", '\\"x', "é漢", '"', 12345678901, "😀" * 3, "x" * 100, 1e30]
+
+
+def _value(source: random.Random, depth: int) -> Any:
+    kind = source.random()
+    if depth <= 0 or kind < 0.4:
+        return source.choice(TEXTS)
+    if kind < 0.7:
+        return [_value(source, depth - 1) for _ in range(source.choice([0, 1, 2, 5, 30]))]
+    names = [
+        source.choice("abcdefghij") + str(i) + source.choice(["", "\\", '"', "é"]) for i in range(source.choice([0, 8]))
+    ]
+    return {name: _value(source, depth - 1) for name in names}
+
+
+def _broken(source: random.Random, text: bytes) -> bytes:
+    at = source.randrange(len(text) + 1)
+    kind = source.random()
+    if kind < 0.4:
+        return text[:at] + text[at + 1 :]
+    if kind < 0.8:
+        return (
+            text[:at] + source.choice([b'"', b"[", b"]", b"{", b"}", b",", b":", b" ", b"\\", b"0", b"e"]) + text[at:]
+        )
+    return text[:at]
+
+
+def _texts(seed: int) -> Iterator[bytes]:
+    source = random.Random(seed)
+    for _ in range(1500):
+        value = _value(source, source.choice([2, 3, 5]))
+        text = json.dumps(value, indent=source.choice([None, 1]), ensure_ascii=source.random() < 0.5).encode()
+        yield text
+        yield _broken(source, text)
+
+
+def _kept(check: Any, text: bytes) -> bool:
+    try:
+        check(text)
+    except Broken:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_pieces_are_judged_as_the_whole_is(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    monkeypatch.setattr(json_pieces, "SHORT_BYTES", 64)
+    monkeypatch.setattr(json_pieces, "_READ_BYTES", 50)
+    differ = [text for text in _texts(seed) if _kept(json_pieces.check_all, text) != _kept(judge, text)]
+    assert differ == []
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "1e-16383",
+        "1e-400",
+        "0e999",
+        "0e-999",
+        "1e309",
+        "-1e999",
+        "9" * 400,
+        "0." + "1" * 200,
+        "1E+0400",
+        "1" * 99 + "e300",
+    ],
+)
+def test_absurd_numbers_are_refused(number: str) -> None:
+    for text in (f'{{"a": [{number}]}}', f"[{'0,' * 20_000}{number}]"):
+        assert not _kept(json_pieces.check_all, text.encode()), number
+
+
+@pytest.mark.parametrize(
+    "number", ["1.7976931348623157e308", "5e-324", "2.2250738585072014E-308", "0." + "1" * 60, "1e22"]
+)
+def test_what_a_double_can_hold_is_taken(number: str) -> None:
+    judge(f'{{"a": {number}, "1e-16383": "1e-16383"}}'.encode())
+
+
+async def test_no_text_is_stored_larger_than_it_is_counted(api: Api) -> None:
+    """PostgreSQL writes each digit of a number, and a blank behind each comma and colon."""
+    shapes = ["[1e308,5e-324,1E+3]", '{"a":[],"b":{"c":"1e300\\"e9"}}', "[0.10,1.50e1,-2e-5]", '"1e5"', "[[],{}]"]
+    texts = [text.decode() for text in _texts(3) if _kept(judge, text)][:300] + shapes
+    async with api.db.read() as connection:
+        for text in texts:
+            size = await connection.fetchval("SELECT octet_length($1::jsonb::text)", text)
+            assert size <= stored_bytes(text.encode()), text[:300]
+
+
+def test_strings_of_any_length_are_no_depth() -> None:
+    judge(b'"' + b"[" * 100_000 + b'"')
+    assert json_rules.too_deep(b"[" * 40 + b"]" * 40, 32)
