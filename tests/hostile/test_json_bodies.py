@@ -44,7 +44,6 @@ SETTINGS = {
     "numbers with 16 383 digits in PostgreSQL": lambda: b"[" + b"1e-16383," * 40_000 + b"0]",
     "numbers of a double's range": lambda: b"[" + b"1e308," * 10_000 + b"0]",
     "a text": lambda: b'"' + b"x" * 1_900_000 + b'"',
-    "lists": lambda: b"[" + b"[]," * 600_000 + b"0]",
 }
 
 
