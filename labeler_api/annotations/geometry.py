@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from labeler_api.errors import BadRequest, Invalid, invalid
 from labeler_api.http.decoding import from_validation
-from labeler_api.http.json_rules import stored_bytes
+from labeler_api.http.json_rules import Broken, check_numbers, stored_bytes
 
 MAX_POINTS = 10_000  # contract, 15, geometry
 MAX_PIXELS = 1e7  # contract, 15, geometry: products and sums of such numbers are finite wherever they are written
@@ -138,9 +138,12 @@ def check_size(raw: msgspec.Raw, name: str, limit: int) -> None:
 
 def _members(geometry: msgspec.Raw) -> dict[str, msgspec.Raw]:
     try:
+        check_numbers(bytes(geometry))
         return _OBJECT.decode(geometry)
     except msgspec.ValidationError as error:
         raise _at(from_validation(error, "geometry")) from None
+    except Broken as error:
+        raise invalid(str(error), "body", "geometry") from None
 
 
 def attributes_of(raw: msgspec.Raw) -> dict[str, Any]:

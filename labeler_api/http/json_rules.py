@@ -81,6 +81,12 @@ def holds_nul(text: bytes) -> bool:
     return b"\\u0000" in text and b"\\u0000" in text.replace(b"\\\\", b"__")
 
 
+def check_numbers(text: bytes) -> None:
+    """Raise Broken for an absurd number in a JSON text whose syntax is right."""
+    if _CURIOUS.search(text):
+        json.loads(text, parse_int=_number, parse_float=_number)
+
+
 def stored_bytes(text: bytes) -> int:
     """How many bytes PostgreSQL makes of a JSON text at most: a blank behind each comma and colon, and every digit."""
     size = len(text) + text.count(b",") + text.count(b":")
