@@ -53,8 +53,9 @@ async def test_settings_and_attributes_that_are_stored_large(attacked: Attacked,
     made = await attacked.api.dataset(owner="owner", tasks=["detection"], images=1)
     owner = attacked.client("owner")
     value = b'{"a":' + SETTINGS[kind]() + b"}"
-    draw = {"project_id": made.project_id, "image_id": made.image_ids[0], "annotation_type": "bbox"}
-    draw["geometry"] = {"type": "bbox", "bbox": [1, 2, 3, 4]}
+    box = {"type": "bbox", "bbox": [1, 2, 3, 4]}
+    place = {"project_id": made.project_id, "image_id": made.image_ids[0]}
+    draw = {**place, "annotation_type": "bbox", "geometry": box}
     drawn = (await owner.post("/api/v1/annotations", json=draw)).json()["id"]
     kept = {"Content-Type": "application/json"}
     async with attacked.bystander():

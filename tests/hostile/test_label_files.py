@@ -1,6 +1,7 @@
 """Files of annotations that are made to fill memory or to take for ever, while another person works."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.labeler_api.images.pictures import picture
 
 MEGABYTE = 10**6
 
-FILES = {
+FILES: dict[str, tuple[Callable[[], bytes], str]] = {
     "millions of annotations that are none": (
         lambda: b'{"annotations":[' + b"0," * (10 * MEGABYTE) + b"0]}",
         f"more than {MAX_ITEMS} items",
