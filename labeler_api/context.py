@@ -8,7 +8,7 @@ from time import monotonic
 from labeler_api.answers import AnswerRoom
 from labeler_api.caches import Caches
 from labeler_api.db.platform import PlatformDatabase
-from labeler_api.db.pool import Database
+from labeler_api.db.pool import Caller, Database
 from labeler_api.directory import UserDirectory, UserProfile
 from labeler_api.draining import Draining
 from labeler_api.errors import Unauthenticated
@@ -22,6 +22,8 @@ from labeler_api.settings import Settings
 from labeler_api.tie import Tie
 
 _REQUEST_SECONDS = 30.0  # what browsers and proxies wait for at most; every call below gets what is left of it
+_ANSWER_SECONDS = 1.0  # of it, for the answer to get back
+_PATIENCE_SECONDS = 20.0  # of it, in which a connection is waited for: what it is wanted for takes time, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,6 @@ class Services:
     answers: AnswerRoom = field(default_factory=AnswerRoom)
     # As many pictures are decoded at once as there are cores: more would only add their memory up.
     decoding: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(os.cpu_count() or 1))
-    # Each holds a connection from its first to its last byte: a third of the pool at most.
-    exporting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(5))
     maintenance: Maintenance = field(default_factory=Maintenance)
     draining: Draining = field(default_factory=Draining)
 
@@ -81,6 +81,10 @@ class Call:
     if_match: str | None = None
     idempotency: IdempotencyKey | None = None
     started: float = field(default_factory=monotonic)
+    # Uploads, imports, exports and the like take longer than a request; each of their transactions has its own limits.
+    long: bool = False
+    # The project that an earlier try would have had to wait for.
+    project: str = ""
 
     @property
     def principal(self) -> Principal:
@@ -96,8 +100,12 @@ class Call:
 
     @property
     def db(self) -> Database:
-        """The Labeler DB."""
-        return self.services.db
+        """The Labeler DB, as this caller may use it."""
+        person = str(self.user.user_id) if self.user is not None else self.client
+        if self.long:
+            return self.services.db.of(Caller(person, self.project))
+        patience, deadline = self.started + _PATIENCE_SECONDS, self.started + _REQUEST_SECONDS - _ANSWER_SECONDS
+        return self.services.db.of(Caller(person, self.project, patience, deadline))
 
     @property
     def directory(self) -> UserDirectory:

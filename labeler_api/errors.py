@@ -109,6 +109,16 @@ class Stale(Unavailable):
     code = "try_again"
 
 
+class MustWait(Stale):
+    """The transaction would have to wait for others who change `project`: run it again, and wait before it begins."""
+
+    code = "project_busy"
+
+    def __init__(self, project: str) -> None:
+        super().__init__("Others are changing this project at the moment. Try again shortly.", retry_after=1)
+        self.project = project
+
+
 def invalid(message: str, *loc: str | int, code: str = "invalid") -> Invalid:
     """Make an `Invalid` about one place: `invalid("is empty", "body", "name")`."""
     place = ".".join(str(part) for part in loc)

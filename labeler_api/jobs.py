@@ -28,6 +28,7 @@ from pgqueuer.domain.types import Channel
 from pgqueuer.ports.driver import Driver
 
 from labeler_api.context import Services
+from labeler_api.db.connection import PATIENCE, watch_silence
 from labeler_api.db.failures import FAILURES
 from labeler_api.db.pool import WriteTransaction
 from labeler_api.errors import Unavailable
@@ -139,8 +140,9 @@ class Worker:
             self._dsn,
             timeout=_CONNECT_SECONDS,
             command_timeout=_STATEMENT_SECONDS,
-            server_settings={"application_name": "labeler_api jobs", "TimeZone": "UTC"},
+            server_settings={"application_name": "labeler_api jobs", "TimeZone": "UTC", **PATIENCE},
         )
+        watch_silence(connection)
         try:
             driver = AsyncpgDriver(connection)
             library = queries(driver)

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import structlog
 
+from labeler_api.db.connection import PATIENCE, watch_silence
 from labeler_api.db.failures import FAILURES
 from labeler_api.errors import Unavailable
 
@@ -82,8 +83,9 @@ class Maintenance:
             dsn,
             timeout=_CONNECT_SECONDS,
             command_timeout=_STATEMENT_SECONDS,
-            server_settings={"application_name": "labeler_api maintenance"},
+            server_settings={"application_name": "labeler_api maintenance", **PATIENCE},
         )
+        watch_silence(connection)
         news = asyncio.Event()
         try:
             await connection.add_listener(_CHANNEL, lambda *_: news.set())

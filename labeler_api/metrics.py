@@ -69,6 +69,8 @@ class Metrics:
         self.acquire_failures = self._counter("db_acquire_failures", "No connection was to be had.", "database")
         self.connections = self._gauge("db_connections", "Connections of the pool.", "database", "state")
         self.waiting = self._gauge("db_waiting", "Who waits for a connection.", "database")
+        self.share_waiting = self._gauge("db_share_waiting", "Who waits for a place in a share of the pool.", "share")
+        self.share_refused = self._counter("db_share_refused", "Who waited in vain for such a place.", "share")
 
     def _gateway(self) -> None:
         lookups = self._counter(

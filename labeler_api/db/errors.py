@@ -1,7 +1,7 @@
 """What PostgreSQL refuses, said in the application's words. No SQL and no driver text goes on."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import asyncpg
@@ -25,25 +25,26 @@ _CONFLICTS = {
 _FENCED = "LM001"
 
 _RETRY_SECONDS = 2  # a restarted PostgreSQL answers after about a second
+_SLOW_RETRY_SECONDS = 5  # who made a statement slow is mostly still at it
+_FULL_RETRY_SECONDS = 60  # somebody has to make room
 
 _AWAY = (
     OSError,
     asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.InvalidPasswordError,
+    asyncpg.OperatorInterventionError,  # shutdown, crash, recovery; a cancelled statement is told apart before
+    asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
-    asyncpg.QueryCanceledError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.TransactionTimeoutError,
+    asyncpg.PostgresSystemError,  # the server's disk or files fail it
+    asyncpg.ConfigFileError,
     # The driver's word between the server's farewell and the end of the connection: "cannot switch to state …".
     asyncpg.InternalClientError,
     TimeoutError,
 )
 _TRY_AGAIN = (
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
+    asyncpg.TransactionRollbackError,  # deadlocks, serialization
+    asyncpg.SnapshotTooOldError,
     asyncpg.InvalidCachedStatementError,
     asyncpg.OutdatedSchemaCacheError,
 )
@@ -60,8 +61,11 @@ _BAD_VALUE = (
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Turn the driver's errors into the application's; those of the application pass."""
+def translated(*, writes: bool = False) -> Iterator[None]:
+    """Turn the driver's errors into the application's; those of the application pass.
+
+    With `writes` a server that only reads is one that has to recover; elsewhere a write is a mistake of ours.
+    """
     try:
         yield
     except errors.AppError:
@@ -71,12 +75,8 @@ def translated() -> Iterator[None]:
         raise errors.Conflict(text, code=code) from error
     except asyncpg.ForeignKeyViolationError as error:
         raise errors.NotFound("What this belongs to has been deleted meanwhile.", code="parent_deleted") from error
-    except _TRY_AGAIN as error:
-        raise errors.Stale("Somebody changed this at the same moment. Try again.", retry_after=1) from error
     except _BAD_VALUE as error:
         raise errors.Invalid(_value_text(error), code="invalid_value", errors=[]) from error
-    except _AWAY as error:
-        raise _unavailable() from error
     except asyncpg.InterfaceError as error:
         if isinstance(error, ValueError):  # an argument that the driver cannot encode: 2**40 for an int4, "\ud800"
             raise errors.Invalid(_value_text(error), code="invalid_value", errors=[]) from error
@@ -84,18 +84,67 @@ def translated() -> Iterator[None]:
         if re.search(r"clos|terminat|released", str(error)):
             raise _unavailable() from error
         raise
-    except asyncpg.PostgresError as error:
-        if error.sqlstate == _FENCED:
-            raise maintenance.refusal() from error
-        raise
+    except (*_TRY_AGAIN, *_AWAY, asyncpg.PostgresError) as error:
+        known = operational(error, writes=writes)
+        if known is None:
+            raise
+        raise known from error
 
 
-def _value_text(error: Exception) -> str:
-    if isinstance(error, asyncpg.StringDataRightTruncationError):
-        return "A text in the request is too long."
-    if isinstance(error, asyncpg.CharacterNotInRepertoireError | asyncpg.UntranslatableCharacterError):
-        return "A text in the request holds a character that cannot be stored, such as NUL."
-    return "A value in the request is out of range or of a form that cannot be stored."
+def operational(error: BaseException, *, writes: bool = False) -> errors.AppError | None:
+    """Say what it means that a server is away, full, busy, fenced or in others' way; None for what is a defect."""
+    if isinstance(error, asyncpg.PostgresError) and error.sqlstate == _FENCED:
+        return maintenance.refusal()
+    if isinstance(error, asyncpg.ReadOnlySQLTransactionError) and not writes:
+        return None
+    return next((make() for kinds, make in _CONDITIONS if isinstance(error, kinds)), None)
+
+
+def _lock_timeout() -> errors.Stale:
+    return errors.Stale(
+        "Somebody else's change to the same data takes long. Try again shortly.",
+        code="lock_timeout",
+        retry_after=_RETRY_SECONDS,
+    )
+
+
+def _changed() -> errors.Stale:
+    return errors.Stale("Somebody changed this at the same moment. Try again.", retry_after=1)
+
+
+def _full() -> errors.Unavailable:
+    return errors.Unavailable(
+        "The database has no room left, so nothing can be changed at the moment. Reading goes on. "
+        "Whoever runs the service has to make room.",
+        code="database_full",
+        retry_after=_FULL_RETRY_SECONDS,
+    )
+
+
+def _overloaded() -> errors.Unavailable:
+    """Memory or a limit of its configuration is what the server lacks."""
+    return errors.Unavailable(
+        "The database has too much to do at the moment. Try again shortly.",
+        code="database_busy",
+        retry_after=_SLOW_RETRY_SECONDS,
+    )
+
+
+def _slow() -> errors.Unavailable:
+    return errors.Unavailable(
+        "The database took too long over this and was stopped. Try again shortly, or ask for less at once.",
+        code="statement_timeout",
+        retry_after=_SLOW_RETRY_SECONDS,
+    )
+
+
+def _read_only() -> errors.Unavailable:
+    """A standby that took over and is not promoted yet, or a provider's way of saying that the disk fills up."""
+    return errors.Unavailable(
+        "The database takes no changes at the moment. Reading goes on. Try again shortly.",
+        code="database_read_only",
+        retry_after=_SLOW_RETRY_SECONDS,
+    )
 
 
 def _unavailable() -> errors.Unavailable:
@@ -104,3 +153,24 @@ def _unavailable() -> errors.Unavailable:
         code="database_unavailable",
         retry_after=_RETRY_SECONDS,
     )
+
+
+# What a server may meet while nothing of ours is wrong; the first that fits counts.
+_CONDITIONS: tuple[tuple[tuple[type[BaseException], ...], Callable[[], errors.AppError]], ...] = (
+    ((asyncpg.LockNotAvailableError,), _lock_timeout),
+    (_TRY_AGAIN, _changed),
+    ((asyncpg.DiskFullError,), _full),
+    ((asyncpg.TooManyConnectionsError,), _unavailable),
+    ((asyncpg.InsufficientResourcesError,), _overloaded),
+    ((asyncpg.QueryCanceledError,), _slow),
+    ((asyncpg.ReadOnlySQLTransactionError,), _read_only),
+    (_AWAY, _unavailable),
+)
+
+
+def _value_text(error: Exception) -> str:
+    if isinstance(error, asyncpg.StringDataRightTruncationError):
+        return "A text in the request is too long."
+    if isinstance(error, asyncpg.CharacterNotInRepertoireError | asyncpg.UntranslatableCharacterError):
+        return "A text in the request holds a character that cannot be stored, such as NUL."
+    return "A value in the request is out of range or of a form that cannot be stored."

@@ -13,6 +13,7 @@ from typing import Any, Self
 import asyncpg
 import structlog
 
+from labeler_api.db.connection import PATIENCE
 from labeler_api.db.failures import FAILURES
 from labeler_api.db.pool import ReadConnection, traced
 from labeler_api.db.read_only import NotReadOnly, prove
@@ -52,8 +53,7 @@ class PlatformDatabase:
         async def prepare(connection: Any) -> None:
             if not allow_writable:
                 await prove(connection)
-            if watch_statements is not None:
-                await watch_statements(connection)
+            await watch_statements(connection)
 
         pool = await asyncpg.create_pool(
             dsn,
@@ -68,6 +68,7 @@ class PlatformDatabase:
                 "TimeZone": "UTC",
                 "default_transaction_read_only": "on",
                 "statement_timeout": str(round(_CALL_SECONDS * 1000)),
+                **PATIENCE,
             },
         )
         if allow_writable:

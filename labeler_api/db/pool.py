@@ -3,30 +3,48 @@
 `begin()` is a write transaction, `read()` one or more statements without BEGIN, `snapshot()` a
 READ ONLY REPEATABLE READ transaction for exports and reports. Three types, so that a write through
 a read is a type error and not a review remark.
+
+Everything that waits for the server has a limit: connecting, BEGIN, statements, COMMIT and ROLLBACK, and all of them
+together where a request has one. Who may hold how many connections is said in `admission`.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from time import monotonic, perf_counter
+from math import inf
+from time import monotonic
 from typing import Any, Self
 
 import asyncpg
 
+from labeler_api.db.admission import Pass, Work
+from labeler_api.db.connection import OF_A_REQUEST, PATIENCE, Connection, watch_silence
 from labeler_api.db.errors import translated
-from labeler_api.db.failures import FAILURES
-from labeler_api.errors import Unavailable
+from labeler_api.db.lending import Caller, Lender, PoolOptions
+from labeler_api.errors import MustWait
 from labeler_api.instruments import Instruments
+
+__all__ = ["Caller", "Database", "PoolOptions", "ReadConnection", "Row", "Snapshot", "WriteTransaction"]
 
 Row = Mapping[str, Any]
 
-_STATEMENT_SECONDS = 30.0  # no statement of a request takes this long; a stuck one must not hold its connection
-# Between two statements of a write nothing is waited for. A process that is frozen there, or whose machine vanished
-# without a word, must not keep a project locked until TCP gives it up, which takes hours.
-_IDLE_SECONDS = 15
-_SNAPSHOT_SECONDS = 1800.0  # an export of a million annotations is one statement
+# A server that answers ends a request's statement earlier (connection.STATEMENT_SECONDS).
+_STATEMENT_SECONDS = 30.0
+_LONG_SECONDS = 600.0  # an export or a deletion of a million annotations is one statement, and takes some two minutes
+_CONNECT_SECONDS = 10.0
+
+_BEGIN = "BEGIN"
+# Long work waits longer for its turn in a project, and an import reads its file between two statements.
+_BEGIN_LONG = (
+    f"BEGIN; SET LOCAL statement_timeout = '{_LONG_SECONDS:g}s'; SET LOCAL lock_timeout = '30s';"
+    " SET LOCAL idle_in_transaction_session_timeout = '60s'"
+)
+# Nobody waits for a snapshot, and its reader may wait for a slow store between two rows.
+_BEGIN_SNAPSHOT = (
+    f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '{_LONG_SECONDS:g}s';"
+    f" SET LOCAL idle_in_transaction_session_timeout = '{_LONG_SECONDS:g}s'"
+)
 
 
 class StatementCount:
@@ -55,30 +73,45 @@ def _count() -> None:
 
 
 class ReadConnection:
-    """Statements that return rows."""
+    """Statements that return rows. Each has `seconds`, and none goes on past `deadline` (of `time.monotonic`)."""
 
-    __slots__ = ("_connection", "_timeout")
+    __slots__ = ("_connection", "_deadline", "_seconds")
 
-    def __init__(self, connection: Any, timeout: float = _STATEMENT_SECONDS) -> None:
+    def __init__(self, connection: Any, seconds: float = _STATEMENT_SECONDS, deadline: float = inf) -> None:
         self._connection = connection
-        self._timeout = timeout
+        self._seconds = seconds
+        self._deadline = deadline
 
     async def fetch(self, sql: str, *args: object) -> list[Row]:
         """Return every row."""
         _count()
-        rows: list[Row] = await self._connection.fetch(sql, *args, timeout=self._timeout)
+        connection = self._connection or await self._open()
+        async with self._limit():
+            rows: list[Row] = await connection.fetch(sql, *args)
         return rows
 
     async def fetchrow(self, sql: str, *args: object) -> Row | None:
         """Return the first row, or None."""
         _count()
-        row: Row | None = await self._connection.fetchrow(sql, *args, timeout=self._timeout)
+        connection = self._connection or await self._open()
+        async with self._limit():
+            row: Row | None = await connection.fetchrow(sql, *args)
         return row
 
     async def fetchval(self, sql: str, *args: object) -> Any:
         """Return the first column of the first row, or None."""
         _count()
-        return await self._connection.fetchval(sql, *args, timeout=self._timeout)
+        connection = self._connection or await self._open()
+        async with self._limit():
+            return await connection.fetchval(sql, *args)
+
+    async def _open(self) -> Any:
+        raise NotImplementedError
+
+    def _limit(self) -> asyncio.Timeout:
+        # Not the driver's own limit, which does not hold for all that the driver does on the way: closing statements
+        # that it remembers no longer has none.
+        return asyncio.timeout(min(self._seconds, self._deadline - monotonic()))
 
 
 class Snapshot(ReadConnection):
@@ -89,57 +122,86 @@ class Snapshot(ReadConnection):
     async def cursor(self, sql: str, *args: object, prefetch: int = 500) -> AsyncIterator[Row]:
         """Yield rows, `prefetch` a round trip."""
         _count()
-        async for row in self._connection.cursor(sql, *args, prefetch=prefetch, timeout=self._timeout):
+        async for row in self._connection.cursor(sql, *args, prefetch=prefetch, timeout=self._seconds):
             yield row
 
 
 class WriteTransaction(ReadConnection):
-    """Statements that change rows; all of them or none."""
+    """Statements that change rows; all of them or none. The first one takes the connection, and begins."""
 
-    __slots__ = ()
+    __slots__ = ("_caller", "_lender", "_pass", "_project", "_work")
+
+    def __init__(self, lender: Lender, caller: Caller, work: Work, seconds: float) -> None:
+        super().__init__(None, seconds, caller.deadline)
+        self._lender = lender
+        self._caller = caller
+        self._work = work
+        self._project = caller.project
+        self._pass = Pass()
 
     async def execute(self, sql: str, *args: object) -> int:
         """Run a statement; return the number of rows that it touched."""
         _count()
-        status: str = await self._connection.execute(sql, *args, timeout=self._timeout)
+        connection = self._connection or await self._open()
+        async with self._limit():
+            status: str = await connection.execute(sql, *args)
         last = status.rpartition(" ")[2]
         return int(last) if last.isdigit() else 0
 
     async def executemany(self, sql: str, args: Iterable[tuple[object, ...]]) -> None:
         """Run one statement over many rows in one round trip."""
         _count()
-        await self._connection.executemany(sql, args, timeout=self._timeout)
+        connection = self._connection or await self._open()
+        async with self._limit():
+            await connection.executemany(sql, args)
 
+    def stand_in_line(self, reference: str) -> None:
+        """Say which project (by its id or its dataset's) the next statement may have to wait for.
 
-class _Connection(asyncpg.Connection):
-    """A connection that knows its age, which asyncpg's pool does not."""
+        Before the first statement the transaction waits for a place among the project's writers without a connection.
+        Later it takes one that is free, or raises MustWait: the next try will know where to wait.
+        """
+        if self._connection is None:
+            self._project = reference
+        elif not self._lender.admission.join(self._pass, reference):
+            raise MustWait(reference)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.born_at = monotonic()
+    def know(self, dataset_id: str, project_id: str) -> None:
+        """Note that both ids are one project, for whoever stands in line for it."""
+        self._lender.admission.know(dataset_id, project_id)
 
+    async def commit(self) -> None:
+        """Commit what was done, if anything was."""
+        if self._connection is None:
+            return
+        async with self._limit():
+            status: str = await self._connection.execute("COMMIT")
+        if status != "COMMIT":  # somebody caught the error of a statement and went on: nothing of it is kept
+            raise RuntimeError("a transaction was to be committed of which a statement had failed")
 
-@dataclass(frozen=True, kw_only=True)
-class PoolOptions:
-    """Sizes in connections, times in seconds; the meaning of DB_POOL_* (docs/architecture.md has the sum)."""
+    async def end(self, error: BaseException | None = None) -> None:
+        """Give the connection back; what is not committed is rolled back."""
+        if self._connection is not None:
+            await self._lender.take_back(self._connection, self._pass, error)
 
-    min_size: int = 5
-    max_size: int = 15
-    acquire_seconds: float = 30.0
-    recycle_seconds: float = 3600.0
-    statement_cache: bool = True
+    async def _open(self) -> Any:
+        caller = self._caller
+        if self._project != caller.project:
+            caller = Caller(caller.person, self._project, caller.patience, caller.deadline)
+        self._connection, self._pass = await self._lender.lend(self._work, caller)
+        async with self._limit():
+            await self._connection.execute(_BEGIN if self._work is Work.WRITE else _BEGIN_LONG)
+        return self._connection
 
 
 class Database:
-    """The Labeler DB. Made once a process, in the lifespan of the application."""
+    """The Labeler DB. Made once a process, in the lifespan of the application; `of` is it as one caller may use it."""
 
-    def __init__(self, pool: Any, options: PoolOptions, instruments: Instruments) -> None:
-        self._pool = pool
-        self._options = options
-        self._metrics = instruments.metrics
-        self._acquire_seconds = instruments.metrics.acquire_seconds.labels("labeler")
-        self._waiting = 0
-        instruments.metrics.watch(self._show)
+    __slots__ = ("_caller", "_lender")
+
+    def __init__(self, lender: Lender, caller: Caller) -> None:
+        self._lender = lender
+        self._caller = caller
 
     @classmethod
     async def connect(
@@ -152,123 +214,90 @@ class Database:
             min_size=0,
             max_size=options.max_size,
             max_inactive_connection_lifetime=options.recycle_seconds,
-            connection_class=_Connection,
+            connection_class=Connection,
             init=traced(instruments),
             # Nothing here changes a session's state, so the reset query would be a round trip for nothing.
             reset=_keep_session,
             # 0 behind PgBouncer in transaction mode, where named statements vanish.
             statement_cache_size=256 if options.statement_cache else 0,
-            timeout=min(options.acquire_seconds, 10.0),
+            timeout=min(options.acquire_seconds, _CONNECT_SECONDS),
             server_settings={
                 "application_name": "labeler_api",
                 "TimeZone": "UTC",
                 "jit": "off",
-                "idle_in_transaction_session_timeout": f"{_IDLE_SECONDS}s",
+                **OF_A_REQUEST,
+                **PATIENCE,
             },
         )
         await pool
-        database = cls(pool, options, instruments)
-        await database._warm()
-        return database
+        lender = Lender(pool, options, instruments)
+        await lender.warm()
+        return cls(lender, Caller())
 
-    async def _warm(self) -> None:
-        """Open the pool's minimal size at once, where the server is there."""
-        try:
-            async with asyncio.timeout(5):
-                held = await asyncio.gather(*(self._pool.acquire() for _ in range(self._options.min_size)))
-        except FAILURES:
-            return
-        for connection in held:
-            await self._pool.release(connection)
+    def of(self, caller: Caller) -> "Database":
+        """The same pool, for one caller."""
+        return Database(self._lender, caller)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[ReadConnection]:
         """Lend a connection for reading, without BEGIN."""
-        async with self._acquired() as connection:
-            yield ReadConnection(connection)
+        with translated():
+            async with self._lender.lent(Work.READ, self._caller) as connection:
+                yield ReadConnection(connection, deadline=self._caller.deadline)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Snapshot]:
-        """Open a READ ONLY REPEATABLE READ transaction."""
-        async with self._acquired() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
-            # Nobody waits for a snapshot, and its reader may wait for a slow store between two rows.
-            await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-            yield Snapshot(connection, _SNAPSHOT_SECONDS)
+        """Open a READ ONLY REPEATABLE READ transaction. It is long work."""
+        with translated():
+            async with self._lender.lent(Work.LONG, self._caller) as connection:
+                async with asyncio.timeout(_STATEMENT_SECONDS):
+                    await connection.execute(_BEGIN_SNAPSHOT)
+                yield Snapshot(connection, _LONG_SECONDS)
+                async with asyncio.timeout(_STATEMENT_SECONDS):
+                    await connection.execute("COMMIT")
 
     @asynccontextmanager
-    async def begin(self, *, statement_seconds: float = _STATEMENT_SECONDS) -> AsyncIterator[WriteTransaction]:
+    async def begin(self, *, long: bool = False) -> AsyncIterator[WriteTransaction]:
         """Open a write transaction; committed when the block ends, rolled back when it raises.
 
-        `statement_seconds` is for the rare statement that copies a whole project.
+        `long` is for the rare one that writes or copies a whole project.
         """
-        async with self._acquired() as connection, connection.transaction():
-            yield WriteTransaction(connection, statement_seconds)
+        work, seconds = (Work.LONG, _LONG_SECONDS) if long else (Work.WRITE, _STATEMENT_SECONDS)
+        with translated(writes=True):
+            tx = WriteTransaction(self._lender, self._caller, work, seconds)
+            try:
+                yield tx
+                await tx.commit()
+            except BaseException as error:
+                await tx.end(error)
+                raise
+            await tx.end()
+
+    async def ping(self) -> None:
+        """Raise Unavailable unless the server answers. Has a connection of its own, which no other work takes."""
+        _count()
+        await self._lender.ping()
 
     async def close(self) -> None:
         """Close every connection; those at work are waited for, 5 seconds at most."""
-        try:
-            async with asyncio.timeout(5):
-                await self._pool.close()
-        except TimeoutError:
-            self._pool.terminate()
+        await self._lender.close()
 
     @property
     def size(self) -> tuple[int, int]:
         """(open connections, idle ones)."""
-        return self._pool.get_size(), self._pool.get_idle_size()
-
-    @asynccontextmanager
-    async def _acquired(self) -> AsyncIterator[Any]:
-        with translated():
-            connection = await self._acquire()
-            try:
-                yield connection
-            finally:
-                await self._pool.release(connection)
-
-    async def _acquire(self) -> Any:
-        connection = await self._acquire_timed()
-        if monotonic() - connection.born_at > self._options.recycle_seconds:
-            await connection.close(timeout=5)
-            await self._pool.release(connection)
-            connection = await self._pool.acquire(timeout=self._options.acquire_seconds)
-        return connection
-
-    async def _acquire_timed(self) -> Any:
-        started = perf_counter()
-        self._waiting += 1
-        try:
-            connection = await self._pool.acquire(timeout=self._options.acquire_seconds)
-        except Exception as error:
-            self._metrics.acquire_failures.labels("labeler").inc()
-            if isinstance(error, TimeoutError):
-                raise Unavailable(
-                    "The database has no free connection. Try again shortly.", code="database_busy", retry_after=2
-                ) from None
-            raise
-        finally:
-            self._waiting -= 1
-        self._acquire_seconds.observe(perf_counter() - started)
-        return connection
-
-    def _show(self) -> None:
-        size, idle = self.size
-        self._metrics.connections.labels("labeler", "idle").set(idle)
-        self._metrics.connections.labels("labeler", "used").set(size - idle)
-        self._metrics.connections.labels("labeler", "max").set(self._options.max_size)
-        self._metrics.waiting.labels("labeler").set(self._waiting)
+        return self._lender.size
 
 
 def traced(instruments: Instruments) -> Any:
-    """What a pool does with every new connection: nothing, or have its statements traced."""
-    if not instruments.tracing.on:
-        return None
+    """What a pool does with every new connection: watch its silence, and trace its statements where that is on."""
 
     async def prepare(connection: Any) -> None:
-        connection.add_query_logger(instruments.tracing.statement_ended)
+        watch_silence(connection)
+        if instruments.tracing.on:
+            connection.add_query_logger(instruments.tracing.statement_ended)
 
     return prepare
 
 
 async def _keep_session(_connection: object) -> None:
-    """Reset nothing; asyncpg itself has rolled an open transaction back before it calls this."""
+    """Reset nothing; whoever gives a connection back has ended its transaction."""

@@ -31,6 +31,6 @@ async def delete_project(call: Call, project_id: str) -> None:
 
 routes = [
     endpoint("GET", "/datasets/{dataset_id}/deletion-impact", deletion_impact, errors=(403, 404)),
-    endpoint("DELETE", "/datasets/{dataset_id}", delete_dataset, errors=(400, 403, 404, 409)),
-    endpoint("DELETE", "/projects/{project_id}", delete_project, status=204, errors=(403, 404)),
+    endpoint("DELETE", "/datasets/{dataset_id}", delete_dataset, errors=(400, 403, 404, 409), long=True),
+    endpoint("DELETE", "/projects/{project_id}", delete_project, status=204, errors=(403, 404), long=True),
 ]

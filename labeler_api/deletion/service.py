@@ -63,7 +63,7 @@ async def delete_dataset(call: Call, reference: str, body: DeleteDataset) -> Del
 
 async def delete_project(call: Call, reference: str) -> None:
     """Delete a project; its dataset stays, with the annotation files that were copied beside its images."""
-    async with call.db.begin(statement_seconds=_DELETE_SECONDS) as tx:
+    async with call.db.begin(long=True) as tx:
         access = await take_turn(tx, call, reference, Role.OWNER, alone=True)
         await store.delete_contents(tx, access.project)
         await store.delete_project(tx, access.project, access.dataset_id)
@@ -91,7 +91,7 @@ async def _delete_dataset(call: Call, reference: str, body: DeleteDataset) -> De
 
 async def _decide(call: Call, reference: str, name: str, saved: Backup | None) -> LabelerDeletions | None:
     """Delete the rows and order the purge; None, with nothing done, when the backup is not of the present state."""
-    async with call.db.begin(statement_seconds=_DELETE_SECONDS) as tx:
+    async with call.db.begin(long=True) as tx:
         locked = await _lock(tx, call, reference)
         _check_name(locked.name, name)
         if saved is not None and (saved.revision, saved.images_revision) != (locked.revision, locked.images_revision):

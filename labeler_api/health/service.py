@@ -5,7 +5,6 @@ from collections.abc import Awaitable
 
 from labeler_api.context import Call
 from labeler_api.errors import AppError
-from labeler_api.health import store
 from labeler_api.health.schemas import DatabasesResponse, HealthResponse, ReadyResponse, RootResponse
 
 _PROBE_SECONDS = 3.0  # a deployment's probe waits about as long; a part that takes longer is not ready
@@ -32,7 +31,7 @@ def health(call: Call) -> HealthResponse:
 async def ready(call: Call) -> ReadyResponse:
     """Probe every part side by side."""
     database, gateway, storage = await asyncio.gather(
-        _state(_ask_database(call)), _state(call.directory.ping()), _state(call.objects.ping())
+        _state(call.db.ping()), _state(call.directory.ping()), _state(call.objects.ping())
     )
     all_good = {database, gateway, storage} == {_OK}
     return ReadyResponse(
@@ -45,7 +44,7 @@ async def ready(call: Call) -> ReadyResponse:
 
 async def databases(call: Call) -> DatabasesResponse:
     """Probe the databases of this service."""
-    labeler, platform = await asyncio.gather(_state(_ask_database(call)), _platform_state(call))
+    labeler, platform = await asyncio.gather(_state(call.db.ping()), _platform_state(call))
     return DatabasesResponse(platform_db=_connected(platform), labeler_db=_connected(labeler))
 
 
@@ -55,11 +54,6 @@ async def _platform_state(call: Call) -> str:
 
 def _connected(state: str) -> str:
     return "connected" if state == _OK else state
-
-
-async def _ask_database(call: Call) -> None:
-    async with call.db.read() as connection:
-        await store.ping(connection)
 
 
 async def _state(probe: Awaitable[None]) -> str:

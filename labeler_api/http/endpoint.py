@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 
 from labeler_api import tokens
 from labeler_api.context import Call, IdempotencyKey, Principal, Services
-from labeler_api.errors import Stale, Unauthenticated
+from labeler_api.errors import MustWait, Stale, Unauthenticated
 from labeler_api.http.decoding import convert, decode_json, idempotency_key, query_values, read_json
 from labeler_api.http.json_rules import SHORT_BYTES
 from labeler_api.http.pacing import PIECE_BYTES, PacedResponse
@@ -82,6 +82,7 @@ class Operation:
     if_match: bool = False
     answers_503: bool = False
     large: bool = False
+    long: bool = False
 
     def json_limit(self, usual: int) -> int:
         """How many bytes a JSON body may have; `usual` is the setting MAX_JSON_BYTES."""
@@ -104,6 +105,7 @@ def endpoint(
     if_match: bool = False,
     answers_503: bool = False,
     large: bool = False,
+    long: bool = False,
 ) -> Route:
     """Make a route. `login=False` needs no token; `etag=True` is for lists that clients poll.
 
@@ -111,12 +113,13 @@ def endpoint(
     `max_json_bytes` is for bodies that are greater than MAX_JSON_BYTES by their nature; `reads=True` for a POST that
     changes nothing, and is answered in maintenance mode; `if_match=True` says that the use case honours If-Match, and
     `answers_503=True` that the handler's own value is answered with 503 too. `large=True` is for answers that hold what
-    clients stored: they find room first (labeler_api/answers.py).
+    clients stored: they find room first (labeler_api/answers.py). `long=True` is for work that may take longer than the
+    thirty seconds of a request: it has limits of its own.
     """
     operation = _describe(method, path, handler, status, login, etag, errors, multipart)
     writes = method != "GET" and not reads
     operation = replace(operation, idempotent=idempotent, max_json_bytes=max_json_bytes, writes=writes)
-    operation = replace(operation, if_match=if_match, answers_503=answers_503, large=large)
+    operation = replace(operation, if_match=if_match, answers_503=answers_503, large=large, long=long)
     route = Route(path, _Endpoint(operation), methods=[method], name=f"{operation.tag}.{handler.__name__}")
     route.methods = {method}  # Starlette adds HEAD to GET; the contract does not offer it
     return route
@@ -190,7 +193,7 @@ class _Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         services: Services = scope["app"].state.services
-        call = await _call(request, services, login=self.operation.login)
+        call = await _call(request, services, login=self.operation.login, long=self.operation.long)
         if self.operation.writes:
             services.maintenance.require_off()
         arguments, body = await self._arguments(request, services)
@@ -212,9 +215,11 @@ class _Endpoint:
         for last in (False,) * (_TRIES - 1) + (True,):
             try:
                 return await self.operation.handler(call, **arguments)
-            except Stale:
+            except Stale as error:
                 if last or self.operation.raw:  # what is raw has read its body, and cannot again
                     raise
+                if isinstance(error, MustWait):
+                    call = replace(call, project=error.project)
         raise AssertionError("the last try returns or raises")
 
     async def _arguments(self, request: Request, services: Services) -> tuple[dict[str, Any], bytes]:
@@ -233,7 +238,7 @@ class _Endpoint:
         return arguments, body
 
 
-async def _call(request: Request, services: Services, *, login: bool) -> Call:
+async def _call(request: Request, services: Services, *, login: bool, long: bool) -> Call:
     principal = await _principal(request, services) if login else None
     if principal is not None:
         request.scope["state"]["user_id"] = principal.user_id
@@ -244,6 +249,7 @@ async def _call(request: Request, services: Services, *, login: bool) -> Call:
         user=principal,
         if_none_match=request.headers.get("if-none-match"),
         if_match=request.headers.get("if-match"),
+        long=long,
     )
 
 

@@ -103,8 +103,9 @@ async def _looked_up(call: Call, dataset_id: str, image_id: str, user_id: int) -
     except (Unauthenticated, Forbidden):
         raise _no_such_image() from None
     user = Principal(user_id=profile.id, email=profile.email, is_admin=profile.is_admin, profile=profile)
+    call = replace(call, user=user)
     async with call.db.read() as connection:
-        await members.require_role(connection, replace(call, user=user), dataset_id, Role.VIEWER)
+        await members.require_role(connection, call, dataset_id, Role.VIEWER)
         row = await store.find(connection, dataset_id, image_id)
     if row is None:
         raise _no_such_image()

@@ -63,6 +63,6 @@ routes = [
 
 # Outside /api/v1 and without a bearer: the link is the credential.
 media_routes = [
-    endpoint("GET", "/media/images/{dataset_id}/{image_id:path}", get_image, login=False, errors=(404, 416)),
-    endpoint("GET", "/media/thumbnails/{dataset_id}/{image_id:path}", get_thumbnail, login=False, errors=(404,)),
+    endpoint("GET", "/media/images/{dataset_id}/{image_id:path}", get_image, login=False, errors=(404, 416, 429)),
+    endpoint("GET", "/media/thumbnails/{dataset_id}/{image_id:path}", get_thumbnail, login=False, errors=(404, 429)),
 ]

@@ -54,8 +54,16 @@ routes = [
         import_annotations,
         idempotent=True,
         errors=(400, 403, 404, 413, 423),
+        long=True,
     ),
-    endpoint("POST", "/datasets/{dataset_id}/images", upload_images, errors=(400, 403, 404, 413), multipart=UploadForm),
+    endpoint(
+        "POST",
+        "/datasets/{dataset_id}/images",
+        upload_images,
+        errors=(400, 403, 404, 413),
+        multipart=UploadForm,
+        long=True,
+    ),
     endpoint(
         "POST",
         "/datasets/upload",
@@ -63,6 +71,7 @@ routes = [
         status=201,
         idempotent=True,
         errors=(400, 413),
+        long=True,
         multipart=DatasetUploadForm,
     ),
 ]

@@ -25,7 +25,6 @@ from labeler_api.members.policy import Role
 from labeler_api.members.service import Access, not_found, take_turn
 from labeler_api.projects.tasks import config_when_added
 
-_STATEMENT_SECONDS = 600.0  # one statement deletes what a `force` replaces, a million annotations if need be
 # Images claimed by one statement. Renewing 6 000 locks of images that were uploaded just now, of which the planner has
 # no statistics, takes four times as long in one piece.
 _CLAIMED = 1000
@@ -71,7 +70,7 @@ async def write(call: Call, access: Access, prepared: Prepared, mode: Mode, sour
 
     for last in (False,) * (_TRIES - 1) + (True,):
         try:
-            async with naming_the_holder(call), call.db.begin(statement_seconds=_STATEMENT_SECONDS) as tx:
+            async with naming_the_holder(call), call.db.begin(long=True) as tx:
                 # Once more: reading the file took its time.
                 access = await take_turn(tx, call, access.dataset_id, Role.ADMIN)
                 return report_of(await idempotency.once(tx, call, make(tx, access)))

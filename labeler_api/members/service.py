@@ -89,8 +89,12 @@ async def require_held_role(tx: WriteTransaction, call: Call, reference: str, mi
 async def _require_locked(tx: WriteTransaction, call: Call, reference: str, minimum: Role, lock: store.Lock) -> Access:
     anyway = call.principal.is_admin and minimum <= Role.ADMIN
     enough = [] if anyway else [role.text for role in Role if role >= minimum]
+    if lock is not store.Lock.ROLE:
+        tx.stand_in_line(reference)
     row = await store.access_locked(tx, reference, call.user_id, enough, anyway=anyway, lock=lock)
     access = access_of(row, call, minimum)
+    if access.project_id is not None:
+        tx.know(access.dataset_id, access.project_id)
     if row is not None and access.project_id is not None and not _kept(row, anyway=anyway):
         raise _role_changed()
     return access
@@ -106,6 +110,7 @@ async def lock_project(tx: WriteTransaction, access: Access) -> None:
 
     Raises Stale when the role or the project has changed since it was looked at: the second look says what holds now.
     """
+    tx.stand_in_line(access.project)
     if not await store.lock_project(tx, access.project, access.member_id, access.role.text):
         raise _role_changed()
 

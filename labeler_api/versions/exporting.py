@@ -52,14 +52,11 @@ class Exported:
 async def export(call: Call, reference: str, body: ExportRequest) -> Exported:
     """Export annotations of a task.
 
-    Raises BadRequest for a format, a task, images or annotations that are not there, TooMany when the project or this
-    process exports as much as it may.
+    Raises BadRequest for a format, a task, images or annotations that are not there, TooMany when the project exports
+    as much as it may, Unavailable when this process has as much long work as it may for a while.
     """
-    places = call.services.exporting
-    if places.locked():  # every export holds a connection for as long as it takes
-        raise _too_many()
     try:
-        async with places, asyncio.timeout(_EXPORT_SECONDS), call.db.snapshot() as snapshot:
+        async with asyncio.timeout(_EXPORT_SECONDS), call.db.snapshot() as snapshot:
             exported = await _in_snapshot(call, snapshot, reference, body)
     except TimeoutError:
         raise Unavailable(

@@ -99,6 +99,7 @@ async def _reserve(call: Call, reference: str, body: PublishVersion) -> _Attempt
     async with call.db.begin() as tx:
         access = await require_role(tx, call, reference, Role.ADMIN)
         wanted = contents.offered(body.export_format, task_type)
+        tx.stand_in_line(access.project)
         project = await store.lock_project(tx, access.project, contents.stored_types(task_type))
         _check_content(project, task_type, include_draft=body.include_draft)
         await store.drop_abandoned(tx, access.project, _ABANDONED)
@@ -192,7 +193,7 @@ async def _publish(tx: WriteTransaction, attempt: _Attempt, header: Header, writ
 
 
 async def _freeze(call: Call, attempt: _Attempt) -> Row:
-    async with call.db.begin(statement_seconds=_PUBLISH_SECONDS) as tx:
+    async with call.db.begin(long=True) as tx:
         row = await store.freeze(
             tx,
             attempt.version_id,

@@ -94,18 +94,27 @@ async def _sent(call: Call, file: service.ExportFile, request: Request) -> Respo
 
 
 routes = [
-    endpoint("POST", "/projects/{project_id}/export", export_of_project, idempotent=True, errors=(400, 403, 404, 429)),
-    endpoint("POST", "/export", export, idempotent=True, errors=(400, 403, 404, 429)),
-    endpoint("POST", "/projects/{project_id}/versions/publish", publish, idempotent=True, errors=(400, 403, 404, 409)),
+    endpoint(
+        "POST", "/projects/{project_id}/export", export_of_project, idempotent=True, errors=(400, 403, 404), long=True
+    ),
+    endpoint("POST", "/export", export, idempotent=True, errors=(400, 403, 404), long=True),
+    endpoint(
+        "POST",
+        "/projects/{project_id}/versions/publish",
+        publish,
+        idempotent=True,
+        errors=(400, 403, 404, 409),
+        long=True,
+    ),
     endpoint("GET", "/projects/{project_id}/versions", list_versions, etag=True, errors=(404,), large=True),
 ]
 media_routes = [
-    endpoint("GET", "/media/exports/{version_id}", download, login=False, errors=(404, 416)),
+    endpoint("GET", "/media/exports/{version_id}", download, login=False, errors=(404, 416, 429)),
     endpoint(
         "GET",
         "/media/exports/{project_id}/{task_type}/{export_id}/{file_name}",
         download_export,
         login=False,
-        errors=(404, 416),
+        errors=(404, 416, 429),
     ),
 ]

@@ -31,5 +31,6 @@ async def test_a_write_that_stands_still_is_ended_by_the_server(api: Api) -> Non
 
 
 async def test_an_export_may_wait_for_its_reader(api: Api) -> None:
+    """As long as an export may take, and no longer: a frozen one would keep dead rows for ever."""
     async with api.db.snapshot() as snapshot:
-        assert await snapshot.fetchval("SHOW idle_in_transaction_session_timeout") == "0"
+        assert await snapshot.fetchval("SHOW idle_in_transaction_session_timeout") == "10min"

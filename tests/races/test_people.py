@@ -32,15 +32,16 @@ async def owners(cluster: Cluster, made: Made) -> dict[str, Any]:
 async def test_a_save_that_passed_its_check_before_the_removal(cluster: Cluster) -> None:
     """It waits for its turn while its author is removed: it is refused, whatever it was allowed before."""
     made = await cluster.api.dataset(tasks=["detection"], images=1, members=MEMBERS)
-    annotator, owner = cluster.client("annotator", 0), cluster.client("owner", 1)
+    annotator, elsewhere = cluster.clients("annotator")  # of one person two changes wait for a lock in each process
+    owner = cluster.client("owner", 1)
     body = await drawn(annotator, box(made))
     async with cluster.api.db.begin() as tx:
         await tx.execute("SELECT FROM annotation_projects WHERE id = $1 FOR NO KEY UPDATE", made.project_id)
         saves = [
             asyncio.create_task(annotator.post("/api/v1/annotations", json=box(made))),
             asyncio.create_task(annotator.put(f"/api/v1/annotations/{body['id']}", json={"notes": "late"})),
-            asyncio.create_task(annotator.post(f"/api/v1/annotations/{body['id']}/confirm", json={})),
-            asyncio.create_task(annotator.delete(f"/api/v1/annotations/{body['id']}")),
+            asyncio.create_task(elsewhere.post(f"/api/v1/annotations/{body['id']}/confirm", json={})),
+            asyncio.create_task(elsewhere.delete(f"/api/v1/annotations/{body['id']}")),
         ]
         await waiting(cluster.api, len(saves))
         removed = await owner.delete(permission(made, USER_IDS["annotator"]))

@@ -100,6 +100,7 @@ async def test_connections_that_the_server_ended_are_a_503_and_then_replaced(db:
 
     async def be_cut_off() -> None:
         async with db.begin() as tx:
+            await tx.execute("SELECT 1")  # the first statement takes the connection
             await admin.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"

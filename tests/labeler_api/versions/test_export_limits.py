@@ -1,10 +1,10 @@
-"""Exports that are too many, cut off or old: five at once, and never half a file."""
+"""Exports that are too many, cut off or old: never half a file, and never the whole pool."""
 
 import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
 import httpx
@@ -12,10 +12,12 @@ import msgspec
 import pytest
 
 from labeler_api.app import create_app, open_services
+from labeler_api.settings import Settings
 from labeler_api.versions import exporting
 from labeler_ops.stack.ports import free_port
 from tests.fixtures.api import Api, Made
 from tests.fixtures.users import RunningGateway
+from tests.labeler_api.deletion.building import delete
 from tests.labeler_api.images.test_sockets import serving
 from tests.labeler_api.versions.builders import (
     CLASSES,
@@ -24,6 +26,7 @@ from tests.labeler_api.versions.builders import (
     downloaded,
     export,
     exported,
+    publish,
     published,
     stored_keys,
 )
@@ -56,30 +59,39 @@ async def _held_files(api: Api, made: Made) -> list[str]:
     return [key for key in keys if key.endswith("/annotations_held.json")]
 
 
-@pytest.fixture
-async def other(api: Api) -> AsyncIterator[Api]:
-    """A second application on the same servers, as another process is."""
+@asynccontextmanager
+async def another_process(settings: Settings) -> AsyncIterator[Api]:
+    """One more application on the same servers, as another process is."""
     async with AsyncExitStack() as stack:
-        services = await open_services(api.services.settings, stack)
+        services = await open_services(settings, stack)
         running = Api(create_app(services.settings, services), services)
         stack.push_async_callback(running.close)
         yield running
 
 
-async def test_five_at_once_over_all_processes(api: Api, other: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+async def others(api: Api) -> AsyncIterator[list[Api]]:
+    """Two more: one process has room for two exports here."""
+    settings = api.services.settings
+    async with another_process(settings) as second, another_process(settings) as third:
+        yield [second, third]
+
+
+async def test_five_at_once_over_all_processes(api: Api, others: list[Api], monkeypatch: pytest.MonkeyPatch) -> None:
     made, another, gate = await _made(api), await _made(api), Gate()
     gate.offer(monkeypatch)
-    here, there = await api.login("owner"), await other.login("owner")
-    running = [asyncio.create_task(export(c, made, export_format="held")) for c in (here, there, here, there, here)]
+    first, second, here = [await each.login("owner") for each in (api, *others)]
+    clients = (first, second, first, second, here)
+    running = [asyncio.create_task(export(client, made, export_format="held")) for client in clients]
 
     async def all_at_work() -> bool:
         return gate.waiting == 5
 
     await _until(all_at_work)
-    refused = await asyncio.gather(*(export(client, made) for client in (here, there)))
+    refused = [await export(here, made), await export(here, made)]
     body = {"export_format": "dice", "task_type": "detection"}
     refused.append(await here.post(f"/api/v1/projects/{made.project_id}/export", json=body))
-    elsewhere = await export(there, another)
+    elsewhere = await export(here, another)
     gate.opened.set()
     done = await asyncio.gather(*running)
     after = await export(here, made)
@@ -92,16 +104,43 @@ async def test_five_at_once_over_all_processes(api: Api, other: Api, monkeypatch
     assert len({answer.json()["export_path"] for answer in done}) == 5
 
 
-async def test_a_process_does_no_more_than_five_of_any_project(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_holds_a_connection_for_long_has_less_than_a_third_of_them(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exports, publications and backups together, of any project. The others have their turn, and hold nothing."""
     projects, gate = [await _made(api) for _ in range(6)], Gate()
     gate.offer(monkeypatch)
     owner = await api.login("owner")
-    running = [asyncio.create_task(export(owner, made, export_format="held")) for made in projects]
+    running = [asyncio.create_task(export(owner, made, export_format="held")) for made in projects[:3]]
+    running += [asyncio.create_task(publish(owner, made, export_format="held")) for made in projects[3:5]]
+    running.append(asyncio.create_task(delete(owner, projects[5], create_backup=True)))
 
-    await _until(lambda: _is(gate, 5))
+    await _until(lambda: _is(gate, 2))
+    await asyncio.sleep(0.3)
+    size, idle = api.db.size
+    assert size - idle == gate.waiting == 2 < 11 / 3
+    assert (await owner.get("/api/v1/datasets")).status_code == 200
     gate.opened.set()
 
-    assert Counter(answer.status_code for answer in await asyncio.gather(*running)) == {200: 5, 429: 1}
+    assert Counter(answer.status_code for answer in await asyncio.gather(*running)) == {200: 6}
+
+
+async def test_whoever_would_wait_too_long_is_told_to_come_back(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    projects, gate = [await _made(api) for _ in range(3)], Gate()
+    gate.offer(monkeypatch)
+    async with another_process(msgspec.structs.replace(api.services.settings, db_pool_timeout=0.5)) as impatient:
+        owner = await impatient.login("owner")
+        running = [asyncio.create_task(export(owner, made, export_format="held")) for made in projects[:2]]
+        await _until(lambda: _is(gate, 2))
+        refused = await asyncio.gather(
+            export(owner, projects[2]), publish(owner, projects[2]), delete(owner, projects[2], create_backup=True)
+        )
+        gate.opened.set()
+        await asyncio.gather(*running)
+
+    assert {answer.status_code for answer in refused} == {503}
+    assert {answer.json()["code"] for answer in refused} <= {"long_work_busy", "backup_failed"}
+    assert all(int(answer.headers["retry-after"]) >= 2 for answer in refused)
 
 
 async def _is(gate: Gate, waiting: int) -> bool:
@@ -194,7 +233,7 @@ async def test_files_whose_links_have_run_out_are_removed(api: Api, monkeypatch:
 
 _KILLED = """
 import asyncio, os, signal, sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from labeler_api.app import open_services
 from labeler_api.context import Call, Principal
 from labeler_api.settings import load

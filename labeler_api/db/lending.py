@@ -1,0 +1,244 @@
+"""Lends the pool's connections: those that answer, to whom is admitted, and takes back what is left of them.
+
+Nobody waits for a server that does not answer. A connection that was too slow is thrown away, one whose statement was
+cancelled is seen to when its user has gone on, and one that was quiet for long is asked for a sign of life first.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from math import inf
+from time import monotonic, perf_counter
+from typing import Any
+
+import asyncpg
+
+from labeler_api.db.admission import Admission, Pass, Work
+from labeler_api.db.errors import translated
+from labeler_api.db.failures import FAILURES
+from labeler_api.instruments import Instruments
+
+_ROLLBACK_SECONDS = 2.0  # nothing is lost without its answer: the server rolls back what is cut off
+_RECOVERY_SECONDS = 2.0  # for a cancelled statement to end; else its connection is not worth the wait
+# A firewall forgets connections that are quiet. Whoever would get one that has been asks first whether it answers.
+_QUIET_SECONDS = 30.0
+_ANSWER_SECONDS = 2.0  # to that question; a server that is there takes a millisecond
+_PING_SECONDS = 3.0  # a probe of a deployment waits about as long
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolOptions:
+    """Sizes in connections, times in seconds; the meaning of DB_POOL_* (docs/architecture.md has the sum)."""
+
+    min_size: int = 5
+    max_size: int = 15
+    acquire_seconds: float = 30.0
+    recycle_seconds: float = 3600.0
+    statement_cache: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """For whom a connection is wanted. The times are those of `time.monotonic`.
+
+    `person` and `project` say whose shares it is taken from, `patience` until when a place is waited for, and
+    `deadline` when all of it has to be over.
+    """
+
+    person: str = ""
+    project: str = ""
+    patience: float = inf
+    deadline: float = inf
+
+
+class Lender:
+    """The pool behind its shares."""
+
+    def __init__(self, pool: Any, options: PoolOptions, instruments: Instruments) -> None:
+        self._pool = pool
+        self._options = options
+        self._metrics = instruments.metrics
+        self._acquire_seconds = instruments.metrics.acquire_seconds.labels("labeler")
+        self.admission = Admission(options.max_size, instruments.metrics)
+        self._waiting = 0
+        # When a connection last fell silent: others that have not answered since may have done so, too.
+        self._doubted_at = self._silent_at = -inf
+        self._recovering: set[asyncio.Task[None]] = set()
+        self._ping: asyncio.Task[None] | None = None
+        instruments.metrics.watch(self._show)
+
+    async def warm(self) -> None:
+        """Open the pool's minimal size at once, where the server is there."""
+        try:
+            async with asyncio.timeout(5):
+                held = await asyncio.gather(*(self._pool.acquire() for _ in range(self._options.min_size)))
+        except FAILURES:
+            return
+        for connection in held:
+            await self._pool.release(connection)
+
+    @asynccontextmanager
+    async def lent(self, work: Work, caller: Caller) -> AsyncIterator[Any]:
+        """Lend a connection for as long as the block lasts."""
+        connection, admitted = await self.lend(work, caller)
+        try:
+            yield connection
+        except BaseException as error:
+            await self.take_back(connection, admitted, error)
+            raise
+        await self.take_back(connection, admitted)
+
+    async def lend(self, work: Work, caller: Caller) -> tuple[Any, Pass]:
+        """Lend a connection; it must be given back by `take_back`."""
+        started = perf_counter()
+        until = min(monotonic() + self._options.acquire_seconds, caller.patience, caller.deadline)
+        self._waiting += 1
+        try:
+            admitted = await self.admission.admit(work, caller.person, caller.project, until)
+            try:
+                # Nobody waits here but for a new connection: there are no more places than connections.
+                async with asyncio.timeout(min(self._options.acquire_seconds, caller.deadline - monotonic())):
+                    connection = await self._sound()
+            except BaseException:
+                admitted.leave()
+                raise
+        except Exception:
+            self._metrics.acquire_failures.labels("labeler").inc()
+            raise
+        finally:
+            self._waiting -= 1
+        self._acquire_seconds.observe(perf_counter() - started)
+        return connection, admitted
+
+    async def take_back(self, connection: Any, admitted: Pass, error: BaseException | None = None) -> None:
+        """Take a connection back, given what its use ended with. A transaction that is still open is rolled back."""
+        if isinstance(error, asyncio.CancelledError):
+            self._see_to(connection, admitted)
+            return
+        if isinstance(error, TimeoutError):
+            self._doubted_at = monotonic()
+            _throw_away(connection)
+        elif error is not None:
+            try:
+                await _rolled_back(connection)
+            except asyncio.CancelledError:
+                self._see_to(connection, admitted)
+                raise
+        await self._returned(connection, admitted)
+
+    async def ping(self) -> None:
+        """Raise unless the server answers now. Whoever asks meanwhile shares the answer, and one connection."""
+        if self._ping is None or self._ping.done():
+            self._ping = asyncio.create_task(self._asked(), name="database ping")
+            self._ping.add_done_callback(lambda task: task.cancelled() or task.exception())
+        await asyncio.shield(self._ping)
+
+    async def close(self) -> None:
+        """Close every connection; those at work are waited for, 5 seconds at most."""
+        try:
+            async with asyncio.timeout(5):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(open connections, idle ones)."""
+        return self._pool.get_size(), self._pool.get_idle_size()
+
+    async def _asked(self) -> None:
+        with translated():
+            async with asyncio.timeout(_PING_SECONDS):
+                connection = await self._sound()
+            error: BaseException | None = None
+            try:
+                async with asyncio.timeout(_PING_SECONDS):
+                    await connection.fetchval("SELECT 1")
+            except BaseException as caught:
+                error = caught
+                raise
+            finally:
+                await self.take_back(connection, Pass(), error)
+
+    async def _sound(self) -> Any:
+        """Take connections from the pool until one is neither too old nor silent."""
+        while True:
+            connection = await self._pool.acquire()
+            now, heard_at = monotonic(), connection.heard_at
+            if now - connection.born_at > self._options.recycle_seconds or heard_at < self._silent_at:
+                connection.terminate()
+                continue
+            known = heard_at >= self._doubted_at and now - heard_at < _QUIET_SECONDS
+            if known or await self._answers(connection):
+                return connection
+
+    async def _answers(self, connection: Any) -> bool:
+        """Ask for a sign of life. A connection that gives none is ended, and those that were as quiet will be."""
+        asked_at = monotonic()
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                await connection.execute("SELECT 1")
+        except TimeoutError:
+            self._silent_at = asked_at
+            _throw_away(connection)
+            return False
+        except FAILURES:
+            _throw_away(connection)
+            return False
+        except BaseException:
+            _throw_away(connection)
+            raise
+        connection.note_answer()
+        return True
+
+    def _see_to(self, connection: Any, admitted: Pass) -> None:
+        """Have a cancelled statement ended. Nobody waits for that."""
+        task = asyncio.create_task(self._recovered(connection, admitted), name="connection recovery")
+        self._recovering.add(task)
+        task.add_done_callback(self._recovering.discard)
+
+    async def _recovered(self, connection: Any, admitted: Pass) -> None:
+        try:
+            async with asyncio.timeout(_RECOVERY_SECONDS):
+                await connection.execute("SELECT 1")  # comes after the cancelled statement's end
+        except asyncpg.InFailedSQLTransactionError:
+            pass
+        except FAILURES as error:
+            if isinstance(error, TimeoutError):
+                self._doubted_at = monotonic()
+            _throw_away(connection)
+        await _rolled_back(connection)
+        await self._returned(connection, admitted)
+
+    async def _returned(self, connection: Any, admitted: Pass) -> None:
+        try:
+            with suppress(asyncpg.InterfaceError):  # ended already, and so back in the pool
+                if not connection.is_closed():
+                    connection.note_answer()
+            await self._pool.release(connection)
+        finally:
+            admitted.leave()
+
+    def _show(self) -> None:
+        size, idle = self.size
+        self._metrics.connections.labels("labeler", "idle").set(idle)
+        self._metrics.connections.labels("labeler", "used").set(size - idle)
+        self._metrics.connections.labels("labeler", "max").set(self._options.max_size)
+        self._metrics.waiting.labels("labeler").set(self._waiting)
+
+
+async def _rolled_back(connection: Any) -> None:
+    """End a transaction that is still open; a connection on which that does not go at once is thrown away."""
+    try:
+        if connection.is_in_transaction():
+            async with asyncio.timeout(_ROLLBACK_SECONDS):
+                await connection.execute("ROLLBACK")
+    except FAILURES:
+        _throw_away(connection)
+
+
+def _throw_away(connection: Any) -> None:
+    """End a connection without a farewell, which could wait for ever."""
+    with suppress(asyncpg.InterfaceError):  # it was lost meanwhile, and the pool knows
+        connection.terminate()
