@@ -10,6 +10,7 @@ at first and every hour later on, for as long as it takes. Nothing here knows a 
 """
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from labeler_api.db.failures import FAILURES
 from labeler_api.db.pool import WriteTransaction
 from labeler_api.errors import Unavailable
 from labeler_api.job_queue import SETTINGS, InTransaction, queries
+from labeler_api.job_upkeep import EVERY_SECONDS, look_after
 
 Handler = Callable[[Services, bytes], Awaitable[timedelta | None]]
 """Does one job, given its payload. What it returns is when to do the job again; None when it is done for good."""
@@ -45,6 +47,7 @@ _CONNECT_SECONDS = 10.0
 _STATEMENT_SECONDS = 30.0  # a server that fell silent is noticed by it
 _RECONNECT_SECONDS = (0.5, 5.0)  # the first wait after a lost connection, and the longest
 _PULSE_SECONDS = 5.0  # between two looks at the connection: a restarted server is back by then
+_BEATS_BETWEEN_UPKEEP = round(EVERY_SECONDS / _PULSE_SECONDS)
 _STOP_SECONDS = 10.0  # cancelled handlers end at their next await
 
 log = structlog.get_logger("labeler_api.jobs")
@@ -168,7 +171,7 @@ class Worker:
         A server that stops in the middle of an answer can leave the driver in a state in which every statement fails,
         and none says that the connection is lost; the library would go on failing for ever.
         """
-        pulse = asyncio.create_task(_pulse(driver))
+        pulse = asyncio.create_task(self._pulse(driver))
         try:
             await asyncio.wait({work, pulse}, return_when=asyncio.FIRST_COMPLETED)
             if not work.done() and self._connection is not None:
@@ -183,6 +186,17 @@ class Worker:
             await asyncio.wait({pulse})
         if not work.cancelled():
             work.result()
+
+    async def _pulse(self, driver: Driver) -> None:
+        """Look after the queue; return when the connection does not answer any more."""
+        with suppress(*FAILURES):
+            for beat in itertools.count():
+                async with asyncio.timeout(_STATEMENT_SECONDS):
+                    if beat % _BEATS_BETWEEN_UPKEEP == 0:
+                        await look_after(driver, self._handlers.keys(), self._services.instruments.metrics)
+                    else:
+                        await driver.fetch("SELECT 1")
+                await asyncio.sleep(_PULSE_SECONDS)
 
     def _managed(self, queries: Queries) -> QueueManager:
         self._manager = manager = QueueManager(queries, channel=Channel(SETTINGS.channel))
@@ -224,15 +238,6 @@ class Worker:
             bound = structlog.contextvars.bound_contextvars(job=job.entrypoint, job_id=job.id)
             with bound, self._services.instruments.job(job.entrypoint):
                 return await handler(self._services, job.payload or b"")
-
-
-async def _pulse(driver: Driver) -> None:
-    """Return when the connection does not answer any more."""
-    with suppress(*FAILURES):
-        while True:
-            await asyncio.sleep(_PULSE_SECONDS)
-            async with asyncio.timeout(_STATEMENT_SECONDS):
-                await driver.fetch("SELECT 1")
 
 
 @dataclass

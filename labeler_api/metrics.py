@@ -7,7 +7,7 @@ With several workers each writes its numbers into files of one directory (PROMET
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from time import perf_counter
@@ -24,7 +24,7 @@ _SHORT_SECONDS = (0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
 _STATEMENTS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)  # budgets are below ten; what is beyond is to be looked at
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-GaugeMode = Literal["livesum", "liveall"]
+GaugeMode = Literal["livesum", "liveall", "livemax"]
 Watcher = Callable[[], None]
 Count = Callable[[], None]
 Observe = Callable[[float], None]
@@ -42,6 +42,11 @@ class Metrics:
         self._storage()
         self._jobs = self._counter("jobs", "Runs of queued jobs.", "kind", "result")
         self._job_seconds = self._histogram("job_seconds", "Duration of those runs.", _SECONDS, "kind")
+        # Every process counts the same queue: the sum over them would say it several times.
+        self._jobs_due = self._gauge("jobs_due", "Queued jobs whose time has come.", "kind", mode="livemax")
+        self._jobs_due_seconds = self._gauge(
+            "jobs_due_seconds", "How long the first of them has waited.", "kind", mode="livemax"
+        )
         self._watchers.append(_process_watcher(self.registry))
 
     def _requests(self) -> None:
@@ -151,6 +156,12 @@ class Metrics:
         """Count and time one run of a job."""
         return _observed(self._jobs, self._job_seconds, kind)
 
+    def jobs_due(self, kinds: Mapping[str, tuple[int, float]]) -> None:
+        """Show how many jobs of each kind are due, and for how many seconds the first has been."""
+        for kind, (number, seconds) in kinds.items():
+            self._jobs_due.labels(kind).set(number)
+            self._jobs_due_seconds.labels(kind).set(seconds)
+
     def text(self) -> bytes:
         """Return what Prometheus reads: the numbers of this process, or of all workers together."""
         self.sample()
@@ -191,8 +202,8 @@ class Metrics:
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(f"labeler_{name}", text, labels, buckets=buckets, registry=self.registry)
 
-    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(f"labeler_{name}", text, labels, registry=self.registry, multiprocess_mode="livesum")
+    def _gauge(self, name: str, text: str, *labels: str, mode: GaugeMode = "livesum") -> Gauge:
+        return Gauge(f"labeler_{name}", text, labels, registry=self.registry, multiprocess_mode=mode)
 
 
 @contextmanager

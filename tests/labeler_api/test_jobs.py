@@ -181,6 +181,45 @@ async def test_a_job_that_the_library_set_aside_is_taken_up(api: Api, labeler_ds
         await until(lambda: notes.payloads == [b"one"])
 
 
+async def test_a_clock_that_was_set_back_holds_no_job(api: Api, labeler_dsn: str) -> None:
+    """The heartbeat of a dead process lies an hour ahead; its job waits for a lease, and no hour."""
+    notes = Notes()
+    await add(api.db)
+    async with api.db.begin() as tx:
+        await tx.execute(
+            "UPDATE pgqueuer SET status = 'picked', queue_manager_id = gen_random_uuid(),"
+            " heartbeat = now() + interval '1 h'"
+        )
+    async with worker(api, labeler_dsn, notes):
+        await until(lambda: notes.payloads == [b"one"])
+
+
+async def test_jobs_of_an_unknown_kind_are_seen(api: Api, labeler_dsn: str) -> None:
+    async with api.db.begin() as tx:
+        await jobs.enqueue(tx, "from.the.future", b"")
+    with capture_logs() as logs:
+        async with worker(api, labeler_dsn, Notes()):
+            await until(lambda: any(entry.get("job") == "from.the.future" for entry in logs))
+    assert 'labeler_jobs_due{kind="unknown"} 1.0' in api.services.instruments.metrics.text().decode()
+    assert await queued(api.db) == 1
+
+
+async def test_the_log_of_the_queue_keeps_a_month(api: Api, labeler_dsn: str) -> None:
+    async with api.db.begin() as tx:
+        await tx.execute(
+            "INSERT INTO pgqueuer_log (created, job_id, status, priority, entrypoint)"
+            " SELECT now() - n * interval '1 day', n, 'successful', 0, 'job' FROM generate_series(100, 1, -1) n"
+        )
+
+    async def kept() -> bool:
+        async with api.db.read() as connection:
+            days: int = await connection.fetchval("SELECT count(*) FROM pgqueuer_log")
+            return days in {29, 30}
+
+    async with worker(api, labeler_dsn, Notes()):
+        await until(kept)
+
+
 @pytest.mark.destructive
 async def test_a_restart_of_postgresql_interrupts_and_nothing_more(
     api: Api, postgres: PostgresServer, tmp_path: Path
