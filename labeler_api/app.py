@@ -52,6 +52,7 @@ from labeler_api.projects import routes as projects
 from labeler_api.settings import Settings
 from labeler_api.storage import routes as storage
 from labeler_api.storage import sweep
+from labeler_api.streams import Streams
 from labeler_api.tie import Tie
 from labeler_api.users import routes as users
 from labeler_api.versions import routes as versions
@@ -217,6 +218,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
         platform=platform_db,
         organizations=organizations,
         instruments=instruments,
+        streams=Streams.of(settings, instruments.metrics),
         maintenance=Maintenance(forced=settings.maintenance_mode),
         draining=Draining(settings.api_shutdown_seconds),
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -19,6 +20,7 @@ from labeler_api.maintenance import Maintenance
 from labeler_api.objects import ObjectStore
 from labeler_api.organizations import Organizations
 from labeler_api.settings import Settings
+from labeler_api.streams import Streams
 from labeler_api.tie import Tie
 
 _REQUEST_SECONDS = 30.0  # what browsers and proxies wait for at most; every call below gets what is left of it
@@ -59,6 +61,7 @@ class Services:
     platform: PlatformDatabase
     organizations: Organizations
     instruments: Instruments
+    streams: Streams
     caches: Caches = field(default_factory=Caches)
     # Directories of archives are read one at a time: each is up to a second of pure Python in a thread.
     unpacking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
@@ -116,6 +119,10 @@ class Call:
     def objects(self) -> ObjectStore:
         """The object store."""
         return self.services.objects
+
+    def stream_place(self, person: int) -> AbstractAsyncContextManager[None]:
+        """A place among the streams, for the person whose link this is."""
+        return self.services.streams.place(person, self.client)
 
     @property
     def links(self) -> Links:

@@ -97,6 +97,7 @@ class Metrics:
             "object_store_call_seconds", "Until the store's answer begins.", _SECONDS, "operation"
         )
         self.streams_open = self._gauge("object_streams_open", "Objects being read from the store.")
+        self.streams_refused = self._counter("streams_refused", "Images and exports that got no place.", "reason")
         self.thumbnail_lookups = self._counter("thumbnail_lookups", "Thumbnails asked for: hit or miss.", "result")
         self.thumbnail_bytes = self._gauge("thumbnail_cache_bytes", "Size of the thumbnails in memory.")
         self._deletions_refused = self._counter(

@@ -92,6 +92,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     s3_region: str = "us-east-1"
     s3_use_ssl: bool = False
     s3_max_connections: Positive = 256
+    max_streams_per_person: Positive = 32
+    max_streams_per_client: Annotated[int, Meta(ge=0)] = 96
     image_delivery: Literal["stream", "presigned"] = "stream"
     thumbnail_cache_bytes: Annotated[int, Meta(ge=0)] = 64 * 1024 * 1024
 

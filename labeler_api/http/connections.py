@@ -11,11 +11,12 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Protocol
 
 import structlog
 
+from labeler_api.addresses import client_of, read_address
+from labeler_api.http.client_address import networks
 from labeler_api.metrics import Metrics
 from labeler_api.settings import Settings
 
@@ -153,23 +154,13 @@ class Proxies:
     """Addresses and networks from a comma list, as TRUSTED_PROXIES has them; `*` is everybody."""
 
     def __init__(self, text: str) -> None:
-        parts = {part.strip() for part in text.split(",")}
-        self._everybody = "*" in parts
-        self._networks = [network for part in parts if (network := _network(part)) is not None]
+        self._everybody, self._networks = text.strip() == "*", networks(text)
 
     def __contains__(self, address: str) -> bool:
         if self._everybody:
             return True
-        found = _address(address)
+        found = read_address(address)
         return found is not None and any(found in network for network in self._networks)
-
-
-def client_of(address: str) -> str:
-    """What stands for a client: its IPv4 address, or the /64 of its IPv6 address, all of which is one customer's."""
-    found = _address(address)
-    if found is None or found.version == 4:  # noqa: PLR2004 - IPv4
-        return str(found or address)
-    return str(IPv6Network((int(found) >> 64 << 64, 64)))
 
 
 def room_for_connections(settings: Settings) -> int:
@@ -179,18 +170,3 @@ def room_for_connections(settings: Settings) -> int:
         return settings.api_max_connections
     left = files - settings.s3_max_connections - settings.db_pool_size - settings.db_max_overflow - _OTHER_FILES
     return min(settings.api_max_connections, max(left, _FEWEST))
-
-
-def _address(text: str) -> IPv4Address | IPv6Address | None:
-    try:
-        found = ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
-
-
-def _network(text: str) -> IPv4Network | IPv6Network | None:
-    try:
-        return ip_network(text, strict=False)
-    except ValueError:  # nothing, a path of a UNIX socket, or `*`
-        return None

@@ -74,6 +74,7 @@ async def stream_object(
     request: Request,
     opened: Opener,
     *,
+    place: AbstractAsyncContextManager[None],
     size: int,
     etag: str,
     headers: Mapping[str, str],
@@ -81,15 +82,16 @@ async def stream_object(
 ) -> Response:
     """Answer with an object of `size` bytes: 200, 206, 304 without a look at the store, or 416.
 
-    `opened(byte_range)` opens it, `etag` is strong and quoted, `refine` may change headers by what was opened.
-    Raises NotFound and Unavailable before anything is sent.
+    `place` is held while it is sent. `opened(byte_range)` opens it, `etag` is strong and quoted, `refine` may change
+    headers by what was opened.
+    Raises NotFound, TooMany and Unavailable before anything is sent.
     """
     headers = {**headers, "ETag": etag, "Accept-Ranges": "bytes"}
     if matches(request.headers.get("if-none-match"), etag):
         return Response(status_code=304, headers=headers)
     try:
         byte_range = wanted_range(request.headers.get("range"), request.headers.get("if-range"), etag)
-        stream, source = await _started(opened, byte_range)
+        stream, source = await _started(place, opened, byte_range)
     except RangeNotSatisfiable as error:
         refusal = render(error, request.scope["state"]["request_id"])
         refusal.headers.update({"Accept-Ranges": "bytes", "Content-Range": f"bytes */{size}"})
@@ -116,7 +118,24 @@ def wanted_range(header: str | None, if_range: str | None, etag: str) -> str | N
     return f"bytes={int(first)}-{last}"
 
 
-async def _started(opened: Opener, byte_range: str | None, *, tries: int = 2) -> tuple[ClosingStream, ObjectStream]:
+async def _started(
+    place: AbstractAsyncContextManager[None], opened: Opener, byte_range: str | None
+) -> tuple[ClosingStream, ObjectStream]:
+    """Take the place, then the source."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(place)
+        first, rest, source, closing = await _opened(opened, byte_range)
+        stack.push_async_exit(closing)
+        stream = ClosingStream(first, rest, stack.pop_all(), 206 if source.content_range else 200)
+    stream.headers["Content-Length"] = str(source.length)
+    if source.content_range:
+        stream.headers["Content-Range"] = source.content_range
+    return stream, source
+
+
+async def _opened(
+    opened: Opener, byte_range: str | None, *, tries: int = 2
+) -> tuple[bytes, AsyncGenerator[bytes, None], ObjectStream, AsyncExitStack]:
     """Open the source and await its first bytes; once more when the store breaks off before them."""
     async with AsyncExitStack() as stack:
         source = await stack.enter_async_context(opened(byte_range))
@@ -127,9 +146,5 @@ async def _started(opened: Opener, byte_range: str | None, *, tries: int = 2) ->
         except Unavailable:
             if tries == 1:
                 raise
-            return await _started(opened, byte_range, tries=tries - 1)
-        stream = ClosingStream(first, rest, stack.pop_all(), 206 if source.content_range else 200)
-    stream.headers["Content-Length"] = str(source.length)
-    if source.content_range:
-        stream.headers["Content-Range"] = source.content_range
-    return stream, source
+            return await _opened(opened, byte_range, tries=tries - 1)
+        return first, rest, source, stack.pop_all()

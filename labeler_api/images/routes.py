@@ -42,7 +42,13 @@ async def get_image(call: Call, dataset_id: str, image_id: str, query: LinkQuery
     """
     image = await media.image(call, dataset_id, image_id, query)
     return await stream_object(
-        request, image.open, size=image.size, etag=image.etag, headers=image.headers, refine=image.refine
+        request,
+        image.open,
+        place=call.stream_place(query.u),
+        size=image.size,
+        etag=image.etag,
+        headers=image.headers,
+        refine=image.refine,
     )
 
 

@@ -63,7 +63,7 @@ async def export(call: Call, body: ProjectExport, request: Request) -> ExportRes
 
 async def download(call: Call, version_id: VersionId, query: LinkQuery, request: Request) -> Response:
     """Download the file of a version by its signed link"""
-    return await _sent(call, await service.file(call, version_id, query), request)
+    return await _sent(call, await service.file(call, version_id, query), query, request)
 
 
 async def download_export(
@@ -71,10 +71,10 @@ async def download_export(
 ) -> Response:
     """Download an exported file by its signed link"""
     path = f"{project_id}/{task_type}/{export_id}/{file_name}"
-    return await _sent(call, await service.exported_file(call, path, query), request)
+    return await _sent(call, await service.exported_file(call, path, query), query, request)
 
 
-async def _sent(call: Call, file: service.ExportFile, request: Request) -> Response:
+async def _sent(call: Call, file: service.ExportFile, query: LinkQuery, request: Request) -> Response:
     headers = {
         "Content-Type": file.content_type,
         "Content-Disposition": naming.content_disposition(file.file_name),
@@ -87,6 +87,7 @@ async def _sent(call: Call, file: service.ExportFile, request: Request) -> Respo
     return await stream_object(
         request,
         lambda byte_range: call.objects.open(file.bucket, file.key, byte_range),
+        place=call.stream_place(query.u),
         size=file.size_bytes,
         etag=file.etag,
         headers=headers,

@@ -147,8 +147,18 @@ STORAGE = Group(
         Text("S3_USE_SSL", "where S3_ENDPOINT has no scheme", "S3_ENDPOINT에 http(s)://가 없을 때만 사용"),
         Text(
             "S3_MAX_CONNECTIONS",
-            "each image being streamed holds one until its client has it all",
-            "스트리밍 중인 이미지마다 하나씩 사용",
+            "each image being streamed holds one until its client has it all; a quarter is kept for everything else",
+            "스트리밍 중인 이미지마다 하나씩 사용. 4분의 1은 그 밖의 작업용으로 남겨 둠",
+        ),
+        Text(
+            "MAX_STREAMS_PER_PERSON",
+            "images and exports that one person is sent at once; more of them wait for 5 s, then 429",
+            "한 사람에게 동시에 전송하는 이미지·내보내기 수. 넘으면 5초 대기 후 429",
+        ),
+        Text(
+            "MAX_STREAMS_PER_CLIENT",
+            "and that one address is sent, which an office may share; 0: no limit",
+            "주소 하나에 동시에 전송하는 수(사무실은 주소를 공유함). 0은 무제한",
         ),
         Text(
             "IMAGE_DELIVERY",

@@ -40,6 +40,16 @@ class Wire:
                 pass
         return came
 
+    async def read_off(self, seconds: float) -> int:
+        """Read until the end, or until nothing comes for so long; return how many bytes came."""
+        came = 0
+        try:
+            while chunk := await asyncio.wait_for(self.reader.read(65536), seconds):
+                came += len(chunk)
+        except (ConnectionError, TimeoutError):
+            pass
+        return came
+
 
 @asynccontextmanager
 async def wires(url: str, count: int, *, address: str = ATTACKER, receive_bytes: int = 0) -> AsyncIterator[list[Wire]]:

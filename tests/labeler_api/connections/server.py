@@ -151,9 +151,11 @@ async def serving(bounds: Bounds | None = None, **limits: Any) -> AsyncIterator[
     task = asyncio.create_task(running.serve())
     await until(lambda: running.started)
     server.port = running.servers[0].sockets[0].getsockname()[1]
-    yield server
-    for client in server.clients:
-        client.writer.transport.abort()
-    running.should_exit = True
-    server.go_on.set()
-    await task
+    try:
+        yield server
+    finally:
+        for client in server.clients:
+            client.writer.transport.abort()
+        running.should_exit = True
+        server.go_on.set()
+        await task

@@ -152,6 +152,8 @@ async def process(
         "API_PUBLIC_URL": PUBLIC_URL,
         "API_PORT": str(port),
         "S3_MAX_CONNECTIONS": "256",
+        "MAX_STREAMS_PER_PERSON": "192",  # what the whole process may send: these clients are one person's
+        "MAX_STREAMS_PER_CLIENT": "0",
         **storage_environment(object_store),
     }
     with (tmp_path / "api.log").open("wb") as log:
