@@ -61,6 +61,9 @@ class Metrics:
         self._requests_open = self._gauge("http_requests_open", "Requests under way.")
         # Finding a metric by its labels costs as much as counting: those of a route are remembered.
         self._by_route: dict[tuple[str, str, int], tuple[Count, Observe, Observe]] = {}
+        self.answers_cut = self._counter(
+            "http_answers_cut", "Answers that began and did not become whole: cut, left or ended.", "route", "outcome"
+        )
         self.connections_open = self._gauge("connections_open", "Connections of clients.")
         self.connections_ended = self._counter(
             "connections_ended", "Connections that the server refused or ended, and why.", "reason"

@@ -14,6 +14,7 @@ from labeler_api.instruments import Instruments
 from labeler_api.tracing import trace_id
 
 _CLIENT_CLOSED = 499  # nginx's number for a client that left; for the log and the numbers only
+_CUT = 502  # for the log and the numbers only, too: what broke off behind an answer that had begun
 _SERVER_ERROR = 500
 _UNMATCHED = "unmatched"
 
@@ -27,7 +28,8 @@ class Exchange:
         self._scope, self._receive, self._send = scope, receive, send
         self._statements = statements
         self._started = perf_counter()
-        self._status = _CLIENT_CLOSED
+        self._begun_with: int | None = None
+        self._whole = self._left = False
         self._received = self._sent = 0
         self._trace_id: str | None = None
 
@@ -35,14 +37,39 @@ class Exchange:
         """Receive, and count the bytes of the body."""
         message = await self._receive()
         self._received += len(message.get("body", b""))
+        self._left = self._left or message["type"] == "http.disconnect"
         return message
 
     async def send(self, message: Message) -> None:
         """Send, and count the bytes of the body that the connection has taken."""
         if message["type"] == "http.response.start":
-            self._status = message["status"]
+            self._begun_with = message["status"]
         await self._send(message)
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            self._whole = True
         self._sent += len(message.get("body", b""))
+
+    @property
+    def outcome(self) -> str:
+        """What came of it: whole, cut (by us or the store), left (by the client), refused or ended by the server."""
+        state = self._scope["state"]
+        if "refused" in state:
+            return "refused"
+        if "ended" in state:
+            return "ended"
+        if self._whole:
+            return "whole"
+        return "left" if self._left or self._begun_with is None else "cut"
+
+    @property
+    def status(self) -> int:
+        """The status for the log and the numbers: the client's, if it got the whole answer."""
+        outcome = self.outcome
+        if outcome == "refused":
+            return int(self._scope["state"]["refused"])
+        if outcome == "whole":
+            return self._begun_with or _CLIENT_CLOSED
+        return _CUT if outcome == "cut" else _CLIENT_CLOSED
 
     def span(self, instruments: Instruments) -> AbstractContextManager[Any]:
         """Open the request's span, below that of whoever called; it gets its name when the route is known."""
@@ -59,10 +86,10 @@ class Exchange:
         state = self._scope["state"]
         route = self.route
         span.update_name(f"{self._scope['method']} {route}")
-        span.set_attributes({"http.route": route, "http.response.status_code": self._status})
+        span.set_attributes({"http.route": route, "http.response.status_code": self.status})
         span.set_attributes({"labeler.request_id": state["request_id"], "labeler.statements": self._statements.value})
-        if self._status >= _SERVER_ERROR:
-            span.set_attribute("error.type", str(self._status))
+        if self.status >= _SERVER_ERROR:
+            span.set_attribute("error.type", str(self.status))
 
     def ended(self, instruments: Instruments) -> None:
         """Write the access line and count the request."""
@@ -73,7 +100,8 @@ class Exchange:
             request_id=scope["state"]["request_id"],
             method=scope["method"],
             route=route,
-            status=self._status,
+            status=self.status,
+            outcome=self.outcome,
             duration_ms=round(seconds * 1000, 2),
             statements=self._statements.value,
             user_id=scope["state"].get("user_id"),
@@ -82,7 +110,9 @@ class Exchange:
             **traced,
         )
         metrics = instruments.metrics
-        metrics.request_ended(scope["method"], route, self._status, seconds, self._statements.value)
+        metrics.request_ended(scope["method"], route, self.status, seconds, self._statements.value)
+        if self._begun_with is not None and self.outcome != "whole":
+            metrics.answers_cut.labels(route, self.outcome).inc()
         if route.startswith("/media/"):
             metrics.media_bytes.labels(route).inc(self._sent)
 

@@ -27,4 +27,5 @@ class PacedResponse(Response):
                     piece, more = body[start : start + PIECE_BYTES], start + PIECE_BYTES < len(body)
                     await send({"type": "http.response.body", "body": piece, "more_body": more})
         except TimeoutError:
+            scope["state"]["ended"] = "answer_unread"  # for the access line and the numbers
             return

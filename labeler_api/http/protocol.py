@@ -288,6 +288,7 @@ class BoundedProtocol(HttpToolsProtocol):
             answering.scope["state"]["refused"] = refusal.status
             answering.disconnected = True
             answering.message_event.set()
+            self._answering = None  # it will never complete an answer
         self._say(refusal)
 
     def _say(self, refusal: Refusal) -> None:

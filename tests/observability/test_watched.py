@@ -128,7 +128,7 @@ async def test_every_request_line_says_all_of_it(watched: Watched) -> None:
     await client.aclose()
     line = await watched.until_logged(request_id="a-line-of-mine", event="request")
     assert line.keys() == {
-        "event", "level", "timestamp", "request_id", "trace_id", "method", "route", "status", "duration_ms",
+        "event", "level", "timestamp", "request_id", "trace_id", "method", "route", "status", "outcome", "duration_ms",
         "statements", "user_id", "received_bytes", "sent_bytes",
     }  # fmt: skip
     assert (line["method"], line["route"], line["status"], line["user_id"]) == ("GET", "/api/v1/datasets", 200, 2)

@@ -1,5 +1,7 @@
 """Bodies: how slowly, and in what chunks."""
 
+import contextlib
+
 import pytest
 
 from labeler_api.http.connections import Bounds
@@ -105,6 +107,19 @@ async def test_chunks_that_are_mostly_framing_are_refused(mostly: bytes) -> None
         await client.send(CHUNKED + mostly)
         assert await client.refusal() == (400, "body_framing")
         await until(lambda: server.disconnects == 1)
+
+
+async def test_who_was_refused_and_goes_on_sending_is_ended() -> None:
+    async with serving() as server:
+        stubborn, silent = await server.client(), await server.client()
+        for client in (stubborn, silent):
+            await client.send(CHUNKED + b"1;" + b"e" * 600_000)
+            assert (await client.answer())[0] == 400
+        with contextlib.suppress(ConnectionError):
+            for _ in range(1000):
+                await stubborn.send(b"e" * 65_536)
+        await server.pass_seconds(3)
+        await until(lambda: len(server.connections) == 0)
 
 
 async def test_many_trailers_are_refused() -> None:
