@@ -10,6 +10,9 @@ from user_gateway.settings import SettingsError
 
 _READ_SECONDS = 5.0  # a health checker sends its few lines at once
 _MAX_LINES = 100  # header lines of one request; more is no health checker
+_LINE_BYTES = 16 * 1024
+_HEADER_BYTES = 64 * 1024
+_CONNECTIONS = 64  # a platform's check and a scraper need one each; what comes beyond is closed at once
 _JSON = "application/json"
 
 
@@ -24,12 +27,13 @@ class HttpHealth:
         self._numbers = numbers
         self._access = access
         self._server: asyncio.Server | None = None
+        self._open = 0
 
     async def start(self, port: int) -> int:
         """Listen on all interfaces; return the port bound. Raises SettingsError when it is taken."""
         try:
             # asyncio binds both families for the empty host, and what there is of them.
-            self._server = await asyncio.start_server(self._answer, None, port, limit=16 * 1024)
+            self._server = await asyncio.start_server(self._answer, None, port, limit=_LINE_BYTES)
         except OSError:
             raise SettingsError(f"cannot listen on PORT={port}: is it taken? It is the HTTP health port") from None
         return int(self._server.sockets[0].getsockname()[1])
@@ -41,16 +45,22 @@ class HttpHealth:
             await self._server.wait_closed()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._open >= _CONNECTIONS:
+            writer.transport.abort()
+            return
+        self._open += 1
         try:
             async with asyncio.timeout(_READ_SECONDS):
                 line, headers = await _request(reader)
                 peer = writer.get_extra_info("peername") or ("",)
                 writer.write(self._response(line, headers.get("authorization", ""), str(peer[0])))
-                await writer.drain()
+                writer.close()
+                await writer.wait_closed()  # until all is sent; a client that does not read is not waited for
         except (TimeoutError, OSError, ValueError, asyncio.IncompleteReadError):
             pass  # the checker left or spoke no HTTP: there is nobody to tell
         finally:
-            writer.close()
+            writer.transport.abort()
+            self._open -= 1
 
     def _response(self, request_line: str, authorization: str, address: str) -> bytes:
         method, _, rest = request_line.partition(" ")
@@ -80,8 +90,12 @@ async def _request(reader: asyncio.StreamReader) -> tuple[str, Mapping[str, str]
     """Read the request up to its empty line, so that closing does not reset the connection; return line and headers."""
     first = await reader.readline()
     headers: dict[str, str] = {}
+    size = len(first)
     for _ in range(_MAX_LINES):
         line = await reader.readline()
+        size += len(line)
+        if size > _HEADER_BYTES:
+            raise ValueError("a header without an end")
         if line in {b"\r\n", b"\n", b""}:
             break
         name, _, value = line.decode("latin-1").partition(":")

@@ -158,6 +158,19 @@ class Gateway:
             # Connections are renewed, so that clients resolve the name again and find new replicas.
             ("grpc.max_connection_age_ms", round(age * 1000)),
             ("grpc.max_connection_age_grace_ms", 30_000),  # longer than the longest call
+            # What one caller may hold. The API has one connection a process and some calls on it at once; ids and
+            # names of a call have a few KiB, its metadata a token and a trace.
+            ("grpc.max_concurrent_streams", 20_000),  # as many as may wait, below; the default has no end
+            ("grpc.max_receive_message_length", 256 * 1024),
+            ("grpc.max_metadata_size", 8 * 1024),
+            ("grpc.absolute_max_metadata_size", 16 * 1024),
+            # Connections in all, below the limit of open files, and those that say nothing: gRPC waits 120 s for a
+            # hello. The age above ends the idle ones.
+            ("grpc.max_allowed_incoming_connections", 512),
+            ("grpc.server_handshake_timeout_ms", 10_000),
+            # Half-open connections: whoever does not answer a ping has gone.
+            ("grpc.keepalive_time_ms", 60_000),
+            ("grpc.keepalive_timeout_ms", 20_000),
             # Clients ping every 60 s, also without calls (labeler_api/directory.py): allow twice as often.
             ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
             ("grpc.keepalive_permit_without_calls", 1),

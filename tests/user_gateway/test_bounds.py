@@ -1,0 +1,92 @@
+"""What a stranger may hold of the gateway: on its health port, and on its gRPC port."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import grpc
+import httpx
+import pytest
+
+from proto.users.v1 import user_gateway_pb2 as pb
+from proto.users.v1 import user_gateway_pb2_grpc as pb_grpc
+from tests.fixtures.users import GATEWAY_TOKEN
+from tests.user_gateway import process as gateway_process
+from tests.user_gateway.process import GatewayProcess
+
+PATIENCE = 40.0
+
+
+@pytest.fixture
+async def process(users_dsn: str) -> AsyncIterator[GatewayProcess]:
+    started = await gateway_process.start(users_dsn, PORT="0")
+    try:
+        await started.wait_ready()
+        yield started
+    finally:
+        await started.kill()
+
+
+async def ended(reader: asyncio.StreamReader) -> bool:
+    async with asyncio.timeout(PATIENCE):
+        try:
+            while await reader.read(65_536):
+                pass
+        except ConnectionError:
+            pass
+    return True
+
+
+async def test_the_health_port_has_64_connections_and_lets_go_of_silent_ones(process: GatewayProcess) -> None:
+    port = process.ready["health_port"]
+    held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(64)]
+    await asyncio.sleep(0.5)
+    more, writer = await asyncio.open_connection("127.0.0.1", port)
+    started = time.monotonic()
+    assert await ended(more)
+    assert time.monotonic() - started < 4  # the held ones have five seconds
+    writer.close()
+    for reader, _ in held:
+        assert await ended(reader)
+    async with httpx.AsyncClient() as client:
+        assert (await client.get(f"http://127.0.0.1:{port}/health")).status_code == 200
+    for _, each in held:
+        each.close()
+
+
+async def test_a_header_without_an_end_ends(process: GatewayProcess) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", process.ready["health_port"])
+    sent = 0
+    try:
+        writer.write(b"GET /health HTTP/1.1\r\n")
+        while sent < 64 * 2**20:
+            writer.write(b"a: " + b"b" * 8_000 + b"\r\n")
+            await writer.drain()
+            sent += 8_000
+    except ConnectionError:
+        pass
+    assert sent < 64 * 2**20
+    assert await ended(reader)
+    writer.close()
+
+
+async def test_calls_have_a_size(process: GatewayProcess) -> None:
+    async with grpc.aio.insecure_channel(process.address) as channel:
+        stub = pb_grpc.UserGatewayServiceStub(channel)  # type: ignore[no-untyped-call]
+        token = ("authorization", f"Bearer {GATEWAY_TOKEN}")
+        large = pb.SearchUsersRequest(query="owner", exclude_ids=range(10**9, 10**9 + 100_000))
+        with pytest.raises(grpc.aio.AioRpcError) as error:
+            await stub.SearchUsers(large, metadata=[token])
+        assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        with pytest.raises(grpc.aio.AioRpcError) as error:
+            await stub.GetUser(pb.GetUserRequest(id=2), metadata=[token, ("x-filler", "f" * 20_000)])
+        assert error.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert (await stub.GetUser(pb.GetUserRequest(id=2), metadata=[token])).user.id == 2
+
+
+@pytest.mark.slow
+async def test_a_connection_that_says_nothing_is_closed(process: GatewayProcess) -> None:
+    """gRPC's own patience is 120 s."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", process.ready["port"])
+    assert await ended(reader)
+    writer.close()
