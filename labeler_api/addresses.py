@@ -1,6 +1,6 @@
 """Addresses of clients, as limits count them."""
 
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 
 def client_of(address: str) -> str:
@@ -18,3 +18,11 @@ def read_address(text: str) -> IPv4Address | IPv6Address | None:
     except ValueError:
         return None
     return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
+
+
+def read_network(text: str) -> IPv4Network | IPv6Network | None:
+    """Read an address or a network. None for what is none, as the path of a UNIX socket."""
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        return None

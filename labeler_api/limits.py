@@ -7,8 +7,8 @@ from hashlib import blake2b
 
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 
+from labeler_api.addresses import client_of
 from labeler_api.errors import TooMany
-from labeler_api.http.connections import client_of
 from labeler_api.limit_storage import LimitStorage, Storage
 
 INVITATIONS_PER_INVITER = RateLimitItemPerHour(20, namespace="invitations")

@@ -15,8 +15,7 @@ from typing import Protocol
 
 import structlog
 
-from labeler_api.addresses import client_of, read_address
-from labeler_api.http.client_address import networks
+from labeler_api.addresses import client_of, read_address, read_network
 from labeler_api.metrics import Metrics
 from labeler_api.settings import Settings
 
@@ -154,7 +153,9 @@ class Proxies:
     """Addresses and networks from a comma list, as TRUSTED_PROXIES has them; `*` is everybody."""
 
     def __init__(self, text: str) -> None:
-        self._everybody, self._networks = text.strip() == "*", networks(text)
+        parts = {part.strip() for part in text.split(",")}
+        self._everybody = "*" in parts
+        self._networks = [network for part in parts if (network := read_network(part)) is not None]
 
     def __contains__(self, address: str) -> bool:
         if self._everybody:
