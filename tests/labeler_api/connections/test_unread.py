@@ -12,7 +12,9 @@ BOUNDS = Bounds(window_seconds=5, answer_bytes=128 * KIBIBYTE)
 
 async def take(client: Client, size: int) -> None:
     while size > 0:
-        size -= len(await client.reader.read(min(size, 65536)))
+        chunk = await client.reader.read(min(size, 65536))
+        assert chunk, "the server ended it"
+        size -= len(chunk)
         await asyncio.sleep(0)
 
 
