@@ -17,8 +17,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from labeler_ops.stack import log_files
+
 POLL_SECONDS = 0.02  # a start or stop is noticed this late at worst; costs no CPU to speak of
-_LOG_LIMIT_BYTES = 10 * 2**20  # a log is moved aside at a start when it has grown past this
 
 
 class Process:
@@ -106,6 +107,6 @@ def dying_with_parent(number: signal.Signals) -> list[str]:
 
 
 def _open_log(path: Path) -> IO[bytes]:
-    if path.exists() and path.stat().st_size > _LOG_LIMIT_BYTES:
-        path.replace(path.with_suffix(path.suffix + ".1"))
+    if path.exists() and path.stat().st_size > log_files.LIMIT_BYTES:
+        path.replace(log_files.before(path))
     return path.open("ab")

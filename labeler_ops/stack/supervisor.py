@@ -9,7 +9,7 @@ import signal
 from collections.abc import Coroutine, Iterator
 
 from labeler_api.errors import AppError
-from labeler_ops.stack import databases, leftovers, services
+from labeler_ops.stack import databases, leftovers, log_files, services
 from labeler_ops.stack.accounts import ACCOUNTS
 from labeler_ops.stack.errors import StackError
 from labeler_ops.stack.home import Home
@@ -45,11 +45,13 @@ class Supervisor:
         """Run until the task is cancelled. Raises StackError when a part cannot start, or dies."""
         self._remove_ready_file()
         await leftovers.remove(self._home)
+        logs = asyncio.create_task(self._bound_logs())
         try:
             running = await self._while_alive(self._start())
             self._announce(running)
             await self._watch()
         finally:
+            logs.cancel()
             self._remove_ready_file()
             await self._stop()
 
@@ -178,6 +180,11 @@ class Supervisor:
                 if (code := part.exit_code()) is not None:
                     raise StackError(f"{part.name} ended (exit code {code}); the end of {part.log}:\n{part.tail()}")
             await asyncio.sleep(_WATCH_SECONDS)
+
+    async def _bound_logs(self) -> None:
+        while True:
+            await asyncio.sleep(log_files.CHECK_SECONDS)
+            await asyncio.to_thread(log_files.rotate, [part.log for part in self._parts()])
 
     async def _stop(self) -> None:
         """Stop whoever calls before whoever is called."""
