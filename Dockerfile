@@ -9,6 +9,7 @@ RUN python -m venv /opt/labeler \
     && /opt/labeler/bin/pip install --no-cache-dir --no-deps --only-binary :all: --require-hashes -r requirements/runtime.txt
 COPY pyproject.toml README.md ./
 COPY proto proto
+COPY service_kit service_kit
 COPY user_gateway user_gateway
 COPY labeler_api labeler_api
 COPY labeler_ops labeler_ops

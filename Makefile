@@ -45,6 +45,7 @@ proto: $(STAMP) ## generate the gRPC code anew
 bench: $(STAMP) ## measure the main calls beside bare handlers that return the same bytes
 	$(BIN)/python -m benchmarks.api $(ARGS)
 	$(BIN)/python -m benchmarks.gateway
+	$(BIN)/python -m benchmarks.decoding
 
 fuzz: $(STAMP) ## try every operation with generated requests (ARGS="--examples 1000 --seed 7 --account admin")
 	$(BIN)/python -m tests.fuzz.campaign $(ARGS)

@@ -18,10 +18,10 @@ import bcrypt
 import uvicorn
 import uvloop
 
-from labeler_api.__main__ import configure_logging
 from labeler_api.app import create_app, open_services
 from labeler_api.directory import UserDirectory
 from labeler_api.profiles import UserProfile
+from labeler_api.serving import configure_logging
 from labeler_api.settings import load
 
 _COLUMNS = (

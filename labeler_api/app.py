@@ -22,6 +22,7 @@ from labeler_api.context import Services
 from labeler_api.datasets import routes as datasets
 from labeler_api.db.platform import PlatformDatabase
 from labeler_api.db.pool import Database, PoolOptions
+from labeler_api.decoders import Decoders, capacity
 from labeler_api.deletion import purge
 from labeler_api.deletion import routes as deletion
 from labeler_api.directory import UserDirectory
@@ -56,6 +57,7 @@ from labeler_api.streams import Streams
 from labeler_api.tie import Tie
 from labeler_api.users import routes as users
 from labeler_api.versions import routes as versions
+from service_kit import event_loop
 
 log = structlog.get_logger(__name__)
 
@@ -105,6 +107,8 @@ def create_app(settings: Settings, services: Services | None = None) -> Starlett
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
         async with AsyncExitStack() as stack:
             app.state.services = running = services or await open_services(settings, stack)
+            lag = running.instruments.metrics.event_loop_lag
+            await stack.enter_async_context(event_loop.watched(lag.observe))
             if settings.jobs == "on":  # who does no jobs is a guest, and ties nothing
                 await stack.enter_async_context(running.tie.begun())
             worker = jobs.Worker(running, settings.jobs_db_url, JOB_HANDLERS, PERIODIC_JOBS)
@@ -219,6 +223,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
         organizations=organizations,
         instruments=instruments,
         streams=Streams.of(settings, instruments.metrics),
+        decoders=Decoders(capacity(settings.decoding_memory_bytes, settings.api_workers)),
         maintenance=Maintenance(forced=settings.maintenance_mode),
         draining=Draining(settings.api_shutdown_seconds),
     )

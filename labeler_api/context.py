@@ -1,7 +1,6 @@
 """What use cases are given: `Services` live as long as the process, a `Call` as long as one request."""
 
 import asyncio
-import os
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from time import monotonic
@@ -10,6 +9,7 @@ from labeler_api.answers import AnswerRoom
 from labeler_api.caches import Caches
 from labeler_api.db.platform import PlatformDatabase
 from labeler_api.db.pool import Caller, Database
+from labeler_api.decoders import Decoders, capacity
 from labeler_api.directory import UserDirectory, UserProfile
 from labeler_api.draining import Draining
 from labeler_api.errors import Unauthenticated
@@ -22,6 +22,7 @@ from labeler_api.organizations import Organizations
 from labeler_api.settings import Settings
 from labeler_api.streams import Streams
 from labeler_api.tie import Tie
+from service_kit import container
 
 _REQUEST_SECONDS = 30.0  # what browsers and proxies wait for at most; every call below gets what is left of it
 _ANSWER_SECONDS = 1.0  # of it, for the answer to get back
@@ -66,8 +67,10 @@ class Services:
     # Directories of archives are read one at a time: each is up to a second of pure Python in a thread.
     unpacking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     answers: AnswerRoom = field(default_factory=AnswerRoom)
-    # As many pictures are decoded at once as there are cores: more would only add their memory up.
-    decoding: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(os.cpu_count() or 1))
+    # Pictures are decoded in processes that can be killed.
+    decoders: Decoders = field(default_factory=lambda: Decoders(capacity()))
+    # As many files of annotations are read at once as there are cores: more would only add their memory up.
+    parsing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(container.cores()))
     maintenance: Maintenance = field(default_factory=Maintenance)
     draining: Draining = field(default_factory=Draining)
 

@@ -1,7 +1,7 @@
 """The numbers of one process, in Prometheus' form; docs/observability.md lists them.
 
 With several workers each writes its numbers into files of one directory (PROMETHEUS_MULTIPROC_DIR, made by
-`labeler_api.__main__` before prometheus_client is imported), and whichever worker is asked adds all of them up.
+`labeler_api.serving` before prometheus_client is imported), and whichever worker is asked adds all of them up.
 """
 
 import asyncio
@@ -15,6 +15,8 @@ from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from service_kit import event_loop, logs
 
 _SAMPLE_SECONDS = 5.0  # how old another worker's gauges may be; scrapes come every 15 to 60 s
 # From a look-up by key (1 ms) to what browsers wait for at most (30 s).
@@ -47,7 +49,12 @@ class Metrics:
         self._jobs_due_seconds = self._gauge(
             "jobs_due_seconds", "How long the first of them has waited.", "kind", mode="livemax"
         )
-        self._watchers.append(_process_watcher(self.registry))
+        self.event_loop_lag = self._histogram(
+            "event_loop_lag_seconds", "How late the event loop was, ten times a second.", event_loop.LAG_BUCKETS
+        )
+        self._lines_dropped = self._counter("log_lines_dropped", "Lines of the log that were not written.")
+        self._lines_seen = logs.dropped()
+        self._watchers += (self._show_lines, _process_watcher(self.registry))
 
     def _requests(self) -> None:
         self.requests = self._counter("http_requests", "Requests answered.", "method", "route", "status")
@@ -137,6 +144,11 @@ class Metrics:
 
     def _show_requests(self) -> None:
         self._requests_open.set(self.open)
+
+    def _show_lines(self) -> None:
+        dropped = logs.dropped()
+        self._lines_dropped.inc(dropped - self._lines_seen)
+        self._lines_seen = dropped
 
     def thumbnail_looked_up(self, found: bool) -> None:
         """Count a look-up in the cache of thumbnails."""

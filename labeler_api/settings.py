@@ -99,9 +99,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     max_json_bytes: Positive = 2 * 1024 * 1024
     max_upload_files: Positive = 1000
-    max_upload_file_bytes: Positive = 50 * 1024 * 1024
+    max_upload_file_bytes: Positive = 200 * 1024 * 1024
     max_upload_bytes: Positive = 4 * 1024 * 1024 * 1024
-    max_image_pixels: Positive = 50_000_000
+    max_image_pixels: Positive = 350_000_000
+    decoding_memory_bytes: Annotated[int, Meta(ge=0)] = 0  # 0: half of the container's, at most 4 GiB
 
     @property
     def jobs_db_url(self) -> str:

@@ -8,12 +8,14 @@ import sys
 import msgspec
 import uvloop
 
+from service_kit.logs import tell
 from user_gateway import logs, tracing
 from user_gateway.catalog import CatalogError
 from user_gateway.proof import NotReadOnly
 from user_gateway.server import Gateway
 from user_gateway.settings import Settings, SettingsError, load
 
+_LAST_LINES_SECONDS = 2.0  # for the log at the end; a pipe that nobody reads takes none of them
 _EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h: starting again will not help
 
 
@@ -21,10 +23,13 @@ def main() -> int:
     """Read the settings, run, and return the exit code."""
     try:
         settings = load()
-        logs.configure(settings.variables.log_level)
-        uvloop.run(_run(settings))
+        lines = logs.configure(settings.variables.log_level)
+        try:
+            uvloop.run(_run(settings))
+        finally:
+            lines.close(_LAST_LINES_SECONDS)
     except (SettingsError, NotReadOnly, CatalogError) as error:
-        sys.stderr.write(f"user_gateway: {error}\n")
+        tell(sys.stderr, f"user_gateway: {error}\n".encode())
         return _EXIT_CONFIGURATION
     return 0
 
@@ -48,8 +53,7 @@ def _announce(gateway: Gateway, settings: Settings) -> None:
     line = msgspec.json.encode({"port": gateway.port, "health_port": gateway.health_port, "pid": os.getpid()}) + b"\n"
     path = settings.variables.user_gateway_ready_file
     if path is None:
-        sys.stdout.buffer.write(line)
-        sys.stdout.buffer.flush()
+        tell(sys.stdout, line)
         return
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     scratch.write_bytes(line)

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
+from service_kit import event_loop, logs
+
 # From a look-up by key (1 ms) to the longest call (5 s); a password takes half a second.
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
@@ -24,6 +26,14 @@ class Metrics:
         self.connections = self._gauge("db_connections", "Connections of the pool.", "state")
         self.available = self._gauge("db_available", "1 while the User DB answers.")
         self.hash_slots = self._gauge("hash_slots", "Passwords that may be checked at once, and that are.", "state")
+        self.event_loop_lag = Histogram(
+            "user_gateway_event_loop_lag_seconds",
+            "How late the event loop was, ten times a second.",
+            buckets=event_loop.LAG_BUCKETS,
+            registry=self._registry,
+        )
+        self._lines_dropped = self._counter("log_lines_dropped", "Lines of the log that were not written.")
+        self._lines_seen = logs.dropped()
         ProcessCollector(registry=self._registry)
 
     def watch(self, watcher: Watcher) -> None:
@@ -39,6 +49,9 @@ class Metrics:
         """Return what Prometheus reads."""
         for watcher in self._watchers:
             watcher()
+        dropped = logs.dropped()
+        self._lines_dropped.inc(dropped - self._lines_seen)
+        self._lines_seen = dropped
         return generate_latest(self._registry)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

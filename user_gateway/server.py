@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 import grpc
@@ -12,6 +13,7 @@ from grpc_reflection.v1alpha import reflection
 
 from proto.users.v1 import user_gateway_pb2 as pb
 from proto.users.v1 import user_gateway_pb2_grpc as pb_grpc
+from service_kit import event_loop
 from user_gateway import catalog, proof
 from user_gateway.auth import Authenticator
 from user_gateway.database import Connection, Database
@@ -64,6 +66,7 @@ class Gateway:
         self._interceptor = CallInterceptor(Authenticator(settings.callers), self._metrics, tracing)
         self._health = HealthService()
         self._stopping = False
+        self._watch = AsyncExitStack()
         self._metrics.watch(self._show_numbers)
         self._http = HttpHealth(lambda: self.serving, self._metrics.text, settings.metrics_access)
         self._server: grpc.aio.Server | None = None
@@ -87,6 +90,7 @@ class Gateway:
         self.port = self._bind(self._server)
         try:
             await self._database.open()
+            await self._watch.enter_async_context(event_loop.watched(self._metrics.event_loop_lag.observe))
             await self._server.start()
             if self._settings.variables.port is not None:
                 self.health_port = await self._http.start(self._settings.variables.port)
@@ -110,6 +114,7 @@ class Gateway:
             grace = self._settings.variables.user_gateway_grace_seconds if grace_seconds is None else grace_seconds
             await self._server.stop(grace)
         await self._http.stop()
+        await self._watch.aclose()
         await self._database.close()
         self._passwords.close()
         log.info("stopped")

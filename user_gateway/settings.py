@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 from msgspec import Meta
 
+from service_kit import container
 from user_gateway.auth import Caller, MetricsAccess, Scope, names
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -89,7 +90,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def hash_slots(self) -> int:
         """How many passwords are checked at once: a check fills one core."""
-        return self.variables.user_gateway_hash_slots or len(os.sched_getaffinity(0))
+        return self.variables.user_gateway_hash_slots or container.cores()
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:

@@ -7,18 +7,18 @@ leaves each image as it was or as it is sent, whole. The old object is removed l
 """
 
 import asyncio
-import os
 from collections import Counter
 from functools import partial
 
 from labeler_api.context import Call
 from labeler_api.db.pool import Row
+from labeler_api.decoders import DecodingFailed
 from labeler_api.errors import Stale, Unavailable
 from labeler_api.http.multipart import Spool
 from labeler_api.images import removal, upload_store
 from labeler_api.images.description import describe
-from labeler_api.images.paths import ImagePath, ObjectKeys, Refused, image_path
-from labeler_api.images.pictures import Picture, read_picture
+from labeler_api.images.paths import ImagePath, ObjectKeys, image_path
+from labeler_api.images.pictures import Picture, Rejected, look
 from labeler_api.images.refusals import Refusals
 from labeler_api.images.schemas import UploadedImage, UploadSummary
 from labeler_api.images.upload_store import Stored
@@ -44,7 +44,7 @@ class Intake:
         self._files = files
         self.dataset_id = dataset_id
         self._bucket = call.settings.s3_bucket_datasets
-        self._slots = asyncio.Semaphore((os.cpu_count() or 1) + _WAITING_FILES)
+        self._slots = asyncio.Semaphore(call.services.decoders.allowed.processes + _WAITING_FILES)
         self._working: dict[str, asyncio.Task[None]] = {}
         self._error: BaseException | None = None
         self._batch: dict[str, Stored] = {}
@@ -93,6 +93,12 @@ class Intake:
         if not self._images and self._store_error is not None:
             raise self._store_error  # nothing is stored, and not for what was sent: the same request may succeed
 
+    async def give_up_after(self, seconds: float) -> None:
+        """Let the work at hand end by itself, but not longer than so."""
+        if self._working:
+            await asyncio.wait(set(self._working.values()), timeout=seconds)
+        await self.cancel()
+
     async def cancel(self) -> None:
         """Give up the work at hand."""
         working = set(self._working.values())
@@ -128,18 +134,24 @@ class Intake:
             self._error = self._error or error
 
     async def _store(self, path: ImagePath, spool: Spool) -> None:
-        async with self._call.services.decoding:
-            try:
-                picture = await asyncio.to_thread(read_picture, spool.file, self._call.settings.max_image_pixels)
-            except Refused as refusal:
-                self.refuse(path.text, refusal.detail)
-                return
+        picture = await self._picture(spool)
+        if isinstance(picture, Rejected):
+            self.refuse(path.text, picture.reason)
+            return
         stored = _stored(self.dataset_id, path, spool.size, picture)
         if not await self._put(stored, picture, spool):
             return
         if (earlier := self._batch.get(path.text)) is not None:
             self._unused += (earlier.s3_key, earlier.thumbnail_key)
         self._batch[path.text] = stored
+
+    async def _picture(self, spool: Spool) -> Picture | Rejected:
+        max_pixels = self._call.settings.max_image_pixels
+        decoders = self._call.services.decoders
+        try:
+            return await decoders.run(self._call.user_id, look, spool.file, spool.size, max_pixels)
+        except DecodingFailed as failure:
+            return Rejected(str(failure))
 
     async def _put(self, stored: Stored, picture: Picture, spool: Spool) -> bool:
         """Put both objects; False, with the picture refused, when the store does not take them.

@@ -1,4 +1,7 @@
-"""What a picture is, from its bytes alone: type, size as browsers draw it, hash, and a thumbnail. Blocking."""
+"""What a picture is, from its bytes alone: type, size as browsers draw it, hash, and a thumbnail.
+
+Decoders are where hostile bytes do harm: call `look` through labeler_api.decoders, in a process that can be killed.
+"""
 
 import hashlib
 import io
@@ -8,7 +11,9 @@ from typing import IO
 
 from PIL import Image
 
+from labeler_api.images import jpeg_scans
 from labeler_api.images.paths import Refused
+from labeler_api.killable import Needs
 
 CONTENT_TYPES = {
     "JPEG": "image/jpeg",
@@ -33,9 +38,18 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# What Pillow finds odd enough to warn of (a decompression bomb, a file that ends early) is refused. Set once:
-# the filters belong to the process, and changing them around each call would race between threads.
+# Decoded bytes of a pixel, as Pillow holds them (its page "Concepts", modes); every other mode has four.
+_PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}
+# What a format's library holds beside Pillow's own copy, in bytes a pixel; measured with pictures of 100 megapixels.
+_LIBRARY_BYTES = {"WEBP": 12, "TIFF": 4}
+_STRIP_PIXELS = 4 * 1024 * 1024  # of a large picture that cannot be scaled as it is; a strip is converted at a time
+_AT_ONCE_PIXELS = 4 * _STRIP_PIXELS
+
+# What Pillow finds odd enough to warn of (a file that ends early) is refused. Set once: the filters belong to the
+# process, and changing them around each call would race between threads.
 warnings.filterwarnings("error", module=r"PIL\..*")
+# Its own bound is 89 million pixels; ours is a setting, is checked as early, and has limits of memory and time behind.
+Image.MAX_IMAGE_PIXELS = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,43 +63,105 @@ class Picture:
     thumbnail: bytes
 
 
-def read_picture(file: IO[bytes], max_pixels: int) -> Picture:
-    """Identify, measure, hash and decode the image in `file`, from its beginning. Raises Refused with a reason."""
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Why a file is no picture that is taken."""
+
+    reason: str
+
+
+def look(file: IO[bytes], memory_bytes: int, max_pixels: int) -> Picture | Rejected | Needs:
+    """`read_picture` for labeler_api.decoders: nothing is raised across processes but what nobody expects."""
+    try:
+        return read_picture(file, memory_bytes, max_pixels)
+    except Refused as refusal:
+        return Rejected(refusal.detail)
+    except MemoryError:
+        raise
+    except Exception:  # a bad file never fails its batch, whatever a decoder makes of it
+        return Rejected("it is damaged: it cannot be decoded")
+
+
+def read_picture(file: IO[bytes], memory_bytes: int, max_pixels: int) -> Picture | Needs:
+    """Identify, measure, hash and decode the image in `file`, from its beginning. Raises Refused with a reason.
+
+    Returns Needs, before anything is decoded, when that takes more than `memory_bytes`.
+    """
     file.seek(0)
     if not file.read(1):
         raise Refused("it is empty")
     file.seek(0)
-    sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
-    file.seek(0)
+    if (needed := _webp_bytes(file, max_pixels)) > memory_bytes:
+        return Needs(needed)
     with _identified(file, max_pixels) as image:
-        content_type = CONTENT_TYPES[image.format or ""]
+        content_type = CONTENT_TYPES["JPEG" if image.format == "MPO" else image.format or ""]
+        if (needed := _needed_bytes(image, file)) > memory_bytes:
+            return Needs(needed)
         orientation = _orientation(image)
         width, height = image.size
         try:
             thumbnail = _thumbnail(image, orientation)
+        except MemoryError:
+            raise
         except Exception as error:  # a hostile file may raise anything out of a decoder
             raise Refused(f"it is damaged: {_reason(error)}") from error
     if orientation in _SIDEWAYS:
         width, height = height, width
+    file.seek(0)
+    sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
     return Picture(sha256, content_type, width, height, thumbnail)
+
+
+def _webp_bytes(file: IO[bytes], max_pixels: int) -> int:
+    """What a WebP takes: its library makes room for the whole picture when it opens it. 0 for anything else.
+
+    The header is RFC 9649's, section 2: the first chunk is lossy, lossless, or tells the size of the canvas.
+    """
+    head = file.read(30)
+    file.seek(0)
+    if head[:4] != b"RIFF" or head[8:12] != b"WEBP":
+        return 0
+    if head[12:16] == b"VP8X":
+        width, height = int.from_bytes(head[24:27], "little") + 1, int.from_bytes(head[27:30], "little") + 1
+    elif head[12:16] == b"VP8L":
+        bits = int.from_bytes(head[21:25], "little")
+        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    else:
+        width, height = int.from_bytes(head[26:28], "little") & 0x3FFF, int.from_bytes(head[28:30], "little") & 0x3FFF
+    if width * height > max_pixels:
+        raise Refused(f"it has more than {max_pixels} pixels")
+    return width * height * (4 + _LIBRARY_BYTES["WEBP"])
+
+
+def _needed_bytes(image: Image.Image, file: IO[bytes]) -> int:
+    """What decoding takes, from the header alone. Raises Refused for a JPEG of too many scans."""
+    pixels = image.width * image.height
+    per_pixel = _PIXEL_BYTES.get(image.mode, 4)
+    if image.format not in {"JPEG", "MPO"}:  # MPO: what some phones and cameras write as .jpg
+        return pixels * (per_pixel + _LIBRARY_BYTES.get(image.format or "", 0))
+    position = file.tell()
+    scans = jpeg_scans.scans(file)
+    file.seek(position)
+    if scans.count > jpeg_scans.MAX_SCANS:
+        raise Refused(
+            f"it is a JPEG of more than {jpeg_scans.MAX_SCANS} scans, where encoders write about 10: save it again"
+        )
+    scale = next((scale for scale in (8, 4, 2) if max(image.size) >= scale * _REDUCING_GAP * _THUMBNAIL_PIXELS), 1)
+    return pixels // scale**2 * per_pixel + scans.whole_picture_bytes
 
 
 def _identified(file: IO[bytes], max_pixels: int) -> Image.Image:
     """Read the header only: type and size are known before anything is decoded."""
     try:
         image = Image.open(file, formats=list(CONTENT_TYPES))
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise _too_many_pixels(max_pixels) from None
+    except MemoryError:
+        raise
     except Exception as error:
         raise Refused("it is not a JPEG, PNG, WebP, GIF, BMP or TIFF image") from error
     if image.width * image.height > max_pixels:
         image.close()
-        raise _too_many_pixels(max_pixels)
+        raise Refused(f"it has more than {max_pixels} pixels")
     return image
-
-
-def _too_many_pixels(max_pixels: int) -> Refused:
-    return Refused(f"it has more than {max_pixels} pixels")
 
 
 def _orientation(image: Image.Image) -> int:
@@ -103,8 +179,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _thumbnail(image: Image.Image, orientation: int) -> bytes:
-    if image.mode in {"1", "P", "PA"}:  # cannot be scaled smoothly as they are
-        image = image.convert("RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB")
+    image = _in_strips(image) if _is_too_large_to_convert(image) else _smooth(image)
     image.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS), Image.Resampling.LANCZOS, reducing_gap=_REDUCING_GAP)
     small = _on_white(_eight_bits(image))
     if orientation in _UPRIGHT:
@@ -112,6 +187,33 @@ def _thumbnail(image: Image.Image, orientation: int) -> bytes:
     out = io.BytesIO()
     small.save(out, "JPEG", quality=_THUMBNAIL_QUALITY, optimize=True)
     return out.getvalue()
+
+
+def _smooth(image: Image.Image) -> Image.Image:
+    """Bring palettes and single bits, which cannot be scaled smoothly as they are, into a mode that can."""
+    if image.mode in {"1", "P", "PA"}:
+        return image.convert("RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB")
+    return image
+
+
+def _is_too_large_to_convert(image: Image.Image) -> bool:
+    """Modes that Pillow converts, and so copies, before it scales them."""
+    return image.mode not in {"L", "RGB", "CMYK", "YCbCr"} and image.width * image.height > _AT_ONCE_PIXELS
+
+
+def _in_strips(image: Image.Image) -> Image.Image:
+    """Scale down strip by strip: what is converted is never the whole picture."""
+    factor = max(1, int(max(image.size) / (_THUMBNAIL_PIXELS * _REDUCING_GAP)))
+    rows = factor * max(1, _STRIP_PIXELS // (image.width * factor))
+    small: Image.Image | None = None
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        reduced = _smooth(_eight_bits(strip)).reduce(factor)
+        if small is None:
+            small = Image.new(reduced.mode, (reduced.width, -(-image.height // factor)))
+        small.paste(reduced, (0, top // factor))
+    assert small is not None  # noqa: S101 - a picture has a row
+    return small
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -27,6 +27,8 @@ _MAX_ARCHIVE_BYTES = 2 * 1024**3  # packed; unpacked it may hold no more either
 _REASONS = 3  # in the sentence for a person; the first hundred are beside it
 _NO_ROOM = "the server has no room for it at the moment; send it again later"
 
+_AFTER_LEAVING_SECONDS = 2.0  # a picture of 12 megapixels takes a tenth of a second, and its objects the same
+
 log = structlog.get_logger("labeler_api.images")
 
 
@@ -71,6 +73,8 @@ async def upload(
 
 
 async def _keep_what_came_before(intake: Intake, error: Exception) -> None:
+    if not isinstance(error, AppError):  # the client left: what is not stored soon is not worth the computing
+        await intake.give_up_after(_AFTER_LEAVING_SECONDS)
     try:
         await intake.settle()
     except AppError as later:

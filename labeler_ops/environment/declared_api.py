@@ -190,5 +190,10 @@ LIMITS = Group(
         Text("MAX_UPLOAD_FILE_BYTES", "one file", "파일 하나의 크기"),
         Text("MAX_UPLOAD_BYTES", "one upload", "업로드 한 번의 크기"),
         Text("MAX_IMAGE_PIXELS", "width times height", "가로×세로 픽셀 수"),
+        Text(
+            "DECODING_MEMORY_BYTES",
+            "for decoding pictures, all workers together; 0: half of the container's memory, 4 GiB at most",
+            "이미지 디코딩에 쓰는 메모리(모든 워커 합계), 0이면 컨테이너 메모리의 절반(최대 4GiB)",
+        ),
     ),
 )

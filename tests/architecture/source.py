@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("proto", "user_gateway", "labeler_api", "labeler_ops", "tests")
+PACKAGES = ("proto", "service_kit", "user_gateway", "labeler_api", "labeler_ops", "tests")
 
 # The order of features: what stands to the left may be imported from the right, never the other way.
 FEATURES = (

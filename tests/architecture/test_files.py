@@ -26,7 +26,7 @@ def test_names_say_what_is_inside() -> None:
 
 
 def test_public_code_says_what_it_is_for() -> None:
-    packages = ("user_gateway", "labeler_api", "labeler_ops")
+    packages = ("service_kit", "user_gateway", "labeler_api", "labeler_ops")
     written = [module for module in modules(*packages) if module.text.strip() and "versions/" not in module.where]
     without = [module.where for module in written if not module.text.lstrip().startswith(('"""', "#!"))]
     assert without == []

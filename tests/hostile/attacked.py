@@ -50,7 +50,7 @@ class Watched:
             for name in self.seconds
             if self.slowest_of_100(name) > machine + (HEALTH_SECONDS if name == "health" else CALL_SECONDS)
         }
-        assert slow == {}, f"a bare server needed {self.slowest_of_100('bare'):.3f} s"
+        assert slow == {}, f"{slow}; a bare server needed {self.slowest_of_100('bare'):.3f} s"
         assert self.growth_bytes < GROWTH_BYTES, f"grew by {self.growth_bytes >> 20} MiB"
 
 

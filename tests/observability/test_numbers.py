@@ -14,11 +14,11 @@ import httpx
 import msgspec
 import pytest
 
-from labeler_api.__main__ import shared_numbers
 from labeler_api.app import create_app
 from labeler_api.caches import ByteCache
 from labeler_api.context import Services
 from labeler_api.instruments import Instruments
+from labeler_api.serving import shared_numbers
 from tests.fixtures.api import PUBLIC_URL, Api
 from tests.fixtures.users import GATEWAY_TOKEN, OpenDirectory
 from user_gateway.auth import MetricsAccess

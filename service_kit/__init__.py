@@ -1,0 +1,1 @@
+"""What both services need and neither owns. Imports neither of them, and no feature."""
