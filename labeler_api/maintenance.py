@@ -1,18 +1,21 @@
 """Maintenance mode: what this process knows of the switch in the Labeler DB, and how it hears of it.
 
 `labeler maintenance on` sets the row, notifies, and then builds a fence in the database that refuses writes from
-whoever missed the news. Here the news arrives by LISTEN, and by looking twice a second where that is cut off.
+whoever missed the news. Here the news arrives by LISTEN, and by looking twice a second where that is cut off. The
+connection that this takes also looks after transactions that stand still (db/frozen.py).
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from time import monotonic
 
 import asyncpg
 import structlog
 
 from labeler_api.db.connection import PATIENCE, watch_silence
 from labeler_api.db.failures import FAILURES
+from labeler_api.db.frozen import LOOK_SECONDS, end_frozen
 from labeler_api.errors import Unavailable
 
 CODE = "maintenance"
@@ -87,9 +90,13 @@ class Maintenance:
         )
         watch_silence(connection)
         news = asyncio.Event()
+        looked_at = monotonic()
         try:
             await connection.add_listener(_CHANNEL, lambda *_: news.set())
             while True:
+                if monotonic() - looked_at >= LOOK_SECONDS:
+                    looked_at = monotonic()
+                    await end_frozen(connection)
                 rows = await connection.fetch(_STATE)
                 await self._note(bool(rows), rows[0]["reason"] if rows else None, heard)
                 news.clear()

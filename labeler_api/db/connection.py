@@ -6,6 +6,9 @@ from typing import Any
 
 import asyncpg
 
+APPLICATION = "labeler_api"
+"""What the pool's connections call themselves; those of the job queue and of the watch say what they are for."""
+
 STATEMENT_SECONDS = 20
 """What the server gives one statement of a request, which has thirty seconds for all that it does.
 

@@ -19,7 +19,7 @@ from typing import Any, Self
 import asyncpg
 
 from labeler_api.db.admission import Pass, Work
-from labeler_api.db.connection import OF_A_REQUEST, PATIENCE, Connection, watch_silence
+from labeler_api.db.connection import APPLICATION, OF_A_REQUEST, PATIENCE, Connection, watch_silence
 from labeler_api.db.errors import translated
 from labeler_api.db.lending import Caller, Lender, PoolOptions
 from labeler_api.errors import MustWait
@@ -222,7 +222,7 @@ class Database:
             statement_cache_size=256 if options.statement_cache else 0,
             timeout=min(options.acquire_seconds, _CONNECT_SECONDS),
             server_settings={
-                "application_name": "labeler_api",
+                "application_name": APPLICATION,
                 "TimeZone": "UTC",
                 "jit": "off",
                 **OF_A_REQUEST,

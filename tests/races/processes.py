@@ -41,6 +41,15 @@ class ApiProcess:
         return self._running().pid
 
     @property
+    def database(self) -> str:
+        """The URL of its database."""
+        return self._variables["LABELER_DB_URL"]
+
+    def sibling(self, log: Path, **changed: str) -> "ApiProcess":
+        """One more like this, which is not started yet."""
+        return ApiProcess({**self._variables, **changed}, log)
+
+    @property
     def log(self) -> str:
         """What it wrote, of every start."""
         return self._log.read_text() if self._log.exists() else ""

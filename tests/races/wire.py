@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from urllib.parse import urlsplit
 
 from tests.labeler_api.images.relay import Relay
 
@@ -34,4 +35,40 @@ class Wire(Relay):
             await writer.drain()
             if allowed is not None and len(data) >= allowed:
                 raise ConnectionResetError
+        writer.write_eof()
+
+
+class HeldCommit(Relay):
+    """In front of a database: what a client sends goes through, up to its COMMIT."""
+
+    def __init__(self, dsn: str) -> None:
+        self._parts = urlsplit(dsn)
+        super().__init__(self._parts.port or 5432)
+        self._passing = asyncio.Event()
+        self._passing.set()
+        self.held = asyncio.Event()
+
+    @property
+    def dsn(self) -> str:
+        """The database's URL by way of the wire."""
+        login = self._parts.netloc.rpartition("@")[0]
+        return self._parts._replace(netloc=f"{login}@127.0.0.1:{self.port}").geturl()
+
+    def hold(self) -> None:
+        """Keep the next COMMIT back."""
+        self._passing.clear()
+
+    def let_go(self) -> None:
+        """Pass everything on, what was kept back first."""
+        self._passing.set()
+
+    async def _pass_on(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool = False
+    ) -> None:
+        while data := await reader.read(65536):
+            if not answers and b"COMMIT\0" in data and not self._passing.is_set():
+                self.held.set()
+                await self._passing.wait()
+            writer.write(data)
+            await writer.drain()
         writer.write_eof()
