@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install
 LOCKS := requirements/dev.txt requirements/postgres.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test redis test-browser check proto fuzz audit bench bench-gateway bench-move
+.PHONY: help install run test servers test-browser check proto fuzz audit bench bench-gateway bench-move
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,11 +20,11 @@ install: $(STAMP) ## install everything into .venv, from locks with hashes; noth
 run: $(STAMP) ## start everything on this machine, in the foreground (ARGS="--ephemeral", …)
 	@exec $(BIN)/labeler up $(ARGS)
 
-test: $(STAMP) redis ## run every test on real servers that the test session starts (ARGS="-k locks", …)
+test: $(STAMP) servers ## run every test on real servers that the test session starts (ARGS="-k locks", …)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
-redis: # a shared storage of rate limits; Debian's where there is none
-	@command -v redis-server valkey-server >/dev/null || sh tests/limits/install.sh
+servers: # a shared storage of rate limits, and a pooler of connections; Debian's where there are none
+	@sh tests/install.sh
 
 test-browser: $(STAMP) ## look at the API from a page in headless Chromium (installs Debian's when there is none)
 	@command -v chromium chromium-browser google-chrome >/dev/null || sh tests/browser/install.sh

@@ -45,6 +45,25 @@ OF_A_REQUEST: dict[str, str] = {
 }
 """What the server lets a request do; who needs more says so for its transaction."""
 
+PLANS: dict[str, str] = {"jit": "off"}
+"""How the server is to plan: compiling takes longer than any statement here runs."""
+
+_SESSION: dict[str, str] = {"application_name": APPLICATION, "TimeZone": "UTC"}
+# PgBouncer takes no more than these two (and client_encoding, DateStyle, standard_conforming_strings) when a connection
+# begins, and hands a transaction to whichever server connection is free: all else is said in each transaction.
+
+
+def at_the_start(*, pooled: bool) -> dict[str, str]:
+    """Give what is set when a connection begins; `pooled` is one that leads to a transaction pooler."""
+    return _SESSION if pooled else {**_SESSION, **PLANS, **OF_A_REQUEST, **PATIENCE}
+
+
+def begin(kind: str = "", *, pooled: bool, **limits: str) -> str:
+    """Write the one message that opens a transaction of some kind, with the limits that are its own."""
+    local = {**PLANS, **OF_A_REQUEST, **limits} if pooled else limits
+    return "; ".join([f"BEGIN {kind}".rstrip(), *(f"SET LOCAL {name} = '{value}'" for name, value in local.items())])
+
+
 _SOCKET_OPTIONS = (
     (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
     (socket.IPPROTO_TCP, "TCP_KEEPIDLE", _KEEPALIVE_IDLE_SECONDS),

@@ -19,7 +19,7 @@ from typing import Any, Self
 import asyncpg
 
 from labeler_api.db.admission import Pass, Work
-from labeler_api.db.connection import APPLICATION, OF_A_REQUEST, PATIENCE, Connection, watch_silence
+from labeler_api.db.connection import Connection, at_the_start, begin, watch_silence
 from labeler_api.db.errors import translated
 from labeler_api.db.lending import Caller, Lender, PoolOptions
 from labeler_api.errors import MustWait
@@ -34,17 +34,29 @@ _STATEMENT_SECONDS = 30.0
 _LONG_SECONDS = 600.0  # an export or a deletion of a million annotations is one statement, and takes some two minutes
 _CONNECT_SECONDS = 10.0
 
-_BEGIN = "BEGIN"
 # Long work waits longer for its turn in a project, and an import reads its file between two statements.
-_BEGIN_LONG = (
-    f"BEGIN; SET LOCAL statement_timeout = '{_LONG_SECONDS:g}s'; SET LOCAL lock_timeout = '30s';"
-    " SET LOCAL idle_in_transaction_session_timeout = '60s'"
-)
+_OF_LONG_WORK = {
+    "statement_timeout": f"{_LONG_SECONDS:g}s",
+    "lock_timeout": "30s",
+    "idle_in_transaction_session_timeout": "60s",
+}
 # Nobody waits for a snapshot, and its reader may wait for a slow store between two rows.
-_BEGIN_SNAPSHOT = (
-    f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '{_LONG_SECONDS:g}s';"
-    f" SET LOCAL idle_in_transaction_session_timeout = '{_LONG_SECONDS:g}s'"
-)
+_OF_A_SNAPSHOT = {
+    "statement_timeout": f"{_LONG_SECONDS:g}s",
+    "idle_in_transaction_session_timeout": f"{_LONG_SECONDS:g}s",
+}
+
+
+class Openings:
+    """The messages that open transactions. None opens a read, unless its limits have to be said with it."""
+
+    __slots__ = ("long", "read", "snapshot", "write")
+
+    def __init__(self, *, pooled: bool) -> None:
+        self.write = begin(pooled=pooled)
+        self.long = begin(pooled=pooled, **_OF_LONG_WORK)
+        self.snapshot = begin("ISOLATION LEVEL REPEATABLE READ READ ONLY", pooled=pooled, **_OF_A_SNAPSHOT)
+        self.read = begin(pooled=True) if pooled else ""
 
 
 class StatementCount:
@@ -129,13 +141,14 @@ class Snapshot(ReadConnection):
 class WriteTransaction(ReadConnection):
     """Statements that change rows; all of them or none. The first one takes the connection, and begins."""
 
-    __slots__ = ("_caller", "_lender", "_pass", "_project", "_work")
+    __slots__ = ("_caller", "_lender", "_opening", "_pass", "_project", "_work")
 
-    def __init__(self, lender: Lender, caller: Caller, work: Work, seconds: float) -> None:
-        super().__init__(None, seconds, caller.deadline)
+    def __init__(self, lender: Lender, caller: Caller, opening: str, *, long: bool) -> None:
+        super().__init__(None, _LONG_SECONDS if long else _STATEMENT_SECONDS, caller.deadline)
         self._lender = lender
         self._caller = caller
-        self._work = work
+        self._opening = opening
+        self._work = Work.LONG if long else Work.WRITE
         self._project = caller.project
         self._pass = Pass()
 
@@ -190,18 +203,19 @@ class WriteTransaction(ReadConnection):
             caller = Caller(caller.person, self._project, caller.patience, caller.deadline)
         self._connection, self._pass = await self._lender.lend(self._work, caller)
         async with self._limit():
-            await self._connection.execute(_BEGIN if self._work is Work.WRITE else _BEGIN_LONG)
+            await self._connection.execute(self._opening)
         return self._connection
 
 
 class Database:
     """The Labeler DB. Made once a process, in the lifespan of the application; `of` is it as one caller may use it."""
 
-    __slots__ = ("_caller", "_lender")
+    __slots__ = ("_caller", "_lender", "_openings")
 
-    def __init__(self, lender: Lender, caller: Caller) -> None:
+    def __init__(self, lender: Lender, caller: Caller, openings: Openings) -> None:
         self._lender = lender
         self._caller = caller
+        self._openings = openings
 
     @classmethod
     async def connect(
@@ -209,6 +223,8 @@ class Database:
     ) -> Self:
         """Make the pool. Connections are opened when they are needed, so an absent server does not stop the start."""
         options, instruments = options or PoolOptions(), instruments or Instruments()
+        # Behind PgBouncer in transaction mode named statements vanish, and a session's settings are another session's.
+        pooled = not options.statement_cache
         pool = asyncpg.create_pool(
             dsn,
             min_size=0,
@@ -218,43 +234,38 @@ class Database:
             init=traced(instruments),
             # Nothing here changes a session's state, so the reset query would be a round trip for nothing.
             reset=_keep_session,
-            # 0 behind PgBouncer in transaction mode, where named statements vanish.
-            statement_cache_size=256 if options.statement_cache else 0,
+            statement_cache_size=0 if pooled else 256,
             timeout=min(options.acquire_seconds, _CONNECT_SECONDS),
-            server_settings={
-                "application_name": APPLICATION,
-                "TimeZone": "UTC",
-                "jit": "off",
-                **OF_A_REQUEST,
-                **PATIENCE,
-            },
+            server_settings=at_the_start(pooled=pooled),
         )
         await pool
         lender = Lender(pool, options, instruments)
         await lender.warm()
-        return cls(lender, Caller())
+        return cls(lender, Caller(), Openings(pooled=pooled))
 
     def of(self, caller: Caller) -> "Database":
         """The same pool, for one caller."""
-        return Database(self._lender, caller)
+        return Database(self._lender, caller, self._openings)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[ReadConnection]:
-        """Lend a connection for reading, without BEGIN."""
+        """Lend a connection for reading, without BEGIN (behind a transaction pooler with it, for the limits)."""
         with translated():
             async with self._lender.lent(Work.READ, self._caller) as connection:
+                if self._openings.read:
+                    await _said(connection, self._openings.read)
                 yield ReadConnection(connection, deadline=self._caller.deadline)
+                if self._openings.read:
+                    await _said(connection, "COMMIT")
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Snapshot]:
         """Open a READ ONLY REPEATABLE READ transaction. It is long work."""
         with translated():
             async with self._lender.lent(Work.LONG, self._caller) as connection:
-                async with asyncio.timeout(_STATEMENT_SECONDS):
-                    await connection.execute(_BEGIN_SNAPSHOT)
+                await _said(connection, self._openings.snapshot)
                 yield Snapshot(connection, _LONG_SECONDS)
-                async with asyncio.timeout(_STATEMENT_SECONDS):
-                    await connection.execute("COMMIT")
+                await _said(connection, "COMMIT")
 
     @asynccontextmanager
     async def begin(self, *, long: bool = False) -> AsyncIterator[WriteTransaction]:
@@ -262,9 +273,9 @@ class Database:
 
         `long` is for the rare one that writes or copies a whole project.
         """
-        work, seconds = (Work.LONG, _LONG_SECONDS) if long else (Work.WRITE, _STATEMENT_SECONDS)
+        opening = self._openings.long if long else self._openings.write
         with translated(writes=True):
-            tx = WriteTransaction(self._lender, self._caller, work, seconds)
+            tx = WriteTransaction(self._lender, self._caller, opening, long=long)
             try:
                 yield tx
                 await tx.commit()
@@ -297,6 +308,11 @@ def traced(instruments: Instruments) -> Any:
             connection.add_query_logger(instruments.tracing.statement_ended)
 
     return prepare
+
+
+async def _said(connection: Any, sql: str) -> None:
+    async with asyncio.timeout(_STATEMENT_SECONDS):
+        await connection.execute(sql)
 
 
 async def _keep_session(_connection: object) -> None:

@@ -33,18 +33,24 @@ LABELER_DB = Group(
         Text("LABELER_DB_PASSWORD", "password", "비밀번호", fallback=True, secret=True),
         Text(
             "LABELER_DB_UNPOOLED_URL",
-            "for LISTEN (jobs, maintenance mode), when LABELER_DB_URL leads to a transaction pooler",
-            "LABELER_DB_URL이 트랜잭션 풀러일 때 LISTEN(작업, 점검 모드)용 직접 주소",
+            "past a transaction pooler, needed when LABELER_DB_URL leads to one: jobs and maintenance mode listen",
+            "LABELER_DB_URL이 트랜잭션 풀러일 때 필요한 직접 주소. 작업과 점검 모드가 LISTEN에 사용",
             secret=True,
             url=True,
             form=_POSTGRES,
         ),
         Text("DB_POOL_SIZE", "connections opened at the start", "시작할 때 여는 연결 수", local="2"),
         Text("DB_MAX_OVERFLOW", "and so many more under load", "부하 시 추가로 여는 연결 수", local="3"),
-        Text("DB_POOL_TIMEOUT", "seconds to wait for one; then 503", "연결 대기 시간(초). 넘으면 503"),
+        Text(
+            "DB_POOL_TIMEOUT",
+            "seconds to wait for one, then 503; a request waits for 20 at most",
+            "연결 대기 시간(초). 넘으면 503. 요청은 이 값과 관계없이 최대 20초 대기",
+        ),
         Text("DB_POOL_RECYCLE", "seconds after which one is replaced", "연결을 교체하는 주기(초)"),
         Text(
-            "DB_STATEMENT_CACHE", "false behind PgBouncer in transaction mode", "PgBouncer 트랜잭션 모드 뒤에서는 false"
+            "DB_STATEMENT_CACHE",
+            "false behind PgBouncer in transaction mode: limits are then set in each transaction",
+            "PgBouncer 트랜잭션 모드 뒤에서는 false. 이때 시간 제한은 트랜잭션마다 설정",
         ),
     ),
 )

@@ -36,7 +36,7 @@ async def both_sides(settings: Settings, stack: AsyncExitStack) -> Sides:
     """Open both; `stack` closes them. Nothing is asked yet."""
     instruments = Instruments()
     # One connection, which is given back after every look: nothing is held while the store is listed.
-    options = PoolOptions(min_size=1, max_size=1, acquire_seconds=10)
+    options = PoolOptions(min_size=1, max_size=1, acquire_seconds=10, statement_cache=settings.db_statement_cache)
     db = await Database.connect(settings.labeler_db_url, options, instruments)
     stack.push_async_callback(db.close)
     objects = await ObjectStore.connect(settings, stack, instruments)

@@ -22,7 +22,7 @@ class SharedStorage:
 
     def __init__(self, directory: Path) -> None:
         found = shutil.which("redis-server") or shutil.which("valkey-server")
-        assert found, "no redis-server and no valkey-server: run `sh tests/limits/install.sh`"
+        assert found, "no redis-server and no valkey-server: run `sh tests/install.sh`"
         self._program, self._directory = found, directory
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
