@@ -20,7 +20,7 @@ from uvicorn.supervisors import Multiprocess
 
 from labeler_api import tracing
 from labeler_api.settings import Settings, SettingsError, load, require_own_secrets
-from service_kit import logs
+from service_kit import event_loop, logs
 
 Application = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
 
@@ -126,7 +126,7 @@ def application() -> Application:
 
     settings = load()
     lines = configure_logging(settings.log_level)
-    inner = create_app(settings)
+    inner = _timed(create_app(settings), settings.event_loop_step_seconds)
     # What is there now stays. Else whoever makes many objects in a thread has the collector look at these 150 000 as
     # well, which holds up the event loop for a quarter of a second each time.
     gc.collect()
@@ -138,6 +138,28 @@ def application() -> Application:
             lines.close(_LAST_LINES_SECONDS)
 
     return application
+
+
+def _timed(app: Application, step_seconds: float) -> Application:
+    """Log what holds the event loop for longer, where EVENT_LOOP_STEP_SECONDS asks for it."""
+    if step_seconds == 0:
+        return app
+    log = structlog.get_logger("labeler_api.event_loop")
+    watch = event_loop.StepWatch(
+        step_seconds, lambda what, seconds: log.warning("held the event loop", request=what, seconds=round(seconds, 3))
+    )
+
+    async def timed(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        await watch.run(f"{scope['method']} {scope['path']}", _run(app, scope, receive, send))
+
+    return timed
+
+
+async def _run(app: Application, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+    await app(scope, receive, send)
 
 
 def configure_logging(level: str) -> logs.LineWriter:

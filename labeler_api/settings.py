@@ -77,6 +77,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     user_cache_grace_seconds: Annotated[float, Meta(ge=0)] = 300.0
 
     metrics_token: Secret = ""
+    event_loop_step_seconds: Annotated[float, Meta(ge=0)] = 0.0
 
     jwt_secret_key: Secret = _DEVELOPMENT_SECRET
     jwt_algorithm: Literal["HS256"] = "HS256"

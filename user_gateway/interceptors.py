@@ -19,6 +19,7 @@ import structlog
 from google.protobuf.message import DecodeError
 from google.rpc import code_pb2  # type: ignore[import-untyped]
 
+from service_kit.event_loop import StepWatch
 from user_gateway import errors
 from user_gateway.auth import Authenticator, current_caller
 from user_gateway.metrics import Metrics
@@ -40,8 +41,11 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Guards every unary call; the streams of health and reflection show no user and pass as they are."""
 
-    def __init__(self, authenticator: Authenticator, metrics: Metrics, tracing: Tracing) -> None:
+    def __init__(
+        self, authenticator: Authenticator, metrics: Metrics, tracing: Tracing, steps: StepWatch | None = None
+    ) -> None:
         self._authenticator = authenticator
+        self._steps = steps
         self._metrics = metrics
         self._tracing = tracing
         self._guarded: dict[str, Handler] = {}
@@ -102,7 +106,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 current_request_id.set(_request_id(context))
                 if not is_open:
                     self._admit(context)
-                return await behaviour(_parsed(data, deserialize), context)
+                working = behaviour(_parsed(data, deserialize), context)
+                return await (working if self._steps is None else self._steps.run(method, working))
             except errors.GatewayError as error:
                 code = f"{code_pb2.Code.Name(error.code)} {error.reason}"
                 await errors.abort(context, error)

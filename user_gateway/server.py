@@ -43,7 +43,9 @@ _REFUSING_SECONDS = 1.0  # of callers that go on asking, in spite of every refus
 class Gateway:
     """A gateway that is not started yet; `start` and `stop` belong to one event loop."""
 
-    def __init__(self, settings: Settings, tracing: Tracing | None = None) -> None:
+    def __init__(
+        self, settings: Settings, tracing: Tracing | None = None, steps: event_loop.StepWatch | None = None
+    ) -> None:
         variables = settings.variables
         tracing = tracing or Tracing()
         self._settings = settings
@@ -63,7 +65,9 @@ class Gateway:
             PageTokens(settings.page_keys),
             call_seconds=variables.user_gateway_call_seconds,
         )
-        self._interceptor = CallInterceptor(Authenticator(settings.callers), self._metrics, tracing)
+        if steps is None and variables.event_loop_step_seconds:
+            steps = event_loop.StepWatch(variables.event_loop_step_seconds, _log_held)
+        self._interceptor = CallInterceptor(Authenticator(settings.callers), self._metrics, tracing, steps)
         self._health = HealthService()
         self._stopping = False
         self._watch = AsyncExitStack()
@@ -222,3 +226,7 @@ def _has_ipv6() -> bool:
         log.warning("no IPv6 on this machine: listening on IPv4 only")
         return False
     return True
+
+
+def _log_held(what: str, seconds: float) -> None:
+    log.warning("held the event loop", call=what, seconds=round(seconds, 3))

@@ -37,6 +37,7 @@ class Variables(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
 
     environment: Literal["development", "test", "staging", "production"] = "development"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    event_loop_step_seconds: Seconds = 0.0
     allow_published_defaults: bool = False
     user_db_allow_writable: bool = False
     user_db_pool_size: Positive = 10

@@ -19,6 +19,11 @@ SEEING = Group(
             secret=True,
         ),
         Text(
+            "EVENT_LOOP_STEP_SECONDS",
+            "log each step of a call that held the event loop for longer; 0: no watch. For finding what does, in tests",
+            "이벤트 루프를 이보다 오래 점유한 호출 단계를 로그로 남김. 0이면 끔. 테스트와 원인 분석용",
+        ),
+        Text(
             "OTEL_EXPORTER_OTLP_ENDPOINT",
             "traces are sent there; every other OTEL_* is the standard's",
             "트레이스 전송 주소. 그 밖의 OTEL_*는 표준을 따름",

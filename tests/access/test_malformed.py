@@ -61,6 +61,8 @@ def _malformations(operation: Operation) -> Iterator[tuple[str, dict[str, Any]]]
         if field.type is not str:
             yield f"path {field.name}", {"path": {field.name: "x" * 300}}
     for field in _fields(operation.query_type):
+        if field.name == "cursor":  # a text, but none that anybody may make up
+            yield "a cursor of one's own", {"params": {"cursor": "mine"}}
         for value in ("x", "-1", "x" * 5000):
             if not _fits(value, field.type):
                 yield f"query {field.name}={value[:10]}", {"params": {field.name: value}}

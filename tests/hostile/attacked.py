@@ -113,7 +113,8 @@ class Attacked:
         forget_peak(self.pid)
         before = memory(self.pid, "VmRSS")
         try:
-            await asyncio.sleep(0.5)  # it has begun
+            assert program.stdout is not None
+            assert await asyncio.wait_for(program.stdout.readline(), _END_SECONDS) == b"begun\n"
             yield watched
         finally:
             out, _ = await asyncio.wait_for(program.communicate(b""), _END_SECONDS)

@@ -1,11 +1,13 @@
 """Another person at work while somebody attacks: a program of its own, so that the attack's client cannot delay it.
 
 `python -m tests.hostile.bystander PLAN` reads a plan as JSON: the API's URL and token, the calls by name, and the URL
-of a bare server beside it. It makes the calls in turn, over kept connections, until its standard input ends. Then it
-prints `{name: {"seconds": [...], "failures": [...]}}`. A failure is a status over 299, or no answer in ANSWER_SECONDS.
+of a bare server beside it. It makes the calls in turn, over kept connections, until its standard input ends. It prints
+`begun` when it has made each once, and at the end `{name: {"seconds": [...], "failures": [...]}}`. A failure is a
+status over 299, or no answer in ANSWER_SECONDS.
 """
 
 import http.client
+import itertools
 import json
 import sys
 import threading
@@ -56,12 +58,15 @@ def work(plan: dict[str, Any], ended: threading.Event) -> dict[str, Seen]:
     api = Line(plan["url"], {"Authorization": f"Bearer {plan['token']}"})
     bare = Line(plan["bare"], {})
     seen = {name: Seen() for name in [*plan["calls"], "bare"]}
-    while True:
+    for turn in itertools.count():
+        if turn == 1:
+            print("begun", flush=True)  # noqa: T201 - every call was made once
         for name, (method, path, body) in plan["calls"].items():
             api.call(seen[name], method, path, body)
             bare.call(seen["bare"], "GET", "/", None)
             if ended.wait(_PAUSE_SECONDS):
                 return seen
+    raise AssertionError("the turns never end")
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ import httpx
 from labeler_ops.stack.ports import free_port
 from labeler_ops.stack.processes import Process, spawn
 from tests.fixtures.api import JWT_SECRET, PUBLIC_URL, USER_IDS, Api, Made
+from tests.fixtures.held_loop import HELD, HELD_SECONDS
 
 CROWD = range(1001, 1101)
 """Ids of a hundred more accounts."""
@@ -31,6 +32,7 @@ class ApiProcess:
         self._variables = variables
         self._log = log
         self._process: Process | None = None
+        self._was_paused = False  # its event loop stood still, and no request was to blame
 
     @property
     def url(self) -> str:
@@ -54,12 +56,23 @@ class ApiProcess:
         """What it wrote, of every start."""
         return self._log.read_text() if self._log.exists() else ""
 
-    def launch(self) -> None:
-        """Start it without waiting."""
+    @property
+    def log_path(self) -> Path:
+        return self._log
+
+    def check_log(self) -> None:
+        """It met nothing that it did not expect, and no request held its event loop."""
+        assert "unexpected error" not in self.log, self.log[-6000:]
+        assert "Traceback" not in self.log, self.log[-6000:]
+        assert self._was_paused or HELD not in self.log, self.log[-6000:]
+
+    def launch(self, log: Path | None = None, **changed: str) -> None:
+        """Start it without waiting; with another log, and with variables changed."""
         environment = {
             "PATH": os.environ["PATH"],
             "ENVIRONMENT": "test",
             "LOG_LEVEL": "WARNING",
+            "EVENT_LOOP_STEP_SECONDS": str(HELD_SECONDS),
             "JWT_SECRET_KEY": JWT_SECRET,
             "API_PUBLIC_URL": PUBLIC_URL,
             "API_PORT": str(self.port),
@@ -67,8 +80,9 @@ class ApiProcess:
             "DB_POOL_SIZE": "2",
             "DB_MAX_OVERFLOW": "4",
             **self._variables,
+            **changed,
         }
-        self._process = spawn("api", [sys.executable, "-m", "labeler_api"], log=self._log, env=environment)
+        self._process = spawn("api", [sys.executable, "-m", "labeler_api"], log=log or self._log, env=environment)
 
     async def ready(self, path: str = "/health/ready") -> None:
         """Wait until it answers."""
@@ -85,6 +99,7 @@ class ApiProcess:
 
     def pause(self) -> None:
         """Freeze it where it is, as a machine without memory or a laptop's lid does."""
+        self._was_paused = True
         self._running().send(signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -151,8 +166,7 @@ class Cluster:
     def check_logs(self) -> None:
         """No process met what it did not expect."""
         for process in self.processes:
-            assert "unexpected error" not in process.log, process.log[-6000:]
-            assert "Traceback" not in process.log, process.log[-6000:]
+            process.check_log()
 
     async def close_clients(self) -> None:
         while self._clients:
