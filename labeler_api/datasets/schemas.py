@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from labeler_api.directory import UserProfile
+from labeler_api.names import NAME
 from labeler_api.projects.tasks import TaskType
 
 Visibility = Literal["private", "public"]
-DatasetName = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"[^\s\x00\x1c-\x1f\x85\ufeff]")]
+DatasetName = Annotated[str, Meta(min_length=1, max_length=200, pattern=NAME)]
 Description = Annotated[str, Meta(max_length=10_000)]
 
 _BYTES_PER_MB = 1024**2

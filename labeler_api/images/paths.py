@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from labeler_api.errors import AppError
+from labeler_api.names import is_unseen
 
 _MAX_CHARACTERS = 255  # of image_metadata.id, which may become the whole path
 _MAX_KEY_BYTES = 1024  # S3's and R2's limit
 _MAX_STEM_BYTES, _MAX_EXTENSION_BYTES = 200, 16  # MinIO keeps a segment as a file's name, which may have 255 bytes
 _TOKEN_BYTES = 8  # a billion uploads of one path meet with a chance of one in forty
-_FORBIDDEN = {"Cc", "Cs", "Co", "Cn", "Zl", "Zp"}  # control characters, halves of characters, line separators
+_FORBIDDEN = {"Co", "Cn"}  # what no standard says the look of; it comes from names of another encoding
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -55,8 +56,8 @@ def image_path(given: str, dataset_id: str) -> ImagePath:
         raise Refused("it has no name")
     if "\ufffd" in text:
         raise Refused("its name is not UTF-8")
-    if any(unicodedata.category(character) in _FORBIDDEN for character in text):
-        raise Refused("its name holds a control character")
+    if any(is_unseen(character) or unicodedata.category(character) in _FORBIDDEN for character in text):
+        raise Refused("its name holds a control character, or one that cannot be seen")
     if "\\" in text:
         raise Refused("its path holds a backslash; separate folders with /")
     if text.startswith("/") or _DRIVE.match(text):

@@ -24,6 +24,7 @@ from labeler_api.annotations.schemas import AnnotationDraft
 from labeler_api.errors import AppError
 from labeler_api.http.json_rules import Broken, holds_nul, judge
 from labeler_api.imports.readers.items import MAX_CLASSES, FileClass, FileImage, PlacedImage, Problems, Reader, Shape
+from labeler_api.names import is_unseen
 
 _CHUNK_BYTES = 1024 * 1024  # of one statement: some 20 ms of the database, and little beside a process's memory
 _CHUNK_ITEMS = 2000
@@ -165,5 +166,8 @@ def _check_classes(classes: Sequence[FileClass], problems: Problems) -> None:
     if len(classes) > MAX_CLASSES:
         problems.add("classes", f"are more than {MAX_CLASSES}")
     for entry in classes:
-        if not entry.name.strip() or len(entry.name) > _MAX_CLASS_NAME or "\0" in entry.name:
-            problems.add(f"class {entry.key[:50]}", f"needs a name of 1 to {_MAX_CLASS_NAME} characters, without NUL")
+        if not entry.name.strip() or len(entry.name) > _MAX_CLASS_NAME or any(map(is_unseen, entry.name)):
+            problems.add(
+                f"class {entry.key[:50]}",
+                f"needs a name of 1 to {_MAX_CLASS_NAME} visible characters",
+            )

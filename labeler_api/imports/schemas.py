@@ -6,6 +6,7 @@ from msgspec import Meta, Struct
 
 from labeler_api.images.schemas import UploadSummary
 from labeler_api.imports.readers.items import Problem
+from labeler_api.names import NAME
 from labeler_api.projects.tasks import TaskType
 
 
@@ -77,7 +78,7 @@ class DatasetUploadResponse(Struct):
 class DatasetFields(Struct):
     """The fields of a form that makes a dataset; they come before its files."""
 
-    dataset_name: Annotated[str, Meta(min_length=1, max_length=200, pattern=r"[^\s\x00\x1c-\x1f\x85\ufeff]")]
+    dataset_name: Annotated[str, Meta(min_length=1, max_length=200, pattern=NAME)]
     dataset_description: Annotated[str, Meta(max_length=10_000)] | None = None
     task_types: Annotated[list[TaskType], Meta(max_length=20)] = []
     visibility: Literal["private", "public"] = "private"
@@ -86,7 +87,7 @@ class DatasetFields(Struct):
 class DatasetUploadForm(Struct):
     """The form that makes a dataset: its fields first, then files; `task_types` is a JSON list of tasks."""
 
-    dataset_name: Annotated[str, Meta(min_length=1, max_length=200, pattern=r"[^\s\x00\x1c-\x1f\x85\ufeff]")]
+    dataset_name: Annotated[str, Meta(min_length=1, max_length=200, pattern=NAME)]
     files: Annotated[list[bytes], Meta(min_length=1)]
     dataset_description: Annotated[str, Meta(max_length=10_000)] | None = None
     task_types: str | None = None

@@ -5,11 +5,12 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from labeler_api.names import NAME
 from labeler_api.projects.schemas_classes import ClassId, NewClass
 from labeler_api.projects.tasks import TASK_TYPES, TaskType
 
 # Widths of the columns.
-ProjectName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"[^\s\x00\x1c-\x1f\x85\ufeff]")]
+ProjectName = Annotated[str, Meta(min_length=1, max_length=255, pattern=NAME)]
 Description = Annotated[str, Meta(max_length=10_000)]
 Status = Annotated[str, Meta(min_length=1, max_length=20, pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 JsonObject = dict[str, Raw]  # an object whose values are stored as they came

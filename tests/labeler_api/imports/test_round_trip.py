@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from labeler_api.names import is_unseen
 from labeler_api.versions.formats import COCO, DICE, YOLO, Format
 from labeler_api.versions.formats.source import Image
 from tests.fixtures.api import Api, Made
@@ -21,7 +22,7 @@ EXAMPLES = 60
 WIDTH, HEIGHT = 640, 480
 
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8).filter(
-    lambda name: name.strip() == name
+    lambda name: name.strip() == name and not any(map(is_unseen, name))
 )
 paths = st.lists(
     st.text("ab가._- ", min_size=1, max_size=4).filter(lambda s: s.strip(" .") == s != ""), min_size=1, max_size=3
