@@ -39,6 +39,7 @@ from labeler_api.images import routes as images
 from labeler_api.imports import routes as imports
 from labeler_api.instruments import Instruments
 from labeler_api.invitations import routes as invitations
+from labeler_api.judging import Judging
 from labeler_api.limit_storage import LimitStorage
 from labeler_api.limits import Limits
 from labeler_api.links import Links
@@ -208,6 +209,8 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
     stack.push_async_callback(limits.close)
     objects = await ObjectStore.connect(settings, stack, instruments)
     objects.guard = tie = Tie(db, objects, settings.buckets, instruments.metrics)
+    judging = Judging()
+    stack.callback(judging.close)
     caches = Caches(thumbnails=ByteCache(settings.thumbnail_cache_bytes, instruments.metrics.thumbnail_looked_up))
     instruments.metrics.watch(lambda: _show(instruments.metrics, objects, caches))
     return Services(
@@ -219,6 +222,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
         links=Links(settings.public_url, settings.link_keys),
         limits=limits,
         caches=caches,
+        judging=judging,
         platform=platform_db,
         organizations=organizations,
         instruments=instruments,

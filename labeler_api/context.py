@@ -14,6 +14,7 @@ from labeler_api.directory import UserDirectory, UserProfile
 from labeler_api.draining import Draining
 from labeler_api.errors import Unauthenticated
 from labeler_api.instruments import Instruments
+from labeler_api.judging import Judging
 from labeler_api.limits import Limits
 from labeler_api.links import Links
 from labeler_api.maintenance import Maintenance
@@ -22,6 +23,7 @@ from labeler_api.organizations import Organizations
 from labeler_api.settings import Settings
 from labeler_api.streams import Streams
 from labeler_api.tie import Tie
+from labeler_api.turns import Turns
 from service_kit import container
 
 _REQUEST_SECONDS = 30.0  # what browsers and proxies wait for at most; every call below gets what is left of it
@@ -69,8 +71,11 @@ class Services:
     answers: AnswerRoom = field(default_factory=AnswerRoom)
     # Pictures are decoded in processes that can be killed.
     decoders: Decoders = field(default_factory=lambda: Decoders(capacity()))
+    # Long JSON bodies are judged in threads of their own.
+    judging: Judging = field(default_factory=Judging)
     # As many files of annotations are read at once as there are cores: more would only add their memory up.
-    parsing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(container.cores()))
+    # One person's leave one over.
+    parsing: Turns = field(default_factory=lambda: Turns(container.cores(), each=max(1, container.cores() - 1)))
     maintenance: Maintenance = field(default_factory=Maintenance)
     draining: Draining = field(default_factory=Draining)
 

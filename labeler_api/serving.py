@@ -30,6 +30,9 @@ _KEEP_ALIVE_SECONDS = (
 _METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own name
 _MOST_FILES = 65_536  # more than API_MAX_CONNECTIONS and the connections behind need
 _LAST_LINES_SECONDS = 2.0  # for the log at the end; a pipe that nobody reads takes none of them
+# A thread that computes keeps the interpreter's lock for so long (Python's own: 0.005). The event loop has to win it
+# back several times for each statement: beside somebody's long body, a call of some statements took 0.1 s and more.
+_SWITCH_SECONDS = 0.000_5
 _BACKLOG = 2048  # connections that wait to be accepted; uvicorn's own number
 
 
@@ -126,6 +129,7 @@ def application() -> Application:
 
     settings = load()
     lines = configure_logging(settings.log_level)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     inner = _timed(create_app(settings), settings.event_loop_step_seconds)
     # What is there now stays. Else whoever makes many objects in a thread has the collector look at these 150 000 as
     # well, which holds up the event loop for a quarter of a second each time.

@@ -115,8 +115,17 @@ def task_of(annotation_type: str, attributes: dict[str, Any]) -> str:
 
 
 def check_geometry(annotation_type: str, geometry: msgspec.Raw) -> None:
-    """Raise Invalid, with the place, unless the geometry has the shape of its annotation's type."""
+    """Raise Invalid, with the place, unless a geometry that nobody has judged is right in every way."""
     check_size(geometry, "geometry", MAX_GEOMETRY_BYTES)
+    try:
+        check_numbers(bytes(geometry))
+    except Broken as error:
+        raise invalid(str(error), "body", "geometry") from None
+    check_shape(annotation_type, geometry)
+
+
+def check_shape(annotation_type: str, geometry: msgspec.Raw) -> None:
+    """Raise Invalid, with the place, unless the geometry has the shape of its annotation's type."""
     present = _members(geometry)
     decoder = _DECODERS.get(annotation_type, _DECODERS[NO_OBJECT])
     if annotation_type == "bbox" and "bbox" not in present and {"x", "y", "width", "height"} & present.keys():
@@ -132,23 +141,26 @@ def check_geometry(annotation_type: str, geometry: msgspec.Raw) -> None:
 
 def check_size(raw: msgspec.Raw, name: str, limit: int) -> None:
     """Raise Invalid when a member of the body takes more bytes than there are for it, as PostgreSQL writes it."""
-    if (size := stored_bytes(bytes(raw))) > limit:
+    text = bytes(raw)
+    if (size := len(text)) > limit or (size := stored_bytes(text)) > limit:
         raise invalid(f"takes {size} bytes as it is stored; {limit} are the most", "body", name, code="too_large")
+
+
+def check_sizes(geometry: msgspec.Raw, attributes: msgspec.Raw) -> None:
+    """Raise Invalid when one of them is too large. A megabyte of numbers takes long: call it in a thread then."""
+    check_size(geometry, "geometry", MAX_GEOMETRY_BYTES)
+    check_size(attributes, "attributes", MAX_ATTRIBUTES_BYTES)
 
 
 def _members(geometry: msgspec.Raw) -> dict[str, msgspec.Raw]:
     try:
-        check_numbers(bytes(geometry))
         return _OBJECT.decode(geometry)
     except msgspec.ValidationError as error:
         raise _at(from_validation(error, "geometry")) from None
-    except Broken as error:
-        raise invalid(str(error), "body", "geometry") from None
 
 
 def attributes_of(raw: msgspec.Raw) -> dict[str, Any]:
     """Decode the attributes of an annotation. Raises Invalid."""
-    check_size(raw, "attributes", MAX_ATTRIBUTES_BYTES)
     return json_object(raw, "attributes")
 
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from labeler_api import idempotency
 from labeler_api.annotations import store, store_status
-from labeler_api.annotations.geometry import NO_OBJECT, attributes_of, check_geometry, task_of
+from labeler_api.annotations.geometry import NO_OBJECT, attributes_of, check_shape, check_sizes, task_of
 from labeler_api.annotations.schemas import (
     AnnotationCreate,
     AnnotationDraft,
@@ -23,6 +23,7 @@ from labeler_api.annotations.store_status import Mark, Touched
 from labeler_api.context import Call
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.errors import BadRequest, Conflict, Forbidden, NotFound, invalid
+from labeler_api.http.json_rules import SHORT_BYTES
 from labeler_api.locks.service import claim_for_write, naming_the_holder
 from labeler_api.members.policy import Role
 from labeler_api.members.service import Access, lock_project, require_role, take_turn
@@ -33,6 +34,7 @@ _NO_ATTRIBUTES = Raw(b"{}")
 
 async def create(call: Call, body: AnnotationCreate) -> AnnotationResponse:
     """Add an annotation: a draft, or a `no_object` that its creator confirms with it."""
+    await _check_sizes(call, body)
     async with naming_the_holder(call), call.db.begin() as tx:
         access = await take_turn(tx, call, body.project_id, Role.ANNOTATOR)
         row = await idempotency.once(tx, call, lambda: _create(tx, call, access, body))
@@ -58,6 +60,7 @@ async def get(call: Call, annotation_id: int) -> AnnotationResponse:
 async def update(call: Call, annotation_id: int, body: AnnotationUpdate) -> AnnotationResponse:
     """Change what was sent. Raises, in this order: NotFound, Forbidden, Locked, Conflict on another version."""
     version = expected_version(call, body.version if isinstance(body.version, int) else None)
+    await _check_sizes(call, body)
     change = encode(replace(body, version=UNSET)).decode()
     async with naming_the_holder(call), call.db.begin() as tx:
         row, access = await require_editable(tx, call, annotation_id)
@@ -116,12 +119,12 @@ def check_may_change(call: Call, access: Access, created_by: int | None) -> None
 
 
 def draft_of(body: AnnotationCreate) -> AnnotationDraft:
-    """Check a new annotation and find its task. Raises BadRequest and Invalid."""
+    """Check a new annotation, but for its size, and find its task. Raises BadRequest and Invalid."""
     attributes = body.attributes if isinstance(body.attributes, Raw) else _NO_ATTRIBUTES
     if bytes(attributes) == b"null":  # contract, 7.1: as if it were not sent
         attributes = _NO_ATTRIBUTES
     task = task_of(body.annotation_type, attributes_of(attributes))
-    check_geometry(body.annotation_type, body.geometry)
+    check_shape(body.annotation_type, body.geometry)
     return AnnotationDraft(
         image_id=body.image_id,
         annotation_type=body.annotation_type,
@@ -136,10 +139,32 @@ def draft_of(body: AnnotationCreate) -> AnnotationDraft:
     )
 
 
+def sizes_checked(body: AnnotationCreate | AnnotationUpdate) -> None:
+    """Raise Invalid when a part is larger than it may be."""
+    check_sizes(*_parts(body))
+
+
+def size_of(body: AnnotationCreate | AnnotationUpdate) -> int:
+    """How many bytes the parts have whose numbers have to be looked at."""
+    return sum(memoryview(part).nbytes for part in _parts(body))
+
+
+async def _check_sizes(call: Call, body: AnnotationCreate | AnnotationUpdate) -> None:
+    if size_of(body) > SHORT_BYTES:  # before a connection is held, too
+        await call.services.judging.run(call.user_id, sizes_checked, body)
+    else:
+        sizes_checked(body)
+
+
+def _parts(body: AnnotationCreate | AnnotationUpdate) -> tuple[Raw, Raw]:
+    geometry = body.geometry if isinstance(body.geometry, Raw) else _NO_ATTRIBUTES
+    return geometry, body.attributes if isinstance(body.attributes, Raw) else _NO_ATTRIBUTES
+
+
 def _check_change(row: Row, body: AnnotationUpdate) -> None:
     """Check the parts whose form depends on the annotation's type."""
     if isinstance(body.geometry, Raw):
-        check_geometry(row["annotation_type"], body.geometry)
+        check_shape(row["annotation_type"], body.geometry)
     if isinstance(body.attributes, Raw):
         attributes = attributes_of(body.attributes)
         if row["annotation_type"] == NO_OBJECT and task_of(NO_OBJECT, attributes) != row["task_type"]:

@@ -1,6 +1,5 @@
 """Many annotations at once: each item is judged for itself, and what passes is one transaction."""
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -11,16 +10,17 @@ from labeler_api import idempotency
 from labeler_api.annotations import store_batch, store_status
 from labeler_api.annotations.schemas import AnnotationCreate, AnnotationDraft
 from labeler_api.annotations.schemas_batch import BatchCreate, BatchResponse
-from labeler_api.annotations.service import draft_of
+from labeler_api.annotations.service import draft_of, size_of, sizes_checked
 from labeler_api.annotations.store_status import Mark, Touched
 from labeler_api.context import Call
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.errors import AppError, Forbidden, NotFound, invalid
+from labeler_api.http.json_rules import SHORT_BYTES
 from labeler_api.locks.service import claim_each
 from labeler_api.members.policy import Role
 from labeler_api.members.service import Access, lock_project, not_found, require_role
 
-_CHECKED_AT_ONCE = 200  # some milliseconds of work
+_CHECKED_AT_ONCE = 200  # on the event loop: some milliseconds of work
 _MAX_PROJECTS = 100  # each is one question for the caller's role, and one lock
 
 
@@ -43,23 +43,26 @@ class _Batch:
 
 async def create(call: Call, body: BatchCreate) -> BatchResponse:
     """Add annotations, of several projects if need be. An item that is refused does not stop the others."""
-    drafts = await _drafts(body.annotations)
+    items = body.annotations
+    if len(items) > _CHECKED_AT_ONCE or sum(map(size_of, items)) > SHORT_BYTES:
+        drafts = await call.services.judging.run(call.user_id, _drafts, items)
+    else:
+        drafts = _drafts(items)
     async with call.db.begin() as tx:
         allowed = await accesses(tx, call, (item.project_id for item in body.annotations), Role.ANNOTATOR)
         row = await idempotency.once(tx, call, lambda: _create(tx, call, body.annotations, drafts, allowed))
     return BatchResponse(**row)
 
 
-async def _drafts(items: Sequence[AnnotationCreate]) -> list[AnnotationDraft | AppError]:
-    """Check each item, and let other requests go on meanwhile: ten thousand take a good part of a second."""
+def _drafts(items: Sequence[AnnotationCreate]) -> list[AnnotationDraft | AppError]:
+    """Check each item. Many or long ones in a thread: ten thousand take a good part of a second."""
     drafts: list[AnnotationDraft | AppError] = []
     for item in items:
         try:
+            sizes_checked(item)
             drafts.append(draft_of(item))
         except AppError as error:
             drafts.append(error)
-        if len(drafts) % _CHECKED_AT_ONCE == 0:
-            await asyncio.sleep(0)
     return drafts
 
 

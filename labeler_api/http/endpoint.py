@@ -23,7 +23,7 @@ from starlette.types import Receive, Scope, Send
 from labeler_api import tokens
 from labeler_api.context import Call, IdempotencyKey, Principal, Services
 from labeler_api.errors import MustWait, Stale, Unauthenticated
-from labeler_api.http.decoding import convert, decode_json, idempotency_key, query_values, read_json
+from labeler_api.http.decoding import MOST_VALUES, convert, decode_json, idempotency_key, query_values, read_json
 from labeler_api.http.json_rules import SHORT_BYTES
 from labeler_api.http.pacing import PIECE_BYTES, PacedResponse
 
@@ -83,6 +83,11 @@ class Operation:
     answers_503: bool = False
     large: bool = False
     long: bool = False
+
+    @property
+    def most_values(self) -> int:
+        """How many values a JSON body may have. A point, of which large bodies consist, has three in six bytes."""
+        return max(MOST_VALUES, self.max_json_bytes // 2)
 
     def json_limit(self, usual: int) -> int:
         """How many bytes a JSON body may have; `usual` is the setting MAX_JSON_BYTES."""
@@ -196,7 +201,7 @@ class _Endpoint:
         call = await _call(request, services, login=self.operation.login, long=self.operation.long)
         if self.operation.writes:
             services.maintenance.require_off()
-        arguments, body = await self._arguments(request, services)
+        arguments, body = await self._arguments(call, request)
         if self.operation.idempotent:
             call = replace(call, idempotency=_idempotency(self.operation, request, body))
         if not self.operation.large:
@@ -222,7 +227,7 @@ class _Endpoint:
                     call = replace(call, project=error.project)
         raise AssertionError("the last try returns or raises")
 
-    async def _arguments(self, request: Request, services: Services) -> tuple[dict[str, Any], bytes]:
+    async def _arguments(self, call: Call, request: Request) -> tuple[dict[str, Any], bytes]:
         """Return what the handler takes, and the body as it was sent."""
         operation, arguments, body = self.operation, {}, b""
         if operation.path_type is not None:
@@ -231,11 +236,16 @@ class _Endpoint:
         if operation.query_type is not None:
             arguments["query"] = convert(query_values(request), operation.query_type, "query")
         if self._decoder is not None:
-            body = await read_json(request, operation.json_limit(services.settings.max_json_bytes))
-            arguments["body"] = await _decode(body, self._decoder)
+            body = await read_json(request, operation.json_limit(call.settings.max_json_bytes))
+            arguments["body"] = await self._decode(call, body, self._decoder)
         if operation.raw:
             arguments["request"] = request
         return arguments, body
+
+    async def _decode(self, call: Call, body: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
+        if len(body) <= SHORT_BYTES or call.user is None:  # without a token it is short
+            return decode_json(body, decoder)
+        return await call.services.judging.run(call.user_id, decode_json, body, decoder, self.operation.most_values)
 
 
 async def _call(request: Request, services: Services, *, login: bool, long: bool) -> Call:
@@ -251,12 +261,6 @@ async def _call(request: Request, services: Services, *, login: bool, long: bool
         if_match=request.headers.get("if-match"),
         long=long,
     )
-
-
-async def _decode(body: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
-    if len(body) <= SHORT_BYTES:
-        return decode_json(body, decoder)
-    return await asyncio.to_thread(decode_json, body, decoder)
 
 
 def _idempotency(operation: Operation, request: Request, body: bytes) -> IdempotencyKey | None:

@@ -6,6 +6,7 @@ of brackets, commas and colons around long values.
 """
 
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -20,6 +21,9 @@ _MAX_OPEN_NAMES = 20_000
 _MAX_NAME_BYTES = 1024
 _PAUSE_SECONDS = 0.000_05  # a zero would let this thread win the lock again at once
 _READ_BYTES = 256 * 1024
+# Of all threads that judge, one at a time does: the event loop competes for the interpreter's lock with one of them
+# only. Held for a piece, so a short text is not behind a long one.
+_ALONE = threading.Lock()
 
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _SCALAR = rb'[^"\[\]{},:\s]++'
@@ -139,8 +143,7 @@ class Pieces:
             self.check()
             return
         if not self._judged:
-            judge(b"[" + text[start:end] + b"]", self._depth - 1, lenient=self._lenient)
-            _let_others_run(end - start)
+            _judge_alone(b"[" + text[start:end] + b"]", self._depth - 1, lenient=self._lenient)
         self._at = end
 
     def _judge(self, piece: bytes) -> None:
@@ -149,8 +152,7 @@ class Pieces:
         if len(piece) > SHORT_BYTES and piece[:1] in (b"[", b"{"):
             Pieces(_Reader(piece).read, depth=self._depth, lenient=self._lenient).check()
         else:
-            judge(piece, self._depth, lenient=self._lenient)
-            _let_others_run(len(piece))
+            _judge_alone(piece, self._depth, lenient=self._lenient)
 
     def _whole(self, limit: int) -> bytes | None:
         """Take the value that comes next if it has at most `limit` bytes."""
@@ -250,9 +252,11 @@ class Pieces:
         self._text, self._at = b"".join(parts), 0
 
 
-def _let_others_run(size: int) -> None:
-    """Give the interpreter's lock away after a long piece; whoever waits for it would wait five milliseconds more."""
-    if size >= SHORT_BYTES // 4:
+def _judge_alone(piece: bytes, depth: int, *, lenient: bool) -> None:
+    """Judge a piece, and after a long one give the interpreter's lock away: others wait for it, or for their piece."""
+    with _ALONE:
+        judge(piece, depth, lenient=lenient)
+    if len(piece) >= SHORT_BYTES // 4:
         time.sleep(_PAUSE_SECONDS)
 
 

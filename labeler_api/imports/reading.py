@@ -43,7 +43,7 @@ async def prepare(call: Call, access: Access, spool: Spool) -> Prepared:
         reader = await _opened(call, access, spool, problems)
         async with call.db.read() as connection:
             images = await matching.place(connection, access.dataset_id, reader.images, problems)
-        async with call.services.parsing:
+        async with call.services.parsing.turn(call.user_id):
             drafts = await asyncio.to_thread(drafting.make_drafts, reader, images, problems)
     except Unreadable as error:
         raise _refusal(f"The annotation file cannot be read: {error}.", "annotation_file_unreadable") from None
@@ -58,7 +58,7 @@ async def _opened(call: Call, access: Access, spool: Spool, problems: Problems) 
         project = await store.project(connection, access.project)
     if project is None:  # deleted since the access was checked
         raise not_found()
-    async with call.services.parsing:
+    async with call.services.parsing.turn(call.user_id):
         return await asyncio.to_thread(open_reader, spool.file, set(project["task_types"]), problems)
 
 
