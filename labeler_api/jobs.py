@@ -29,12 +29,13 @@ from pgqueuer.domain.types import Channel
 from pgqueuer.ports.driver import Driver
 
 from labeler_api.context import Services
-from labeler_api.db.connection import PATIENCE, watch_silence
+from labeler_api.db.connection import PATIENCE
 from labeler_api.db.failures import FAILURES
 from labeler_api.db.pool import WriteTransaction
 from labeler_api.errors import Unavailable
 from labeler_api.job_queue import SETTINGS, InTransaction, queries
 from labeler_api.job_upkeep import EVERY_SECONDS, look_after
+from service_kit.postgres import watch_silence
 
 Handler = Callable[[Services, bytes], Awaitable[timedelta | None]]
 """Does one job, given its payload. What it returns is when to do the job again; None when it is done for good."""

@@ -13,10 +13,11 @@ from time import monotonic
 import asyncpg
 import structlog
 
-from labeler_api.db.connection import PATIENCE, watch_silence
+from labeler_api.db.connection import PATIENCE
 from labeler_api.db.failures import FAILURES
 from labeler_api.db.frozen import LOOK_SECONDS, end_frozen
 from labeler_api.errors import Unavailable
+from service_kit.postgres import watch_silence
 
 CODE = "maintenance"
 # Nobody knows how long a move takes; browsers and job runners that ask again twice a minute do no harm.

@@ -7,12 +7,14 @@ refused at once; a connection of the watcher's own tells when they may go on.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import asyncpg
 import structlog
 from asyncpg.connection import LoggedQuery
 
+from service_kit import postgres
+from service_kit.postgres import KEEPALIVE, Sounding, watch_silence
 from user_gateway import errors
 from user_gateway.settings import SettingsError
 
@@ -21,6 +23,7 @@ log = structlog.get_logger(__name__)
 _PROBE_SECONDS = 1.0  # absence and return are both noticed well within the promised five seconds
 _PROBE_TIMEOUT_SECONDS = 2.0
 _CONNECT_SECONDS = 3.0
+_RELEASE_SECONDS = 2.0  # for a cancelled statement to end; else its connection is not worth the wait
 
 # What asyncpg raises when the server is gone, going, coming, or full.
 _AWAY = (
@@ -63,9 +66,12 @@ class Database:
             "default_transaction_read_only": "on",
             # The net below the clients' own deadlines: no statement outlives the longest call.
             "statement_timeout": str(round(call_seconds * 1000)),
+            **KEEPALIVE,
         }
         self._pool_size = pool_size
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._sounding: Sounding | None = None
+        self._releasing: set[asyncio.Task[None]] = set()
         self._watcher: asyncio.Task[None] | None = None
         self._watched: Connection | None = None
         self._look_now = asyncio.Event()
@@ -96,8 +102,10 @@ class Database:
             timeout=_CONNECT_SECONDS,
             server_settings=self._settings,
             reset=_keep_session,
-            init=self._watch_statements,
+            init=self._prepare_connection,
+            connection_class=postgres.Connection,
         )
+        self._sounding = Sounding(self._pool)
         await self._look()
         self._watcher = asyncio.create_task(self._watch(), name="user-db-watcher")
 
@@ -120,19 +128,36 @@ class Database:
         Raises Unavailable when the database is away, DeadlineExceeded when the time is over; the statement is then
         cancelled in the database too.
         """
-        if self._pool is None or not self.available:
+        if self._sounding is None or not self.available:
             raise errors.database_unavailable()
-        async with self._translated():
-            async with asyncio.timeout(seconds):
-                # The time of acquire also bounds the wait for a cancelled statement's end, on release.
-                async with self._pool.acquire(timeout=seconds) as connection:
-                    return await connection.fetch(sql, *args)
+        async with self._translated(), asyncio.timeout(seconds), self._lent(self._sounding, seconds) as connection:
+            rows: list[asyncpg.Record] = await connection.fetch(sql, *args)
+            return rows
+
+    @contextlib.asynccontextmanager
+    async def _lent(self, sounding: Sounding, seconds: float) -> AsyncIterator[Any]:
+        """Lend a connection that answers. Whoever leaves does not wait for the end of a cancelled statement."""
+        connection = await sounding.take(seconds)
+        try:
+            yield connection
+        except asyncio.CancelledError:
+            task = asyncio.create_task(sounding.give_back(connection, _RELEASE_SECONDS), name="connection release")
+            self._releasing.add(task)
+            task.add_done_callback(self._releasing.discard)
+            raise
+        except BaseException:
+            await sounding.give_back(connection, _RELEASE_SECONDS)
+            raise
+        connection.note_answer()
+        await sounding.give_back(connection, _RELEASE_SECONDS)
 
     @contextlib.asynccontextmanager
     async def _translated(self) -> AsyncIterator[None]:
         try:
             yield
         except (TimeoutError, asyncpg.QueryCanceledError) as error:
+            if self._sounding is not None:
+                self._sounding.doubt()
             self._look_now.set()
             raise errors.deadline_exceeded() from error
         except _CHANGED as error:
@@ -146,7 +171,8 @@ class Database:
             self._look_now.set()
             raise errors.database_unavailable() from error
 
-    async def _watch_statements(self, connection: Connection) -> None:
+    async def _prepare_connection(self, connection: Connection) -> None:
+        watch_silence(connection)
         if self._on_statement is not None:
             connection.add_query_logger(self._on_statement)
 
@@ -184,6 +210,7 @@ class Database:
             self._watched = await asyncpg.connect(
                 self._url, timeout=_PROBE_TIMEOUT_SECONDS, server_settings=self._settings
             )
+            watch_silence(self._watched)
             self._watched.add_termination_listener(lambda _: self._look_now.set())
         return self._watched
 

@@ -1,13 +1,5 @@
-"""What asyncpg raises when a database refuses, is away, or goes away."""
+"""What asyncpg raises when a database refuses, is away, or goes away, for whoever tries again or says so."""
 
-import asyncpg
+from service_kit.postgres import FAILURES
 
-FAILURES = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    # The driver's word between the server's farewell and the end of the connection: "cannot switch to state …".
-    asyncpg.InternalClientError,
-)
-"""For whoever tries again, or says in a sentence what is wrong."""
+__all__ = ["FAILURES"]

@@ -18,12 +18,10 @@ from labeler_api.db.admission import Admission, Pass, Work
 from labeler_api.db.errors import translated
 from labeler_api.db.failures import FAILURES
 from labeler_api.instruments import Instruments
+from service_kit.postgres import Sounding, throw_away
 
 _ROLLBACK_SECONDS = 2.0  # nothing is lost without its answer: the server rolls back what is cut off
 _RECOVERY_SECONDS = 2.0  # for a cancelled statement to end; else its connection is not worth the wait
-# A firewall forgets connections that are quiet. Whoever would get one that has been asks first whether it answers.
-_QUIET_SECONDS = 30.0
-_ANSWER_SECONDS = 2.0  # to that question; a server that is there takes a millisecond
 _PING_SECONDS = 3.0  # a probe of a deployment waits about as long
 
 
@@ -62,8 +60,7 @@ class Lender:
         self._acquire_seconds = instruments.metrics.acquire_seconds.labels("labeler")
         self.admission = Admission(options.max_size, instruments.metrics)
         self._waiting = 0
-        # When a connection last fell silent: others that have not answered since may have done so, too.
-        self._doubted_at = self._silent_at = -inf
+        self._sounding = Sounding(pool, options.recycle_seconds)
         self._recovering: set[asyncio.Task[None]] = set()
         self._ping: asyncio.Task[None] | None = None
         instruments.metrics.watch(self._show)
@@ -99,7 +96,7 @@ class Lender:
             try:
                 # Nobody waits here but for a new connection: there are no more places than connections.
                 async with asyncio.timeout(min(self._options.acquire_seconds, caller.deadline - monotonic())):
-                    connection = await self._sound()
+                    connection = await self._sounding.take()
             except BaseException:
                 admitted.leave()
                 raise
@@ -117,8 +114,8 @@ class Lender:
             self._see_to(connection, admitted)
             return
         if isinstance(error, TimeoutError):
-            self._doubted_at = monotonic()
-            _throw_away(connection)
+            self._sounding.doubt()
+            throw_away(connection)
         elif error is not None:
             try:
                 await _rolled_back(connection)
@@ -150,7 +147,7 @@ class Lender:
     async def _asked(self) -> None:
         with translated():
             async with asyncio.timeout(_PING_SECONDS):
-                connection = await self._sound()
+                connection = await self._sounding.take()
             error: BaseException | None = None
             try:
                 async with asyncio.timeout(_PING_SECONDS):
@@ -160,37 +157,6 @@ class Lender:
                 raise
             finally:
                 await self.take_back(connection, Pass(), error)
-
-    async def _sound(self) -> Any:
-        """Take connections from the pool until one is neither too old nor silent."""
-        while True:
-            connection = await self._pool.acquire()
-            now, heard_at = monotonic(), connection.heard_at
-            if now - connection.born_at > self._options.recycle_seconds or heard_at < self._silent_at:
-                connection.terminate()
-                continue
-            known = heard_at >= self._doubted_at and now - heard_at < _QUIET_SECONDS
-            if known or await self._answers(connection):
-                return connection
-
-    async def _answers(self, connection: Any) -> bool:
-        """Ask for a sign of life. A connection that gives none is ended, and those that were as quiet will be."""
-        asked_at = monotonic()
-        try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                await connection.execute("SELECT 1")
-        except TimeoutError:
-            self._silent_at = asked_at
-            _throw_away(connection)
-            return False
-        except FAILURES:
-            _throw_away(connection)
-            return False
-        except BaseException:
-            _throw_away(connection)
-            raise
-        connection.note_answer()
-        return True
 
     def _see_to(self, connection: Any, admitted: Pass) -> None:
         """Have a cancelled statement ended. Nobody waits for that."""
@@ -206,8 +172,8 @@ class Lender:
             pass
         except FAILURES as error:
             if isinstance(error, TimeoutError):
-                self._doubted_at = monotonic()
-            _throw_away(connection)
+                self._sounding.doubt()
+            throw_away(connection)
         await _rolled_back(connection)
         await self._returned(connection, admitted)
 
@@ -235,10 +201,4 @@ async def _rolled_back(connection: Any) -> None:
             async with asyncio.timeout(_ROLLBACK_SECONDS):
                 await connection.execute("ROLLBACK")
     except FAILURES:
-        _throw_away(connection)
-
-
-def _throw_away(connection: Any) -> None:
-    """End a connection without a farewell, which could wait for ever."""
-    with suppress(asyncpg.InterfaceError):  # it was lost meanwhile, and the pool knows
-        connection.terminate()
+        throw_away(connection)

@@ -13,12 +13,12 @@ from typing import Any, Self
 import asyncpg
 import structlog
 
-from labeler_api.db.connection import PATIENCE
 from labeler_api.db.failures import FAILURES
 from labeler_api.db.pool import ReadConnection, traced
 from labeler_api.db.read_only import NotReadOnly, prove
 from labeler_api.errors import AppError, Unavailable
 from labeler_api.instruments import Instruments
+from service_kit.postgres import KEEPALIVE
 
 log = structlog.get_logger("labeler_api.platform")
 
@@ -68,7 +68,7 @@ class PlatformDatabase:
                 "TimeZone": "UTC",
                 "default_transaction_read_only": "on",
                 "statement_timeout": str(round(_CALL_SECONDS * 1000)),
-                **PATIENCE,
+                **KEEPALIVE,
             },
         )
         if allow_writable:

@@ -19,11 +19,12 @@ from typing import Any, Self
 import asyncpg
 
 from labeler_api.db.admission import Pass, Work
-from labeler_api.db.connection import Connection, at_the_start, begin, watch_silence
+from labeler_api.db.connection import at_the_start, begin
 from labeler_api.db.errors import translated
 from labeler_api.db.lending import Caller, Lender, PoolOptions
 from labeler_api.errors import MustWait
 from labeler_api.instruments import Instruments
+from service_kit.postgres import Connection, watch_silence
 
 __all__ = ["Caller", "Database", "PoolOptions", "ReadConnection", "Row", "Snapshot", "WriteTransaction"]
 

@@ -8,7 +8,10 @@ from urllib.parse import urlsplit
 
 
 class Proxy:
-    """Forwards to one server. `cut` refuses and drops connections, `stall` keeps them and moves no byte."""
+    """Forwards to one server. `cut` refuses and drops connections, `stall` keeps them and moves no byte.
+
+    `forget` does to the connections of now what a firewall does: no byte passes, and nobody is told; new ones work.
+    """
 
     def __init__(self, dsn: str) -> None:
         parts = urlsplit(dsn)
@@ -19,6 +22,7 @@ class Proxy:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._pipes: set[asyncio.Task[None]] = set()
+        self._known: dict[asyncio.Task[None], asyncio.Event] = {}  # in the order in which they came
 
     async def __aenter__(self) -> Self:
         await self.restore()
@@ -50,6 +54,11 @@ class Proxy:
         """Accept and keep connections, and move nothing: the cable is cut and nobody was told."""
         self._flowing.clear()
 
+    def forget(self, *, keep: int = 0) -> None:
+        """Move nothing any more on the connections that there are, but for the oldest so many."""
+        for remembered in list(self._known.values())[keep:]:
+            remembered.clear()
+
     async def restore(self) -> None:
         """Forward again."""
         self._flowing.set()
@@ -61,25 +70,30 @@ class Proxy:
         task = asyncio.current_task()
         assert task is not None
         self._pipes.add(task)
+        remembered = self._known[task] = asyncio.Event()
+        remembered.set()
         upstream: asyncio.StreamWriter | None = None
         try:
             await self._flowing.wait()
             back, upstream = await asyncio.open_connection(*self._target)
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._pump(reader, upstream))
-                group.create_task(self._pump(back, writer))
+                group.create_task(self._pump(reader, upstream, remembered))
+                group.create_task(self._pump(back, writer, remembered))
         except (OSError, ExceptionGroup, asyncio.CancelledError):
             pass
         finally:
             self._pipes.discard(task)
+            self._known.pop(task)
             for end in (writer, upstream):
                 if end is not None:
                     end.transport.abort()
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, remembered: asyncio.Event) -> None:
         while data := await source.read(65_536):
             await self._flowing.wait()
+            await remembered.wait()
             sink.write(data)
             await sink.drain()
+        await remembered.wait()
         with contextlib.suppress(OSError):
             sink.write_eof()

@@ -28,7 +28,7 @@ async def wire(create_database: DatabaseFactory) -> AsyncIterator[SilentWire]:
 @pytest.fixture
 async def db(wire: SilentWire, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
     """Every connection of the pool is open."""
-    monkeypatch.setattr("labeler_api.db.lending._ANSWER_SECONDS", 0.5)  # a call has more than a sign of life takes
+    monkeypatch.setattr("service_kit.postgres._ANSWER_SECONDS", 0.5)  # a call has more than a sign of life takes
     db = await Database.connect(wire.dsn, PoolOptions(min_size=_SIZE, max_size=_SIZE))
     async with db.begin() as tx:
         await tx.execute("CREATE TABLE t (id int)")
@@ -78,7 +78,7 @@ async def test_one_that_was_quiet_for_long_is_asked_first(
     db: Database, wire: SilentWire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A firewall forgets what is quiet: no call pays for it with its whole time."""
-    monkeypatch.setattr("labeler_api.db.lending._QUIET_SECONDS", 0.1)
+    monkeypatch.setattr("service_kit.postgres._QUIET_SECONDS", 0.1)
     await asyncio.sleep(0.2)
     wire.forget()
     with ends_in_time():
