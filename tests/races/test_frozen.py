@@ -33,6 +33,8 @@ _PARSE = _message(b"P", b"\0SELECT 1\0" + struct.pack("!h", 0))
 _BIND = _message(b"B", b"\0\0" + struct.pack("!hhh", 0, 0, 0))
 _EXECUTE = _message(b"E", b"\0" + struct.pack("!I", 0))
 _HALF = struct.pack("!cI", b"B", 1000) + b"\0\0"
+# More than the sockets between the two take: the server waits until somebody reads.
+_LARGE = _message(b"Q", b"SELECT repeat('x', 1000000) FROM generate_series(1, 200)\0")
 STANDSTILLS = {
     "between two statements": b"",
     "in the middle of a message": _HALF,
@@ -40,6 +42,7 @@ STANDSTILLS = {
     "between Bind and Execute": _PARSE + _BIND,
     "in the middle of Bind": _PARSE + _HALF,
     "between two executions": _PARSE + _BIND + _EXECUTE,
+    "in the middle of an answer": _LARGE,
 }
 """Where a client may stand still in an open transaction: what it sent last."""
 
@@ -158,6 +161,7 @@ async def _stand_still(cluster: Cluster, sent: bytes) -> None:
             async with cluster.api.db.begin() as tx:
                 await tx.execute(_LOCK, made.project_id)
                 await tx.execute(_TOUCH, made.project_id)
+                tx._connection._transport.pause_reading()  # nor does a process that stands still read
                 tx._connection._transport.write(sent)
                 stood.set()
                 await over.wait()

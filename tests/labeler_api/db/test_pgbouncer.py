@@ -158,7 +158,8 @@ async def test_the_api_starts_and_works(
         await process.ready()
         async with httpx.AsyncClient(base_url=f"{process.url}/api/v1", timeout=60, trust_env=False) as client:
             await _work(client)
-        assert process.log == "", "no warning: nothing is tried in vain"
+        for trouble in ("maintenance mode cannot be read", "job queue is not available", "Traceback"):
+            assert trouble not in process.log, process.log[-4000:]
     finally:
         await process.stop()
 
