@@ -9,8 +9,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 PIECE_BYTES = 128 * 1024  # twice what uvicorn's buffer holds before it asks to wait
-# The slowest mobile line that anybody labels over has 1 Mbit/s. Who takes half of it has gone, or means harm.
-_SLOWEST_BYTES_PER_SECOND = 64 * 1024
+# A poor mobile line carries 50 KB a second, and is served. Who takes less than two thirds of it has gone, or means harm.
+_SLOWEST_BYTES_PER_SECOND = 32 * 1024
 _GRACE_SECONDS = 10.0
 
 
