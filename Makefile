@@ -5,12 +5,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
+OUTAGE_SECONDS ?= 10
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check install
 LOCKS := requirements/dev.txt requirements/postgres.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test servers test-browser check proto fuzz audit bench bench-gateway bench-move
+.PHONY: help install run test servers test-browser check outages proto fuzz audit bench bench-gateway bench-move
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +39,11 @@ check: $(STAMP) ## lint, format, types, import rules, proto
 	$(BIN)/buf lint proto
 	$(BIN)/buf format --diff --exit-code proto
 	$(BIN)/buf breaking proto --against proto/users/v1/user_gateway.binpb
+
+outages: $(STAMP) ## every kind of outage while twelve people work, with a table (OUTAGE_SECONDS=10)
+	@rm -f .outages.jsonl
+	OUTAGE_SECONDS=$(OUTAGE_SECONDS) OUTAGE_TABLE=.outages.jsonl $(BIN)/python -m pytest -n 0 tests/outages $(ARGS)
+	$(BIN)/python -m tests.outages.report .outages.jsonl
 
 proto: $(STAMP) ## generate the gRPC code anew
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. proto/users/v1/user_gateway.proto
