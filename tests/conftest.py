@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import structlog
 
 BROWSER = Path(__file__).parent / "browser"
 _IN_MEMORY = Path("/dev/shm")
@@ -31,6 +32,9 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # As quick as in production: the library's own renderer draws a traceback with all its locals for half a second.
+    renderer = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], renderer])
     if _plenty():
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_IN_MEMORY))
 

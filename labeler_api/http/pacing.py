@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 PIECE_BYTES = 128 * 1024  # twice what uvicorn's buffer holds before it asks to wait
-# A poor mobile line carries 50 KB a second, and is served. Who takes less than two thirds of it has gone, or means harm.
+# A poor mobile line carries 50 KB a second, and is served. Who takes much less has gone, or means harm.
 _SLOWEST_BYTES_PER_SECOND = 32 * 1024
 _GRACE_SECONDS = 10.0
 
