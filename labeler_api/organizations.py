@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from labeler_api.db.platform import PlatformDatabase
 from labeler_api.errors import Unavailable
+from labeler_api.names import shown
 
 _NAME = "SELECT id, name FROM organizations WHERE id = $1"
 
@@ -82,7 +83,7 @@ class Organizations:
         except Unavailable:
             return
         self._impatient_until = 0.0
-        value = OrganizationName(row["id"], row["name"]) if row is not None else None
+        value = OrganizationName(row["id"], shown(row["name"])) if row is not None else None
         seconds = _KNOWN_SECONDS if value is not None else _UNKNOWN_SECONDS
         self._seen[organization_id] = _Seen(value, self._clock() + seconds)
         self._seen.move_to_end(organization_id)

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from labeler_api.names import shown
 from proto.users.v1 import user_gateway_pb2 as pb
 
 _UNKNOWN_SECONDS = 5.0  # an account that was just made is seen soon; one that never was costs one call in five seconds
@@ -85,11 +86,8 @@ class ProfileCache:
             self._seen.popitem(last=False)
 
 
+_NAMES = ("full_name", "company", "division", "department")
 _OPTIONAL = (
-    "full_name",
-    "company",
-    "division",
-    "department",
     "organization_id",
     "system_role",
     "avatar_name",
@@ -98,13 +96,15 @@ _OPTIONAL = (
 
 
 def to_profile(user: pb.User) -> UserProfile:
-    """Read the message of the FULL view."""
+    """Read the message of the FULL view. The User DB takes any characters; what cannot be seen is escaped here."""
     optional: Mapping[str, Any] = {name: getattr(user, name) if user.HasField(name) else None for name in _OPTIONAL}
+    names: Mapping[str, Any] = {name: shown(getattr(user, name)) if user.HasField(name) else None for name in _NAMES}
     return UserProfile(
         id=user.id,
-        email=user.email,
+        email=shown(user.email),
         is_active=user.is_active,
         created_at=user.created_at.ToDatetime(tzinfo=UTC),
         updated_at=user.updated_at.ToDatetime(tzinfo=UTC) if user.HasField("updated_at") else None,
+        **names,
         **optional,
     )

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from labeler_api.context import Call
 from labeler_api.db.pool import Row
 from labeler_api.errors import NotFound
+from labeler_api.names import shown
 from labeler_api.platform import store
 from labeler_api.platform.schemas import (
     Organization,
@@ -55,9 +56,9 @@ def _require_member(call: Call, organization_id: int) -> None:
 def _organization(row: Row) -> Organization:
     return Organization(
         id=row["id"],
-        name=row["name"],
-        company=row["company"],
-        division=row["division"],
+        name=shown(row["name"]),
+        company=shown(row["company"]),
+        division=_shown(row["division"]),
         max_users=row["max_users"],
         max_storage_gb=row["max_storage_gb"],
         max_gpu_hours_per_month=row["max_gpu_hours_per_month"],
@@ -70,11 +71,15 @@ def _workspace(row: Row) -> Workspace:
     return Workspace(
         id=row["id"],
         organization_id=row["organization_id"],
-        name=row["name"],
+        name=shown(row["name"]),
         description=row["description"],
         created_at=_aware(row["created_at"]),
         updated_at=_aware(row["updated_at"]),
     )
+
+
+def _shown(name: str | None) -> str | None:
+    return None if name is None else shown(name)
 
 
 def _aware(time: datetime) -> datetime:

@@ -3,6 +3,8 @@
 import re
 from urllib.parse import quote
 
+from labeler_api.names import is_unseen
+
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f"*/:<>?\\|]+')  # what no file system or header takes
 _NAME_CHARACTERS = 100  # a file name has 255 bytes at most, a Korean letter three
 
@@ -24,13 +26,19 @@ def dataset_copy_key(dataset_id: str, task_type: str) -> str:
 
 def download_name(project_name: str, task_type: str, version_number: str, format_name: str, extension: str) -> str:
     """Name of the saved file: `Zipper_detection_v3.0_coco.json`."""
-    project = "_".join(_UNSAFE.sub(" ", project_name)[:_NAME_CHARACTERS].split()).strip(".") or "project"
+    project = "_".join(_UNSAFE.sub(" ", _seen(project_name))[:_NAME_CHARACTERS].split()).strip(".") or "project"
     return f"{project}_{task_type}_{version_number}_{format_name}{extension}"
 
 
 def content_disposition(file_name: str) -> str:
     """Tell browsers to save, not to show (RFC 6266); the plain name is for clients that read no UTF-8."""
+    file_name = _seen(file_name)  # projects and files of before may be called anything
     plain = re.sub(r"[^ -~]|[\"\\%]", "_", file_name)
     if plain == file_name:
         return f'attachment; filename="{plain}"'
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(file_name, safe='')}"
+
+
+def _seen(name: str) -> str:
+    """Leave out what cannot be seen: a name that turns its own direction hides what kind of file it is."""
+    return "".join("_" if is_unseen(one) else one for one in name)

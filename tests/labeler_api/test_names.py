@@ -1,12 +1,15 @@
 """One rule for names: what cannot be seen is refused where a name comes in, and escaped where others keep it."""
 
 import re
+from urllib.parse import unquote
 
 import pytest
 
 from labeler_api.images.paths import Refused, image_path
-from labeler_api.names import NAME, shown
+from labeler_api.names import NAME, is_unseen, shown
+from labeler_api.versions.naming import content_disposition, download_name
 from tests.fixtures.api import Api
+from tests.fixtures.users import OpenDirectory, StartGateway, UsersDatabase
 
 REAL = ["차량 손상", "  x", "صورة ۱", "می‌خواهم", "👩‍👩‍👧 family", "क्‍ष", "é", "a b", "日本語　テスト"]
 HIDDEN = {
@@ -47,3 +50,36 @@ async def test_datasets_and_classes_are_refused_by_the_same_rule(api: Api) -> No
         answer = await owner.post(path, json={"name": name, "color": "#ff0000"})
         assert answer.status_code == 422, name
         assert (await owner.patch(f"/api/v1/projects/{made.project_id}", json={"name": name})).status_code == 422
+
+
+async def test_people_of_the_user_db_are_shown_escaped(
+    users_db: UsersDatabase, start_gateway: StartGateway, open_directory: OpenDirectory
+) -> None:
+    """Whatever asks for them: one by one, many at once, by address, or in a search."""
+    hidden, seen = "Eve\u202e\u200b", "Eve\\u202e\\u200b"
+    await users_db.execute("UPDATE users SET full_name = $1, email = $2 WHERE id = 6", hidden, "eve\u2067@example.com")
+    running = await start_gateway(users_db.dsn)
+    one = await open_directory(running.address).find(6)
+    many = await open_directory(running.address).get_many([6])
+    by_email = await open_directory(running.address).find_by_email("eve\u2067@example.com")
+    (found,), _ = await open_directory(running.address).search("Eve")
+    for profile in (one, many[6], by_email, found):
+        assert profile is not None
+        assert (profile.full_name, profile.email) == (seen, "eve\\u2067@example.com")
+
+
+@pytest.mark.parametrize("kind", HIDDEN)
+def test_names_of_downloads(kind: str) -> None:
+    """A project may be called so from before."""
+    for name in (HIDDEN[kind], download_name(HIDDEN[kind], "detection", "v1.0", "coco", ".json")):
+        header = content_disposition(name)
+        assert header.isascii()
+        assert not any(map(is_unseen, unquote(header)))
+    assert not any(map(is_unseen, download_name(HIDDEN[kind], "detection", "v1.0", "coco", ".json")))
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_names_stay_in_downloads(name: str) -> None:
+    saved = download_name(name, "detection", "v1.0", "coco", ".json")
+    assert "_".join(name.split()) in saved
+    assert saved in unquote(content_disposition(saved))

@@ -147,3 +147,16 @@ async def test_times_without_a_zone_are_utc(platform_api: Api, platform_db: Plat
     )
     body = (await (await platform_api.login("owner")).get(f"{ORGANIZATIONS}/1")).json()
     assert body["created_at"] == "2025-11-24T12:00:00Z"
+
+
+async def test_what_cannot_be_seen_in_a_name_is_escaped(platform_api: Api, platform_db: PlatformDb) -> None:
+    await platform_db.execute(
+        "UPDATE organizations SET name = $1, company = $1, division = $1 WHERE id = 1", "a\u202eb"
+    )
+    await platform_db.execute("UPDATE workspaces SET name = $1 WHERE id = 1", "a\u202eb")
+    owner = await platform_api.login("owner")
+    single = (await owner.get(f"{ORGANIZATIONS}/1")).json()
+    assert {single["name"], single["company"], single["division"]} == {"a\\u202eb"}
+    workspaces = (await owner.get(WORKSPACES, params={"organization_id": 1})).json()["workspaces"]
+    assert "a\\u202eb" in [workspace["name"] for workspace in workspaces]
+    assert (await owner.get("/api/v1/auth/me")).json()["organization"]["name"] == "a\\u202eb"
