@@ -12,7 +12,7 @@ from labeler_api.judging import Judging
 from tests.fixtures.api import Api
 from tests.fixtures.operations import documented
 
-LONG = 60.0
+LONG = 10.0
 
 
 async def test_a_queue_of_one_person_is_not_before_another() -> None:
@@ -81,3 +81,24 @@ async def test_a_batch_with_one_part_that_is_too_large(api: Api) -> None:
         answer = await owner.post("/api/v1/annotations/batch", json={"annotations": items})
         assert (answer.json()["created"], answer.json()["failed"]) == (1, 1), answer.text
         assert "takes" in answer.json()["errors"][0]
+
+
+@pytest.mark.parametrize("value", ["x" * 70_000, [1e-300] * 300], ids=["a long body", "a short body"])
+async def test_what_is_stored_too_large_is_refused_everywhere(api: Api, value: object) -> None:
+    """As it is sent, and as PostgreSQL writes it: every digit of a number."""
+    made = await api.dataset(owner="owner", tasks=["detection"], images=1)
+    owner = await api.login("owner")
+    box: dict[str, object] = {"type": "bbox", "bbox": [1, 2, 3, 4]}
+    draw = {"project_id": made.project_id, "image_id": made.image_ids[0], "annotation_type": "bbox", "geometry": box}
+    drawn = (await owner.post("/api/v1/annotations", json=draw)).json()["id"]
+    answers = [
+        await owner.post("/api/v1/annotations", json={**draw, "attributes": {"a": value}}),
+        await owner.put(f"/api/v1/annotations/{drawn}", json={"attributes": {"a": value}}),
+        await owner.patch(f"/api/v1/projects/{made.project_id}", json={"settings": {"a": value}}),
+        await owner.patch(f"/api/v1/projects/{made.project_id}", json={"task_config": {"a": value}}),
+    ]
+    large = {**box, "a": [value] * 20}
+    answers.append(await owner.post("/api/v1/annotations", json={**draw, "geometry": large}))
+    answers.append(await owner.put(f"/api/v1/annotations/{drawn}", json={"geometry": large}))
+    for answer in answers:
+        assert (answer.status_code, "as it is stored" in answer.text) == (422, True), answer.text
