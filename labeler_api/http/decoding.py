@@ -17,6 +17,7 @@ _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 # Of a body of 2 MiB. The most that any operation can use are the 350 000 numbers of one digit in a geometry of 1 MiB.
 MOST_VALUES = 400_000
 _KEY = re.compile(r"[!-~]{1,255}")  # the width of the column
+_UNSEEN = "u2028-"  # part of no other pattern
 _MISSING = re.compile(r"missing required field `(.+?)`")
 
 
@@ -83,6 +84,8 @@ def from_validation(error: Exception, place: str) -> Invalid:
     """Turn msgspec's sentence into a location and a message."""
     match = _WHERE.match(_safe(str(error)))
     message, path = (match["message"], match["path"] or "") if match else (str(error), "")
+    if _UNSEEN in message:  # the pattern of a name is nothing to read (labeler_api/names.py)
+        message = "may not hold characters that cannot be seen, such as control characters, and needs one that can"
     loc: list[str | int] = [place]
     for name, index in _STEP.findall(path):
         loc.append(name or (int(index) if index.isdigit() else index))
