@@ -84,9 +84,11 @@ async def test_a_client_that_takes_nothing_is_cut_off(monkeypatch: pytest.Monkey
         if len(sent) > 1:
             await asyncio.Event().wait()
 
+    state: dict[str, str] = {}
     async with asyncio.timeout(30):
-        await PacedResponse(b"x" * (2 * PIECE_BYTES))({"type": "http"}, _nothing, send)
+        await PacedResponse(b"x" * (2 * PIECE_BYTES))({"type": "http", "state": state}, _nothing, send)
     assert len(sent) == 2
+    assert state["ended"] == "answer_unread"
 
 
 async def _nothing() -> Message:
