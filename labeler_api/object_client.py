@@ -1,5 +1,6 @@
 """The S3 client: how it is made, and how its calls are counted, timed and traced."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -13,6 +14,21 @@ from labeler_api.settings import Settings
 CHUNK_BYTES = 64 * 1024  # 1 KiB, botocore's default, costs more than the copying; more adds up over slow clients
 
 _CONNECT_SECONDS, _READ_SECONDS = 3.0, 30.0  # a store that is there accepts at once; reading: between two packets
+
+_SHORT_SECONDS = 10.0  # an upload may meet two silent connections, and is answered in spite of it within 30 s
+_SLOWEST_BYTES_PER_SECOND = 100_000  # a part of 8 MiB over a line of one megabit takes 84 s
+_LONG_SECONDS = 120.0
+# The store puts parts together, deletes a thousand or looks for them first. Opening has a limit of its own.
+_LONG_OPERATIONS = frozenset(
+    {
+        "complete_multipart_upload",
+        "copy_object",
+        "delete_objects",
+        "list_objects_v2",
+        "list_multipart_uploads",
+        "get_object",
+    }
+)
 
 Operation = Callable[..., Awaitable[Any]]
 
@@ -44,10 +60,21 @@ class ObservedCalls:
         async def observed(**given: Any) -> Any:
             attributes = {"rpc.system.name": "aws-api", "rpc.method": name, "aws.s3.bucket": str(given.get("Bucket"))}
             with self._metrics.store_call(name), self._tracing.span(f"S3 {name}", "CLIENT", attributes):
-                return await operation(**given)
+                async with asyncio.timeout(_seconds(name, given.get("Body"))):
+                    return await operation(**given)
 
         setattr(self, name, observed)
         return observed
+
+
+def _seconds(operation: str, body: object) -> float:
+    """How long a call may take, from its first byte to the head of its answer, the library's second try included.
+
+    The library's own limit begins when the body is sent. It waits for ever for a connection that fell silent before.
+    """
+    if operation in _LONG_OPERATIONS:
+        return _LONG_SECONDS
+    return _SHORT_SECONDS + (len(body) / _SLOWEST_BYTES_PER_SECOND if isinstance(body, bytes) else 0.0)
 
 
 def make_client(settings: Settings, endpoint: str) -> Any:

@@ -222,7 +222,7 @@ KINDS = [
     Kind("gateway: frozen", _frozen(lambda fleet: fleet.gateway.pid), short=False),
     Kind("gateway: 100 ms further away", _wire(_gateway, _slow), short=False),
     Kind("store: silent", _wire(_store, _silent), SILENT_SECONDS, short=False),
-    Kind("store: open connections silent, new ones work", _wire(_store, _forgotten), SILENT_SECONDS, short=False),
+    Kind("store: open connections silent, new ones work", _wire(_store, _forgotten), SILENT_SECONDS),
     Kind("store: refuses connections", _cut(_store), short=False),
     Kind("store: killed and started", _store_killed),
     Kind("store: frozen", _frozen(_store_pid), SILENT_SECONDS, short=False),
