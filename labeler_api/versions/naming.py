@@ -41,4 +41,4 @@ def content_disposition(file_name: str) -> str:
 
 def _seen(name: str) -> str:
     """Leave out what cannot be seen: a name that turns its own direction hides what kind of file it is."""
-    return "".join("_" if is_unseen(one) else one for one in name)
+    return "".join("_" if is_unseen(one) and not one.isspace() else one for one in name)
