@@ -26,7 +26,8 @@ def dataset_copy_key(dataset_id: str, task_type: str) -> str:
 
 def download_name(project_name: str, task_type: str, version_number: str, format_name: str, extension: str) -> str:
     """Name of the saved file: `Zipper_detection_v3.0_coco.json`."""
-    project = "_".join(_UNSAFE.sub(" ", _seen(project_name))[:_NAME_CHARACTERS].split()).strip(".") or "project"
+    words = _UNSAFE.sub(" ", project_name)[:_NAME_CHARACTERS].split()  # a line break is a blank between words
+    project = _seen("_".join(words)).strip(".") or "project"
     return f"{project}_{task_type}_{version_number}_{format_name}{extension}"
 
 
@@ -41,4 +42,4 @@ def content_disposition(file_name: str) -> str:
 
 def _seen(name: str) -> str:
     """Leave out what cannot be seen: a name that turns its own direction hides what kind of file it is."""
-    return "".join("_" if is_unseen(one) and not one.isspace() else one for one in name)
+    return "".join("_" if is_unseen(one) else one for one in name)
