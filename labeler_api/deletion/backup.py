@@ -7,7 +7,7 @@ exactly (docs/deletion.md). The images are not in it.
 
 import asyncio
 import zlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,6 +25,7 @@ from labeler_api.versions.files import gathered
 from labeler_api.versions.formats import DICE
 
 _GZIP = 31  # zlib's number for the gzip format with its largest window
+_UNZIPPED_BYTES = 1024 * 1024  # unpacked at once: a few milliseconds of the event loop
 
 
 @dataclass(slots=True)
@@ -105,6 +106,13 @@ async def _zipped(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, 
     yield pack.flush()
 
 
+def _unzipped(unpack: "zlib._Decompress", chunk: bytes) -> Iterator[bytes]:
+    """Unpack piece by piece: a kilobyte of what repeats itself may be a megabyte."""
+    while chunk:
+        yield unpack.decompress(chunk, _UNZIPPED_BYTES)
+        chunk = unpack.unconsumed_tail
+
+
 async def _verify(call: Call, file: BackupFile) -> None:
     """Read a file back. Raises Unavailable when it is not what was written, or does not hold what it should."""
     digest, lines = sha256(), Lines() if file.key.endswith(".gz") else None
@@ -114,7 +122,9 @@ async def _verify(call: Call, file: BackupFile) -> None:
             async for chunk in stream.iter_chunks():
                 digest.update(chunk)
                 if lines is not None:
-                    lines.feed(unpack.decompress(chunk))
+                    for data in _unzipped(unpack, chunk):
+                        lines.feed(data)
+                        await asyncio.sleep(0)
     except (NotFound, zlib.error) as error:
         raise _broken(f"{file.key} cannot be read back") from error
     if digest.hexdigest() != file.sha256:

@@ -27,9 +27,9 @@ class AllTasks:
 
     async def annotations(self) -> AsyncGenerator[Annotation, None]:
         """Yield every annotation, by image and id."""
-        async for row in store_backup.annotations(self._snapshot, self._project_id, self._dataset_id):
+        async for annotation in store_backup.annotations(self._snapshot, self._project_id, self._dataset_id):
             self.yielded += 1
-            yield _annotation.decode(row["annotation"])
+            yield _annotation.decode(annotation)
 
     async def images(self) -> AsyncGenerator[LabeledImage, None]:
         """Yield nothing: a DICE file is made of annotations alone."""

@@ -16,7 +16,7 @@ async def row_lines(snapshot: Snapshot, dataset_id: str, head: Mapping[str, obje
     for table in store_backup.TABLES:
         begin = b'{"table":"' + table.encode() + b'","row":'
         async for row in store_backup.rows(snapshot, table, dataset_id):
-            yield begin + row["row"].encode() + b"}\n"
+            yield begin + row.encode() + b"}\n"
 
 
 class Lines:

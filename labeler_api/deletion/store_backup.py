@@ -74,8 +74,6 @@ _ANNOTATIONS = """
     ORDER BY a.image_id COLLATE "C", a.id
 """
 
-_PREFETCH = 100  # rows a round trip: a polygon may have 10 000 points, so a hundred of the largest are some 20 MB
-
 
 async def header(connection: ReadConnection, dataset_id: str) -> Row | None:
     """Find what is said once of a dataset and its project, and the revisions by which a later change shows."""
@@ -96,11 +94,11 @@ async def content(connection: ReadConnection, project_id: str) -> Row:
     return row
 
 
-def rows(snapshot: Snapshot, table: str, dataset_id: str) -> AsyncIterator[Row]:
+def rows(snapshot: Snapshot, table: str, dataset_id: str) -> AsyncIterator[str]:
     """Yield the rows of one of `TABLES`, as JSON."""
-    return snapshot.cursor(_ROWS[table], dataset_id, prefetch=_PREFETCH)
+    return snapshot.texts(_ROWS[table], dataset_id)
 
 
-def annotations(snapshot: Snapshot, project_id: str, dataset_id: str) -> AsyncIterator[Row]:
-    """Yield every annotation of a project, drafts too, in the order of the files."""
-    return snapshot.cursor(_ANNOTATIONS, project_id, dataset_id, prefetch=_PREFETCH)
+def annotations(snapshot: Snapshot, project_id: str, dataset_id: str) -> AsyncIterator[str]:
+    """Yield every annotation of a project as JSON, drafts too, in the order of the files."""
+    return snapshot.texts(_ANNOTATIONS, project_id, dataset_id)

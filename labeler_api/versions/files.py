@@ -33,16 +33,16 @@ class StoredSource:
     """The content of a file from rows of the database, in the order of the files: `store.frozen` says which columns."""
 
     def __init__(
-        self, header: Header, annotations: Callable[[], AsyncIterator[Row]], images: Callable[[], AsyncIterator[Row]]
+        self, header: Header, annotations: Callable[[], AsyncIterator[str]], images: Callable[[], AsyncIterator[Row]]
     ) -> None:
         self.header = header
-        self._annotation_rows = annotations
+        self._stored = annotations
         self._image_rows = images
 
     async def annotations(self) -> AsyncGenerator[Annotation, None]:
         """Yield every annotation, in the order of the files."""
-        async for row in self._annotation_rows():
-            yield _annotations.decode(row["annotation"])
+        async for annotation in self._stored():
+            yield _annotations.decode(annotation)
 
     async def images(self) -> AsyncGenerator[LabeledImage, None]:
         """Yield every image, in the order of the files."""

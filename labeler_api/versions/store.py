@@ -146,9 +146,6 @@ _FILE = """
     WHERE v.id = $1 AND v.version_type = 'published'
 """
 
-# Rows a round trip: a polygon may have 10 000 points, so a hundred of the largest are some 20 MB.
-_PREFETCH = 100
-
 
 async def page(
     connection: ReadConnection, project_id: str, *, after: tuple[datetime, int] | None, limit: int
@@ -210,14 +207,14 @@ async def freeze(
     )
 
 
-def frozen(snapshot: Snapshot, version_id: int) -> AsyncIterator[Row]:
-    """Yield the frozen annotations in the order of the files."""
-    return snapshot.cursor(_FROZEN, version_id, prefetch=_PREFETCH)
+def frozen(snapshot: Snapshot, version_id: int) -> AsyncIterator[str]:
+    """Yield the frozen annotations as JSON, in the order of the files."""
+    return snapshot.texts(_FROZEN, version_id)
 
 
 def frozen_images(snapshot: Snapshot, version_id: int) -> AsyncIterator[Row]:
     """Yield the image of each frozen annotation in the order of the files."""
-    return snapshot.cursor(_FROZEN_IMAGES, version_id, prefetch=_PREFETCH)
+    return snapshot.cursor(_FROZEN_IMAGES, version_id)
 
 
 async def frozen_unsized(snapshot: Snapshot, version_id: int, limit: int) -> list[str]:

@@ -57,8 +57,6 @@ _UNSIZED = f"""
 # As in publishing: stale statistics make nested loops look cheap. For the transaction alone.
 _NO_NESTED_LOOPS = "SELECT set_config('enable_nestloop', 'off', true)"
 
-_PREFETCH = 100  # rows a round trip, as in publishing
-
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
@@ -97,11 +95,11 @@ async def prefer_hash_joins(snapshot: Snapshot) -> None:
     await snapshot.fetchval(_NO_NESTED_LOOPS)
 
 
-def annotations(snapshot: Snapshot, chosen: Chosen) -> AsyncIterator[Row]:
-    """Yield the annotations in the order of the files."""
-    return snapshot.cursor(_ANNOTATIONS, *chosen.parameters, prefetch=_PREFETCH)
+def annotations(snapshot: Snapshot, chosen: Chosen) -> AsyncIterator[str]:
+    """Yield the annotations as JSON, in the order of the files."""
+    return snapshot.texts(_ANNOTATIONS, *chosen.parameters)
 
 
 def images(snapshot: Snapshot, chosen: Chosen) -> AsyncIterator[Row]:
     """Yield the image of each annotation in the order of the files."""
-    return snapshot.cursor(_IMAGES, *chosen.parameters, prefetch=_PREFETCH)
+    return snapshot.cursor(_IMAGES, *chosen.parameters)

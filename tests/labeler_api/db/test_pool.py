@@ -57,6 +57,21 @@ async def test_a_cursor_walks_through_everything(db: Database) -> None:
     assert ids == list(range(1201))
 
 
+async def test_large_texts_come_alone_and_in_their_order(db: Database) -> None:
+    """A text of 300 KB is large. Usual ones are read by one statement, a hundred a round trip, as ever."""
+    texts = "SELECT repeat('x', n * $1::int) FROM generate_series(1, 1201) n ORDER BY n"
+    large = "SELECT repeat('x', CASE WHEN n % 7 = 0 THEN 300000 ELSE n END) FROM generate_series(1, 50) n ORDER BY n"
+    async with db.snapshot() as snapshot:
+        for sql, args, lengths, expected in (
+            (texts, (1,), list(range(1, 1202)), 1),
+            (large, (), [number if number % 7 else 300_000 for number in range(1, 51)], 2),
+        ):
+            token = statements.set(counter := StatementCount())
+            assert [len(text) async for text in snapshot.texts(sql, *args)] == lengths
+            statements.reset(token)
+            assert counter.value == expected
+
+
 async def test_an_exhausted_pool_answers_503_in_time(db: Database) -> None:
     async with db.read(), db.read(), db.read():
         with pytest.raises(Unavailable) as caught:

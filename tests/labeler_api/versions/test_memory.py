@@ -10,8 +10,9 @@ import httpx
 import pytest
 
 from labeler_ops.stack.ports import free_port
-from tests.fixtures.api import JWT_SECRET, Api
+from tests.fixtures.api import JWT_SECRET, Api, Made
 from tests.fixtures.users import RunningGateway
+from tests.labeler_api.deletion.building import delete
 from tests.labeler_api.versions.builders import CLASSES, annotate_many, exported, published
 
 MIB = 1024 * 1024
@@ -20,6 +21,11 @@ MIB = 1024 * 1024
 SMALL, LARGE = 20_000, 100_000
 ROOM_BYTES = 24 * MIB
 MOST_BYTES = 200 * MIB
+
+# Rows from before there was a bound on what a client may store: two megabytes each. A hundred of them at once, which
+# is how many usual rows come at once, would be 200 MB as they come and 200 MB as text.
+ROWS, HUGE_BYTES = 640, 2_000_000  # of the rows 126 are huge
+HUGE_ROOM_BYTES = 96 * MIB
 
 
 class Process:
@@ -101,3 +107,45 @@ async def test_publishing_five_times_as_much_takes_no_more_memory(api: Api, proc
     assert file["annotation_count"] == LARGE
     assert process.peak_bytes() - peak_of_small < ROOM_BYTES, f"{peak_of_small} → {process.peak_bytes()}"
     assert process.peak_bytes() < MOST_BYTES
+
+
+async def _annotate_hugely(api: Api, made: Made) -> None:
+    """Small rows, then huge ones with some small ones between; and the same in the history."""
+    async with api.db.begin() as tx:
+        await tx.execute(
+            "INSERT INTO annotations (project_id, image_id, annotation_type, geometry, task_type, class_id, class_name,"
+            " annotation_state, created_by, attributes)"
+            " SELECT $1, $2, 'bbox', '{\"type\": \"bbox\", \"bbox\": [1, 2, 3, 4]}', 'detection', 'c_cat', 'cat',"
+            " 'confirmed', 4, CASE WHEN n <= 500 OR n % 10 = 0 THEN '{}'"
+            " ELSE jsonb_build_object('x', repeat(md5(n::text), $4)) END FROM generate_series(1, $3::int) n",
+            made.project_id,
+            made.image_ids[0],
+            ROWS,
+            HUGE_BYTES // 32,
+        )
+        await tx.execute(
+            "INSERT INTO annotation_history (annotation_id, project_id, image_id, action, new_state, changed_by)"
+            " SELECT id, project_id, image_id, 'create', to_jsonb(a), 4 FROM annotations a WHERE project_id = $1",
+            made.project_id,
+        )
+
+
+@pytest.mark.slow
+async def test_rows_of_two_megabytes_take_no_more_memory_than_one_of_them(api: Api, process: Process) -> None:
+    """Exported, published, and written into the backup before a deletion."""
+    made, usual = [await api.dataset(tasks=["detection"], images=1, classes=CLASSES) for _ in range(2)]
+    await _annotate_hugely(api, made)
+    await annotate_many(api, usual, SMALL)
+    await published(process.client, usual, export_format="coco")  # the buffers of a file are there now
+
+    process.forget_peak()
+    before = process.peak_bytes()
+    file = await exported(process.client, made)
+    assert file["annotation_count"] == ROWS
+    grown = {"export": process.peak_bytes() - before}
+
+    await published(process.client, made)
+    grown["publish"] = process.peak_bytes() - before
+    assert (await delete(process.client, made, create_backup=True)).status_code == 200
+    grown["backup"] = process.peak_bytes() - before
+    assert max(grown.values()) < HUGE_ROOM_BYTES, grown
