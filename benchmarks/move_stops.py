@@ -16,7 +16,7 @@ from typing import Any
 
 import asyncpg
 
-from labeler_api.annotations.store import MADE
+from labeler_api.annotations.store_batch import MADE
 from labeler_ops.database.move.migration import Migration
 from labeler_ops.database.move.preflight import Finding
 from labeler_ops.database.replication.replication import Replication

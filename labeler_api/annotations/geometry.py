@@ -121,11 +121,14 @@ def check_geometry(annotation_type: str, geometry: msgspec.Raw) -> None:
         check_numbers(bytes(geometry))
     except Broken as error:
         raise invalid(str(error), "body", "geometry") from None
-    check_shape(annotation_type, geometry)
+    checked_shape(annotation_type, geometry)
 
 
-def check_shape(annotation_type: str, geometry: msgspec.Raw) -> None:
-    """Raise Invalid, with the place, unless the geometry has the shape of its annotation's type."""
+def checked_shape(annotation_type: str, geometry: msgspec.Raw) -> msgspec.Raw:
+    """Return the geometry as it is to be stored. Raises Invalid, with the place, unless it has its type's shape.
+
+    The frontend calls a polyline a polygon when one of its points is moved by an arrow key.
+    """
     present = _members(geometry)
     decoder = _DECODERS.get(annotation_type, _DECODERS[NO_OBJECT])
     if annotation_type == "bbox" and "bbox" not in present and {"x", "y", "width", "height"} & present.keys():
@@ -135,8 +138,12 @@ def check_shape(annotation_type: str, geometry: msgspec.Raw) -> None:
     except msgspec.ValidationError as error:
         raise _at(from_validation(error, "geometry")) from None
     named = msgspec.json.decode(present["type"]) if "type" in present else None
+    if (annotation_type, named) == ("polyline", "polygon"):
+        present["type"] = msgspec.Raw(b'"polyline"')
+        return msgspec.Raw(msgspec.json.encode(present))
     if named != annotation_type and named in SHAPES:
         raise invalid(f"is {named!r}, but the annotation's type is {annotation_type!r}", "body", "geometry", "type")
+    return geometry
 
 
 def check_size(raw: msgspec.Raw, name: str, limit: int) -> None:

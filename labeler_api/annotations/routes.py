@@ -52,8 +52,11 @@ NewAnnotation = Annotated[AnnotationCreate, Meta(extra_json_schema=description.c
 async def create(call: Call, body: NewAnnotation) -> AnnotationResponse:
     """Create an annotation
 
-    Takes the image for a minute if nobody holds it. A `no_object` names its task in `attributes.task_type`, and is
-    confirmed by its creator with it.
+    Takes the image for a minute if nobody holds it. What equals an annotation that the caller deleted in the last 15
+    minutes is an undo: that annotation comes back with its id and its history, as a draft. A `no_object` names its task
+    in `attributes.task_type`, and is confirmed by its creator with it; without one it takes the task of the `no_object`
+    that it brings back, or the project's only task. A polyline whose geometry calls itself a polygon is stored as a
+    polyline.
     """
     return await service.create(call, body)
 

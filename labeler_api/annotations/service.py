@@ -1,6 +1,7 @@
 """Annotations: create, read, change, delete, list. Who may do what: contract, section 16."""
 
 import re
+from typing import Any
 
 from msgspec import UNSET, Raw
 from msgspec.json import encode
@@ -8,7 +9,7 @@ from msgspec.structs import replace
 
 from labeler_api import idempotency
 from labeler_api.annotations import store, store_status
-from labeler_api.annotations.geometry import NO_OBJECT, attributes_of, check_shape, check_sizes, task_of
+from labeler_api.annotations.geometry import NO_OBJECT, attributes_of, check_sizes, checked_shape, task_of
 from labeler_api.annotations.schemas import (
     AnnotationCreate,
     AnnotationDraft,
@@ -33,7 +34,11 @@ _NO_ATTRIBUTES = Raw(b"{}")
 
 
 async def create(call: Call, body: AnnotationCreate) -> AnnotationResponse:
-    """Add an annotation: a draft, or a `no_object` that its creator confirms with it."""
+    """Add an annotation: a draft, or a `no_object` that its creator confirms with it.
+
+    The frontend undoes a deletion by creating the same again, and then edits the old id: one that equals what the
+    caller deleted a short while ago comes back, as a draft.
+    """
     await _check_sizes(call, body)
     async with naming_the_holder(call), call.db.begin() as tx:
         access = await take_turn(tx, call, body.project_id, Role.ANNOTATOR)
@@ -42,9 +47,13 @@ async def create(call: Call, body: AnnotationCreate) -> AnnotationResponse:
 
 
 async def _create(tx: WriteTransaction, call: Call, access: Access, body: AnnotationCreate) -> Row:
+    of_others = access.role >= Role.REVIEWER
+    if lacks_task(body):
+        task = await store.task_of_undone(tx, access.project, call.user_id, body.image_id, of_others=of_others)
+        body = replace(body, attributes=with_task(body, task) if task is not None else body.attributes)
     draft = draft_of(body)
     await claim_for_write(tx, call, access, [body.image_id])
-    (row,) = await store.insert(tx, access.project, call.user_id, encode([draft]).decode())
+    row = await store.insert(tx, access.project, call.user_id, encode(draft).decode(), of_others=of_others)
     mark = Mark.CLEAR if draft.annotation_state == "draft" else Mark.KEEP
     await store_status.settle(tx, access.project, [touched(row, mark, added=1)], call.user_id)
     return row
@@ -61,10 +70,9 @@ async def update(call: Call, annotation_id: int, body: AnnotationUpdate) -> Anno
     """Change what was sent. Raises, in this order: NotFound, Forbidden, Locked, Conflict on another version."""
     version = expected_version(call, body.version if isinstance(body.version, int) else None)
     await _check_sizes(call, body)
-    change = encode(replace(body, version=UNSET)).decode()
     async with naming_the_holder(call), call.db.begin() as tx:
         row, access = await require_editable(tx, call, annotation_id)
-        _check_change(row, body)
+        change = encode(_checked_change(row, body)).decode()
         await lock_project(tx, access)
         await claim_for_write(tx, call, access, [row["image_id"]])
         changed = await store.update(tx, annotation_id, version, change, call.user_id)
@@ -124,12 +132,12 @@ def draft_of(body: AnnotationCreate) -> AnnotationDraft:
     if bytes(attributes) == b"null":  # contract, 7.1: as if it were not sent
         attributes = _NO_ATTRIBUTES
     task = task_of(body.annotation_type, attributes_of(attributes))
-    check_shape(body.annotation_type, body.geometry)
+    geometry = checked_shape(body.annotation_type, body.geometry)
     return AnnotationDraft(
         image_id=body.image_id,
         annotation_type=body.annotation_type,
         task_type=task,
-        geometry=body.geometry,
+        geometry=geometry,
         attributes=attributes,
         class_id=body.class_id,
         class_name=body.class_name,
@@ -137,6 +145,24 @@ def draft_of(body: AnnotationCreate) -> AnnotationDraft:
         notes=body.notes,
         annotation_state="confirmed" if body.annotation_type == NO_OBJECT else "draft",
     )
+
+
+def lacks_task(body: AnnotationCreate) -> bool:
+    """Whether it is a `no_object` that does not say which task it is about."""
+    if body.annotation_type != NO_OBJECT:
+        return False
+    return "task_type" not in _members(body)
+
+
+def with_task(body: AnnotationCreate, task: str) -> Raw:
+    """The attributes of a `no_object` with its task."""
+    return Raw(encode({**_members(body), "task_type": task}))
+
+
+def _members(body: AnnotationCreate) -> dict[str, Any]:
+    if not isinstance(body.attributes, Raw) or bytes(body.attributes) == b"null":
+        return {}
+    return attributes_of(body.attributes)
 
 
 def sizes_checked(body: AnnotationCreate | AnnotationUpdate) -> None:
@@ -161,10 +187,11 @@ def _parts(body: AnnotationCreate | AnnotationUpdate) -> tuple[Raw, Raw]:
     return geometry, body.attributes if isinstance(body.attributes, Raw) else _NO_ATTRIBUTES
 
 
-def _check_change(row: Row, body: AnnotationUpdate) -> None:
-    """Check the parts whose form depends on the annotation's type."""
+def _checked_change(row: Row, body: AnnotationUpdate) -> AnnotationUpdate:
+    """Check the parts whose form depends on the annotation's type, and return what is to be stored."""
+    change = replace(body, version=UNSET)
     if isinstance(body.geometry, Raw):
-        check_shape(row["annotation_type"], body.geometry)
+        change.geometry = checked_shape(row["annotation_type"], body.geometry)
     if isinstance(body.attributes, Raw):
         attributes = attributes_of(body.attributes)
         if row["annotation_type"] == NO_OBJECT and task_of(NO_OBJECT, attributes) != row["task_type"]:
@@ -172,6 +199,7 @@ def _check_change(row: Row, body: AnnotationUpdate) -> None:
                 "A no_object annotation stays with its task. Delete it and make one for the other task.",
                 code="task_fixed",
             )
+    return change
 
 
 def expected_version(call: Call, in_body: int | None) -> int | None:

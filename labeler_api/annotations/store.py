@@ -82,29 +82,98 @@ _PAGE_OF_IMAGE = f"""
     {WHERE_FOUND} ORDER BY a.id
 """
 
-# New annotations of a project, each with its first revision: of a statement that goes on to SELECT from `made`.
-MADE = """
-    made AS (
+# A deletion is undone by creating the same again: `undo_key` leads from a new annotation to the deletions that it may
+# undo. It is of a part of the shape that costs little to look at; what else is compared says `_EQUAL`.
+_UNDO_MINUTES = 15  # contract, 15, undo
+_LOOKED_AT = 50  # deletions of one key. Somebody may delete ten thousand equal ones, and each may have a megabyte
+_DERIVED = "ARRAY['type', 'image_width', 'image_height', 'area']"  # from the shape; the frontend sends it or not
+
+
+def _undo_key(row: str, project: str, user: str) -> str:
+    """The expression, for a row and the person who deletes or creates it."""
+    shape = f"{row}.geometry"
+    return f"""
+        hashtextextended(
+            concat_ws('/', {project}, {user}, {row}.annotation_type, {row}.image_id),
+            CASE WHEN {row}.annotation_type = 'no_object' THEN 0
+                 ELSE jsonb_hash_extended(
+                     coalesce({shape} -> 'bbox', {shape} -> 'points' -> 0, {shape} -> 'center', {shape} - {_DERIVED}), 0
+                 ) END
+        )
+    """
+
+
+# A deletion by the same person, not followed by anything, of what may come back. The inner query can be answered by one
+# index alone: in a project that many write to, a quarter of an hour is thousands of entries.
+def _undone(equal: str) -> str:
+    """The query, for a row `d` that is equal where this condition holds."""
+    return f"""
+    SELECT h.annotation_id, h.revision, h.previous_state
+    FROM (
+        SELECT * FROM annotation_history WHERE undo_key = {_undo_key("d", "$1::text", "$2::int")}
+        ORDER BY id DESC LIMIT {_LOOKED_AT}
+    ) h
+    CROSS JOIN LATERAL jsonb_populate_record(NULL::annotations, h.previous_state) p
+    WHERE h.project_id = $1 AND h.changed_by = $2::int AND (p.created_by = $2::int OR $4)
+      AND h.timestamp > statement_timestamp() - interval '{_UNDO_MINUTES} minutes'
+      AND {equal}
+      AND NOT EXISTS (SELECT FROM annotations a WHERE a.id = h.annotation_id)
+      AND NOT EXISTS (SELECT FROM annotation_history l WHERE l.annotation_id = h.annotation_id AND l.id > h.id)
+    ORDER BY h.id DESC LIMIT 1
+"""
+
+
+# What was not sent does not count; a class is always sent. Of a `no_object` only its task counts. Numbers are compared
+# as numbers: 1.0 is 1.
+_EQUAL = f"""
+    p.image_id = d.image_id AND p.annotation_type = d.annotation_type AND p.task_type = d.task_type
+    AND (d.confidence IS NULL OR p.confidence = d.confidence) AND (d.notes IS NULL OR p.notes = d.notes)
+    AND CASE WHEN d.annotation_type = 'no_object' THEN p.attributes @> d.attributes ELSE
+        p.geometry - {_DERIVED} = d.geometry - {_DERIVED}
+        AND p.class_id IS NOT DISTINCT FROM d.class_id AND (d.class_name IS NULL OR p.class_name = d.class_name)
+        AND (d.attributes = '{{}}' OR p.attributes = d.attributes) END
+"""
+
+# One statement decides whether the annotation is new or one that comes back, with its id and all that it was but its
+# confirmation: the screen shows what was created as a draft. Where nothing comes back, `jsonb_populate_record` returns
+# the new one as it is.
+_INSERT = f"""
+    WITH made AS (
         INSERT INTO annotations (
-            project_id, image_id, annotation_type, task_type, geometry, attributes, class_id, class_name,
-            confidence, notes, annotation_state, created_by, created_at, updated_at, confirmed_by, confirmed_at)
-        SELECT $1, d.image_id, d.annotation_type, d.task_type, d.geometry, d.attributes, d.class_id, d.class_name,
-            d.confidence, d.notes, d.annotation_state, $2::int, statement_timestamp(), statement_timestamp(),
+            id, project_id, image_id, annotation_type, task_type, geometry, attributes, class_id, class_name,
+            confidence, notes, is_verified, annotation_state, created_by, created_at, updated_by, updated_at,
+            confirmed_by, confirmed_at, version)
+        SELECT coalesce(u.annotation_id, nextval('annotations_id_seq')), $1, r.image_id, r.annotation_type, r.task_type,
+            r.geometry, r.attributes, r.class_id, r.class_name, r.confidence, r.notes, coalesce(r.is_verified, false),
+            d.annotation_state, coalesce(r.created_by, $2::int), coalesce(r.created_at, statement_timestamp()),
+            CASE WHEN u.annotation_id IS NOT NULL THEN $2::int END, statement_timestamp(),
             CASE WHEN d.annotation_state = 'confirmed' THEN $2::int END,
-            CASE WHEN d.annotation_state = 'confirmed' THEN statement_timestamp() END
-        FROM jsonb_populate_recordset(NULL::annotations, $3::jsonb) WITH ORDINALITY AS d
-        ORDER BY d.ordinality
+            CASE WHEN d.annotation_state = 'confirmed' THEN statement_timestamp() END,
+            coalesce(u.revision, 0) + 1
+        FROM jsonb_populate_record(NULL::annotations, $3::jsonb) d
+        LEFT JOIN LATERAL ({_undone(_EQUAL)}) u ON true
+        CROSS JOIN LATERAL jsonb_populate_record(d, u.previous_state) r
         RETURNING *
     ),
     logged AS (
         INSERT INTO annotation_history
             (annotation_id, project_id, image_id, action, new_state, changed_by, timestamp, revision)
-        SELECT m.id, m.project_id, m.image_id, 'create', to_jsonb(m), $2::int, statement_timestamp(), m.version
-        FROM made m ORDER BY m.id
+        SELECT m.id, m.project_id, m.image_id, CASE WHEN m.version = 1 THEN 'create' ELSE 'restore' END, to_jsonb(m),
+               $2::int, statement_timestamp(), m.version
+        FROM made m
     )
+    SELECT {COLUMNS} FROM made
 """
 
-_INSERT = f"WITH {MADE} SELECT {COLUMNS} FROM made ORDER BY id"
+# The task of the `no_object` that comes back, or the project's only one.
+_TASK = f"""
+    SELECT coalesce(
+        (SELECT u.previous_state ->> 'task_type'
+         FROM (SELECT 'no_object' AS annotation_type, $3::text AS image_id, NULL::jsonb AS geometry) d
+         CROSS JOIN LATERAL ({_undone("p.image_id = $3 AND p.annotation_type = 'no_object'")}) u),
+        (SELECT task_types[1] FROM annotation_projects WHERE id = $1 AND cardinality(task_types) = 1)
+    )
+"""
 
 # `old` is the row as the statement found it, even after its update: nobody else writes while the project is locked,
 # and a lock on the row here would be of the updated one, and `old` empty.
@@ -139,8 +208,9 @@ _DELETE = f"""
     ),
     logged AS (
         INSERT INTO annotation_history
-            (annotation_id, project_id, image_id, action, previous_state, changed_by, timestamp, revision)
-        SELECT g.id, g.project_id, g.image_id, 'delete', to_jsonb(g), $3, statement_timestamp(), g.version + 1
+            (annotation_id, project_id, image_id, action, previous_state, changed_by, timestamp, revision, undo_key)
+        SELECT g.id, g.project_id, g.image_id, 'delete', to_jsonb(g), $3::int, statement_timestamp(), g.version + 1,
+               {_undo_key("g", "g.project_id", "$3::int")}
         FROM gone g
     )
     SELECT {COLUMNS} FROM gone
@@ -185,9 +255,23 @@ async def page_of_image(
     return await connection.fetch(_PAGE_OF_IMAGE, reference, user_id, image_id, after_id, limit, skip)
 
 
-async def insert(tx: WriteTransaction, project_id: str, user_id: int, drafts: str) -> list[Row]:
-    """Insert annotations, a JSON list of `AnnotationDraft`, in their order; each with its first revision."""
-    return await tx.fetch(_INSERT, project_id, user_id, drafts)
+async def insert(tx: WriteTransaction, project_id: str, user_id: int, draft: str, *, of_others: bool) -> Row:
+    """Insert an annotation, an `AnnotationDraft` as JSON, with its first revision.
+
+    One that equals what the same person deleted a short while ago is that one again, with its id and its history.
+    `of_others`: also where somebody else had made it.
+    """
+    row = await tx.fetchrow(_INSERT, project_id, user_id, draft, of_others)
+    assert row is not None  # noqa: S101 - it inserts one row
+    return row
+
+
+async def task_of_undone(
+    tx: WriteTransaction, project_id: str, user_id: int, image_id: str, *, of_others: bool
+) -> str | None:
+    """Return the task of the `no_object` on the image that `insert` would bring back, else the project's only task."""
+    task: str | None = await tx.fetchval(_TASK, project_id, user_id, image_id, of_others)
+    return task
 
 
 async def update(

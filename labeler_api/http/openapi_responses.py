@@ -71,7 +71,7 @@ _LOCK = {
     "locked_at": "2026-11-22T10:15:00Z",
     "expires_at": "2026-11-22T10:20:00Z",
     "heartbeat_at": "2026-11-22T10:15:00Z",
-    "user_name": "Anna Annotator",
+    "user_name": "Nina Annotator",
     "user_email": "annotator@example.com",
 }
 _FAULT = {"loc": ["body", "name"], "message": "is missing"}
@@ -84,7 +84,7 @@ _EXAMPLES: dict[int, tuple[str, str, _Described]] = {
     413: ("body_too_large", "The body is over the limit of 2097152 bytes.", {}),
     416: ("range_not_satisfiable", "The range begins beyond the end of the object.", {}),
     422: ("invalid", "body.name: is missing", {"errors": [_FAULT]}),
-    423: ("image_locked", "Anna Annotator works on this image.", {"lock": _LOCK}),
+    423: ("image_locked", "Nina Annotator works on this image.", {"lock": _LOCK}),
     429: ("too_many_requests", "Too many attempts. Try again in 30 seconds.", {}),
     500: ("internal_error", "Something went wrong on our side. The log knows it as 8f3c09a1d2e4b765.", {}),
     503: ("database_unavailable", "The database is not available at the moment. Try again shortly.", {}),

@@ -10,6 +10,7 @@ class Account:
     user_id: int
     role: str
     full_name: str
+    badge_color: str
 
     @property
     def email(self) -> str:
@@ -22,15 +23,20 @@ class Account:
         return f"{self.role}123"
 
     @property
+    def avatar_name(self) -> str:
+        """What its badge shows: the initials, another pair for each."""
+        return "".join(word[0] for word in self.full_name.split())
+
+    @property
     def system_role(self) -> str:
         """Its role in the whole system; the administrator acts as admin on every project."""
         return "admin" if self.role == "admin" else "standard_engineer"
 
 
 ACCOUNTS = (
-    Account(1, "admin", "Ada Admin"),
-    Account(2, "owner", "Olga Owner"),
-    Account(3, "reviewer", "Rui Reviewer"),
-    Account(4, "annotator", "Anna Annotator"),
-    Account(5, "viewer", "Vera Viewer"),
+    Account(1, "admin", "Ada Admin", "red"),
+    Account(2, "owner", "Olga Owner", "blue"),
+    Account(3, "reviewer", "Rui Reviewer", "green"),
+    Account(4, "annotator", "Nina Annotator", "orange"),
+    Account(5, "viewer", "Vera Viewer", "purple"),
 )

@@ -29,7 +29,6 @@ INSERT INTO organizations (id, name, company) VALUES (1, 'Example organization',
 INSERT INTO workspaces (organization_id, name) VALUES (1, 'Example workspace');
 SELECT setval(pg_get_serial_sequence('organizations', 'id'), 1);
 """
-_BADGE_COLORS = ("red", "blue", "green", "orange", "gray")
 
 
 async def prepare(server: PostgresServer, secrets: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
@@ -103,8 +102,8 @@ async def _lacks(connection: "asyncpg.Connection[asyncpg.Record]", table: str) -
 async def _make_users(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     hashes = await asyncio.gather(*(asyncio.to_thread(_hashed, account) for account in ACCOUNTS))
     rows = [
-        (one.user_id, one.email, hashed, one.full_name, one.system_role, f"avatar-{one.user_id}", color)
-        for one, hashed, color in zip(ACCOUNTS, hashes, _BADGE_COLORS, strict=True)
+        (one.user_id, one.email, hashed, one.full_name, one.system_role, one.avatar_name, one.badge_color)
+        for one, hashed in zip(ACCOUNTS, hashes, strict=True)
     ]
     async with connection.transaction():
         await connection.execute((_SQL / "users.sql").read_text())

@@ -112,12 +112,19 @@ class _Machine(RuleBasedStateMachine):
             assert answer.status_code == 423
             return multiple()
         assert answer.status_code == 200
-        one = Annotation(image, account)
+        number: int = answer.json()["id"]
+        undone = self.model.undone_by(account, image)
+        if undone is None:
+            assert number not in self.model.annotations
+            self.model.annotations[number] = Annotation(image, account)
+        else:
+            assert number == undone
+        one = self.model.annotations[number]
+        one.there, one.confirmed = True, False
         one.write()
-        self.model.annotations[answer.json()["id"]] = one
         self.model.holders[image] = account
         self.model.settle(image, clear=True)
-        return answer.json()["id"]
+        return number if undone is None else multiple()
 
     @rule(known=known, account=accounts, process=processes, note=notes)
     def edit_without_version(self, known: int, account: str, process: int, note: str) -> None:
@@ -145,8 +152,7 @@ class _Machine(RuleBasedStateMachine):
         refused = self.refusal(one, account)
         assert answer.status_code == (refused or 200), answer.text
         if refused is None:
-            one.there = False
-            one.write()
+            self.model.delete(one, account)
             self.model.holders[one.image] = account
             self.model.settle(one.image)
 

@@ -63,6 +63,8 @@ annotation_history = Table(
     stamped("timestamp"),
     Column("revision", Integer, doc="The annotation's version that this write made; NULL on legacy rows."),
     Column("image_id", String(255)),
+    Column("undo_key", BigInteger, doc="Of a deletion: what an equal new annotation finds it by; NULL elsewhere."),
+    Index("ix_annotation_history_undo_key", "undo_key", "id", postgresql_where=text("undo_key IS NOT NULL")),
     Index("ix_annotation_history_annotation_id_id", "annotation_id", "id"),
     Index("ix_annotation_history_project_timestamp", "project_id", desc("timestamp"), desc("id")),
 )

@@ -118,7 +118,7 @@ async def test_statements_of_each_write(api: Api) -> None:
         calls = {
             "create": (client.post("/api/v1/annotations", json=box(made)), 5),
             "get": (client.get(at(body)), 2),
-            "update": (client.put(at(body), json={"notes": "x", "version": 1}), 6),
+            "update": (client.put(at(body), json={"notes": "x", "version": body["version"]}), 6),
             "confirm": (client.post(at(body, "/confirm"), json={}), 5),
             "unconfirm": (client.post(at(body, "/unconfirm"), json={}), 5),
             "confirm image": (

@@ -135,3 +135,32 @@ async def test_it_is_kept_as_it_was_sent(api: Api) -> None:
     assert body["geometry"] == geometry
     await client.put(f"/api/v1/annotations/{body['id']}", json={"notes": "x"})
     assert (await client.get(f"/api/v1/annotations/{body['id']}")).json()["geometry"] == geometry
+
+
+NAMED_POLYGON = {"type": "polygon", "points": [[0, 0], [1, 0.25]], **SIZE, "tool": {"name": "arrow key"}}
+
+
+async def test_a_polyline_that_is_called_a_polygon_is_stored_as_what_it_is(api: Api) -> None:
+    """The frontend does so when a point is moved by an arrow key, and shows success whatever the answer is."""
+    made = await workshop(api)
+    client = await api.login("annotator")
+    stored = {**NAMED_POLYGON, "type": "polyline"}
+    one = await drawn(client, box(made, annotation_type="polyline", geometry=NAMED_POLYGON))
+    assert one["geometry"] == stored
+    moved = {**NAMED_POLYGON, "points": [[0, 0], [1, 1.25]]}
+    answer = await client.put(f"/api/v1/annotations/{one['id']}", json={"geometry": moved})
+    assert (answer.status_code, answer.json()["geometry"]) == (200, {**moved, "type": "polyline"}), answer.text
+    listed = await client.get(f"/api/v1/annotations/project/{made.project_id}")
+    assert [found["geometry"] for found in listed.json()] == [{**moved, "type": "polyline"}]
+    batch = [box(made, annotation_type="polyline", geometry=NAMED_POLYGON)]
+    assert (await client.post("/api/v1/annotations/batch", json={"annotations": batch})).json()["created"] == 1
+    listed = await client.get(f"/api/v1/annotations/project/{made.project_id}")
+    assert {found["geometry"]["type"] for found in listed.json()} == {"polyline"}
+
+
+async def test_a_polygon_is_no_polyline(api: Api) -> None:
+    made = await workshop(api)
+    client = await api.login("annotator")
+    points = [[0, 0], [1, 0], [1, 1]]
+    body = box(made, annotation_type="polygon", geometry={"type": "polyline", "points": points})
+    assert (await client.post("/api/v1/annotations", json=body)).status_code == 422
