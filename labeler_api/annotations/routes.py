@@ -155,12 +155,15 @@ async def restore(call: Call, annotation_id: AnnotationId, body: Restore) -> Ann
     return await service_history.restore(call, annotation_id, body)
 
 
-async def list_statuses(call: Call, project_id: str, query: StatusQuery) -> ImageStatusList:
+async def list_statuses(call: Call, project_id: str, query: StatusQuery) -> Reply[ImageStatusList]:
     """List the status of each image of a project
 
-    In the order of the list of images, so that pages of both line up.
+    In the order of the list of images, so that pages of both line up. Behind the page stand, in the same order, the
+    other images that somebody began, 10 000 at most: whatever is missing is not started. A page that a `cursor` leads
+    to stands alone. The ETag follows the project's revision and that of its images.
     """
-    return await service_status.page(call, project_id, query)
+    found, etag = await service_status.page(call, project_id, query)
+    return Reply(Encoded(b"") if found is None else found, {"ETag": etag})
 
 
 async def stats(call: Call, project_id: str) -> ProjectStats:
@@ -201,7 +204,7 @@ routes = [
     endpoint("DELETE", "/annotations/{annotation_id}", delete, if_match=True, errors=(403, 404, 409, 423)),
     endpoint("POST", "/annotations/{annotation_id}/confirm", confirm, errors=(403, 404)),
     endpoint("POST", "/annotations/{annotation_id}/unconfirm", unconfirm, errors=(403, 404)),
-    endpoint("GET", "/projects/{project_id}/images/status", list_statuses, etag=True, errors=(400, 404)),
+    endpoint("GET", "/projects/{project_id}/images/status", list_statuses, etag=True, errors=(400, 404), large=True),
     endpoint("GET", "/projects/{project_id}/stats", stats, errors=(404,)),
     endpoint("POST", "/projects/{project_id}/images/{image_id:path}/confirm", confirm_image, errors=(400, 403, 404)),
     endpoint("POST", "/projects/{project_id}/images/{image_id:path}/unconfirm", unconfirm_image, errors=(403, 404)),

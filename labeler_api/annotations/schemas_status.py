@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import repeat
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
 TaskType = Annotated[str, Meta(max_length=50)]
 StatusName = Literal["not-started", "in-progress", "completed"]
+
+_BEGUN: tuple[StatusName, StatusName] = ("in-progress", "completed")  # by whether the image is confirmed
 
 
 class ImageStatus(Struct):
@@ -29,7 +32,11 @@ class ImageStatus(Struct):
 
 
 class ImageStatusList(Struct):
-    """A page that lines up with the page of images at the same position; `total` counts the images."""
+    """A page that lines up with the page of images at the same position; `total` counts the images.
+
+    Behind the page stand, in the same order, the other images that somebody began: 10 000 at most, none behind a page
+    that a cursor leads to.
+    """
 
     statuses: list[ImageStatus]
     total: int
@@ -94,7 +101,7 @@ def image_status(row: Mapping[str, Any], project_id: str, task_type: str | None)
         project_id=project_id,
         image_id=row["image_id"],
         task_type=task_type,
-        status="not-started" if confirmed is None else "completed" if confirmed else "in-progress",
+        status="not-started" if confirmed is None else _BEGUN[confirmed],
         first_modified_at=row["first_modified_at"],
         last_modified_at=row["last_modified_at"],
         confirmed_at=row["confirmed_at"],
@@ -104,6 +111,29 @@ def image_status(row: Mapping[str, Any], project_id: str, task_type: str | None)
         is_image_confirmed=bool(confirmed),
         has_no_object=row["has_no_object"],
     )
+
+
+def image_statuses(columns: Mapping[str, Any], project_id: str, task_type: str | None) -> dict[str, ImageStatus]:
+    """Make entries of images that somebody began, by their ids, from columns of equal length."""
+    confirmed = columns["is_image_confirmed"] or []
+    # By position and not by name: of ten thousand entries that is a quarter of the work.
+    entries = map(
+        ImageStatus,
+        columns["id"] or [],
+        repeat(project_id),
+        columns["image_id"] or [],
+        repeat(task_type),
+        map(_BEGUN.__getitem__, confirmed),
+        columns["first_modified_at"] or [],
+        columns["last_modified_at"] or [],
+        columns["confirmed_at"] or [],
+        columns["total_annotations"] or [],
+        columns["confirmed_annotations"] or [],
+        columns["draft_annotations"] or [],
+        confirmed,
+        columns["has_no_object"] or [],
+    )
+    return dict(zip(columns["image_id"] or [], entries, strict=True))
 
 
 def task_stats(task_type: str, total_images: int, counts: Mapping[str, int] | None) -> TaskStats:

@@ -1,5 +1,7 @@
 """SQL of what follows from annotations: a status row per image and task, and the project's counters."""
 
+# ruff: noqa: S608 - the only text put into the statements is parts of ours
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,6 +9,8 @@ from enum import StrEnum
 from typing import Any
 
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
+from labeler_api.members.access import COLUMNS as ACCESS
+from labeler_api.members.access import FOUND, WHERE_FOUND
 
 
 class Mark(StrEnum):
@@ -39,6 +43,7 @@ _SETTLE = """
                count(a.id)::int AS total,
                (count(a.id) FILTER (WHERE a.annotation_state = 'confirmed'))::int AS confirmed,
                (count(a.id) FILTER (WHERE a.annotation_state = 'draft'))::int AS drafts,
+               (count(a.id) FILTER (WHERE a.annotation_type = 'no_object'))::int AS no_objects,
                min(a.created_at) AS first_modified_at, max(a.updated_at) AS last_modified_at
         FROM touched t
         LEFT JOIN annotations a ON a.project_id = $1 AND a.image_id = t.image_id AND a.task_type = t.task_type
@@ -63,15 +68,17 @@ _SETTLE = """
         UPDATE image_annotation_status s
         SET status = t.status, is_image_confirmed = t.flag, confirmed_at = t.confirmed_at,
             first_modified_at = t.first_modified_at, last_modified_at = t.last_modified_at,
-            total_annotations = t.total, confirmed_annotations = t.confirmed, draft_annotations = t.drafts
+            total_annotations = t.total, confirmed_annotations = t.confirmed, draft_annotations = t.drafts,
+            no_object_annotations = t.no_objects, counted_total = t.total, counted_modified_at = t.last_modified_at
         FROM target t WHERE s.id = t.status_id AND t.total > 0
     ),
     made AS (
         INSERT INTO image_annotation_status (
             project_id, image_id, task_type, status, is_image_confirmed, confirmed_at, first_modified_at,
-            last_modified_at, total_annotations, confirmed_annotations, draft_annotations)
+            last_modified_at, total_annotations, confirmed_annotations, draft_annotations,
+            no_object_annotations, counted_total, counted_modified_at)
         SELECT $1, image_id, task_type, status, flag, confirmed_at, first_modified_at, last_modified_at,
-               total, confirmed, drafts
+               total, confirmed, drafts, no_objects, total, last_modified_at
         FROM target WHERE status_id IS NULL AND total > 0
     ),
     images AS (
@@ -96,34 +103,94 @@ _SETTLE = """
     FROM target WHERE total > 0 ORDER BY image_id, task_type
 """
 
-# One entry an image, in the order of the list of images. Without a task the image's tasks are taken together.
-# OFFSET keeps the planner from reading every annotation there is, once, instead of those of each image.
-_PAGE = """
+MOST_BEHIND = 10_000
+"""How many entries may stand behind a page (contract, section 15): as many images as one person can overlook."""
+
+MOST_ON_A_PAGE = 200  # the limit of the call: so many of those that were begun may stand on the page itself
+
+# The API of before changed a row without counting these again: a count is true as long as the row still says what it
+# said then. The next write counts anew. OFFSET keeps the planner from reading every annotation there is, once.
+_HAS_NO_OBJECT = """
+    CASE WHEN x.counted_total = x.total_annotations AND x.counted_modified_at = x.last_modified_at
+         THEN x.no_object_annotations > 0
+         ELSE EXISTS (
+             SELECT FROM annotations a
+             WHERE a.project_id = x.project_id AND a.image_id = x.image_id AND a.task_type = x.task_type
+               AND a.annotation_type = 'no_object'
+             OFFSET 0
+         )
+    END
+"""
+
+# Without a task the image's tasks are taken together.
+_TOGETHER = f"""
+    min(x.id) AS id, bool_and(x.is_image_confirmed) AS is_image_confirmed,
+    min(x.first_modified_at) AS first_modified_at, max(x.last_modified_at) AS last_modified_at,
+    CASE WHEN bool_and(x.is_image_confirmed) THEN max(x.confirmed_at) END AS confirmed_at,
+    sum(x.total_annotations)::int AS total_annotations, sum(x.confirmed_annotations)::int AS confirmed_annotations,
+    sum(x.draft_annotations)::int AS draft_annotations, bool_or({_HAS_NO_OBJECT}) AS has_no_object
+"""
+
+# The caller's access, and the numbers that every change of a status and of the list of images bumps.
+_VIEW = f"SELECT {ACCESS}, p.revision, d.images_revision {FOUND} {WHERE_FOUND}"
+
+# One entry an image, in the order of the list of images.
+_PAGE = f"""
     SELECT i.id AS image_id, i.uploaded_at, coalesce(s.id, 0) AS id, s.is_image_confirmed, s.first_modified_at,
-           s.last_modified_at, s.confirmed_at, coalesce(s.total, 0)::int AS total_annotations,
-           coalesce(s.confirmed, 0)::int AS confirmed_annotations, coalesce(s.drafts, 0)::int AS draft_annotations,
-           EXISTS (
-               SELECT FROM annotations a
-               WHERE a.project_id = $1 AND a.image_id = i.id AND a.annotation_type = 'no_object'
-                 AND ($3::text IS NULL OR a.task_type = $3)
-               OFFSET 0
-           ) AS has_no_object
+           s.last_modified_at, s.confirmed_at, coalesce(s.total_annotations, 0) AS total_annotations,
+           coalesce(s.confirmed_annotations, 0) AS confirmed_annotations,
+           coalesce(s.draft_annotations, 0) AS draft_annotations, coalesce(s.has_no_object, false) AS has_no_object
     FROM (
         SELECT id, uploaded_at FROM image_metadata
         WHERE dataset_id = $2 AND (uploaded_at, id) > ($6, $7)
         ORDER BY uploaded_at, id LIMIT $4 OFFSET $5
     ) i
     LEFT JOIN LATERAL (
-        SELECT min(x.id) AS id, bool_and(x.is_image_confirmed) AS is_image_confirmed,
-               min(x.first_modified_at) AS first_modified_at, max(x.last_modified_at) AS last_modified_at,
-               CASE WHEN bool_and(x.is_image_confirmed) THEN max(x.confirmed_at) END AS confirmed_at,
-               sum(x.total_annotations) AS total, sum(x.confirmed_annotations) AS confirmed,
-               sum(x.draft_annotations) AS drafts
-        FROM image_annotation_status x
+        SELECT {_TOGETHER} FROM image_annotation_status x
         WHERE x.project_id = $1 AND x.image_id = i.id AND ($3::text IS NULL OR x.task_type = $3)
     ) s ON true
     ORDER BY i.uploaded_at, i.id
 """
+
+
+def _begun(rows: str) -> str:
+    """Select statuses, a column an array, and the ids of their images in the order of the list.
+
+    Two walks, each along one index. A join of the two would be right as well, but a planner without statistics compares
+    every row with every other. What follows IN is hashed, as it is no condition of a join; so many ids fit into any
+    work_mem.
+    """
+    return f"""
+        WITH begun AS MATERIALIZED ({rows} LIMIT {MOST_BEHIND + MOST_ON_A_PAGE})
+        SELECT array_agg(image_id) AS image_id, array_agg(id) AS id,
+               array_agg(is_image_confirmed) AS is_image_confirmed,
+               array_agg(first_modified_at) AS first_modified_at, array_agg(last_modified_at) AS last_modified_at,
+               array_agg(confirmed_at) AS confirmed_at, array_agg(total_annotations) AS total_annotations,
+               array_agg(confirmed_annotations) AS confirmed_annotations,
+               array_agg(draft_annotations) AS draft_annotations, array_agg(has_no_object) AS has_no_object,
+               (SELECT array_agg(i.id) FROM (
+                    SELECT id FROM image_metadata WHERE dataset_id = $2 ORDER BY uploaded_at, image_metadata.id
+                ) i WHERE (i.id IN (SELECT image_id FROM begun)) IS TRUE) AS in_order,
+               (SELECT count(*)::int FROM image_metadata WHERE dataset_id = $2) AS total_images
+        FROM begun
+    """
+
+
+_BEGUN_IN_TASK = _begun(
+    f"""
+    SELECT x.image_id, x.id, x.is_image_confirmed, x.first_modified_at, x.last_modified_at, x.confirmed_at,
+           x.total_annotations, x.confirmed_annotations, x.draft_annotations, {_HAS_NO_OBJECT} AS has_no_object
+    FROM image_annotation_status x WHERE x.project_id = $1 AND x.task_type = $3
+    ORDER BY x.project_id, x.image_id
+    """
+)
+
+_BEGUN_IN_ANY = _begun(
+    f"""
+    SELECT x.image_id, {_TOGETHER} FROM image_annotation_status x WHERE x.project_id = $1
+    GROUP BY x.project_id, x.image_id ORDER BY x.project_id, x.image_id
+    """
+)
 
 _COUNT_IMAGES = "SELECT count(*)::int FROM image_metadata WHERE dataset_id = $1"
 
@@ -164,6 +231,11 @@ async def settle(tx: WriteTransaction, project_id: str, touched: Sequence[Touche
     )
 
 
+async def view(connection: ReadConnection, reference: str, user_id: int) -> Row | None:
+    """Return the user's access, and `revision` and `images_revision`."""
+    return await connection.fetchrow(_VIEW, reference, user_id)
+
+
 async def page(
     connection: ReadConnection,
     project_id: str,
@@ -176,6 +248,20 @@ async def page(
 ) -> list[Row]:
     """Return the statuses of the images behind a position, those without a row included."""
     return await connection.fetch(_PAGE, project_id, dataset_id, task_type, limit, offset, *after)
+
+
+async def begun(connection: ReadConnection, project_id: str, dataset_id: str, task_type: str | None) -> Row:
+    """Return the statuses of the images that somebody began, a column an array, NULL where there is none.
+
+    `in_order` are the ids of these images in the order of the list, `total_images` counts all there are. Of more than
+    the answer may hold those with the first ids are taken.
+    """
+    if task_type is None:
+        row = await connection.fetchrow(_BEGUN_IN_ANY, project_id, dataset_id)
+    else:
+        row = await connection.fetchrow(_BEGUN_IN_TASK, project_id, dataset_id, task_type)
+    assert row is not None  # noqa: S101 - an aggregate always gives a row
+    return row
 
 
 async def count_images(connection: ReadConnection, dataset_id: str) -> int:

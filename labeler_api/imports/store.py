@@ -83,22 +83,25 @@ _SETTLE = """
         SELECT image_id, task_type, count(*)::int AS total,
                (count(*) FILTER (WHERE annotation_state = 'confirmed'))::int AS confirmed,
                (count(*) FILTER (WHERE annotation_state = 'draft'))::int AS drafts,
+               (count(*) FILTER (WHERE annotation_type = 'no_object'))::int AS no_objects,
                min(created_at) AS first_modified_at, max(updated_at) AS last_modified_at, max(id) AS newest
         FROM annotations WHERE project_id = $1::varchar GROUP BY image_id, task_type
     ),
     changed AS (
         UPDATE image_annotation_status s
         SET total_annotations = c.total, confirmed_annotations = c.confirmed, draft_annotations = c.drafts,
-            first_modified_at = c.first_modified_at, last_modified_at = c.last_modified_at
+            first_modified_at = c.first_modified_at, last_modified_at = c.last_modified_at,
+            no_object_annotations = c.no_objects, counted_total = c.total, counted_modified_at = c.last_modified_at
         FROM counted c
         WHERE s.project_id = $1::varchar AND s.image_id = c.image_id AND s.task_type = c.task_type AND c.newest > $2
     ),
     made AS (
         INSERT INTO image_annotation_status (
             project_id, image_id, task_type, status, is_image_confirmed, first_modified_at, last_modified_at,
-            total_annotations, confirmed_annotations, draft_annotations)
+            total_annotations, confirmed_annotations, draft_annotations,
+            no_object_annotations, counted_total, counted_modified_at)
         SELECT $1::varchar, c.image_id, c.task_type, 'in-progress', false, c.first_modified_at, c.last_modified_at,
-               c.total, c.confirmed, c.drafts
+               c.total, c.confirmed, c.drafts, c.no_objects, c.total, c.last_modified_at
         FROM counted c
         WHERE c.newest > $2 AND NOT EXISTS (
             SELECT FROM image_annotation_status s

@@ -31,6 +31,13 @@ image_annotation_status = Table(
     Column("draft_annotations", Integer, nullable=False, server_default=text("0")),
     Column("is_image_confirmed", Boolean, nullable=False, server_default=text("false")),
     Column("task_type", String(50), nullable=False),
+    Column(
+        "no_object_annotations",
+        Integer,
+        doc="How many of the annotations are a `no_object`; true while the next two columns say what the row says.",
+    ),
+    Column("counted_total", Integer, doc="`total_annotations` when they were counted; an older API left it as it was."),
+    Column("counted_modified_at", DateTime(timezone=True), doc="`last_modified_at` when they were counted."),
     UniqueConstraint("project_id", "image_id", "task_type", name="uq_image_annotation_status"),
     CheckConstraint("status IN ('not-started', 'in-progress', 'completed')", name="status"),
 )

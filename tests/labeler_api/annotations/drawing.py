@@ -122,7 +122,8 @@ async def check_counters(api: Api, made: Made) -> None:
         api,
         select.format(
             "total_annotations AS total, confirmed_annotations AS confirmed, draft_annotations AS drafts,"
-            " first_modified_at AS first, last_modified_at AS last",
+            " first_modified_at AS first, last_modified_at AS last, no_object_annotations AS no_objects,"
+            " counted_total, counted_modified_at",
             "image_annotation_status",
             "",
         ),
@@ -133,7 +134,9 @@ async def check_counters(api: Api, made: Made) -> None:
         select.format(
             "count(*)::int AS total, (count(*) FILTER (WHERE annotation_state = 'confirmed'))::int AS confirmed,"
             " (count(*) FILTER (WHERE annotation_state = 'draft'))::int AS drafts,"
-            " min(created_at) AS first, max(updated_at) AS last",
+            " min(created_at) AS first, max(updated_at) AS last,"
+            " (count(*) FILTER (WHERE annotation_type = 'no_object'))::int AS no_objects,"
+            " count(*)::int AS counted_total, max(updated_at) AS counted_modified_at",
             "annotations",
             "GROUP BY image_id, task_type",
         ),

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from labeler_api.annotations import store_status
 from tests.fixtures.api import Api, Made
+from tests.frontend.scene import upload
 from tests.labeler_api.annotations.drawing import MEMBERS, at, box, drawn, no_object, polygon, workshop
 
 KEYS = {
@@ -114,11 +116,54 @@ async def test_pages_line_up_with_those_of_the_images(api: Api) -> None:
     assert [item["image_id"] for item in await statuses(api, made)] == made.image_ids
 
 
+async def test_behind_the_page_stands_every_other_image_that_somebody_began(api: Api) -> None:
+    made = await api.dataset(images=9, tasks=["detection", "segmentation"], members=MEMBERS)
+    client = await api.login("reviewer")
+    for image in (8, 5, 1):
+        await drawn(client, box(made, image))
+    await client.post(f"/api/v1/projects/{made.project_id}/images/{made.image_ids[8]}/confirm", json={})
+    await drawn(client, polygon(made, 6))
+    everything = {item["image_id"]: item for item in await statuses(api, made, task_type="detection", limit=200)}
+    assert len(everything) == 9
+    for offset, behind in ((0, [5, 8]), (3, [1, 8]), (6, [1, 5]), (9, [1, 5, 8])):
+        found = await statuses(api, made, task_type="detection", limit=3, offset=offset)
+        page = [*range(offset, min(offset + 3, 9)), *behind]
+        assert [item["image_id"] for item in found] == [made.image_ids[number] for number in page]
+        assert found == [everything[item["image_id"]] for item in found], "each entry is what it is on its own page"
+    in_any = await statuses(api, made, limit=3)
+    assert [item["image_id"] for item in in_any] == [made.image_ids[number] for number in (0, 1, 2, 5, 6, 8)]
+    alone = {item["image_id"]: item for item in await statuses(api, made, limit=200)}
+    assert in_any == [alone[item["image_id"]] for item in in_any]
+
+
+async def test_what_stands_behind_keeps_the_order_of_the_images_and_its_bound(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await api.dataset(images=60, tasks=["detection"], members=MEMBERS)
+    client = await api.login("reviewer")
+    body = {"annotations": [box(made, number) for number in range(59, -1, -1)]}
+    assert (await client.post("/api/v1/annotations/batch", json=body)).json()["failed"] == 0
+    async with api.db.begin() as tx:  # neither the ids nor the rows are in this order
+        await tx.execute("UPDATE image_metadata SET uploaded_at = now() - hashtext(id) * interval '1 second'")
+    listed = await (await api.login("viewer")).get(f"/api/v1/projects/{made.project_id}/images", params={"limit": 200})
+    order = [image["id"] for image in listed.json()["images"]]
+    assert order != made.image_ids
+    assert [item["image_id"] for item in await statuses(api, made, limit=2, offset=1)] == [
+        *order[1:3],
+        order[0],
+        *order[3:],
+    ]
+    monkeypatch.setattr(store_status, "MOST_BEHIND", 7)
+    found = await statuses(api, made, limit=2, task_type="detection")
+    assert [item["image_id"] for item in found] == order[:9]
+
+
 async def test_equal_times_are_ordered_by_id(api: Api) -> None:
     made = await api.dataset(images=7, tasks=["detection"], members=MEMBERS)
     async with api.db.begin() as tx:
         await tx.execute("UPDATE image_metadata SET uploaded_at = now()")
     pages = [await statuses(api, made, limit=2, offset=offset) for offset in range(0, 8, 2)]
+    assert [len(page) for page in pages] == [2, 2, 2, 1]
     assert [item["image_id"] for page in pages for item in page] == made.image_ids
 
 
@@ -153,13 +198,30 @@ async def test_paging_that_is_refused(api: Api, params: dict[str, Any], status: 
     assert isinstance(response.json()["detail"], str)
 
 
+async def test_a_page_that_a_cursor_leads_to_stands_alone(api: Api) -> None:
+    made = await api.dataset(images=7, tasks=["detection"], members=MEMBERS)
+    client = await api.login("reviewer")
+    await drawn(client, box(made, 6))
+    first = (await client.get(url(made), params={"limit": 3})).json()
+    assert [item["image_id"] for item in first["statuses"]] == [*made.image_ids[:3], made.image_ids[6]]
+    second = (await client.get(url(made), params={"limit": 3, "cursor": first["next_cursor"]})).json()
+    assert [item["image_id"] for item in second["statuses"]] == made.image_ids[3:6]
+    assert second["total"] == 7
+
+
 @pytest.mark.parametrize("number", [1, 10, 1000])
 async def test_statements(api: Api, number: int) -> None:
     made = await api.dataset(images=number, tasks=["detection"], members=MEMBERS)
+    await drawn(await api.login("annotator"), box(made, number - 1))
     client = await api.login("viewer")
-    with api.count() as count:
-        await client.get(url(made), params={"limit": 200})
-    assert count.value <= 3
+    for limit in (200, 1):
+        with api.count() as count:
+            answer = await client.get(url(made), params={"limit": limit})
+        assert count.value <= 3
+        with api.count() as count:
+            headers = {"If-None-Match": answer.headers["etag"]}
+            assert (await client.get(url(made), params={"limit": limit}, headers=headers)).status_code == 304
+        assert count.value == 1, "nothing but the access and the revisions"
     with api.count() as count:
         await client.get(url(made, "stats"))
     assert count.value <= 3
@@ -174,6 +236,43 @@ async def test_the_etag_follows(api: Api) -> None:
     assert (await client.get(url(made), headers=headers)).status_code == 304
     await drawn(client, box(made))
     assert (await client.get(url(made), headers=headers)).status_code == 200
+
+
+async def test_the_etag_follows_what_is_asked_for_and_what_changes_it(api: Api) -> None:
+    made = await workshop(api)
+    client = await api.login("reviewer")
+    asked: list[dict[str, Any]] = [
+        {},
+        {"limit": 2},
+        {"limit": 2, "offset": 1},
+        {"task_type": "detection"},
+        {"cursor": (await client.get(url(made), params={"limit": 1})).json()["next_cursor"]},
+    ]
+    tags = [(await client.get(url(made), params=params)).headers["etag"] for params in asked]
+    assert len(set(tags)) == len(tags)
+    first = await drawn(client, box(made))
+    image = f"/api/v1/projects/{made.project_id}/images/{made.image_ids[0]}"
+    for method, path in (
+        ("POST", at(first, "/confirm")),
+        ("POST", at(first, "/unconfirm")),
+        ("POST", f"{image}/confirm"),
+        ("POST", f"{image}/unconfirm"),
+        ("DELETE", at(first)),
+    ):
+        tag = (await client.get(url(made))).headers["etag"]
+        assert (await client.get(url(made), headers={"If-None-Match": tag})).status_code == 304
+        assert (await client.request(method, path)).status_code == 200
+        assert (await client.get(url(made), headers={"If-None-Match": tag})).status_code == 200
+
+
+async def test_an_image_that_is_added_shows_although_nobody_drew(api: Api) -> None:
+    made = await workshop(api)
+    client = await api.login("owner")
+    headers = {"If-None-Match": (await client.get(url(made))).headers["etag"]}
+    answer = await upload(client, made.dataset_id, "new.jpg")
+    assert answer.status_code == 200, answer.text
+    after = await client.get(url(made), headers=headers)
+    assert (after.status_code, after.json()["total"]) == (200, 4)
 
 
 async def test_stats(api: Api) -> None:
