@@ -56,6 +56,9 @@ class Pieces:
         self._at = 0
         self._ended = False
         self._open_names = 0
+        # Where values begin that are known to be longer than a piece, behind the last that was looked at. Without them
+        # each level of lists in lists would look at the same bytes anew.
+        self._long: frozenset[int] = frozenset()
 
     def next(self) -> bytes:
         """Return the first byte of what comes next, and stay in front of it; empty at the end of the text."""
@@ -181,14 +184,24 @@ class Pieces:
                 raise Malformed(f"is not valid JSON: unexpected {first.decode('latin-1')!r}")
             at = found.end()
             return at if at < stop or (at == len(text) and self._ended) else None
-        depth, at = 1, at + 1
-        while depth:
+        if stop - at <= SHORT_BYTES and self._before + at in self._long:
+            return None
+        opened, at = [at], at + 1
+        while opened:
             bracket = _A_BRACKET.match(text, at, stop)
             if bracket is None:
+                self._note_long(opened, stop)
                 return None
             at = bracket.end()
-            depth += 1 if bracket[1] in b"[{" else -1
+            if bracket[1] in b"[{":
+                opened.append(at - 1)
+            else:
+                opened.pop()
         return at
+
+    def _note_long(self, opened: list[int], stop: int) -> None:
+        """Remember brackets that were not closed before `stop`, but for those that had little time to."""
+        self._long = frozenset(self._before + at for at in opened[: MAX_DEPTH + 1] if stop - at >= SHORT_BYTES // 2)
 
     def _endless(self) -> Broken:
         if self._ended and len(self._text) - self._at <= MAX_VALUE_BYTES:

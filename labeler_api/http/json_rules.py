@@ -29,9 +29,11 @@ _PLACE = re.compile(r" \(byte \d+\)")  # in the piece, which nobody knows
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _CURIOUS = re.compile(rb"[\d.]{60}|[eE][+-]?\d{3}")  # a number that may be absurd
 _TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-# A string, closed or not, or a number. Possessive, and a match takes all that it looked at: linear in text of any kind.
-_NUMBERS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|-?\d++(?:\.\d++)?+(?:[eE][+-]?+\d++)?+', re.DOTALL)
-_WHOLE = re.compile(rb"-?\d+(?:\.\d*)?(?:[eE]\+?\d{1,2})?")
+# What needs no look on the way to a number with a point or an exponent. Possessive, so linear in text of any kind; so
+# many at most, since nobody else runs during a match.
+_BEFORE_A_FRACTION = re.compile(rb'(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"|[^"\d]++|\d++(?![.eE])){1,1000}+', re.DOTALL)
+_NUMBER = re.compile(rb"\d++(?:\.\d++)?+(?:[eE][+-]?+\d++)?+")
+_WHOLE = re.compile(rb"\d+(?:\.\d*)?(?:[eE]\+?\d{1,2})?")
 _LONGEST_WHOLE = 40  # 19 digits, and as many zeros behind the point
 _EXACT = 15  # so many digits are the same number as a double, and the double is cheaper to look at
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
@@ -137,18 +139,38 @@ def why_malformed(body: bytes, error: Exception) -> str:
 
 
 def with_whole_numbers(body: bytes) -> bytes:
-    """Write 3.0 and 3e0 as 3, which they are in JSON and in JSON Schema; for decoders that tell them apart."""
-    return _NUMBERS.sub(lambda match: _whole(match[0]), body)
+    """Write 3.0 and 3e0 as 3, which they are in JSON and in JSON Schema; for decoders that tell them apart.
+
+    Takes as much memory as the body has, whatever is in it.
+    """
+    written, kept, at = bytearray(), 0, 0
+    text = memoryview(body)
+    while at < len(body):
+        if passed := _BEFORE_A_FRACTION.match(body, at):
+            at = passed.end()
+        elif number := _NUMBER.match(body, at):
+            at = number.end()
+            if (whole := _whole(number[0])) is not None:
+                written += text[kept : number.start()]
+                written += whole
+                kept = at
+        else:  # a string that is not closed
+            break
+    if not written:
+        return body
+    written += text[kept:]
+    return bytes(written)
 
 
-def _whole(token: bytes) -> bytes:
-    if token.isdigit() or token.startswith(b'"') or len(token) > _LONGEST_WHOLE or not _WHOLE.fullmatch(token):
-        return token
+def _whole(token: bytes) -> bytes | None:
+    """The same number without a point and an exponent, or None where it has none."""
+    if len(token) > _LONGEST_WHOLE or not _WHOLE.fullmatch(token):
+        return None
     if len(token) <= _EXACT:
         short = float(token)
-        return b"%d" % short if short.is_integer() and abs(short) < _WHOLE_BELOW else token
+        return b"%d" % short if short.is_integer() and short < _WHOLE_BELOW else None
     value = Decimal(token.decode())
-    return b"%d" % int(value) if value == value.to_integral_value() and abs(value) < _WHOLE_BELOW else token
+    return b"%d" % int(value) if value == value.to_integral_value() and value < _WHOLE_BELOW else None
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> None:
