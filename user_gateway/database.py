@@ -7,6 +7,9 @@ refused at once; a connection of the watcher's own tells when they may go on.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import ContextVar
+from math import inf
+from time import monotonic
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -21,7 +24,15 @@ from user_gateway.settings import SettingsError
 log = structlog.get_logger(__name__)
 
 _PROBE_SECONDS = 1.0  # absence and return are both noticed well within the promised five seconds
-_PROBE_TIMEOUT_SECONDS = 2.0
+_PROBE_TIMEOUT_SECONDS = 2.0  # a sign of life on an open connection: one round trip
+# To connect, prove the role and read the catalog: some ten round trips, so that half a second each is not too far. A
+# User DB of any size takes some ten milliseconds for its own part.
+_PREPARE_SECONDS = 10.0
+# Grants change while the gateway runs: whoever gains a right to write, or a column, is found within a minute, and what
+# is missing meanwhile within seconds of its return. A reading costs the database some ten milliseconds.
+_READ_AGAIN_SECONDS = 60.0
+_MISSING_SECONDS = 5.0
+_READINGS_APART_SECONDS = 1.0  # whatever calls run into: each asks for a reading, and one serves them all
 _CONNECT_SECONDS = 3.0
 _RELEASE_SECONDS = 2.0  # for a cancelled statement to end; else its connection is not worth the wait
 
@@ -37,14 +48,28 @@ _AWAY = (
     asyncpg.InvalidCatalogNameError,
 )
 # What a changed table raises: the catalog has to be read again.
-_CHANGED = (asyncpg.UndefinedColumnError, asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError)
+_CHANGED = (
+    asyncpg.UndefinedColumnError,
+    asyncpg.UndefinedTableError,
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.UndefinedFunctionError,  # no operator, no cast: a column has another type than it had
+    asyncpg.DatatypeMismatchError,
+    asyncpg.CannotCoerceError,
+)
+
+_step: ContextVar[str] = ContextVar("_step")
+"""What the running task asks of the database at this moment, for the log."""
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
-Prepare = Callable[[Connection], Awaitable[None]]
+NoteStep = Callable[[str], object]
+Prepare = Callable[[Connection, NoteStep], Awaitable[bool]]
+"""Prove and read; note the step begun, for the log. False: something is missing, and soon to be looked for again."""
 
 
 class Database:
     """A read-only pool. `prepare` is run on every return of the database: the proof and the reading of the catalog.
+
+    It is run again from time to time, and when a statement finds the catalog changed, beside the calls, which go on.
 
     `on_statement` is told of every statement of a call, with asyncpg's LoggedQuery.
     """
@@ -73,6 +98,9 @@ class Database:
         self._sounding: Sounding | None = None
         self._releasing: set[asyncio.Task[None]] = set()
         self._watcher: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._read_at = -inf
+        self._complete = True
         self._watched: Connection | None = None
         self._look_now = asyncio.Event()
         self._available = asyncio.Event()
@@ -111,10 +139,11 @@ class Database:
 
     async def close(self) -> None:
         """Stop the watcher and close every connection, at once where the server does not answer."""
-        if self._watcher is not None:
-            self._watcher.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watcher
+        for task in (self._watcher, self._reading):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
         await self._drop_watched()
         if self._pool is not None:
             try:
@@ -125,8 +154,8 @@ class Database:
     async def fetch(self, sql: str, *args: object, seconds: float) -> list[asyncpg.Record]:
         """Run one statement and return its rows, within `seconds` for connection and statement together.
 
-        Raises Unavailable when the database is away, DeadlineExceeded when the time is over; the statement is then
-        cancelled in the database too.
+        Raises Unavailable when the database is away, CatalogChanged when it lacks what the statement reads,
+        DeadlineExceeded when the time is over; the statement is then cancelled in the database too.
         """
         if self._sounding is None or not self.available:
             raise errors.database_unavailable()
@@ -162,9 +191,7 @@ class Database:
             raise errors.deadline_exceeded() from error
         except _CHANGED as error:
             log.warning("the catalog of the User DB has changed", sqlstate=error.sqlstate)
-            await self._set_available(value=False)
-            self._look_now.set()
-            raise errors.database_unavailable() from error
+            raise errors.CatalogChanged from error
         except _AWAY as error:
             if isinstance(error, ValueError):  # asyncpg's complaint about an argument is an InterfaceError too
                 raise
@@ -176,6 +203,12 @@ class Database:
         if self._on_statement is not None:
             connection.add_query_logger(self._on_statement)
 
+    async def read_again(self) -> None:
+        """Prove the role and read the catalog anew, while calls go on. Whoever asks meanwhile waits for the same."""
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read_again(), name="catalog reading")
+        await asyncio.shield(self._reading)
+
     async def _watch(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
@@ -184,35 +217,65 @@ class Database:
             try:
                 await self._look()
             except Exception as error:
-                # A role that could write, say: stay away from it, and look again.
-                log.error("the User DB cannot be used", reason=str(error))  # noqa: TRY400 - the text says it all
-                await self._set_available(value=False)
+                await self._keep_away(error)
                 await asyncio.sleep(_PROBE_SECONDS)
+            apart = _READ_AGAIN_SECONDS if self._complete else _MISSING_SECONDS
+            if self.available and monotonic() - self._read_at > apart and (not self._reading or self._reading.done()):
+                self._reading = asyncio.create_task(self._read_again(), name="catalog reading")
 
     async def _look(self) -> None:
+        _step.set("waiting for a sign of life")
         try:
-            async with asyncio.timeout(_PROBE_TIMEOUT_SECONDS):
-                connection = await self._watched_connection()
-                if not self.available:
-                    await self._prepare(connection)
-                else:
-                    await connection.execute("SELECT 1")
+            if self.available:
+                async with asyncio.timeout(_PROBE_TIMEOUT_SECONDS):
+                    await (await self._watched_connection()).execute("SELECT 1")
+            else:
+                async with asyncio.timeout(_PREPARE_SECONDS):
+                    await self._prepare_on(await self._watched_connection())
         except asyncpg.ClientConfigurationError as error:
             raise SettingsError(f"USER_DB_URL: {error}") from error
         except (TimeoutError, *_AWAY) as error:
             await self._drop_watched()
-            await self._set_available(value=False, why=_reason(error))
+            await self._set_available(value=False, why=_reason(error, _step.get()))
         else:
             await self._set_available(value=True)
 
+    async def _read_again(self) -> None:
+        await asyncio.sleep(self._read_at + _READINGS_APART_SECONDS - monotonic())
+        try:
+            async with asyncio.timeout(_PREPARE_SECONDS):
+                connection = await self._connect()
+                try:
+                    await self._prepare_on(connection)
+                finally:
+                    with contextlib.suppress(TimeoutError, *_AWAY):
+                        await connection.close(timeout=_RELEASE_SECONDS)
+        except (TimeoutError, *_AWAY) as error:  # whether the database is there, the watcher knows
+            self._read_at = monotonic()
+            log.warning("the User DB could not be read anew", why=_reason(error, _step.get()))
+        except Exception as error:
+            await self._keep_away(error)
+
+    async def _prepare_on(self, connection: Connection) -> None:
+        self._complete = await self._prepare(connection, _step.set)
+        self._read_at = monotonic()
+
+    async def _keep_away(self, error: Exception) -> None:
+        """A role that could write, say: stay away from it; the watcher looks again."""
+        log.error("the User DB cannot be used", reason=str(error))
+        await self._set_available(value=False, why=type(error).__name__)
+
     async def _watched_connection(self) -> Connection:
         if self._watched is None or self._watched.is_closed():
-            self._watched = await asyncpg.connect(
-                self._url, timeout=_PROBE_TIMEOUT_SECONDS, server_settings=self._settings
-            )
-            watch_silence(self._watched)
+            self._watched = await self._connect()
             self._watched.add_termination_listener(lambda _: self._look_now.set())
         return self._watched
+
+    async def _connect(self) -> Connection:
+        _step.set("connecting")
+        connection = await asyncpg.connect(self._url, timeout=_PREPARE_SECONDS, server_settings=self._settings)
+        watch_silence(connection)
+        return connection
 
     async def _drop_watched(self) -> None:
         connection, self._watched = self._watched, None
@@ -236,11 +299,11 @@ class Database:
             await listener(value)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, step: str) -> str:
     """Name an absence for the log; the server's words only where they hold no more than a role or a database name."""
     if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError | asyncpg.InvalidCatalogNameError):
         return str(error)
-    return type(error).__name__
+    return f"{type(error).__name__} while {step}"
 
 
 async def _keep_session(_: object) -> None:

@@ -89,10 +89,19 @@ def database_unavailable() -> Unavailable:
     return Unavailable("USER_DB_UNAVAILABLE", "The User DB does not answer.", retry_after_seconds=1.0)
 
 
-def stopping() -> Unavailable:
-    """This gateway is about to end and takes no further call."""
-    # One second: another replica answers at once, and a restart takes about as long.
-    return Unavailable("GATEWAY_STOPPING", "This gateway is stopping: ask again.", retry_after_seconds=1.0)
+class CatalogChanged(Unavailable):
+    """A column or a grant went away under a statement: read the catalog again, and ask again."""
+
+    def __init__(self) -> None:
+        super().__init__("USER_DB_UNAVAILABLE", "The User DB has changed just now.", retry_after_seconds=1.0)
+
+
+def credentials_unreadable() -> Unavailable:
+    """The role may not read the password hashes: no password could be right, so none is called wrong."""
+    # Five seconds: the grants are looked at as often while it is so.
+    return Unavailable(
+        "CREDENTIALS_UNREADABLE", "The gateway may not read the User DB's password hashes.", retry_after_seconds=5.0
+    )
 
 
 def deadline_exceeded() -> DeadlineExceeded:

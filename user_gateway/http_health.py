@@ -17,13 +17,15 @@ _JSON = "application/json"
 
 
 class HttpHealth:
-    """Answers /health with 200 while `is_serving()`, 503 otherwise; /metrics with `numbers()` to whom `access` allows.
+    """Answers /health with 200 while it serves, 503 otherwise; /metrics with `numbers()` to whom `access` allows.
 
-    404 for every other path.
+    `status` tells whether the gateway serves, and whether it can check passwords. 404 for every other path.
     """
 
-    def __init__(self, is_serving: Callable[[], bool], numbers: Callable[[], bytes], access: MetricsAccess) -> None:
-        self._is_serving = is_serving
+    def __init__(
+        self, status: Callable[[], tuple[bool, bool]], numbers: Callable[[], bytes], access: MetricsAccess
+    ) -> None:
+        self._status = status
         self._numbers = numbers
         self._access = access
         self._server: asyncio.Server | None = None
@@ -81,9 +83,12 @@ class HttpHealth:
         return head.encode() + (b"" if method == "HEAD" else body)
 
     def _health(self) -> tuple[str, bytes]:
-        if self._is_serving():
-            return "200 OK", b'{"status":"serving"}'
-        return "503 Service Unavailable", b'{"status":"not serving"}'
+        serving, verifies = self._status()
+        if not serving:
+            return "503 Service Unavailable", b'{"status":"not serving"}'
+        if not verifies:  # look-ups go on: it is no reason to take the gateway out of service
+            return "200 OK", b'{"status":"serving","log_ins":"not serving"}'
+        return "200 OK", b'{"status":"serving"}'
 
 
 async def _request(reader: asyncio.StreamReader) -> tuple[str, Mapping[str, str]]:

@@ -5,7 +5,6 @@ row. So nothing but a GatewayError's own text passes here.
 """
 
 import asyncio
-import contextlib
 import re
 import traceback
 import uuid
@@ -49,8 +48,6 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._metrics = metrics
         self._tracing = tracing
         self._guarded: dict[str, Handler] = {}
-        self._refusing = False
-        self._arrival = asyncio.Event()
 
     async def intercept_service(
         self,
@@ -66,23 +63,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             self._guarded[method] = self._guard(method, handler)
         return self._guarded[method]
 
-    async def refuse(self, *, quiet_seconds: float, at_most_seconds: float) -> None:
-        """Refuse new calls with UNAVAILABLE from now on; return when none has come for a while.
-
-        gRPC drops the calls that wait for the event loop when the server stops, with CANCELLED: so the queue is
-        emptied first.
-        """
-        self._refusing = True
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(at_most_seconds):
-                while True:
-                    self._arrival.clear()
-                    await asyncio.wait_for(self._arrival.wait(), quiet_seconds)
-
     def _admit(self, context: Context) -> None:
-        if self._refusing:
-            self._arrival.set()
-            raise errors.stopping()
         current_caller.set(self._authenticator.authenticate(context.invocation_metadata() or ()))
 
     def _guard(self, method: str, handler: Handler) -> Handler:

@@ -25,6 +25,7 @@ class Metrics:
         self.calls_open = self._gauge("calls_open", "Calls under way.")
         self.connections = self._gauge("db_connections", "Connections of the pool.", "state")
         self.available = self._gauge("db_available", "1 while the User DB answers.")
+        self.verifies = self._gauge("verifies", "1 while the role may read the password hashes.")
         self.hash_slots = self._gauge("hash_slots", "Passwords that may be checked at once, and that are.", "state")
         self.event_loop_lag = Histogram(
             "user_gateway_event_loop_lag_seconds",

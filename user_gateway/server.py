@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
+import asyncpg
 import grpc
 import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -16,7 +17,8 @@ from proto.users.v1 import user_gateway_pb2_grpc as pb_grpc
 from service_kit import event_loop
 from user_gateway import catalog, proof
 from user_gateway.auth import Authenticator
-from user_gateway.database import Connection, Database
+from user_gateway.catalog_notes import CatalogNotes
+from user_gateway.database import Connection, Database, NoteStep
 from user_gateway.health import HealthService
 from user_gateway.http_health import HttpHealth
 from user_gateway.interceptors import CallInterceptor
@@ -33,11 +35,13 @@ log = structlog.get_logger(__name__)
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["UserGatewayService"].full_name
 """The name that the health service knows this one by, beside the empty name."""
 
+LOG_INS_NAME = f"{SERVICE_NAME}/VerifyCredentials"
+"""The name of log-ins for the health service: not serving, too, while the password hashes cannot be read."""
+
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
-_QUIET_SECONDS = 0.05  # no call for so long: whoever is still to come is told by the closing connection
-_REFUSING_SECONDS = 1.0  # of callers that go on asking, in spite of every refusal
+_SAMPLE_SECONDS = 1.0  # a thousand hashes by the primary key take milliseconds
 
 
 class Gateway:
@@ -50,6 +54,7 @@ class Gateway:
         tracing = tracing or Tracing()
         self._settings = settings
         self._metrics = Metrics()
+        self._notes = CatalogNotes()
         self._passwords = PasswordChecker(settings.hash_slots)
         self._database = Database(
             settings.database_url,
@@ -72,7 +77,7 @@ class Gateway:
         self._stopping = False
         self._watch = AsyncExitStack()
         self._metrics.watch(self._show_numbers)
-        self._http = HttpHealth(lambda: self.serving, self._metrics.text, settings.metrics_access)
+        self._http = HttpHealth(self._status, self._metrics.text, settings.metrics_access)
         self._server: grpc.aio.Server | None = None
         self.port = 0
         self.health_port: int | None = None
@@ -81,6 +86,9 @@ class Gateway:
     def serving(self) -> bool:
         """Whether calls are answered now: the database is there, and the gateway is not stopping."""
         return self._database.available and not self._stopping
+
+    def _status(self) -> tuple[bool, bool]:
+        return self.serving, self._store.verifies
 
     async def start(self) -> None:
         """Bind, prove the role and serve. An absent database is waited for while NOT_SERVING is shown.
@@ -108,11 +116,14 @@ class Gateway:
         )
 
     async def stop(self, *, drain_seconds: float | None = None, grace_seconds: float | None = None) -> None:
-        """Show NOT_SERVING, let clients and balancers see it, refuse, finish the calls under way, close the pool."""
+        """Show NOT_SERVING and serve on while clients and balancers see it; finish the calls under way; close the pool.
+
+        Calls are served until the server says goodbye (GOAWAY). To refuse them before that lost far more of them: a
+        client without the health watch, such as grpc-js, met refusals where it now meets another gateway.
+        """
         self._stopping = True
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(self._settings.drain_seconds if drain_seconds is None else drain_seconds)
-        await self._interceptor.refuse(quiet_seconds=_QUIET_SECONDS, at_most_seconds=_REFUSING_SECONDS)
         self._health.end_watches()
         if self._server is not None:
             grace = self._settings.variables.user_gateway_grace_seconds if grace_seconds is None else grace_seconds
@@ -123,17 +134,30 @@ class Gateway:
         self._passwords.close()
         log.info("stopped")
 
-    async def _prepare(self, connection: Connection) -> None:
+    async def _prepare(self, connection: Connection, step: NoteStep) -> bool:
+        step("proving that the role cannot write")
         privileges = await proof.write_privileges(connection)
         if privileges and not self._settings.variables.user_db_allow_writable:
             raise proof.NotReadOnly(privileges)
         if privileges:
-            log.warning("USER_DB_ALLOW_WRITABLE: serving with a role that could write", privileges=privileges[:8])
+            self._notes.warn("USER_DB_ALLOW_WRITABLE: serving with a role that could write", privileges=privileges[:8])
+        step("reading the catalog")
         columns = await catalog.read(connection)
-        if columns.readable_beyond:
-            log.warning("the role reads more than the gateway needs", columns=columns.readable_beyond[:20])
+        self._notes.tell(columns)
         self._store.use(columns)
+        await self._show_log_ins(columns.verifies and self._database.available)
         self._servicer.proof = Proof(privileges, datetime.now(UTC))
+        if columns.verifies:
+            step("looking at a sample of password hashes")
+            await self._read_password_cost(connection)
+        return columns.verifies
+
+    async def _read_password_cost(self, connection: Connection) -> None:
+        try:
+            self._store.password_cost = await catalog.password_cost(connection, _SAMPLE_SECONDS)
+        except (TimeoutError, asyncpg.QueryCanceledError) as error:
+            # No reason to serve nobody: the cost known so far goes on, and a dearer hash is learned when it is checked.
+            log.warning("the cost of password hashes could not be read", why=type(error).__name__)
 
     def _show_numbers(self) -> None:
         size, idle = self._database.size
@@ -142,6 +166,7 @@ class Gateway:
         self._metrics.connections.labels("idle").set(idle)
         self._metrics.connections.labels("max").set(self._settings.variables.user_db_pool_size)
         self._metrics.available.set(self._database.available)
+        self._metrics.verifies.set(self._store.verifies)
         self._metrics.hash_slots.labels("max").set(slots)
         self._metrics.hash_slots.labels("used").set(in_use)
 
@@ -150,6 +175,11 @@ class Gateway:
             return
         for name in ("", SERVICE_NAME):
             await self._health.set(name, _SERVING if available else _NOT_SERVING)
+        await self._show_log_ins(available and self._store.verifies)
+
+    async def _show_log_ins(self, readable: bool) -> None:
+        if not self._stopping:
+            await self._health.set(LOG_INS_NAME, _SERVING if readable else _NOT_SERVING)
 
     def _make_server(self) -> grpc.aio.Server:
         server = grpc.aio.server(interceptors=[self._interceptor], options=self._options())

@@ -123,7 +123,7 @@ class UserGatewayServicer(pb_grpc.UserGatewayServiceServicer):
         if _storable(request.email):
             row = await self._store.find_with_hash(request.email, seconds=self._seconds(context))
         right = await self._passwords.check(
-            request.password, row["password_hash"] if row else None, highest_cost=self._store.catalog.password_cost
+            request.password, row["password_hash"] if row else None, highest_cost=self._store.password_cost
         )
         if row is None or not right:
             return pb.VerifyCredentialsResponse()

@@ -1,13 +1,15 @@
 """The SQL of the gateway: five SELECTs over the columns that the catalog allows."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
+from time import monotonic
 
 import asyncpg
 import msgspec
 
-from user_gateway.catalog import PASSWORD, Catalog
+from user_gateway.catalog import PASSWORD, USUAL_COST, Catalog
 from user_gateway.database import Database
-from user_gateway.errors import database_unavailable
+from user_gateway.errors import CatalogChanged, credentials_unreadable, database_unavailable
 from user_gateway.paging import Position
 from user_gateway.users import columns_of
 
@@ -23,13 +25,22 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     full: bool = False
 
 
+# Nearly everybody writes an address as it is stored, and a unique index finds that: the second look, which needs an
+# index on lower(email), is taken only where the first found nobody.
+_BY_EMAIL = """
+ WHERE u.id = coalesce((SELECT id FROM public.users WHERE email::text = $1::text ORDER BY id LIMIT 1),
+                       (SELECT id FROM public.users WHERE lower(email::text) = lower($1::text) ORDER BY id LIMIT 1))"""
+
+
 class UserStore:
     """Reads users. Every method takes the seconds that are left for it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._catalog: Catalog | None = None
-        self._selects: dict[tuple[bool, str], str] = {}
+        self._selects: dict[tuple[bool, str, str], str] = {}
+        self.password_cost = USUAL_COST
+        """The highest cost of the hashes that were last looked at."""
 
     @property
     def catalog(self) -> Catalog:
@@ -37,6 +48,11 @@ class UserStore:
         if self._catalog is None:
             raise database_unavailable()
         return self._catalog
+
+    @property
+    def verifies(self) -> bool:
+        """Whether passwords can be checked."""
+        return self._catalog is not None and self._catalog.verifies
 
     def current_catalog(self) -> Catalog:
         """Return the catalog; raise Unavailable while the database is away."""
@@ -51,26 +67,49 @@ class UserStore:
 
     async def find(self, user_id: int, *, full: bool, seconds: float) -> asyncpg.Record | None:
         """Find a user by id."""
-        sql = self._select(full=full) + " WHERE u.id = $1::bigint"
-        return _first(await self._database.fetch(sql, user_id, seconds=seconds))
+        return _first(
+            await self._fetch(
+                lambda: self._select(full=full, rest=" WHERE u.id = $1::bigint"), user_id, seconds=seconds
+            )
+        )
 
     async def find_by_email(self, email: str, *, full: bool, seconds: float) -> asyncpg.Record | None:
         """Find a user by e-mail address without regard to case; the exact spelling wins, then the lower id."""
-        sql = self._select(full=full) + (
-            " WHERE lower(u.email::text) = lower($1::text) ORDER BY u.email::text = $1::text DESC, u.id LIMIT 1"
-        )
-        return _first(await self._database.fetch(sql, email, seconds=seconds))
+        return _first(await self._fetch(lambda: self._select(full=full, rest=_BY_EMAIL), email, seconds=seconds))
 
     async def find_many(self, ids: Sequence[int], *, full: bool, seconds: float) -> list[asyncpg.Record]:
         """Find users by id, in no order."""
-        sql = self._select(full=full) + " WHERE u.id = ANY ($1::bigint[])"
-        return await self._database.fetch(sql, ids, seconds=seconds)
+        return await self._fetch(
+            lambda: self._select(full=full, rest=" WHERE u.id = ANY ($1::bigint[])"), ids, seconds=seconds
+        )
 
     async def find_with_hash(self, email: str, *, seconds: float) -> asyncpg.Record | None:
-        """Find a user by the exact e-mail address, with the column `password_hash`."""
-        password = f"u.{PASSWORD}::text" if self.catalog.verifies else "NULL"
-        sql = self._select(full=True, extra=f", {password} AS password_hash") + " WHERE u.email::text = $1::text"
-        return _first(await self._database.fetch(sql, email, seconds=seconds))
+        """Find a user by the exact e-mail address, with the column `password_hash`.
+
+        Raises Unavailable while the hashes cannot be read: nobody's password would be right.
+        """
+
+        def sql() -> str:
+            if not self.catalog.verifies:
+                raise credentials_unreadable()
+            return self._select(
+                full=True, extra=f", u.{PASSWORD}::text AS password_hash", rest=" WHERE u.email::text = $1::text"
+            )
+
+        return _first(await self._fetch(sql, email, seconds=seconds))
+
+    async def _fetch(self, sql: Callable[[], str], *args: object, seconds: float) -> list[asyncpg.Record]:
+        """Run what `sql` builds from the catalog. Where a column went away, read the catalog anew and ask once more."""
+        try:
+            return await self._database.fetch(sql(), *args, seconds=seconds)
+        except CatalogChanged:
+            started = monotonic()
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._database.read_again()
+            except TimeoutError:
+                raise database_unavailable() from None
+            return await self._database.fetch(sql(), *args, seconds=max(seconds - (monotonic() - started), 0.0))
 
     async def search(self, search: Search, *, seconds: float) -> tuple[int, list[asyncpg.Record]]:
         """Return how many active users match, and one page of them. The rows have a column `sort_key`."""
@@ -88,8 +127,8 @@ class UserStore:
             "ORDER BY page.sort_key, page.id"
         )
         place = (search.after.key, search.after.id) if search.after else ()
-        rows = await self._database.fetch(
-            sql, pattern, search.exclude_ids, search.limit, search.skip, *place, seconds=seconds
+        rows = await self._fetch(
+            lambda: sql, pattern, search.exclude_ids, search.limit, search.skip, *place, seconds=seconds
         )
         return rows[0]["total"], [row for row in rows if row["id"] is not None]
 
@@ -106,11 +145,11 @@ class UserStore:
             return "u.email::text ILIKE $1::text", f"{text}%"
         return f"({name} ILIKE $1::text OR u.email::text ILIKE $1::text || '@%')", f"%{text}%"
 
-    def _select(self, *, full: bool, extra: str = "") -> str:
-        catalog, key = self.catalog, (full, extra)
+    def _select(self, *, full: bool, extra: str = "", rest: str = "") -> str:
+        catalog, key = self.catalog, (full, extra, rest)
         if key not in self._selects:
             columns = ", ".join(f"{catalog.sources[column]} AS {column}" for column in columns_of(full=full))
-            self._selects[key] = f"SELECT {columns}{extra} FROM public.users AS u{catalog.joins}"  # noqa: S608 - allow-listed names
+            self._selects[key] = f"SELECT {columns}{extra} FROM public.users AS u{catalog.joins}{rest}"  # noqa: S608 - allow-listed names
         return self._selects[key]
 
 

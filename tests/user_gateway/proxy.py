@@ -11,12 +11,16 @@ class Proxy:
     """Forwards to one server. `cut` refuses and drops connections, `stall` keeps them and moves no byte.
 
     `forget` does to the connections of now what a firewall does: no byte passes, and nobody is told; new ones work.
+    `delay_seconds` passes before each piece is passed on; `requests` counts those towards the server, about one for
+    each round trip.
     """
 
     def __init__(self, dsn: str) -> None:
         parts = urlsplit(dsn)
         self._dsn = dsn
         self._target = (parts.hostname, parts.port)
+        self.delay_seconds = 0.0
+        self.requests = 0
         self._server: asyncio.Server | None = None
         self._port = 0
         self._flowing = asyncio.Event()
@@ -77,7 +81,7 @@ class Proxy:
             await self._flowing.wait()
             back, upstream = await asyncio.open_connection(*self._target)
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._pump(reader, upstream, remembered))
+                group.create_task(self._pump(reader, upstream, remembered, counted=True))
                 group.create_task(self._pump(back, writer, remembered))
         except (OSError, ExceptionGroup, asyncio.CancelledError):
             pass
@@ -88,8 +92,17 @@ class Proxy:
                 if end is not None:
                     end.transport.abort()
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, remembered: asyncio.Event) -> None:
+    async def _pump(
+        self,
+        source: asyncio.StreamReader,
+        sink: asyncio.StreamWriter,
+        remembered: asyncio.Event,
+        *,
+        counted: bool = False,
+    ) -> None:
         while data := await source.read(65_536):
+            self.requests += counted
+            await asyncio.sleep(self.delay_seconds)
             await self._flowing.wait()
             await remembered.wait()
             sink.write(data)

@@ -1,10 +1,11 @@
 """The User DB as it may look: with a profiles table, with other types, with fewer columns."""
 
+import grpc
 import pytest
 
 from proto.users.v1 import user_gateway_pb2 as pb
 from tests.fixtures.users import StartGateway, UsersDatabase
-from tests.user_gateway.calls import Calls
+from tests.user_gateway.calls import Calls, refused
 from user_gateway.catalog import CatalogError
 
 FULL = pb.USER_VIEW_FULL
@@ -114,7 +115,8 @@ async def test_optional_columns_that_are_missing(users_db: UsersDatabase, start_
         user = await calls.get(id=1, view=FULL)
         assert user.email == "admin@example.com"
         assert not user.HasField("created_at")
-        assert await calls.verify("admin@example.com", "admin123") is None
+        refusal = await refused(calls.verify("admin@example.com", "admin123"))
+        assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAVAILABLE, "CREDENTIALS_UNREADABLE")
         assert (await calls.search("admin")).total_size == 1
         assert (await calls.search("admin", view=pb.USER_VIEW_BASIC)).total_size == 0
 

@@ -33,7 +33,7 @@ class UserGatewayServiceStub:
 
     Every error carries a google.rpc.ErrorInfo with a reason in UPPER_SNAKE_CASE and the domain
     `users.image-labeler`. Reasons that any call may give: TOKEN_MISSING and TOKEN_INVALID (UNAUTHENTICATED),
-    SCOPE_MISSING (PERMISSION_DENIED), REQUEST_MALFORMED (INVALID_ARGUMENT), USER_DB_UNAVAILABLE and GATEWAY_STOPPING
+    SCOPE_MISSING (PERMISSION_DENIED), REQUEST_MALFORMED (INVALID_ARGUMENT), USER_DB_UNAVAILABLE
     (UNAVAILABLE, with a google.rpc.RetryInfo), DEADLINE_EXCEEDED (DEADLINE_EXCEEDED) and INTERNAL (INTERNAL, with the
     request id and nothing more).
     """
@@ -79,7 +79,7 @@ class UserGatewayServiceServicer:
 
     Every error carries a google.rpc.ErrorInfo with a reason in UPPER_SNAKE_CASE and the domain
     `users.image-labeler`. Reasons that any call may give: TOKEN_MISSING and TOKEN_INVALID (UNAUTHENTICATED),
-    SCOPE_MISSING (PERMISSION_DENIED), REQUEST_MALFORMED (INVALID_ARGUMENT), USER_DB_UNAVAILABLE and GATEWAY_STOPPING
+    SCOPE_MISSING (PERMISSION_DENIED), REQUEST_MALFORMED (INVALID_ARGUMENT), USER_DB_UNAVAILABLE
     (UNAVAILABLE, with a google.rpc.RetryInfo), DEADLINE_EXCEEDED (DEADLINE_EXCEEDED) and INTERNAL (INTERNAL, with the
     request id and nothing more).
     """
@@ -117,7 +117,8 @@ class UserGatewayServiceServicer:
         """VerifyCredentials tells whether a password is the user's. The hash never leaves the gateway, and an unknown
         account takes as long as a known one, whatever the cost of its hash. Do not retry it. A wrong pair is an answer without a user, not an error.
         Scope: credentials.verify.
-        Errors: INVALID_ARGUMENT CREDENTIALS_INCOMPLETE, RESOURCE_EXHAUSTED TOO_MANY_CHECKS (with a RetryInfo).
+        Errors: INVALID_ARGUMENT CREDENTIALS_INCOMPLETE, RESOURCE_EXHAUSTED TOO_MANY_CHECKS and UNAVAILABLE
+        CREDENTIALS_UNREADABLE (both with a RetryInfo).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -175,7 +176,7 @@ class UserGatewayService:
 
     Every error carries a google.rpc.ErrorInfo with a reason in UPPER_SNAKE_CASE and the domain
     `users.image-labeler`. Reasons that any call may give: TOKEN_MISSING and TOKEN_INVALID (UNAUTHENTICATED),
-    SCOPE_MISSING (PERMISSION_DENIED), REQUEST_MALFORMED (INVALID_ARGUMENT), USER_DB_UNAVAILABLE and GATEWAY_STOPPING
+    SCOPE_MISSING (PERMISSION_DENIED), REQUEST_MALFORMED (INVALID_ARGUMENT), USER_DB_UNAVAILABLE
     (UNAVAILABLE, with a google.rpc.RetryInfo), DEADLINE_EXCEEDED (DEADLINE_EXCEEDED) and INTERNAL (INTERNAL, with the
     request id and nothing more).
     """
