@@ -1,6 +1,6 @@
 """Pictures a second in processes that can be killed, beside the same work in threads: `python -m benchmarks.decoding`.
 
-Both ways take turns in one run, so that the ratio holds on a busy machine.
+Both ways take turns in one run, so that the ratio holds on a busy machine. Before that: what large pictures take.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from typing import IO
 
 from PIL import Image
 
+from benchmarks import large_pictures
 from labeler_api.decoders import Decoders, capacity
 from labeler_api.images.pictures import look
 from service_kit import container
@@ -68,4 +69,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    large_pictures.table()
     asyncio.run(main())

@@ -6,13 +6,15 @@ Decoders are where hostile bytes do harm: call `look` through labeler_api.decode
 import hashlib
 import io
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import IO
 
 from PIL import Image
 
-from labeler_api.images import jpeg_scans
+from labeler_api.images import jpeg_scans, png_rows
 from labeler_api.images.paths import Refused
+from labeler_api.images.shrinking import cropped, shrunk, strips_bytes
 from labeler_api.killable import Needs
 
 CONTENT_TYPES = {
@@ -42,8 +44,10 @@ _UPRIGHT = {
 _PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}
 # What a format's library holds beside Pillow's own copy, in bytes a pixel; measured with pictures of 100 megapixels.
 _LIBRARY_BYTES = {"WEBP": 12, "TIFF": 4}
-_STRIP_PIXELS = 4 * 1024 * 1024  # of a large picture that cannot be scaled as it is; a strip is converted at a time
-_AT_ONCE_PIXELS = 4 * _STRIP_PIXELS
+_AT_ONCE_PIXELS = 16 * 1024 * 1024  # a larger one that cannot be scaled as it is, is converted in strips
+# 128 MiB, which the least share holds (labeler_api.decoders). What is larger is decoded in strips, where it can be.
+_IN_FULL_PIXELS = 32 * 1024 * 1024
+_STRIPS_TO_PIXELS = int(_THUMBNAIL_PIXELS * _REDUCING_GAP)  # for the longer side; from there on smoothly
 
 # What Pillow finds odd enough to warn of (a file that ends early) is refused. Set once: the filters belong to the
 # process, and changing them around each call would race between threads.
@@ -95,12 +99,14 @@ def read_picture(file: IO[bytes], memory_bytes: int, max_pixels: int) -> Picture
         return Needs(needed)
     with _identified(file, max_pixels) as image:
         content_type = CONTENT_TYPES["JPEG" if image.format == "MPO" else image.format or ""]
-        if (needed := _needed_bytes(image, file)) > memory_bytes:
+        rows = _rows(image, file)
+        needed = strips_bytes(image.size, rows.row_bytes, _STRIPS_TO_PIXELS) if rows else _needed_bytes(image, file)
+        if needed > memory_bytes:
             return Needs(needed)
         orientation = _orientation(image)
         width, height = image.size
         try:
-            thumbnail = _thumbnail(image, orientation)
+            thumbnail = _thumbnail(_shrunk(png_rows.strips(file, image, rows), image) if rows else image, orientation)
         except MemoryError:
             raise
         except Exception as error:  # a hostile file may raise anything out of a decoder
@@ -150,6 +156,13 @@ def _needed_bytes(image: Image.Image, file: IO[bytes]) -> int:
     return pixels // scale**2 * per_pixel + scans.whole_picture_bytes
 
 
+def _rows(image: Image.Image, file: IO[bytes]) -> png_rows.Layout | None:
+    """How the rows lie in a large picture that can be decoded in strips."""
+    if image.format != "PNG" or image.width * image.height <= _IN_FULL_PIXELS:
+        return None
+    return png_rows.layout(file)
+
+
 def _identified(file: IO[bytes], max_pixels: int) -> Image.Image:
     """Read the header only: type and size are known before anything is decoded."""
     try:
@@ -179,7 +192,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _thumbnail(image: Image.Image, orientation: int) -> bytes:
-    image = _in_strips(image) if _is_too_large_to_convert(image) else _smooth(image)
+    image = _shrunk(cropped(image), image) if _is_for_strips(image) else _smooth(image)
     image.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS), Image.Resampling.LANCZOS, reducing_gap=_REDUCING_GAP)
     small = _on_white(_eight_bits(image))
     if orientation in _UPRIGHT:
@@ -196,23 +209,18 @@ def _smooth(image: Image.Image) -> Image.Image:
     return image
 
 
-def _is_too_large_to_convert(image: Image.Image) -> bool:
-    """Modes that Pillow converts, and so copies, before it scales them."""
+def _is_for_strips(image: Image.Image) -> bool:
+    """Modes that Pillow does not scale as they are (16 bits), or copies before it does."""
+    if image.mode.startswith("I"):
+        return True
     return image.mode not in {"L", "RGB", "CMYK", "YCbCr"} and image.width * image.height > _AT_ONCE_PIXELS
 
 
-def _in_strips(image: Image.Image) -> Image.Image:
+def _shrunk(strips: Iterable[Image.Image], image: Image.Image) -> Image.Image:
     """Scale down strip by strip: what is converted is never the whole picture."""
-    factor = max(1, int(max(image.size) / (_THUMBNAIL_PIXELS * _REDUCING_GAP)))
-    rows = factor * max(1, _STRIP_PIXELS // (image.width * factor))
-    small: Image.Image | None = None
-    for top in range(0, image.height, rows):
-        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
-        reduced = _smooth(_eight_bits(strip)).reduce(factor)
-        if small is None:
-            small = Image.new(reduced.mode, (reduced.width, -(-image.height // factor)))
-        small.paste(reduced, (0, top // factor))
-    assert small is not None  # noqa: S101 - a picture has a row
+    small = shrunk((_smooth(_eight_bits(strip)) for strip in strips), image.size, _STRIPS_TO_PIXELS)
+    if small.mode in {"L", "RGB"} and "transparency" in image.info:
+        small.info["transparency"] = image.info["transparency"]
     return small
 
 
