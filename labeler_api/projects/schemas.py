@@ -78,7 +78,7 @@ _classes = msgspec.json.Decoder(dict[str, dict[str, ClassInfo]])
 
 
 def counted_classes(stored: str, counts: Counts) -> dict[str, dict[str, ClassInfo]]:
-    """Read the stored classes of every task and put the live counts in."""
+    """Read the stored classes of every task, each task's in their order, and put the live counts in."""
     if is_left_out(stored):
         return {}
     tasks = _classes.decode(stored)
@@ -87,7 +87,14 @@ def counted_classes(stored: str, counts: Counts) -> dict[str, dict[str, ClassInf
         for class_id, info in classes.items():
             count = counts.classes.get((task_type, class_id), none)
             info.image_count, info.bbox_count = count.images, count.annotations
+        # PostgreSQL keeps keys by their length. Two of one `order`, as older clients made, stand by their ids.
+        tasks[task_type] = dict(sorted(classes.items(), key=_place))
     return tasks
+
+
+def _place(item: tuple[str, ClassInfo]) -> tuple[int, str]:
+    class_id, info = item
+    return info.order, class_id
 
 
 def project_response(row: Mapping[str, Any], counts: Counts, updater: UserProfile | None = None) -> ProjectResponse:

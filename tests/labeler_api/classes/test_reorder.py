@@ -46,6 +46,24 @@ async def test_the_order_is_the_index(api: Api) -> None:
     assert await _orders(api, made) == {"d": 0, "a": 1, "c": 2, "b": 3}
 
 
+async def test_a_project_lists_its_classes_in_their_order(api: Api) -> None:
+    ids = ["a", "bb", "ccc", "dd", "ee"]  # the database keeps keys by their length, and then by their letters
+    classes = {
+        "detection": {
+            class_id: stored_class(place, class_id) for class_id, place in zip(ids, (4, 0, 3, 2, 2), strict=True)
+        }
+    }
+    made = await api.dataset(tasks=["detection"], classes=classes)
+    client = await api.login("owner")
+    assert list(await _orders(api, made)) == ["bb", "dd", "ee", "ccc", "a"]
+    await client.put(_url(made), params=DETECTION, json={"class_ids": ["ee", "a", "bb", "ccc", "dd"]})
+    assert list(await _orders(api, made)) == ["ee", "a", "bb", "ccc", "dd"]
+    listed = (await client.get("/api/v1/projects")).json()[0]
+    of_dataset = (await client.get(f"/api/v1/datasets/{made.dataset_id}/project")).json()
+    for project in (listed, of_dataset):
+        assert list(project["task_classes"]["detection"]) == ["ee", "a", "bb", "ccc", "dd"]
+
+
 async def test_those_left_out_keep_their_place(api: Api) -> None:
     made = await _made(api)
     answer = await (await api.login("owner")).put(_url(made), params=DETECTION, json={"class_ids": ["b", "a"]})
