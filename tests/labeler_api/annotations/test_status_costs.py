@@ -1,0 +1,195 @@
+"""What a list of statuses costs: the same however many annotations an image has, and whatever the planner believes.
+
+Counted in pages of 8 KiB that PostgreSQL looks at, which are the same on a busy machine.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+
+from labeler_api.annotations import store_status
+from tests.fixtures.api import Api, Made
+from tests.labeler_api.annotations.drawing import MEMBERS, box, check_counters, drawn, no_object
+
+IMAGES = 500
+FOREIGN = 50_000  # a hundred times as many, of somebody else
+# A page of an index holds some 60 ids of images at worst, and every row of a table may stand on a page of its own. The
+# page of statuses goes down the index for each of its 200 images.
+PAGES = IMAGES * 4 + 200 * 5
+
+_TABLES = ("image_metadata", "image_annotation_status", "annotations")
+
+_IMAGES = """
+    INSERT INTO image_metadata (dataset_id, id, file_name, s3_key, size)
+    SELECT $1, 'train/good/' || to_char(n, 'FM000000'), n || '.jpg', 'k', 1 FROM generate_series($2::int, $3::int) n
+"""
+_ANNOTATIONS = """
+    INSERT INTO annotations (project_id, image_id, annotation_type, task_type, geometry, created_by)
+    SELECT $1, i.id, 'bbox', 'detection', '{"type": "bbox", "bbox": [1, 2, 3, 4]}', 2
+    FROM image_metadata i, generate_series(1, $3::int) WHERE i.dataset_id = $2
+"""
+_STATUSES = """
+    INSERT INTO image_annotation_status (
+        project_id, image_id, task_type, status, first_modified_at, last_modified_at, total_annotations,
+        draft_annotations, no_object_annotations, counted_total, counted_modified_at)
+    SELECT $1, id, 'detection', 'in-progress', now(), now(), $3::int, $3::int, 0, $3::int, now()
+    FROM image_metadata WHERE dataset_id = $2
+"""
+
+
+@pytest.fixture
+async def connection(labeler_dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(labeler_dsn, server_settings={"jit": "off"})
+    for table in _TABLES:  # statistics are what the test says
+        await connection.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")
+    yield connection
+    await connection.close()
+
+
+async def filled(connection: asyncpg.Connection, number: int, images: int, annotations: int) -> None:
+    """A project with work on every image."""
+    dataset, project = f"ds_{number}", f"proj_{number}"
+    await connection.execute("INSERT INTO datasets (id, name, owner_id, storage_path) VALUES ($1, $1, 2, 'x')", dataset)
+    await connection.execute(
+        "INSERT INTO annotation_projects (id, name, dataset_id, owner_id, task_types, task_config, task_classes)"
+        " VALUES ($1, 'x', $2, 2, '{detection}', '{}', '{}')",
+        project,
+        dataset,
+    )
+    await connection.execute(_IMAGES, dataset, 1, images)
+    await connection.execute(_ANNOTATIONS, project, dataset, annotations)
+    await connection.execute(_STATUSES, project, dataset, annotations)
+
+
+async def looked_at(connection: asyncpg.Connection, sql: str, arguments: str, mode: str) -> tuple[int, set[str]]:
+    """How many pages a statement looks at, and which tables it reads."""
+    statement = await connection.prepare(sql)
+    types = ", ".join(parameter.name for parameter in statement.get_parameters())
+    await connection.execute(f"SET plan_cache_mode = {mode}")
+    await connection.execute(f"PREPARE listed ({types}) AS {sql}")
+    try:
+        explained = await connection.fetchval(
+            f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) EXECUTE listed ({arguments})"
+        )
+    finally:
+        await connection.execute("DEALLOCATE listed")
+    plan = msgspec.json.decode(explained)[0]["Plan"]
+    tables = {node["Relation Name"] for node in _nodes(plan) if "Relation Name" in node and node["Actual Loops"]}
+    return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"], tables
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from _nodes(child)
+
+
+async def costs(connection: asyncpg.Connection, number: int) -> dict[str, int]:
+    """The pages of each statement, planned for its values and for any; none reads an annotation."""
+    project = f"'proj_{number}', 'ds_{number}'"
+    asked = {
+        "page": (store_status._PAGE, f"{project}, 'detection', 200, 0, '-infinity', ''"),
+        "page of any": (store_status._PAGE, f"{project}, NULL, 200, 0, '-infinity', ''"),
+        "begun": (store_status._BEGUN_IN_TASK, f"{project}, 'detection'"),
+        "begun in any": (store_status._BEGUN_IN_ANY, project),
+    }
+    found = {}
+    for name, (sql, arguments) in asked.items():
+        for mode in ("force_custom_plan", "force_generic_plan"):
+            pages, tables = await looked_at(connection, sql, arguments, mode)
+            assert tables <= {"image_metadata", "image_annotation_status"}, (name, mode)
+            found[f"{name}, {mode}"] = pages
+    return found
+
+
+@pytest.mark.parametrize("state", ["none", "empty", "foreign", "before the work", "fresh"])
+async def test_the_cost_is_the_same_for_1_and_100_annotations_an_image(
+    connection: asyncpg.Connection, state: str
+) -> None:
+    analyze = f"ANALYZE {', '.join(_TABLES)}"
+    if state == "empty":
+        await connection.execute(analyze)
+    if state == "foreign":
+        await filled(connection, 9, FOREIGN, 1)
+        await connection.execute(analyze)
+    if state == "before the work":
+        await filled(connection, 8, 3, 1)
+        await connection.execute(analyze)
+    await filled(connection, 1, IMAGES, 1)
+    few = await costs(connection, 1)
+    await filled(connection, 100, IMAGES, 100)
+    if state == "fresh":
+        await connection.execute(analyze)
+    many = await costs(connection, 100)
+    assert {name: pages for name, pages in {**few, **many}.items() if pages > PAGES} == {}
+    assert {name: pages for name, pages in many.items() if pages > few[name] * 1.1 + 20} == {}
+    assert max(pages for name, pages in many.items() if name.startswith("begun") and "custom" in name) < 100
+
+
+_NO_OBJECT = """
+    INSERT INTO annotations (project_id, image_id, annotation_type, task_type, geometry, created_by, annotation_state)
+    VALUES ($1, $2, 'no_object', 'detection', '{}', 2, 'confirmed')
+"""
+_COUNTERS = """
+    UPDATE annotation_projects p SET revision = revision + 1, (total_annotations, annotated_images) =
+        (SELECT count(*), count(DISTINCT image_id) FROM annotations a WHERE a.project_id = p.id) WHERE p.id = $1
+"""
+
+
+async def test_what_the_api_of_before_wrote_is_counted_and_then_kept_again(api: Api) -> None:
+    """It changes and makes rows without a word of the `no_object`s."""
+    made = await api.dataset(images=2, tasks=["detection"], members=MEMBERS)
+    client = await api.login("annotator")
+    await drawn(client, box(made, 0))
+
+    async def shown() -> list[bool]:
+        path = f"/api/v1/projects/{made.project_id}/images/status"
+        answers = [(await client.get(path, params=params)).json() for params in ({}, {"task_type": "detection"})]
+        first, second = ([item["has_no_object"] for item in answer["statuses"]] for answer in answers)
+        assert first == second
+        return first
+
+    await _written_before(api, made, 0, _NO_OBJECT)
+    await _written_before(api, made, 1, _NO_OBJECT)
+    assert await shown() == [True, True]
+    await drawn(client, box(made, 0))
+    await drawn(client, box(made, 1))
+    await check_counters(api, made)
+    assert await shown() == [True, True]
+    gone = "DELETE FROM annotations WHERE project_id = $1 AND image_id = $2 AND annotation_type = 'no_object'"
+    await _written_before(api, made, 0, gone)
+    assert await shown() == [False, True]
+    changed = (
+        "UPDATE annotations SET annotation_type = 'bbox', updated_at = now() WHERE project_id = $1 AND image_id = $2"
+    )
+    await _written_before(api, made, 1, changed)
+    assert await shown() == [False, False]
+    await drawn(client, no_object(made, 0))
+    assert await shown() == [True, False]
+
+
+async def _written_before(api: Api, made: Made, image: int, write: str) -> None:
+    """A write and what followed from it, as the API of before did it."""
+    settle = """
+        WITH counted AS (
+            SELECT count(*)::int AS total, min(created_at) AS first, max(updated_at) AS last
+            FROM annotations WHERE project_id = $1 AND image_id = $2 AND task_type = 'detection'
+        ),
+        changed AS (
+            UPDATE image_annotation_status s
+            SET total_annotations = c.total, first_modified_at = c.first, last_modified_at = c.last,
+                draft_annotations = 0, confirmed_annotations = c.total
+            FROM counted c WHERE s.project_id = $1 AND s.image_id = $2 AND s.task_type = 'detection' RETURNING s.id
+        )
+        INSERT INTO image_annotation_status (project_id, image_id, task_type, status, first_modified_at,
+            last_modified_at, total_annotations, confirmed_annotations)
+        SELECT $1::varchar, $2::varchar, 'detection', 'in-progress', first, last, total, total FROM counted
+        WHERE NOT EXISTS (SELECT FROM changed)
+    """
+    async with api.db.begin() as tx:
+        await tx.execute(write, made.project_id, made.image_ids[image])
+        await tx.execute(settle, made.project_id, made.image_ids[image])
+        await tx.execute(_COUNTERS, made.project_id)
