@@ -29,7 +29,7 @@ _CLIENT_SECONDS = 40.0  # longer than the 30 s in which the API has to answer
 
 @dataclass
 class Fleet:
-    """The parts, and the wires from the API to each. `api` builds and recounts over wires that nothing happens to."""
+    """The parts, and the wires to each. `api` builds and recounts over wires that nothing happens to."""
 
     api: Api
     processes: list[ApiProcess]
@@ -38,6 +38,7 @@ class Fleet:
     gateway: "MortalGateway"
     database_wire: SilentWire
     gateway_wire: SilentWire
+    users_wire: SilentWire
     store_wire: SilentWire
     flaky: FlakyStore
     _clients: list[httpx.AsyncClient] = field(default_factory=list)
@@ -113,7 +114,8 @@ async def deployed(
 ) -> AsyncIterator[Fleet]:
     """Start the gateway and the API processes, with a wire to each part."""
     async with AsyncExitStack() as stack:
-        gateway = MortalGateway(users_dsn, gateway_port)
+        users_wire = await stack.enter_async_context(SilentWire(urlsplit(users_dsn).port or 0))
+        gateway = MortalGateway(_by_way_of(users_dsn, users_wire.port), gateway_port)
         await gateway.start()
         stack.push_async_callback(gateway.stop)
         flaky = await stack.enter_async_context(FlakyStore(store.endpoint))
@@ -138,7 +140,8 @@ async def deployed(
             stack.push_async_callback(process.stop)
             process.launch()
         await asyncio.gather(*(process.ready() for process in processes))
-        fleet = Fleet(api, processes, postgres, store, gateway, database_wire, gateway_wire, store_wire, flaky)
+        wires = (database_wire, gateway_wire, users_wire, store_wire)
+        fleet = Fleet(api, processes, postgres, store, gateway, *wires, flaky)
         stack.push_async_callback(fleet.close_clients)
         yield fleet
 

@@ -84,6 +84,10 @@ def _gateway(fleet: Fleet) -> SilentWire:
     return fleet.gateway_wire
 
 
+def _users(fleet: Fleet) -> SilentWire:
+    return fleet.users_wire
+
+
 def _store(fleet: Fleet) -> SilentWire:
     return fleet.store_wire
 
@@ -221,6 +225,10 @@ KINDS = [
     Kind("gateway: killed and started", _gateway_killed),
     Kind("gateway: frozen", _frozen(lambda fleet: fleet.gateway.pid), short=False),
     Kind("gateway: 100 ms further away", _wire(_gateway, _slow), short=False),
+    Kind("user database: every connection silent", _wire(_users, _silent)),
+    Kind("user database: open connections silent, new ones work", _wire(_users, _forgotten), short=False),
+    Kind("user database: refuses connections", _cut(_users), short=False),
+    Kind("user database: 100 ms further away", _wire(_users, _slow), short=False),
     Kind("store: silent", _wire(_store, _silent), SILENT_SECONDS, short=False),
     Kind("store: open connections silent, new ones work", _wire(_store, _forgotten), SILENT_SECONDS),
     Kind("store: refuses connections", _cut(_store), short=False),
