@@ -27,7 +27,7 @@ from labeler_api.errors import BadRequest, Conflict, Forbidden, NotFound, invali
 from labeler_api.http.json_rules import SHORT_BYTES
 from labeler_api.locks.service import claim_for_write, naming_the_holder
 from labeler_api.members.policy import Role
-from labeler_api.members.service import Access, lock_project, require_role, take_turn
+from labeler_api.members.service import Access, hold_role, require_held_role, require_role
 
 _VERSION = re.compile(r"[0-9]{1,10}")
 _NO_ATTRIBUTES = Raw(b"{}")
@@ -41,7 +41,8 @@ async def create(call: Call, body: AnnotationCreate) -> AnnotationResponse:
     """
     await _check_sizes(call, body)
     async with naming_the_holder(call), call.db.begin() as tx:
-        access = await take_turn(tx, call, body.project_id, Role.ANNOTATOR)
+        tx.stand_in_line(body.project_id)
+        access = await require_held_role(tx, call, body.project_id, Role.ANNOTATOR)
         row = await idempotency.once(tx, call, lambda: _create(tx, call, access, body))
     return await response(call, row)
 
@@ -73,7 +74,8 @@ async def update(call: Call, annotation_id: int, body: AnnotationUpdate) -> Anno
     async with naming_the_holder(call), call.db.begin() as tx:
         row, access = await require_editable(tx, call, annotation_id)
         change = encode(_checked_change(row, body)).decode()
-        await lock_project(tx, access)
+        tx.stand_in_line(access.project)
+        await hold_role(tx, access)
         await claim_for_write(tx, call, access, [row["image_id"]])
         changed = await store.update(tx, annotation_id, version, change, call.user_id)
         if changed is None:
@@ -87,7 +89,8 @@ async def delete(call: Call, annotation_id: int) -> DeletedResponse:
     version = expected_version(call, None)
     async with naming_the_holder(call), call.db.begin() as tx:
         row, access = await require_editable(tx, call, annotation_id)
-        await lock_project(tx, access)
+        tx.stand_in_line(access.project)
+        await hold_role(tx, access)
         await claim_for_write(tx, call, access, [row["image_id"]])
         gone = await store.delete(tx, annotation_id, version, call.user_id)
         if gone is None:

@@ -18,7 +18,7 @@ from labeler_api.errors import AppError, Forbidden, NotFound, invalid
 from labeler_api.http.json_rules import SHORT_BYTES
 from labeler_api.locks.service import claim_each
 from labeler_api.members.policy import Role
-from labeler_api.members.service import Access, lock_project, not_found, require_role
+from labeler_api.members.service import Access, hold_role, not_found, require_role
 
 _CHECKED_AT_ONCE = 200  # on the event loop: some milliseconds of work
 _MAX_PROJECTS = 100  # each is one question for the caller's role, and one lock
@@ -97,7 +97,8 @@ async def _create(
 
 async def _fill(tx: WriteTransaction, call: Call, access: Access, indexes: list[int], batch: _Batch) -> None:
     """Insert a project's items, but those on images that somebody else holds or that are not there."""
-    await lock_project(tx, access)
+    tx.stand_in_line(access.project)
+    await hold_role(tx, access)
     refused = await claim_each(tx, call, access, [batch.drafts[index].image_id for index in indexes])
     for index in indexes:
         if error := refused.get(batch.drafts[index].image_id):

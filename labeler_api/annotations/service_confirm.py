@@ -1,6 +1,6 @@
 """Confirming: one annotation, many, or all of an image. No write in the sense of locks (contract, section 15)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from labeler_api.annotations import store_confirm, store_status
 from labeler_api.annotations.schemas import ConfirmResponse, name_of
@@ -12,9 +12,9 @@ from labeler_api.annotations.store_status import Mark, Touched
 from labeler_api.context import Call
 from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import AppError, BadRequest, Forbidden
-from labeler_api.locks.service import image_not_found
+from labeler_api.locks.service import hold_images, image_not_found
 from labeler_api.members.policy import Role
-from labeler_api.members.service import Access, lock_project, require_role
+from labeler_api.members.service import Access, require_role
 
 
 async def confirm(call: Call, annotation_id: int) -> ConfirmResponse:
@@ -72,9 +72,9 @@ async def confirm_many(call: Call, body: BulkConfirm) -> BulkConfirmResponse:
 
 async def _confirmable(
     tx: WriteTransaction, call: Call, ids: Sequence[int]
-) -> tuple[dict[str, tuple[Access, list[int]]], dict[int, AppError]]:
-    """Sort annotations by project; those that do not exist, or that the caller may not know of, are in neither."""
-    allowed: dict[str, tuple[Access, list[int]]] = {}
+) -> tuple[dict[str, tuple[Access, dict[int, str]]], dict[int, AppError]]:
+    """Sort annotations, with their images, by project; what does not exist, or is hidden, is in neither."""
+    allowed: dict[str, tuple[Access, dict[int, str]]] = {}
     refused: dict[int, AppError] = {}
     found = await store_confirm.find(tx, ids)
     known = await accesses(tx, call, (row["project_id"] for row in found), Role.VIEWER)
@@ -87,15 +87,15 @@ async def _confirmable(
         except Forbidden as error:
             refused[row["id"]] = error
         else:
-            allowed.setdefault(access.project, (access, []))[1].append(row["id"])
+            allowed.setdefault(access.project, (access, {}))[1][row["id"]] = row["image_id"]
     return allowed, refused
 
 
 async def _confirm_in_project(
-    tx: WriteTransaction, call: Call, access: Access, ids: Sequence[int]
+    tx: WriteTransaction, call: Call, access: Access, wanted: Mapping[int, str]
 ) -> dict[int, ConfirmResponse]:
-    await lock_project(tx, access)
-    rows = await store_confirm.confirm_many(tx, access.project, ids, call.user_id)
+    await hold_images(tx, access, sorted(set(wanted.values())))
+    rows = await store_confirm.confirm_many(tx, access.project, list(wanted), call.user_id)
     places = sorted({(row["image_id"], row["task_type"]) for row in rows})
     if places:
         touched = [Touched(image_id, task, Mark.CONFIRM_IF_COMPLETE) for image_id, task in places]
@@ -105,8 +105,8 @@ async def _confirm_in_project(
 
 async def _set_state(call: Call, annotation_id: int, state: str, mark: Mark) -> ConfirmResponse:
     async with call.db.begin() as tx:
-        _, access = await require_editable(tx, call, annotation_id)
-        await lock_project(tx, access)
+        found, access = await require_editable(tx, call, annotation_id)
+        await hold_images(tx, access, [found["image_id"]])
         row = await store_confirm.set_state(tx, annotation_id, state, call.user_id)
         if row is None:
             raise no_annotation(annotation_id)
@@ -121,7 +121,7 @@ async def _set_state_of_image(
     tx: WriteTransaction, call: Call, access: Access, image_id: str, task_type: str | None, state: str, mark: Mark
 ) -> list[Row]:
     """Change the image's annotations; return its statuses, none where it has no annotation of the task."""
-    await lock_project(tx, access)
+    await hold_images(tx, access, [image_id])
     tasks = await store_confirm.set_state_of_image(tx, access.project, image_id, task_type, call.user_id, state)
     if not tasks:
         return []

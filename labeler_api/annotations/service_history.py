@@ -29,7 +29,7 @@ from labeler_api.errors import AppError, Conflict, NotFound, invalid
 from labeler_api.http.paging import decode_cursor, encode_cursor
 from labeler_api.locks.service import claim_for_write, naming_the_holder
 from labeler_api.members.policy import Role
-from labeler_api.members.service import Access, lock_project, require_role
+from labeler_api.members.service import Access, hold_role, require_role
 
 _AFTER_ALL = (datetime.max.replace(tzinfo=UTC), 2**63 - 1)
 # What a state needs to be a whole annotation. Rows of the service that ran before have a part of it.
@@ -76,7 +76,8 @@ async def restore(call: Call, annotation_id: int, body: Restore) -> AnnotationRe
     async with naming_the_holder(call), call.db.begin() as tx:
         place, access = await _require_place(tx, call, annotation_id)
         check_may_change(call, access, place["created_by"])
-        await lock_project(tx, access)
+        tx.stand_in_line(access.project)
+        await hold_role(tx, access)
         found = await _whole_state(tx, access, annotation_id, body.revision)
         await claim_for_write(tx, call, access, [found["image_id"]])
         row = await store_history.restore(tx, annotation_id, found["state"], version, call.user_id)

@@ -1,8 +1,8 @@
 """SQL of annotations. Every write is one statement that writes the revision, too.
 
 A revision holds the whole row before and after, as `to_jsonb` writes it, so that any of them can be restored.
-Writers of one project take turns: `members.service.lock_project` comes first in every write transaction. The time of a
-write is `statement_timestamp()`, and not the transaction's, which may have begun before another writer's turn.
+Writers of one image take turns: every write transaction locks its images first (`locks.service`). The time of a write
+is `statement_timestamp()`, and not the transaction's, which may have begun before another writer's turn.
 """
 
 # ruff: noqa: S608 - the only text put into the statements is the list of columns below
@@ -13,6 +13,7 @@ from labeler_api.db import page_bytes
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.members.access import COLUMNS as ACCESS
 from labeler_api.members.access import FOUND, WHERE_FOUND
+from labeler_api.projects.changes import REVISION
 
 _PLAIN = (
     *("id", "project_id", "image_id", "annotation_type", "task_type", "class_id", "class_name", "confidence"),
@@ -25,7 +26,7 @@ COLUMNS = ", ".join((*_PLAIN, *map(page_bytes.json_value, _JSON), page_bytes.tex
 _STORED = ", ".join((*_PLAIN, *_JSON, "notes"))
 
 # The caller's access, and the number that every change of the project's annotations bumps.
-_VIEW = f"SELECT {ACCESS}, p.revision {FOUND} {WHERE_FOUND}"
+_VIEW = f"SELECT {ACCESS}, {REVISION} AS revision {FOUND} {WHERE_FOUND}"
 
 _FIND = f"SELECT {COLUMNS} FROM annotations WHERE id = $1"
 
@@ -65,7 +66,7 @@ _BY_IDS = page_bytes.page(
 # to have access to; its `id` is NULL where nothing is drawn.
 # "+ 0" keeps the planner from walking a whole project in the order of ids to find the few of one image.
 _PAGE_OF_IMAGE = f"""
-    SELECT {ACCESS}, p.revision, a.* {FOUND}
+    SELECT {ACCESS}, {REVISION} AS revision, a.* {FOUND}
     LEFT JOIN LATERAL ({
     page_bytes.page(
         f'''
@@ -175,7 +176,7 @@ _TASK = f"""
     )
 """
 
-# `old` is the row as the statement found it, even after its update: nobody else writes while the project is locked,
+# `old` is the row as the statement found it, even after its update: nobody else writes while the image is locked,
 # and a lock on the row here would be of the updated one, and `old` empty.
 # $2 the version that the caller saw or NULL, $3 the changed columns: jsonb_populate_record keeps the others.
 _UPDATE = f"""

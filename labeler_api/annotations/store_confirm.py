@@ -54,7 +54,7 @@ _SET_STATE_OF_IMAGE = """
 
 _IMAGE_EXISTS = "SELECT EXISTS (SELECT FROM image_metadata WHERE dataset_id = $1 AND id = $2)"
 
-_FIND = "SELECT id, project_id, created_by FROM annotations WHERE id = ANY($1::bigint[])"
+_FIND = "SELECT id, project_id, image_id, created_by FROM annotations WHERE id = ANY($1::bigint[])"
 
 # Confirming again counts as a change, as it does for one annotation.
 _CONFIRM_MANY = """
@@ -96,7 +96,7 @@ async def image_exists(connection: ReadConnection, dataset_id: str, image_id: st
 
 
 async def find(connection: ReadConnection, ids: Sequence[int]) -> list[Row]:
-    """Return of each annotation that exists its project and who made it."""
+    """Return of each annotation that exists its project, its image and who made it."""
     return await connection.fetch(_FIND, list(ids))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.members.access import COLUMNS as ACCESS
 from labeler_api.members.access import FOUND, WHERE_FOUND
+from labeler_api.projects.changes import REVISION, counting
 
 
 class Mark(StrEnum):
@@ -32,9 +33,9 @@ class Touched:
     added: int = 0
 
 
-# Runs after the write, in its transaction and under the lock of the project, so nothing counted here can change.
+# Runs after the write, in its transaction and under the lock of the images, so nothing counted here can change.
 # What exists is updated and not upserted: an upsert would take a number of the sequence each time.
-_SETTLE = """
+_SETTLE = f"""
     WITH touched AS (
         SELECT * FROM unnest($2::text[], $3::text[], $4::text[], $5::int[]) AS t (image_id, task_type, mark, added)
     ),
@@ -91,13 +92,7 @@ _SETTLE = """
                (count(*) FILTER (WHERE present > 0) - count(*) FILTER (WHERE present > added))::int AS images
         FROM images
     ),
-    project AS (
-        UPDATE annotation_projects p
-        SET total_annotations = p.total_annotations + b.annotations,
-            annotated_images = p.annotated_images + b.images,
-            revision = p.revision + 1, last_updated_by = $6, updated_at = statement_timestamp()
-        FROM balance b WHERE p.id = $1
-    )
+    {counting("balance", "$1", "$6")}
     SELECT image_id, task_type, status, flag AS is_image_confirmed, confirmed_at,
            total AS total_annotations, confirmed AS confirmed_annotations
     FROM target WHERE total > 0 ORDER BY image_id, task_type
@@ -132,7 +127,7 @@ _TOGETHER = f"""
 """
 
 # The caller's access, and the numbers that every change of a status and of the list of images bumps.
-_VIEW = f"SELECT {ACCESS}, p.revision, d.images_revision {FOUND} {WHERE_FOUND}"
+_VIEW = f"SELECT {ACCESS}, {REVISION} AS revision, d.images_revision {FOUND} {WHERE_FOUND}"
 
 # One entry an image, in the order of the list of images.
 _PAGE = f"""

@@ -64,7 +64,8 @@ async def update(call: Call, reference: str, task_type: str, class_id: str, body
 async def delete(call: Call, reference: str, task_type: str, class_id: str) -> None:
     """Remove a class that no annotation of the task has. Raises NotFound as `update`, Conflict for one in use."""
     async with call.db.begin() as tx:
-        access = await take_turn(tx, call, reference, Role.ADMIN)
+        # Alone: nobody may draw something with the class between the look and the commit.
+        access = await take_turn(tx, call, reference, Role.ADMIN, alone=True)
         classes = await _require_classes(tx, access.project, task_type, [class_id])
         if await store.in_use(tx, access.project, task_type, class_id):
             raise Conflict(

@@ -36,7 +36,7 @@ async def write(tx: WriteTransaction, project_id: str, task_type: str, classes: 
 async def in_use(tx: WriteTransaction, project_id: str, task_type: str, class_id: str) -> bool:
     """Whether an annotation of the task has the class.
 
-    The project must have been locked in the same transaction: writers of annotations lock it, too.
+    The project must have been locked alone in the same transaction: writers of annotations wait for that.
     """
     used: bool = await tx.fetchval(_IN_USE, project_id, task_type, class_id)
     return used

@@ -8,6 +8,7 @@ neither.
 from collections.abc import Sequence
 
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
+from labeler_api.projects.changes import REVISION
 
 _IMPACT = """
     SELECT d.id AS dataset_id, d.name AS dataset_name, i.images, i.image_bytes, i.thumbnails,
@@ -30,7 +31,7 @@ _IMPACT = """
 _LOCK_DATASET = "SELECT name, images_revision FROM datasets WHERE id = $1 FOR UPDATE"
 
 # After the locks: a project that was made between the look at the dataset and its lock shows here.
-_PROJECT_OF = "SELECT id, revision FROM annotation_projects WHERE dataset_id = $1"
+_PROJECT_OF = f"SELECT p.id, {REVISION} AS revision FROM annotation_projects p WHERE p.dataset_id = $1"  # noqa: S608 - a constant
 
 _DELETE_ANNOTATIONS = "DELETE FROM annotations WHERE project_id = $1"
 

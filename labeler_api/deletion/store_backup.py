@@ -5,6 +5,7 @@
 from collections.abc import AsyncIterator, Mapping
 
 from labeler_api.db.pool import ReadConnection, Row, Snapshot
+from labeler_api.projects.changes import REVISION
 
 _OF_PROJECT = "project_id IN (SELECT id FROM annotation_projects WHERE dataset_id = $1)"
 _OF_VERSION = f"version_id IN (SELECT id FROM annotation_versions WHERE {_OF_PROJECT})"
@@ -15,6 +16,7 @@ _WHERE: Mapping[str, str] = {
     "image_metadata": "dataset_id = $1",
     "invitations": "dataset_id = $1",
     "annotation_projects": "dataset_id = $1",
+    "project_changes": _OF_PROJECT,
     "project_permissions": _OF_PROJECT,
     "annotations": _OF_PROJECT,
     "annotation_history": _OF_PROJECT,
@@ -34,9 +36,9 @@ _COUNTS = "SELECT " + ", ".join(
     f"(SELECT count(*) FROM {table} WHERE {where}) AS {table}" for table, where in _WHERE.items()
 )
 
-_HEADER = """
+_HEADER = f"""
     SELECT d.name AS dataset_name, d.images_revision,
-           p.id AS project_id, p.revision, p.name AS project_name, p.description AS project_description,
+           p.id AS project_id, {REVISION} AS revision, p.name AS project_name, p.description AS project_description,
            p.created_at AS project_created_at, p.task_types, p.task_classes::text AS task_classes,
            clock_timestamp() AS now
     FROM datasets d LEFT JOIN annotation_projects p ON p.dataset_id = d.id

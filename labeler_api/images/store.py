@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from labeler_api.db.pool import ReadConnection, Row
+from labeler_api.projects.changes import COUNTED, WAITING
 
 _COLUMNS = """
     dataset_id, id, file_name, s3_key, folder_path, size, width, height, last_modified, uploaded_at,
@@ -37,18 +38,20 @@ _COUNT = "SELECT count(*) FROM image_metadata WHERE dataset_id = $1"
 
 _FIND = f"SELECT {_COLUMNS} FROM image_metadata WHERE dataset_id = $1 AND id = $2"  # noqa: S608 - a constant
 
-_SUMMARY = """
+_SUMMARY = f"""
     SELECT d.name, p.id AS project_id, p.task_types,
-           COALESCE(p.annotated_images, 0) AS annotated_images, COALESCE(p.total_annotations, 0) AS total_annotations,
-           GREATEST(d.updated_at, p.updated_at) AS updated_at, i.total_images, i.total_bytes
+           COALESCE({COUNTED["annotated_images"]}, 0) AS annotated_images,
+           COALESCE({COUNTED["total_annotations"]}, 0) AS total_annotations,
+           GREATEST(d.updated_at, {COUNTED["updated_at"]}) AS updated_at, i.total_images, i.total_bytes
     FROM datasets d
     LEFT JOIN annotation_projects p ON p.dataset_id = d.id
+    {WAITING}
     CROSS JOIN LATERAL (
         SELECT count(*) AS total_images, COALESCE(sum(size), 0)::bigint AS total_bytes
         FROM image_metadata WHERE dataset_id = d.id
     ) i
     WHERE d.id = $1
-"""
+"""  # noqa: S608 - constants
 
 # Six tasks exist; a `no_object` may name any other.
 _PROGRESS = """

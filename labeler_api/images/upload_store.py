@@ -17,7 +17,7 @@ _LOCK = """
 # An image is known by its path, which is its folder and its file's name, and keeps the id that it has; its key is new
 # with every upload. A new one gets its stem, or its whole path where another extension holds the
 # stem, in the table or earlier in this batch. Who gets no id even so (a file named like another's whole path) is
-# returned with a NULL one.
+# returned with a NULL one. Rows are written in the order of ids, in which writers of annotations lock them.
 _SAVE = """
     WITH given AS (
         SELECT * FROM unnest(
@@ -50,7 +50,7 @@ _SAVE = """
             thumbnail_key
         )
         SELECT $1, id, file_name, s3_key, folder_path, size, width, height, content_sha256, content_type, thumbnail_key
-        FROM ranked WHERE rank = 1 ORDER BY n
+        FROM ranked WHERE rank = 1 ORDER BY id
         ON CONFLICT (dataset_id, id) DO UPDATE
         SET file_name = excluded.file_name, folder_path = excluded.folder_path, s3_key = excluded.s3_key,
             size = excluded.size, width = excluded.width, height = excluded.height,

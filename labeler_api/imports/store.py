@@ -107,11 +107,13 @@ _SETTLE = """
             SELECT FROM image_annotation_status s
             WHERE s.project_id = $1::varchar AND s.image_id = c.image_id AND s.task_type = c.task_type)
         ORDER BY c.image_id, c.task_type
-    )
+    ),
+    waiting AS (DELETE FROM project_changes WHERE project_id = $1::varchar RETURNING id)
     UPDATE annotation_projects p
     SET total_annotations = (SELECT COALESCE(sum(total), 0) FROM counted),
         annotated_images = (SELECT count(DISTINCT image_id) FROM counted),
-        revision = p.revision + 1, last_updated_by = $3, updated_at = statement_timestamp()
+        revision = p.revision + 1 + (SELECT count(*) FROM waiting), last_updated_by = $3,
+        updated_at = statement_timestamp()
     WHERE p.id = $1::varchar
 """
 

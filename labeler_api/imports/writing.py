@@ -72,7 +72,7 @@ async def write(call: Call, access: Access, prepared: Prepared, mode: Mode, sour
         try:
             async with naming_the_holder(call), call.db.begin(long=True) as tx:
                 # Once more: reading the file took its time.
-                access = await take_turn(tx, call, access.dataset_id, Role.ADMIN)
+                access = await take_turn(tx, call, access.dataset_id, Role.ADMIN, alone=True)
                 return report_of(await idempotency.once(tx, call, make(tx, access)))
         except Stale:
             if last:

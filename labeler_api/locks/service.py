@@ -17,7 +17,7 @@ from labeler_api.locks.schemas import (
     lock_info,
 )
 from labeler_api.members.policy import Role
-from labeler_api.members.service import Access, access_of, hold_role, require_role
+from labeler_api.members.service import Access, access_of, hold_role, require_role, role_changed
 
 OPEN_SECONDS = 300  # contract, 7.7: the frontend sends a heartbeat every 120 s
 # What a write takes on an image that nobody holds. Short, because nobody will release it: the frontend sends
@@ -32,7 +32,7 @@ async def acquire(call: Call, project: str, image_id: str) -> AcquireResponse:
     async with call.db.begin() as tx:
         access = await require_role(tx, call, project, Role.ANNOTATOR)
         await hold_role(tx, access)  # whoever is removed loses their locks, and must not get this one right after
-        (row,) = await _claim(tx, access, [image_id], call.user_id, OPEN_SECONDS)
+        (row,) = await _claim(tx, access, [image_id], call.user_id, OPEN_SECONDS, hold=False)
     info = await _named(call, row)
     if not row["mine"]:
         return AcquireResponse(status="already_locked", lock=None, locked_by=info)
@@ -87,10 +87,11 @@ async def force(call: Call, project: str, image_id: str) -> ForceResponse:
 async def claim_for_write(tx: WriteTransaction, call: Call, access: Access, image_ids: Sequence[str]) -> None:
     """Make sure that the caller may write to the images: extend their locks, or take short ones.
 
-    Belongs into the transaction of the write, so that a write that is refused takes none. Raises Locked while
-    somebody else holds one of the images, NotFound for an image that the dataset does not have.
+    Other writers of the images wait until the transaction ends. Belongs into the transaction of the write, so that a
+    write that is refused takes none. Raises Locked while somebody else holds one of the images, NotFound for an image
+    that the dataset does not have.
     """
-    for row in await _claim(tx, access, image_ids, call.user_id, WRITE_SECONDS):
+    for row in await _claim(tx, access, image_ids, call.user_id, WRITE_SECONDS, hold=True):
         if not row["mine"]:
             raise _locked(lock_info(row, {}))
 
@@ -102,10 +103,20 @@ async def claim_each(
     wanted, refused = set(image_ids), dict[str, NotFound | Locked]()
     known = await store.existing(tx, access.dataset_id, sorted(wanted))
     refused |= {image_id: image_not_found(image_id) for image_id in wanted - known}
-    for row in await _claim(tx, access, list(known), call.user_id, WRITE_SECONDS):
+    for row in await _claim(tx, access, list(known), call.user_id, WRITE_SECONDS, hold=True):
         if not row["mine"]:
             refused[row["image_id"]] = _locked(lock_info(row, {}))
     return refused
+
+
+async def hold_images(tx: WriteTransaction, access: Access, image_ids: Sequence[str]) -> None:
+    """Keep the caller's role, and have other writers of these distinct images wait, until the transaction ends.
+
+    For changes that are no writes in the sense of locks, such as confirming. Raises Stale as `hold_role` does.
+    """
+    tx.stand_in_line(access.project)
+    if not await store.hold(tx, access.project, access.member_id, access.role.text, access.dataset_id, image_ids):
+        raise role_changed()
 
 
 @asynccontextmanager
@@ -124,12 +135,12 @@ async def naming_the_holder(call: Call) -> AsyncIterator[None]:
 
 
 async def _claim(
-    tx: WriteTransaction, access: Access, image_ids: Sequence[str], user_id: int, lease_seconds: int
+    tx: WriteTransaction, access: Access, image_ids: Sequence[str], user_id: int, lease_seconds: int, *, hold: bool
 ) -> list[Row]:
     """Claim distinct images and return a row for each. Raises NotFound, or Stale after too many collisions."""
     wanted = sorted(set(image_ids))
     for _ in range(_CLAIM_ATTEMPTS):
-        rows = await store.claim(tx, access.project, access.dataset_id, wanted, user_id, lease_seconds)
+        rows = await store.claim(tx, access.project, access.dataset_id, wanted, user_id, lease_seconds, hold=hold)
         if len(rows) == len(wanted):
             return rows
         missing = set(wanted) - await store.existing(tx, access.dataset_id, wanted)

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
-from labeler_api.members.access import COLUMNS, FOUND, WHERE_FOUND
+from labeler_api.members.access import COLUMNS, FOUND, HELD, IS_HELD, WHERE_FOUND
+
 
 # `now` is read once, so that every expression of the statement decides alike; a lock that expires while the
 # statement waits for another transaction counts as live, which refuses a claim and never doubles a holder.
@@ -14,7 +15,9 @@ from labeler_api.members.access import COLUMNS, FOUND, WHERE_FOUND
 # (ARRAY): this table changes faster than its statistics, and a plan made for what it was, empty, looked for the
 # litter again at every lock of the table.
 # A lock that was live and the caller's keeps its beginning, so `locked_at <> heartbeat_at` tells "refreshed".
-_CLAIM = """
+def _claiming(hold: str = "") -> str:
+    """The statement; `hold` is how to lock the images themselves."""
+    return f"""
     WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
     swept AS (
         DELETE FROM image_locks WHERE id = ANY(ARRAY(
@@ -27,7 +30,7 @@ _CLAIM = """
         SELECT asked.image_id, found.id AS lock_id
         FROM (SELECT DISTINCT unnest($3::text[]) AS image_id ORDER BY image_id) asked
         CROSS JOIN LATERAL (
-            SELECT FROM image_metadata i WHERE i.dataset_id = $2 AND i.id = asked.image_id LIMIT 1
+            SELECT FROM image_metadata i WHERE i.dataset_id = $2 AND i.id = asked.image_id LIMIT 1 {hold}
         ) there
         LEFT JOIN LATERAL (
             SELECT l.id FROM image_locks l WHERE l.project_id = $1 AND l.image_id = asked.image_id LIMIT 1
@@ -66,6 +69,28 @@ _CLAIM = """
     WHERE l.id = wanted.lock_id AND l.user_id <> $4 AND l.expires_at > now
       AND NOT EXISTS (SELECT FROM claimed c WHERE c.image_id = l.image_id)
     ORDER BY image_id
+"""  # noqa: S608 - a constant
+
+
+_CLAIM = _claiming()
+_CLAIM_AND_HOLD = _claiming("FOR NO KEY UPDATE")
+
+# In the order of ids, so that no two writers of several images wait for each other.
+_HOLD = f"""
+    WITH {HELD}, images AS (
+        SELECT one.id FROM (SELECT DISTINCT unnest($5::text[]) AS image_id ORDER BY image_id) asked
+        CROSS JOIN LATERAL (
+            SELECT id FROM image_metadata WHERE dataset_id = $4 AND id = asked.image_id LIMIT 1 FOR NO KEY UPDATE
+        ) one
+    )
+    SELECT {IS_HELD} AS is_held, (SELECT count(*) FROM images) AS images
+"""  # noqa: S608 - constants
+
+_HOLD_STATUSES = """
+    SELECT count(held.id) FROM (
+        SELECT id FROM image_annotation_status WHERE project_id = $1 AND image_id = ANY($2::text[])
+        ORDER BY image_id, task_type FOR NO KEY UPDATE
+    ) held
 """
 
 _EXISTING = "SELECT id FROM image_metadata WHERE dataset_id = $1 AND id = ANY($2::text[])"
@@ -130,13 +155,36 @@ _FORCE = """
 
 
 async def claim(
-    tx: WriteTransaction, project_id: str, dataset_id: str, image_ids: Sequence[str], user_id: int, lease_seconds: int
+    tx: WriteTransaction,
+    project_id: str,
+    dataset_id: str,
+    image_ids: Sequence[str],
+    user_id: int,
+    lease_seconds: int,
+    *,
+    hold: bool,
 ) -> list[Row]:
     """Claim images, all in one statement; a row each, with `mine` and `refreshed`, or with the holder.
 
-    No row for an image that is not in the dataset, or whose lock another transaction made at this very moment.
+    With `hold` other writers of these images wait until the transaction ends. No row for an image that is not in the
+    dataset, or whose lock another transaction made at this very moment.
     """
-    return await tx.fetch(_CLAIM, project_id, dataset_id, list(image_ids), user_id, lease_seconds)
+    sql = _CLAIM_AND_HOLD if hold else _CLAIM
+    return await tx.fetch(sql, project_id, dataset_id, list(image_ids), user_id, lease_seconds)
+
+
+async def hold(
+    tx: WriteTransaction, project_id: str, member_id: int | None, role: str, dataset_id: str, image_ids: Sequence[str]
+) -> bool:
+    """Keep the role, and have other writers of these distinct images wait, until the transaction ends.
+
+    False when the role is not so any more. Legacy annotations may be on images that the dataset lacks: their statuses
+    are locked instead.
+    """
+    (row,) = await tx.fetch(_HOLD, project_id, member_id, role, dataset_id, list(image_ids))
+    if row["images"] < len(image_ids):
+        await tx.fetchval(_HOLD_STATUSES, project_id, list(image_ids))
+    return bool(row["is_held"])
 
 
 async def existing(connection: ReadConnection, dataset_id: str, image_ids: Sequence[str]) -> set[str]:

@@ -13,4 +13,18 @@ FOUND = """
     LEFT JOIN project_permissions m ON m.project_id = p.id AND m.user_id = $2
 """
 WHERE_FOUND = "WHERE d.id = COALESCE((SELECT dataset_id FROM annotation_projects WHERE id = $1), $1)"
+# Keeps a project and a member's role in it until the transaction ends; $2 NULL is who needs no membership. Shared:
+# whoever removes the member or changes their role waits. The project's row first, as everywhere else, and no more of it
+# than a new row that refers to it would take.
+HELD = """
+    held AS (
+        SELECT m.role = $3::text AS same
+        FROM annotation_projects p JOIN project_permissions m ON m.project_id = p.id
+        WHERE p.id = $1 AND m.user_id = $2::integer
+        FOR KEY SHARE OF p FOR SHARE OF m
+    ), project AS (
+        SELECT true AS same FROM annotation_projects WHERE id = $1 AND $2::integer IS NULL FOR KEY SHARE
+    )
+"""
+IS_HELD = "COALESCE((SELECT same FROM held), (SELECT same FROM project), false)"
 COLUMNS = "p.id AS project_id, d.id AS dataset_id, d.visibility, d.owner_id AS dataset_owner_id, m.role"

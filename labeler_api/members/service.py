@@ -65,18 +65,18 @@ def access_of(row: Row | None, call: Call, minimum: Role) -> Access:
 
 
 async def hold_role(tx: WriteTransaction, access: Access) -> None:
-    """See to it that the role is not taken away before the transaction ends; for what must not outlive the role.
+    """Keep the project and the role until the transaction ends; for what must not outlive them.
 
-    Raises Stale when it has changed since it was looked at: the second look says what holds now.
+    Raises Stale when one has changed since it was looked at: the second look says what holds now.
     """
-    if access.member_id is not None and not await store.hold(tx, access.project, access.member_id, access.role.text):
-        raise _role_changed()
+    if not await store.hold(tx, access.project, access.member_id, access.role.text):
+        raise role_changed()
 
 
 async def take_turn(tx: WriteTransaction, call: Call, reference: str, minimum: Role, *, alone: bool = False) -> Access:
-    """`require_role` and `lock_project` in one statement. A dataset without a project has nothing to wait for.
+    """`require_role`, and the turn among those who change the project itself, in one statement.
 
-    With `alone` those wait, too, who would add a row that refers to the project: for its deletion.
+    Writers of annotations only wait for who is `alone`. A dataset without a project has nothing to wait for.
     """
     return await _require_locked(tx, call, reference, minimum, store.Lock.ALONE if alone else store.Lock.TURN)
 
@@ -96,7 +96,7 @@ async def _require_locked(tx: WriteTransaction, call: Call, reference: str, mini
     if access.project_id is not None:
         tx.know(access.dataset_id, access.project_id)
     if row is not None and access.project_id is not None and not _kept(row, anyway=anyway):
-        raise _role_changed()
+        raise role_changed()
     return access
 
 
@@ -105,17 +105,7 @@ def _kept(row: Row, *, anyway: bool) -> bool:
     return row["locked"] is not None if anyway else row["held"] == row["role"]
 
 
-async def lock_project(tx: WriteTransaction, access: Access) -> None:
-    """Take the turn among the writers of a project, and hold on to the role until the write is done.
-
-    Raises Stale when the role or the project has changed since it was looked at: the second look says what holds now.
-    """
-    tx.stand_in_line(access.project)
-    if not await store.lock_project(tx, access.project, access.member_id, access.role.text):
-        raise _role_changed()
-
-
-def _role_changed() -> Stale:
+def role_changed() -> Stale:
     """Make the request look again."""
     return Stale("The project or your role on it changed at this moment. Try again.", retry_after=1)
 

@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import Any
 
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
-from labeler_api.members.access import COLUMNS, FOUND, WHERE_FOUND
+from labeler_api.members.access import COLUMNS, FOUND, HELD, IS_HELD, WHERE_FOUND
 
 _ACCESS = f"SELECT {COLUMNS} {FOUND} {WHERE_FOUND}"
 
@@ -33,31 +33,13 @@ _CHANGE = """
     RETURNING id, project_id, user_id, role, granted_by, granted_at
 """
 
-# Shared: whoever removes the member or changes their role waits for this transaction to end. The project's row first,
-# as everywhere else, and no more of it than a new row that refers to it would take.
-_HOLD = """
-    SELECT m.role = $3::text
-    FROM annotation_projects p JOIN project_permissions m ON m.project_id = p.id
-    WHERE p.id = $1 AND m.user_id = $2
-    FOR KEY SHARE OF p FOR SHARE OF m
-"""
-
-_LOCK_PROJECT = "SELECT true FROM annotation_projects WHERE id = $1 FOR NO KEY UPDATE"
-
-# With the member's row, so that whoever removes them or changes their role waits for this write, and this write for
-# them. The project's row first, as everywhere else: the locks are taken in the order of these clauses.
-_LOCK_PROJECT_AS_MEMBER = """
-    SELECT m.role = $3::text
-    FROM annotation_projects p JOIN project_permissions m ON m.project_id = p.id
-    WHERE p.id = $1 AND m.user_id = $2
-    FOR NO KEY UPDATE OF p FOR SHARE OF m
-"""
+_HOLD = f"WITH {HELD} SELECT {IS_HELD}"
 
 
 def _access_and_lock(strength: str) -> str:
     """Access and lock at once.
 
-    Only who has one of the roles $3 gets the locks: whoever may not, waits for nobody and keeps nobody waiting.
+    Only who has one of the roles $3 gets the locks. Unauthorised callers take none, and wait for none.
     $4: without being a member. `held` is the role as it is once the lock was got.
     """
     return f"""
@@ -80,9 +62,9 @@ class Lock(Enum):
     Whoever wants more of a row than they have stands in line for it, behind those who wait for them.
     """
 
-    ROLE = auto()  # as `hold`: nobody but who would take the role away has to wait
-    TURN = auto()  # as `lock_project`: its other writers wait
-    ALONE = auto()  # whoever would refer to it by a new row waits, too
+    ROLE = auto()  # as `hold`: who would take the role away waits, and who would have the project alone
+    TURN = auto()  # who changes the project itself, or its images, waits, too
+    ALONE = auto()  # everybody waits who writes to it, annotations too
 
 
 _ACCESS_AND_ROLE = _access_and_lock("KEY SHARE")
@@ -182,19 +164,9 @@ async def cancel_invitations(
     await tx.execute(_CANCEL_INVITATIONS, project_id, list(to), sent_by, list(grantable))
 
 
-async def hold(tx: WriteTransaction, project_id: str, user_id: int, role: str) -> bool:
-    """Keep a member's role as it is until the transaction ends; False when it is another one now, or none."""
-    return bool(await tx.fetchval(_HOLD, project_id, user_id, role))
-
-
-async def lock_project(tx: WriteTransaction, project_id: str, member_id: int | None, role: str) -> bool:
-    """Make the other writers of the project wait until this transaction ends; False when it is gone.
-
-    With a member also whoever would take the role away; False when that has happened.
-    """
-    if member_id is None:
-        return await tx.fetchval(_LOCK_PROJECT, project_id) is not None
-    return bool(await tx.fetchval(_LOCK_PROJECT_AS_MEMBER, project_id, member_id, role))
+async def hold(tx: WriteTransaction, project_id: str, member_id: int | None, role: str) -> bool:
+    """Keep a project, and a member's role in it, until the transaction ends; False when either is not so any more."""
+    return bool(await tx.fetchval(_HOLD, project_id, member_id, role))
 
 
 async def access_locked(

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from labeler_api.db import page_bytes
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
+from labeler_api.projects.changes import COUNTED, WAITING
 
 _OWN = (
     *("id", "name", "dataset_id", "owner_id", "task_types", "total_images", "annotated_images", "total_annotations"),
@@ -14,7 +15,12 @@ _OWN = (
 )
 _OF_DATASET = ("dataset_name", "dataset_num_items")
 _JSON = ("task_config", "task_classes", "settings")
-_NAMED = ", ".join(f"p.{column}" for column in _OWN) + ", d.name AS dataset_name, d.num_images AS dataset_num_items"
+_NAMED = ", ".join(
+    (
+        *(f"{COUNTED.get(column, f'p.{column}')} AS {column}" for column in _OWN),
+        *("d.name AS dataset_name", "d.num_images AS dataset_num_items"),
+    )
+)
 # The classes are decoded, which takes ten times their size for as long as the answer is made.
 _MOST_BYTES = 2 * 2**20
 
@@ -24,6 +30,7 @@ _GET = page_bytes.page(
     SELECT {_NAMED}, p.description, p.task_config, p.task_classes, p.settings
     FROM annotation_projects p
     JOIN datasets d ON d.id = p.dataset_id
+    {WAITING}
     WHERE p.id = $1
     """,
     "id",
@@ -86,6 +93,7 @@ _LIST = page_bytes.page(
     FROM project_permissions m
     JOIN annotation_projects p ON p.id = m.project_id
     JOIN datasets d ON d.id = p.dataset_id
+    {WAITING}
     WHERE m.user_id = $1 AND ($2::timestamptz IS NULL OR (p.created_at, p.id) < ($2, $3::varchar))
     ORDER BY p.created_at DESC, p.id DESC
     LIMIT $4 OFFSET $5

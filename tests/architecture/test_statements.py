@@ -1,6 +1,7 @@
 """Every SQL statement of the API is accepted by the migrated schema, its names and types included."""
 
 import importlib
+import re
 from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
@@ -35,6 +36,15 @@ async def connection(labeler_dsn: str) -> AsyncIterator[asyncpg.Connection]:
 @pytest.mark.parametrize("module", _stores(), ids=lambda module: module.where)
 async def test_every_statement_can_be_prepared(connection: asyncpg.Connection, module: Module) -> None:
     await _prepare(connection, module)
+
+
+@pytest.mark.parametrize("module", _stores(), ids=lambda module: module.where)
+def test_counters_are_read_with_what_waits(module: Module) -> None:
+    """A project's row alone does not say what it counts: see `projects/changes.py`."""
+    for name, sql in _statements(module):
+        reads = sql.lstrip().startswith(("SELECT", "WITH")) and "annotation_projects" in sql
+        if reads and re.search(r"\bp\.(revision|total_annotations|annotated_images)\b", sql):
+            assert "project_changes" in sql, f"{module.where} {name}"
 
 
 async def test_the_platforms_statements_can_be_prepared_by_its_reader(platform_db: PlatformDb) -> None:

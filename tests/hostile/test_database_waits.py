@@ -66,7 +66,7 @@ async def test_a_project_that_stands_still(attacked: Attacked) -> None:
     async with attacked.bystander():
         ready = asyncio.create_task(watch_ready(attacked.client(), ended))
         async with attacked.api.db.begin() as tx:
-            await tx.execute("SELECT FROM annotation_projects WHERE id = $1 FOR NO KEY UPDATE", made.project_id)
+            await tx.execute("SELECT FROM annotation_projects WHERE id = $1 FOR UPDATE", made.project_id)
             savers = [
                 asyncio.create_task(save_on(client, made, image, ended))
                 for client in people

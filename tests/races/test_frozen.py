@@ -23,6 +23,7 @@ _BOUND_SECONDS = 30.0  # what one frozen process may cost the others of its proj
 _WRITERS = 10
 _LOCK = "SELECT FROM annotation_projects WHERE id = $1 FOR NO KEY UPDATE"
 _TOUCH = "UPDATE annotation_projects SET revision = revision + 1 WHERE id = $1"
+_LOCK_IMAGE = "SELECT FROM image_metadata WHERE dataset_id = $1 AND id = $2 FOR NO KEY UPDATE"
 
 
 def _message(kind: bytes, body: bytes) -> bytes:
@@ -56,16 +57,17 @@ async def test_a_process_frozen_in_the_middle_of_a_save(cluster: Cluster, tmp_pa
         slowest, saved = 0.0, 0
         while not writing.done():
             before = time.monotonic()
-            await drawn(bystander, box(other, saved % _WRITERS))
+            await drawn(bystander, box([other, made][saved % 2], _WRITERS))
             slowest, saved = max(slowest, time.monotonic() - before), saved + 1
             await asyncio.sleep(0.2)
         answers = await writing
-        assert slowest < 5.0, "another project has nothing to do with it"
-        await _writes_again(cluster, made, started)
+        assert slowest < 5.0, "neither another project nor another image has to do with it"
+        assert answers[1:] == [200] * (_WRITERS - 1), "nor have other writers"
+        await _writes_again(cluster, made, started, 0)
     answer = await saving
     assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
     stored = await rows(cluster.api, "SELECT count(*) AS n FROM annotations WHERE project_id = $1", made.project_id)
-    assert stored[0]["n"] == answers.count(200) + 1
+    assert stored[0]["n"] == answers.count(200) + 1 + (saved // 2)
     await check_counters(cluster.api, made)
     await check_counters(cluster.api, other)
 
@@ -144,10 +146,10 @@ async def _write(cluster: Cluster, made: Made, number: int) -> int:
     return answer.status_code
 
 
-async def _writes_again(cluster: Cluster, made: Made, since: float) -> None:
+async def _writes_again(cluster: Cluster, made: Made, since: float, image: int) -> None:
     """Somebody who tries again and again is served within the bound, and so is everybody then."""
     async with asyncio.timeout(since + _BOUND_SECONDS - time.monotonic()):
-        while await _write(cluster, made, _WRITERS) != 200:  # noqa: ASYNC110 - nobody is told of it
+        while await _write(cluster, made, image) != 200:  # noqa: ASYNC110 - nobody is told of it
             await asyncio.sleep(0.1)
 
 
@@ -159,7 +161,7 @@ async def _stand_still(cluster: Cluster, sent: bytes) -> None:
     async def freeze() -> None:
         with suppress(Unavailable):
             async with cluster.api.db.begin() as tx:
-                await tx.execute(_LOCK, made.project_id)
+                await tx.execute(_LOCK_IMAGE, made.dataset_id, made.image_ids[_WRITERS])
                 await tx.execute(_TOUCH, made.project_id)
                 tx._connection._transport.pause_reading()  # nor does a process that stands still read
                 tx._connection._transport.write(sent)
@@ -171,7 +173,8 @@ async def _stand_still(cluster: Cluster, sent: bytes) -> None:
     await stood.wait()
     started = time.monotonic()
     answers = Counter(await asyncio.gather(*(_write(cluster, made, number) for number in range(_WRITERS))))
-    await _writes_again(cluster, made, started)
+    assert answers == {200: _WRITERS}, "nobody else has to do with its image"
+    await _writes_again(cluster, made, started, _WRITERS)
     over.set()
     await task
     assert await rows(cluster.api, "SELECT count(*) AS n FROM annotations WHERE project_id = $1", made.project_id) == [

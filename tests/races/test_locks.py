@@ -165,7 +165,7 @@ async def test_a_holder_whose_process_stood_still_past_expiry(cluster: Cluster) 
     body = await drawn(sleeper, box(made))
     assert await acquired(sleeper, made, image_id)
     async with cluster.api.db.begin() as tx:
-        await tx.execute("SELECT FROM annotation_projects WHERE id = $1 FOR NO KEY UPDATE", made.project_id)
+        await tx.execute("SELECT FROM image_metadata WHERE dataset_id = $1 FOR NO KEY UPDATE", made.dataset_id)
         late = asyncio.create_task(
             sleeper.put(f"/api/v1/annotations/{body['id']}", json={"notes": "late", "version": body["version"]})
         )

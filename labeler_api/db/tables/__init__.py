@@ -10,7 +10,7 @@ from labeler_api.db.tables.idempotency import idempotency_keys
 from labeler_api.db.tables.invitations import invitations
 from labeler_api.db.tables.maintenance import maintenance
 from labeler_api.db.tables.metadata import metadata
-from labeler_api.db.tables.projects import annotation_projects, annotation_tasks, project_permissions
+from labeler_api.db.tables.projects import annotation_projects, annotation_tasks, project_changes, project_permissions
 from labeler_api.db.tables.quarantine import QUARANTINED, migration_report, quarantine_tables
 from labeler_api.db.tables.storage import labeler_identity, orphaned_objects
 from labeler_api.db.tables.versions import annotation_snapshots, annotation_versions
@@ -36,6 +36,7 @@ __all__ = [
     "metadata",
     "migration_report",
     "orphaned_objects",
+    "project_changes",
     "project_permissions",
     "quarantine_tables",
 ]

@@ -51,6 +51,18 @@ annotation_projects = Table(
     Index("ix_annotation_projects_owner_id_created_at", "owner_id", "created_at"),
 )
 
+project_changes = Table(
+    "project_changes",
+    metadata,
+    Column("id", BigInteger, primary_key=True),
+    Column("project_id", ForeignKey("annotation_projects.id", ondelete="CASCADE"), nullable=False),
+    Column("annotations", Integer, nullable=False, doc="By how many the project's annotations grew."),
+    Column("images", Integer, nullable=False, doc="By how many its annotated images grew."),
+    Column("changed_by", Integer, nullable=False),
+    stamped("changed_at"),
+    Index("ix_project_changes_project_id", "project_id"),
+)
+
 project_permissions = Table(
     "project_permissions",
     metadata,

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from labeler_api.projects.changes import COUNTED, WAITING
 from tests.fixtures.api import Api, Made
 
 Draw = Callable[[Made, int], dict[str, Any]]
@@ -99,6 +100,10 @@ async def hold(api: Api, made: Made, account: str, image: int = 0) -> None:
     assert response.json()["status"] in {"acquired", "refreshed"}
 
 
+COUNTERS = ", ".join(f"{COUNTED[name]} AS {name}" for name in ("total_annotations", "annotated_images"))
+"""The counters of a project `p` that was joined with WAITING."""
+
+
 async def leave(api: Api, made: Made, account: str, image: int = 0) -> None:
     """Leave an image, and with it the short lock that a write took."""
     client = await api.login(account)
@@ -108,7 +113,7 @@ async def leave(api: Api, made: Made, account: str, image: int = 0) -> None:
 async def check_counters(api: Api, made: Made) -> None:
     """The project's counters and status rows say what a count says."""
     (stored,) = await rows(
-        api, "SELECT total_annotations, annotated_images FROM annotation_projects WHERE id = $1", made.project_id
+        api, f"SELECT {COUNTERS} FROM annotation_projects p {WAITING} WHERE id = $1", made.project_id
     )
     (counted,) = await rows(
         api,

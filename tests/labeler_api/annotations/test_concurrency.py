@@ -2,11 +2,14 @@
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 
 import httpx
 
-from tests.fixtures.api import Api, Made
+from labeler_api.projects.changes import REVISION, WAITING
+from tests.fixtures.api import USER_IDS, Api, Made
 from tests.labeler_api.annotations.drawing import (
+    COUNTERS,
     MEMBERS,
     Draw,
     at,
@@ -89,7 +92,7 @@ async def test_the_last_annotations_deleted_side_by_side(api: Api) -> None:
     assert sorted(answer.status_code for answer in answers) == [200] * 8 + [404] * 8
     await check_counters(api, made)
     assert await rows(api, "SELECT * FROM image_annotation_status") == []
-    (project,) = await rows(api, "SELECT total_annotations, annotated_images FROM annotation_projects")
+    (project,) = await rows(api, f"SELECT {COUNTERS} FROM annotation_projects p {WAITING}")
     assert project == {"total_annotations": 0, "annotated_images": 0}
 
 
@@ -100,6 +103,45 @@ async def test_projects_do_not_wait_for_each_other(api: Api) -> None:
         await tx.execute("SELECT FROM annotation_projects WHERE id = $1 FOR UPDATE", made.project_id)
         async with asyncio.timeout(10):
             await drawn(client, box(other))
+
+
+async def test_writers_of_other_images_wait_for_nobody(api: Api) -> None:
+    """Neither for who writes to an image, nor for who changes the project itself; and what they do counts at once."""
+    made = await api.dataset(images=3, tasks=["detection"], members=MEMBERS)
+    reviewer = await api.login("reviewer")
+    first = await drawn(reviewer, box(made, 1))
+    lists = f"/api/v1/annotations/project/{made.project_id}"
+    async with api.db.begin() as tx, asyncio.timeout(10):
+        await tx.execute("SELECT FROM annotation_projects WHERE id = $1 FOR NO KEY UPDATE", made.project_id)
+        await tx.execute("SELECT FROM image_metadata WHERE id = $1 FOR NO KEY UPDATE", made.image_ids[0])
+        tag = (await reviewer.get(lists)).headers["etag"]
+        calls: dict[str, Callable[[], Awaitable[httpx.Response]]] = {
+            "create": lambda: reviewer.post("/api/v1/annotations", json=box(made, 2)),
+            "update": lambda: reviewer.put(at(first), json={"notes": "moved"}),
+            "batch": lambda: reviewer.post("/api/v1/annotations/batch", json={"annotations": [box(made, 1)] * 3}),
+            "confirm": lambda: reviewer.post(at(first, "/confirm"), json={}),
+            "confirm many": lambda: reviewer.post(
+                "/api/v1/annotations/bulk-confirm", json={"annotation_ids": [first["id"]]}
+            ),
+            "unconfirm": lambda: reviewer.post(at(first, "/unconfirm"), json={}),
+            "delete": lambda: reviewer.delete(at(first)),
+            "restore": lambda: reviewer.post(at(first, "/restore"), json={"revision": 1}),
+        }
+        for name, call in calls.items():
+            answer = await call()
+            assert answer.status_code == 200, (name, answer.text)
+            changed = await reviewer.get(lists, headers={"If-None-Match": tag})
+            assert changed.status_code == 200, f"{name} left the list unchanged"
+            tag = changed.headers["etag"]
+        project = (await reviewer.get(f"/api/v1/projects/{made.project_id}")).json()
+        assert (project["total_annotations"], project["annotated_images"]) == (5, 2)
+        assert project["last_updated_by"] == USER_IDS["reviewer"]
+        await check_counters(api, made)
+    revision = (await rows(api, f"SELECT {REVISION} AS n FROM annotation_projects p"))[0]["n"]
+    await drawn(reviewer, box(made, 0))
+    assert await rows(api, "SELECT * FROM project_changes") == [], "who finds the project free takes what waits along"
+    assert (await rows(api, "SELECT revision FROM annotation_projects"))[0]["revision"] == revision + 1
+    await check_counters(api, made)
 
 
 async def test_statements_of_each_write(api: Api) -> None:

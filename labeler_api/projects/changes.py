@@ -1,0 +1,61 @@
+"""How writers of annotations count in their project without waiting for each other.
+
+A project's row holds its counters and its revision. A writer that finds the row free adds to it. One that finds it
+locked by somebody else leaves a row in `project_changes` instead, and the next one that finds the project free adds
+those, too. So no writer waits for the project, and what the project counts is its row and the changes that wait.
+
+The revision that a reader sees only grows: a later reader sees every change that an earlier one saw.
+"""
+
+WAITING = """
+    LEFT JOIN LATERAL (
+        SELECT count(*) AS number, sum(c.annotations) AS annotations, sum(c.images) AS images,
+               (array_agg(c.changed_by ORDER BY c.id DESC))[1] AS changed_by, max(c.changed_at) AS changed_at
+        FROM project_changes c WHERE c.project_id = p.id
+    ) waiting ON true
+"""
+"""Joins a project `p` with the sum of the changes that wait: a row always, of which `number` may be 0."""
+
+REVISION = "p.revision + (SELECT count(*) FROM project_changes c WHERE c.project_id = p.id)"
+"""The revision of a project `p`."""
+
+COUNTED = {
+    "annotated_images": "p.annotated_images + COALESCE(waiting.images, 0)::integer",
+    "total_annotations": "p.total_annotations + COALESCE(waiting.annotations, 0)::integer",
+    "revision": "p.revision + COALESCE(waiting.number, 0)",
+    "last_updated_by": "COALESCE(waiting.changed_by, p.last_updated_by)",
+    "updated_at": "GREATEST(p.updated_at, waiting.changed_at)",
+}
+"""Columns of a project `p` that was joined with WAITING, by their names, as they are with what waits."""
+
+
+def counting(balance: str, project_id: str, user_id: str) -> str:
+    """Write the part of a WITH that counts a change of annotations.
+
+    `balance` names a part with one row: by how many `annotations` and annotated `images` the project grew.
+    """
+    return f"""
+        free AS (
+            SELECT id FROM annotation_projects WHERE id = {project_id} FOR NO KEY UPDATE SKIP LOCKED
+        ),
+        taken AS (
+            DELETE FROM project_changes c USING free WHERE c.project_id = free.id RETURNING c.annotations, c.images
+        ),
+        summed AS (
+            SELECT b.annotations + COALESCE(sum(t.annotations), 0)::integer AS annotations,
+                   b.images + COALESCE(sum(t.images), 0)::integer AS images, count(t.*) AS number
+            FROM {balance} b LEFT JOIN taken t ON true GROUP BY b.annotations, b.images
+        ),
+        project AS (
+            UPDATE annotation_projects p
+            SET total_annotations = p.total_annotations + s.annotations,
+                annotated_images = p.annotated_images + s.images,
+                revision = p.revision + 1 + s.number, last_updated_by = {user_id}, updated_at = statement_timestamp()
+            FROM summed s, free WHERE p.id = free.id
+        ),
+        left_waiting AS (
+            INSERT INTO project_changes (project_id, annotations, images, changed_by, changed_at)
+            SELECT {project_id}, b.annotations, b.images, {user_id}, statement_timestamp()
+            FROM {balance} b WHERE NOT EXISTS (SELECT FROM free)
+        )
+    """  # noqa: S608 - names of parts and parameters
