@@ -1,5 +1,7 @@
 """Fill in what rows of images lack: width, height, content type and content version, read from the object store.
 
+Pictures are decoded as uploads are: in processes with limits of time and memory, after their scans were counted.
+
 A row that is filled in is not looked at again, so an interrupted run goes on where it stopped. Several runs may work
 at the same time: each image is one run's, by an advisory lock. A row that an upload changes meanwhile is left to it.
 """
@@ -8,18 +10,19 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from hashlib import sha256
 from tempfile import SpooledTemporaryFile
-from typing import TypeAlias
+from typing import IO, TypeAlias
 
 import asyncpg
 import msgspec
 
+from labeler_api.decoders import Decoders, DecodingFailed
 from labeler_api.errors import NotFound
+from labeler_api.images.pictures import Picture, Rejected, look
 from labeler_api.objects import ObjectStore
 from labeler_ops.database import state
-from labeler_ops.images.probe import ImageFacts, UnreadableImage, probe
 
 _PAGE = 500
-_SPOOL_BYTES = 16 * 1024 * 1024  # a photograph stays in memory, a giant TIFF goes through the disk
+_SPOOL_BYTES = 1024 * 1024  # what is larger is read from the disk by the process that decodes it
 
 _LACKS = "(width IS NULL OR height IS NULL OR content_sha256 IS NULL OR content_type IS NULL)"
 _COUNT = f"SELECT count(*) FROM image_metadata WHERE {_LACKS} AND ($1::text IS NULL OR dataset_id = $1)"  # noqa: S608
@@ -69,10 +72,11 @@ class BackfillReport(msgspec.Struct):
 class Backfill:
     """One run over the images of all datasets, or of one."""
 
-    def __init__(self, dsn: str, objects: ObjectStore, bucket: str, *, max_pixels: int) -> None:
+    def __init__(self, dsn: str, objects: ObjectStore, bucket: str, decoders: Decoders, *, max_pixels: int) -> None:
         self._dsn = dsn
         self._objects = objects
         self._bucket = bucket
+        self._decoders = decoders
         self._max_pixels = max_pixels
         self.report = BackfillReport()
 
@@ -96,24 +100,24 @@ class Backfill:
     ) -> None:
         queue: asyncio.Queue[tuple[str, str] | None] = asyncio.Queue(maxsize=2 * workers)
 
-        async def work() -> None:
+        async def work(number: int) -> None:
             connection = await state.connect(self._dsn)
             try:
                 while (row := await queue.get()) is not None:
-                    await self._one(connection, *row)
+                    await self._one(connection, number, *row)
                     progress(self.report)
             finally:
                 await connection.close()
 
         async with asyncio.TaskGroup() as group:
-            for _ in range(workers):
-                group.create_task(work())
+            for number in range(workers):
+                group.create_task(work(number))
             async for row in rows:
                 await queue.put(row)
             for _ in range(workers):
                 await queue.put(None)
 
-    async def _one(self, connection: Connection, dataset_id: str, image_id: str) -> None:
+    async def _one(self, connection: Connection, worker: int, dataset_id: str, image_id: str) -> None:
         if not await connection.fetchval(_LOCK, dataset_id, image_id):
             self.report.skipped += 1
             return
@@ -123,28 +127,28 @@ class Backfill:
             if row is None:
                 self.report.skipped += 1
             else:
-                await self._fill(connection, row)
+                await self._fill(connection, worker, row)
         finally:
             await connection.execute(_UNLOCK, dataset_id, image_id)
 
-    async def _fill(self, connection: Connection, row: asyncpg.Record) -> None:
+    async def _fill(self, connection: Connection, worker: int, row: asyncpg.Record) -> None:
         try:
-            digest, size, facts = await self._look(row["s3_key"])
+            digest, size, found = await self._look(worker, row["s3_key"])
         except NotFound:
             self._fail(row, "the object is not in the store")
             return
-        known = (None, None, None) if isinstance(facts, str) else (facts.width, facts.height, facts.content_type)
+        known = (None, None, None) if isinstance(found, str) else (found.width, found.height, found.content_type)
         key = (row["dataset_id"], row["id"], row["s3_key"], row["last_modified"])
         status = await connection.execute(_FILL, *key, digest, size, *known)
-        if isinstance(facts, str):
-            self._fail(row, facts)
+        if isinstance(found, str):
+            self._fail(row, found)
         elif status == "UPDATE 0":
             self.report.skipped += 1
         else:
             self.report.filled += 1
 
-    async def _look(self, s3_key: str) -> tuple[str, int, ImageFacts | str]:
-        """Stream one object: the digest and the size of its bytes, and its facts or the reason why there are none."""
+    async def _look(self, worker: int, s3_key: str) -> tuple[str, int, Picture | str]:
+        """Stream one object: the digest and the size of its bytes, and the picture or the reason why it is none."""
         digest, size = sha256(), 0
         with SpooledTemporaryFile(max_size=_SPOOL_BYTES) as file:
             async with self._objects.open(self._bucket, s3_key) as stream:
@@ -153,10 +157,15 @@ class Backfill:
                     file.write(chunk)
                     size += len(chunk)
             file.seek(0)
-            try:
-                return digest.hexdigest(), size, await asyncio.to_thread(probe, file, self._max_pixels)
-            except UnreadableImage as error:
-                return digest.hexdigest(), size, f"the object {error}"
+            return digest.hexdigest(), size, await self._decoded(worker, file, size)
+
+    async def _decoded(self, worker: int, file: IO[bytes], size: int) -> Picture | str:
+        """Decode a picture. The decoders share their processes among people, and each worker is one."""
+        try:
+            found: Picture | Rejected = await self._decoders.run(worker, look, file, size, self._max_pixels)
+        except DecodingFailed as error:
+            return f"the object cannot be used: {error}"
+        return found if isinstance(found, Picture) else f"the object cannot be used: {found.reason}"
 
     def _fail(self, row: asyncpg.Record, reason: str) -> None:
         self.report.failed.append(Failure(row["dataset_id"], row["id"], row["s3_key"], reason))

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import warnings
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Annotated
@@ -86,24 +85,25 @@ def check(
 
 def _settings() -> Settings:
     # Only what this command uses: an operator's machine has no JWT secret.
-    used = ("LABELER_DB_", "DATABASE_", "PG", "S3_", "MAX_IMAGE_PIXELS")
+    used = ("LABELER_DB_", "DATABASE_", "PG", "S3_", "MAX_IMAGE_PIXELS", "DECODING_MEMORY_BYTES")
     return load({name: value for name, value in os.environ.items() if name.startswith(used)})
 
 
 async def _backfill(settings: Settings, dataset: str | None, workers: int) -> "BackfillReport":
-    from PIL import Image
-
+    from labeler_api.decoders import Decoders, capacity
     from labeler_api.objects import ObjectStore
     from labeler_ops.database import state
     from labeler_ops.images.backfill import Backfill
 
-    # The command says itself which images are too large.
-    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     dsn, bucket = settings.labeler_db_url, settings.s3_bucket_datasets
     if (revision := await state.revision(dsn)) != HEAD:
         raise DatabaseRefused(f"the database is at revision {revision}, not {HEAD}: run `labeler db upgrade` first")
     async with AsyncExitStack() as stack:
-        work = Backfill(dsn, await ObjectStore.connect(settings, stack), bucket, max_pixels=settings.max_image_pixels)
+        objects, decoders = (
+            await ObjectStore.connect(settings, stack),
+            Decoders(capacity(settings.decoding_memory_bytes)),
+        )
+        work = Backfill(dsn, objects, bucket, decoders, max_pixels=settings.max_image_pixels)
         try:
             return await work.run(dataset_id=dataset, workers=workers, progress=_bar(stack))
         except FAILURES as error:

@@ -15,11 +15,13 @@ import asyncpg
 import pytest
 from PIL import Image
 
+from labeler_api.decoders import Decoders, capacity
 from labeler_api.errors import Unavailable
 from labeler_api.objects import ObjectStore
 from labeler_api.settings import Settings, load
 from labeler_ops.images.backfill import Backfill, BackfillReport
 from labeler_ops.stack.object_store import SeaweedServer
+from tests.hostile.test_pictures import SCANS, progressive_bomb
 
 DATASET = "ds_backfill"
 MAX_PIXELS = 1_000_000
@@ -55,11 +57,12 @@ IMAGES = {
     "two pictures": (_two_pictures(), (64, 48, "image/jpeg")),
 }
 DAMAGED = {
-    "text": (b"this is a text", "is no JPEG"),
-    "empty": (b"", "is no JPEG"),
-    "cut": (_encoded("JPEG", (640, 480))[:9000], "cannot be decoded"),
-    "cut png": (_encoded("PNG", (640, 480))[:9000], "cannot be decoded"),
-    "huge": (_encoded("PNG", (1001, 1000), mode="1"), "1,001,000 pixels"),
+    "text": (b"this is a text", "is not a JPEG"),
+    "empty": (b"", "is empty"),
+    "cut": (_encoded("JPEG", (640, 480))[:9000], "is damaged"),
+    "cut png": (_encoded("PNG", (640, 480))[:9000], "is damaged"),
+    "huge": (_encoded("PNG", (1001, 1000), mode="1"), "more than 1000000 pixels"),
+    "many scans": (progressive_bomb(1000, 1000, SCANS), "more than 64 scans"),
 }
 
 
@@ -113,7 +116,7 @@ async def _store(
 async def _run(
     settings: Settings, objects: ObjectStore, progress: list[int] | None = None, workers: int = 3
 ) -> BackfillReport:
-    work = Backfill(settings.labeler_db_url, objects, "datasets", max_pixels=MAX_PIXELS)
+    work = Backfill(settings.labeler_db_url, objects, "datasets", Decoders(capacity()), max_pixels=MAX_PIXELS)
     seen = progress if progress is not None else []
     return await work.run(workers=workers, progress=lambda report: seen.append(report.filled))
 
@@ -173,7 +176,7 @@ async def test_an_interrupted_run_goes_on(
         if report.filled >= 5:
             started.set()
 
-    work = Backfill(settings.labeler_db_url, objects, "datasets", max_pixels=MAX_PIXELS)
+    work = Backfill(settings.labeler_db_url, objects, "datasets", Decoders(capacity()), max_pixels=MAX_PIXELS)
     task = asyncio.create_task(work.run(workers=2, progress=progress))
     async with asyncio.timeout(60):
         await started.wait()
@@ -192,12 +195,12 @@ async def test_a_row_that_an_upload_changes_meanwhile_is_left_alone(
     await _store(database, objects, {"one": IMAGES["a/upright"][0]})
 
     class Replaced(Backfill):
-        async def _look(self, s3_key: str):  # type: ignore[no-untyped-def]
-            found = await super()._look(s3_key)
+        async def _look(self, worker: int, s3_key: str):  # type: ignore[no-untyped-def]
+            found = await super()._look(worker, s3_key)
             await database.execute("UPDATE image_metadata SET last_modified = now(), width = 1, height = 2")
             return found
 
-    work = Replaced(settings.labeler_db_url, objects, "datasets", max_pixels=MAX_PIXELS)
+    work = Replaced(settings.labeler_db_url, objects, "datasets", Decoders(capacity()), max_pixels=MAX_PIXELS)
     report = await work.run(progress=lambda _: None)
     assert (report.filled, report.skipped) == (0, 1)
     assert await database.fetchval("SELECT (width, height, content_sha256) FROM image_metadata") == (1, 2, None)
@@ -236,7 +239,7 @@ async def test_the_command(
     first = await labeler()
     assert first.returncode == 1, first.stderr
     assert "2 of 3 rows filled in" in first.stdout
-    assert f"{DATASET} text: the object is no JPEG" in first.stdout
+    assert f"{DATASET} text: the object cannot be used: it is not a JPEG" in first.stdout
     second = await labeler("--json", "--dataset", DATASET)
     assert json.loads(second.stdout)["failed"][0]["image_id"] == "text"
     away = await labeler(S3_ENDPOINT="http://127.0.0.1:9")
