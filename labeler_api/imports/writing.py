@@ -23,6 +23,7 @@ from labeler_api.imports.schemas import AddedClass, ImportReport
 from labeler_api.locks.service import claim_for_write, naming_the_holder
 from labeler_api.members.policy import Role
 from labeler_api.members.service import Access, not_found, take_turn
+from labeler_api.projects.schemas_classes import MAX_CLASSES_BYTES
 from labeler_api.projects.tasks import config_when_added
 
 # Images claimed by one statement. Renewing 6 000 locks of images that were uploaded just now, of which the planner has
@@ -143,6 +144,8 @@ def _vocabulary(project: Row, prepared: Prepared) -> _Vocabulary:
     vocabulary = _Vocabulary()
     for task in sorted(prepared.drafts.tasks):
         vocabulary.merged[task] = merge(stored.get(task, {}), prepared.classes)
+        if vocabulary.merged[task].added:
+            _check_size(task, vocabulary.merged[task])
         if task not in project["task_types"]:
             vocabulary.new_tasks.append(task)
     for task, number in prepared.drafts.classes:
@@ -150,6 +153,16 @@ def _vocabulary(project: Row, prepared: Prepared) -> _Vocabulary:
         vocabulary.ids.append(merged.ids[number])
         vocabulary.names.append(str(merged.classes[merged.ids[number]].get("name") or merged.ids[number]))
     return vocabulary
+
+
+def _check_size(task: str, merged: Merged) -> None:
+    """Raise BadRequest when the task's classes would become too many or too long, as when one is added."""
+    if len(msgspec.json.encode(merged.classes)) > MAX_CLASSES_BYTES:
+        raise BadRequest(
+            f"With the classes of this file, those of the task {task} would take more than {MAX_CLASSES_BYTES} bytes. "
+            "Leave out classes that nothing is annotated with, or shorten their names.",
+            code="classes_too_large",
+        )
 
 
 async def _define(tx: WriteTransaction, access: Access, vocabulary: _Vocabulary) -> None:

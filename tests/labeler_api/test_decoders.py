@@ -162,6 +162,28 @@ async def test_another_person_waits_for_one_turn_and_not_for_a_queue() -> None:
     assert {2, 3} <= set(order[2:5]), order
 
 
+async def test_a_free_turn_goes_to_whoever_holds_the_fewest() -> None:
+    turns, order, ends = Turns(2, each=2), list[str](), asyncio.Event()
+
+    async def work(name: str, person: int, end: asyncio.Event) -> None:
+        async with turns.turn(person):
+            order.append(name)
+            await end.wait()
+
+    first = asyncio.Event()
+    tasks = [asyncio.create_task(work("another's", 3, first)), asyncio.create_task(work("one", 1, ends))]
+    await asyncio.sleep(0)
+    tasks += [asyncio.create_task(work("a second one", 1, ends)), asyncio.create_task(work("of who has none", 2, ends))]
+    await asyncio.sleep(0)
+    first.set()
+    async with asyncio.timeout(5):
+        while len(order) < 3:  # noqa: ASYNC110 - nothing to wait for
+            await asyncio.sleep(0)
+    assert order == ["another's", "one", "of who has none"]
+    ends.set()
+    await asyncio.gather(*tasks)
+
+
 async def test_one_person_does_not_hold_every_turn() -> None:
     turns, held = Turns(3, each=2), asyncio.Event()
 

@@ -8,6 +8,7 @@ from labeler_api.http.connections import Bounds
 from tests.labeler_api.connections.server import GET, Client, Server, serving, until
 
 KIBIBYTE = 1024
+MEBIBYTE = 1024 * KIBIBYTE
 CHUNKED = b"POST /read HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 BOUNDS = Bounds(window_seconds=5, body_bytes=4 * KIBIBYTE)
 
@@ -120,6 +121,19 @@ async def test_who_was_refused_and_goes_on_sending_is_ended() -> None:
                 await stubborn.send(b"e" * 65_536)
         await server.pass_seconds(3)
         await until(lambda: len(server.connections) == 0)
+
+
+async def test_after_a_refusal_one_mebibyte_is_read_off_and_no_more() -> None:
+    async with serving() as server:
+        client = await server.client()
+        await client.send(CHUNKED + b"1;" + b"e" * 600_000)
+        assert (await client.answer())[0] == 400
+        sent = 0
+        with contextlib.suppress(ConnectionError):
+            while sent < 100 * MEBIBYTE:
+                await client.send(b"e" * 65_536)
+                sent += 65_536
+        assert sent < 50 * MEBIBYTE  # what the kernel holds on both ways is some megabytes
 
 
 async def test_many_trailers_are_refused() -> None:
