@@ -4,14 +4,19 @@ Objects are written first, under keys of their own, then their rows, a hundred a
 the role and meets the fence of maintenance mode turns a row from its old object to the new one: whatever ends an upload
 leaves each image as it was or as it is sent, whole. The old object is removed later, and so is what never got a row
 (labeler_api.images.removal); what a crash leaves without a row is the sweep's.
+
+Rows wait until the whole form has come, up to a thousand of them: an annotation file, which browsers send last, is
+judged against the images that it comes with, and when it is refused nothing is stored.
 """
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import TypeVar
 
 from labeler_api.context import Call
-from labeler_api.db.pool import Row
+from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.decoders import DecodingFailed
 from labeler_api.errors import Stale, Unavailable
 from labeler_api.http.multipart import Spool
@@ -27,13 +32,20 @@ from labeler_api.members.policy import Role
 from labeler_api.patience import patiently
 from labeler_api.streamed import StreamedFiles
 
-_BATCH = 100  # rows of one transaction; a statement's cost is shared, and a crash loses no more than this
+_BATCH = 100  # rows of one transaction: a statement's cost is shared, and the project is not held for long
+_WAITING_ROWS = 1000  # as many as a form has files by default, a megabyte; a crash loses no more than this
 _WAITING_FILES = 2  # beside those that are decoded: while their objects travel, the cores have work
 _SINGLE_PUT_BYTES = 8 * 1024 * 1024  # larger objects travel in parts, so that no more than this is in memory
 _READ_BYTES = 1024 * 1024
 _MAX_ENTRIES = 50_000  # of all archives of a request: as many files as the frontend's wizard takes
 _AWAY = 8  # pictures in a row that the store did not take, each tried four times: it is away, and the rest would wait
 _TRIES = 3  # of a transaction that met a deadlock; an upload is too long to be asked for again
+
+T = TypeVar("T")
+
+
+class _Rehearsed(Exception):
+    """Ends the transaction of a rehearsal, so that nothing of it is kept."""
 
 
 class Intake:
@@ -50,6 +62,7 @@ class Intake:
         self._batch: dict[str, Stored] = {}
         self._unused: list[str] = []
         self._images: dict[str, UploadedImage] = {}
+        self._foreseen: dict[str, str | None] = {}
         self._not_taken_in_a_row = 0
         self._store_error: Unavailable | None = None
         self.refusals = Refusals()
@@ -79,13 +92,58 @@ class Intake:
         task = asyncio.create_task(self._store(path, spool))
         self._working[path.text] = task
         task.add_done_callback(partial(self._done, path.text, spool))
-        if len(self._batch) >= _BATCH:
+        if len(self._batch) >= _WAITING_ROWS:
             await self._save()
+
+    async def finish(self) -> None:
+        """Wait for the work at hand: then it is known which rows there will be."""
+        if self._working:
+            await asyncio.wait(set(self._working.values()))
+
+    async def rehearse(self, look: Callable[[WriteTransaction], Awaitable[T]]) -> T:
+        """Let somebody see the dataset as it will be with the rows that wait, and take everything back."""
+        found: list[T] = []
+        for last in (False,) * (_TRIES - 1) + (True,):
+            try:
+                async with self._call.db.begin() as tx:
+                    await members.take_turn(tx, self._call, self.dataset_id, Role.ADMIN)
+                    self._foreseen = await self._foresee(tx)
+                    found.append(await look(tx))
+                    raise _Rehearsed
+            except _Rehearsed:
+                break
+            except Stale:
+                if last:
+                    raise
+        return found[-1]
+
+    async def _foresee(self, tx: WriteTransaction) -> dict[str, str | None]:
+        waiting = list(self._batch.values())
+        ids: dict[str, str | None] = {}
+        for start in range(0, len(waiting), _BATCH):
+            images = waiting[start : start + _BATCH]
+            rows = await upload_store.save(tx, self.dataset_id, images)
+            if rows is None:
+                raise members.not_found()
+            ids |= {image.path: row["id"] for row, image in zip(rows, images, strict=True)}
+        return ids
+
+    @property
+    def is_as_foreseen(self) -> bool:
+        """Whether the images got the ids of the rehearsal: somebody else may have come in between."""
+        stored = {path: image.id for path, image in self._images.items()}
+        return all(stored.get(path) == image_id for path, image_id in self._foreseen.items())
+
+    async def discard(self) -> None:
+        """Give up the rows that wait, and have their objects removed."""
+        keys = [*self._unused, *(key for one in self._batch.values() for key in (one.s3_key, one.thumbnail_key))]
+        self._batch, self._unused = {}, []
+        async with self._call.db.begin() as tx:
+            await removal.order(tx, keys)
 
     async def settle(self) -> None:
         """Wait for the work at hand and write the last rows: what is in the store by now is kept."""
-        if self._working:
-            await asyncio.wait(set(self._working.values()))
+        await self.finish()
         while self._batch:
             await self._save()
         if self._error is not None:
@@ -106,6 +164,11 @@ class Intake:
             task.cancel()
         if working:
             await asyncio.wait(working)
+
+    @property
+    def waiting(self) -> int:
+        """How many images wait for their rows."""
+        return len(self._batch)
 
     @property
     def stored(self) -> int:

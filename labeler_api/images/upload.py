@@ -1,13 +1,14 @@
 """The use case of an upload: read the form, and give every file of it to the intake.
 
 What the form's `annotation_file` means is not known here: features further on know annotations, and pass in what is to
-be done with it.
+be done with it, as an `AnnotationFile`.
 """
 
 import asyncio
 import zipfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 
@@ -27,41 +28,53 @@ _MAX_ARCHIVE_BYTES = 2 * 1024**3  # packed; unpacked it may hold no more either
 _REASONS = 3  # in the sentence for a person; the first hundred are beside it
 _NO_ROOM = "the server has no room for it at the moment; send it again later"
 
+_SERVER_ERROR = 500
+
 _AFTER_LEAVING_SECONDS = 2.0  # a picture of 12 megapixels takes a tenth of a second, and its objects the same
 
 log = structlog.get_logger("labeler_api.images")
 
 
-TakeFile = Callable[[Part], Awaitable[None]]
+class AnnotationFile(Protocol):
+    """What is to be done with the form's `annotation_file`."""
+
+    async def take(self, part: Part) -> None:
+        """Read the part before returning."""
+
+    async def judge(self, call: Call, access: Access, intake: Intake) -> None:
+        """Raise an AppError that refuses what was read. The images are in the store by then, and have no rows yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """What became of an upload into a dataset."""
+    """What became of an upload into a dataset; `is_as_foreseen`: the images got the ids that they were judged with."""
 
     access: Access
     summary: UploadSummary
+    is_as_foreseen: bool
 
 
 async def upload(
     call: Call,
     reference: str,
     form: AsyncIterator[Part],
-    take_annotations: TakeFile,
+    annotations: AnnotationFile,
     sent: StreamedFiles | None = None,
 ) -> Uploaded:
     """Store the images of a form in a dataset. Nothing of the form is read before the caller's role is known.
 
     A bad file fails alone. What ends the whole request (a limit, a part that is away, a client that left) keeps the
-    images that came before it, and its error says how many. `take_annotations` is given the part `annotation_file` as
-    it comes, and has to read it before it returns. `sent` is told of every file, and refuses those of another request.
+    images that came before it, and its error says how many. An annotation file that is refused takes the images with
+    it: anything but an error looks like a success. `sent` is told of every file, and refuses those of another request.
     """
     async with call.db.read() as connection:
         access = await members.require_role(connection, call, reference, Role.ADMIN)
     intake = Intake(call, access.dataset_id, sent)
     try:
         async with call.services.draining.bounded():
-            await _read_form(call, intake, form, take_annotations, sent)
+            await _read_form(call, intake, form, annotations, sent)
+            await intake.finish()
+            await _judge(call, access, intake, annotations)
             await intake.settle()
     except asyncio.CancelledError:
         await intake.cancel()
@@ -69,7 +82,24 @@ async def upload(
     except Exception as error:
         await _keep_what_came_before(intake, error)
         raise
-    return Uploaded(access, intake.summary())
+    return Uploaded(access, intake.summary(), intake.is_as_foreseen)
+
+
+async def _judge(call: Call, access: Access, intake: Intake, annotations: AnnotationFile) -> None:
+    try:
+        await annotations.judge(call, access, intake)
+    except AppError as error:
+        if error.status >= _SERVER_ERROR:  # not for what was sent: the images stay
+            raise
+        had_images = intake.waiting or intake.stored
+        await intake.discard()
+        summary = intake.summary()
+        if not had_images and summary.failed_total:
+            raise nothing_stored(summary, f" The annotation file: {error.detail}") from None
+        if not intake.stored:
+            error.detail += " Nothing was stored."
+        error.extra |= {"failed": summary.failed, "failed_total": summary.failed_total}
+        raise
 
 
 async def _keep_what_came_before(intake: Intake, error: Exception) -> None:
@@ -92,7 +122,7 @@ async def _read_form(
     call: Call,
     intake: Intake,
     form: AsyncIterator[Part],
-    take_annotations: TakeFile,
+    annotations: AnnotationFile,
     sent: StreamedFiles | None,
 ) -> None:
     files = 0
@@ -103,7 +133,7 @@ async def _read_form(
             files += 1
             await _take(call, intake, part, part.filename, sent)
         elif part.name == "annotation_file":
-            await take_annotations(part)
+            await annotations.take(part)
     if files == 0:
         raise invalid("is missing: send one or more files in the form's field `files`", "body", "files")
 

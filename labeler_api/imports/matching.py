@@ -16,17 +16,26 @@ from labeler_api.imports.readers.items import FileImage, PlacedImage, Problems
 
 
 async def place(
-    connection: ReadConnection, dataset_id: str, images: Sequence[FileImage], problems: Problems
+    connection: ReadConnection,
+    dataset_id: str,
+    images: Sequence[FileImage],
+    problems: Problems,
+    missing: Problems | None = None,
 ) -> list[PlacedImage | None]:
-    """Find each image of a file in the dataset: three statements at most. None, and a problem, where it is not."""
+    """Find each image of a file in the dataset: three statements at most. None, and a problem, where it is not.
+
+    Images that are not there are noted in `missing` where that is given, names that several could have in `problems`.
+    """
+    missing = problems if missing is None else missing
     names = [_normal(image.name) for image in images]
     wanted = {spelling for name, image in zip(names, images, strict=True) for spelling in _spellings(name, image)}
     found = _preferred(await store_match.exact(connection, dataset_id, sorted(wanted)))
     placed = [_exactly(name, image, found) for name, image in zip(names, images, strict=True)]
-    missing = [number for number, one in enumerate(placed) if one is None]
-    if missing:
-        unplaced = [(names[number], images[number]) for number in missing]
-        for number, one in zip(missing, await _loosely(connection, dataset_id, unplaced, problems), strict=True):
+    left = [number for number, one in enumerate(placed) if one is None]
+    if left:
+        unplaced = [(names[number], images[number]) for number in left]
+        found_loosely = await _loosely(connection, dataset_id, unplaced, problems, missing)
+        for number, one in zip(left, found_loosely, strict=True):
             placed[number] = one
     return placed
 
@@ -57,13 +66,17 @@ def _exactly(name: str, image: FileImage, found: Mapping[str, PlacedImage]) -> P
 
 
 async def _loosely(
-    connection: ReadConnection, dataset_id: str, unplaced: Sequence[tuple[str, FileImage]], problems: Problems
+    connection: ReadConnection,
+    dataset_id: str,
+    unplaced: Sequence[tuple[str, FileImage]],
+    problems: Problems,
+    missing: Problems,
 ) -> list[PlacedImage | None]:
     wanted = {spelling for name, image in unplaced for spelling in _spellings(name, image)}
     shorter = {row["name"]: row for row in await store_match.by_tail(connection, dataset_id, sorted(wanted))}
     ends = {spelling for name, image in unplaced for end in _ends(name) for spelling in _spellings(end, image)}
     longer = _preferred(await store_match.exact(connection, dataset_id, sorted(ends))) if ends else {}
-    return [_only_one(name, image, shorter, longer, problems) for name, image in unplaced]
+    return [_only_one(name, image, shorter, longer, problems, missing) for name, image in unplaced]
 
 
 def _ends(name: str) -> Iterator[str]:
@@ -78,6 +91,7 @@ def _only_one(
     shorter: Mapping[str, Row],
     longer: Mapping[str, PlacedImage],
     problems: Problems,
+    missing: Problems,
 ) -> PlacedImage | None:
     candidates = {}
     for end in _ends(name):
@@ -90,7 +104,7 @@ def _only_one(
     if number == 1:
         return next(iter(candidates.values()))
     if number == 0:
-        problems.add(image.place, f"the dataset has no image {image.name!r}")
+        missing.add(image.place, f"the dataset has no image {image.name!r}")
     else:
         problems.add(image.place, f"{number} images of the dataset could be {image.name!r}; give the whole path")
     return None

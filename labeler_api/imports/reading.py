@@ -1,20 +1,30 @@
 """Reads a file of annotations and checks all of it, before any transaction is open."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from labeler_api.context import Call
+from labeler_api.db.pool import ReadConnection
 from labeler_api.errors import Invalid
 from labeler_api.http.multipart import Spool
 from labeler_api.imports import drafts as drafting
 from labeler_api.imports import matching, store
 from labeler_api.imports.drafts import Drafts
-from labeler_api.imports.readers.items import FileClass, FormatName, PlacedImage, Problems, Reader, Unreadable
+from labeler_api.imports.readers.items import (
+    FileClass,
+    FormatName,
+    PlacedImage,
+    Problems,
+    Reader,
+    Unreadable,
+)
 from labeler_api.imports.readers.opening import open_reader
 from labeler_api.imports.schemas import ImportReport
 from labeler_api.members.service import Access, not_found
+
+_NAMED, _NAME_CHARACTERS = 3, 100  # in the warning about images that are skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +35,7 @@ class Prepared:
     drafts: Drafts
     classes: list[FileClass]
     warnings: list[str]
+    skipped_images: int
 
 
 @contextmanager
@@ -36,13 +47,29 @@ def closing(prepared: Prepared) -> Iterator[Prepared]:
         prepared.drafts.close()
 
 
-async def prepare(call: Call, access: Access, spool: Spool) -> Prepared:
-    """Read a file and check it against the images of the dataset. Raises Invalid with everything that is wrong."""
-    problems = Problems()
+Look = Callable[[ReadConnection], Awaitable[list[PlacedImage | None]]]
+Place = Callable[[Look], Awaitable[list[PlacedImage | None]]]
+
+
+async def prepare(call: Call, access: Access, spool: Spool, place: Place | None = None) -> Prepared:
+    """Read a file and check it against the images of the dataset. Raises Invalid with everything that is wrong.
+
+    Images that the dataset does not have are skipped when it has at least one: people upload a part of what a file
+    describes. `place` gives a connection that sees the images, and may refuse those that were found.
+    """
+    problems, ambiguous, missing = Problems(), Problems(), Problems()
     try:
         reader = await _opened(call, access, spool, problems)
-        async with call.db.read() as connection:
-            images = await matching.place(connection, access.dataset_id, reader.images, problems)
+
+        async def look(connection: ReadConnection) -> list[PlacedImage | None]:
+            nonlocal ambiguous, missing
+            ambiguous, missing = Problems(), Problems()  # it may be asked again
+            return await matching.place(connection, access.dataset_id, reader.images, ambiguous, missing)
+
+        images = await (place or _stored(call))(look)
+        problems.include(ambiguous)
+        if not any(images):
+            problems.include(missing)
         async with call.services.parsing.turn(call.user_id):
             drafts = await asyncio.to_thread(drafting.make_drafts, reader, images, problems)
     except Unreadable as error:
@@ -50,7 +77,17 @@ async def prepare(call: Call, access: Access, spool: Spool) -> Prepared:
     if problems.count or not drafts.total:
         drafts.close()
         raise _not_importable(reader, problems)
-    return Prepared(reader.format, drafts, reader.classes, [*reader.warnings, *_about_sizes(reader, images)])
+    skipped = images.count(None)
+    warnings = [*reader.warnings, *_about_sizes(reader, images), *_about_skipped(reader, images)]
+    return Prepared(reader.format, drafts, reader.classes, warnings, skipped)
+
+
+def _stored(call: Call) -> Place:
+    async def place(look: Look) -> list[PlacedImage | None]:
+        async with call.db.read() as connection:
+            return await look(connection)
+
+    return place
 
 
 async def _opened(call: Call, access: Access, spool: Spool, problems: Problems) -> Reader:
@@ -67,6 +104,16 @@ def _about_sizes(reader: Reader, images: list[PlacedImage | None]) -> list[str]:
     if not differ:
         return []
     return [f"{differ} images have another size in the file than in the dataset; look whether the shapes fit."]
+
+
+def _about_skipped(reader: Reader, images: list[PlacedImage | None]) -> list[str]:
+    """Name the first images of the file that the dataset does not have: people upload a part of what it describes."""
+    skipped = [image.name for image, one in zip(reader.images, images, strict=True) if one is None]
+    if not skipped:
+        return []
+    named = ", ".join(name[:_NAME_CHARACTERS] for name in skipped[:_NAMED])
+    more = f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
+    return [f"{len(skipped)} images of the file are not in the dataset and were skipped: {named}{more}."]
 
 
 def _not_importable(reader: Reader, problems: Problems) -> Invalid:

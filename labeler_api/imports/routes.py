@@ -29,8 +29,10 @@ async def import_annotations(call: Call, project_id: str, query: ImportQuery) ->
 async def upload_images(call: Call, dataset_id: str, request: Request) -> ImportingUploadSummary:
     """Upload images and ZIP archives, and annotations with them
 
-    File names carry relative paths. A file that is not taken is listed under `failed` and does not fail the others.
-    The `annotation_file` is imported after the images, all of it or nothing: `import_report` says what became of it.
+    File names carry relative paths. A file that is not taken is listed under `failed` and does not fail the others;
+    when nothing can be stored, the call is a 422. The `annotation_file` is judged before images are stored, against
+    those of the dataset and of this request. When it is refused, nothing is stored, and `detail` says why. Images of
+    the file that are in neither are skipped, with a warning in `import_report`, when at least one is there.
     """
     return await upload.into_dataset(call, dataset_id, parts(request, _limits(call)))
 
@@ -60,7 +62,7 @@ routes = [
         "POST",
         "/datasets/{dataset_id}/images",
         upload_images,
-        errors=(400, 403, 404, 413),
+        errors=(400, 403, 404, 413, 423),
         multipart=UploadForm,
         long=True,
     ),

@@ -27,9 +27,9 @@ class AddedClass(Struct):
 class ImportReport(Struct):
     """What became of an annotation file: all of it is imported, or nothing.
 
-    `skipped` are annotations that the project had already, exactly alike; `total` counts those of the file. When the
-    import failed, `code` and `detail` say why, and `errors` where; `error_count` counts those beyond the first hundred,
-    too.
+    `skipped` are annotations that the project had already, exactly alike. `total` counts those of the file, but not
+    those of images that the dataset does not have; `skipped_images` counts such images. When the import failed, `code`
+    and `detail` say why, and `errors` where; `error_count` counts those beyond the first hundred, too.
     """
 
     status: Literal["imported", "failed"]
@@ -39,6 +39,7 @@ class ImportReport(Struct):
     total: int = 0
     replaced: int = 0
     images: int = 0
+    skipped_images: int = 0
     tasks: dict[str, int] = {}
     tasks_added: list[str] = []
     classes_added: list[AddedClass] = []

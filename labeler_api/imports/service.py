@@ -8,11 +8,15 @@ from datetime import UTC, datetime
 
 from labeler_api import idempotency
 from labeler_api.context import Call
+from labeler_api.db.pool import WriteTransaction
 from labeler_api.errors import AppError, NotFound, TooLarge
 from labeler_api.http.multipart import Spool
+from labeler_api.images.intake import Intake
 from labeler_api.imports import reading, store, writing
+from labeler_api.imports.readers.items import PlacedImage
 from labeler_api.imports.schemas import ImportReport, ImportResponse
 from labeler_api.imports.writing import Mode
+from labeler_api.locks.service import naming_the_holder
 from labeler_api.members.policy import Role
 from labeler_api.members.service import Access, not_found, require_role
 
@@ -62,26 +66,30 @@ def _response(access: Access, report: ImportReport) -> ImportResponse:
     )
 
 
-async def import_uploaded(call: Call, dataset_id: str, spool: Spool) -> ImportReport:
+async def judge_uploaded(call: Call, access: Access, spool: Spool, intake: Intake) -> reading.Prepared:
+    """Read and check a file that came with images, before they have their rows. Raises what refuses it."""
+
+    async def place(look: reading.Look) -> list[PlacedImage | None]:
+        async def look_and_claim(tx: WriteTransaction) -> list[PlacedImage | None]:
+            placed = await look(tx)
+            await writing.claim(tx, call, access, {one.id for one in placed if one is not None})
+            return placed
+
+        async with naming_the_holder(call):
+            return await intake.rehearse(look_and_claim)
+
+    return await reading.prepare(call, access, spool, place)
+
+
+async def import_uploaded(call: Call, access: Access, spool: Spool, prepared: reading.Prepared | None) -> ImportReport:
     """Add the annotations of an uploaded file to those that there are; the file is kept as the dataset's.
 
-    An error is a report, too: the images that came with the file stay.
+    `prepared` is None where the images did not get the ids that the file was judged with.
     """
-    try:
-        async with call.db.read() as connection:
-            access = await require_role(connection, call, dataset_id, Role.ADMIN)
-        with reading.closing(await reading.prepare(call, access, spool)) as prepared:
-            return await _kept(call, access, spool, prepared)
-    except AppError as error:
-        return failed(error)
-
-
-def failed(error: AppError) -> ImportReport:
-    """Say in a report why nothing was imported."""
-    report = error.extra.get("report")
-    if isinstance(report, ImportReport):
-        return report
-    return ImportReport(status="failed", code=error.code, detail=error.detail)
+    if prepared is not None:
+        return await _kept(call, access, spool, prepared)
+    with reading.closing(await reading.prepare(call, access, spool)) as anew:
+        return await _kept(call, access, spool, anew)
 
 
 async def _kept(call: Call, access: Access, spool: Spool, prepared: reading.Prepared) -> ImportReport:

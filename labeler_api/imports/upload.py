@@ -1,12 +1,13 @@
 """Uploads of images with the annotations that come along, into a dataset or into a new one (contract 14 and 15).
 
-The annotation file may come anywhere in the form. It waits in a temporary file until the images are stored, so that
-those of the same request count as existing. Whatever is wrong with it, the images stay and the report says why.
+The annotation file may come anywhere in the form. It waits in a temporary file until the last image has come, so that
+those of the same request count as existing. Then it is judged, and when it is refused, so is the request: nothing of it
+is stored, since anything but an error looks like a success on the screen.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import replace
 from hashlib import sha256
 
@@ -16,18 +17,20 @@ import structlog
 from labeler_api.context import Call
 from labeler_api.datasets import service as datasets
 from labeler_api.datasets.schemas import CreateDataset, DatasetResponse
-from labeler_api.errors import AppError, BadRequest, Stale, TooLarge, invalid
+from labeler_api.errors import AppError, Invalid, Stale, invalid
 from labeler_api.http.decoding import convert
 from labeler_api.http.multipart import Part, Spool
-from labeler_api.images.upload import nothing_stored
+from labeler_api.images.intake import Intake
+from labeler_api.images.upload import Uploaded, nothing_stored
 from labeler_api.images.upload import upload as upload_images
-from labeler_api.imports import service, store
+from labeler_api.imports import reading, service, store
 from labeler_api.imports.schemas import (
     DatasetFields,
     DatasetUploadResponse,
     ImportingUploadSummary,
     ImportReport,
 )
+from labeler_api.members.service import Access
 from labeler_api.streamed import StreamedFiles
 
 _TRIES = 3  # of finding a dataset that an equal request takes away again
@@ -46,6 +49,7 @@ class _AnnotationFile:
         self._sent = sent
         self._spool: Spool | None = None
         self._refusal: AppError | None = None
+        self._prepared: reading.Prepared | None = None
         self._came = 0
 
     async def take(self, part: Part) -> None:
@@ -53,7 +57,7 @@ class _AnnotationFile:
         self._came += 1
         self.close()
         if self._came > 1:
-            self._refusal = BadRequest(
+            self._refusal = Invalid(
                 "The form has several annotation files. Send them one by one.", code="several_annotation_files"
             )
             return  # what is not read is skipped
@@ -61,19 +65,30 @@ class _AnnotationFile:
         if self._sent is not None:
             self._sent.add(part.name, part.filename or "", self._spool.size if self._spool is not None else None)
         if self._spool is None:
-            self._refusal = TooLarge(
+            self._refusal = Invalid(
                 f"The annotation file is over the limit of {service.MAX_FILE_BYTES} bytes.",
                 code="annotation_file_too_large",
             )
 
-    async def imported_into(self, call: Call, dataset_id: str) -> ImportReport | None:
-        """Import what was read; None when no file came."""
+    async def judge(self, call: Call, access: Access, intake: Intake) -> None:
+        """Read the file, and check it against the images that there will be. Raises what refuses it."""
         if self._refusal is not None:
-            return service.failed(self._refusal)
-        return await service.import_uploaded(call, dataset_id, self._spool) if self._spool is not None else None
+            raise self._refusal
+        if self._spool is not None:
+            self._prepared = await service.judge_uploaded(call, access, self._spool, intake)
+
+    async def imported(self, call: Call, uploaded: Uploaded) -> ImportReport | None:
+        """Import what was read; None when no file came."""
+        if self._spool is None:
+            return None
+        prepared = self._prepared if uploaded.is_as_foreseen else None
+        return await service.import_uploaded(call, uploaded.access, self._spool, prepared)
 
     def close(self) -> None:
-        """Remove the temporary file."""
+        """Remove the temporary files."""
+        if self._prepared is not None:
+            self._prepared.drafts.close()
+            self._prepared = None
         if self._spool is not None:
             self._spool.close()
             self._spool = None
@@ -82,22 +97,35 @@ class _AnnotationFile:
 async def into_dataset(
     call: Call, reference: str, form: AsyncIterator[Part], sent: StreamedFiles | None = None
 ) -> ImportingUploadSummary:
-    """Store the images of a form, then import its annotation file. Raises Invalid when nothing of it could be kept."""
+    """Store the images of a form, and import its annotation file. Raises Invalid when nothing of it could be kept."""
     annotations = _AnnotationFile(sent)
     try:
-        uploaded = await upload_images(call, reference, form, annotations.take, sent)
+        uploaded = await upload_images(call, reference, form, annotations, sent)
         if sent is not None:
             async with call.db.begin() as tx:
                 await sent.keep(tx, complete=True)
-        report = await annotations.imported_into(call, uploaded.access.dataset_id)
+        with _images_are_stored(uploaded):
+            report = await annotations.imported(call, uploaded)
     finally:
         annotations.close()
     if not uploaded.summary.images and (report is None or not report.imported):
-        why = f" The annotation file: {report.detail}" if report is not None and report.detail else ""
-        raise nothing_stored(uploaded.summary, why)
+        raise nothing_stored(uploaded.summary)
     values = {name: getattr(uploaded.summary, name) for name in uploaded.summary.__struct_fields__}
     values["annotations_imported"] = report.imported if report is not None else 0
     return ImportingUploadSummary(**values, import_report=report)
+
+
+@contextmanager
+def _images_are_stored(uploaded: Uploaded) -> Iterator[None]:
+    """Add to an error that the images are there: somebody took a lock meanwhile, or a part of the service is away."""
+    try:
+        yield
+    except AppError as error:
+        number = len(uploaded.summary.images)
+        error.extra["images_uploaded"] = number
+        if number:
+            error.detail += f" The {number} images are stored; none of the annotations is."
+        raise
 
 
 async def into_new_dataset(call: Call, form: AsyncGenerator[Part, None]) -> DatasetUploadResponse:

@@ -5,7 +5,7 @@ replaces, adds tasks and classes, inserts, and counts.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -89,8 +89,7 @@ async def _write(
         raise not_found()
     refuse_unless_first(project, mode)
     drafts = prepared.drafts
-    for images in await _touched(tx, access, prepared, mode):
-        await claim_for_write(tx, call, access, images)
+    await claim(tx, call, access, await _touched(tx, access, prepared, mode))
     replaced = await store.delete_all(tx, access.project, call.user_id) if mode is Mode.REPLACE else 0
     vocabulary = _vocabulary(project, prepared)
     await _define(tx, access, vocabulary)
@@ -107,6 +106,7 @@ async def _write(
         total=drafts.total,
         replaced=replaced,
         images=len(drafts.images),
+        skipped_images=prepared.skipped_images,
         tasks=dict(sorted(drafts.tasks.items())),
         tasks_added=vocabulary.new_tasks,
         classes_added=vocabulary.added,
@@ -130,12 +130,18 @@ def refuse_unless_first(project: Row, mode: Mode) -> None:
         )
 
 
-async def _touched(tx: WriteTransaction, access: Access, prepared: Prepared, mode: Mode) -> list[list[str]]:
+async def _touched(tx: WriteTransaction, access: Access, prepared: Prepared, mode: Mode) -> set[str]:
     images = set(prepared.drafts.images)
     if mode is Mode.REPLACE:
         images.update(await store.annotated_images(tx, access.project, access.dataset_id))
+    return images
+
+
+async def claim(tx: WriteTransaction, call: Call, access: Access, images: Collection[str]) -> None:
+    """Claim the images that an import writes to. Raises Locked while somebody else holds one of them."""
     ordered = sorted(images)
-    return [ordered[start : start + _CLAIMED] for start in range(0, len(ordered), _CLAIMED)]
+    for start in range(0, len(ordered), _CLAIMED):
+        await claim_for_write(tx, call, access, ordered[start : start + _CLAIMED])
 
 
 def _vocabulary(project: Row, prepared: Prepared) -> _Vocabulary:

@@ -41,6 +41,11 @@ class Problems:
         if len(self.first) < _KEPT_PROBLEMS:
             self.first.append(Problem(place[:300], message[:500]))
 
+    def include(self, others: "Problems") -> None:
+        """Note what others have."""
+        self.first += others.first[: _KEPT_PROBLEMS - len(self.first)]
+        self.count += others.count
+
 
 @dataclass(frozen=True, slots=True)
 class FileImage:

@@ -7,6 +7,8 @@ import httpx
 import msgspec
 import pytest
 
+from labeler_api.images.removal import KIND
+from labeler_api.imports import service
 from tests.fixtures.api import USER_IDS, Api, Made
 from tests.labeler_api.annotations.drawing import MEMBERS, check_counters, hold
 from tests.labeler_api.images.pictures import archive, picture
@@ -95,29 +97,96 @@ async def test_a_confirmed_image_stays_confirmed(api: Api) -> None:
     assert (status["is_image_confirmed"], status["status"], status["total_annotations"]) == (True, "completed", 2)
 
 
-async def test_what_fails_is_told_and_the_images_stay(api: Api) -> None:
+@pytest.mark.parametrize("first", [True, False])
+async def test_an_annotation_file_that_is_refused_refuses_the_request(api: Api, first: bool) -> None:
+    """The frontend shows anything but an error as a success. Nothing is stored, wherever in the form the file comes."""
     made = await api.dataset(tasks=["detection"], images=1, members=MEMBERS)
     owner = await api.login("owner")
     await hold(api, made, "annotator", 0)
     prefix = f"datasets/{made.dataset_id}/imports/"  # other tests have left files there
     before = [entry.key async for entry in api.services.objects.list("datasets", prefix)]
     cases = {
-        b"": "annotation_file_unreadable",
-        b"not json": "annotation_file_unreadable",
-        coco([]): "no_annotations",
-        coco(boxes(1), ["c.jpg"]): "import_refused",
-        coco(boxes(1)): "image_locked",
+        b"": (422, "annotation_file_unreadable", "cannot be read"),
+        b"not json": (422, "annotation_file_unreadable", "cannot be read"),
+        b'{"some": "thing"}': (422, "annotation_file_unreadable", "cannot be read"),
+        coco([]): (422, "no_annotations", "holds no annotations"),
+        coco(boxes(1), ["elsewhere.jpg"]): (422, "import_refused", "has no image 'elsewhere.jpg'"),
+        coco([{"bbox": [1, 2, -3, 4]}], ["new/5.jpg"]): (422, "import_refused", "Nothing was imported"),
+        coco(boxes(1)): (423, "image_locked", "is working on the image"),
     }
-    for number, (content, code) in enumerate(cases.items()):
-        body = await send(owner, made, form(f"new/{number}.jpg", annotation_file=content))
-        assert (body["images_uploaded"], body["annotations_imported"]) == (1, 0)
-        assert (body["import_report"]["status"], body["import_report"]["code"]) == ("failed", code)
-        assert body["import_report"]["detail"]
+    where = f"/api/v1/datasets/{made.dataset_id}/images"
+    for number, (content, (status, code, text)) in enumerate(cases.items()):
+        files = form(f"new/{number}.jpg", annotation_file=content, first=first)
+        answer = await owner.post(where, files=files, timeout=60)
+        body = answer.json()
+        assert (answer.status_code, body["code"], body["images_uploaded"]) == (status, code, 0), body
+        assert text in body["detail"], body
+        assert body["detail"].endswith(" Nothing was stored."), body
     two = form("new/2files.jpg", annotation_file=coco(boxes(1))) + form(annotation_file=coco(boxes(1)))
-    assert (await send(owner, made, two))["import_report"]["code"] == "several_annotation_files"
+    answer = await owner.post(where, files=two, timeout=60)
+    assert (answer.status_code, answer.json()["code"]) == (422, "several_annotation_files")
     assert await annotations(api, made) == []
     assert await source_of(api, made.dataset_id) == (False, None)
     assert [entry.key async for entry in api.services.objects.list("datasets", prefix)] == before
+    (row,) = await rows(
+        api,
+        "SELECT num_images, (SELECT count(*)::int FROM image_metadata WHERE dataset_id = d.id) AS held"
+        " FROM datasets d WHERE id = $1",
+        made.dataset_id,
+    )
+    assert row == {"num_images": 1, "held": 1}
+
+
+async def test_a_refused_annotation_file_leaves_no_dataset(api: Api) -> None:
+    answer = await made_by(api, await api.login("owner"), form("a.jpg", annotation_file=b"no json"))
+    assert (answer.status_code, answer.json()["code"]) == (422, "annotation_file_unreadable")
+    assert await rows(api, "SELECT id FROM datasets") == []
+
+
+async def test_the_objects_of_refused_images_are_removed(api: Api) -> None:
+    made = await api.dataset(tasks=["detection"])
+    owner = await api.login("owner")
+    files = form("refused/1.jpg", "refused/2.jpg", annotation_file=b"no json")
+    answer = await owner.post(f"/api/v1/datasets/{made.dataset_id}/images", files=files)
+    assert answer.status_code == 422
+    listed = api.services.objects.list("datasets", f"datasets/{made.dataset_id}/")
+    stored = {entry.key async for entry in listed if "/refused/" in entry.key}
+    jobs = await rows(api, "SELECT payload FROM pgqueuer WHERE entrypoint = $1", KIND)
+    ordered = {key for job in jobs for key in msgspec.json.decode(job["payload"])["keys"]}
+    assert stored
+    assert stored <= ordered
+
+
+async def test_images_that_the_dataset_lacks_are_skipped_when_one_is_there(api: Api) -> None:
+    made = await api.dataset(tasks=["detection"])
+    owner = await api.login("owner")
+    content = coco(boxes(1, 2, 2, 3), ["a.jpg", "b.jpg", "c.jpg"])
+    body = await send(owner, made, form("b.jpg", annotation_file=content))
+    report = body["import_report"]
+    assert (body["images_uploaded"], report["status"], report["imported"], report["total"]) == (1, "imported", 2, 2)
+    assert (report["images"], report["skipped_images"], report["errors"]) == (1, 2, [])
+    assert report["warnings"] == ["2 images of the file are not in the dataset and were skipped: a.jpg, c.jpg."]
+    await check_counters(api, made)
+    answer = await imported(owner, made, force=True)
+    assert (answer.status_code, answer.json()["imported"], answer.json()["report"]["skipped_images"]) == (200, 2, 2)
+
+
+async def test_ids_that_others_take_meanwhile_are_found_anew(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another extension gets the id that the image was judged with: the annotations follow their image."""
+    made = await api.dataset(tasks=["detection"])
+    owner = await api.login("owner")
+    judge = service.judge_uploaded
+
+    async def judged_then_overtaken(*given: Any) -> Any:
+        prepared = await judge(*given)
+        monkeypatch.setattr(service, "judge_uploaded", judge)
+        await send(owner, made, form("a.png"))
+        return prepared
+
+    monkeypatch.setattr(service, "judge_uploaded", judged_then_overtaken)
+    body = await send(owner, made, form("a.jpg", annotation_file=coco(boxes(1), ["a.jpg"])))
+    assert [image["id"] for image in body["images"]] == ["a.jpg"]
+    assert [one["image_id"] for one in await annotations(api, made)] == ["a.jpg"]
 
 
 async def test_each_format_is_known_by_its_content(api: Api) -> None:
@@ -128,10 +197,12 @@ async def test_each_format_is_known_by_its_content(api: Api) -> None:
     for content, name in (
         (dice([{"id": 1, "file_name": "x/1.jpg", "annotations": [box]}]), "dice"),
         (yolo, "yolo"),
-        (msgspec.json.encode({"images": [], "annotations": []}), "coco"),
     ):
         report = (await send(owner, made, form("x/1.jpg", annotation_file=content)))["import_report"]
         assert report["format"] == name
+    empty = form("x/1.jpg", annotation_file=msgspec.json.encode({"images": [], "annotations": []}))
+    answer = await owner.post(f"/api/v1/datasets/{made.dataset_id}/images", files=empty)
+    assert (answer.status_code, answer.json()["report"]["format"]) == (422, "coco")
     first, second = await annotations(api, made)
     assert (first["attributes"], first["class_name"]) == ({"a": [1]}, "dent")
     assert second["geometry"]["bbox"] == [240, 120, 160, 240]
