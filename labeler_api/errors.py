@@ -120,8 +120,37 @@ class MustWait(Stale):
 
 
 def invalid(message: str, *loc: str | int, code: str = "invalid") -> Invalid:
-    """Make an `Invalid` about one place: `invalid("is empty", "body", "name")`."""
-    place = ".".join(str(part) for part in loc)
-    return Invalid(
-        f"{place}: {message}" if place else message, code=code, errors=[{"loc": list(loc), "message": message}]
-    )
+    """Make an `Invalid` about one place: `invalid("is empty", "body", "name")` is "The name is empty."."""
+    return Invalid(f"{subject(*loc)} {message}.", code=code, errors=[{"loc": list(loc), "message": message}])
+
+
+_WHOLE = {"body": "The body", "query": "The query of the address", "path": "The address", "header": "The header"}
+_CALLED = {
+    "email": "e-mail address",
+    "user_email": "e-mail address",
+    "invitee_email": "e-mail address",
+    "q": "search text",
+    "content-type": "header Content-Type",
+    "if-match": "header If-Match",
+    "idempotency-key": "header Idempotency-Key",
+}
+_NAME_CHARACTERS = 100  # of a name that the sender made up
+
+
+def subject(*loc: str | int) -> str:
+    """Name a place of a request as a sentence begins: "The class name", "The field geometry.points[3]"."""
+    place, *steps = [step for step in loc or ("body",) if step != "..."]  # a name that msgspec does not tell
+    if not steps:
+        return _WHOLE.get(str(place), "The request")
+    if len(steps) == 1 and isinstance(steps[0], str):
+        name = _shown(steps[0])
+        if name in _CALLED:
+            return f"The {_CALLED[name]}"
+        if not name.endswith("s") and name.replace("_", "").isalpha():  # a plural would not agree with what follows
+            return f"The {name.replace('_', ' ')}"
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{_shown(step)}" for step in steps)
+    return f"The field {path.removeprefix('.')}"
+
+
+def _shown(name: str) -> str:
+    return "".join(one if one.isprintable() and one != "\\" else "?" for one in name[:_NAME_CHARACTERS])

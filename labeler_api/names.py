@@ -13,6 +13,7 @@ _UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 # of Arabic, Syriac and Kaithi, which are drawn; the tags that make the flags of England, Scotland and Wales.
 _SEEN = {0x200C, 0x200D, *range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD}
 _SEEN |= set(range(0xE0020, 0xE0080))
+_QUOTED_CHARACTERS = 255  # the longest id of an image
 _LAST_OF_PATTERN = 0xFFFF  # beyond it a pattern of JSON Schema has no common spelling, and nothing turns a direction
 
 
@@ -26,6 +27,12 @@ def shown(name: str) -> str:
     if name.isascii() and name.isprintable():
         return name
     return "".join(f"\\u{ord(one):04x}" if is_unseen(one) else one for one in name)
+
+
+def quoted(text: str) -> str:
+    """Quote what somebody sent, for a sentence: no more than a person reads, and nothing that cannot be seen."""
+    some = text[:_QUOTED_CHARACTERS] + ("…" if len(text) > _QUOTED_CHARACTERS else "")
+    return "'" + "".join("?" if is_unseen(one) or one == "\\" else one for one in some) + "'"
 
 
 def _ranges(codes: list[int]) -> str:

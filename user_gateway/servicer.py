@@ -62,7 +62,9 @@ class UserGatewayServicer(pb_grpc.UserGatewayServiceServicer):
                 raise errors.user_not_found()
         elif key == "id":
             if request.id < 1:
-                raise InvalidArgument("USER_ID_INVALID", "id: expected 1 or greater.", metadata={"id": str(request.id)})
+                raise InvalidArgument(
+                    "USER_ID_INVALID", "The id has to be 1 or greater.", metadata={"id": str(request.id)}
+                )
             row = await self._store.find(request.id, full=full, seconds=self._seconds(context))
             if row is None:
                 raise errors.user_not_found(id=str(request.id))
@@ -75,7 +77,7 @@ class UserGatewayServicer(pb_grpc.UserGatewayServiceServicer):
         full = _require_view(request.view)
         ids = list(dict.fromkeys(request.ids))
         if not ids:
-            raise InvalidArgument("IDS_EMPTY", "ids: expected 1 to 500 ids.")
+            raise InvalidArgument("IDS_EMPTY", "The call takes 1 to 500 ids.")
         _require_at_most(MAX_IDS, request.ids, "ids")
         rows = await self._store.find_many(ids, full=full, seconds=self._seconds(context))
         found = {row["id"]: row for row in rows}
@@ -162,15 +164,15 @@ def _require_view(view: int) -> bool:
 
 def _check_search(request: pb.SearchUsersRequest, query: str) -> None:
     if len(query) < MIN_QUERY:
-        raise InvalidArgument("QUERY_TOO_SHORT", f"query: expected at least {MIN_QUERY} characters.")
+        raise InvalidArgument("QUERY_TOO_SHORT", f"The query needs at least {MIN_QUERY} characters.")
     if "@" in query and len(query.partition("@")[0].strip()) < MIN_LOCAL_PART:
-        raise InvalidArgument("QUERY_TOO_SHORT", f"query: expected at least {MIN_LOCAL_PART} characters before the @.")
+        raise InvalidArgument("QUERY_TOO_SHORT", f"The query needs at least {MIN_LOCAL_PART} characters before the @.")
     if len(query) > MAX_QUERY or not _storable(query):
-        raise InvalidArgument("QUERY_TOO_LONG", f"query: expected at most {MAX_QUERY} characters, none of them NUL.")
+        raise InvalidArgument("QUERY_TOO_LONG", f"The query may have {MAX_QUERY} characters at most, none of them NUL.")
     if request.page_size < 0:
-        raise InvalidArgument("PAGE_SIZE_INVALID", "page_size: expected 0 or greater.")
+        raise InvalidArgument("PAGE_SIZE_INVALID", "The page size has to be 0 or greater.")
     if request.skip < 0:
-        raise InvalidArgument("SKIP_INVALID", "skip: expected 0 or greater.")
+        raise InvalidArgument("SKIP_INVALID", "The number to skip has to be 0 or greater.")
     if request.skip and request.page_token:
         raise InvalidArgument("SKIP_WITH_PAGE_TOKEN", "Give skip or page_token, not both.")
     _require_at_most(MAX_EXCLUDED, request.exclude_ids, "exclude_ids")
@@ -180,7 +182,7 @@ def _require_at_most(limit: int, ids: Sequence[int], field: str) -> None:
     if len(ids) > limit:
         raise InvalidArgument(
             "TOO_MANY_IDS",
-            f"{field}: expected at most {limit} ids, got {len(ids)}.",
+            f"The field {field} may have {limit} ids at most, and has {len(ids)}.",
             metadata={"field": field, "limit": str(limit), "given": str(len(ids))},
         )
 

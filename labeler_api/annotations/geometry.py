@@ -103,7 +103,7 @@ def task_of(annotation_type: str, attributes: dict[str, Any]) -> str:
         return TASK_OF_TYPE[annotation_type]
     if annotation_type != NO_OBJECT:
         known = ", ".join([*TASK_OF_TYPE, NO_OBJECT])
-        raise BadRequest(f"annotation_type: expected one of {known}.", code="unknown_annotation_type")
+        raise BadRequest(f"The annotation type has to be one of {known}.", code="unknown_annotation_type")
     task = attributes.get("task_type")
     if not isinstance(task, str) or not 0 < len(task) <= MAX_TASK_CHARACTERS:
         raise BadRequest(
@@ -142,7 +142,7 @@ def checked_shape(annotation_type: str, geometry: msgspec.Raw) -> msgspec.Raw:
         present["type"] = msgspec.Raw(b'"polyline"')
         return msgspec.Raw(msgspec.json.encode(present))
     if named != annotation_type and named in SHAPES:
-        raise invalid(f"is {named!r}, but the annotation's type is {annotation_type!r}", "body", "geometry", "type")
+        raise invalid(f"is {named}, but the annotation's type is {annotation_type}", "body", "geometry", "type")
     return geometry
 
 

@@ -212,7 +212,7 @@ def expected_version(call: Call, in_body: int | None) -> int | None:
     header = call.if_match.strip().removeprefix("W/")
     header = header[1:-1] if header.startswith('"') and header.endswith('"') else header
     if not _VERSION.fullmatch(header) or int(header) >= 2**31:
-        raise invalid('expected the version of the annotation, as in If-Match: "3"', "header", "if-match")
+        raise invalid('has to hold the version of the annotation, as in If-Match: "3"', "header", "if-match")
     if in_body is not None and in_body != int(header):
         raise invalid("contradicts the version in the body", "header", "if-match")
     return int(header)

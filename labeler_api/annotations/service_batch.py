@@ -131,7 +131,7 @@ async def accesses(
     """Find the caller's access to each project or dataset, or the refusal: one statement for each of them."""
     distinct = list(dict.fromkeys(references))
     if len(distinct) > _MAX_PROJECTS:
-        raise invalid(f"name {len(distinct)} projects; {_MAX_PROJECTS} at most", "body", code="too_many_projects")
+        raise invalid(f"names {len(distinct)} projects; {_MAX_PROJECTS} are the most", "body", code="too_many_projects")
     found: dict[str, Access | AppError] = {}
     for reference in distinct:
         try:

@@ -15,6 +15,7 @@ from labeler_api.errors import AppError, BadRequest, Forbidden
 from labeler_api.locks.service import hold_images, image_not_found
 from labeler_api.members.policy import Role
 from labeler_api.members.service import Access, require_role
+from labeler_api.names import quoted
 
 
 async def confirm(call: Call, annotation_id: int) -> ConfirmResponse:
@@ -33,8 +34,8 @@ async def confirm_image(call: Call, project: str, image_id: str, task_type: str 
         access = await require_role(tx, call, project, Role.REVIEWER)
         rows = await _set_state_of_image(tx, call, access, image_id, task_type, "confirmed", Mark.CONFIRM)
         if not rows:
-            what = f"no annotation of the task {task_type!r}" if task_type else "no annotation"
-            raise BadRequest(f"The image {image_id!r} has {what} to confirm.", code="nothing_to_confirm")
+            what = f"no annotation of the task {quoted(task_type)}" if task_type else "no annotation"
+            raise BadRequest(f"The image {quoted(image_id)} has {what} to confirm.", code="nothing_to_confirm")
     return image_confirm(image_id, rows)
 
 

@@ -52,11 +52,10 @@ async def page(call: Call, project: str, query: StatusQuery) -> tuple[ImageStatu
 def _position(query: StatusQuery) -> tuple[datetime, str]:
     """Return behind which image the page begins. Raises for a page that is refused."""
     if query.limit < 0:
-        raise invalid("expected a number from 1 to 200", "query", "limit")
+        raise invalid("has to be a number from 1 to 200", "query", "limit")
     if not 1 <= query.limit <= store_status.MOST_ON_A_PAGE:
-        raise BadRequest(
-            f"limit: expected a number from 1 to {store_status.MOST_ON_A_PAGE}.", code="limit_out_of_range"
-        )
+        text = f"The limit has to be a number from 1 to {store_status.MOST_ON_A_PAGE}."
+        raise BadRequest(text, code="limit_out_of_range")
     after = decode_cursor(query.cursor, tuple[datetime, str]) if query.cursor else _BEFORE_ALL
     if after[0].tzinfo is None:
         raise invalid("is not a cursor that this list gave out", "query", "cursor", code="bad_cursor")

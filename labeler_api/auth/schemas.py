@@ -6,12 +6,13 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from labeler_api.organizations import OrganizationName
+from labeler_api.patterns import EMAIL
 
 
 class Login(Struct):
     """Credentials; the address is compared as it was stored, upper and lower case included."""
 
-    email: Annotated[str, Meta(min_length=3, max_length=255, pattern=r"^[^@\x00-\x20\x7f]+@[^@\x00-\x20\x7f]+$")]
+    email: Annotated[str, Meta(max_length=255, pattern=EMAIL)]
     password: Annotated[str, Meta(max_length=1024)]
 
 

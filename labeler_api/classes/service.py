@@ -14,6 +14,7 @@ from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import BadRequest, Conflict, NotFound, invalid
 from labeler_api.members.policy import Role
 from labeler_api.members.service import take_turn
+from labeler_api.names import quoted
 from labeler_api.projects import service as projects
 from labeler_api.projects.schemas import ClassCount, ClassInfo
 from labeler_api.projects.schemas_classes import MAX_CLASSES_BYTES
@@ -35,10 +36,12 @@ async def add(call: Call, reference: str, task_type: str, body: AddClass) -> Cla
 async def _add(tx: WriteTransaction, call: Call, project_id: str, task_type: str, body: AddClass) -> Row:
     classes = await _read(tx, project_id, task_type)
     if classes is None:
-        raise BadRequest(f"The project has no task {task_type!r}. Add the task first.", code="task_not_in_project")
+        raise BadRequest(
+            f"The project has no task {quoted(task_type)}. Add the task first.", code="task_not_in_project"
+        )
     class_id = body.class_id or _free_id(classes)
     if class_id in classes:
-        raise Conflict(f"The task has a class with the id {class_id!r} already.", code="class_exists")
+        raise Conflict(f"The task has a class with the id {quoted(class_id)} already.", code="class_exists")
     order = max((info["order"] for info in classes.values()), default=-1) + 1
     info = ClassInfo(name=body.name, color=body.color, description=body.description, order=order)
     classes[class_id] = msgspec.to_builtins(info)
@@ -69,7 +72,7 @@ async def delete(call: Call, reference: str, task_type: str, class_id: str) -> N
         classes = await _require_classes(tx, access.project, task_type, [class_id])
         if await store.in_use(tx, access.project, task_type, class_id):
             raise Conflict(
-                f"Annotations have the class {class_id!r}. Give them another one, or delete them, first.",
+                f"Annotations have the class {quoted(class_id)}. Give them another one, or delete them, first.",
                 code="class_in_use",
             )
         del classes[class_id]
@@ -95,10 +98,10 @@ async def _require_classes(tx: WriteTransaction, project_id: str, task_type: str
     """Read a task's classes. Raises NotFound for a task or a class that is not there."""
     classes = await _read(tx, project_id, task_type)
     if classes is None:
-        raise NotFound(f"The project has no task {task_type!r}.", code="task_not_found")
+        raise NotFound(f"The project has no task {quoted(task_type)}.", code="task_not_found")
     unknown = [class_id for class_id in ids if class_id not in classes]
     if unknown:
-        raise NotFound(f"The task has no class with the id {unknown[0]!r}.", code="class_not_found")
+        raise NotFound(f"The task has no class with the id {quoted(unknown[0])}.", code="class_not_found")
     return classes
 
 

@@ -8,7 +8,7 @@ import msgspec
 from starlette.requests import Request
 
 from labeler_api.errors import Invalid, TooLarge, invalid
-from labeler_api.http import json_pieces, json_rules
+from labeler_api.http import json_pieces, json_rules, sentences
 
 T = TypeVar("T")
 
@@ -17,7 +17,6 @@ _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 # Of a body of 2 MiB. The most that any operation can use are the 350 000 numbers of one digit in a geometry of 1 MiB.
 MOST_VALUES = 400_000
 _KEY = re.compile(r"[!-~]{1,255}")  # the width of the column
-_UNSEEN = "u2028-"  # part of no other pattern
 _MISSING = re.compile(r"missing required field `(.+?)`")
 
 
@@ -25,7 +24,7 @@ async def read_json(request: Request, limit: int) -> bytes:
     """Read a JSON body of at most `limit` bytes, and leave it undecoded. Raises TooLarge or Invalid."""
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
-        raise invalid(f"expected application/json, got {kind[:100]}", "header", "content-type", code="not_json")
+        raise invalid("has to be application/json", "header", "content-type", code="not_json")
     return await _read(request, limit)
 
 
@@ -44,7 +43,7 @@ def decode_json(body: bytes, decoder: msgspec.json.Decoder[T], most_values: int 
         value = _decoded(body, decoder)
         json_rules.judge(body)
     except msgspec.ValidationError as error:
-        raise from_validation(error, "body") from None
+        raise from_validation(error, "body", decoder.type) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise invalid(_safe(json_rules.why_malformed(body, error)), "body", code="json_invalid") from None
     except json_rules.Broken as fault:
@@ -56,7 +55,7 @@ def idempotency_key(request: Request) -> str | None:
     """Read the header Idempotency-Key, or None. Raises Invalid."""
     key = request.headers.get("idempotency-key")
     if key is not None and not _KEY.fullmatch(key):
-        raise invalid("expected 1 to 255 visible ASCII characters, such as a UUID", "header", "idempotency-key")
+        raise invalid("has to be 1 to 255 visible ASCII characters, such as a UUID", "header", "idempotency-key")
     return key
 
 
@@ -77,22 +76,17 @@ def convert(values: dict[str, Any], kind: type[T], place: str) -> T:
     try:
         return msgspec.convert(values, kind, strict=False)
     except (msgspec.ValidationError, ValueError) as error:
-        raise from_validation(error, place) from None
+        raise from_validation(error, place, kind) from None
 
 
-def from_validation(error: Exception, place: str) -> Invalid:
-    """Turn msgspec's sentence into a location and a message."""
+def from_validation(error: Exception, place: str, kind: Any = None) -> Invalid:
+    """Turn msgspec's sentence into a location and words; `kind`, the type that was asked for, says what is allowed."""
     match = _WHERE.match(_safe(str(error)))
     message, path = (match["message"], match["path"] or "") if match else (str(error), "")
-    if _UNSEEN in message:  # the pattern of a name is nothing to read (labeler_api/names.py)
-        message = "may not hold characters that cannot be seen, such as control characters, and needs one that can"
-    loc: list[str | int] = [place]
-    for name, index in _STEP.findall(path):
-        loc.append(name or (int(index) if index.isdigit() else index))
+    steps: list[str | int] = [name or (int(at) if at.isdigit() else at) for name, at in _STEP.findall(path)]
     if missing := _MISSING.search(message):
-        loc.append(missing[1])
-        message = "is missing"
-    return invalid(message, *loc)
+        return invalid("is missing", place, *steps, missing[1])
+    return invalid(sentences.phrase(message, lambda: sentences.choices(kind, steps)), place, *steps)
 
 
 def _decoded(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:

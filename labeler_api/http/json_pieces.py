@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from labeler_api.http.json_rules import MAX_DEPTH, SHORT_BYTES, Broken, Malformed, Twice, judge, too_deep_error
+from labeler_api.names import quoted
 
 # Of one value that is handed out whole, or of one text. A polygon of 10 000 points takes a tenth of it.
 MAX_VALUE_BYTES = 4 * 1024 * 1024
@@ -181,7 +182,7 @@ class Pieces:
         if first not in (b"[", b"{"):
             found = _A_SCALAR.match(text, at, stop)
             if found is None:
-                raise Malformed(f"is not valid JSON: unexpected {first.decode('latin-1')!r}")
+                raise Malformed(f"is not valid JSON: {quoted(first.decode('latin-1'))} is not allowed where it stands")
             at = found.end()
             return at if at < stop or (at == len(text) and self._ended) else None
         if stop - at <= SHORT_BYTES and self._before + at in self._long:
@@ -210,7 +211,7 @@ class Pieces:
 
     def _open(self, bracket: bytes) -> None:
         if self.next() != bracket:
-            raise Malformed(f"is not valid JSON: expected {bracket.decode()}")
+            raise Malformed(f"is not valid JSON: {bracket.decode()} is missing")
         self._at += 1
         self._depth += 1
         if self._depth > MAX_DEPTH:
@@ -227,7 +228,7 @@ class Pieces:
             self._at += 1
             return False
         if found != closing:
-            raise Malformed("is not valid JSON: " + ("expected a comma" if found else "it is cut off"))
+            raise Malformed("is not valid JSON: " + ("a comma is missing" if found else "it is cut off"))
         return True
 
     def _name(self, names: set[str]) -> str:
@@ -235,7 +236,7 @@ class Pieces:
         self._have(_MAX_NAME_BYTES)
         found = _A_STRING.match(self._text, self._at, self._at + _MAX_NAME_BYTES)
         if found is None:
-            raise Malformed("is not valid JSON: expected a name, or a shorter one")
+            raise Malformed("is not valid JSON: a name is missing, or is too long")
         judge(found[0], self._depth)
         name = _NAME.decode(found[0])
         if name in names:
@@ -243,10 +244,10 @@ class Pieces:
         names.add(name)
         self._open_names += 1
         if self._open_names > _MAX_OPEN_NAMES:
-            raise Broken(f"has more than {_MAX_OPEN_NAMES} names in one object")
+            raise Broken(f"has more than {_MAX_OPEN_NAMES} names at one place")
         self._at = found.end()
         if self.next() != b":":
-            raise Malformed("is not valid JSON: expected a colon")
+            raise Malformed("is not valid JSON: a colon is missing")
         self._at += 1
         return name
 

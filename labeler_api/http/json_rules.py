@@ -13,6 +13,9 @@ from typing import Any
 
 import msgspec
 
+from labeler_api.http.sentences import malformed
+from labeler_api.names import quoted
+
 # The deepest body that anybody sends has 8 levels (a batch of polygons, free attributes aside).
 MAX_DEPTH = 32
 # What is judged in one go, without letting anybody else run: the worst of it takes some three milliseconds.
@@ -49,7 +52,7 @@ class Twice(Broken):
     """A name stands twice in one object."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"names {name[:100]!r} twice in one object")
+        super().__init__(f"holds the name {quoted(name)} twice at one place")
         self.name = name
 
 
@@ -134,8 +137,8 @@ def why_malformed(body: bytes, error: Exception) -> str:
     except UnicodeDecodeError as wrong:
         return f"is not UTF-8: byte {wrong.start}"
     if _SURROGATE.search(body):
-        return "is not valid JSON: it is cut off, or a \\u escape is half of a surrogate pair"
-    return f"is not valid JSON: {error}"
+        return "is not valid JSON: it is cut off, or an escaped character is half of a pair"
+    return f"is not valid JSON: {malformed(error)}"
 
 
 def with_whole_numbers(body: bytes) -> bytes:

@@ -117,7 +117,7 @@ async def parts(request: Request, limits: UploadLimits) -> AsyncGenerator[Part, 
 def _boundary(request: Request) -> bytes:
     kind, options = parse_options_header(request.headers.get("content-type"))
     if kind != b"multipart/form-data" or not options.get(b"boundary"):
-        text = "expected multipart/form-data with a boundary"
+        text = "has to be multipart/form-data with a boundary"
         raise invalid(text, "header", "content-type", code="not_multipart")
     return options[b"boundary"]
 
@@ -147,8 +147,8 @@ class _Reader:
                     "on_end": self._on_end,
                 },
             )
-        except FormParserError as error:
-            raise _malformed(str(error)) from None
+        except FormParserError:
+            raise _malformed("it does not follow the rules of multipart/form-data") from None
 
     async def next_part(self) -> Part | None:
         """Skip what is left of the present part; return the next, or None after the last."""
@@ -186,8 +186,8 @@ class _Reader:
             raise _too_large(self._limits)
         try:
             self._parser.write(chunk)
-        except FormParserError as error:
-            raise _malformed(str(error)) from None
+        except FormParserError:
+            raise _malformed("it does not follow the rules of multipart/form-data") from None
 
     def _on_part_begin(self) -> None:
         self._disposition = b""

@@ -29,6 +29,7 @@ from labeler_api.images.schemas import UploadedImage, UploadSummary
 from labeler_api.images.upload_store import Stored
 from labeler_api.members import service as members
 from labeler_api.members.policy import Role
+from labeler_api.names import quoted
 from labeler_api.patience import patiently
 from labeler_api.streamed import StreamedFiles
 
@@ -256,7 +257,7 @@ class Intake:
         rows = await self._write_rows(images, superseded)
         for row, image in zip(rows, images, strict=True):
             if row["id"] is None:
-                self.refuse(image.path, f"its id {image.path!r} belongs to another image of this dataset")
+                self.refuse(image.path, f"its id {quoted(image.path)} belongs to another image of this dataset")
                 continue
             self._images[image.path] = uploaded_image(image, row["id"], replaced=row["replaced"])
             if row["replaced"]:

@@ -61,9 +61,9 @@ async def preview(call: Call, reference: str, query: PreviewQuery) -> list[Previ
 async def page(call: Call, reference: str, query: PageQuery) -> Reply[ImagePage]:
     """List the images of a project by the time of their upload. `X-Next-Cursor` leads to the next page."""
     if query.limit < 0:
-        raise invalid("expected a number that is not negative", "query", "limit")
+        raise invalid("has to be 0 or more", "query", "limit")
     if not 1 <= query.limit <= _PAGE_CAP:
-        raise BadRequest(f"limit must lie between 1 and {_PAGE_CAP}.", code="limit_out_of_range")
+        raise BadRequest(f"The limit has to be a number from 1 to {_PAGE_CAP}.", code="limit_out_of_range")
     position = decode_cursor(query.cursor, Position) if query.cursor else None
     async with call.db.read() as connection:
         access = await members.require_role(connection, call, reference, Role.VIEWER)

@@ -135,7 +135,7 @@ async def _read_form(
         elif part.name == "annotation_file":
             await annotations.take(part)
     if files == 0:
-        raise invalid("is missing: send one or more files in the form's field `files`", "body", "files")
+        raise invalid("is missing: send one or more files in the form's field of this name", "body", "files")
 
 
 async def _take(call: Call, intake: Intake, part: Part, filename: str, sent: StreamedFiles | None) -> None:

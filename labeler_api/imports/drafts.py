@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from tempfile import TemporaryFile
-from typing import IO
+from typing import IO, Any
 
 import msgspec
 from msgspec import Raw
@@ -67,7 +67,7 @@ def make_drafts(reader: Reader, images: Sequence[PlacedImage | None], problems: 
             try:
                 writer.add(_draft(shape, image, reader.images[shape.image], drafts))
             except AppError as error:
-                problems.add(shape.place, error.detail.removeprefix("body."))
+                problems.add(shape.place, _told(error))
         writer.flush()
         _check_counts(drafts, problems)
         _check_classes(reader.classes, problems)
@@ -131,6 +131,15 @@ def _draft(shape: Shape, image: PlacedImage, in_file: FileImage, drafts: Drafts)
         notes=None,
         annotation_state="confirmed",
     )
+
+
+def _told(error: AppError) -> str:
+    """Say what is wrong with an annotation and where in it, without the body that it would come in."""
+    found: Any = error.extra.get("errors")
+    if not found:
+        return error.detail
+    place = ".".join(str(step) for step in found[0]["loc"][1:])
+    return f"{place}: {found[0]['message']}" if place else str(found[0]["message"])
 
 
 def _check_attributes(attributes: Raw) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from labeler_api.db.pool import ReadConnection, Row
 from labeler_api.imports import store_match
 from labeler_api.imports.readers.items import FileImage, PlacedImage, Problems
+from labeler_api.names import quoted
 
 
 async def place(
@@ -104,9 +105,9 @@ def _only_one(
     if number == 1:
         return next(iter(candidates.values()))
     if number == 0:
-        missing.add(image.place, f"the dataset has no image {image.name!r}")
+        missing.add(image.place, f"the dataset has no image {quoted(image.name)}")
     else:
-        problems.add(image.place, f"{number} images of the dataset could be {image.name!r}; give the whole path")
+        problems.add(image.place, f"{number} images of the dataset could be {quoted(image.name)}; give the whole path")
     return None
 
 

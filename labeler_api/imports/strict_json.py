@@ -14,6 +14,7 @@ from msgspec import Raw
 from labeler_api.http.decoding import from_validation
 from labeler_api.http.json_pieces import Pieces
 from labeler_api.http.json_rules import Broken, Malformed, Twice
+from labeler_api.http.sentences import malformed
 from labeler_api.imports.readers.items import Unreadable
 
 # COCO's own training set has 860 000 annotations; a million of them take a minute, and their ids 100 MiB.
@@ -98,7 +99,7 @@ def reason(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "is not UTF-8"
     if not isinstance(error, msgspec.ValidationError):
-        return f"is not valid JSON: {error}"[:300]
+        return f"is not valid JSON: {malformed(error)}"
     found: Any = from_validation(error, "").extra["errors"]
     place = ".".join(str(step) for step in found[0]["loc"] if step not in {"", "..."})
     return f"{place}: {found[0]['message']}" if place else str(found[0]["message"])
@@ -117,7 +118,7 @@ def _unreadable() -> Iterator[None]:
     try:
         yield
     except Twice as error:
-        raise Unreadable(f'the name "{error.name[:100]}" stands twice in one object') from None
+        raise Unreadable(f'the name "{error.name[:100]}" stands twice at one place') from None
     except Malformed as error:
         raise Unreadable(f"the file {error}"[:300]) from None
     except Broken as error:

@@ -206,7 +206,7 @@ async def _fields(form: AsyncIterator[Part]) -> tuple[DatasetFields, Part]:
         if part.name in DatasetFields.__struct_fields__:
             values[part.name] = await _text(part)
     _typed(values)  # what is wrong with the fields goes first
-    raise invalid("is missing: send one or more files in the form's field `files`", "body", "files")
+    raise invalid("is missing: send one or more files in the form's field of this name", "body", "files")
 
 
 async def _rest(first: Part, form: AsyncIterator[Part]) -> AsyncGenerator[Part, None]:

@@ -63,7 +63,7 @@ async def create(call: Call, body: CreateInvitation) -> InvitationResponse:
 async def page(call: Call, query: InvitationsQuery) -> tuple[InvitationList, str | None]:
     """List what the caller received or sent, the newest first; with the cursor of the next page."""
     if query.type not in {"received", "sent"}:
-        raise BadRequest("type: expected received or sent.", code="unknown_type")
+        raise BadRequest("The type has to be received or sent.", code="unknown_type")
     after = decode_cursor(query.cursor, Position) if query.cursor else None
     limit = min(query.limit, PAGE_LIMIT)
     async with call.db.read() as connection:

@@ -18,6 +18,7 @@ from labeler_api.locks.schemas import (
 )
 from labeler_api.members.policy import Role
 from labeler_api.members.service import Access, access_of, hold_role, require_role, role_changed
+from labeler_api.names import quoted
 
 OPEN_SECONDS = 300  # contract, 7.7: the frontend sends a heartbeat every 120 s
 # What a write takes on an image that nobody holds. Short, because nobody will release it: the frontend sends
@@ -151,12 +152,12 @@ async def _claim(
 
 def image_not_found(image_id: str) -> NotFound:
     """The answer for an image that is not in the project's dataset."""
-    return NotFound(f"The dataset has no image {image_id!r}.", code="image_not_found")
+    return NotFound(f"The dataset has no image {quoted(image_id)}.", code="image_not_found")
 
 
 def _locked(lock: LockInfo) -> Locked:
     name = lock.user_name or "Somebody else"
-    return Locked(f"{name} is working on the image {lock.image_id!r}. Try again when it is free.", lock=lock)
+    return Locked(f"{name} is working on the image {quoted(lock.image_id)}. Try again when it is free.", lock=lock)
 
 
 async def _named(call: Call, row: Row) -> LockInfo:

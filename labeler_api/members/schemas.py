@@ -8,11 +8,10 @@ from msgspec import Meta, Struct
 
 from labeler_api.directory import UserProfile
 from labeler_api.members.policy import RoleName
+from labeler_api.patterns import EMAIL_COPIED
 from labeler_api.users.schemas import UserId
 
-# Blanks around it come with copying; what a blank is, is spelled out, for regular expressions differ in it.
-_EMAIL = r"^[ \t\r\n]*[^@\x00-\x20\x7f]+@[^@\x00-\x20\x7f]+[ \t\r\n]*$"
-Email = Annotated[str, Meta(min_length=3, max_length=255, pattern=_EMAIL)]
+Email = Annotated[str, Meta(max_length=255, pattern=EMAIL_COPIED)]
 
 
 # Ownership moves by a transfer only: 400.

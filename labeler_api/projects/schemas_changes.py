@@ -6,13 +6,14 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from labeler_api.names import NAME
+from labeler_api.patterns import STATUS
 from labeler_api.projects.schemas_classes import ClassId, NewClass
 from labeler_api.projects.tasks import TASK_TYPES, TaskType
 
 # Widths of the columns.
 ProjectName = Annotated[str, Meta(min_length=1, max_length=255, pattern=NAME)]
 Description = Annotated[str, Meta(max_length=10_000)]
-Status = Annotated[str, Meta(min_length=1, max_length=20, pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+Status = Annotated[str, Meta(min_length=1, max_length=20, pattern=STATUS)]
 JsonObject = dict[str, Raw]  # an object whose values are stored as they came
 # Each, as PostgreSQL writes it: every list of projects carries them, a hundred at a time.
 MAX_FREE_BYTES = 64 * 1024

@@ -4,14 +4,12 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from labeler_api.names import NAME, UNSEEN
+from labeler_api.names import NAME
+from labeler_api.patterns import CLASS_ID, COLOR
 
-# What the frontend sends is #rrggbb; the other forms of CSS are what older clients may have.
-Color = Annotated[
-    str, Meta(max_length=60, pattern=r"^(#[0-9A-Fa-f]{3,8}|[A-Za-z]{3,30}|(rgb|hsl)a?\([0-9a-z.,%/ -]{1,45}\))$")
-]
-# Annotations keep the id in 50 characters and the name in 255. The address of a class `reorder` has another meaning.
-ClassId = Annotated[str, Meta(min_length=1, max_length=50, pattern=f"^(?!reorder$)[^{UNSEEN}]+(?!\\n)$")]
+Color = Annotated[str, Meta(max_length=60, pattern=COLOR)]
+# Annotations keep the id in 50 characters and the name in 255.
+ClassId = Annotated[str, Meta(min_length=1, max_length=50, pattern=CLASS_ID)]
 ClassName = Annotated[str, Meta(min_length=1, max_length=255, pattern=NAME)]
 ClassDescription = Annotated[str, Meta(max_length=10_000)]
 # Of a task's classes together: ten thousand with a name and a colour, or some hundreds with the longest description.

@@ -11,6 +11,7 @@ from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.errors import BadRequest
 from labeler_api.members.policy import Role
 from labeler_api.members.service import not_found, require_role, take_turn
+from labeler_api.names import quoted
 from labeler_api.projects import store
 from labeler_api.projects.schemas import AddTaskType, ClassCount, Counts, ProjectResponse, project_response
 from labeler_api.projects.tasks import TASK_TYPES, config_at_creation, config_when_added
@@ -34,7 +35,7 @@ async def add_task_type(call: Call, reference: str, body: AddTaskType) -> Projec
         access = await take_turn(tx, call, reference, Role.ADMIN)
         if task_type not in TASK_TYPES:
             raise BadRequest(
-                f"There is no task type {task_type!r}. Choose one of: {', '.join(TASK_TYPES)}.",
+                f"There is no task type {quoted(task_type)}. Choose one of: {', '.join(TASK_TYPES)}.",
                 code="unknown_task_type",
             )
         row = await idempotency.once(tx, call, lambda: _add_task_type(tx, call, access.project, task_type))

@@ -142,5 +142,5 @@ def _classes(body: CreateProject) -> str:
     listed = {task: _stored_classes(body.classes.get(task, {})) for task in body.task_types}
     for task, classes in listed.items():
         if len(json(classes)) > MAX_CLASSES_BYTES:
-            raise invalid(f"take more than {MAX_CLASSES_BYTES} bytes", "body", "classes", task)
+            raise invalid(f"takes more than {MAX_CLASSES_BYTES} bytes", "body", "classes", task)
     return json(listed)

@@ -47,7 +47,7 @@ async def preview(call: Call, reference: str, body: PreviewRequest) -> StoragePr
     paths = [_path(mapping, target) for mapping in body.file_mappings]
     if sum(map(len, paths)) > _MOST_CHARACTERS:
         raise invalid(
-            f"together these paths have more than {_MOST_CHARACTERS} characters; preview fewer files at once",
+            f"has paths of more than {_MOST_CHARACTERS} characters together; preview fewer files at once",
             "body",
             "file_mappings",
             code="too_many_characters",

@@ -8,6 +8,7 @@ import msgspec
 from labeler_api.context import Call
 from labeler_api.db.pool import Row
 from labeler_api.errors import BadRequest
+from labeler_api.names import quoted
 from labeler_api.versions.formats import OFFERED, Format
 from labeler_api.versions.formats.classes import ClassList
 from labeler_api.versions.formats.source import Header
@@ -36,7 +37,8 @@ def offered(name: str, task_type: str) -> Format:
     wanted = OFFERED.get(name.lower())
     if wanted is None:
         raise BadRequest(
-            f"The format {name!r} is not offered. Use one of: {', '.join(sorted(OFFERED))}.", code="format_not_offered"
+            f"The format {quoted(name)} is not offered. Use one of: {', '.join(sorted(OFFERED))}.",
+            code="format_not_offered",
         )
     if not wanted.carries(task_type):
         others = ", ".join(sorted(kind.name for kind in OFFERED.values() if kind.carries(task_type)))
@@ -50,7 +52,7 @@ def offered(name: str, task_type: str) -> Format:
 def task_missing(task_type: str, tasks: list[str]) -> BadRequest:
     """The answer to a task that the project has not."""
     return BadRequest(
-        f"The project has no task {task_type!r}. Its tasks: {', '.join(tasks) or 'none yet'}.",
+        f"The project has no task {quoted(task_type)}. Its tasks: {', '.join(tasks) or 'none yet'}.",
         code="task_not_in_project",
     )
 

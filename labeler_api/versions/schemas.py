@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from labeler_api.directory import UserProfile
+from labeler_api.patterns import TASK, VERSION
 
-# Both become a segment of an object's key: no slash, no dot in front, nothing that needs quoting.
-TaskType = Annotated[str, Meta(min_length=1, max_length=20, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+TaskType = Annotated[str, Meta(min_length=1, max_length=20, pattern=TASK)]
 # Another word is refused with 400, which names those that there are.
 FormatName = Annotated[
     str,
@@ -20,7 +20,7 @@ FormatName = Annotated[
         extra_json_schema={"pattern": "^([Dd][Ii][Cc][Ee]|[Cc][Oo][Cc][Oo]|[Yy][Oo][Ll][Oo]|[Vv][Oo][Cc])$"},
     ),
 ]
-VersionNumber = Annotated[str, Meta(min_length=1, max_length=20, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+VersionNumber = Annotated[str, Meta(min_length=1, max_length=20, pattern=VERSION)]
 # More do not fit in a body anyway.
 ImageIds = Annotated[list[Annotated[str, Meta(min_length=1, max_length=255)]], Meta(min_length=1, max_length=50_000)]
 

@@ -14,6 +14,7 @@ from tests.access.calls import Ask, call_of
 from tests.access.stage import Stage, build, rows_of
 from tests.access.table import Rule, rules
 from tests.access.world import World
+from tests.fixtures.language import check_sentence, is_of_a_validator
 from tests.fixtures.operations import documented, may_be_malformed, name_of
 
 _OPERATIONS = {name_of(operation).replace(":path}", "}"): operation for operation in documented()}
@@ -49,8 +50,10 @@ async def test_what_is_malformed_is_422(world: World, rule: Rule) -> None:
     for what, answer in answers:
         assert answer.status_code == 422, (what, answer.text)
         body = answer.json()
-        assert isinstance(body["detail"], str)
         assert body["errors"], what
+        check_sentence(body["detail"], what)
+        for error in body["errors"]:
+            assert not is_of_a_validator(error["message"]), (what, error)
         assert all(isinstance(error["message"], str) and error["loc"] for error in body["errors"])
     assert await rows_of(world.db, stage) == before
 

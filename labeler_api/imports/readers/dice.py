@@ -22,6 +22,7 @@ from labeler_api.imports.readers.items import (
 )
 from labeler_api.imports.readers.outlines import Geometry, Malformed
 from labeler_api.imports.strict_json import MAX_ITEMS, Document, reason
+from labeler_api.names import quoted
 
 _BAD = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _NOTHING = Raw(b"")
@@ -154,7 +155,7 @@ class DiceReader:
                 yield "polygon", outlines.polygon(ring)
         elif annotation.bbox is not None:
             if annotation.bbox_format != "xywh":
-                raise Malformed(f"its box is in the form {annotation.bbox_format[:50]!r}; expected 'xywh'")
+                raise Malformed(f"its box is in the form {quoted(annotation.bbox_format)} and has to be xywh")
             yield "bbox", outlines.box(annotation.bbox)
         elif self._task in ("classification", ""):
             yield "classification", {"type": "classification"}
@@ -169,7 +170,9 @@ class DiceReader:
             raise Malformed(f"its class {annotation.class_id} is not among the classes")
         name = self.classes[number].name
         if annotation.class_name not in (None, name):
-            raise Malformed(f"its class {annotation.class_id} is {name!r}, and not {annotation.class_name!r}")
+            raise Malformed(
+                f"its class {annotation.class_id} is {quoted(name)}, and not {quoted(annotation.class_name)}"
+            )
         return number
 
     def _with_task(self, attributes: Raw) -> Raw:

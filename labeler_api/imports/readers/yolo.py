@@ -17,6 +17,7 @@ from labeler_api.images.paths import Refused
 from labeler_api.imports.readers import outlines, yolo_names
 from labeler_api.imports.readers.items import FileClass, FileImage, FormatName, PlacedImage, Problems, Shape, Unreadable
 from labeler_api.imports.readers.outlines import Geometry, Malformed
+from labeler_api.names import quoted
 
 _LISTS = {"classes.txt", "train.txt", "val.txt", "test.txt"}  # of classes and of images
 _MAX_LABEL_BYTES = 16 * 1024 * 1024  # 10 000 annotations of a hundred points
@@ -58,7 +59,7 @@ class YoloReader:
             if image is None:  # told already
                 continue
             if not image.width or not image.height:
-                self._problems.add(label.name, f"the size of the image {image.id!r} is not known")
+                self._problems.add(label.name, f"the size of the image {quoted(image.id)} is not known")
                 continue
             yield from self._lines(label, number, image.width, image.height)
 
@@ -83,7 +84,7 @@ class YoloReader:
     def _class(self, word: str) -> int:
         number = self._numbers.get(word)
         if number is None:
-            raise Malformed(f"its class {word[:50]!r} is not among the {len(self.classes)} names")
+            raise Malformed(f"its class {quoted(word)} is not among the {len(self.classes)} names")
         return number
 
     def _read_classes(self, entries: dict[str, zipfile.ZipInfo]) -> list[FileClass]:

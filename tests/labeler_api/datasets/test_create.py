@@ -115,7 +115,7 @@ async def test_a_text_that_cannot_be_stored_leaves_nothing_behind(api: Api) -> N
     owner = await api.login("owner")
     answer = await owner.post("/api/v1/datasets", json={"name": "a\x00b"})
     assert answer.status_code == 422
-    assert answer.json()["detail"].startswith("body.name: may not hold characters that cannot be seen")
+    assert answer.json()["detail"].startswith("The name may not hold characters that cannot be seen")
     assert (await owner.get("/api/v1/datasets")).json() == []
 
 

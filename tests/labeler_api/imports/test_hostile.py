@@ -24,7 +24,7 @@ GOOD = coco(boxes(1))
         (GOOD[:-1], "not valid JSON"),
         (GOOD + b"{}", "not valid JSON"),
         (b"{}", "no `annotations` and no `images`"),
-        (b'{"annotations": 7}', "annotations Expected `array`"),
+        (b'{"annotations": 7}', "annotations has to be a list"),
         (b'{"annotations": [NaN]}', "not valid JSON"),
         (b'{"annotations": [Infinity]}', "not valid JSON"),
         (GOOD.replace(b"scratch", b"half a character: \\ud800"), "not valid JSON"),

@@ -48,6 +48,7 @@ async def test_an_import_answers_with_counts_and_a_report(api: Api) -> None:
             "total": 3,
             "replaced": 0,
             "images": 2,
+            "skipped_images": 0,
             "tasks": {"detection": 3},
             "tasks_added": [],
             "classes_added": [{"task_type": "detection", "class_id": "7", "name": "dent"}],
