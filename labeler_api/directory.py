@@ -302,6 +302,8 @@ def _translated(method: str, error: grpc.aio.AioRpcError) -> Exception:
             return _UserNotFound()
         case grpc.StatusCode.RESOURCE_EXHAUSTED if method == "VerifyCredentials":
             return TooMany("Too many people log in at this moment. Try again.", code="login_busy", retry_after=1)
+        case grpc.StatusCode.RESOURCE_EXHAUSTED if method == "SearchUsers":  # other processes search as well
+            return _search_busy()
         case grpc.StatusCode.INVALID_ARGUMENT:
             return Invalid(error.details() or "The user service refused the request.", code="user_request_refused")
         case code if code not in _AWAY:

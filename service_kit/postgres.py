@@ -104,8 +104,11 @@ class Sounding:
             if known or await self._answers(connection):
                 return connection
 
-    async def give_back(self, connection: Any, seconds: float) -> None:
-        """Give a connection back; one that is not at rest in time, after a cancelled statement, is thrown away."""
+    async def give_back(self, connection: Any, seconds: float) -> bool:
+        """Give a connection back; one that is not at rest in time, after a cancelled statement, is thrown away.
+
+        False: it was thrown away, and its statement may still run.
+        """
         try:
             with suppress(asyncpg.InterfaceError):  # ended already, and so back in the pool
                 await self._pool.release(connection, timeout=seconds)
@@ -113,6 +116,8 @@ class Sounding:
             if isinstance(error, TimeoutError):
                 self.doubt()
             throw_away(connection)
+            return False
+        return True
 
     async def _answers(self, connection: Any) -> bool:
         """Ask for a sign of life. A connection that gives none is ended, and those that were as quiet will be."""

@@ -1,10 +1,12 @@
 """What an operator should know of the catalog: said in the log when it is first seen, and when it changes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
 
 from user_gateway.catalog import PASSWORD, Catalog
+from user_gateway.indexes import Missing
 
 log = structlog.get_logger(__name__)
 
@@ -30,9 +32,18 @@ class CatalogNotes:
         self.warn("columns are answered as not set: the role may not read them", columns=withheld)
         self.warn("columns are answered as not set: their types do not fit", columns=catalog.unfit)
 
+    def tell_missing(self, lacking: Sequence[Missing]) -> None:
+        """Say which indexes are missing, and what that costs."""
+        self.warn(
+            "the User DB lacks indexes",
+            missing=[f"{index.on}: {index.costs}" for index in lacking],
+            help="`labeler db roles users --indexes` prints or makes them",
+        )
+
     def warn(self, event: str, **details: Any) -> None:
         """Log a warning whose details are new; empty ones say that all is well."""
-        if self._changed(event, {name: value for name, value in details.items() if value}):
+        known = {name: value for name, value in details.items() if value and name != "help"}
+        if self._changed(event, known):
             log.warning(event, **details)
 
     def _changed(self, event: str, details: dict[str, Any]) -> bool:

@@ -6,7 +6,7 @@ refused at once; a connection of the watcher's own tells when they may go on.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextvars import ContextVar
 from math import inf
 from time import monotonic
@@ -19,6 +19,7 @@ from asyncpg.connection import LoggedQuery
 from service_kit import postgres
 from service_kit.postgres import KEEPALIVE, Sounding, watch_silence
 from user_gateway import errors
+from user_gateway.places import Places
 from user_gateway.settings import SettingsError
 
 log = structlog.get_logger(__name__)
@@ -66,6 +67,10 @@ Prepare = Callable[[Connection, NoteStep], Awaitable[bool]]
 """Prove and read; note the step begun, for the log. False: something is missing, and soon to be looked for again."""
 
 
+def _nothing() -> None:
+    """Whoever lends no place has none to give back."""
+
+
 class Database:
     """A read-only pool. `prepare` is run on every return of the database: the proof and the reading of the catalog.
 
@@ -91,9 +96,13 @@ class Database:
             "default_transaction_read_only": "on",
             # The net below the clients' own deadlines: no statement outlives the longest call.
             "statement_timeout": str(round(call_seconds * 1000)),
+            # A search is the work of one process: several at once would take every core from the look-ups.
+            "max_parallel_workers_per_gather": "0",
             **KEEPALIVE,
         }
         self._pool_size = pool_size
+        self._call_seconds = call_seconds
+        self._searches = Places(max(1, pool_size // 2))  # the other half is for look-ups and log-ins
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._sounding: Sounding | None = None
         self._releasing: set[asyncio.Task[None]] = set()
@@ -157,28 +166,72 @@ class Database:
         Raises Unavailable when the database is away, CatalogChanged when it lacks what the statement reads,
         DeadlineExceeded when the time is over; the statement is then cancelled in the database too.
         """
-        if self._sounding is None or not self.available:
-            raise errors.database_unavailable()
-        async with self._translated(), asyncio.timeout(seconds), self._lent(self._sounding, seconds) as connection:
+        async with self._lent(seconds) as connection:
             rows: list[asyncpg.Record] = await connection.fetch(sql, *args)
             return rows
 
-    @contextlib.asynccontextmanager
-    async def _lent(self, sounding: Sounding, seconds: float) -> AsyncIterator[Any]:
-        """Lend a connection that answers. Whoever leaves does not wait for the end of a cancelled statement."""
-        connection = await sounding.take(seconds)
+    async def search(self, sql: str, *args: object, caller: str, seconds: float) -> list[asyncpg.Record]:
+        """Do as `fetch` does, in one of the places for searches. Raises ResourceExhausted when there is none.
+
+        Planned for these very arguments: what is best for a rare name reads every account for a frequent one.
+        """
+        until = monotonic() + seconds
+        leave = await self._searches.take(caller, seconds)
+        async with self._lent(until - monotonic(), ended=leave) as connection:
+            with self._logged(connection, sql):
+                statement = await connection.prepare(sql, name="")
+                rows: list[asyncpg.Record] = await statement.fetch(*args)
+                return rows
+
+    @contextlib.contextmanager
+    def _logged(self, connection: Any, sql: str) -> Iterator[None]:
+        """Tell `on_statement` of a statement that asyncpg keeps for itself: one that was prepared by hand."""
+        started, failure = monotonic(), None
         try:
-            yield connection
-        except asyncio.CancelledError:
-            task = asyncio.create_task(sounding.give_back(connection, _RELEASE_SECONDS), name="connection release")
-            self._releasing.add(task)
-            task.add_done_callback(self._releasing.discard)
+            yield
+        except BaseException as error:
+            failure = error
             raise
-        except BaseException:
+        finally:
+            if self._on_statement is not None:
+                parameters = connection._params
+                self._on_statement(
+                    LoggedQuery(sql, (), None, monotonic() - started, failure, connection._addr, parameters)
+                )
+
+    @contextlib.asynccontextmanager
+    async def _lent(self, seconds: float, ended: Callable[[], object] = _nothing) -> AsyncIterator[Any]:
+        """Lend a connection that answers, for so many seconds in all. Call `ended` when its statement has ended."""
+        sounding = self._sounding
+        if sounding is None or not self.available:
+            ended()
+            raise errors.database_unavailable()
+        async with self._translated(), asyncio.timeout(seconds):
+            try:
+                connection = await sounding.take(seconds)
+            except BaseException:
+                ended()
+                raise
+            try:
+                yield connection
+            except asyncio.CancelledError:
+                # Whoever leaves does not wait for the end of a cancelled statement.
+                task = asyncio.create_task(self._give_back(sounding, connection, ended), name="connection release")
+                self._releasing.add(task)
+                task.add_done_callback(self._releasing.discard)
+                raise
+            except BaseException:
+                await self._give_back(sounding, connection, ended)
+                raise
+            ended()
+            connection.note_answer()
             await sounding.give_back(connection, _RELEASE_SECONDS)
-            raise
-        connection.note_answer()
-        await sounding.give_back(connection, _RELEASE_SECONDS)
+
+    async def _give_back(self, sounding: Sounding, connection: Any, ended: Callable[[], object]) -> None:
+        if await sounding.give_back(connection, _RELEASE_SECONDS):
+            ended()
+        else:  # the server ends it by itself, at the latest when its time is over
+            asyncio.get_running_loop().call_later(self._call_seconds, ended)
 
     @contextlib.asynccontextmanager
     async def _translated(self) -> AsyncIterator[None]:

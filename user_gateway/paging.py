@@ -10,9 +10,9 @@ from user_gateway.errors import InvalidArgument
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True):
-    """The last user of a page: the value that the search orders by, and the id."""
+    """The last user of a page: the value that the search orders by, None where there is none, and the id."""
 
-    key: str
+    key: str | None
     id: int
 
 
@@ -30,7 +30,7 @@ class PageTokens:
     def read(self, token: str, search: str) -> Position:
         """Return the position; raise InvalidArgument for a token that was changed or belongs to another search."""
         try:
-            of_search, key, last_id = msgspec.convert(self._serializer.loads(token), tuple[str, str, int])
+            of_search, key, last_id = msgspec.convert(self._serializer.loads(token), tuple[str, str | None, int])
         except (BadData, msgspec.ValidationError):
             of_search = ""
         if not of_search or of_search != search:

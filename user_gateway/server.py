@@ -15,7 +15,7 @@ from grpc_reflection.v1alpha import reflection
 from proto.users.v1 import user_gateway_pb2 as pb
 from proto.users.v1 import user_gateway_pb2_grpc as pb_grpc
 from service_kit import event_loop
-from user_gateway import catalog, proof
+from user_gateway import catalog, indexes, proof
 from user_gateway.auth import Authenticator
 from user_gateway.catalog_notes import CatalogNotes
 from user_gateway.database import Connection, Database, NoteStep
@@ -41,7 +41,7 @@ LOG_INS_NAME = f"{SERVICE_NAME}/VerifyCredentials"
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
-_SAMPLE_SECONDS = 1.0  # a thousand hashes by the primary key take milliseconds
+_LOOK_SECONDS = 1.0  # for a thousand hashes by the primary key, and for the list of indexes
 
 
 class Gateway:
@@ -147,17 +147,19 @@ class Gateway:
         self._store.use(columns)
         await self._show_log_ins(columns.verifies and self._database.available)
         self._servicer.proof = Proof(privileges, datetime.now(UTC))
-        if columns.verifies:
-            step("looking at a sample of password hashes")
-            await self._read_password_cost(connection)
+        step("looking around")
+        await self._look_around(connection, columns)
         return columns.verifies
 
-    async def _read_password_cost(self, connection: Connection) -> None:
+    async def _look_around(self, connection: Connection, columns: catalog.Catalog) -> None:
+        """Learn what is good to know. It takes milliseconds; where it does not, nobody is kept out for it."""
         try:
-            self._store.password_cost = await catalog.password_cost(connection, _SAMPLE_SECONDS)
-        except (TimeoutError, asyncpg.QueryCanceledError) as error:
-            # No reason to serve nobody: the cost known so far goes on, and a dearer hash is learned when it is checked.
-            log.warning("the cost of password hashes could not be read", why=type(error).__name__)
+            if columns.verifies:
+                self._store.password_cost = await catalog.password_cost(connection, _LOOK_SECONDS)
+            self._notes.tell_missing(await indexes.missing(connection, columns, _LOOK_SECONDS))
+        except (TimeoutError, asyncpg.PostgresError) as error:
+            # The cost of hashes known so far goes on, and a dearer hash is learned when it is checked.
+            log.warning("the hashes and indexes of the User DB could not be looked at", why=type(error).__name__)
 
     def _show_numbers(self) -> None:
         size, idle = self._database.size

@@ -9,12 +9,13 @@ import msgspec
 from proto.users.v1 import user_gateway_pb2 as pb
 from proto.users.v1 import user_gateway_pb2_grpc as pb_grpc
 from user_gateway import errors
-from user_gateway.auth import Scope, require
+from user_gateway.auth import Scope, current_caller, require
 from user_gateway.errors import InvalidArgument
 from user_gateway.interceptors import Context
 from user_gateway.paging import PageTokens, Position, fingerprint
 from user_gateway.passwords import PasswordChecker
-from user_gateway.store import Search, UserStore
+from user_gateway.search import Search
+from user_gateway.store import UserStore
 from user_gateway.users import timestamp, to_message
 
 MAX_IDS = 500
@@ -75,10 +76,10 @@ class UserGatewayServicer(pb_grpc.UserGatewayServiceServicer):
     async def BatchGetUsers(self, request: pb.BatchGetUsersRequest, context: Context) -> pb.BatchGetUsersResponse:  # noqa: N802
         """Answer BatchGetUsers."""
         full = _require_view(request.view)
-        ids = list(dict.fromkeys(request.ids))
-        if not ids:
+        if not request.ids:
             raise InvalidArgument("IDS_EMPTY", "The call takes 1 to 500 ids.")
         _require_at_most(MAX_IDS, request.ids, "ids")
+        ids = list(dict.fromkeys(request.ids))
         rows = await self._store.find_many(ids, full=full, seconds=self._seconds(context))
         found = {row["id"]: row for row in rows}
         return pb.BatchGetUsersResponse(
@@ -102,6 +103,7 @@ class UserGatewayServicer(pb_grpc.UserGatewayServiceServicer):
                 after=self._page_tokens.read(request.page_token, search) if request.page_token else None,
                 full=full,
             ),
+            caller=current_caller.get().name,
             seconds=self._seconds(context),
         )
         page = rows[:size]
@@ -163,6 +165,7 @@ def _require_view(view: int) -> bool:
 
 
 def _check_search(request: pb.SearchUsersRequest, query: str) -> None:
+    _require_at_most(MAX_EXCLUDED, request.exclude_ids, "exclude_ids")
     if len(query) < MIN_QUERY:
         raise InvalidArgument("QUERY_TOO_SHORT", f"The query needs at least {MIN_QUERY} characters.")
     if "@" in query and len(query.partition("@")[0].strip()) < MIN_LOCAL_PART:
@@ -175,7 +178,6 @@ def _check_search(request: pb.SearchUsersRequest, query: str) -> None:
         raise InvalidArgument("SKIP_INVALID", "The number to skip has to be 0 or greater.")
     if request.skip and request.page_token:
         raise InvalidArgument("SKIP_WITH_PAGE_TOKEN", "Give skip or page_token, not both.")
-    _require_at_most(MAX_EXCLUDED, request.exclude_ids, "exclude_ids")
 
 
 def _require_at_most(limit: int, ids: Sequence[int], field: str) -> None:

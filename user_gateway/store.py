@@ -1,29 +1,15 @@
 """The SQL of the gateway: five SELECTs over the columns that the catalog allows."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from time import monotonic
+from collections.abc import Awaitable, Callable, Sequence
 
 import asyncpg
-import msgspec
 
 from user_gateway.catalog import PASSWORD, USUAL_COST, Catalog
 from user_gateway.database import Database
 from user_gateway.errors import CatalogChanged, credentials_unreadable, database_unavailable
-from user_gateway.paging import Position
+from user_gateway.search import Search, statement
 from user_gateway.users import columns_of
-
-
-class Search(msgspec.Struct, frozen=True, kw_only=True):
-    """What to look for: `query` as text, `after` or `skip` for the place to start at."""
-
-    query: str
-    exclude_ids: Sequence[int]
-    limit: int
-    skip: int = 0
-    after: Position | None = None
-    full: bool = False
-
 
 # Nearly everybody writes an address as it is stored, and a unique index finds that: the second look, which needs an
 # index on lower(email), is taken only where the first found nobody.
@@ -98,52 +84,35 @@ class UserStore:
 
         return _first(await self._fetch(sql, email, seconds=seconds))
 
+    async def search(self, search: Search, *, caller: str, seconds: float) -> tuple[int, list[asyncpg.Record]]:
+        """Return how many active users match, and one page of them. The rows have a column `sort_key`.
+
+        Raises ResourceExhausted where `caller`, or all callers together, search as much as they may.
+        """
+
+        def ask() -> Awaitable[list[asyncpg.Record]]:
+            sql, arguments = statement(search, self.catalog, self._select(full=search.full))
+            return self._database.search(sql, *arguments, caller=caller, seconds=seconds)
+
+        rows = await self._again_if_changed(ask, seconds)
+        return rows[0]["total"], [row for row in rows if row["id"] is not None]
+
     async def _fetch(self, sql: Callable[[], str], *args: object, seconds: float) -> list[asyncpg.Record]:
-        """Run what `sql` builds from the catalog. Where a column went away, read the catalog anew and ask once more."""
+        return await self._again_if_changed(lambda: self._database.fetch(sql(), *args, seconds=seconds), seconds)
+
+    async def _again_if_changed(
+        self, ask: Callable[[], Awaitable[list[asyncpg.Record]]], seconds: float
+    ) -> list[asyncpg.Record]:
+        """Ask what is built from the catalog. Where a column went away, read the catalog anew and ask once more."""
         try:
-            return await self._database.fetch(sql(), *args, seconds=seconds)
+            return await ask()
         except CatalogChanged:
-            started = monotonic()
             try:
                 async with asyncio.timeout(seconds):
                     await self._database.read_again()
             except TimeoutError:
                 raise database_unavailable() from None
-            return await self._database.fetch(sql(), *args, seconds=max(seconds - (monotonic() - started), 0.0))
-
-    async def search(self, search: Search, *, seconds: float) -> tuple[int, list[asyncpg.Record]]:
-        """Return how many active users match, and one page of them. The rows have a column `sort_key`."""
-        name = self.catalog.sources["full_name"]
-        key = "u.email::text" if search.full else name
-        matches, pattern = self._matches(search, name)
-        found = self._select(full=search.full, extra=f", {key} AS sort_key") + (
-            f" WHERE u.is_active AND {matches} AND NOT u.id = ANY ($2::bigint[])"
-        )
-        after = "WHERE (sort_key, id) > ($5::text, $6::bigint)" if search.after else ""
-        sql = (
-            f"WITH found AS MATERIALIZED ({found}) SELECT page.*, t.total "  # noqa: S608 - composed of allow-listed names only
-            "FROM (SELECT count(*)::int AS total FROM found) AS t LEFT JOIN LATERAL "
-            f"(SELECT * FROM found {after} ORDER BY sort_key, id LIMIT $3 OFFSET $4) AS page ON true "
-            "ORDER BY page.sort_key, page.id"
-        )
-        place = (search.after.key, search.after.id) if search.after else ()
-        rows = await self._fetch(
-            lambda: sql, pattern, search.exclude_ids, search.limit, search.skip, *place, seconds=seconds
-        )
-        return rows[0]["total"], [row for row in rows if row["id"] is not None]
-
-    def _matches(self, search: Search, name: str) -> tuple[str, str]:
-        """Give the condition on $1, and $1.
-
-        The domain of an address is not searched: `.com` would find everybody. Text with an `@` is the beginning of an
-        address, of which `servicer` wants two characters; other text is looked for in names, and before the `@`.
-        """
-        text = _literal(search.query)
-        if not search.full:
-            return f"{name} ILIKE $1::text", f"%{text}%"
-        if "@" in search.query:
-            return "u.email::text ILIKE $1::text", f"{text}%"
-        return f"({name} ILIKE $1::text OR u.email::text ILIKE $1::text || '@%')", f"%{text}%"
+            return await ask()
 
     def _select(self, *, full: bool, extra: str = "", rest: str = "") -> str:
         catalog, key = self.catalog, (full, extra, rest)
@@ -155,8 +124,3 @@ class UserStore:
 
 def _first(rows: list[asyncpg.Record]) -> asyncpg.Record | None:
     return rows[0] if rows else None
-
-
-def _literal(text: str) -> str:
-    r"""Write text for a LIKE pattern in which `%`, `_` and `\` stand for themselves."""
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

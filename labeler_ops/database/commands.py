@@ -13,7 +13,8 @@ from rich.progress import Progress
 from labeler_api.db.failures import FAILURES
 from labeler_api.settings import SettingsError, database_url
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.roles import DATABASES, Database, apply_roles, roles_sql
+from labeler_ops.database.indexes import apply_indexes, indexes_sql
+from labeler_ops.database.roles import DATABASES, READABLE, Database, apply_roles, roles_sql
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -122,13 +123,22 @@ def roles(
     url: Annotated[
         str | None, typer.Option("--url", help="With --apply: the database's URL, as a superuser.", show_default=False)
     ] = None,
+    indexes: Annotated[
+        bool, typer.Option("--indexes", help="Of the User DB: its indexes and not its grants; blocks nobody.")
+    ] = False,
     role: Annotated[str | None, typer.Option(help="Another name than the usual one.", show_default=False)] = None,
     password: Annotated[
         str | None,
         typer.Option(envvar="LABELER_ROLE_PASSWORD", help="With --apply: the role's new password.", show_default=False),
     ] = None,
 ) -> None:
-    """Print the roles and grants of the databases as SQL, or apply them to one. Safe to repeat."""
+    """Print the roles and grants of the databases as SQL, or apply them to one. Safe to repeat.
+
+    With --indexes: the indexes of the User DB in their place, which the gateway's look-ups and searches would use.
+    """
+    if indexes:
+        _indexes(database, url if apply else None, apply=apply)
+        return
     if not apply:
         # A password is not printed: statements are kept in logs and reviews.
         for name in [database] if database else DATABASES:
@@ -143,6 +153,21 @@ def roles(
         raise typer.Exit(_NOT_ASKED)
     applied = _run(_refusing(apply_roles(dsn(url), database, role=role, password=password)), as_json=False)
     typer.echo("".join(f"{statement};\n" for statement in applied))
+
+
+def _indexes(database: Database | None, url: str | None, *, apply: bool) -> None:
+    if database != "users" or (apply and url is None):
+        Console(stderr=True).print(
+            "--indexes is for the database `users`, with --apply for its --url, as the owner of its tables",
+            markup=False,
+        )
+        raise typer.Exit(_NOT_ASKED)
+    if not apply:
+        typer.echo("-- users: connect to it as the owner of its tables, leave out tables and columns it has not")
+        statements = indexes_sql({"users": READABLE["users"]["users"]})
+    else:
+        statements = _run(_refusing(apply_indexes(dsn(url))), as_json=False)
+    typer.echo("".join(f"{statement};\n" for statement in statements))
 
 
 async def _refusing(work: Coroutine[Any, Any, _T]) -> _T:

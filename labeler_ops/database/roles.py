@@ -124,7 +124,7 @@ async def apply_roles(
     connection = await asyncpg.connect(dsn)
     try:
         name = await connection.fetchval("SELECT current_database()")
-        columns = await _existing(connection, database)
+        columns = await existing_columns(connection, database)
         async with connection.transaction():
             # Roles belong to the whole server: two of these at once would trip over each other.
             await connection.execute("SELECT pg_advisory_xact_lock(hashtext('labeler db roles'))")
@@ -144,9 +144,10 @@ class _Names:
         self.database = database
 
 
-async def _existing(
+async def existing_columns(
     connection: "asyncpg.Connection[asyncpg.Record]", database: Database
 ) -> Mapping[str, Sequence[str]]:
+    """Find which of the tables and columns that this project reads are there."""
     wanted = READABLE[database]
     there = {(row[0], row[1]) for row in await connection.fetch(_COLUMNS, list(wanted))}
     return {

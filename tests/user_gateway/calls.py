@@ -74,9 +74,11 @@ class Calls:
         )
         return response
 
-    async def search(self, query: str, **fields: Any) -> pb.SearchUsersResponse:
+    async def search(self, query: str, seconds: float = SECONDS, **fields: Any) -> pb.SearchUsersResponse:
         fields.setdefault("view", pb.USER_VIEW_FULL)
-        response: pb.SearchUsersResponse = await self.call("SearchUsers", pb.SearchUsersRequest(query=query, **fields))
+        response: pb.SearchUsersResponse = await self.call(
+            "SearchUsers", pb.SearchUsersRequest(query=query, **fields), seconds
+        )
         return response
 
     async def verify(self, email: str, password: str) -> pb.User | None:

@@ -13,7 +13,7 @@ from tests.user_gateway.proxy import Proxy
 from tests.user_gateway.waiting import until
 from user_gateway import catalog
 
-_ROUND_TRIPS = 12  # the greetings of PostgreSQL, the proof, the catalog and the sample: two or three each
+_ROUND_TRIPS = 14  # the greetings of PostgreSQL, the proof, the catalog, the sample, the size: two or three each
 
 
 async def test_the_start_takes_few_round_trips(users_db: UsersDatabase, start_gateway: StartGateway) -> None:
@@ -70,7 +70,7 @@ async def test_a_sample_that_cannot_be_had_keeps_nobody_out(
                 assert await calls.serving(), lines
     finally:
         await holder.close()
-    assert "the cost of password hashes could not be read" in {line["event"] for line in lines}
+    assert "the hashes and indexes of the User DB could not be looked at" in {line["event"] for line in lines}
 
 
 async def test_calls_go_on_while_the_catalog_is_read_anew(users_db: UsersDatabase, start_gateway: StartGateway) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc
 import pytest
@@ -31,7 +32,7 @@ async def crowd(users_db: UsersDatabase, start_gateway: StartGateway) -> AsyncIt
         yield calls
 
 
-async def pages(calls: Calls, query: str, **fields: object) -> list[pb.User]:
+async def pages(calls: Calls, query: str, **fields: Any) -> list[pb.User]:
     users: list[pb.User] = []
     token = ""
     while True:
@@ -174,8 +175,8 @@ async def test_page_sizes(crowd: Calls) -> None:
         ({"query": "ab", "exclude_ids": range(10_001)}, "TOO_MANY_IDS"),
     ],
 )
-async def test_refusals(calls: Calls, fields: dict[str, object], reason: str) -> None:
-    refusal = await refused(calls.call("SearchUsers", pb.SearchUsersRequest(**fields)))  # type: ignore[arg-type]
+async def test_refusals(calls: Calls, fields: dict[str, Any], reason: str) -> None:
+    refusal = await refused(calls.call("SearchUsers", pb.SearchUsersRequest(**fields)))
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, reason)
 
 

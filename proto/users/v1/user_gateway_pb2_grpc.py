@@ -107,7 +107,7 @@ class UserGatewayServiceServicer:
         domain of an address is not searched: nobody lists everybody by it.
         Scope: users.read; the FULL view needs users.read_private.
         Errors: INVALID_ARGUMENT QUERY_TOO_SHORT, QUERY_TOO_LONG, TOO_MANY_IDS, PAGE_SIZE_INVALID, SKIP_INVALID,
-        SKIP_WITH_PAGE_TOKEN or PAGE_TOKEN_INVALID.
+        SKIP_WITH_PAGE_TOKEN or PAGE_TOKEN_INVALID; RESOURCE_EXHAUSTED TOO_MANY_SEARCHES (with a RetryInfo).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

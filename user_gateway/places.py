@@ -1,0 +1,60 @@
+"""Places for searches: a search may read every account, and look-ups and log-ins must not wait for it."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+
+from user_gateway.errors import ResourceExhausted
+
+_WAIT_SECONDS = 1.0  # whoever is not served within it would rather type on
+_WAITING = 32  # of one caller; more would only wait to be refused
+
+
+class Places:
+    """At most `size` at once, and one less for each caller, so that none of them keeps the others out."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._of_caller = max(1, size - 1)
+        self._all = asyncio.Semaphore(size)
+        self._callers: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(self._of_caller))
+        self._waiting: defaultdict[str, int] = defaultdict(int)
+
+    async def take(self, caller: str, seconds: float) -> Callable[[], None]:
+        """Wait for a place; return what gives it back. Raises ResourceExhausted when none is free in time."""
+        if self._waiting[caller] >= _WAITING:
+            raise self._busy()
+        self._waiting[caller] += 1
+        try:
+            async with asyncio.timeout(min(seconds, _WAIT_SECONDS)):
+                await self._take(self._callers[caller])
+        except TimeoutError:
+            raise self._busy() from None
+        finally:
+            self._waiting[caller] -= 1
+        left = False
+
+        def leave() -> None:
+            nonlocal left
+            if not left:
+                left = True
+                self._all.release()
+                self._callers[caller].release()
+
+        return leave
+
+    async def _take(self, own: asyncio.Semaphore) -> None:
+        await own.acquire()  # first: whoever waits here holds nothing that other callers need
+        try:
+            await self._all.acquire()
+        except BaseException:
+            own.release()
+            raise
+
+    def _busy(self) -> ResourceExhausted:
+        return ResourceExhausted(
+            "TOO_MANY_SEARCHES",
+            "Too many searches are under way.",
+            metadata={"places": str(self._of_caller)},
+            retry_after_seconds=_WAIT_SECONDS,
+        )
