@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install
 LOCKS := requirements/dev.txt requirements/postgres.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test servers test-browser check outages proto fuzz audit bench bench-gateway bench-move
+.PHONY: help install run test servers test-browser check outages proto fuzz audit bench bench-gateway bench-users bench-move
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ audit: $(STAMP) ## write sbom.json, and ask what is known against the locks (exi
 
 bench-gateway: $(STAMP) ## measure what the gateway adds to the calls that show users, beside a direct query
 	$(BIN)/python -m benchmarks.gateway_latency $(ARGS)
+
+bench-users: $(STAMP) ## measure the gateway in front of 1,000,000 users, alone and beside searches (ARGS="--users 20000 --seconds 1")
+	$(BIN)/python -m benchmarks.users $(ARGS)
 
 bench-move: $(STAMP) ## measure a move beside bare pg_dump and pg_restore (ARGS="--annotations 100000 --history 400000")
 	$(BIN)/python -m benchmarks.move $(ARGS)

@@ -122,8 +122,8 @@ async def run(*, seconds: float, rounds: int) -> Mapping[tuple[str, int], list[R
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         dsn = await make_users(await stack.enter_async_context(cluster(home)))
         line = await stack.enter_async_context(started("user_gateway", environment=gateway_environment(dsn)))
-        channel = await stack.enter_async_context(_channel(json.loads(line)["port"]))
-        stub: Any = pb_grpc.UserGatewayServiceStub(channel)  # type: ignore[no-untyped-call]
+        opened = await stack.enter_async_context(channel(json.loads(line)["port"]))
+        stub: Any = pb_grpc.UserGatewayServiceStub(opened)  # type: ignore[no-untyped-call]
         metadata = (("authorization", f"Bearer {TOKEN}"),)
         request = pb.GetUserRequest(id=7, view=pb.USER_VIEW_FULL)
         batch = pb.BatchGetUsersRequest(ids=range(1, BATCH + 1), view=pb.USER_VIEW_FULL)
@@ -131,7 +131,7 @@ async def run(*, seconds: float, rounds: int) -> Mapping[tuple[str, int], list[R
         echo = await stack.enter_async_context(
             started("benchmarks.echo", answer.SerializeToString().hex(), environment={})
         )
-        bare: Any = (await stack.enter_async_context(_channel(int(echo)))).unary_unary(
+        bare: Any = (await stack.enter_async_context(channel(int(echo)))).unary_unary(
             METHOD, pb.GetUserRequest.SerializeToString, pb.GetUserResponse.FromString
         )
         calls: Mapping[str, Call] = {
@@ -163,7 +163,8 @@ def gateway_environment(dsn: str) -> Mapping[str, str]:
     }
 
 
-def _channel(port: int) -> grpc.aio.Channel:
+def channel(port: int) -> grpc.aio.Channel:
+    """Open a channel of its own to a port of this machine."""
     return grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=_OPTIONS)
 
 

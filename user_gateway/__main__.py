@@ -25,18 +25,23 @@ def main() -> int:
         settings = load()
         lines = logs.configure(settings.variables.log_level)
         try:
-            uvloop.run(_run(settings))
+            checking = uvloop.run(_run(settings))
         finally:
             lines.close(_LAST_LINES_SECONDS)
     except (SettingsError, NotReadOnly, CatalogError) as error:
         tell(sys.stderr, f"user_gateway: {error}\n".encode())
         return _EXIT_CONFIGURATION
+    if checking:
+        # Whoever asked has left, and Python would wait for the threads, some seconds of a core each.
+        os._exit(0)
     return 0
 
 
-async def _run(settings: Settings) -> None:
+async def _run(settings: Settings) -> int:
+    """Serve; return how many passwords are still being checked."""
     asked_to_stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(logs.unretrieved)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked_to_stop.set)
     spans = tracing.from_environment(os.environ, "user_gateway")
@@ -46,6 +51,7 @@ async def _run(settings: Settings) -> None:
     await asked_to_stop.wait()
     await gateway.stop()
     await asyncio.to_thread(spans.close)
+    return gateway.checking
 
 
 def _announce(gateway: Gateway, settings: Settings) -> None:

@@ -12,11 +12,16 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import bcrypt
+import structlog
 
 from user_gateway.errors import ResourceExhausted
 
+log = structlog.get_logger(__name__)
+
 _BCRYPT_BYTES = 72  # bcrypt looks no further; the platform's library cut passwords there without a word
 _HIGHEST_COST = 14  # a second of a core. A hash that is dearer takes its own time; not everybody's
+# A hash of cost 31 takes a day, in one of few slots, and somebody who may write a hash need not be a friend.
+_REFUSED_ABOVE = 16  # four seconds of a core; bcrypt's usual cost is 12
 _COST = re.compile(r"\$2[abxy]\$(\d\d)\$")
 _ROUGHLY_ONE_CHECK_SECONDS = 1.0  # half a second at cost 12, and one round up
 
@@ -32,7 +37,7 @@ class PasswordChecker:
         self._threads = ThreadPoolExecutor(slots, thread_name_prefix="bcrypt")
 
     async def check(self, password: str, stored_hash: str | None, *, highest_cost: int) -> bool:
-        """Tell whether `password` belongs to `stored_hash`; None or a broken hash costs as much work and is False.
+        """Tell whether `password` belongs to `stored_hash`; None, a broken hash or one of too high a cost is False.
 
         `highest_cost` is what is known of the database. A hash that is dearer raises the work of all later checks.
 
@@ -41,7 +46,16 @@ class PasswordChecker:
         """
         if not self._free.acquire(blocking=False):
             raise self._busy()
-        self._cost = min(max(self._cost, highest_cost, _cost_of(stored_hash) or 0), _HIGHEST_COST)
+        cost = _cost_of(stored_hash) or 0
+        if cost > _REFUSED_ABOVE:
+            log.error(
+                "a password hash was refused: its cost is too high to be checked",
+                cost=cost,
+                highest=_REFUSED_ABOVE,
+                help=r"SELECT id FROM users WHERE hashed_password ~ '^\$2.\$(1[7-9]|[23])'",
+            )
+            stored_hash, cost = None, 0
+        self._cost = min(max(self._cost, highest_cost, cost), _HIGHEST_COST)
         work = self._threads.submit(_check, password, stored_hash, self._cost)
         self._under_way.add(work)
         work.add_done_callback(self._ended)
@@ -70,8 +84,8 @@ class PasswordChecker:
         self._free.release()
 
     def close(self) -> None:
-        """Wait for the checks under way."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        """Begin no further check. Those under way have nobody who waits for them, and are not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _check(password: str, stored_hash: str | None, whole_cost: int) -> bool:

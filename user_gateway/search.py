@@ -28,7 +28,7 @@ def statement(search: Search, catalog: Catalog, columns: str) -> tuple[str, list
     them. Where there are more, matches are frequent: then the page is found along the order of the keys, by an index
     on the e-mail address, or with no more in memory than the page. Either way nothing is written to disk.
     """
-    name = catalog.sources["full_name"]
+    name = f"({catalog.sources['full_name']})::text"  # NULL where no table has it
     key = "u.email::text" if search.full else name
     matches, pattern = _matches(search, name)
     where = (

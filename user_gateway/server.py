@@ -10,12 +10,11 @@ import asyncpg
 import grpc
 import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from proto.users.v1 import user_gateway_pb2 as pb
 from proto.users.v1 import user_gateway_pb2_grpc as pb_grpc
 from service_kit import event_loop
-from user_gateway import catalog, indexes, proof
+from user_gateway import catalog, describe, indexes, proof, tls
 from user_gateway.auth import Authenticator
 from user_gateway.catalog_notes import CatalogNotes
 from user_gateway.database import Connection, Database, NoteStep
@@ -89,6 +88,11 @@ class Gateway:
 
     def _status(self) -> tuple[bool, bool]:
         return self.serving, self._store.verifies
+
+    @property
+    def checking(self) -> int:
+        """How many passwords are being checked."""
+        return self._passwords.slots[1]
 
     async def start(self) -> None:
         """Bind, prove the role and serve. An absent database is waited for while NOT_SERVING is shown.
@@ -188,7 +192,7 @@ class Gateway:
         pb_grpc.add_UserGatewayServiceServicer_to_server(self._servicer, server)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if self._settings.reflection:
-            reflection.enable_server_reflection((SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+            describe.enable((SERVICE_NAME, health.SERVICE_NAME), server)
         return server
 
     def _options(self) -> Sequence[tuple[str, int]]:
@@ -200,8 +204,9 @@ class Gateway:
             ("grpc.max_connection_age_ms", round(age * 1000)),
             ("grpc.max_connection_age_grace_ms", 30_000),  # longer than the longest call
             # What one caller may hold. The API has one connection a process and some calls on it at once; ids and
-            # names of a call have a few KiB, its metadata a token and a trace.
-            ("grpc.max_concurrent_streams", 20_000),  # as many as may wait, below; the default has no end
+            # names of a call have a few KiB, its metadata a token and a trace. A client that has more calls waits
+            # with them by itself.
+            ("grpc.max_concurrent_streams", 1_000),  # 25 KiB each, whatever they ask; the default has no end
             ("grpc.max_receive_message_length", 256 * 1024),
             ("grpc.max_metadata_size", 8 * 1024),
             ("grpc.absolute_max_metadata_size", 16 * 1024),
@@ -224,9 +229,9 @@ class Gateway:
         host, port = self._settings.variables.user_gateway_host, self._settings.variables.user_gateway_port
         if host in {"::", "[::]", "*", ""}:
             host = "::" if _has_ipv6() else "0.0.0.0"
+        credentials = tls.credentials(self._settings.variables)
         address = f"[{host}]:{port}" if ":" in host.strip("[]") and not host.startswith("[") else f"{host}:{port}"
         try:
-            credentials = self._credentials()
             if credentials is None:
                 return server.add_insecure_port(address)
             return server.add_secure_port(address, credentials)
@@ -235,18 +240,6 @@ class Gateway:
                 f"cannot listen on {address}: is the port taken? Set USER_GATEWAY_PORT to another port, or to 0 "
                 "for any free one, and USER_GATEWAY_HOST to an address of this machine"
             ) from None
-
-    def _credentials(self) -> grpc.ServerCredentials | None:
-        variables = self._settings.variables
-        if variables.user_gateway_server_tls_key is None or variables.user_gateway_server_tls_cert is None:
-            return None
-        client_ca = variables.user_gateway_server_tls_client_ca
-        pair = (variables.user_gateway_server_tls_key.read_bytes(), variables.user_gateway_server_tls_cert.read_bytes())
-        return grpc.ssl_server_credentials(
-            [pair],
-            root_certificates=client_ca.read_bytes() if client_ca else None,
-            require_client_auth=client_ca is not None,
-        )
 
 
 def _has_ipv6() -> bool:

@@ -2,6 +2,7 @@
 
 import grpc
 import pytest
+import structlog
 
 from proto.users.v1 import user_gateway_pb2 as pb
 from tests.fixtures.users import StartGateway, UsersDatabase
@@ -127,3 +128,101 @@ async def test_a_required_column_that_cannot_be_read_is_named(
     await users_db.execute("REVOKE SELECT (email) ON users FROM user_readonly")
     with pytest.raises(CatalogError, match=r"users\.email"):
         await start_gateway(users_db.dsn)
+
+
+UNFIT = {
+    "organization_id": ("uuid USING gen_random_uuid()", "users.organization_id is uuid, expected smallint"),
+    "created_at": ("text USING created_at::text", "users.created_at is text, expected timestamp"),
+    "updated_at": ("numeric USING 7", "users.updated_at is numeric, expected timestamp"),
+}
+
+
+@pytest.mark.parametrize("column", UNFIT)
+async def test_a_column_of_another_type_is_named_and_not_set(
+    users_db: UsersDatabase, start_gateway: StartGateway, column: str
+) -> None:
+    kind, said = UNFIT[column]
+    await users_db.execute(f"ALTER TABLE users ALTER COLUMN {column} DROP DEFAULT")
+    await users_db.execute(f"ALTER TABLE users ALTER COLUMN {column} DROP NOT NULL")
+    await users_db.execute(f"ALTER TABLE users ALTER COLUMN {column} TYPE {kind}")
+    with structlog.testing.capture_logs() as lines:
+        running = await start_gateway(users_db.dsn)
+    named = [text for line in lines if "types do not fit" in line["event"] for text in line["columns"]]
+    assert [text.startswith(said) for text in named] == [True]
+    async with Calls(running.address, running.token) as calls:
+        user = await calls.get(id=1, view=FULL)
+        assert user.email == "admin@example.com"
+        assert not user.HasField(column)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            "ALTER TABLE users ALTER COLUMN id DROP IDENTITY; "
+            "ALTER TABLE users ALTER COLUMN id TYPE uuid USING gen_random_uuid()",
+            "users.id is uuid, expected smallint, integer or bigint",
+        ),
+        (
+            "ALTER TABLE users ALTER COLUMN is_active DROP DEFAULT; "
+            "ALTER TABLE users ALTER COLUMN is_active TYPE text USING 'yes'",
+            "users.is_active is text, expected boolean",
+        ),
+    ],
+)
+async def test_a_required_column_of_another_type_is_no_start(
+    users_db: UsersDatabase, start_gateway: StartGateway, change: str, said: str
+) -> None:
+    await users_db.execute(change)
+    with pytest.raises(CatalogError, match=said):
+        await start_gateway(users_db.dsn)
+
+
+async def test_other_types_that_can_be_read(users_db: UsersDatabase, start_gateway: StartGateway) -> None:
+    await users_db.execute("CREATE DOMAIN number_of_organization AS bigint CHECK (VALUE > 0)")
+    for change in (
+        "ALTER is_active DROP DEFAULT, ALTER is_active TYPE smallint USING is_active::int",
+        "ALTER created_at DROP DEFAULT, ALTER created_at TYPE date USING '2025-03-01'",
+        "ALTER organization_id TYPE number_of_organization",
+        "ALTER id TYPE bigint",
+    ):
+        await users_db.execute(f"ALTER TABLE users {change}")
+    await users_db.execute("UPDATE users SET is_active = 0 WHERE id = 5")
+    running = await start_gateway(users_db.dsn)
+    async with Calls(running.address, running.token) as calls:
+        user = await calls.get(id=1, view=FULL)
+        assert (user.is_active, user.organization_id) == (True, 1)
+        assert user.created_at.ToJsonString() == "2025-03-01T00:00:00Z"
+        assert (await calls.get(id=5)).is_active is False
+        assert (await calls.search("example")).total_size == 5
+
+
+@pytest.mark.parametrize("moment", ["0044-03-15 BC", "12026-01-01", "infinity", "-infinity"])
+@pytest.mark.parametrize("zone", ["timestamp", "timestamptz"])
+async def test_a_time_that_nobody_can_say_fails_no_batch(
+    users_db: UsersDatabase, start_gateway: StartGateway, moment: str, zone: str
+) -> None:
+    await users_db.execute(
+        f"ALTER TABLE users ALTER COLUMN updated_at DROP DEFAULT, ALTER COLUMN updated_at TYPE {zone}"
+    )
+    await users_db.execute(f"UPDATE users SET created_at = '{moment}', updated_at = '{moment}' WHERE id = 2")
+    running = await start_gateway(users_db.dsn)
+    async with Calls(running.address, running.token) as calls:
+        users = (await calls.batch([1, 2], FULL)).users
+    assert [(user.HasField("created_at"), user.HasField("updated_at")) for user in users] == [
+        (True, True),
+        (False, False),
+    ]
+
+
+async def test_profiles_with_the_user_as_text_are_left_alone(
+    users_db: UsersDatabase, start_gateway: StartGateway
+) -> None:
+    await users_db.execute("CREATE TABLE profiles (user_id text, full_name text)")
+    await users_db.execute("GRANT SELECT ON profiles TO user_readonly")
+    with structlog.testing.capture_logs() as lines:
+        running = await start_gateway(users_db.dsn)
+    named = [text for line in lines if "types do not fit" in line["event"] for text in line["columns"]]
+    assert named == ["profiles.user_id is text, expected smallint, integer or bigint"]
+    async with Calls(running.address, running.token) as calls:
+        assert (await calls.get(id=1)).full_name == "Admin Example"

@@ -1,14 +1,19 @@
 """TLS and mutual TLS on both sides."""
 
+import asyncio
+import shutil
+import ssl
 from pathlib import Path
 
 import grpc
 import pytest
+import structlog
 
 from labeler_api.directory import UserDirectory
 from labeler_api.errors import Unavailable
 from tests.fixtures.users import StartGateway
 from tests.user_gateway.calls import Calls, refused
+from user_gateway.settings import SettingsError
 
 FILES = Path(__file__).parent / "tls"
 SERVER = {
@@ -65,3 +70,45 @@ async def test_the_directory_speaks_mutual_tls(users_dsn: str, start_gateway: St
 def test_half_a_pair_is_refused() -> None:
     with pytest.raises(ValueError, match="both or none"):
         UserDirectory("127.0.0.1:1", "token", cert_file=FILES / "client.pem")
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key", "ca", "said"),
+    [
+        ("server.pem", "missing.key", "ca.pem", "USER_GATEWAY_SERVER_TLS_KEY: expected a PEM file"),
+        ("server.pem", "client.key", "ca.pem", "expected a certificate and its own key.* KEY_VALUES_MISMATCH"),
+        ("README.md", "server.key", "ca.pem", "USER_GATEWAY_SERVER_TLS_CERT and .* expected a certificate"),
+        ("server.pem", "server.key", "README.md", "USER_GATEWAY_SERVER_TLS_CLIENT_CA: expected certificates"),
+        ("server.pem", "server.key", "missing.pem", "USER_GATEWAY_SERVER_TLS_CLIENT_CA: expected a PEM file"),
+    ],
+)
+async def test_a_wrong_file_is_named(
+    users_dsn: str, start_gateway: StartGateway, certificate: str, key: str, ca: str, said: str
+) -> None:
+    names = {"CERT": certificate, "KEY": key, "CLIENT_CA": ca}
+    variables = {f"USER_GATEWAY_SERVER_TLS_{name}": str(FILES / file) for name, file in names.items()}
+    with pytest.raises(SettingsError, match=said):
+        await start_gateway(users_dsn, **variables)
+
+
+async def test_a_renewed_certificate_needs_no_restart(
+    users_dsn: str, start_gateway: StartGateway, tmp_path: Path
+) -> None:
+    variables = {}
+    for name, file in (("CERT", "server.pem"), ("KEY", "server.key")):
+        shutil.copy(FILES / file, tmp_path / file)
+        variables[f"USER_GATEWAY_SERVER_TLS_{name}"] = str(tmp_path / file)
+    running = await start_gateway(users_dsn, **variables)
+    assert await shown(running.address) == (FILES / "server.pem").read_text()
+    with structlog.testing.capture_logs() as lines:
+        (tmp_path / "server.key").write_bytes((FILES / "client.key").read_bytes())
+        assert await shown(running.address) == (FILES / "server.pem").read_text(), "half of it is no pair yet"
+        (tmp_path / "server.pem").write_bytes((FILES / "client.pem").read_bytes())
+        assert await shown(running.address) == (FILES / "client.pem").read_text()
+    assert [line["log_level"] for line in lines if "TLS files" in line["event"]] == ["error", "info"]
+
+
+async def shown(address: str) -> str:
+    """The certificate that the gateway shows."""
+    host, port = address.split(":")
+    return await asyncio.to_thread(ssl.get_server_certificate, (host, int(port)), timeout=10)
