@@ -29,7 +29,7 @@ _WALL_SECONDS = 60.0  # three times the CPU time that the kernel allows: a machi
 _LEAST_BYTES = 128 * _MIB  # for one call: a picture of 32 million pixels in full
 _MOST_BYTES = 4096 * _MIB  # for all of them together, where there is more: nothing needs more
 _IN_A_MESSAGE_BYTES = _MIB  # what is larger is read by the process itself
-_SHOWS_OPEN_FILES = Path("/proc/self/fd").is_dir()  # Linux; elsewhere all bytes travel
+SHOWS_OPEN_FILES = Path("/proc/self/fd").is_dir()  # Linux; elsewhere all bytes travel
 _SOON_SECONDS = 1.0  # a process that ends so soon was dead before, killed by somebody else while it was idle
 
 
@@ -146,10 +146,15 @@ class Decoders:
 
 async def _source(file: IO[bytes], size: int) -> Source:
     """Tell a process where the bytes are: few travel along, many are read from the file that is open here."""
-    if size > _IN_A_MESSAGE_BYTES and _SHOWS_OPEN_FILES:
-        return Source(None, f"/proc/{os.getpid()}/fd/{file.fileno()}")
+    if size > _IN_A_MESSAGE_BYTES and SHOWS_OPEN_FILES:
+        return Source(None, open_file(file))
     file.seek(0)
     return Source(await asyncio.to_thread(file.read) if size > _IN_A_MESSAGE_BYTES else file.read())
+
+
+def open_file(file: IO[bytes]) -> str:
+    """A name for a file that is open here, under which a process may open it: only where SHOWS_OPEN_FILES."""
+    return f"/proc/{os.getpid()}/fd/{file.fileno()}"
 
 
 def _too_much_memory(needed: int, allowed: int) -> DecodingFailed:

@@ -66,7 +66,7 @@ async def _listed(call: Call, dataset_id: str, project_id: str | None) -> Stored
 
 def _known(row: Row) -> StoredFiles:
     return StoredFiles(
-        dataset_files=row["images"] + row["thumbnails"],
+        dataset_files=row["images"] + row["made_of_them"],
         export_files=row["versions"],
         images=row["images"],
         size_bytes=row["image_bytes"] + int(row["version_bytes"]),

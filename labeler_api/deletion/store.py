@@ -11,14 +11,15 @@ from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.projects.changes import REVISION
 
 _IMPACT = """
-    SELECT d.id AS dataset_id, d.name AS dataset_name, i.images, i.image_bytes, i.thumbnails,
+    SELECT d.id AS dataset_id, d.name AS dataset_name, i.images, i.image_bytes, i.made_of_them,
            p.id AS project_id, p.name AS project_name, p.task_types,
            (SELECT count(*) FROM annotations a WHERE a.project_id = p.id) AS annotations,
            v.versions, v.version_bytes
     FROM datasets d
     LEFT JOIN annotation_projects p ON p.dataset_id = d.id
     CROSS JOIN LATERAL (
-        SELECT count(*) AS images, COALESCE(sum(size), 0)::bigint AS image_bytes, count(thumbnail_key) AS thumbnails
+        SELECT count(*) AS images, COALESCE(sum(size), 0)::bigint AS image_bytes,
+               count(thumbnail_key) + count(rendition_key) AS made_of_them
         FROM image_metadata WHERE dataset_id = d.id
     ) i
     CROSS JOIN LATERAL (

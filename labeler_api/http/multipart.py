@@ -81,6 +81,11 @@ class Spool:
         if self._pending_bytes >= _IN_MEMORY_BYTES:
             await self._flush()
 
+    def on_disk(self) -> IO[bytes]:
+        """The file, for another process to write to: not in memory, whatever its size."""
+        self.file.fileno()  # it moves to the disk when it is asked for its number
+        return self.file
+
     async def rewind(self) -> None:
         """Write what is left and go to the beginning."""
         await self._flush()

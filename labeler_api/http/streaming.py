@@ -75,12 +75,12 @@ async def stream_object(
     opened: Opener,
     *,
     place: AbstractAsyncContextManager[None],
-    size: int,
+    size: int | None,
     etag: str,
     headers: Mapping[str, str],
     refine: Refine | None = None,
 ) -> Response:
-    """Answer with an object of `size` bytes: 200, 206, 304 without a look at the store, or 416.
+    """Answer with an object of `size` bytes, None where only the store knows: 200, 206, 304 without asking it, or 416.
 
     `place` is held while it is sent. `opened(byte_range)` opens it, `etag` is strong and quoted, `refine` may change
     headers by what was opened.
@@ -94,7 +94,9 @@ async def stream_object(
         stream, source = await _started(place, opened, byte_range)
     except RangeNotSatisfiable as error:
         refusal = render(error, request.scope["state"]["request_id"])
-        refusal.headers.update({"Accept-Ranges": "bytes", "Content-Range": f"bytes */{size}"})
+        refusal.headers["Accept-Ranges"] = "bytes"
+        if size is not None:
+            refusal.headers["Content-Range"] = f"bytes */{size}"
         return refusal
     stream.headers.update({**headers, **(refine(source) if refine else {})})
     return stream

@@ -15,12 +15,14 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
+import structlog
+
 from labeler_api.context import Call
 from labeler_api.db.pool import Row, WriteTransaction
-from labeler_api.decoders import DecodingFailed
+from labeler_api.decoders import SHOWS_OPEN_FILES, DecodingFailed, open_file
 from labeler_api.errors import Stale, Unavailable
 from labeler_api.http.multipart import Spool
-from labeler_api.images import removal, upload_store
+from labeler_api.images import removal, rendition, upload_store
 from labeler_api.images.description import describe
 from labeler_api.images.paths import ImagePath, ObjectKeys, image_path
 from labeler_api.images.pictures import Picture, Rejected, look
@@ -43,6 +45,8 @@ _AWAY = 8  # pictures in a row that the store did not take, each tried four time
 _TRIES = 3  # of a transaction that met a deadlock; an upload is too long to be asked for again
 
 T = TypeVar("T")
+
+log = structlog.get_logger("labeler_api.images")
 
 
 class _Rehearsed(Exception):
@@ -202,11 +206,16 @@ class Intake:
         if isinstance(picture, Rejected):
             self.refuse(path.text, picture.reason)
             return
-        stored = _stored(self.dataset_id, path, spool.size, picture)
-        if not await self._put(stored, picture, spool):
-            return
+        shown = await self._rendition(path, picture, spool)
+        try:
+            stored = _stored(self.dataset_id, path, spool.size, picture, shown=shown is not None)
+            if not await self._put(stored, picture, spool, shown):
+                return
+        finally:
+            if shown is not None:
+                shown.close()
         if (earlier := self._batch.get(path.text)) is not None:
-            self._unused += (earlier.s3_key, earlier.thumbnail_key)
+            self._unused += earlier.keys
         self._batch[path.text] = stored
 
     async def _picture(self, spool: Spool) -> Picture | Rejected:
@@ -217,15 +226,39 @@ class Intake:
         except DecodingFailed as failure:
             return Rejected(str(failure))
 
-    async def _put(self, stored: Stored, picture: Picture, spool: Spool) -> bool:
-        """Put both objects; False, with the picture refused, when the store does not take them.
+    async def _rendition(self, path: ImagePath, picture: Picture, spool: Spool) -> Spool | None:
+        """What browsers are shown instead of the picture; None when they draw it, or when none can be made of it."""
+        if picture.content_type not in rendition.NOT_DRAWN or not SHOWS_OPEN_FILES:
+            return None
+        decoders, shown = self._call.services.decoders, Spool()
+        try:
+            arguments = (spool.file, spool.size, open_file(shown.on_disk()))
+            made = await decoders.run(self._call.user_id, rendition.render, *arguments)
+            shown.size = await asyncio.to_thread(shown.file.seek, 0, 2)
+        except (DecodingFailed, OSError) as failure:  # it is a sound picture all the same, and has a thumbnail
+            made = False
+            log.warning("no rendition of a picture", path=path.text, reason=str(failure))
+        except BaseException:
+            shown.close()
+            raise
+        if made:
+            return shown
+        shown.close()
+        return None
+
+    async def _put(self, stored: Stored, picture: Picture, spool: Spool, shown: Spool | None) -> bool:
+        """Put all of its objects; False, with the picture refused, when the store does not take them.
 
         Raises Unavailable when it has taken none of the last few pictures either.
         """
         put = partial(self._call.objects.put, self._bucket, stored.thumbnail_key, picture.thumbnail, "image/jpeg")
         try:
             await patiently(put)
-            await patiently(partial(self._put_image, stored, spool))
+            if stored.rendition_key is not None and shown is not None:
+                key = stored.rendition_key
+                await patiently(partial(self._put_file, key, shown, rendition.CONTENT_TYPE, describe(stored)))
+            key, content_type = stored.s3_key, stored.content_type
+            await patiently(partial(self._put_file, key, spool, content_type, describe(stored)))
         except Unavailable as error:
             self._store_error = error
             self._not_taken_in_a_row += 1
@@ -236,14 +269,13 @@ class Intake:
         self._not_taken_in_a_row = 0
         return True
 
-    async def _put_image(self, stored: Stored, spool: Spool) -> None:
-        metadata = describe(stored)
+    async def _put_file(self, key: str, spool: Spool, content_type: str, metadata: dict[str, str]) -> None:
         spool.file.seek(0)
-        if stored.size <= _SINGLE_PUT_BYTES:
+        if spool.size <= _SINGLE_PUT_BYTES:
             body = await asyncio.to_thread(spool.file.read)
-            await self._call.objects.put(self._bucket, stored.s3_key, body, stored.content_type, metadata)
+            await self._call.objects.put(self._bucket, key, body, content_type, metadata)
             return
-        upload = self._call.objects.upload_stream(self._bucket, stored.s3_key, stored.content_type, metadata)
+        upload = self._call.objects.upload_stream(self._bucket, key, content_type, metadata)
         async with upload as target:
             while chunk := await asyncio.to_thread(spool.file.read, _READ_BYTES):
                 await target.write(chunk)
@@ -287,9 +319,9 @@ def _useless(rows: list[Row], images: list[Stored]) -> list[str]:
     keys: list[str | None] = []
     for row, image in zip(rows, images, strict=True):
         if row["id"] is None:
-            keys += (image.s3_key, image.thumbnail_key)
+            keys += image.keys
         elif row["replaced"]:
-            keys += (row["old_key"], row["old_thumbnail_key"])
+            keys += (row["old_key"], row["old_thumbnail_key"], row["old_rendition_key"])
     return [key for key in keys if key]
 
 
@@ -305,7 +337,7 @@ def uploaded_image(image: Stored, image_id: str, *, replaced: bool) -> UploadedI
     )
 
 
-def _stored(dataset_id: str, path: ImagePath, size: int, picture: Picture) -> Stored:
+def _stored(dataset_id: str, path: ImagePath, size: int, picture: Picture, *, shown: bool) -> Stored:
     keys = ObjectKeys.new(dataset_id, path)
     return Stored(
         path=path.text,
@@ -319,4 +351,5 @@ def _stored(dataset_id: str, path: ImagePath, size: int, picture: Picture) -> St
         content_sha256=picture.sha256,
         content_type=picture.content_type,
         thumbnail_key=keys.thumbnail,
+        rendition_key=keys.rendition if shown else None,
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from labeler_api.context import Call
 from labeler_api.db.pool import Row
+from labeler_api.images.paths import is_rendition_of
 from labeler_api.links import object_version
 
 _SIGNED_AT_ONCE = 20  # signing a link of the store takes some 0.2 ms: more of them must not hold the event loop
@@ -44,9 +45,16 @@ async def _presigned(call: Call, rows: list[Row]) -> list[ImageLinks]:
 
     def signed() -> list[ImageLinks]:
         thumbnails = [row["thumbnail_key"] and sign(bucket, row["thumbnail_key"]) for row in rows]
-        return [ImageLinks(sign(bucket, row["s3_key"]), link) for row, link in zip(rows, thumbnails, strict=True)]
+        keys = [shown_key(row) or row["s3_key"] for row in rows]
+        return [ImageLinks(sign(bucket, key), link) for key, link in zip(keys, thumbnails, strict=True)]
 
     return signed() if len(rows) <= _SIGNED_AT_ONCE else await asyncio.to_thread(signed)
+
+
+def shown_key(row: Row) -> str | None:
+    """The key of what browsers are shown instead of the image; None where they draw the image itself."""
+    key: str | None = row["rendition_key"]
+    return key if key is not None and is_rendition_of(key, row["s3_key"]) else None
 
 
 def full_name(row: Row) -> str:

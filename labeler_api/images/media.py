@@ -8,9 +8,11 @@ from typing import Literal
 from labeler_api.context import Call, Principal
 from labeler_api.db.pool import Row
 from labeler_api.errors import Forbidden, NotFound, Unauthenticated
-from labeler_api.images import store
+from labeler_api.images import rendition, store
 from labeler_api.images.description import is_other_version
+from labeler_api.images.links import shown_key
 from labeler_api.images.pictures import CONTENT_TYPES
+from labeler_api.images.schemas import ImageLinkQuery
 from labeler_api.links import LinkQuery, object_version
 from labeler_api.members import service as members
 from labeler_api.members.policy import Role
@@ -26,7 +28,7 @@ class Media:
 
     call: Call
     key: str
-    size: int
+    size: int | None
     etag: str
     headers: dict[str, str]
     content_sha256: str | None
@@ -55,10 +57,17 @@ class Media:
             return await stream.read()
 
 
-async def image(call: Call, dataset_id: str, image_id: str, query: LinkQuery) -> Media:
-    """Find the image of a link. Raises NotFound for one that is not good any more, whatever the reason."""
+async def image(call: Call, dataset_id: str, image_id: str, query: ImageLinkQuery) -> Media:
+    """Find what browsers are shown of the image of a link, or its original where the query wants it.
+
+    Raises NotFound for a link that is not good any more, whatever the reason.
+    """
     row = await _linked(call, "images", dataset_id, image_id, query)
-    return _media(call, query, row, row["s3_key"], row["content_type"])
+    key = None if query.original else shown_key(row)
+    if key is None:
+        return _media(call, query, row, row["s3_key"], row["content_type"])
+    media = _media(call, query, row, key, rendition.CONTENT_TYPE)
+    return replace(media, size=None, etag=f'"{query.v}-shown"', content_type=rendition.CONTENT_TYPE)
 
 
 async def thumbnail(call: Call, dataset_id: str, image_id: str, query: LinkQuery) -> Media:

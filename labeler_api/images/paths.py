@@ -91,6 +91,7 @@ class ObjectKeys(NamedTuple):
 
     image: str
     thumbnail: str
+    rendition: str
 
     @classmethod
     def new(cls, dataset_id: str, path: ImagePath) -> Self:
@@ -102,4 +103,10 @@ class ObjectKeys(NamedTuple):
         short = name.encode()[:_MAX_STEM_BYTES].decode(errors="ignore")
         unique = f"{folder}{slash}{short}.{secrets.token_hex(_TOKEN_BYTES)}"
         where = f"datasets/{dataset_id}"
-        return cls(f"{where}/images/{unique}{extension}", f"{where}/thumbnails/{unique}.jpg")
+        named = f"{unique}{extension}"
+        return cls(f"{where}/images/{named}", f"{where}/thumbnails/{unique}.jpg", f"{where}/renditions/{named}.jpg")
+
+
+def is_rendition_of(key: str, image_key: str) -> bool:
+    """Whether one upload made both: who does not know of renditions replaces an image and leaves the old key."""
+    return key.split("/", 3)[3:] == [f"{rest}.jpg" for rest in image_key.split("/", 3)[3:]]

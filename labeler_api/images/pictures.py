@@ -13,6 +13,7 @@ from typing import IO
 from PIL import Image
 
 from labeler_api.images import jpeg_scans, png_rows
+from labeler_api.images.modes import eight_bits, on_white
 from labeler_api.images.paths import Refused
 from labeler_api.images.shrinking import cropped, shrunk, strips_bytes
 from labeler_api.killable import Needs
@@ -194,7 +195,7 @@ def _orientation(image: Image.Image) -> int:
 def _thumbnail(image: Image.Image, orientation: int) -> bytes:
     image = _shrunk(cropped(image), image) if _is_for_strips(image) else _smooth(image)
     image.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS), Image.Resampling.LANCZOS, reducing_gap=_REDUCING_GAP)
-    small = _on_white(_eight_bits(image))
+    small = on_white(eight_bits(image))
     if orientation in _UPRIGHT:
         small = small.transpose(_UPRIGHT[orientation])
     out = io.BytesIO()
@@ -218,27 +219,10 @@ def _is_for_strips(image: Image.Image) -> bool:
 
 def _shrunk(strips: Iterable[Image.Image], image: Image.Image) -> Image.Image:
     """Scale down strip by strip: what is converted is never the whole picture."""
-    small = shrunk((_smooth(_eight_bits(strip)) for strip in strips), image.size, _STRIPS_TO_PIXELS)
+    small = shrunk((_smooth(eight_bits(strip)) for strip in strips), image.size, _STRIPS_TO_PIXELS)
     if small.mode in {"L", "RGB"} and "transparency" in image.info:
         small.info["transparency"] = image.info["transparency"]
     return small
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Scale 16 bits of grey down; a plain conversion would clip nearly everything to white."""
-    if image.mode.startswith("I"):
-        return image.convert("I").point(lambda value: value / 256).convert("L")
-    return image
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    """JPEG has no transparency: what is seen through becomes white."""
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    image = image.convert("RGBA")
-    white = Image.new("RGB", image.size, "white")
-    white.paste(image, mask=image.getchannel("A"))
-    return white
 
 
 def _reason(error: Exception) -> str:

@@ -9,6 +9,7 @@ from labeler_api.http.streaming import stream_object
 from labeler_api.images import media, service
 from labeler_api.images.schemas import (
     DatasetSummary,
+    ImageLinkQuery,
     ImagePage,
     PageQuery,
     PreviewImage,
@@ -35,9 +36,10 @@ async def list_images(call: Call, project_id: str, query: PageQuery) -> Reply[Im
     return await service.page(call, project_id, query)
 
 
-async def get_image(call: Call, dataset_id: str, image_id: str, query: LinkQuery, request: Request) -> Response:
+async def get_image(call: Call, dataset_id: str, image_id: str, query: ImageLinkQuery, request: Request) -> Response:
     """Stream an image by a signed link
 
+    Browsers do not draw TIFF: such an image comes as a JPEG of the same size, and with `original=true` as it was sent.
     One range is honoured; several are answered with the whole.
     """
     image = await media.image(call, dataset_id, image_id, query)

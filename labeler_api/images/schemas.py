@@ -5,6 +5,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from labeler_api.links import LinkQuery
+
 Offset = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 # Beyond it the call answers 400, as it always did, and not the type with 422.
 PageLimit = Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": 200})]
@@ -15,6 +17,12 @@ class PreviewQuery(Struct):
 
     limit: Offset = 12
     random: bool = True
+
+
+class ImageLinkQuery(LinkQuery, frozen=True):
+    """The query string of a link to an image."""
+
+    original: bool = False
 
 
 class PreviewImage(Struct):

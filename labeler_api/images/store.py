@@ -7,7 +7,7 @@ from labeler_api.projects.changes import COUNTED, WAITING
 
 _COLUMNS = """
     dataset_id, id, file_name, s3_key, folder_path, size, width, height, last_modified, uploaded_at,
-    content_sha256, content_type, thumbnail_key
+    content_sha256, content_type, thumbnail_key, rendition_key
 """
 
 _PAGE = f"""

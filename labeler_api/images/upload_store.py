@@ -22,19 +22,20 @@ _SAVE = """
     WITH given AS (
         SELECT * FROM unnest(
             $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::int[], $9::int[],
-            $10::text[], $11::text[], $12::text[]
+            $10::text[], $11::text[], $12::text[], $13::text[]
         ) WITH ORDINALITY AS g (
             path, s3_key, stem, file_name, folder_path, size, width, height, content_sha256, content_type,
-            thumbnail_key, n
+            thumbnail_key, rendition_key, n
         )
     ), held AS (
-        SELECT id, concat_ws('/', NULLIF(folder_path, ''), file_name) AS path, s3_key, thumbnail_key
+        SELECT id, concat_ws('/', NULLIF(folder_path, ''), file_name) AS path, s3_key, thumbnail_key, rendition_key
         FROM image_metadata
         WHERE dataset_id = $1 AND id IN (SELECT stem FROM given UNION SELECT path FROM given)
     ), own AS (
         SELECT DISTINCT ON (path) * FROM held ORDER BY path, id = path
     ), named AS (
-        SELECT g.*, own.s3_key AS old_key, own.thumbnail_key AS old_thumbnail_key, own.id IS NOT NULL AS replaced,
+        SELECT g.*, own.s3_key AS old_key, own.thumbnail_key AS old_thumbnail_key,
+            own.rendition_key AS old_rendition_key, own.id IS NOT NULL AS replaced,
             CASE
                 WHEN own.id IS NOT NULL THEN own.id
                 WHEN EXISTS (SELECT 1 FROM held WHERE held.id = g.stem) THEN g.path
@@ -47,20 +48,21 @@ _SAVE = """
     ), saved AS (
         INSERT INTO image_metadata (
             dataset_id, id, file_name, s3_key, folder_path, size, width, height, content_sha256, content_type,
-            thumbnail_key
+            thumbnail_key, rendition_key
         )
-        SELECT $1, id, file_name, s3_key, folder_path, size, width, height, content_sha256, content_type, thumbnail_key
+        SELECT $1, id, file_name, s3_key, folder_path, size, width, height, content_sha256, content_type, thumbnail_key,
+            rendition_key
         FROM ranked WHERE rank = 1 ORDER BY id
         ON CONFLICT (dataset_id, id) DO UPDATE
         SET file_name = excluded.file_name, folder_path = excluded.folder_path, s3_key = excluded.s3_key,
             size = excluded.size, width = excluded.width, height = excluded.height,
             content_sha256 = excluded.content_sha256, content_type = excluded.content_type,
-            thumbnail_key = excluded.thumbnail_key, last_modified = now()
+            thumbnail_key = excluded.thumbnail_key, rendition_key = excluded.rendition_key, last_modified = now()
         WHERE concat_ws('/', NULLIF(image_metadata.folder_path, ''), image_metadata.file_name)
             = concat_ws('/', NULLIF(excluded.folder_path, ''), excluded.file_name)
         RETURNING id, s3_key
     )
-    SELECT r.path, s.id, r.replaced, r.old_key, r.old_thumbnail_key
+    SELECT r.path, s.id, r.replaced, r.old_key, r.old_thumbnail_key, r.old_rendition_key
     FROM ranked r LEFT JOIN saved s ON s.id = r.id AND s.s3_key = r.s3_key
     ORDER BY r.n
 """
@@ -79,9 +81,13 @@ _REFERRED = """
     UNION ALL
     SELECT thumbnail_key FROM image_metadata WHERE thumbnail_key = ANY ($1::text[])
     UNION ALL
+    SELECT rendition_key FROM image_metadata WHERE rendition_key = ANY ($1::text[])
+    UNION ALL
     SELECT q.row ->> 's3_key' FROM quarantine_image_metadata q WHERE q.row ->> 's3_key' = ANY ($1::text[])
     UNION ALL
     SELECT q.row ->> 'thumbnail_key' FROM quarantine_image_metadata q WHERE q.row ->> 'thumbnail_key' = ANY ($1::text[])
+    UNION ALL
+    SELECT q.row ->> 'rendition_key' FROM quarantine_image_metadata q WHERE q.row ->> 'rendition_key' = ANY ($1::text[])
 """
 
 
@@ -100,13 +106,19 @@ class Stored:
     content_sha256: str
     content_type: str
     thumbnail_key: str
+    rendition_key: str | None
+
+    @property
+    def keys(self) -> list[str]:
+        """Of all of its objects."""
+        return [key for key in (self.s3_key, self.thumbnail_key, self.rendition_key) if key]
 
 
 async def save(tx: WriteTransaction, dataset_id: str, images: Sequence[Stored]) -> list[Row] | None:
     """Insert or replace rows and set the counters; None when the dataset is gone.
 
-    Returns, in the order given, (path, id or NULL, replaced, old_key, old_thumbnail_key). Three statements, however
-    many images.
+    Returns, in the order given, (path, id or NULL, replaced, old_key, old_thumbnail_key, old_rendition_key). Three
+    statements, however many images.
     """
     if await tx.execute(_LOCK, dataset_id) == 0:
         return None
@@ -117,5 +129,5 @@ async def save(tx: WriteTransaction, dataset_id: str, images: Sequence[Stored]) 
 
 
 async def referred(connection: ReadConnection, keys: Sequence[str]) -> set[str]:
-    """Return those of the keys that an image has, as its own or as its thumbnail's; also one set aside."""
+    """Return those of the keys that an image has, its own, its thumbnail's or its rendition's; also one set aside."""
     return {row["key"] for row in await connection.fetch(_REFERRED, list(keys))}

@@ -18,7 +18,11 @@ EXPORT_AGE = timedelta(days=8)  # exports have no row; their links live for seve
 _EXPORT = "export_"  # how the folder of an export is named, in the place of a version number
 _NO_DATASET = "its dataset is deleted"
 _NO_PROJECT = "its project is deleted"
-_REASONS = {"images": "no image has it", "thumbnails": "no image has it as its thumbnail"}
+_REASONS = {
+    "images": "no image has it",
+    "thumbnails": "no image has it as its thumbnail",
+    "renditions": "no image has it as its rendition",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +129,8 @@ def _kind(key: str) -> str:
 def _image_ids(key: str) -> tuple[str, str]:
     """The ids that an image of this key may have: its path, without the last extension, or with it, as of old."""
     path = key.split("/", 3)[3]
+    if _kind(key) == "renditions":  # named like the image's object, and an extension more
+        path = path.rpartition(".")[0]
     stem, dot, extension = path.rpartition(".")
     return path, stem if dot and "/" not in extension else path
 

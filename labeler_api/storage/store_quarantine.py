@@ -23,6 +23,8 @@ _KEYS = """
     UNION ALL
     SELECT row ->> 'thumbnail_key' FROM quarantine_image_metadata WHERE row ->> 'thumbnail_key' = ANY ($1::text[])
     UNION ALL
+    SELECT row ->> 'rendition_key' FROM quarantine_image_metadata WHERE row ->> 'rendition_key' = ANY ($1::text[])
+    UNION ALL
     SELECT row ->> 'annotation_path' FROM quarantine_datasets WHERE row ->> 'annotation_path' = ANY ($1::text[])
     UNION ALL
     SELECT row ->> 'export_path' FROM quarantine_annotation_versions WHERE row ->> 'export_path' = ANY ($1::text[])

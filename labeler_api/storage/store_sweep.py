@@ -16,6 +16,8 @@ _HELD = """
     SELECT s3_key AS key FROM image_metadata WHERE dataset_id = $1 AND s3_key = ANY ($2::text[])
     UNION ALL
     SELECT thumbnail_key FROM image_metadata WHERE dataset_id = $1 AND thumbnail_key = ANY ($2::text[])
+    UNION ALL
+    SELECT rendition_key FROM image_metadata WHERE dataset_id = $1 AND rendition_key = ANY ($2::text[])
 """
 
 # What waits for its removal is no orphan: it goes in its time (labeler_api.images.removal).
@@ -23,6 +25,8 @@ _HELD_ANYWHERE = """
     SELECT s3_key AS key FROM image_metadata WHERE s3_key = ANY ($1::text[])
     UNION ALL
     SELECT thumbnail_key FROM image_metadata WHERE thumbnail_key = ANY ($1::text[])
+    UNION ALL
+    SELECT rendition_key FROM image_metadata WHERE rendition_key = ANY ($1::text[])
     UNION ALL
     SELECT waiting.key
     FROM pgqueuer q, jsonb_array_elements_text(convert_from(q.payload, 'UTF8')::jsonb -> 'keys') AS waiting (key)
@@ -46,7 +50,7 @@ async def folder_in_use(connection: ReadConnection, dataset_id: str) -> bool:
 
 
 async def held(connection: ReadConnection, dataset_id: str, keys: Sequence[str]) -> set[str]:
-    """Return those of the keys that an image of the dataset has, as its own or as its thumbnail's."""
+    """Return those of the keys that an image of the dataset has, as its own, its thumbnail's or its rendition's."""
     return {row["key"] for row in await connection.fetch(_HELD, dataset_id, list(keys))}
 
 

@@ -20,7 +20,7 @@ from labeler_ops.database import state
 _PAGE = 500
 _NAMED = 10_000  # by name; all are counted
 
-_COLUMNS = "dataset_id, id, s3_key, thumbnail_key, size, content_sha256, last_modified"
+_COLUMNS = "dataset_id, id, s3_key, thumbnail_key, rendition_key, size, content_sha256, last_modified"
 _COUNT = "SELECT count(*) FROM image_metadata WHERE ($1::text IS NULL OR dataset_id = $1)"
 _LIST = f"""
     SELECT {_COLUMNS} FROM image_metadata
@@ -33,7 +33,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
 class Mismatch(msgspec.Struct, frozen=True):
-    """An image whose object is not what its row says, and how: missing, size, content or thumbnail."""
+    """An image whose object is not what its row says, and how: missing, size, content, thumbnail or rendition."""
 
     dataset_id: str
     image_id: str
@@ -120,7 +120,9 @@ class Check:
         found = [("image", *fault)] if (fault := await self._of_image(row)) else []
         if row["thumbnail_key"] and not await self._is_there(row["thumbnail_key"]):
             found.append(("thumbnail", "thumbnail", "the thumbnail is not in the store"))
-        keys = {"image": row["s3_key"], "thumbnail": row["thumbnail_key"]}
+        if row["rendition_key"] and not await self._is_there(row["rendition_key"]):
+            found.append(("rendition", "rendition", "what browsers are shown of it is not in the store"))
+        keys = {"image": row["s3_key"], "thumbnail": row["thumbnail_key"], "rendition": row["rendition_key"]}
         return [Mismatch(row["dataset_id"], row["id"], keys[which], kind, text) for which, kind, text in found]
 
     async def _of_image(self, row: asyncpg.Record) -> tuple[str, str] | None:

@@ -13,6 +13,7 @@ _BATCH = 5000  # rows a round trip
 _COLUMNS = (
     ("image_metadata", "s3_key", "datasets"),
     ("image_metadata", "thumbnail_key", "datasets"),
+    ("image_metadata", "rendition_key", "datasets"),
     ("datasets", "annotation_path", "datasets"),
     ("annotation_versions", "export_path", "annotations"),
 )

@@ -76,6 +76,7 @@ image_metadata = Table(
     Column("content_sha256", String(64), doc="Hex digest of the stored bytes: the version that links carry."),
     Column("content_type", String(50)),
     Column("thumbnail_key", String(1000), doc="NULL: this image has no thumbnail."),
+    Column("rendition_key", String(1000), doc="What browsers are shown instead of it. NULL: they draw it as it is."),
     Index("ix_image_metadata_dataset_id_uploaded_at_id", "dataset_id", "uploaded_at", "id"),
     Index("ix_image_metadata_dataset_id_folder_path", "dataset_id", "folder_path"),
 )

@@ -68,6 +68,8 @@ async def test_what_a_row_in_quarantine_refers_to_is_in_use(
     [
         ("image_metadata", {"id": "x", "s3_key": "{folder}/images/a/1.jpg"}, {"images/a/1.jpg"}),
         ("image_metadata", {"id": "x", "thumbnail_key": "{folder}/thumbnails/a/1.jpg"}, {"thumbnails/a/1.jpg"}),
+        ("image_metadata", {"id": "x", "rendition_key": "{folder}/renditions/b.tif.jpg"}, {"renditions/b.tif.jpg"}),
+        ("annotations", {"image_id": "b"}, {"images/b.tif", "renditions/b.tif.jpg"}),
         ("datasets", {"id": "x", "annotation_path": "{folder}/images/a/1.jpg"}, {"images/a/1.jpg"}),
         ("annotations", {"image_id": "a/1"}, {"images/a/1.jpg", "thumbnails/a/1.jpg"}),
         ("annotations", {"image_id": "a/1.jpg"}, {"images/a/1.jpg", "thumbnails/a/1.jpg"}),
@@ -83,7 +85,7 @@ async def test_of_a_dataset_that_is_there_the_objects_that_quarantine_names_are_
     api: Api, table: str, row: dict[str, Any], kept: set[str]
 ) -> None:
     folder = f"datasets/{(await api.dataset()).dataset_id}"
-    names = {"images/a/1.jpg", "thumbnails/a/1.jpg", "images/b.tif"}
+    names = {"images/a/1.jpg", "thumbnails/a/1.jpg", "images/b.tif", "renditions/b.tif.jpg"}
     await put_all(api, [(DATASETS, f"{folder}/{name}") for name in names])
     row = {name: value.format(folder=folder) if isinstance(value, str) else value for name, value in row.items()}
     await quarantine(api, table, row)

@@ -347,6 +347,18 @@ async def test_what_waits_for_its_removal_is_no_orphan(api: Api) -> None:
     assert (report.found, report.listed, await everything(api)) == ({}, 0, before)
 
 
+async def test_a_rendition_is_its_images_own_and_an_orphan_without_it(api: Api) -> None:
+    made = await api.dataset()
+    tiff = picture(kind="TIFF")
+    assert (await upload(await api.login("owner"), made, ("a.tif", tiff))).json()["images_uploaded"] == 1
+    assert (await swept(api, remove=False)).found == {}
+    async with api.db.begin() as tx:
+        await tx.execute("UPDATE image_metadata SET rendition_key = NULL")
+    [orphan] = (await swept(api, remove=False)).examples
+    assert orphan.startswith(f"{DATASETS}/datasets/{made.dataset_id}/renditions/a.")
+    assert orphan.endswith(".tif.jpg: no image has it as its rendition")
+
+
 async def test_legacy_images_in_the_folder_of_another_dataset_protect_it(api: Api) -> None:
     made = await api.dataset(images=1)
     await put_all(api, [(DATASETS, "datasets/ds_parent/images/a.jpg"), (DATASETS, "datasets/ds_parent/images/b.jpg")])

@@ -106,3 +106,11 @@ async def test_the_command(api: Api, made: Made) -> None:
     assert msgspec.json.decode(as_json.stdout)["counts"] == {"missing": 1, "thumbnail": 1, "size": 1, "content": 1}
     away = await asyncio.to_thread(command, api, S3_ENDPOINT="http://127.0.0.1:9")
     assert (away.exit_code, "object store is not available" in away.stderr) == (2, True)
+
+
+async def test_a_rendition_that_is_gone_is_named(api: Api) -> None:
+    await api.empty_store()
+    made = await api.dataset()
+    await upload(await api.login("owner"), made, ("a.tif", picture(kind="TIFF")))
+    await api.services.objects.delete_many("datasets", [(await rows(api, made))["a"]["rendition_key"]])
+    assert found(await checked(api)) == [("a", "rendition")]

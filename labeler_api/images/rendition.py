@@ -1,0 +1,57 @@
+"""What browsers are shown of a picture whose format they do not draw: a JPEG of the same size. The original stays.
+
+Call `render` through labeler_api.decoders, as `pictures.look`.
+"""
+
+from pathlib import Path
+from typing import IO
+
+from PIL import Image
+
+from labeler_api.images.modes import eight_bits, on_white
+from labeler_api.images.shrinking import cropped
+from labeler_api.killable import Needs
+
+CONTENT_TYPE = "image/jpeg"
+NOT_DRAWN = frozenset({"image/tiff"})  # of the types that are taken; no browser but Safari shows it in an <img>
+
+_QUALITY = 90  # no artefact that an outline could follow; a fifth of the original's bytes
+_MOST_SIDE = 65_500  # of a JPEG (libjpeg's JPEG_MAX_DIMENSION)
+_AS_THEY_ARE = frozenset({"L", "RGB"})  # modes that are written without a copy
+# The picture, its copy in colour, and one more while it is turned or in libtiff's hands: four bytes a pixel each.
+_COPY_BYTES = 4
+
+
+def render(file: IO[bytes], memory_bytes: int, target: str) -> bool | Needs:
+    """Write a TIFF as a JPEG into the file `target`, turned upright. False for one that cannot be shown so."""
+    try:
+        return _render(file, memory_bytes, target)
+    except MemoryError:
+        raise
+    except Exception:  # whatever a decoder makes of it, or a full disk: the picture was taken, and stays so
+        return False
+
+
+def _render(file: IO[bytes], memory_bytes: int, target: str) -> bool | Needs:
+    file.seek(0)
+    with Image.open(file, formats=["TIFF"]) as image:
+        if max(image.size) > _MOST_SIDE:
+            return False
+        copies = 2 if image.mode in _AS_THEY_ARE else 3
+        if (needed := image.width * image.height * _COPY_BYTES * copies) > memory_bytes:
+            return Needs(needed)
+        image.load()
+        shown = image if image.mode in _AS_THEY_ARE else _in_colour(image)
+        # All of the colour is kept: outlines are drawn along edges of colour.
+        with Path(target).open("r+b") as out:
+            shown.save(out, "JPEG", quality=_QUALITY, subsampling=0, exif=b"")
+    return True
+
+
+def _in_colour(image: Image.Image) -> Image.Image:
+    """Convert strip by strip: what is between the two modes is never the whole picture."""
+    shown, top = Image.new("RGB", image.size), 0
+    for strip in cropped(image):
+        shown.paste(on_white(eight_bits(strip)), (0, top))
+        top += strip.height
+    return shown

@@ -1,0 +1,133 @@
+"""Browsers draw no TIFF: they are shown a JPEG of the same size, and the original stays what it is."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from labeler_api.images.removal import KIND
+from labeler_api.images.rendition import render
+from labeler_api.killable import Needs
+from tests.fixtures.api import Api, Made
+from tests.labeler_api.images.pictures import ORIENTATION, picture, rows, stored_keys, upload
+
+RED, BLUE = (200, 30, 30), (30, 30, 200)
+
+
+def two_colours(mode: str = "RGB", orientation: int = 1, **options: Any) -> bytes:
+    """A TIFF of 300 x 200 whose left half is red."""
+    image = Image.new("RGB", (300, 200), BLUE)
+    image.paste(RED, (0, 0, 150, 200))
+    out = io.BytesIO()
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    image.convert(mode, palette=Image.Palette.ADAPTIVE).save(out, "TIFF", exif=exif, **options)
+    return out.getvalue()
+
+
+async def links(api: Api, made: Made) -> dict[str, str]:
+    client = await api.login("owner")
+    [image] = (await client.get(f"/api/v1/datasets/{made.dataset_id}/images")).json()
+    return {kind: httpx.URL(image[kind]).raw_path.decode() for kind in ("url", "thumbnail_url")}
+
+
+async def uploaded(api: Api, content: bytes, name: str = "a.tif") -> Made:
+    made = await api.dataset()
+    answer = await upload(await api.login("owner"), made, (name, content))
+    assert answer.json()["images_uploaded"] == 1, answer.text
+    return made
+
+
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [
+        ("RGB", {"compression": "tiff_lzw"}),
+        ("RGB", {}),
+        ("RGBA", {}),
+        ("CMYK", {}),
+        ("P", {"compression": "tiff_adobe_deflate"}),
+        ("RGB", {"orientation": 6}),
+    ],
+)
+async def test_a_tiff_is_shown_as_a_jpeg(api: Api, mode: str, options: dict[str, Any]) -> None:
+    content = two_colours(mode, **options)
+    made = await uploaded(api, content)
+    url = (await links(api, made))["url"]
+    shown = await api.client().get(url)
+    assert (shown.status_code, shown.headers["content-type"]) == (200, "image/jpeg")
+    image = Image.open(io.BytesIO(shown.content))
+    turned = "orientation" in options
+    row = (await rows(api, made))["a"]
+    assert image.format == "JPEG"
+    assert image.size == (row["width"], row["height"]) == ((200, 300) if turned else (300, 200))
+    for at, colour in (((40, 40), RED), ((160, 260) if turned else (260, 160), BLUE)):
+        seen = image.convert("RGB").getpixel(at)
+        assert isinstance(seen, tuple)
+        assert max(abs(one - other) for one, other in zip(seen, colour, strict=True)) < 12
+
+    original = await api.client().get(f"{url}&original=true")
+    assert (original.content, original.headers["content-type"]) == (content, "image/tiff")
+    assert original.headers["etag"] != shown.headers["etag"]
+    again = await api.client().get(url, headers={"If-None-Match": shown.headers["etag"]})
+    part = await api.client().get(url, headers={"Range": "bytes=2-9"})
+    beyond = await api.client().get(url, headers={"Range": "bytes=99999999-"})
+    assert (again.status_code, part.status_code, beyond.status_code) == (304, 206, 416)
+    assert part.content == shown.content[2:10]
+
+
+async def test_sixteen_bits_of_grey_are_shown_in_eight(api: Api) -> None:
+    image = Image.new("I;16", (1200, 900), 40_000)
+    out = io.BytesIO()
+    image.save(out, "TIFF")
+    made = await uploaded(api, out.getvalue())
+    shown = Image.open(io.BytesIO((await api.client().get((await links(api, made))["url"])).content))
+    assert shown.size == (1200, 900)
+    assert shown.convert("L").getpixel((600, 450)) == pytest.approx(40_000 // 256, abs=2)
+
+
+async def test_what_browsers_draw_has_no_rendition(api: Api) -> None:
+    for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP"):
+        made = await uploaded(api, picture(kind=kind), f"a.{kind.lower()}")
+        assert (await rows(api, made))["a"]["rendition_key"] is None
+        assert await stored_keys(api, made, "renditions") == []
+
+
+async def test_it_goes_with_its_image(api: Api) -> None:
+    """Replaced by a picture that needs none: the old one is ordered away, and the link shows the new picture."""
+    made = await uploaded(api, two_colours())
+    old = (await rows(api, made))["a"]
+    assert await stored_keys(api, made, "renditions") == [old["rendition_key"].partition("/renditions/")[2]]
+    png = picture(30, 20, "PNG")
+    await upload(await api.login("owner"), made, ("a.tif", png))
+    assert (await rows(api, made))["a"]["rendition_key"] is None
+    assert (await api.client().get((await links(api, made))["url"])).content == png
+    async with api.db.read() as connection:
+        [order] = await connection.fetch(
+            "SELECT convert_from(payload, 'UTF8') AS payload FROM pgqueuer WHERE entrypoint = $1", KIND
+        )
+    assert all(old[key] in order["payload"] for key in ("s3_key", "thumbnail_key", "rendition_key"))
+
+
+async def test_an_api_that_knows_no_renditions_may_replace_one(api: Api) -> None:
+    made = await uploaded(api, two_colours())
+    png = picture(30, 20, "PNG")
+    key = f"datasets/{made.dataset_id}/images/a.0123.tif"
+    await api.services.objects.put("datasets", key, png, "image/png")
+    async with api.db.begin() as tx:
+        await tx.execute(
+            "UPDATE image_metadata SET s3_key = $1, content_type = 'image/png', content_sha256 = NULL", key
+        )
+    assert (await api.client().get((await links(api, made))["url"])).content == png
+
+
+def test_one_that_is_too_large_says_what_it_needs() -> None:
+    assert render(io.BytesIO(two_colours()), 1000, "/nowhere") == Needs(300 * 200 * 8)
+    assert render(io.BytesIO(two_colours("RGBA")), 1000, "/nowhere") == Needs(300 * 200 * 12)
+
+
+def test_what_fails_fails_alone(tmp_path: Path) -> None:
+    assert render(io.BytesIO(two_colours()), 1 << 30, str(tmp_path / "away")) is False
+    assert render(io.BytesIO(b"II*\0"), 1 << 30, str(tmp_path / "away")) is False
