@@ -9,6 +9,7 @@ from tests.fixtures.api import Made
 from tests.hostile.attacked import Attacked
 from tests.hostile.wire import Wire, wires
 from tests.labeler_api.images.pictures import media_path, picture, rows
+from tests.labeler_api.versions.builders import CLASSES, annotate, annotation, published
 
 MEBIBYTE = 2**20
 READERS = 256
@@ -31,6 +32,20 @@ async def large_image(attacked: Attacked, owner: str, size: int = 16 * MEBIBYTE)
         await tx.execute("UPDATE image_metadata SET size = $1 WHERE dataset_id = $2", size, made.dataset_id)
     listed = await (await api.login(owner)).get(f"/api/v1/projects/{made.project_id}/images")
     return made, media_path(listed.json()["images"][0]["url"])
+
+
+async def large_version(attacked: Attacked, owner: str, size: int = 16 * MEBIBYTE) -> str:
+    """The path of the link of a published version whose file has so many bytes."""
+    api = attacked.api
+    made = await api.dataset(owner=owner, tasks=["detection"], images=1, classes=CLASSES)
+    await annotate(api, made, annotation(made.image_ids[0]))
+    version = await published(await api.login(owner), made)
+    async with api.services.objects.upload_stream("annotations", version["export_path"], "application/json") as target:
+        for _ in range(size // MEBIBYTE):
+            await target.write(bytes(MEBIBYTE))
+    async with api.db.begin() as tx:
+        await tx.execute("UPDATE annotation_versions SET file_size_bytes = $1 WHERE id = $2", size, version["id"])
+    return media_path(version["download_url"])
 
 
 async def ask(readers: list[Wire], *paths: str) -> None:
@@ -60,6 +75,16 @@ async def use_it(attacked: Attacked, mine: Made, path: str) -> float:
 
 async def test_one_person_who_reads_nothing_takes_nobody_elses_images(attacked: Attacked) -> None:
     _, path = await large_image(attacked, "annotator")
+    mine, other_path = await large_image(attacked, "reviewer", MEBIBYTE)
+    async with attacked.bystander(), wires(attacked.url, READERS, receive_bytes=4096) as readers:
+        await ask(readers, path)
+        for _ in range(3):
+            assert await use_it(attacked, mine, other_path) < 10
+
+
+async def test_one_person_who_reads_no_version_takes_nobody_elses_images(attacked: Attacked) -> None:
+    """Files of versions are streams as images are, and have the same places."""
+    path = await large_version(attacked, "annotator")
     mine, other_path = await large_image(attacked, "reviewer", MEBIBYTE)
     async with attacked.bystander(), wires(attacked.url, READERS, receive_bytes=4096) as readers:
         await ask(readers, path)

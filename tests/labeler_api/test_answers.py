@@ -29,6 +29,17 @@ async def test_a_person_who_holds_too_much_is_refused_and_nobody_else() -> None:
         pass
 
 
+async def test_sixteen_pages_are_held_at_once_and_four_by_one_person() -> None:
+    room = AnswerRoom(wait=0.05)
+    async with AsyncExitStack() as stack:
+        for number in range(16):
+            await stack.enter_async_context(room.page(number // 4))
+        with pytest.raises(TooMany):
+            await stack.enter_async_context(room.page(0))
+        with pytest.raises(Unavailable):
+            await stack.enter_async_context(room.page(4))
+
+
 async def test_who_waits_is_let_in_when_there_is_room() -> None:
     room = AnswerRoom(pages=2, pages_of_one=1, wait=30)
     order: list[str] = []

@@ -45,6 +45,14 @@ def crash(_file: IO[bytes], _memory: int) -> int:
     return 0
 
 
+def at_work(_file: IO[bytes], memory: int, needed: int) -> tuple[float, float] | Needs:
+    if memory < needed:
+        return Needs(needed)
+    began = time.monotonic()
+    time.sleep(0.2)
+    return began, time.monotonic()
+
+
 def memory_allowed(_file: IO[bytes], memory: int, needed: int) -> int | Needs:
     return memory if memory >= needed else Needs(needed)
 
@@ -201,6 +209,14 @@ async def test_one_person_does_not_hold_every_turn() -> None:
     assert [type(ended) for ended in await asyncio.gather(*greedy, return_exceptions=True)].count(type(None)) == 3
     async with asyncio.timeout(5), turns.turn(1), turns.turn(1), turns.turn(2):
         pass
+
+
+async def test_what_is_lent_to_one_at_a_time_is(file: IO[bytes]) -> None:
+    decoders = Decoders(Capacity(processes=4, share_bytes=64 * MIB, large_bytes=64 * MIB))
+    calls = [decoders.run(person, at_work, file, 15, 100 * MIB) for person in (1, 2, 3)]
+    (first, second, third) = sorted(await asyncio.gather(*calls))
+    assert first[1] <= second[0]
+    assert second[1] <= third[0]
 
 
 @pytest.mark.parametrize(

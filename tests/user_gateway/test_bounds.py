@@ -84,6 +84,26 @@ async def test_calls_have_a_size(process: GatewayProcess) -> None:
         assert (await stub.GetUser(pb.GetUserRequest(id=2), metadata=[token])).user.id == 2
 
 
+async def test_the_port_has_so_many_connections(process: GatewayProcess) -> None:
+    hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0"  # RFC 9113, 3.4: and no settings
+    held = []
+
+    async def answered() -> bool:
+        reader, writer = await asyncio.open_connection("127.0.0.1", process.ready["port"])
+        held.append(writer)
+        try:
+            writer.write(hello)
+            async with asyncio.timeout(PATIENCE):
+                return await reader.read(1) != b""
+        except ConnectionError:
+            return False
+
+    taken = sum([await answered() for _ in range(560)])
+    for writer in held:
+        writer.close()
+    assert 500 <= taken <= 512
+
+
 @pytest.mark.slow
 async def test_a_connection_that_says_nothing_is_closed(process: GatewayProcess) -> None:
     """gRPC's own patience is 120 s."""

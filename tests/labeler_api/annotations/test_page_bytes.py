@@ -126,6 +126,26 @@ async def test_a_thousand_polygons_are_one_page(api: Api) -> None:
     assert len(answer.content) > 4 * MEGABYTE
 
 
+async def test_a_page_ends_before_its_text_costs_too_much(api: Api) -> None:
+    """Three times as long as they are stored, but it could be ninety times: PostgreSQL looks at some 200 of them."""
+    made, client = await workshop(api), await api.login("viewer")
+    async with api.db.begin() as tx:
+        await tx.execute(
+            "INSERT INTO annotations"
+            " (project_id, image_id, annotation_type, task_type, geometry, attributes, created_by)"
+            " SELECT $1, $2, 'bbox', 'detection', '{\"type\": \"bbox\", \"bbox\": [1, 2, 3, 4]}',"
+            " jsonb_build_object('x', repeat('x', 10000) || (SELECT string_agg(md5(n || ' ' || p), '')"
+            " FROM generate_series(1, 160) p)), 4 FROM generate_series(1, 300) n",
+            made.project_id,
+            made.image_ids[0],
+        )
+    pages = await walk(client, url(made), skip=0, limit=1000)
+    assert sum(map(len, pages)) == 300
+    assert 100 < len(pages[0]) < 250
+    rows = [row["id"] for page in pages for row in page]
+    assert rows == sorted(set(rows))
+
+
 async def test_a_kept_page_that_grows_beyond_a_page(api: Api) -> None:
     made, client = await workshop(api), await api.login("reviewer")
     body = await drawn(client, box(made))
