@@ -211,6 +211,16 @@ async def test_one_person_does_not_hold_every_turn() -> None:
         pass
 
 
+async def test_one_person_leaves_a_process_to_others(decoders: Decoders, file: IO[bytes], tmp_path: Path) -> None:
+    greedy = [asyncio.create_task(decoders.run(1, forever, file, 15, str(tmp_path / f"{n}"))) for n in range(2)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        assert await decoders.run(2, content, file, 15) == b"hello"
+    for each in greedy:
+        each.cancel()
+    await asyncio.gather(*greedy, return_exceptions=True)
+
+
 async def test_what_is_lent_to_one_at_a_time_is(file: IO[bytes]) -> None:
     decoders = Decoders(Capacity(processes=4, share_bytes=64 * MIB, large_bytes=64 * MIB))
     calls = [decoders.run(person, at_work, file, 15, 100 * MIB) for person in (1, 2, 3)]

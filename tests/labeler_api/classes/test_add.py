@@ -45,6 +45,26 @@ async def test_classes_are_appended_in_order(api: Api) -> None:
     assert await _stored(api, made, "segmentation") == {}
 
 
+async def test_the_classes_of_a_task_take_four_mebibytes_at_most(api: Api) -> None:
+    """They are sent to everybody who opens the project."""
+    info = {"color": "#ff0000", "description": "x" * 10_000}
+    many = {f"c_{n}": {**info, "name": f"class {n}", "order": n} for n in range(415)}
+    made = await api.dataset(tasks=["detection", "segmentation"], classes={"detection": many})
+    owner, new = await api.login("owner"), {**info, "name": "new"}
+    answers = [await owner.post(_url(made), params=DETECTION, json=new) for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [201, 400, 400, 400, 400]
+    changed = {"name": "x" * 255, "description": "é" * 10_000}
+    answers.append(await owner.patch(f"{_url(made)}/c_0", params=DETECTION, json=changed))
+    assert {answer.json()["code"] for answer in answers[1:]} == {"classes_too_large"}
+    async with api.db.read() as connection:  # a list of more than 2 MiB is left out of the project
+        stored = (
+            "SELECT count(*) FROM annotation_projects, jsonb_object_keys(task_classes -> 'detection') WHERE id = $1"
+        )
+        assert await connection.fetchval(stored, made.project_id) == 416
+    elsewhere = await owner.post(_url(made), params={"task_type": "segmentation"}, json=new)
+    assert elsewhere.status_code == 201
+
+
 async def test_a_chosen_id_is_kept_and_unique_in_its_task_only(api: Api) -> None:
     made = await api.dataset(tasks=["detection", "segmentation"])
     owner = await api.login("owner")

@@ -1,5 +1,6 @@
 """How much a file may hold: images, names, annotations of an image, classes, and the classes of a task afterwards."""
 
+import asyncio
 import io
 
 import pytest
@@ -7,7 +8,8 @@ import pytest
 from labeler_api.imports.readers import items, yolo
 from labeler_api.imports.readers.items import FileImage, ImageList, Unreadable
 from labeler_api.imports.strict_json import Document
-from tests.fixtures.api import Api
+from service_kit import container
+from tests.fixtures.api import USER_IDS, Api
 from tests.labeler_api.imports.files import boxes, coco, dice, imported, packed, project, stored, take
 from tests.labeler_api.imports.reading import read
 
@@ -82,3 +84,21 @@ async def test_the_classes_of_a_task_take_as_much_as_when_they_are_added_by_hand
     refused = await imported(await api.login("owner"), made, force=True)
     assert (refused.status_code, refused.json()["code"]) == (400, "classes_too_large")
     assert await project(api, made) == before
+
+
+@pytest.fixture
+def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(container, "cores", lambda: 2)
+
+
+async def test_one_person_leaves_a_place_for_reading_files_to_others(two_cores: None, api: Api) -> None:
+    """The API was started on two cores: two files are read at once, one of them of one person."""
+    own, others = [await api.dataset(owner=owner, images=1, tasks=["detection"]) for owner in ("owner", "reviewer")]
+    for made in (own, others):
+        await stored(api, made, coco(boxes(1)))
+    async with api.services.parsing.turn(USER_IDS["owner"]):
+        waiting = asyncio.create_task(imported(await api.login("owner"), own))
+        async with asyncio.timeout(20):
+            assert (await imported(await api.login("reviewer"), others)).status_code == 200
+        assert not waiting.done()
+    assert (await waiting).status_code == 200

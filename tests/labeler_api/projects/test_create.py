@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from labeler_api.projects import service_changes
 from tests.fixtures.api import Api, Made
 from tests.labeler_api.projects.building import KEYS
 
@@ -143,3 +144,15 @@ async def test_three_statements(api: Api) -> None:
     with api.count() as counted:
         await owner.post(URL, json=_body(made))
     assert counted.value == 3
+
+
+async def test_the_classes_of_a_task_have_a_size(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The body has one as well, which a setting may raise: so a smaller one here."""
+    monkeypatch.setattr(service_changes, "MAX_CLASSES_BYTES", 200)
+    made, owner = await _without_project(api), await api.login("owner")
+    classes = {str(n): {"name": f"class {n}", "color": "#ff0000"} for n in range(3)}
+    answer = await owner.post(URL, json=_body(made, classes={"detection": classes}))
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["loc"] == ["body", "classes", "detection"]
+    answer = await owner.post(URL, json=_body(made, classes={"detection": {"0": classes["0"]}}))
+    assert answer.status_code == 201
