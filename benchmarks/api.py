@@ -1,7 +1,7 @@
 """Requests a second and p95 of what the frontend calls most, beside bare Starlette + asyncpg handlers of the same bytes.
 
 `python -m benchmarks.api` starts the embedded stack in a temporary home, fills a project (2 000 images, 5 000
-annotations) and measures both servers in turns, so that a noisy machine is unfair to both alike.
+annotations) and those of `benchmarks.statuses`, and measures both servers in turns, so that a noisy machine is unfair to both alike.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from rich.table import Table
 
 from benchmarks.calls import VARIANTS, Ask, asks
 from benchmarks.load import Request, Result, measure
+from benchmarks.statuses import status_asks
 from labeler_ops.stack.ports import free_port
 
 IMAGES, ANNOTATIONS, ROUNDS = 2000, 5000, 3
@@ -165,8 +166,9 @@ async def main(connections: list[int], seconds: float, only: str) -> None:
                 headers = {"Authorization": f"Bearer {await token(ready, api)}"}
                 api.headers.update(headers)
                 dataset, project, annotation_ids = await fill(dsn, api)
-                await keep_bodies(dsn, api, await asks(api, dataset, project, annotation_ids))
-                calls = await asks(api, dataset, project, annotation_ids)
+                statuses = await status_asks(dsn, api)
+                await keep_bodies(dsn, api, [*await asks(api, dataset, project, annotation_ids), *statuses])
+                calls = [*await asks(api, dataset, project, annotation_ids), *statuses]
             async with bare(dsn) as floor:
                 for number, ask in enumerate(calls):
                     for count in connections if only in ask.name else ():
