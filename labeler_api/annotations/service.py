@@ -40,7 +40,7 @@ async def create(call: Call, body: AnnotationCreate) -> AnnotationResponse:
     caller deleted a short while ago comes back, as a draft.
     """
     await _check_sizes(call, body)
-    async with naming_the_holder(call), call.db.begin() as tx:
+    async with naming_the_holder(call), call.db.begin(planned_once=True) as tx:
         tx.stand_in_line(body.project_id)
         access = await require_held_role(tx, call, body.project_id, Role.ANNOTATOR)
         row = await idempotency.once(tx, call, lambda: _create(tx, call, access, body))
@@ -71,7 +71,7 @@ async def update(call: Call, annotation_id: int, body: AnnotationUpdate) -> Anno
     """Change what was sent. Raises, in this order: NotFound, Forbidden, Locked, Conflict on another version."""
     version = expected_version(call, body.version if isinstance(body.version, int) else None)
     await _check_sizes(call, body)
-    async with naming_the_holder(call), call.db.begin() as tx:
+    async with naming_the_holder(call), call.db.begin(planned_once=True) as tx:
         row, access = await require_editable(tx, call, annotation_id)
         change = encode(_checked_change(row, body)).decode()
         tx.stand_in_line(access.project)
@@ -87,7 +87,7 @@ async def update(call: Call, annotation_id: int, body: AnnotationUpdate) -> Anno
 async def delete(call: Call, annotation_id: int) -> DeletedResponse:
     """Delete an annotation; its history keeps it. Raises as `update` does."""
     version = expected_version(call, None)
-    async with naming_the_holder(call), call.db.begin() as tx:
+    async with naming_the_holder(call), call.db.begin(planned_once=True) as tx:
         row, access = await require_editable(tx, call, annotation_id)
         tx.stand_in_line(access.project)
         await hold_role(tx, access)

@@ -30,7 +30,7 @@ async def unconfirm(call: Call, annotation_id: int) -> ConfirmResponse:
 
 async def confirm_image(call: Call, project: str, image_id: str, task_type: str | None) -> ImageConfirmResponse:
     """Confirm an image in a task, or in each task that has annotations on it, and the drafts with it."""
-    async with call.db.begin() as tx:
+    async with call.db.begin(planned_once=True) as tx:
         access = await require_role(tx, call, project, Role.REVIEWER)
         rows = await _set_state_of_image(tx, call, access, image_id, task_type, "confirmed", Mark.CONFIRM)
         if not rows:
@@ -44,7 +44,7 @@ async def unconfirm_image(call: Call, project: str, image_id: str, task_type: st
 
     An image without annotations is not confirmed, and stays so. Raises NotFound for one that the dataset does not have.
     """
-    async with call.db.begin() as tx:
+    async with call.db.begin(planned_once=True) as tx:
         access = await require_role(tx, call, project, Role.REVIEWER)
         rows = await _set_state_of_image(tx, call, access, image_id, task_type, "draft", Mark.CLEAR)
         if not rows and not await store_confirm.image_exists(tx, access.dataset_id, image_id):
@@ -105,7 +105,7 @@ async def _confirm_in_project(
 
 
 async def _set_state(call: Call, annotation_id: int, state: str, mark: Mark) -> ConfirmResponse:
-    async with call.db.begin() as tx:
+    async with call.db.begin(planned_once=True) as tx:
         found, access = await require_editable(tx, call, annotation_id)
         await hold_images(tx, access, [found["image_id"]])
         row = await store_confirm.set_state(tx, annotation_id, state, call.user_id)

@@ -73,7 +73,7 @@ async def of_annotation(
 async def restore(call: Call, annotation_id: int, body: Restore) -> AnnotationResponse:
     """Make a revision the newest one, also of an annotation that was deleted. A write, as an update is."""
     version = expected_version(call, body.version)
-    async with naming_the_holder(call), call.db.begin() as tx:
+    async with naming_the_holder(call), call.db.begin(planned_once=True) as tx:
         place, access = await _require_place(tx, call, annotation_id)
         check_may_change(call, access, place["created_by"])
         tx.stand_in_line(access.project)

@@ -32,6 +32,17 @@ OF_A_REQUEST: dict[str, str] = {
 PLANS: dict[str, str] = {"jit": "off"}
 """How the server is to plan: compiling takes longer than any statement here runs."""
 
+PLANNED_ONCE: dict[str, str] = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
+"""Added by transactions that run the same few statements over and over, on rows that they name by their keys.
+
+PostgreSQL makes a new plan for each execution as long as it hopes for a better one by knowing the values. Of the
+statements of a save it always hopes, for they take arrays, and never finds any: a third of a save's time was planning
+(docs/performance.md). Where values matter, as how many rows a batch has, the plan for no values in particular is worse.
+
+A plan that is kept may be older than the rows: one that was made for an empty table reads the table through until
+statistics are gathered anew. Rows that are named by their keys are found by an index, however few there are.
+"""
+
 _SESSION: dict[str, str] = {"application_name": APPLICATION, "TimeZone": "UTC"}
 # PgBouncer takes no more than these two (and client_encoding, DateStyle, standard_conforming_strings) when a connection
 # begins, and hands a transaction to whichever server connection is free: all else is said in each transaction.

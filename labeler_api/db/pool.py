@@ -19,7 +19,7 @@ from typing import Any, Self
 import asyncpg
 
 from labeler_api.db.admission import Pass, Work
-from labeler_api.db.connection import at_the_start, begin
+from labeler_api.db.connection import PLANNED_ONCE, at_the_start, begin
 from labeler_api.db.errors import translated
 from labeler_api.db.lending import Caller, Lender, PoolOptions
 from labeler_api.errors import MustWait
@@ -64,13 +64,21 @@ _LARGE_TEXTS = f"""
 class Openings:
     """The messages that open transactions. None opens a read, unless its limits have to be said with it."""
 
-    __slots__ = ("long", "read", "snapshot", "write")
+    __slots__ = ("long", "planned_once", "read", "snapshot", "write")
 
     def __init__(self, *, pooled: bool) -> None:
         self.write = begin(pooled=pooled)
+        # Behind a transaction pooler each execution prepares its statement anew: there is no plan to keep.
+        self.planned_once = self.write if pooled else begin(pooled=False, **PLANNED_ONCE)
         self.long = begin(pooled=pooled, **_OF_LONG_WORK)
         self.snapshot = begin("ISOLATION LEVEL REPEATABLE READ READ ONLY", pooled=pooled, **_OF_A_SNAPSHOT)
         self.read = begin(pooled=True) if pooled else ""
+
+    def of(self, *, long: bool, planned_once: bool) -> str:
+        """Choose the message of a write transaction."""
+        if long:
+            return self.long
+        return self.planned_once if planned_once else self.write
 
 
 class StatementCount:
@@ -296,12 +304,13 @@ class Database:
                 await _said(connection, "COMMIT")
 
     @asynccontextmanager
-    async def begin(self, *, long: bool = False) -> AsyncIterator[WriteTransaction]:
+    async def begin(self, *, long: bool = False, planned_once: bool = False) -> AsyncIterator[WriteTransaction]:
         """Open a write transaction; committed when the block ends, rolled back when it raises.
 
-        `long` is for the rare one that writes or copies a whole project.
+        `long` is for the rare one that writes or copies a whole project, `planned_once` for what people do all the
+        time to the few rows of one image (see `connection.PLANNED_ONCE`).
         """
-        opening = self._openings.long if long else self._openings.write
+        opening = self._openings.of(long=long, planned_once=planned_once)
         with translated(writes=True):
             tx = WriteTransaction(self._lender, self._caller, opening, long=long)
             try:

@@ -30,7 +30,7 @@ _CLAIM_ATTEMPTS = 5
 
 async def acquire(call: Call, project: str, image_id: str) -> AcquireResponse:
     """Take the image, or say who has it. Raises NotFound for an image that the dataset does not have."""
-    async with call.db.begin() as tx:
+    async with call.db.begin(planned_once=True) as tx:
         access = await require_role(tx, call, project, Role.ANNOTATOR)
         await hold_role(tx, access)  # whoever is removed loses their locks, and must not get this one right after
         (row,) = await _claim(tx, access, [image_id], call.user_id, OPEN_SECONDS, hold=False)
@@ -42,7 +42,7 @@ async def acquire(call: Call, project: str, image_id: str) -> AcquireResponse:
 
 async def release(call: Call, project: str, image_id: str) -> ReleaseResponse:
     """Give the image back."""
-    async with call.db.begin() as tx:
+    async with call.db.begin(planned_once=True) as tx:
         access = await require_role(tx, call, project, Role.ANNOTATOR)
         status = await store.release(tx, access.project, image_id, call.user_id)
     return ReleaseResponse(status=status)  # type: ignore[arg-type] # the SQL knows these words only
@@ -50,7 +50,7 @@ async def release(call: Call, project: str, image_id: str) -> ReleaseResponse:
 
 async def heartbeat(call: Call, project: str, image_id: str) -> HeartbeatResponse:
     """Go on holding the image. An expired lock is lost, and has to be acquired again."""
-    async with call.db.begin() as tx:
+    async with call.db.begin(planned_once=True) as tx:
         access = await require_role(tx, call, project, Role.ANNOTATOR)
         row = await store.heartbeat(tx, access.project, image_id, call.user_id, OPEN_SECONDS)
         other = row is None and await store.is_held_by_other(tx, access.project, image_id, call.user_id)
@@ -79,7 +79,7 @@ async def status(call: Call, project: str, image_id: str) -> LockInfo | None:
 
 async def force(call: Call, project: str, image_id: str) -> ForceResponse:
     """Free an image, whoever holds it."""
-    async with call.db.begin() as tx:
+    async with call.db.begin(planned_once=True) as tx:
         access = await require_role(tx, call, project, Role.ADMIN)
         released = await store.force(tx, access.project, image_id)
     return ForceResponse(status="released" if released else "not_locked")

@@ -56,8 +56,10 @@ async def _upgrade_alone(connection: AsyncConnection, legacy_timezone: str, prog
     await connection.rollback()  # Alembic makes a transaction per revision only where none is open
     await connection.run_sync(_migrate, legacy_timezone, progress)
     report = await connection.run_sync(UpgradeReport.read, before, notes)
-    if report.steps:
-        await connection.execute(text("ANALYZE"))  # the statistics of rewritten tables are gone
+    # The statistics of rewritten tables are gone. Of empty ones PostgreSQL assumes more without any: plans that are
+    # made for the first rows then hold for the next thousands.
+    if report.steps and before is not None:
+        await connection.execute(text("ANALYZE"))
         await connection.commit()
     return report
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
+from labeler_api.db.connection import PLANNED_ONCE
 from labeler_api.db.pool import Database, PoolOptions, StatementCount, statements
 from labeler_api.errors import Conflict, Invalid, Stale, Unavailable
 from tests.fixtures.postgres import DatabaseFactory
@@ -25,6 +26,17 @@ async def db(dsn: str) -> AsyncIterator[Database]:
         await tx.execute("CREATE TABLE t (id int PRIMARY KEY, name varchar(5))")
     yield db
     await db.close()
+
+
+async def test_a_transaction_that_is_planned_once_says_so_for_itself_alone(db: Database) -> None:
+    names = [*PLANNED_ONCE]
+    sql = "SELECT name, current_setting(name) AS value FROM unnest($1::text[]) name"
+    async with db.begin(planned_once=True) as tx:
+        assert {row["name"]: row["value"] for row in await tx.fetch(sql, names)} == PLANNED_ONCE
+    async with db.begin() as tx:
+        assert {row["value"] for row in await tx.fetch(sql, names)} == {"auto", "on"}
+    async with db.read() as connection:
+        assert {row["value"] for row in await connection.fetch(sql, names)} == {"auto", "on"}
 
 
 async def test_a_block_that_raises_is_rolled_back(db: Database) -> None:

@@ -1,0 +1,128 @@
+"""Plans that a save keeps (`connection.PLANNED_ONCE`) go by keys, whatever the tables were like when they were made.
+
+A plan is kept until statistics are gathered anew, which PostgreSQL does a minute later where much was written. Until
+then it must not read a table through that was empty when it was made. Counted in pages of 8 KiB.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+
+from labeler_api.annotations import store, store_confirm, store_status
+from labeler_api.db.connection import PLANNED_ONCE
+from labeler_api.locks import store as store_locks
+from labeler_api.members import store as store_members
+from tests.labeler_api.annotations.test_status_costs import filled
+
+IMAGES = 500
+FOREIGN = 50_000
+# An index is three pages deep. Of the locks, of which there were none in any state, all 5 000 of one person are looked
+# at; of a table that was emptied, an index that has the key, but not in the first place.
+PAGES = 200
+PAGES_AFTER_EMPTY = 450
+_TABLES = ("image_metadata", "image_annotation_status", "annotations", "image_locks", "annotation_history")
+_IMAGE = "train/good/000007"
+_DRAFT = msgspec.json.encode(
+    {
+        "image_id": _IMAGE,
+        "annotation_type": "bbox",
+        "task_type": "detection",
+        "geometry": {"type": "bbox", "bbox": [1, 2, 3, 4]},
+        "attributes": {},
+        "annotation_state": "draft",
+    }
+).decode()
+_ID = "(SELECT max(id) FROM annotations WHERE image_id = '" + _IMAGE + "' AND project_id = 'proj_1')"
+STATEMENTS = {
+    "access": (store_members._ACCESS, "'proj_1', 2"),
+    "access and role": (store_members._ACCESS_AND_ROLE, "'proj_1', 2, '{owner}', true"),
+    "hold the role": (store_members._HOLD, "'proj_1', 2, 'owner'"),
+    "claim": (store_locks._CLAIM, f"'proj_1', 'ds_1', '{{{_IMAGE}}}', 2, 60"),
+    "claim and hold": (store_locks._CLAIM_AND_HOLD, f"'proj_1', 'ds_1', '{{{_IMAGE}}}', 2, 60"),
+    "hold the image": (store_locks._HOLD, f"'proj_1', 2, 'owner', 'ds_1', '{{{_IMAGE}}}'"),
+    "heartbeat": (store_locks._HEARTBEAT, f"'proj_1', '{_IMAGE}', 2, 60"),
+    "release": (store_locks._RELEASE, f"'proj_1', '{_IMAGE}', 2"),
+    "find": (store._FIND, "$id"),
+    "insert": (store._INSERT, f"'proj_1', 2, '{_DRAFT}', true"),
+    "update": (store._UPDATE, """$id, NULL, '{"notes": "x"}', 2"""),
+    "delete": (store._DELETE, "$id, NULL, 2"),
+    "confirm": (store_confirm._SET_STATE, "$id, 'confirmed', 2"),
+    "confirm the image": (store_confirm._SET_STATE_OF_IMAGE, f"'proj_1', '{_IMAGE}', 'detection', 2, 'confirmed'"),
+    "settle": (store_status._SETTLE, f"'proj_1', '{{{_IMAGE}}}', '{{detection}}', '{{clear}}', '{{1}}', 2"),
+}
+
+
+@pytest.fixture
+async def connection(labeler_dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(labeler_dsn, server_settings={"jit": "off"})
+    for table in _TABLES:
+        await connection.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")
+    yield connection
+    await connection.close()
+
+
+async def prepare(connection: asyncpg.Connection) -> None:
+    """Plan every statement as a save does, and keep the plans."""
+    async with connection.transaction():
+        for name, value in PLANNED_ONCE.items():
+            await connection.execute(f"SET LOCAL {name} = '{value}'")
+        for number, (sql, arguments) in enumerate(STATEMENTS.values()):
+            types = ", ".join(parameter.name for parameter in (await connection.prepare(sql)).get_parameters())
+            await connection.execute(f"PREPARE kept_{number} ({types}) AS {sql}")
+            await connection.execute(f"EXPLAIN EXECUTE kept_{number} ({arguments.replace('$id', '0')})")
+
+
+async def pages(connection: asyncpg.Connection) -> dict[str, int]:
+    """The pages that each statement looks at with its kept plan."""
+    found = {}
+    annotation_id = str(await connection.fetchval(f"SELECT {_ID}"))
+    for number, (name, (_, arguments)) in enumerate(STATEMENTS.items()):
+        transaction = connection.transaction()
+        await transaction.start()
+        for setting, value in PLANNED_ONCE.items():
+            await connection.execute(f"SET LOCAL {setting} = '{value}'")
+        explained = await connection.fetchval(
+            "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) "
+            f"EXECUTE kept_{number} ({arguments.replace('$id', annotation_id)})"
+        )
+        await transaction.rollback()
+        plan = msgspec.json.decode(explained)[0]["Plan"]
+        found[name] = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+        through = [node["Relation Name"] for node in _nodes(plan) if node["Node Type"] == "Seq Scan"]
+        assert set(through) & set(_TABLES) == set(), name
+    return found
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from _nodes(child)
+
+
+@pytest.mark.parametrize("state", ["none", "empty", "three rows", "foreign", "fresh"])
+async def test_a_kept_plan_goes_by_keys_however_the_tables_grew(connection: asyncpg.Connection, state: str) -> None:
+    analyze = f"ANALYZE {', '.join(_TABLES)}"
+    if state == "three rows":
+        await filled(connection, 3, 3, 1)
+    if state in {"foreign", "fresh"}:
+        await filled(connection, 9, FOREIGN, 1)
+    if state == "fresh":
+        await filled(connection, 1, IMAGES, 3)
+    if state != "none":
+        await connection.execute(analyze)
+    await prepare(connection)
+    if state not in {"foreign", "fresh"}:
+        await filled(connection, 9, FOREIGN, 1)
+    if state != "fresh":
+        await filled(connection, 1, IMAGES, 3)
+    await connection.execute(
+        "INSERT INTO image_locks (project_id, image_id, user_id, expires_at)"
+        " SELECT 'proj_9', 'train/good/' || to_char(n, 'FM000000'), 2, now() + interval '1 hour'"
+        " FROM generate_series(1, 5000) n"
+    )
+    found = await pages(connection)
+    most = PAGES_AFTER_EMPTY if state == "empty" else PAGES
+    assert {name: number for name, number in found.items() if number > most} == {}
