@@ -17,13 +17,17 @@ from labeler_api.locks.schemas import (
 async def acquire(call: Call, project_id: str, image_id: ImageId) -> AcquireResponse:
     """Take an image to work on, or learn who has it
 
-    The lock lives for five minutes from the last acquire, heartbeat or write of its holder.
+    The lock lives for five minutes from the last acquire, heartbeat or write of its holder. An image that the dataset
+    does not have is a 404; the other calls about its lock answer that there is none.
     """
     return await service.acquire(call, project_id, image_id)
 
 
 async def release(call: Call, project_id: str, image_id: ImageId) -> ReleaseResponse:
-    """Give an image back"""
+    """Give an image back
+
+    The `status` says what became of it: `not_locked`, too, for an image that the dataset does not have.
+    """
     return await service.release(call, project_id, image_id)
 
 
@@ -43,7 +47,7 @@ async def list_locks(call: Call, project_id: str) -> LockListResponse:
 async def status(call: Call, project_id: str, image_id: ImageId) -> LockInfo | None:
     """Say who holds an image
 
-    `null` when nobody does.
+    `null` when nobody does, or when the dataset does not have the image.
     """
     return await service.status(call, project_id, image_id)
 
@@ -51,7 +55,8 @@ async def status(call: Call, project_id: str, image_id: ImageId) -> LockInfo | N
 async def force(call: Call, project_id: str, image_id: ImageId) -> ForceResponse:
     """Free an image that somebody else holds
 
-    What the holder saves from then on needs a lock of their own again.
+    What the holder saves from then on needs a lock of their own again. The `status` is `not_locked` when nobody
+    holds the image, or when the dataset does not have it.
     """
     return await service.force(call, project_id, image_id)
 

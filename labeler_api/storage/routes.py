@@ -16,7 +16,8 @@ async def get_structure(call: Call, dataset_id: str) -> StorageStructure:
 async def preview_upload(call: Call, dataset_id: str, body: PreviewRequest) -> StoragePreview:
     """Say which files of an upload are new and which replace an image
 
-    `target_folder` is put before each `relative_path` that does not begin with it already.
+    `target_folder` is put before each `relative_path` that does not begin with it already. Names are judged as the
+    upload judges them: `refused_files` says what it would not take, and why.
     """
     return await service.preview(call, dataset_id, body)
 

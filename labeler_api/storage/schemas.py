@@ -52,6 +52,15 @@ class PreviewFile(Struct):
     status: Literal["new", "duplicate"]
 
 
+class RefusedFile(Struct):
+    """A file that the upload would not take, for its name."""
+
+    filename: str
+    path: str
+    size: int
+    reason: str
+
+
 class PreviewSummary(Struct):
     """How many files of each kind."""
 
@@ -61,11 +70,13 @@ class PreviewSummary(Struct):
 
 
 class StoragePreview(Struct):
-    """What an upload would add and what it would replace."""
+    """What an upload would add, what it would replace, and what it would refuse for its name: the first hundred."""
 
     dataset_id: str
     target_folder: str
     current_structure: StorageStructure
     new_files: list[PreviewFile]
     duplicate_files: list[PreviewFile]
+    refused_files: list[RefusedFile]
+    refused_total: int
     summary: PreviewSummary

@@ -26,7 +26,11 @@ VersionId = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
 
 async def publish(call: Call, project_id: str, body: PublishVersion) -> VersionResponse:
-    """Publish the annotations of a task as a version"""
+    """Publish the annotations of a task as a version
+
+    In any of the formats dice, coco, yolo and voc: the version's link downloads that one. The DICE file is written
+    beside it, whatever the format. A format that cannot carry the task is a 400, before anything is written.
+    """
     return await service.publish(call, project_id, body)
 
 
@@ -42,7 +46,8 @@ async def list_versions(call: Call, project_id: str, query: CursorQuery) -> Repl
 async def export_of_project(call: Call, project_id: str, body: ExportRequest, request: Request) -> ExportResponse:
     """Export the annotations of a task
 
-    The link downloads the file for seven days. A client that leaves before the answer stops the export.
+    The project is that of the address: `project_id` may be left out of the body, and is not read when it is there. The
+    link downloads the file for seven days. A client that leaves before the answer stops the export.
     """
     return await while_connected(request, service.export(call, project_id, body))
 

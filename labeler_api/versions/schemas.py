@@ -41,7 +41,8 @@ class PublishVersion(Struct):
 class ExportRequest(Struct):
     """What to export: the confirmed annotations of a task, drafts too with `include_draft`, of all images or of some.
 
-    Without a `task_type` it is the project's first. The `project_id` of the path counts, that of the body is not read.
+    Without a `task_type` it is the project's first. The `project_id` of the path counts; that of the body may be left
+    out, and is not read.
     """
 
     export_format: FormatName

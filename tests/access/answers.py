@@ -40,7 +40,8 @@ Structure: dataset_id total_files total_size_bytes folders:[Folder] is_complete
 NewFile: filename path size status
 PreviewSummary: total_new total_duplicates total_files
 StoragePreview: dataset_id target_folder current_structure:Structure new_files:[NewFile] duplicate_files:[NewFile]
-    summary:PreviewSummary
+    +refused_files:[RefusedFile] +refused_total summary:PreviewSummary
+RefusedFile: filename path size reason
 Permission: id dataset_id user_id role granted_by granted_at user_name user_email user_badge_color granted_by_name
     granted_by_email
 Member: id project_id user_id role granted_by granted_at user_name user_email user_badge_color granted_by_name
@@ -65,8 +66,8 @@ History: id annotation_id project_id action previous_state new_state changed_by 
 Confirm: annotation_id annotation_state confirmed_at confirmed_by confirmed_by_name
 BulkConfirm: confirmed failed results:[Confirm] errors
 AddedClass: task_type class_id name
-ImportReport: status format imported skipped total replaced images tasks tasks_added classes_added:[AddedClass] warnings
-    errors error_count code detail
+ImportReport: status format imported skipped total replaced images +skipped_images tasks tasks_added
+    classes_added:[AddedClass] warnings errors error_count code detail
 Import: status project_id imported skipped total +report:ImportReport
 Lock: image_id user_id locked_at expires_at heartbeat_at user_name user_email
 Acquired: status lock:Lock locked_by:Lock

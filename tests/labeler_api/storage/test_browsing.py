@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from tests.fixtures.api import Api, Made
+from tests.labeler_api.images.pictures import picture
 
 ROLES = {"reviewer": "admin", "annotator": "reviewer", "viewer": "viewer"}
 
@@ -93,6 +94,30 @@ async def test_the_preview_tells_duplicates_from_new_files(api: Api) -> None:
         ("한글/가.jpg", "duplicate"),
     ]
     assert body["summary"] == {"total_new": 2, "total_duplicates": 2, "total_files": 4}
+
+
+async def test_names_are_judged_as_the_upload_judges_them(api: Api) -> None:
+    made = await api.dataset()
+    await put_images(api, made, "train/1.jpg")
+    owner = await api.login("owner")
+    names = [
+        "../1.jpg",
+        "/1.jpg",
+        "a\\1.jpg",
+        "a/.1.jpg",
+        "__MACOSX/1.jpg",
+        "x" * 256,
+        "a\u202e.jpg",
+        "train/1.jpg",
+        "2.jpg",
+    ]
+    body = await preview(owner, made, *names, ".hidden.zip")
+    assert [file["path"] for file in body["new_files"]] == ["2.jpg", ".hidden.zip"]
+    assert [file["path"] for file in body["refused_files"]] == names[:7]
+    assert (body["refused_total"], body["summary"]["total_files"]) == (7, 10)
+    files = [("files", (name, picture())) for name in names]
+    answer = await owner.post(f"/api/v1/datasets/{made.dataset_id}/images", files=files)
+    assert [one["reason"] for one in answer.json()["failed"]] == [one["reason"] for one in body["refused_files"]]
 
 
 @pytest.mark.parametrize("target", ["train", "train/", "train//"])
