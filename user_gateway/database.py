@@ -19,7 +19,7 @@ from asyncpg.connection import LoggedQuery
 from service_kit import postgres
 from service_kit.postgres import KEEPALIVE, Sounding, watch_silence
 from user_gateway import errors
-from user_gateway.places import Places
+from user_gateway.places import SearchPlaces
 from user_gateway.settings import SettingsError
 
 log = structlog.get_logger(__name__)
@@ -98,11 +98,13 @@ class Database:
             "statement_timeout": str(round(call_seconds * 1000)),
             # A search is the work of one process: several at once would take every core from the look-ups.
             "max_parallel_workers_per_gather": "0",
+            # What a search gathers of a quarter of a million matches; more goes to disk, at some 50 bytes a match.
+            "work_mem": "16MB",
             **KEEPALIVE,
         }
         self._pool_size = pool_size
         self._call_seconds = call_seconds
-        self._searches = Places(max(1, pool_size // 2))  # the other half is for look-ups and log-ins
+        self._searches = SearchPlaces(pool_size)
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._sounding: Sounding | None = None
         self._releasing: set[asyncio.Task[None]] = set()
@@ -170,13 +172,13 @@ class Database:
             rows: list[asyncpg.Record] = await connection.fetch(sql, *args)
             return rows
 
-    async def search(self, sql: str, *args: object, caller: str, seconds: float) -> list[asyncpg.Record]:
+    async def search(self, sql: str, *args: object, caller: str, short: bool, seconds: float) -> list[asyncpg.Record]:
         """Do as `fetch` does, in one of the places for searches. Raises ResourceExhausted when there is none.
 
         Planned for these very arguments: what is best for a rare name reads every account for a frequent one.
         """
         until = monotonic() + seconds
-        leave = await self._searches.take(caller, seconds)
+        leave = await self._searches.take(caller, seconds, short=short)
         async with self._lent(until - monotonic(), ended=leave) as connection:
             with self._logged(connection, sql):
                 statement = await connection.prepare(sql, name="")

@@ -7,17 +7,16 @@ from collections.abc import Callable
 from user_gateway.errors import ResourceExhausted
 
 _WAIT_SECONDS = 1.0  # whoever is not served within it would rather type on
-_WAITING = 32  # of one caller; more would only wait to be refused
+_WAITING = 64  # of one caller; more would only wait to be refused
 
 
 class Places:
-    """At most `size` at once, and one less for each caller, so that none of them keeps the others out."""
+    """At most `size` at once, and `of_caller` of one caller, so that none of them keeps the others out."""
 
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._of_caller = max(1, size - 1)
+    def __init__(self, size: int, of_caller: int) -> None:
+        self._of_caller = of_caller
         self._all = asyncio.Semaphore(size)
-        self._callers: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(self._of_caller))
+        self._callers: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(of_caller))
         self._waiting: defaultdict[str, int] = defaultdict(int)
 
     async def take(self, caller: str, seconds: float) -> Callable[[], None]:
@@ -58,3 +57,30 @@ class Places:
             metadata={"places": str(self._of_caller)},
             retry_after_seconds=_WAIT_SECONDS,
         )
+
+
+class SearchPlaces:
+    """The places of all searches, and those among them of short ones, which no index helps."""
+
+    def __init__(self, connections: int) -> None:
+        size = max(1, connections // 2)  # the other half is for look-ups and log-ins
+        self._all = Places(size, max(1, size - 1))
+        few = max(1, size // 2)
+        self._short = Places(few, few)
+
+    async def take(self, caller: str, seconds: float, *, short: bool) -> Callable[[], None]:
+        """Wait for a place; return what gives it back. Raises ResourceExhausted when none is free in time."""
+        leave_short = await self._short.take(caller, seconds) if short else None
+        try:
+            leave_all = await self._all.take(caller, seconds)
+        except BaseException:
+            if leave_short is not None:
+                leave_short()
+            raise
+
+        def leave() -> None:
+            leave_all()
+            if leave_short is not None:
+                leave_short()
+
+        return leave

@@ -5,9 +5,8 @@ import msgspec
 from user_gateway.catalog import Catalog
 from user_gateway.paging import Position
 
-MAX_COUNTED = 10_000
-"""Matches that are counted: a search for two letters finds a third of a million users, and nobody turns so many pages.
-More are found as well, page by page, and `total_size` says this number."""
+SHORT = 3
+"""Characters from which a trigram index helps: a search for fewer reads every account, with any index."""
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,9 +23,9 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
 def statement(search: Search, catalog: Catalog, columns: str) -> tuple[str, list[object]]:
     """Compose the SQL and its arguments; `columns` is the SELECT of the view, without a condition.
 
-    The first MAX_COUNTED matches are gathered in whatever order they come. Where these are all, the page is cut from
-    them. Where there are more, matches are frequent: then the page is found along the order of the keys, by an index
-    on the e-mail address, or with no more in memory than the page. Either way nothing is written to disk.
+    One scan gathers ids and keys, counts them, and orders no more of them than the page needs. To look for a page along
+    an index on the keys would be faster for luck alone: where the matches stand at the end, it reads every account one
+    by one.
     """
     name = f"({catalog.sources['full_name']})::text"  # NULL where no table has it
     key = "u.email::text" if search.full else name
@@ -35,19 +34,13 @@ def statement(search: Search, catalog: Catalog, columns: str) -> tuple[str, list
         f"FROM public.users AS u{catalog.joins} WHERE {catalog.sources['is_active']} AND {matches}"
         " AND NOT EXISTS (SELECT FROM unnest($2::bigint[]) AS excluded (id) WHERE excluded.id = u.id)"
     )
-    of_found, of_users = _after(search, "sort_key", "id", catalog), _after(search, key, "u.id", catalog)
     sql = f"""
-WITH found AS MATERIALIZED (SELECT u.id, {key} AS sort_key {where} LIMIT {MAX_COUNTED + 1}),
-page AS (
-  SELECT few.* FROM (SELECT id, sort_key FROM found WHERE {of_found} ORDER BY sort_key, id LIMIT $3 OFFSET $4) AS few
-  WHERE (SELECT count(*) FROM found) <= {MAX_COUNTED}
-  UNION ALL
-  SELECT many.* FROM (SELECT u.id, {key} AS sort_key {where} AND {of_users}
-                      ORDER BY {key}, u.id LIMIT $3 OFFSET $4) AS many
-  WHERE (SELECT count(*) FROM found) > {MAX_COUNTED}
+WITH found AS MATERIALIZED (SELECT u.id, {key} AS sort_key {where}),
+page AS MATERIALIZED (
+  SELECT id, sort_key FROM found WHERE {_after(search, catalog)} ORDER BY sort_key, id LIMIT $3 OFFSET $4
 )
 SELECT shown.*, page.sort_key, total.total
-FROM (SELECT least(count(*), {MAX_COUNTED})::int AS total FROM found) AS total LEFT JOIN page ON true
+FROM (SELECT count(*)::int AS total FROM found) AS total LEFT JOIN page ON true
      LEFT JOIN LATERAL ({columns} WHERE u.id = page.id LIMIT 1) AS shown ON true
 ORDER BY page.sort_key, page.id
 """  # noqa: S608 - composed of allow-listed names only
@@ -55,14 +48,14 @@ ORDER BY page.sort_key, page.id
     return sql, [pattern, search.exclude_ids, search.limit, search.skip, *place]
 
 
-def _after(search: Search, key: str, user_id: str, catalog: Catalog) -> str:
+def _after(search: Search, catalog: Catalog) -> str:
     """Give the condition for what comes behind the page before; users without an address stand last."""
     if search.after is None:
         return "true"
     if search.after.key is None:
-        return f"{key} IS NULL AND $5::text IS NULL AND {user_id} > $6::bigint"
-    rest = f" OR {key} IS NULL" if search.full and catalog.email_may_be_null else ""
-    return f"(({key}, {user_id}) > ($5::text, $6::bigint){rest})"
+        return "sort_key IS NULL AND $5::text IS NULL AND id > $6::bigint"
+    rest = " OR sort_key IS NULL" if search.full and catalog.email_may_be_null else ""
+    return f"((sort_key, id) > ($5::text, $6::bigint){rest})"
 
 
 def _matches(search: Search, name: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ import asyncpg
 from user_gateway.catalog import PASSWORD, USUAL_COST, Catalog
 from user_gateway.database import Database
 from user_gateway.errors import CatalogChanged, credentials_unreadable, database_unavailable
-from user_gateway.search import Search, statement
+from user_gateway.search import SHORT, Search, statement
 from user_gateway.users import columns_of
 
 # Nearly everybody writes an address as it is stored, and a unique index finds that: the second look, which needs an
@@ -94,7 +94,8 @@ class UserStore:
 
         def ask() -> Awaitable[list[asyncpg.Record]]:
             sql, arguments = statement(search, self.catalog, self._select(full=search.full))
-            return self._database.search(sql, *arguments, caller=caller, seconds=seconds)
+            short = len(search.query) < SHORT
+            return self._database.search(sql, *arguments, caller=caller, short=short, seconds=seconds)
 
         rows = await self._again_if_changed(ask, seconds)
         return rows[0]["total"], [row for row in rows if row["id"] is not None]

@@ -77,8 +77,9 @@ class _Files:
         )
         if self._client_ca is not None:
             authority = str(self._client_ca)
+            name = "USER_GATEWAY_SERVER_TLS_CLIENT_CA"
             _try(
-                "USER_GATEWAY_SERVER_TLS_CLIENT_CA",
+                name,
                 "expected certificates of an authority, PEM",
                 lambda: context.load_verify_locations(authority),
             )

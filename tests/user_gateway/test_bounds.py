@@ -1,11 +1,13 @@
 """What a stranger may hold of the gateway: on its health port, and on its gRPC port."""
 
 import asyncio
+import struct
 import time
 from collections.abc import AsyncIterator
 
 import grpc
 import httpx
+import psutil
 import pytest
 
 from proto.users.v1 import user_gateway_pb2 as pb
@@ -102,6 +104,69 @@ async def test_the_port_has_so_many_connections(process: GatewayProcess) -> None
     for writer in held:
         writer.close()
     assert 500 <= taken <= 512
+
+
+_HEADERS, _RST_STREAM, _SETTINGS = 1, 3, 4  # kinds of frames, RFC 9113
+_END_HEADERS = 4
+_MAX_CONCURRENT_STREAMS = 3
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+
+
+def request_headers() -> bytes:
+    """A call without a token, each header a literal that is not indexed (RFC 7541)."""
+
+    def text(value: bytes) -> bytes:
+        return bytes([len(value)]) + value
+
+    path = text(b"/users.v1.UserGatewayService/GetUser")
+    return (
+        b"\x83\x86\x04" + path + b"\x01" + text(b"gateway")
+        + b"\x0f\x10" + text(b"application/grpc") + b"\x00" + text(b"te") + text(b"trailers")
+    )  # fmt: skip
+
+
+async def test_a_connection_has_a_thousand_calls_and_says_so(process: GatewayProcess) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", process.ready["port"])
+    writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(_SETTINGS, 0, 0))
+    head = await asyncio.wait_for(reader.readexactly(9), PATIENCE)
+    assert head[3] == _SETTINGS
+    payload = await reader.readexactly(int.from_bytes(head[:3]))
+    settings = dict(struct.iter_unpack(">HI", payload))
+    assert settings[_MAX_CONCURRENT_STREAMS] == 1_000
+    writer.close()
+
+
+@pytest.mark.parametrize("resets", [False, True])
+async def test_streams_without_a_token_leave_little_behind(process: GatewayProcess, resets: bool) -> None:
+    """Forty thousand on one connection, whatever it allows: they took a gibibyte, and kept it."""
+    memory = psutil.Process(process.process.pid).memory_info
+    before = memory().rss
+    reader, writer = await asyncio.open_connection("127.0.0.1", process.ready["port"])
+    draining = asyncio.create_task(ended(reader))
+    headers = request_headers()
+    try:
+        writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(_SETTINGS, 0, 0))
+        for number in range(40_000):
+            stream = 2 * number + 1
+            writer.write(frame(_HEADERS, _END_HEADERS, stream, headers))
+            if resets:
+                writer.write(frame(_RST_STREAM, 0, stream, bytes(4)))
+            if number % 100 == 0:
+                await writer.drain()
+    except ConnectionError:
+        pass  # cut off, which is as well
+    await asyncio.sleep(2.0)
+    grown = (memory().rss - before) / 2**20
+    writer.close()
+    draining.cancel()
+    assert grown < 200
+    async with grpc.aio.insecure_channel(process.address) as channel:
+        stub = pb_grpc.UserGatewayServiceStub(channel)  # type: ignore[no-untyped-call]
+        token = ("authorization", f"Bearer {GATEWAY_TOKEN}")
+        assert (await stub.GetUser(pb.GetUserRequest(id=2), metadata=[token], timeout=PATIENCE)).user.id == 2
 
 
 @pytest.mark.slow

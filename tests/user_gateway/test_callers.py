@@ -4,7 +4,7 @@ from typing import Any
 
 import grpc
 import pytest
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
 
 from proto.users.v1 import user_gateway_pb2 as pb
 from tests.fixtures.users import RunningGateway, StartGateway
@@ -90,7 +90,9 @@ async def test_health_and_reflection_stand_open(gateway: RunningGateway) -> None
     async with Calls(gateway.address, None) as calls:
         assert await calls.serving()
         assert await calls.serving("")
-        assert SERVICE_NAME in await listed(calls)
+        for version in ("v1", "v1alpha"):
+            names = await listed(calls, version)
+            assert {SERVICE_NAME, f"grpc.reflection.{version}.ServerReflection"} <= set(names)
         refusal = await refused(calls.serving("users.v1.Unknown"))
         assert refusal.code == grpc.StatusCode.NOT_FOUND
 
@@ -104,10 +106,14 @@ async def test_no_reflection_in_production(users_dsn: str, start_gateway: StartG
     assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
 
 
-async def listed(calls: Calls) -> list[str]:
-    """The services that reflection names."""
-    stub: Any = reflection_pb2_grpc.ServerReflectionStub(calls.channel)  # type: ignore[arg-type]  # knows no grpc.aio
+async def listed(calls: Calls, version: str = "v1alpha") -> list[str]:
+    """The services that reflection names, in either of its versions: the messages are the same."""
+    ask: Any = calls.channel.stream_stream(
+        f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+        reflection_pb2.ServerReflectionRequest.SerializeToString,
+        reflection_pb2.ServerReflectionResponse.FromString,
+    )
     request = reflection_pb2.ServerReflectionRequest(list_services="")
-    async for response in stub.ServerReflectionInfo(iter([request]), timeout=10):
+    async for response in ask(iter([request]), timeout=10):
         return [service.name for service in response.list_services_response.service]
     return []

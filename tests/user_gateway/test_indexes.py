@@ -100,51 +100,46 @@ class Reader:
 @pytest.fixture
 async def reader(crowd: UsersDatabase, start_gateway: StartGateway) -> AsyncIterator[Reader]:
     running = await start_gateway(crowd.dsn)
-    connection = await asyncpg.connect(crowd.dsn)
+    connection = await asyncpg.connect(crowd.dsn, server_settings=running.server._database._settings)
     yield Reader(connection, running)
     await connection.close()
 
 
 async def test_few_pages_are_read(crowd: UsersDatabase, reader: Reader) -> None:
     assert await reader.of_address("user77@example.com") < 20, "as it is stored, without any further index"
-    assert await reader.of_search("us") < _PAGES, "two letters that everybody has"
     sql, arguments = reader.search("user", exclude=10_000)
     assert "Anti" in json.dumps(await reader.plan(sql, *arguments)), "no list of ids is searched for each account"
     assert await reader.of_address("USER77@example.com") > _PAGES
-    assert await reader.of_search("user77777") > _PAGES
+    assert _PAGES < await reader.of_search("user57777") < 3 * _PAGES, "each once"
+    assert _PAGES < await reader.of_search("us") < 3 * _PAGES, "each once, also where everybody matches"
     await crowd.execute("CREATE INDEX labeler_users_lower_email ON users (lower(email::text))")
     assert await reader.of_address("USER77@example.com") < 20, "also without statistics of the index"
     await apply_indexes(crowd.admin_dsn)
     assert await reader.of_address("USER77@example.com") < 20
-    assert await reader.of_search("user5777") < _PAGES
-    assert await reader.of_search("us") < _PAGES
+    assert await reader.of_search("user57777") < _PAGES
 
 
-async def test_frequent_matches_are_paged_as_rare_ones_are(
-    users_db: UsersDatabase, start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch
+async def test_pages_go_on_behind_accounts_without_an_address(
+    users_db: UsersDatabase, start_gateway: StartGateway
 ) -> None:
-    """Both ways to a page give the same, also for accounts without an address, which stand last."""
+    """They stand last. The gateway's own token was refused there."""
     await users_db.execute("ALTER TABLE users ALTER COLUMN email DROP NOT NULL")
     await users_db.execute(
-        "INSERT INTO users (email, hashed_password, full_name) SELECT NULL, '', 'No Example' FROM generate_series(1, 4)"
+        "INSERT INTO users (email, hashed_password, full_name) SELECT NULL, '', 'No Example' FROM generate_series(1, 6)"
     )
     running = await start_gateway(users_db.dsn)
     async with Calls(running.address, running.token) as calls:
         whole = await every_page(calls)
-        assert len(whole) == 10
-        assert [user_id for user_id in whole if user_id > 6] == whole[6:]
-        monkeypatch.setattr(search, "MAX_COUNTED", 3)
-        assert await every_page(calls) == whole
-        found = await calls.search("example", skip=4, page_size=3)
-        assert [user.id for user in found.users] == whole[4:7]
-        assert found.total_size == 3
+        assert sorted(whole[:6]) == [1, 2, 3, 4, 5, 6]
+        assert whole[6:] == sorted(whole[6:])
+        assert len(whole) == 12
 
 
 async def every_page(calls: Calls) -> list[int]:
     ids: list[int] = []
     token = ""
     while True:
-        page = await calls.search("example", page_size=3, page_token=token)
+        page = await calls.search("example", page_size=4, page_token=token)
         ids += [user.id for user in page.users]
         token = page.next_page_token
         if not token:
