@@ -1,6 +1,14 @@
-"""Pixels as a JPEG can hold them: eight bits, and nothing to see through."""
+"""Modes of pixels: what they take, and how they become what a JPEG can hold, eight bits and nothing to see through."""
 
 from PIL import Image
+
+# Decoded bytes of a pixel, as Pillow holds them (its page "Concepts", modes); every other mode has four.
+_PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}
+
+
+def pixel_bytes(mode: str) -> int:
+    """What a decoded pixel takes."""
+    return _PIXEL_BYTES.get(mode, 4)
 
 
 def eight_bits(image: Image.Image) -> Image.Image:

@@ -12,8 +12,8 @@ from typing import IO
 
 from PIL import Image
 
-from labeler_api.images import jpeg_scans, png_rows
-from labeler_api.images.modes import eight_bits, on_white
+from labeler_api.images import jpeg_scans, png_rows, tiff
+from labeler_api.images.modes import eight_bits, on_white, pixel_bytes
 from labeler_api.images.paths import Refused
 from labeler_api.images.shrinking import cropped, shrunk, strips_bytes
 from labeler_api.killable import Needs
@@ -41,10 +41,8 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# Decoded bytes of a pixel, as Pillow holds them (its page "Concepts", modes); every other mode has four.
-_PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}
 # What a format's library holds beside Pillow's own copy, in bytes a pixel; measured with pictures of 100 megapixels.
-_LIBRARY_BYTES = {"WEBP": 12, "TIFF": 4}
+_LIBRARY_BYTES = {"WEBP": 12}
 _AT_ONCE_PIXELS = 16 * 1024 * 1024  # a larger one that cannot be scaled as it is, is converted in strips
 # 128 MiB, which the least share holds (labeler_api.decoders). What is larger is decoded in strips, where it can be.
 _IN_FULL_PIXELS = 32 * 1024 * 1024
@@ -143,7 +141,9 @@ def _webp_bytes(file: IO[bytes], max_pixels: int) -> int:
 def _needed_bytes(image: Image.Image, file: IO[bytes]) -> int:
     """What decoding takes, from the header alone. Raises Refused for a JPEG of too many scans."""
     pixels = image.width * image.height
-    per_pixel = _PIXEL_BYTES.get(image.mode, 4)
+    per_pixel = pixel_bytes(image.mode)
+    if image.format == "TIFF":
+        return tiff.decoded_bytes(image, per_pixel)
     if image.format not in {"JPEG", "MPO"}:  # MPO: what some phones and cameras write as .jpg
         return pixels * (per_pixel + _LIBRARY_BYTES.get(image.format or "", 0))
     position = file.tell()

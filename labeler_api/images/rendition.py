@@ -8,7 +8,8 @@ from typing import IO
 
 from PIL import Image
 
-from labeler_api.images.modes import eight_bits, on_white
+from labeler_api.images import tiff
+from labeler_api.images.modes import eight_bits, on_white, pixel_bytes
 from labeler_api.images.shrinking import cropped
 from labeler_api.killable import Needs
 
@@ -18,8 +19,7 @@ NOT_DRAWN = frozenset({"image/tiff"})  # of the types that are taken; no browser
 _QUALITY = 90  # no artefact that an outline could follow; a fifth of the original's bytes
 _MOST_SIDE = 65_500  # of a JPEG (libjpeg's JPEG_MAX_DIMENSION)
 _AS_THEY_ARE = frozenset({"L", "RGB"})  # modes that are written without a copy
-# The picture, its copy in colour, and one more while it is turned or in libtiff's hands: four bytes a pixel each.
-_COPY_BYTES = 4
+_COPY_BYTES = 4  # of a pixel in colour, as Pillow holds it
 
 
 def render(file: IO[bytes], memory_bytes: int, target: str) -> bool | Needs:
@@ -37,8 +37,8 @@ def _render(file: IO[bytes], memory_bytes: int, target: str) -> bool | Needs:
     with Image.open(file, formats=["TIFF"]) as image:
         if max(image.size) > _MOST_SIDE:
             return False
-        copies = 2 if image.mode in _AS_THEY_ARE else 3
-        if (needed := image.width * image.height * _COPY_BYTES * copies) > memory_bytes:
+        copy = 0 if image.mode in _AS_THEY_ARE else image.width * image.height * _COPY_BYTES
+        if (needed := tiff.decoded_bytes(image, pixel_bytes(image.mode)) + copy) > memory_bytes:
             return Needs(needed)
         image.load()
         shown = image if image.mode in _AS_THEY_ARE else _in_colour(image)

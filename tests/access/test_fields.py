@@ -31,7 +31,9 @@ SMUGGLED: dict[str, Any] = {
     **dict.fromkeys(("total_images", "annotated_images", "total_annotations", "num_images", "num_items"), 77),
     **dict.fromkeys(("image_count", "bbox_count", "annotation_count", "size", "file_size_bytes", "lease_seconds"), 77),
     **dict.fromkeys(("labeled", "is_verified", "is_admin", "is_image_confirmed", "is_active"), True),
-    **dict.fromkeys(("storage_path", "s3_key", "thumbnail_key", "annotation_path", "export_path"), "datasets/else/"),
+    **dict.fromkeys(
+        ("storage_path", "s3_key", "thumbnail_key", "rendition_key", "annotation_path", "export_path"), "datasets/else/"
+    ),
     **dict.fromkeys(("content_sha256", "token", "invitee_email", "version_type"), "smuggled"),
     "annotation_state": "verified",
     "status": "completed",

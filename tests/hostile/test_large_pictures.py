@@ -43,6 +43,16 @@ def jpeg_of_noise(width: int, height: int) -> bytes:
     return out.getvalue()
 
 
+def progressive(width: int, height: int) -> bytes:
+    """A small one that says it is large: the frame's header is what is looked at."""
+    out = io.BytesIO()
+    Image.new("L", (64, 48), 128).save(out, "JPEG", progressive=True)
+    data = bytearray(out.getvalue())
+    size = data.index(b"\xff\xc2") + 5  # behind the marker, its length and the precision
+    data[size : size + 4] = height.to_bytes(2) + width.to_bytes(2)
+    return bytes(data)
+
+
 def png(width: int, height: int, *, interlaced: bool = False) -> bytes:
     """Two colours of a palette: a row as it is, and below it rows that do not differ from the one above."""
 
@@ -109,16 +119,31 @@ async def test_a_jpeg_of_80_megabytes_is_taken(attacked: Attacked) -> None:
     assert (await attacked.client("owner").get(image["url"])).content == content
 
 
+async def test_a_large_tiff_is_taken_and_shown(attacked: Attacked) -> None:
+    """What scanners make: more pixels than the smallest share holds, packed in strips."""
+    made = await attacked.api.dataset()
+    out = io.BytesIO()
+    two_colours(8_000, 6_000).save(out, "TIFF", compression="tiff_lzw")
+    async with attacked.bystander() as seen:
+        answer = await send(attacked.client("owner"), made.dataset_id, ("scan.tif", out.getvalue()))
+    [taken] = answer.json()["images"]
+    assert (taken["width"], taken["height"]) == (8_000, 6_000)
+    assert max(peaks(attacked.pid)) < DECODING_BYTES + PROCESS_BYTES
+    assert seen.growth_bytes < 64 * MIB
+    shown = await attacked.client("owner").get((await only_image(attacked, made.dataset_id))["url"])
+    assert shown.headers["content-type"] == "image/jpeg"
+    assert Image.open(io.BytesIO(shown.content)).size == (8_000, 6_000)
+    await check_thumbnail(attacked, made.dataset_id, (256, 192))
+
+
 async def test_what_the_container_cannot_hold_is_refused_with_the_limit(attacked: Attacked) -> None:
     """An interlaced PNG and a progressive JPEG need all of their pixels at once: said from the header alone."""
     made = await attacked.api.dataset()
-    out = io.BytesIO()
-    Image.new("L", (20_000, 15_000), 128).save(out, "JPEG", progressive=True, quality=50)
     interlaced = png(20_000, 15_000, interlaced=True)
     answer = await send(
         attacked.client("owner"),
         made.dataset_id,
-        ("progressive.jpg", out.getvalue()),
+        ("progressive.jpg", progressive(20_000, 15_000)),
         ("interlaced.png", interlaced),
     )
     reasons = {failed["filename"]: failed["reason"] for failed in answer.json()["failed"]}

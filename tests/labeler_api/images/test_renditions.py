@@ -124,8 +124,8 @@ async def test_an_api_that_knows_no_renditions_may_replace_one(api: Api) -> None
 
 
 def test_one_that_is_too_large_says_what_it_needs() -> None:
-    assert render(io.BytesIO(two_colours()), 1000, "/nowhere") == Needs(300 * 200 * 8)
-    assert render(io.BytesIO(two_colours("RGBA")), 1000, "/nowhere") == Needs(300 * 200 * 12)
+    assert render(io.BytesIO(two_colours()), 1000, "/nowhere") == Needs(300 * 200 * 4)
+    assert render(io.BytesIO(two_colours("RGBA")), 1000, "/nowhere") == Needs(300 * 200 * 8)
 
 
 def test_what_fails_fails_alone(tmp_path: Path) -> None:
