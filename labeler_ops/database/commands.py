@@ -170,6 +170,33 @@ def _indexes(database: Database | None, url: str | None, *, apply: bool) -> None
     typer.echo("".join(f"{statement};\n" for statement in statements))
 
 
+@app.command()
+def prune_history(
+    older_than_days: Annotated[int, typer.Option(min=1, max=36500, help="What is younger can be restored as before.")],
+    remove: Annotated[bool, typer.Option("--remove", help="Remove them; without it they are only counted.")] = False,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count or remove old entries of the annotations' history. The last entry of every annotation stays."""
+    from labeler_ops.database.history import prune
+
+    with Console(stderr=True).status("Looking at the history") as status:
+        found = _run(
+            prune(
+                dsn(url),
+                older_than_days,
+                remove=remove,
+                progress=lambda seen: status.update(f"{seen:,} entries looked at"),
+            ),
+            as_json,
+        )
+    if as_json:
+        typer.echo(msgspec.json.encode({"entries": found.entries, "old": found.old, "removed": remove}))
+    else:
+        done = "were removed" if remove else "would be removed; repeat with --remove"
+        typer.echo(f"{found.old:,} of {found.entries:,} entries {done}.")
+
+
 async def _refusing(work: Coroutine[Any, Any, _T]) -> _T:
     try:
         return await work
