@@ -133,10 +133,10 @@ class Size:
     index_bytes: int
 
 
-async def fill(url: str, amount: Amount, told: Callable[[int, int], None]) -> list[Size]:
+async def fill(url: str, amount: Amount, told: Callable[[int, int], None], number: int = PROJECTS) -> list[Size]:
     """Make the newest schema in an empty database and fill it; `told` hears projects done and of how many."""
     await upgrade(url)
-    projects = iter(range(1, PROJECTS + 1))
+    projects = iter(range(1, number + 1))
     done = 0
 
     async def work() -> None:
@@ -144,9 +144,9 @@ async def fill(url: str, amount: Amount, told: Callable[[int, int], None]) -> li
         connection = await asyncpg.connect(url)
         await connection.execute(_SESSION)
         for project in projects:
-            await _project(connection, project, amount.over(PROJECTS))
+            await _project(connection, project, amount.over(number))
             done += 1
-            told(done, PROJECTS)
+            told(done, number)
         await connection.close()
 
     await asyncio.gather(*(work() for _ in range(_CONNECTIONS)))

@@ -3,9 +3,9 @@
 1. A short transaction checks everything, then reserves the number with a row that is an attempt (`publishing`) and no
    version yet. The project's lock and the unique index decide the number: two attempts never hold the same one, and
    whoever asks for a number that is held gets 409 here, before a byte is stored.
-2. One statement copies the annotations, with the name and size of their image, into `annotation_snapshots`. One
-   statement sees one state of the database, so the files, the counts and the snapshot agree whatever is edited
-   meanwhile, and nobody waits for a lock.
+2. One statement copies the annotations, with the name and size of their image, into `annotation_snapshots`; of those
+   that are as they were in the version before, it notes the rows that are there. One statement sees one state of the
+   database, so the files, the counts and the snapshot agree whatever is edited meanwhile, and nobody waits for a lock.
 3. E-mails of the people named are asked for in one batch. A gateway that is away stops the publishing: a file that can
    never be changed is not made without them.
 4. The files are streamed from the frozen rows through a cursor to the store: DICE always, the format asked for beside

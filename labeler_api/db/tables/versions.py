@@ -1,7 +1,7 @@
 """Published versions of a project's annotations and what each was made of."""
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, Table, Text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text
+from sqlalchemy.dialects.postgresql import INT8MULTIRANGE, JSONB
 
 from labeler_api.db.tables.metadata import metadata, stamped
 
@@ -22,10 +22,18 @@ annotation_versions = Table(
     Column("export_path", Text, doc="Key in the annotations bucket; links are made at run time."),
     Column("file_size_bytes", BigInteger),
     Column("content_sha256", String(64), doc="Hex digest of the exported file."),
+    Column("includes_drafts", Boolean, doc="NULL: published before this was noted."),
+    Column(
+        "snapshot_ids",
+        INT8MULTIRANGE,
+        doc="Ids of its rows in annotation_snapshots; NULL: those whose version_id it is, as before rows were shared.",
+    ),
     Index("ix_annotation_versions_project_task_version", "project_id", "task_type", "version_number", unique=True),
 )
 
 # No foreign key to annotations: a version is immutable, whatever becomes of what it was made of.
+# A row is shared by all versions in which the annotation was the same; `version_id` is the first of them. Only
+# published ones share, and those go with their project alone, so no row goes before its last version.
 annotation_snapshots = Table(
     "annotation_snapshots",
     metadata,
