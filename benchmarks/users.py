@@ -123,9 +123,9 @@ def calls(stub: Any, users: int, token: str) -> Mapping[str, Call]:
 
 
 async def deep_token(stub: Any) -> str:
-    """The token of the twentieth page of `anna`."""
+    """The token behind a thousand users of `anna`."""
     token = ""
-    for _ in range(20):
+    for _ in range(5):
         request = pb.SearchUsersRequest(query="anna", view=_FULL, page_size=200, page_token=token)
         token = (await stub.SearchUsers(request, timeout=10, metadata=_METADATA)).next_page_token or token
     # A token belongs to its query and view, not to the size of the page.

@@ -89,6 +89,8 @@ class UserDirectory:
         self._instruments = instruments or Instruments()
         self._metrics = self._instruments.metrics
         self.calls: Counter[str] = Counter()
+        self.has_answered = False
+        """Whether the gateway, with its database, has answered since the start."""
 
     async def close(self) -> None:
         """Give up the look-ups under way and close the channel."""
@@ -257,6 +259,7 @@ class UserDirectory:
             (breaker.failed if error.code() in _FAILURES[kind] else breaker.answered)()
             raise _translated(method, error) from error
         breaker.answered()
+        self.has_answered = True
         return response
 
     @contextmanager

@@ -19,10 +19,11 @@ async def health(call: Call) -> HealthResponse:
 async def ready(call: Call) -> Reply[ReadyResponse]:
     """Test the Labeler DB, the user gateway and the object store
 
-    Answers 503, with the state of each, when one of them is down.
+    Answers 503, with the state of each, when one of them is down. A user gateway that has answered since the start may
+    be away: the status is `degraded` then, and the answer 200, since people go on working for a while.
     """
     state = await service.ready(call)
-    return Reply(state, status=200 if state.status == "ready" else 503)
+    return Reply(state, status=503 if state.status == "not ready" else 200)
 
 
 async def databases(call: Call) -> DatabasesResponse:

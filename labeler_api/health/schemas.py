@@ -29,7 +29,7 @@ class DatabasesResponse(Struct):
 
 
 class ReadyResponse(Struct):
-    """Whether each part that the API needs answers."""
+    """Whether each part that the API needs answers: `ready`, `degraded` or `not ready`."""
 
     status: str
     labeler_db: str

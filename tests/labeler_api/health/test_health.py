@@ -1,7 +1,10 @@
 """The root and the health calls, with every part there and with each of them away."""
 
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from statistics import median
+from time import monotonic
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -13,6 +16,8 @@ from labeler_ops.stack.ports import free_port
 from labeler_ops.stack.postgres import PostgresServer
 from tests.fixtures.api import Api, api_settings, storage_environment
 from tests.fixtures.users import RunningGateway
+from tests.user_gateway import process as gateway_process
+from tests.user_gateway.waiting import until
 
 StartApi = Callable[..., Awaitable[Api]]
 
@@ -73,6 +78,34 @@ async def test_a_part_that_is_away_does_not_stop_the_start_and_is_named(
     assert {name for name in parts if body[name] != "ok"} == {part}
     assert "127.0.0.1" not in ready.text
     assert {answer.status_code for answer in alive} == {200}
+
+
+async def test_a_frozen_gateway_takes_nobody_out_of_service(start_api: StartApi, users_dsn: str) -> None:
+    """Its absence is bridged for a while, and a probe waits for no more than a second."""
+    process = await gateway_process.start(users_dsn)
+    try:
+        await process.wait_ready()
+        api = await start_api(USER_GATEWAY_ADDRESS=process.address)
+        async with api.client() as client:
+            assert (await client.get("/health/ready")).json()["status"] == "ready"
+            process.process.send_signal(signal.SIGSTOP)
+            taken = []
+            for _ in range(10):
+                began = monotonic()
+                answer = await client.get("/health/ready")
+                taken.append(monotonic() - began)
+                assert (answer.status_code, answer.json()["status"]) == (200, "degraded"), answer.text
+                assert answer.json()["user_gateway"] != "ok"
+            assert median(taken) < 1.0, taken
+            process.process.send_signal(signal.SIGCONT)
+
+            async def ready() -> bool:
+                return bool((await client.get("/health/ready")).json()["status"] == "ready")
+
+            await until(ready, 10.0, "ready again")
+    finally:
+        process.process.send_signal(signal.SIGCONT)
+        await process.kill()
 
 
 @asynccontextmanager
