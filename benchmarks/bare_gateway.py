@@ -1,9 +1,10 @@
 """The floor of the user gateway: a bare grpc.aio server that runs the same query and builds the same message.
 
-`python -m benchmarks.bare_gateway` reads USER_DB_URL and writes its port; no token, no log, no limit, no error.
+`python -m benchmarks.bare_gateway` reads USER_DB_URL and writes its port and process id; no token, no log, no limit, no error.
 """
 
 import asyncio
+import json
 import os
 import sys
 from typing import Any
@@ -69,7 +70,7 @@ async def main() -> None:
         pb_grpc.add_UserGatewayServiceServicer_to_server(Bare(pool), server)  # type: ignore[no-untyped-call]
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
-        tell(sys.stdout, f"{port}\n".encode())
+        tell(sys.stdout, json.dumps({"port": port, "pid": os.getpid()}).encode() + b"\n")
         await asyncio.Event().wait()
 
 

@@ -21,6 +21,7 @@ from typing import Any
 import asyncpg
 import bcrypt
 import grpc
+import psutil
 import uvloop
 from rich.console import Console
 from rich.table import Table
@@ -221,33 +222,49 @@ def _codes(failed: Counter[str]) -> str:
 
 
 async def beside_bare(dsn: str, seconds: float, rounds: int) -> Table:
-    """Calls a second of the gateway as a part of what the bare server answers."""
+    """What a call costs the bare server and the gateway, in time of a core: neighbours do not lengthen that."""
     async with AsyncExitStack() as stack:
-        stub, _ = await stack.enter_async_context(gateway(dsn, LOG_LEVEL="INFO"))  # one line a call, as in production
-        port = await stack.enter_async_context(started("benchmarks.bare_gateway", environment={"USER_DB_URL": dsn}))
-        opened = await stack.enter_async_context(channel(int(port)))
-        bare: Any = pb_grpc.UserGatewayServiceStub(opened)  # type: ignore[no-untyped-call]
-        table = Table("call", "clients", "bare calls/s", "gateway calls/s", "part")
+        environment = {**gateway_environment(dsn), "LOG_LEVEL": "INFO"}  # one line a call, as in production
+        servers = []
+        for module, variables in (("benchmarks.bare_gateway", {"USER_DB_URL": dsn}), ("user_gateway", environment)):
+            line = json.loads(await stack.enter_async_context(started(module, environment=variables)))
+            opened = await stack.enter_async_context(channel(line["port"]))
+            stub: Any = pb_grpc.UserGatewayServiceStub(opened)  # type: ignore[no-untyped-call]
+            servers.append((stub, psutil.Process(line["pid"])))
+        table = Table("call", "clients", "bare µs of a core", "gateway µs", "part", "bare calls/s", "gateway calls/s")
         one = pb.GetUserRequest(id=7, view=_FULL)
         many = pb.BatchGetUsersRequest(ids=range(1, 201), view=_FULL)
         for method, request, clients in [
             *(("GetUser", one, clients) for clients in (1, 16, 64)),
             *(("BatchGetUsers", many, clients) for clients in (1, 16)),
         ]:
-            ratios, rates = [], []
+            costs: list[list[float]] = [[], []]
+            rates: list[list[float]] = [[], []]
             for _ in range(rounds):  # in turns, so that a noisy machine is unfair to both alike
-                pair = []
-                for each in (bare, stub):
-
-                    def call(each: Any = each, method: str = method, request: Any = request) -> Awaitable[object]:
-                        return getattr(each, method)(request, timeout=10, metadata=_METADATA)  # type: ignore[no-any-return]
-
-                    pair.append((await measure(call, clients=clients, seconds=seconds)).calls_per_second)
-                rates.append(pair)
-                ratios.append(pair[1] / pair[0])
-            of_bare, of_gateway = (median(pair[side] for pair in rates) for side in (0, 1))
-            table.add_row(method, str(clients), f"{of_bare:.0f}", f"{of_gateway:.0f}", f"{median(ratios):.2f}")
+                for side, (each, process) in enumerate(servers):
+                    cost, rate = await _cost(getattr(each, method), request, process, clients, seconds)
+                    costs[side].append(cost)
+                    rates[side].append(rate)
+            bare, gate = (median(cost) for cost in costs)
+            shown = [f"{median(rate):.0f}" for rate in rates]
+            table.add_row(method, str(clients), f"{bare:.0f}", f"{gate:.0f}", f"{bare / gate:.2f}", *shown)
         return table
+
+
+async def _cost(ask: Any, request: Any, process: psutil.Process, clients: int, seconds: float) -> tuple[float, float]:
+    """Microseconds of a core for each call, and calls a second."""
+    asked = 0
+
+    def call() -> Awaitable[object]:
+        nonlocal asked
+        asked += 1
+        return ask(request, timeout=10, metadata=_METADATA)  # type: ignore[no-any-return]
+
+    await measure(call, clients=clients, seconds=0.3)
+    asked, before = 0, process.cpu_times()
+    rate = (await measure(call, clients=clients, seconds=seconds)).calls_per_second
+    after = process.cpu_times()
+    return (after.user + after.system - before.user - before.system) / asked * 1e6, rate
 
 
 async def run(users: int, seconds: float, rounds: int, console: Console) -> None:

@@ -5,10 +5,10 @@ row. So nothing but a GatewayError's own text passes here.
 """
 
 import asyncio
+import random
 import re
 import traceback
-import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from time import perf_counter
 from typing import Any, TypeAlias
@@ -34,6 +34,7 @@ _OPEN = ("/grpc.health.v1.", "/grpc.reflection.")
 _SOUND_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")  # what may go into a log line as it is
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
@@ -63,9 +64,6 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             self._guarded[method] = self._guard(method, handler)
         return self._guarded[method]
 
-    def _admit(self, context: Context) -> None:
-        current_caller.set(self._authenticator.authenticate(context.invocation_metadata() or ()))
-
     def _guard(self, method: str, handler: Handler) -> Handler:
         if handler.unary_unary is None:  # reflection, and Watch of the health service
             return handler
@@ -74,19 +72,20 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         is_open = method.startswith(_OPEN)
 
         async def guarded(data: bytes, context: Context) -> object:
+            metadata = context.invocation_metadata() or ()  # once: gRPC builds it anew each time
             if is_open:
-                return await answered(data, context)
-            with self._tracing.call(method, context.invocation_metadata() or ()) as span:
-                return await answered(data, context, span)
+                return await answered(data, context, metadata)
+            with self._tracing.call(method, metadata) as span:
+                return await answered(data, context, metadata, span)
 
-        async def answered(data: bytes, context: Context, span: object = None) -> object:
+        async def answered(data: bytes, context: Context, metadata: Metadata, span: object = None) -> object:
             started = perf_counter()
             code = "OK"
             self._metrics.calls_open.inc()
             try:
-                current_request_id.set(_request_id(context))
+                current_request_id.set(_request_id(metadata))
                 if not is_open:
-                    self._admit(context)
+                    current_caller.set(self._authenticator.authenticate(metadata))
                 working = behaviour(_parsed(data, deserialize), context)
                 return await (working if self._steps is None else self._steps.run(method, working))
             except errors.GatewayError as error:
@@ -139,11 +138,11 @@ def _parsed(data: bytes, deserialize: Callable[[bytes], Any]) -> Any:
         raise errors.InvalidArgument("REQUEST_MALFORMED", "The request is no message of this call.") from None
 
 
-def _request_id(context: Context) -> str:
-    for key, value in context.invocation_metadata() or ():
+def _request_id(metadata: Metadata) -> str:
+    for key, value in metadata:
         if key == "x-request-id" and isinstance(value, str) and _SOUND_REQUEST_ID.fullmatch(value):
             return value
-    return uuid.uuid4().hex
+    return f"{random.getrandbits(128):032x}"  # to find a line by, and no secret; for a UUID the kernel is asked
 
 
 def _internal() -> errors.Internal:

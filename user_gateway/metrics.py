@@ -18,6 +18,7 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._watchers: list[Watcher] = []
+        self._children: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
         self._calls = self._counter("calls", "Calls answered.", "method", "code", "caller")
         self._seconds = Histogram(
             "user_gateway_call_seconds", "Duration of calls.", ["method"], buckets=_SECONDS, registry=self._registry
@@ -43,8 +44,12 @@ class Metrics:
 
     def call_ended(self, method: str, code: str, caller: str | None, seconds: float) -> None:
         """Count a call; `caller` is None for one that was not let in."""
-        self._calls.labels(method, code, caller or "unknown").inc()
-        self._seconds.labels(method).observe(seconds)
+        key = method, code, caller or "unknown"
+        known = self._children.get(key)
+        if known is None:  # to look a child up by its labels takes longer than all the rest of this
+            known = self._children[key] = (self._calls.labels(*key), self._seconds.labels(method))
+        known[0].inc()
+        known[1].observe(seconds)
 
     def text(self) -> bytes:
         """Return what Prometheus reads."""
