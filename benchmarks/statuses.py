@@ -26,9 +26,9 @@ _STATUSES = """
     INSERT INTO image_annotation_status (
         project_id, image_id, task_type, status, first_modified_at, last_modified_at, total_annotations,
         draft_annotations, no_object_annotations, counted_total, counted_modified_at)
-    SELECT $1, image_id, task_type, 'in-progress', min(created_at), max(updated_at), count(*), count(*), 0, count(*),
-           max(updated_at)
-    FROM annotations WHERE project_id = $1 GROUP BY image_id, task_type
+    SELECT project_id, image_id, task_type, 'in-progress', min(created_at), max(updated_at), count(*), count(*), 0,
+           count(*), max(updated_at)
+    FROM annotations WHERE project_id = $1 GROUP BY project_id, image_id, task_type
 """
 
 
