@@ -202,10 +202,14 @@ routes = [
     endpoint("GET", "/annotations/{annotation_id}", get, errors=(404,), large=True),
     endpoint("PUT", "/annotations/{annotation_id}", update, if_match=True, errors=(400, 403, 404, 409, 423)),
     endpoint("DELETE", "/annotations/{annotation_id}", delete, if_match=True, errors=(403, 404, 409, 423)),
-    endpoint("POST", "/annotations/{annotation_id}/confirm", confirm, errors=(403, 404)),
-    endpoint("POST", "/annotations/{annotation_id}/unconfirm", unconfirm, errors=(403, 404)),
+    endpoint("POST", "/annotations/{annotation_id}/confirm", confirm, errors=(403, 404, 423)),
+    endpoint("POST", "/annotations/{annotation_id}/unconfirm", unconfirm, errors=(403, 404, 423)),
     endpoint("GET", "/projects/{project_id}/images/status", list_statuses, etag=True, errors=(400, 404), large=True),
     endpoint("GET", "/projects/{project_id}/stats", stats, errors=(404,)),
-    endpoint("POST", "/projects/{project_id}/images/{image_id:path}/confirm", confirm_image, errors=(400, 403, 404)),
-    endpoint("POST", "/projects/{project_id}/images/{image_id:path}/unconfirm", unconfirm_image, errors=(403, 404)),
+    endpoint(
+        "POST", "/projects/{project_id}/images/{image_id:path}/confirm", confirm_image, errors=(400, 403, 404, 423)
+    ),
+    endpoint(
+        "POST", "/projects/{project_id}/images/{image_id:path}/unconfirm", unconfirm_image, errors=(403, 404, 423)
+    ),
 ]

@@ -12,7 +12,7 @@ from labeler_api.annotations.store_status import Mark, Touched
 from labeler_api.context import Call
 from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import AppError, BadRequest, Forbidden
-from labeler_api.locks.service import hold_images, image_not_found
+from labeler_api.locks.service import hold_each, hold_images, image_not_found, naming_the_holder
 from labeler_api.members.policy import Role
 from labeler_api.members.service import Access, require_role
 from labeler_api.names import quoted
@@ -30,7 +30,7 @@ async def unconfirm(call: Call, annotation_id: int) -> ConfirmResponse:
 
 async def confirm_image(call: Call, project: str, image_id: str, task_type: str | None) -> ImageConfirmResponse:
     """Confirm an image in a task, or in each task that has annotations on it, and the drafts with it."""
-    async with call.db.begin(planned_once=True) as tx:
+    async with naming_the_holder(call), call.db.begin(planned_once=True) as tx:
         access = await require_role(tx, call, project, Role.REVIEWER)
         rows = await _set_state_of_image(tx, call, access, image_id, task_type, "confirmed", Mark.CONFIRM)
         if not rows:
@@ -44,7 +44,7 @@ async def unconfirm_image(call: Call, project: str, image_id: str, task_type: st
 
     An image without annotations is not confirmed, and stays so. Raises NotFound for one that the dataset does not have.
     """
-    async with call.db.begin(planned_once=True) as tx:
+    async with naming_the_holder(call), call.db.begin(planned_once=True) as tx:
         access = await require_role(tx, call, project, Role.REVIEWER)
         rows = await _set_state_of_image(tx, call, access, image_id, task_type, "draft", Mark.CLEAR)
         if not rows and not await store_confirm.image_exists(tx, access.dataset_id, image_id):
@@ -59,7 +59,7 @@ async def confirm_many(call: Call, body: BulkConfirm) -> BulkConfirmResponse:
     async with call.db.begin() as tx:
         allowed, refused = await _confirmable(tx, call, ids)
         for _, (access, wanted) in sorted(allowed.items()):  # in one order everywhere, so that no two calls cross
-            done |= await _confirm_in_project(tx, call, access, wanted)
+            done |= await _confirm_in_project(tx, call, access, wanted, refused)
     for annotation_id in ids:
         if annotation_id not in done:
             refused.setdefault(annotation_id, no_annotation(annotation_id))
@@ -93,10 +93,13 @@ async def _confirmable(
 
 
 async def _confirm_in_project(
-    tx: WriteTransaction, call: Call, access: Access, wanted: Mapping[int, str]
+    tx: WriteTransaction, call: Call, access: Access, wanted: Mapping[int, str], refused: dict[int, AppError]
 ) -> dict[int, ConfirmResponse]:
-    await hold_images(tx, access, sorted(set(wanted.values())))
-    rows = await store_confirm.confirm_many(tx, access.project, list(wanted), call.user_id)
+    """Confirm annotations, given with their images; those on an image that an import is at work on are refused."""
+    busy = await hold_each(tx, access, sorted(set(wanted.values())))
+    refused |= {annotation_id: busy[image] for annotation_id, image in wanted.items() if image in busy}
+    ids = [annotation_id for annotation_id, image in wanted.items() if image not in busy]
+    rows = await store_confirm.confirm_many(tx, access.project, ids, call.user_id)
     places = sorted({(row["image_id"], row["task_type"]) for row in rows})
     if places:
         touched = [Touched(image_id, task, Mark.CONFIRM_IF_COMPLETE) for image_id, task in places]
@@ -105,7 +108,7 @@ async def _confirm_in_project(
 
 
 async def _set_state(call: Call, annotation_id: int, state: str, mark: Mark) -> ConfirmResponse:
-    async with call.db.begin(planned_once=True) as tx:
+    async with naming_the_holder(call), call.db.begin(planned_once=True) as tx:
         found, access = await require_editable(tx, call, annotation_id)
         await hold_images(tx, access, [found["image_id"]])
         row = await store_confirm.set_state(tx, annotation_id, state, call.user_id)

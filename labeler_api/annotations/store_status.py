@@ -9,8 +9,10 @@ from enum import StrEnum
 from typing import Any
 
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
+from labeler_api.errors import Stale
 from labeler_api.members.access import COLUMNS as ACCESS
 from labeler_api.members.access import FOUND, WHERE_FOUND
+from labeler_api.projects.at_work import AT_WORK
 from labeler_api.projects.changes import REVISION, counting
 
 
@@ -35,10 +37,21 @@ class Touched:
 
 # Runs after the write, in its transaction and under the lock of the images, so nothing counted here can change.
 # What exists is updated and not upserted: an upsert would take a number of the sequence each time.
+# The claim of the images looked for imports before it had waited for their locks. What began meanwhile is seen here:
+# then nothing is brought up to date, and a last row says so.
 _SETTLE = f"""
-    WITH touched AS (
+    WITH asked AS (
         SELECT * FROM unnest($2::text[], $3::text[], $4::text[], $5::int[]) AS t (image_id, task_type, mark, added)
     ),
+    import AS MATERIALIZED (
+        SELECT EXISTS (
+            SELECT FROM asked CROSS JOIN LATERAL (
+                SELECT FROM importing_images m
+                WHERE m.project_id = $1 AND m.image_id = asked.image_id AND {AT_WORK} LIMIT 1
+            ) marked
+        ) AS is_at_work
+    ),
+    touched AS (SELECT asked.* FROM asked, import WHERE NOT is_at_work),
     counted AS (
         SELECT t.image_id, t.task_type, t.mark,
                count(a.id)::int AS total,
@@ -94,8 +107,11 @@ _SETTLE = f"""
     ),
     {counting("balance", "$1", "$6")}
     SELECT image_id, task_type, status, flag AS is_image_confirmed, confirmed_at,
-           total AS total_annotations, confirmed AS confirmed_annotations
-    FROM target WHERE total > 0 ORDER BY image_id, task_type
+           total AS total_annotations, confirmed AS confirmed_annotations, false AS is_refused
+    FROM target WHERE total > 0
+    UNION ALL
+    SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, true FROM import WHERE is_at_work
+    ORDER BY image_id, task_type
 """
 
 MOST_BEHIND = 10_000
@@ -213,9 +229,10 @@ _STATS_OF_ALL = """
 async def settle(tx: WriteTransaction, project_id: str, touched: Sequence[Touched], user_id: int) -> list[Row]:
     """Bring status rows, counters and the revision up to date after a write; return the statuses that remain.
 
-    `touched` names every (image, task) at most once.
+    `touched` names every (image, task) at most once. Raises Stale where an import began on one of the images at this
+    moment: the next try is refused when it claims the image.
     """
-    return await tx.fetch(
+    rows = await tx.fetch(
         _SETTLE,
         project_id,
         [item.image_id for item in touched],
@@ -224,6 +241,9 @@ async def settle(tx: WriteTransaction, project_id: str, touched: Sequence[Touche
         [item.added for item in touched],
         user_id,
     )
+    if rows and rows[-1]["is_refused"]:
+        raise Stale("An import began on this image at this moment. Try again shortly.", retry_after=1)
+    return rows
 
 
 async def view(connection: ReadConnection, reference: str, user_id: int) -> Row | None:

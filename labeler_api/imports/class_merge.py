@@ -35,6 +35,29 @@ class Merged:
     added: list[str] = field(default_factory=list)
     last_order: int = -1
 
+    def with_added(self, stored: Mapping[str, Mapping[str, Any]]) -> StoredClasses:
+        """Put what was added behind the classes that the task has now."""
+        classes = {class_id: dict(info) for class_id, info in stored.items()}
+        behind = max((_order(info) for info in stored.values()), default=-1) + 1
+        missing = [class_id for class_id in self.added if class_id not in classes]
+        for place, class_id in enumerate(missing):
+            classes[class_id] = {**self.classes[class_id], "order": behind + place}
+        return classes
+
+
+def still_fits(stored: Mapping[str, Mapping[str, Any]], merged: Merged) -> bool:
+    """Whether the classes that a file was given still mean the same. Who added one meanwhile is all the same."""
+    names = {info.get("name") for info in stored.values()}
+    added = set(merged.added)
+    for class_id in set(merged.ids):
+        name = merged.classes[class_id].get("name")
+        if class_id in stored:
+            if stored[class_id].get("name") != name:
+                return False
+        elif class_id not in added or name in names:
+            return False
+    return True
+
 
 def merge(stored: Mapping[str, Mapping[str, Any]], wanted: Sequence[FileClass]) -> Merged:
     """Find each class of a file in a task, or add it."""

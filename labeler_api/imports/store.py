@@ -1,11 +1,15 @@
-"""SQL of imports: what a whole file does to a project, in a few statements and one more for each thousand rows.
+"""SQL of imports: what a staged file (`store_stage`) does to a project, in statements over all of it.
 
-The project is locked by whoever calls. Rows are counted here and never handed out: there may be a million.
+The import has marked the images that it writes to, so nobody else writes to them meanwhile, and everybody writes to the
+others. Nothing that another writer could wait for is locked before the last statements, which take milliseconds.
+Rows are counted here and never handed out: there may be a million.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
+from labeler_api.projects.changes import counting
 
 _PROJECT = """
     SELECT p.task_types, p.task_classes::text AS task_classes, d.annotation_path,
@@ -13,22 +17,97 @@ _PROJECT = """
     FROM annotation_projects p JOIN datasets d ON d.id = p.dataset_id WHERE p.id = $1
 """
 
-# Only those of the dataset: a lock is of an image that is there.
-_ANNOTATED = """
-    SELECT DISTINCT a.image_id FROM annotations a JOIN image_metadata i ON i.dataset_id = $2 AND i.id = a.image_id
-    WHERE a.project_id = $1
-"""
+# As much of the project as a row that refers to it holds anyway: its deletion waits, its writers do not.
+_HOLD = "SELECT clock_timestamp() FROM annotation_projects WHERE id = $1 FOR KEY SHARE"
 
-_DELETE_ALL = """
-    WITH gone AS (DELETE FROM annotations WHERE project_id = $1 RETURNING *),
+_DELETE_PRESENT = """
+    WITH gone AS (DELETE FROM annotations a USING import_present p WHERE a.id = p.id RETURNING a.*),
     logged AS (
         INSERT INTO annotation_history
             (annotation_id, project_id, image_id, action, previous_state, changed_by, timestamp, revision)
-        SELECT g.id, g.project_id, g.image_id, 'delete', to_jsonb(g), $2, statement_timestamp(), g.version + 1
+        SELECT g.id, g.project_id, g.image_id, 'delete', to_jsonb(g), $3::int, $4::timestamptz, g.version + 1
         FROM gone g ORDER BY g.id
     ),
-    statuses AS (DELETE FROM image_annotation_status WHERE project_id = $1)
-    SELECT count(*)::int FROM gone
+    statuses AS (
+        DELETE FROM image_annotation_status s USING importing_images m
+        WHERE m.project_id = $1 AND m.import_id = $2 AND s.project_id = $1 AND s.image_id = m.image_id
+    )
+    SELECT ARRAY[count(*), count(DISTINCT image_id)]::int[] FROM gone
+"""
+
+_INSERT = """
+    WITH made AS (
+        INSERT INTO annotations (
+            project_id, image_id, annotation_type, task_type, geometry, attributes, class_id, class_name,
+            annotation_state, created_by, created_at, updated_at, confirmed_by, confirmed_at)
+        SELECT $1::varchar, s.image_id, s.annotation_type, s.task_type, s.geometry, s.attributes, c.class_id,
+            COALESCE(c.class_name, s.class_name), 'confirmed', $2::int, $3::timestamptz, $3::timestamptz, $2::int,
+            $3::timestamptz
+        FROM import_stage s LEFT JOIN import_classes c ON c.position = s.class_position
+        WHERE s.number >= $4 AND s.number < $5
+        ORDER BY s.number
+        RETURNING *
+    ),
+    logged AS (
+        INSERT INTO annotation_history
+            (annotation_id, project_id, image_id, action, new_state, changed_by, timestamp, revision)
+        SELECT m.id, m.project_id, m.image_id, 'create', to_jsonb(m), $2::int, $3::timestamptz, m.version
+        FROM made m
+    )
+    SELECT count(*)::int FROM made
+"""
+
+# Every (image, task) that got an annotation: what was there ($3: and stays), and what came. An image that was
+# confirmed stays so, and a new one is not confirmed by this: what is imported is confirmed one by one, whether that is
+# all of it only a person can say. The row of each is looked for by its key (LIMIT keeps that from being turned into a
+# join).
+_REFRESH_STATUSES = """
+    WITH came AS (
+        SELECT image_id, task_type, count(*)::int AS number,
+               (count(*) FILTER (WHERE annotation_type = 'no_object'))::int AS no_objects
+        FROM import_stage GROUP BY image_id, task_type
+    ),
+    was AS (
+        SELECT image_id, task_type, count(*)::int AS total,
+               (count(*) FILTER (WHERE annotation_state = 'confirmed'))::int AS confirmed,
+               (count(*) FILTER (WHERE annotation_state = 'draft'))::int AS drafts,
+               (count(*) FILTER (WHERE annotation_type = 'no_object'))::int AS no_objects,
+               min(created_at) AS first_modified_at, max(updated_at) AS last_modified_at
+        FROM import_present WHERE $3::boolean GROUP BY image_id, task_type
+    ),
+    counted AS (
+        SELECT c.image_id, c.task_type, c.number + COALESCE(w.total, 0) AS total,
+               c.number + COALESCE(w.confirmed, 0) AS confirmed, COALESCE(w.drafts, 0) AS drafts,
+               c.no_objects + COALESCE(w.no_objects, 0) AS no_objects,
+               least(w.first_modified_at, $2) AS first_modified_at,
+               greatest(w.last_modified_at, $2) AS last_modified_at
+        FROM came c LEFT JOIN was w ON w.image_id = c.image_id AND w.task_type = c.task_type
+    ),
+    target AS MATERIALIZED (
+        SELECT c.*, found.id AS status_id
+        FROM counted c
+        LEFT JOIN LATERAL (
+            SELECT s.id FROM image_annotation_status s
+            WHERE s.project_id = $1 AND s.image_id = c.image_id AND s.task_type = c.task_type LIMIT 1
+        ) found ON true
+    ),
+    changed AS (
+        UPDATE image_annotation_status s
+        SET total_annotations = t.total, confirmed_annotations = t.confirmed, draft_annotations = t.drafts,
+            first_modified_at = t.first_modified_at, last_modified_at = t.last_modified_at,
+            no_object_annotations = t.no_objects, counted_total = t.total, counted_modified_at = t.last_modified_at
+        FROM target t WHERE s.id = t.status_id
+    ),
+    made AS (
+        INSERT INTO image_annotation_status (
+            project_id, image_id, task_type, status, is_image_confirmed, first_modified_at, last_modified_at,
+            total_annotations, confirmed_annotations, draft_annotations,
+            no_object_annotations, counted_total, counted_modified_at)
+        SELECT $1, image_id, task_type, 'in-progress', false, first_modified_at, last_modified_at, total, confirmed,
+               drafts, no_objects, total, last_modified_at
+        FROM target WHERE status_id IS NULL ORDER BY image_id, task_type
+    )
+    SELECT count(*)::int FROM (SELECT image_id FROM came EXCEPT SELECT image_id FROM was) new
 """
 
 _DEFINE = """
@@ -39,83 +118,11 @@ _DEFINE = """
     WHERE id = $1
 """
 
-# `class_id` of a draft is a position in the lists of ids and names. $6: what has an id up to it was there before the
-# import, and is not made once more; 0 spares the look. "|| ''" and "+ 0" leave the planner the one index that leads to
-# an image at once: without statistics, as after an upload, it takes one that reads the whole task for every row.
-_INSERT = """
-    WITH given AS (
-        SELECT d.image_id, d.annotation_type, d.task_type, d.geometry, d.attributes, d.ordinality,
-               ($4::text[])[d.class_id::int + 1] AS class_id,
-               COALESCE(($5::text[])[d.class_id::int + 1], d.class_name) AS class_name
-        FROM jsonb_populate_recordset(NULL::annotations, $3::jsonb) WITH ORDINALITY AS d
-    ),
-    made AS (
-        INSERT INTO annotations (
-            project_id, image_id, annotation_type, task_type, geometry, attributes, class_id, class_name,
-            annotation_state, created_by, created_at, updated_at, confirmed_by, confirmed_at)
-        SELECT $1::varchar, g.image_id, g.annotation_type, g.task_type, g.geometry, g.attributes, g.class_id,
-            g.class_name, 'confirmed', $2::int, statement_timestamp(), statement_timestamp(), $2::int,
-            statement_timestamp()
-        FROM given g
-        WHERE $6::bigint = 0 OR NOT EXISTS (
-            SELECT FROM annotations a
-            WHERE a.project_id = $1::varchar AND a.image_id = g.image_id
-              AND a.task_type || '' = g.task_type AND a.id + 0 <= $6
-              AND a.annotation_type = g.annotation_type AND a.class_id IS NOT DISTINCT FROM g.class_id
-              AND a.geometry = g.geometry AND a.attributes = g.attributes
-        )
-        ORDER BY g.ordinality
-        RETURNING *
-    ),
-    logged AS (
-        INSERT INTO annotation_history
-            (annotation_id, project_id, image_id, action, new_state, changed_by, timestamp, revision)
-        SELECT m.id, m.project_id, m.image_id, 'create', to_jsonb(m), $2::int, statement_timestamp(), m.version
-        FROM made m
-    )
-    SELECT count(*)::int FROM made
-"""
-
-# Every (image, task) that got an annotation behind $2. An image that was confirmed stays so, and a new one is not
-# confirmed by this: what is imported is confirmed one by one, whether that is all of it only a person can say.
-_SETTLE = """
-    WITH counted AS (
-        SELECT image_id, task_type, count(*)::int AS total,
-               (count(*) FILTER (WHERE annotation_state = 'confirmed'))::int AS confirmed,
-               (count(*) FILTER (WHERE annotation_state = 'draft'))::int AS drafts,
-               (count(*) FILTER (WHERE annotation_type = 'no_object'))::int AS no_objects,
-               min(created_at) AS first_modified_at, max(updated_at) AS last_modified_at, max(id) AS newest
-        FROM annotations WHERE project_id = $1::varchar GROUP BY image_id, task_type
-    ),
-    changed AS (
-        UPDATE image_annotation_status s
-        SET total_annotations = c.total, confirmed_annotations = c.confirmed, draft_annotations = c.drafts,
-            first_modified_at = c.first_modified_at, last_modified_at = c.last_modified_at,
-            no_object_annotations = c.no_objects, counted_total = c.total, counted_modified_at = c.last_modified_at
-        FROM counted c
-        WHERE s.project_id = $1::varchar AND s.image_id = c.image_id AND s.task_type = c.task_type AND c.newest > $2
-    ),
-    made AS (
-        INSERT INTO image_annotation_status (
-            project_id, image_id, task_type, status, is_image_confirmed, first_modified_at, last_modified_at,
-            total_annotations, confirmed_annotations, draft_annotations,
-            no_object_annotations, counted_total, counted_modified_at)
-        SELECT $1::varchar, c.image_id, c.task_type, 'in-progress', false, c.first_modified_at, c.last_modified_at,
-               c.total, c.confirmed, c.drafts, c.no_objects, c.total, c.last_modified_at
-        FROM counted c
-        WHERE c.newest > $2 AND NOT EXISTS (
-            SELECT FROM image_annotation_status s
-            WHERE s.project_id = $1::varchar AND s.image_id = c.image_id AND s.task_type = c.task_type)
-        ORDER BY c.image_id, c.task_type
-    ),
-    waiting AS (DELETE FROM project_changes WHERE project_id = $1::varchar RETURNING id)
-    UPDATE annotation_projects p
-    SET total_annotations = (SELECT COALESCE(sum(total), 0) FROM counted),
-        annotated_images = (SELECT count(DISTINCT image_id) FROM counted),
-        revision = p.revision + 1 + (SELECT count(*) FROM waiting), last_updated_by = $3,
-        updated_at = statement_timestamp()
-    WHERE p.id = $1::varchar
-"""
+_COUNT = f"""
+    WITH balance AS (SELECT $2::integer AS annotations, $3::integer AS images),
+    {counting("balance", "$1", "$4")}
+    SELECT annotations FROM balance
+"""  # noqa: S608 - constants
 
 _NOTE_SOURCE = """
     UPDATE datasets SET labeled = true, annotation_path = $2, updated_at = clock_timestamp() WHERE id = $1
@@ -134,14 +141,34 @@ async def project(connection: ReadConnection, project_id: str) -> Row | None:
     return await connection.fetchrow(_PROJECT, project_id)
 
 
-async def annotated_images(tx: WriteTransaction, project_id: str, dataset_id: str) -> list[str]:
-    """Return the images that have annotations."""
-    return [row["image_id"] for row in await tx.fetch(_ANNOTATED, project_id, dataset_id)]
+async def hold(tx: WriteTransaction, project_id: str) -> datetime | None:
+    """Keep a project from being deleted; return the time that the import's writes have, None when it is gone."""
+    moment: datetime | None = await tx.fetchval(_HOLD, project_id)
+    return moment
 
 
-async def delete_all(tx: WriteTransaction, project_id: str, user_id: int) -> int:
-    """Delete every annotation of a project, each with its revision, and the statuses with them; return how many."""
-    number: int = await tx.fetchval(_DELETE_ALL, project_id, user_id)
+async def delete_present(
+    tx: WriteTransaction, project_id: str, import_id: int, user_id: int, moment: datetime
+) -> tuple[int, int]:
+    """Delete the collected annotations, each with its revision, and their statuses.
+
+    Return how many that were, and on how many images.
+    """
+    annotations, images = await tx.fetchval(_DELETE_PRESENT, project_id, import_id, user_id, moment)
+    return annotations, images
+
+
+async def insert(
+    tx: WriteTransaction, project_id: str, user_id: int, moment: datetime, *, first: int, behind: int
+) -> int:
+    """Write the staged annotations from a number on, each confirmed and with its first revision; return how many."""
+    number: int = await tx.fetchval(_INSERT, project_id, user_id, moment, first, behind)
+    return number
+
+
+async def refresh_statuses(tx: WriteTransaction, project_id: str, moment: datetime, *, present_stays: bool) -> int:
+    """Bring the statuses of the images and tasks that got annotations up to date; return how many images had none."""
+    number: int = await tx.fetchval(_REFRESH_STATUSES, project_id, moment, present_stays)
     return number
 
 
@@ -150,26 +177,9 @@ async def define(tx: WriteTransaction, project_id: str, new_tasks: Sequence[str]
     await tx.execute(_DEFINE, project_id, list(new_tasks), config, classes)
 
 
-async def insert(
-    tx: WriteTransaction,
-    project_id: str,
-    user_id: int,
-    drafts: str,
-    class_ids: Sequence[str],
-    class_names: Sequence[str],
-    last_id: int,
-) -> int:
-    """Insert annotations, a JSON list of drafts, each confirmed and with its first revision; return how many.
-
-    Those that are equal to one with an id up to `last_id` are left out.
-    """
-    number: int = await tx.fetchval(_INSERT, project_id, user_id, drafts, list(class_ids), list(class_names), last_id)
-    return number
-
-
-async def settle(tx: WriteTransaction, project_id: str, last_id: int, user_id: int) -> None:
-    """Bring statuses, counters and the revision up to date after annotations with ids above `last_id` were made."""
-    await tx.execute(_SETTLE, project_id, last_id, user_id)
+async def count(tx: WriteTransaction, project_id: str, annotations: int, images: int, user_id: int) -> None:
+    """Add to a project's counters, and bump its revision."""
+    await tx.execute(_COUNT, project_id, annotations, images, user_id)
 
 
 async def note_source(tx: WriteTransaction, dataset_id: str, key: str) -> None:

@@ -1,13 +1,20 @@
-"""Writes what was read from a file, in one transaction: all of it, or nothing.
+"""Writes what was read from a file, in one transaction: all of it, or nothing, and in nobody's way.
 
-It takes the project's turn, as every writer of annotations does, and claims every image that it touches. Then it
-replaces, adds tasks and classes, inserts, and counts.
+1. The file is copied into a table of the transaction's own. Nobody else sees it.
+2. A second, short transaction marks the images that the import writes to, and looks whether somebody else is at work on
+   one of them. From its commit on a save on such an image is refused (423). Who had an image before is waited for.
+3. The annotations are written with their revisions and statuses. Nobody waits for these rows.
+4. The turn in the project, and the importer's role with it, is taken for the last statements: classes and counters.
+
+The marks end with the transaction, however it ends (`locks.store_importing`).
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -15,21 +22,26 @@ import msgspec
 from labeler_api import idempotency
 from labeler_api.context import Call
 from labeler_api.db.pool import Row, WriteTransaction
-from labeler_api.errors import BadRequest, Stale
-from labeler_api.imports import store
-from labeler_api.imports.class_merge import Merged, merge
+from labeler_api.errors import AppError, BadRequest, Stale
+from labeler_api.imports import store, store_stage
+from labeler_api.imports.class_merge import Merged, StoredClasses, merge, still_fits
 from labeler_api.imports.reading import Prepared
 from labeler_api.imports.schemas import AddedClass, ImportReport
+from labeler_api.locks import service_importing
 from labeler_api.locks.service import claim_for_write, naming_the_holder
+from labeler_api.locks.service_importing import Importing, ImportRunning
 from labeler_api.members.policy import Role
-from labeler_api.members.service import Access, not_found, take_turn
+from labeler_api.members.service import Access, not_found, require_role, take_turn
 from labeler_api.projects.schemas_classes import MAX_CLASSES_BYTES
 from labeler_api.projects.tasks import config_when_added
 
-# Images claimed by one statement. Renewing 6 000 locks of images that were uploaded just now, of which the planner has
-# no statistics, takes four times as long in one piece.
-_CLAIMED = 1000
-_TRIES = 3  # of a transaction that met a deadlock; reading the file once more is too much to ask for
+_CLAIMED = 1000  # images in one statement
+_TRIES = 3  # of a transaction that met a change of the classes, or a deadlock; reading the file again is too much
+_WAIT_SECONDS = 1.0  # for another import to end: most are short, and a person waits
+_LOOK_SECONDS = 0.1
+# Annotations of one statement: about a second, so that its limit is far however large the file is, and the checks that
+# PostgreSQL makes at its end take little memory.
+_WRITTEN_AT_ONCE = 50_000
 
 _classes = msgspec.json.Decoder(dict[str, dict[str, dict[str, Any]]])
 
@@ -60,6 +72,15 @@ class _Vocabulary:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What the statements did."""
+
+    imported: int
+    replaced: int
+    new_images: int  # those that had no annotation, less those that have none any more
+
+
 async def write(call: Call, access: Access, prepared: Prepared, mode: Mode, source_key: str | None) -> ImportReport:
     """Write the annotations, and note the file that they are from.
 
@@ -69,42 +90,111 @@ async def write(call: Call, access: Access, prepared: Prepared, mode: Mode, sour
     def make(tx: WriteTransaction, access: Access) -> Callable[[], Awaitable[Row]]:
         return lambda: _write(tx, call, access, prepared, mode, source_key)
 
-    for last in (False,) * (_TRIES - 1) + (True,):
-        try:
-            async with naming_the_holder(call), call.db.begin(long=True) as tx:
-                # Once more: reading the file took its time.
-                access = await take_turn(tx, call, access.dataset_id, Role.ADMIN, alone=True)
-                return report_of(await idempotency.once(tx, call, make(tx, access)))
-        except Stale:
-            if last:
-                raise
+    try:
+        for last in (False,) * (_TRIES - 1) + (True,):
+            try:
+                async with naming_the_holder(call), call.db.begin(long=True) as tx:
+                    # Once more: reading the file took its time.
+                    access = await require_role(tx, call, access.dataset_id, Role.ADMIN)
+                    return report_of(await idempotency.once(tx, call, make(tx, access)))
+            except Stale:
+                if last:
+                    raise
+    finally:
+        with suppress(AppError):  # they mean nothing any more; the next import takes them away
+            await service_importing.sweep(call)
     raise AssertionError("the last try returns or raises")
 
 
 async def _write(
     tx: WriteTransaction, call: Call, access: Access, prepared: Prepared, mode: Mode, source_key: str | None
 ) -> Row:
-    project = await store.project(tx, access.project)
-    if project is None:
-        raise not_found()
-    refuse_unless_first(project, mode)
-    drafts = prepared.drafts
-    await claim(tx, call, access, await _touched(tx, access, prepared, mode))
-    replaced = await store.delete_all(tx, access.project, call.user_id) if mode is Mode.REPLACE else 0
+    importing = Importing(await _stage(tx, prepared), access.project, call.user_id)
+    project = await _marked(call, access, importing, prepared, mode)
     vocabulary = _vocabulary(project, prepared)
-    await _define(tx, access, vocabulary)
-    last_id = project["last_id"]
-    imported = await _insert(tx, call, access, prepared, vocabulary, last_id if mode is Mode.ADD else 0)
-    await store.settle(tx, access.project, last_id, call.user_id)
+    await store_stage.name_classes(tx, vocabulary.ids, vocabulary.names)
+    written = await _insert(tx, importing, prepared, mode)
+    access = await take_turn(tx, call, access.dataset_id, Role.ADMIN, in_line=False)
+    await _define(tx, access, project, vocabulary)
+    grown = written.imported - written.replaced
+    await store.count(tx, access.project, grown, written.new_images, call.user_id)
     if source_key is not None:
         await store.note_source(tx, access.dataset_id, source_key)
+    return _report(prepared, written, vocabulary)
+
+
+async def _stage(tx: WriteTransaction, prepared: Prepared) -> int:
+    """Copy the file into the transaction's own table; return the transaction's number."""
+    number = await store_stage.begin(tx)
+    chunks = prepared.drafts.read()
+    while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
+        await store_stage.copy(tx, chunk)
+    await store_stage.analyse(tx)
+    return number
+
+
+async def _marked(call: Call, access: Access, importing: Importing, prepared: Prepared, mode: Mode) -> Row:
+    """Mark the images; return the project as it is then. Waits a moment for another import to end."""
+    until = monotonic() + _WAIT_SECONDS
+    while True:
+        try:
+            project = await _mark(call, access, importing, prepared, mode)
+            break
+        except ImportRunning:
+            if monotonic() > until:
+                raise
+        await asyncio.sleep(_LOOK_SECONDS)
+    async with call.db.begin() as tx:
+        await importing.wait_for_writers(tx, access.dataset_id)
+    return project
+
+
+async def _mark(call: Call, access: Access, importing: Importing, prepared: Prepared, mode: Mode) -> Row:
+    images = sorted(prepared.drafts.images)
+    async with call.db.begin() as tx:
+        tx.stand_in_line(access.project)
+        await importing.mark(tx, images)
+        if mode is Mode.REPLACE:
+            await importing.mark_annotated(tx)
+        access = await take_turn(tx, call, access.dataset_id, Role.ADMIN)
+        await importing.refuse_if_taken(tx, whole=mode is not Mode.ADD)
+        project = await store.project(tx, access.project)
+        if project is None:
+            raise not_found()
+        _refuse_unless_first(project["last_id"], mode)
+    return project
+
+
+async def _insert(tx: WriteTransaction, importing: Importing, prepared: Prepared, mode: Mode) -> _Written:
+    """Write annotations and statuses of marked images, where nobody else writes."""
+    project_id, user_id, total = importing.project_id, importing.user_id, prepared.drafts.total
+    moment = await store.hold(tx, project_id)
+    if moment is None:
+        raise not_found()
+    present = await store_stage.collect_present(tx, project_id, importing.id)
+    _refuse_unless_first(present, mode)  # somebody saved before the images were marked
+    replaced = emptied = 0
+    if present and mode is Mode.REPLACE:
+        replaced, emptied = await store.delete_present(tx, project_id, importing.id, user_id, moment)
+    elif present:
+        await store_stage.drop_equal(tx)
+    imported = 0
+    for first in range(0, total, _WRITTEN_AT_ONCE):
+        behind = first + _WRITTEN_AT_ONCE
+        imported += await store.insert(tx, project_id, user_id, moment, first=first, behind=behind)
+    filled = await store.refresh_statuses(tx, project_id, moment, present_stays=mode is not Mode.REPLACE)
+    return _Written(imported, replaced, filled - emptied)
+
+
+def _report(prepared: Prepared, written: _Written, vocabulary: _Vocabulary) -> Row:
+    drafts = prepared.drafts
     report = ImportReport(
         status="imported",
         format=prepared.format,
-        imported=imported,
-        skipped=drafts.total - imported,
+        imported=written.imported,
+        skipped=drafts.total - written.imported,
         total=drafts.total,
-        replaced=replaced,
+        replaced=written.replaced,
         images=len(drafts.images),
         skipped_images=prepared.skipped_images,
         tasks=dict(sorted(drafts.tasks.items())),
@@ -123,22 +213,22 @@ def report_of(row: Row) -> ImportReport:
 
 def refuse_unless_first(project: Row, mode: Mode) -> None:
     """Raise BadRequest when annotations would be added to others against the mode."""
-    if mode is Mode.FIRST and project["last_id"]:
+    _refuse_unless_first(project["last_id"], mode)
+
+
+def _refuse_unless_first(present: int, mode: Mode) -> None:
+    if mode is Mode.FIRST and present:
         raise BadRequest(
             "The project has annotations already. Import with force=true to replace all of them; their history stays.",
             code="annotations_exist",
         )
 
 
-async def _touched(tx: WriteTransaction, access: Access, prepared: Prepared, mode: Mode) -> set[str]:
-    images = set(prepared.drafts.images)
-    if mode is Mode.REPLACE:
-        images.update(await store.annotated_images(tx, access.project, access.dataset_id))
-    return images
-
-
 async def claim(tx: WriteTransaction, call: Call, access: Access, images: Collection[str]) -> None:
-    """Claim the images that an import writes to. Raises Locked while somebody else holds one of them."""
+    """Claim the images that an import will write to. Raises Locked while somebody else is at work on one of them.
+
+    For a look ahead, in a transaction that is rolled back; the import itself marks its images.
+    """
     ordered = sorted(images)
     for start in range(0, len(ordered), _CLAIMED):
         await claim_for_write(tx, call, access, ordered[start : start + _CLAIMED])
@@ -151,7 +241,7 @@ def _vocabulary(project: Row, prepared: Prepared) -> _Vocabulary:
     for task in sorted(prepared.drafts.tasks):
         vocabulary.merged[task] = merge(stored.get(task, {}), prepared.classes)
         if vocabulary.merged[task].added:
-            _check_size(task, vocabulary.merged[task])
+            _check_size(task, vocabulary.merged[task].classes)
         if task not in project["task_types"]:
             vocabulary.new_tasks.append(task)
     for task, number in prepared.drafts.classes:
@@ -161,9 +251,9 @@ def _vocabulary(project: Row, prepared: Prepared) -> _Vocabulary:
     return vocabulary
 
 
-def _check_size(task: str, merged: Merged) -> None:
+def _check_size(task: str, classes: StoredClasses) -> None:
     """Raise BadRequest when the task's classes would become too many or too long, as when one is added."""
-    if len(msgspec.json.encode(merged.classes)) > MAX_CLASSES_BYTES:
+    if len(msgspec.json.encode(classes)) > MAX_CLASSES_BYTES:
         raise BadRequest(
             f"With the classes of this file, those of the task {task} would take more than {MAX_CLASSES_BYTES} bytes. "
             "Leave out classes that nothing is annotated with, or shorten their names.",
@@ -171,27 +261,27 @@ def _check_size(task: str, merged: Merged) -> None:
         )
 
 
-async def _define(tx: WriteTransaction, access: Access, vocabulary: _Vocabulary) -> None:
+async def _define(tx: WriteTransaction, access: Access, seen: Row, vocabulary: _Vocabulary) -> None:
+    """Add the tasks and classes that the file needs. Raises Stale where somebody changed the file's own meanwhile."""
+    project = await store.project(tx, access.project)
+    if project is None:
+        raise not_found()
+    stored = _classes.decode(project["task_classes"])
+    if (project["task_types"], project["task_classes"]) != (seen["task_types"], seen["task_classes"]) and not all(
+        still_fits(stored.get(task, {}), merged) for task, merged in vocabulary.merged.items()
+    ):
+        raise Stale("Somebody changed the project's classes while the file was imported. Try again.", retry_after=1)
+    new_tasks = [task for task in vocabulary.new_tasks if task not in project["task_types"]]
     changed: Mapping[str, Any] = {
-        task: merged.classes
+        task: merged.with_added(stored.get(task, {}))
         for task, merged in vocabulary.merged.items()
-        if merged.added or task in vocabulary.new_tasks
+        if merged.added or task in new_tasks
     }
+    for task, classes in changed.items():
+        _check_size(task, classes)  # others may have added some
     if changed:
-        config = {task: config_when_added(task) for task in vocabulary.new_tasks}
-        await store.define(tx, access.project, vocabulary.new_tasks, _json(config), _json(changed))
-
-
-async def _insert(
-    tx: WriteTransaction, call: Call, access: Access, prepared: Prepared, vocabulary: _Vocabulary, last_id: int
-) -> int:
-    imported = 0
-    chunks = prepared.drafts.read()
-    while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
-        imported += await store.insert(
-            tx, access.project, call.user_id, chunk, vocabulary.ids, vocabulary.names, last_id
-        )
-    return imported
+        config = {task: config_when_added(task) for task in new_tasks}
+        await store.define(tx, access.project, new_tasks, _json(config), _json(changed))
 
 
 def _json(value: object) -> str:

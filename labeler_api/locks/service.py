@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from labeler_api.context import Call
 from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import Locked, NotFound, Stale
-from labeler_api.locks import store
+from labeler_api.locks import store, store_importing
 from labeler_api.locks.schemas import (
     AcquireResponse,
     ForceResponse,
@@ -26,6 +26,10 @@ OPEN_SECONDS = 300  # contract, 7.7: the frontend sends a heartbeat every 120 s
 WRITE_SECONDS = 60
 # A claim finds no row when the holder's transaction ended while it waited; the next statement sees that holder.
 _CLAIM_ATTEMPTS = 5
+
+
+class Importing(Locked):
+    """423: an import is at work on the image; `lock` says whose, and since when."""
 
 
 async def acquire(call: Call, project: str, image_id: str) -> AcquireResponse:
@@ -89,12 +93,12 @@ async def claim_for_write(tx: WriteTransaction, call: Call, access: Access, imag
     """Make sure that the caller may write to the images: extend their locks, or take short ones.
 
     Other writers of the images wait until the transaction ends. Belongs into the transaction of the write, so that a
-    write that is refused takes none. Raises Locked while somebody else holds one of the images, NotFound for an image
-    that the dataset does not have.
+    write that is refused takes none. Raises Locked while somebody else holds one of the images, or an import is at
+    work on it, NotFound for an image that the dataset does not have.
     """
     for row in await _claim(tx, access, image_ids, call.user_id, WRITE_SECONDS, hold=True):
         if not row["mine"]:
-            raise _locked(lock_info(row, {}))
+            raise _refusal(row)
 
 
 async def claim_each(
@@ -106,18 +110,28 @@ async def claim_each(
     refused |= {image_id: image_not_found(image_id) for image_id in wanted - known}
     for row in await _claim(tx, access, list(known), call.user_id, WRITE_SECONDS, hold=True):
         if not row["mine"]:
-            refused[row["image_id"]] = _locked(lock_info(row, {}))
+            refused[row["image_id"]] = _refusal(row)
     return refused
 
 
 async def hold_images(tx: WriteTransaction, access: Access, image_ids: Sequence[str]) -> None:
     """Keep the caller's role, and have other writers of these distinct images wait, until the transaction ends.
 
-    For changes that are no writes in the sense of locks, such as confirming. Raises Stale as `hold_role` does.
+    For changes that are no writes in the sense of locks, such as confirming. Raises Stale as `hold_role` does, Locked
+    where an import is at work on one of the images.
     """
+    for refusal in (await hold_each(tx, access, image_ids)).values():
+        raise refusal
+
+
+async def hold_each(tx: WriteTransaction, access: Access, image_ids: Sequence[str]) -> dict[str, Locked]:
+    """Hold as `hold_images` does; return why not, for those that an import is at work on."""
     tx.stand_in_line(access.project)
-    if not await store.hold(tx, access.project, access.member_id, access.role.text, access.dataset_id, image_ids):
+    held = await store.hold(tx, access.project, access.member_id, access.role.text, access.dataset_id, image_ids)
+    if held is None:
         raise role_changed()
+    rows = await store_importing.find(tx, access.project, held) if held else []
+    return {row["image_id"]: importing(lock_info(row, {})) for row in rows}
 
 
 @asynccontextmanager
@@ -132,7 +146,7 @@ async def naming_the_holder(call: Call) -> AsyncIterator[None]:
         users = await call.directory.get_many({lock.user_id}, timeout=call.remaining_seconds)
         if user := users.get(lock.user_id):
             lock.user_name, lock.user_email = user.full_name, user.email
-        raise _locked(lock) from None
+        raise (importing if isinstance(error, Importing) else image_locked)(lock) from None
 
 
 async def _claim(
@@ -155,9 +169,22 @@ def image_not_found(image_id: str) -> NotFound:
     return NotFound(f"The dataset has no image {quoted(image_id)}.", code="image_not_found")
 
 
-def _locked(lock: LockInfo) -> Locked:
+def image_locked(lock: LockInfo) -> Locked:
+    """The answer to whoever would write to an image that somebody else holds."""
     name = lock.user_name or "Somebody else"
     return Locked(f"{name} is working on the image {quoted(lock.image_id)}. Try again when it is free.", lock=lock)
+
+
+def importing(lock: LockInfo) -> Importing:
+    """The answer to whoever would write to an image that an import is at work on."""
+    name = lock.user_name or "Somebody"
+    text = f"An import of {name} is at work on the image {lock.image_id!r}. Try again when it is done."
+    return Importing(text, lock=lock)
+
+
+def _refusal(row: Row) -> Locked:
+    lock = lock_info(row, {})
+    return importing(lock) if row["importing"] else image_locked(lock)
 
 
 async def _named(call: Call, row: Row) -> LockInfo:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.members.access import COLUMNS, FOUND, HELD, IS_HELD, WHERE_FOUND
+from labeler_api.projects.at_work import AT_WORK
 
 
 # `now` is read once, so that every expression of the statement decides alike; a lock that expires while the
@@ -15,6 +16,7 @@ from labeler_api.members.access import COLUMNS, FOUND, HELD, IS_HELD, WHERE_FOUN
 # (ARRAY): this table changes faster than its statistics, and a plan made for what it was, empty, looked for the
 # litter again at every lock of the table.
 # A lock that was live and the caller's keeps its beginning, so `locked_at <> heartbeat_at` tells "refreshed".
+# An image that an import is at work on is nobody else's, not even the importer's.
 def _claiming(hold: str = "") -> str:
     """The statement; `hold` is how to lock the images themselves."""
     return f"""
@@ -27,7 +29,7 @@ def _claiming(hold: str = "") -> str:
         ))
     ),
     wanted AS MATERIALIZED (
-        SELECT asked.image_id, found.id AS lock_id
+        SELECT asked.image_id, found.id AS lock_id, import.user_id AS importer, import.started_at
         FROM (SELECT DISTINCT unnest($3::text[]) AS image_id ORDER BY image_id) asked
         CROSS JOIN LATERAL (
             SELECT FROM image_metadata i WHERE i.dataset_id = $2 AND i.id = asked.image_id LIMIT 1 {hold}
@@ -35,6 +37,10 @@ def _claiming(hold: str = "") -> str:
         LEFT JOIN LATERAL (
             SELECT l.id FROM image_locks l WHERE l.project_id = $1 AND l.image_id = asked.image_id LIMIT 1
         ) found ON true
+        LEFT JOIN LATERAL (
+            SELECT m.user_id, m.started_at FROM importing_images m
+            WHERE m.project_id = $1 AND m.image_id = asked.image_id AND {AT_WORK} LIMIT 1
+        ) import ON true
     ),
     renewed AS (
         UPDATE image_locks AS held SET
@@ -47,27 +53,30 @@ def _claiming(hold: str = "") -> str:
                 THEN greatest(held.expires_at, now + make_interval(secs => greatest(held.lease_seconds, $5::int)))
                 ELSE now + make_interval(secs => $5::int) END
         FROM clock, wanted
-        WHERE held.id = wanted.lock_id AND (held.user_id = $4 OR held.expires_at <= now)
+        WHERE held.id = wanted.lock_id AND importer IS NULL AND (held.user_id = $4 OR held.expires_at <= now)
         RETURNING held.image_id, held.user_id, held.locked_at, held.expires_at, held.heartbeat_at
     ),
     made AS (
         INSERT INTO image_locks (project_id, image_id, user_id, locked_at, heartbeat_at, expires_at, lease_seconds)
         SELECT $1, image_id, $4, now, now, now + make_interval(secs => $5::int), $5::int
         FROM wanted, clock
-        WHERE lock_id IS NULL
+        WHERE lock_id IS NULL AND importer IS NULL
         ORDER BY image_id
         ON CONFLICT ON CONSTRAINT uq_project_image_lock DO NOTHING
         RETURNING image_id, user_id, locked_at, expires_at, heartbeat_at
     ),
     claimed AS (SELECT * FROM renewed UNION ALL SELECT * FROM made)
     SELECT image_id, user_id, locked_at, expires_at, heartbeat_at,
-           true AS mine, locked_at <> heartbeat_at AS refreshed
+           true AS mine, locked_at <> heartbeat_at AS refreshed, false AS importing
     FROM claimed
     UNION ALL
-    SELECT l.image_id, l.user_id, l.locked_at, l.expires_at, l.heartbeat_at, false, false
+    SELECT l.image_id, l.user_id, l.locked_at, l.expires_at, l.heartbeat_at, false, false, false
     FROM wanted, image_locks l, clock
-    WHERE l.id = wanted.lock_id AND l.user_id <> $4 AND l.expires_at > now
+    WHERE l.id = wanted.lock_id AND importer IS NULL AND l.user_id <> $4 AND l.expires_at > now
       AND NOT EXISTS (SELECT FROM claimed c WHERE c.image_id = l.image_id)
+    UNION ALL
+    SELECT image_id, importer, started_at, now + interval '1 minute', now, false, false, true
+    FROM wanted, clock WHERE importer IS NOT NULL
     ORDER BY image_id
 """  # noqa: S608 - a constant
 
@@ -83,7 +92,10 @@ _HOLD = f"""
             SELECT id FROM image_metadata WHERE dataset_id = $4 AND id = asked.image_id LIMIT 1 FOR NO KEY UPDATE
         ) one
     )
-    SELECT {IS_HELD} AS is_held, (SELECT count(*) FROM images) AS images
+    SELECT {IS_HELD} AS is_held, (SELECT count(*) FROM images) AS images, ARRAY(
+        SELECT m.image_id FROM importing_images m
+        WHERE m.project_id = $1 AND m.image_id = ANY($5::text[]) AND {AT_WORK}
+    ) AS importing
 """  # noqa: S608 - constants
 
 _HOLD_STATUSES = """
@@ -166,8 +178,9 @@ async def claim(
 ) -> list[Row]:
     """Claim images, all in one statement; a row each, with `mine` and `refreshed`, or with the holder.
 
-    With `hold` other writers of these images wait until the transaction ends. No row for an image that is not in the
-    dataset, or whose lock another transaction made at this very moment.
+    With `hold` other writers of these images wait until the transaction ends. `importing` where an import is at work:
+    the holder is who imports. No row for an image that is not in the dataset, or whose lock another transaction made at
+    this very moment.
     """
     sql = _CLAIM_AND_HOLD if hold else _CLAIM
     return await tx.fetch(sql, project_id, dataset_id, list(image_ids), user_id, lease_seconds)
@@ -175,16 +188,16 @@ async def claim(
 
 async def hold(
     tx: WriteTransaction, project_id: str, member_id: int | None, role: str, dataset_id: str, image_ids: Sequence[str]
-) -> bool:
+) -> list[str] | None:
     """Keep the role, and have other writers of these distinct images wait, until the transaction ends.
 
-    False when the role is not so any more. Legacy annotations may be on images that the dataset lacks: their statuses
-    are locked instead.
+    Return those that an import is at work on; None when the role is not so any more. Legacy annotations may be on
+    images that the dataset lacks: their statuses are locked instead.
     """
     (row,) = await tx.fetch(_HOLD, project_id, member_id, role, dataset_id, list(image_ids))
     if row["images"] < len(image_ids):
         await tx.fetchval(_HOLD_STATUSES, project_id, list(image_ids))
-    return bool(row["is_held"])
+    return list(row["importing"]) if row["is_held"] else None
 
 
 async def existing(connection: ReadConnection, dataset_id: str, image_ids: Sequence[str]) -> set[str]:

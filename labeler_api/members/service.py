@@ -73,11 +73,16 @@ async def hold_role(tx: WriteTransaction, access: Access) -> None:
         raise role_changed()
 
 
-async def take_turn(tx: WriteTransaction, call: Call, reference: str, minimum: Role, *, alone: bool = False) -> Access:
+async def take_turn(
+    tx: WriteTransaction, call: Call, reference: str, minimum: Role, *, alone: bool = False, in_line: bool = True
+) -> Access:
     """`require_role`, and the turn among those who change the project itself, in one statement.
 
-    Writers of annotations only wait for who is `alone`. A dataset without a project has nothing to wait for.
+    Writers of annotations only wait for who is `alone`. A dataset without a project has nothing to wait for. Long work
+    that takes the turn at its very end, for milliseconds, has its connection already and does not stand `in_line`.
     """
+    if in_line:
+        tx.stand_in_line(reference)
     return await _require_locked(tx, call, reference, minimum, store.Lock.ALONE if alone else store.Lock.TURN)
 
 
@@ -89,8 +94,6 @@ async def require_held_role(tx: WriteTransaction, call: Call, reference: str, mi
 async def _require_locked(tx: WriteTransaction, call: Call, reference: str, minimum: Role, lock: store.Lock) -> Access:
     anyway = call.principal.is_admin and minimum <= Role.ADMIN
     enough = [] if anyway else [role.text for role in Role if role >= minimum]
-    if lock is not store.Lock.ROLE:
-        tx.stand_in_line(reference)
     row = await store.access_locked(tx, reference, call.user_id, enough, anyway=anyway, lock=lock)
     access = access_of(row, call, minimum)
     if access.project_id is not None:

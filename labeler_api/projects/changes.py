@@ -4,8 +4,13 @@ A project's row holds its counters and its revision. A writer that finds the row
 locked by somebody else leaves a row in `project_changes` instead, and the next one that finds the project free adds
 those, too. So no writer waits for the project, and what the project counts is its row and the changes that wait.
 
+While an import is at work in the project, nobody adds to the row: each of its annotations looks the row up, and every
+version of it that was made meanwhile would lie in the way until the import ends.
+
 The revision that a reader sees only grows: a later reader sees every change that an earlier one saw.
 """
+
+from labeler_api.projects.at_work import AT_WORK
 
 WAITING = """
     LEFT JOIN LATERAL (
@@ -36,7 +41,10 @@ def counting(balance: str, project_id: str, user_id: str) -> str:
     """
     return f"""
         free AS (
-            SELECT id FROM annotation_projects WHERE id = {project_id} FOR NO KEY UPDATE SKIP LOCKED
+            SELECT id FROM annotation_projects
+            WHERE id = {project_id}
+              AND NOT EXISTS (SELECT FROM importing_images m WHERE m.project_id = {project_id} AND {AT_WORK})
+            FOR NO KEY UPDATE SKIP LOCKED
         ),
         taken AS (
             DELETE FROM project_changes c USING free WHERE c.project_id = free.id RETURNING c.annotations, c.images

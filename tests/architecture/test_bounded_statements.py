@@ -13,7 +13,6 @@ _BOUNDED = re.compile(r"\bLIMIT\b|= ?ANY ?\(|\bunnest\(|\bjsonb_populate_records
 REASONS: dict[tuple[str, str], str] = {
     ("labeler_api/annotations/store_confirm.py", "_SET_STATE_OF_IMAGE"): "a row for each task of one image",
     ("labeler_api/storage/store_orphans.py", "_DUE_COUNTS"): "a row for each of the two buckets",
-    ("labeler_api/imports/store.py", "_ANNOTATED"): "ids of the images that `force` empties: each is claimed",
 }
 """Statements without one, by module and name, and why their rows are few."""
 

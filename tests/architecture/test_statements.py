@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from labeler_api import organizations
+from labeler_api.imports import store_stage
 from tests.architecture.source import Module, modules
 from tests.fixtures.platform import PlatformDb
 
@@ -29,7 +30,9 @@ def _statements(module: Module) -> Iterator[tuple[str, str]]:
 @pytest.fixture
 async def connection(labeler_dsn: str) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(labeler_dsn)
-    yield connection
+    async with connection.transaction():
+        await connection.execute(store_stage.MAKE)  # an import's statements are about tables of its transaction, too
+        yield connection
     await connection.close()
 
 

@@ -1,6 +1,7 @@
-"""The state of the work on an image: its status per task, and who holds it."""
+"""The state of the work on an image: its status per task, who holds it, and which import is at work on it."""
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -61,4 +62,21 @@ image_locks = Table(
     ),
     UniqueConstraint("project_id", "image_id", name="uq_project_image_lock"),
     Index("ix_image_locks_user_id", "user_id"),
+)
+
+# No foreign key: a mark means something as long as its import's transaction is under way, and nothing afterwards.
+importing_images = Table(
+    "importing_images",
+    metadata,
+    Column("project_id", String(50), primary_key=True),
+    Column("image_id", String(255), primary_key=True),
+    Column(
+        "import_id",
+        BigInteger,
+        primary_key=True,
+        autoincrement=False,
+        doc="The number of the transaction that writes the import; a mark ends with it, however it ends.",
+    ),
+    Column("user_id", Integer, nullable=False),
+    stamped("started_at"),
 )

@@ -1,5 +1,6 @@
 """Files read without a database: every image that a file names is there, under its name without extension."""
 
+import re
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import msgspec
 from labeler_api.imports.drafts import make_drafts
 from labeler_api.imports.readers.items import FileClass, PlacedImage, Problem, Problems
 from labeler_api.imports.readers.opening import open_reader
+from labeler_api.imports.store_stage import STAGED
 
 SIZE = (640, 480)
 
@@ -49,13 +51,13 @@ def read(
         ]
         drafts = make_drafts(reader, placed, problems)
         try:
-            rows = [row for chunk in drafts.read() for row in msgspec.json.decode(chunk)]
+            rows = [_row(line) for chunk in drafts.read() for line in chunk.splitlines()]
         finally:
             drafts.close()
     positions = list(drafts.classes)
     for row in rows:
-        if row["class_id"] is not None:
-            row["class_name"] = reader.classes[positions[int(row["class_id"])][1]].name
+        if row["class_position"] is not None:
+            row["class_name"] = reader.classes[positions[int(row["class_position"])][1]].name
     return Read(
         format=reader.format,
         drafts=rows,
@@ -65,6 +67,18 @@ def read(
         problems=problems.first,
         count=problems.count,
     )
+
+
+def _row(line: bytes) -> dict[str, Any]:
+    """Read a line as COPY does; JSON decoded."""
+    values = [_value(field) for field in line.decode().split("\t")]
+    row: dict[str, Any] = dict(zip(STAGED, values, strict=True))
+    return row | {name: msgspec.json.decode(row[name]) for name in ("geometry", "attributes")}
+
+
+def _value(field: str) -> str | None:
+    meant = {"n": "\n", "r": "\r", "t": "\t"}
+    return None if field == r"\N" else re.sub(r"\\(.)", lambda found: meant.get(found[1], found[1]), field)
 
 
 def _stem(name: str) -> str:

@@ -67,7 +67,7 @@ def test_what_is_wrong_is_named(annotation: dict[str, Any], message: str) -> Non
 def test_a_file_without_categories_defines_its_classes_by_use() -> None:
     found = read(coco([{"bbox": [1, 2, 3, 4], "category_id": 9}, *boxes(1)], categories=[]))
     assert [entry.name for entry in found.classes] == ["9", "1"]
-    assert read(coco([{"bbox": [1, 2, 3, 4], "category_id": None}])).drafts[0]["class_id"] is None
+    assert read(coco([{"bbox": [1, 2, 3, 4], "category_id": None}])).drafts[0]["class_position"] is None
 
 
 def test_twice_the_same_id_is_an_error() -> None:

@@ -220,7 +220,7 @@ async def test_an_image_that_somebody_works_on_stops_the_import(api: Api) -> Non
     assert await locks(api, made) == {made.image_ids[1]: (USER_IDS["annotator"], 300)}
     await leave(api, made, "annotator", 1)
     assert (await imported(owner, made)).status_code == 200
-    assert await locks(api, made) == dict.fromkeys(made.image_ids[:2], (USER_IDS["owner"], 60))
+    assert await locks(api, made) == {}  # it held the images while it was at work, and nobody waits for its release
 
 
 async def test_force_does_not_delete_under_the_hands_of_others(api: Api) -> None:
@@ -237,7 +237,9 @@ async def test_two_imports_at_once_are_one(api: Api) -> None:
     await stored(api, made, coco(boxes(1, 1, 1)))
     owner = await api.login("owner")
     answers = await asyncio.gather(*(imported(owner, made) for _ in range(4)))
-    assert sorted(answer.status_code for answer in answers) == [200, 400, 400, 400]
+    first, *others = sorted(answer.status_code for answer in answers)
+    assert first == 200
+    assert set(others) <= {400, 423}  # 423 where the first took longer than a second
     assert len(await annotations(api, made)) == 3
     await check_counters(api, made)
 
@@ -252,7 +254,8 @@ async def test_statements_do_not_grow_with_the_file(api: Api) -> None:
         assert (answer.status_code, answer.json()["imported"]) == (200, number)
         counts.append(statements.value)
     assert counts == [counts[0]] * 3
-    assert counts[0] <= 20
+    # Four transactions: three short ones beside the long one, so that nobody waits for it.
+    assert counts[0] <= 26
 
 
 async def test_an_import_that_is_sent_again_answers_the_same(api: Api) -> None:

@@ -1,0 +1,137 @@
+"""What an import's statements touch in a large project, whatever PostgreSQL knows of the tables.
+
+Counted in blocks: the same on every machine, and a plan that reads the project for each image, or for each annotation,
+is a hundred times over the bound.
+"""
+
+from contextlib import AsyncExitStack
+
+import pytest
+
+from tests.fixtures.api import Api, Made
+from tests.labeler_api.annotations.drawing import check_counters
+from tests.labeler_api.images.pictures import picture
+from tests.labeler_api.imports.files import coco, imported, rows, stored
+
+_IMAGES = 2000
+_OF_AN_IMAGE = 100  # annotations that are there: 200 000 in all
+_NAMED = 200
+_NEW = 5  # on each of the named images, and one that is there already
+
+_LOAD = """
+    INSERT INTO annotations
+        (project_id, image_id, annotation_type, task_type, geometry, class_id, class_name, created_by)
+    SELECT $1, 'train/good/' || lpad((n % $2::int)::text, 4, '0'), 'bbox', 'detection',
+           jsonb_build_object('type', 'bbox', 'bbox', jsonb_build_array(n / $2::int, 1, 2, 3), 'image_width', 640,
+                              'image_height', 480), 'c1', 'scratch', 2
+    FROM generate_series(0, $3::int - 1) n
+"""
+_STATUSES = """
+    INSERT INTO image_annotation_status
+        (project_id, image_id, task_type, status, total_annotations, draft_annotations, first_modified_at,
+         last_modified_at, no_object_annotations, counted_total, counted_modified_at)
+    SELECT project_id, image_id, task_type, 'in-progress', count(*), count(*), min(created_at), max(updated_at),
+           0, count(*), max(updated_at)
+    FROM annotations WHERE project_id = $1 GROUP BY project_id, image_id, task_type
+"""
+_COUNT = """
+    UPDATE annotation_projects SET total_annotations = $2, annotated_images = $3 WHERE id = $1
+"""
+_TABLES = ("annotations", "image_annotation_status", "importing_images", "annotation_history")
+_QUIET = " ".join(f"ALTER TABLE {table} SET (autovacuum_enabled = false);" for table in _TABLES)
+_BLOCKS = """
+    SELECT relname, (heap_blks_read + heap_blks_hit + idx_blks_read + idx_blks_hit)::int AS blocks
+    FROM pg_statio_user_tables WHERE relname = ANY($1::text[])
+"""
+
+# An insert goes down each index of its table; a look at an image is one way down and its annotations.
+BOUNDS = {
+    "annotations": 2 * (_NAMED * (_OF_AN_IMAGE + 10) + _NAMED * _NEW * 20),
+    "annotation_history": 2 * _NAMED * _NEW * 20,
+    "image_annotation_status": 2 * _NAMED * 20,
+    "importing_images": 2 * _NAMED * 20,
+}
+
+
+async def load(api: Api, made: Made, annotations: int) -> None:
+    async with api.db.begin(long=True) as tx:
+        await tx.execute(_LOAD, made.project_id, _IMAGES, annotations)
+        await tx.execute("DELETE FROM image_annotation_status WHERE project_id = $1", made.project_id)
+        await tx.execute(_STATUSES, made.project_id)
+        await tx.execute(_COUNT, made.project_id, annotations, min(annotations, _IMAGES))
+
+
+async def prepared(api: Api, known: str) -> Made:
+    """A project of 200 000 annotations, and what PostgreSQL knows of it."""
+    async with api.db.begin() as tx:
+        await tx.execute(_QUIET)
+    classes = {"detection": {"c1": {"name": "scratch", "color": "#ff0000", "order": 0}}}
+    made, *others = [await api.dataset(tasks=["detection"], images=_IMAGES, classes=classes) for _ in range(3)]
+    if known == "other projects":
+        for other in others:
+            await load(api, other, 20_000)
+        await analyse(api)
+    elif known == "what it was":
+        await load(api, made, 10)
+        await analyse(api)
+        async with api.db.begin() as tx:
+            await tx.execute("DELETE FROM annotations WHERE project_id = $1", made.project_id)
+    await load(api, made, _IMAGES * _OF_AN_IMAGE)
+    return made
+
+
+async def analyse(api: Api) -> None:
+    async with api.db.begin() as tx:
+        for table in _TABLES:
+            await tx.execute(f"ANALYZE {table}")
+
+
+async def blocks(api: Api) -> dict[str, int]:
+    """Blocks that were looked at so far, of each table and its indexes; every connection tells what it knows first."""
+    async with AsyncExitStack() as stack:
+        held = [await stack.enter_async_context(api.db.read()) for _ in range(api.db.size[0])]
+        for connection in held:
+            await connection.fetchval("SELECT pg_stat_force_next_flush()")
+    found = await rows(api, _BLOCKS, list(_TABLES))
+    return {row["relname"]: row["blocks"] for row in found}
+
+
+@pytest.mark.parametrize("known", ["nothing", "other projects", "what it was"])
+async def test_files_for_a_large_project(api: Api, known: str) -> None:
+    made = await prepared(api, known)
+    before = await blocks(api)
+    await add_to_some_images(api, made)
+    after = await blocks(api)
+    touched = {table: after[table] - before[table] for table in _TABLES}
+    assert {table: number for table, number in touched.items() if number > BOUNDS[table]} == {}
+    await check_counters(api, made)
+    # Each annotation is looked at a few times, and none once for each other one.
+    before = await blocks(api)
+    await replace_all(api, made)
+    after = await blocks(api)
+    assert after["annotations"] - before["annotations"] < _IMAGES * _OF_AN_IMAGE * 12
+    assert after["image_annotation_status"] - before["image_annotation_status"] < _IMAGES * 40
+    await check_counters(api, made)
+
+
+async def add_to_some_images(api: Api, made: Made) -> None:
+    names = [f"train/good/{number:04d}.jpg" for number in range(_NAMED)]
+    boxes = [
+        {"image_id": 1 + image, "bbox": [0 if number == _NEW else 1000 + number, 1, 2, 3]}
+        for image in range(_NAMED)
+        for number in range(_NEW + 1)
+    ]
+    answer = await (await api.login("owner")).post(
+        f"/api/v1/datasets/{made.dataset_id}/images",
+        files=[("files", ("extra.png", picture())), ("annotation_file", ("a.json", coco(boxes, names)))],
+        timeout=300,
+    )
+    report = answer.json()["import_report"]
+    assert (report["imported"], report["skipped"]) == (_NAMED * _NEW, _NAMED), answer.text
+
+
+async def replace_all(api: Api, made: Made) -> None:
+    await stored(api, made, coco([{"image_id": 1, "bbox": [1, 1, 2, 3]}]))
+    answer = await imported(await api.login("owner"), made, force=True)
+    replaced = _IMAGES * _OF_AN_IMAGE + _NAMED * _NEW
+    assert (answer.status_code, answer.json()["report"]["replaced"]) == (200, replaced), answer.text
