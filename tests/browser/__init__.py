@@ -1,1 +1,1 @@
-"""The API seen from a browser: a page of another origin, in headless Chromium. `make test-browser` runs these."""
+"""The API seen from a browser: pages of another origin, in headless Chromium. `make test-browser` runs these."""

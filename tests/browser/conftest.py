@@ -8,10 +8,13 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import asyncpg
+import httpx
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
 
 from tests.browser.journey import Journey
+from tests.browser.screen import Screen
 from tests.labeler_ops.stack.running import Up
 
 PAGE = Path(__file__).parent / "page"
@@ -64,7 +67,33 @@ async def page(chromium: Browser, frontend: str, facts: dict[str, Any]) -> Async
 @pytest.fixture
 async def journey(page: Page, facts: dict[str, Any]) -> Journey:
     """The page with the demo's owner logged in through the form."""
-    account = next(one for one in facts["accounts"] if one["role"] == "owner")
+    account = _owner(facts)
     journey = Journey(page, facts)
     await journey.log_in(account["email"], account["password"])
     return journey
+
+
+@pytest.fixture
+async def screen(chromium: Browser, frontend: str, facts: dict[str, Any]) -> AsyncIterator[Screen]:
+    """The annotation screen, with the owner's name and password in its form. No error on the page stays unseen."""
+    account, api = _owner(facts), f"{facts['api']}/api/v1"
+    context = await chromium.new_context(viewport={"width": 1400, "height": 820})
+    page = await context.new_page()
+    thrown: list[str] = []
+    page.on("pageerror", lambda error: thrown.append(str(error)))
+    await page.goto(f"{frontend}/annotate.html?api={facts['api']}")
+    await page.fill("#email", account["email"])
+    await page.fill("#password", account["password"])
+    database = await asyncpg.connect(facts["databases"]["labeler"])
+    async with httpx.AsyncClient(base_url=api, timeout=60, trust_env=False) as client:
+        token = await client.post("/auth/login", json={key: account[key] for key in ("email", "password")})
+        client.headers["Authorization"] = f"Bearer {token.raise_for_status().json()['access_token']}"
+        yield Screen(page, database, client)
+    await database.close()
+    await context.close()
+    assert not thrown
+
+
+def _owner(facts: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = next(one for one in facts["accounts"] if one["role"] == "owner")
+    return found

@@ -96,7 +96,7 @@ async def test_errors_are_read_from_their_detail(journey: Journey) -> None:
     async with journey.without_table("annotation_versions"):
         broken = await journey.detail("GET", f"/projects/{project_id}/versions")
     assert "project" in missing.lower()
-    assert "image_id" in wrong
+    assert wrong == "The image id is missing."
     assert "annotation_versions" not in broken, "the answer to a defect of ours shows SQL"
     assert "[object" not in missing + wrong + broken
     await expect(journey.page.locator("#errors li")).to_have_count(3)
