@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install
 LOCKS := requirements/dev.txt requirements/postgres.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test servers test-browser check outages proto fuzz audit bench bench-gateway bench-users bench-move bench-growth
+.PHONY: help install run test servers test-browser check outages proto fuzz audit bench bench-gateway bench-users bench-imports bench-move bench-growth
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ bench-users: $(STAMP) ## measure the gateway in front of 1,000,000 users, alone 
 
 bench-growth: $(STAMP) ## measure how the database grows with saves and versions
 	$(BIN)/python -m benchmarks.growth $(ARGS)
+
+bench-imports: $(STAMP) ## measure imports by the size of their file, and saves beside them (ARGS="--sizes 1000 10000")
+	$(BIN)/python -m benchmarks.imports $(ARGS)
 
 bench-move: $(STAMP) ## measure a move beside bare pg_dump and pg_restore (ARGS="--annotations 100000 --history 400000")
 	$(BIN)/python -m benchmarks.move $(ARGS)
