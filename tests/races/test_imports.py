@@ -76,7 +76,9 @@ async def test_while_an_import_is_at_work(cluster: Cluster, force: bool) -> None
     owner, annotator = cluster.client("owner", 1), cluster.client("annotator", 1)
     old = await drawn(owner, box(made, NAMED + 1)) if force else None
     await owner.delete(f"/api/v1/image-locks/{made.project_id}/{made.image_ids[NAMED + 1]}")
+    row = "SELECT ctid::text AS version FROM annotation_projects WHERE id = $1"
     async with standing_import(cluster, made, force=force) as importing:
+        before = await rows(cluster.api, row, made.project_id)
         for client in (owner, annotator, cluster.client("reviewer", 1)):  # whoever imports writes elsewhere, too
             free = await drawn(client, box(made, FREE))
             assert (await client.put(at(free), json={"notes": "mine"})).status_code == 200
@@ -105,6 +107,8 @@ async def test_while_an_import_is_at_work(cluster: Cluster, force: bool) -> None
         opened = await owner.post(f"/api/v1/image-locks/{made.project_id}/{made.image_ids[NAMED]}/acquire", json={})
         assert opened.json()["status"] == "already_locked"
         assert not importing.done()
+        # Each annotation of the import looks this row up: no save may leave it one more version to pass by.
+        assert await rows(cluster.api, row, made.project_id) == before
     answer = await importing
     assert (answer.status_code, answer.json()["imported"]) == (200, 80), answer.text
     assert answer.json()["report"]["replaced"] == (1 if force else 0)
