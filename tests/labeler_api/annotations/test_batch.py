@@ -73,7 +73,7 @@ async def test_each_refusal_names_its_index(api: Api) -> None:
     assert (answer["created"], answer["failed"]) == (2, 6)
     assert [error.partition(":")[0] for error in answer["errors"]] == [f"Index {n}" for n in (1, 2, 3, 4, 5, 6)]
     for error, word in zip(
-        answer["errors"], ("annotation_type", "geometry", "no image", "working on", "not a member", "task"), strict=True
+        answer["errors"], ("annotation type", "geometry", "no image", "working on", "not a member", "task"), strict=True
     ):
         assert word in error
     await check_counters(api, made)
