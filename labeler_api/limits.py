@@ -10,6 +10,7 @@ from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from labeler_api.addresses import client_of
 from labeler_api.errors import TooMany
 from labeler_api.limit_storage import LimitStorage, Storage
+from labeler_api.plurals import counted
 
 INVITATIONS_PER_INVITER = RateLimitItemPerHour(20, namespace="invitations")
 # By address, which tells whether there is such an account: a department, and no list of addresses to try.
@@ -102,7 +103,7 @@ class Limits:
 
     def _too_many(self, ends_at: float) -> TooMany:
         wait = max(1, math.ceil(ends_at - self._storage.clock()))
-        return TooMany(f"Too many attempts. Try again in {wait} seconds.", retry_after=wait)
+        return TooMany(f"Too many attempts. Try again in {counted(wait, 'second', 'seconds')}.", retry_after=wait)
 
 
 def _wait_seconds(tries: int) -> int:

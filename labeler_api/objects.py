@@ -15,6 +15,7 @@ from labeler_api.errors import NotFound, RangeNotSatisfiable, Unavailable
 from labeler_api.instruments import Instruments
 from labeler_api.object_client import CHUNK_BYTES, ObservedCalls, make_client
 from labeler_api.patience import patiently
+from labeler_api.plurals import counted
 from labeler_api.presigning import Presigner
 from labeler_api.settings import Settings
 
@@ -272,7 +273,8 @@ class ObjectStore:
                 await self._client.delete_object(Bucket=bucket, Key=key)
             return
         if refused := answer.get("Errors"):
-            raise _unavailable(f"{len(refused)} objects were not deleted: {refused[0].get('Code')}")
+            what = counted(len(refused), "object was", "objects were")
+            raise _unavailable(f"{what} not deleted: {refused[0].get('Code')}")
 
     async def list(self, bucket: str, prefix: str) -> AsyncGenerator[ObjectInfo, None]:
         """Yield every object whose key begins with `prefix`, in the order of the keys."""

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from labeler_api.patterns import REFUSALS
+from labeler_api.plurals import counted
 
 _KINDS = {
     "str": "text",
@@ -32,7 +33,7 @@ _BOUNDS = {
     "<=": "has to be {} or less",
     "<": "has to be less than {}",
 }
-_UNITS = {"str": ("characters", "is empty"), "array": ("entries", "has no entries")}
+_UNITS = {"str": ("character", "characters", "is empty"), "array": ("entry", "entries", "has no entries")}
 _FIXED = {
     "Invalid RFC3339 encoded datetime": "is not a time such as 2026-11-30T09:00:00Z",
     "Number out of range": "is out of range",
@@ -121,12 +122,13 @@ def _inside(one: msgspec.inspect.Type, step: str | int) -> list[msgspec.inspect.
 
 
 def _length(kind: str, sign: str | None, number: int) -> str:
-    unit, nothing = _UNITS.get(kind, _UNITS["array"])
+    one, many, nothing = _UNITS.get(kind, _UNITS["array"])
+    length = counted(number, one, many)
     if sign is None:
-        return f"needs exactly {number} {unit}"
+        return f"needs exactly {length}"
     if sign == ">=":
-        return nothing if number == 1 else f"has fewer than {number} {unit}"
-    return f"is longer than {number} {unit}" if kind == "str" else f"has more than {number} {unit}"
+        return nothing if number == 1 else f"has fewer than {length}"
+    return f"is longer than {length}" if kind == "str" else f"has more than {length}"
 
 
 def _kind(wanted: str, got: str) -> str:

@@ -115,7 +115,9 @@ async def _keep_what_came_before(intake: Intake, error: Exception) -> None:
         return
     error.extra["images_uploaded"] = intake.stored
     if intake.stored:
-        error.detail += f" The {intake.stored} images that came before it are stored."
+        single = intake.stored == 1
+        before = "image that came before it is" if single else f"{intake.stored} images that came before it are"
+        error.detail += f" The {before} stored."
 
 
 async def _read_form(

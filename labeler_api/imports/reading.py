@@ -23,6 +23,7 @@ from labeler_api.imports.readers.items import (
 from labeler_api.imports.readers.opening import open_reader
 from labeler_api.imports.schemas import ImportReport
 from labeler_api.members.service import Access, not_found
+from labeler_api.plurals import counted
 
 _NAMED, _NAME_CHARACTERS = 3, 100  # in the warning about images that are skipped
 
@@ -103,7 +104,8 @@ def _about_sizes(reader: Reader, images: list[PlacedImage | None]) -> list[str]:
     differ = drafting.sizes_differ(reader.images, images)
     if not differ:
         return []
-    return [f"{differ} images have another size in the file than in the dataset; look whether the shapes fit."]
+    what = counted(differ, "image has", "images have")
+    return [f"{what} another size in the file than in the dataset; look whether the shapes fit."]
 
 
 def _about_skipped(reader: Reader, images: list[PlacedImage | None]) -> list[str]:
@@ -113,6 +115,8 @@ def _about_skipped(reader: Reader, images: list[PlacedImage | None]) -> list[str
         return []
     named = ", ".join(name[:_NAME_CHARACTERS] for name in skipped[:_NAMED])
     more = f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
+    if len(skipped) == 1:
+        return [f"1 image of the file is not in the dataset and was skipped: {named}."]
     return [f"{len(skipped)} images of the file are not in the dataset and were skipped: {named}{more}."]
 
 
@@ -120,7 +124,8 @@ def _not_importable(reader: Reader, problems: Problems) -> Invalid:
     if not problems.count:
         return _refusal("The annotation file holds no annotations.", "no_annotations", reader.format)
     first = problems.first[0]
-    more = f", and {problems.count - 1} more problems" if problems.count > 1 else ""
+    further = problems.count - 1
+    more = f", and {counted(further, 'more problem', 'more problems')}" if further else ""
     text = f"Nothing was imported. {first.place}: {first.message}{more}."
     return _refusal(text, "import_refused", reader.format, problems)
 

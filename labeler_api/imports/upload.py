@@ -124,7 +124,8 @@ def _images_are_stored(uploaded: Uploaded) -> Iterator[None]:
         number = len(uploaded.summary.images)
         error.extra["images_uploaded"] = number
         if number:
-            error.detail += f" The {number} images are stored; none of the annotations is."
+            images = "image is" if number == 1 else f"{number} images are"
+            error.detail += f" The {images} stored; none of the annotations is."
         raise
 
 

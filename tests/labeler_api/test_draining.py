@@ -70,7 +70,7 @@ async def test_an_upload_that_does_not_end_keeps_what_it_had_and_says_so(api: Ap
         answer = await browser_answer(browser.build_request("POST", path, content=form(), headers=FORM))
     must_be_503(answer)
     assert answer.json()["images_uploaded"] == 1
-    assert "The 1 images that came before it are stored" in answer.json()["detail"]
+    assert "The image that came before it is stored" in answer.json()["detail"]
     assert list(await rows(api, made)) == ["a"]
     assert asyncio.get_running_loop().time() - began > SECONDS / 2
     await stopped[0]

@@ -30,6 +30,8 @@ class Sent(Struct):
     roles: list[Annotated[Literal["viewer", "owner"], Meta(description="one")]] = []
     points: Annotated[list[Inner], Meta(min_length=1, max_length=2)] | msgspec.UnsetType = msgspec.UNSET
     pair: tuple[int, int] = (1, 2)
+    initial: Annotated[str, Meta(max_length=1)] = ""
+    single: Annotated[list[int], Meta(max_length=1)] = []
     is_open: bool = False
     at: datetime | None = None
     by_name: dict[str, Inner] = {}
@@ -58,6 +60,8 @@ class Sent(Struct):
         ('{"points": [{"size": 1}, {"size": 1e9}]}', "The field points[1].size has to be 10000000 or less."),
         ('{"points": [{"size": 1}, {"size": 1}, {"size": 1}]}', "The field points has more than 2 entries."),
         ('{"pair": [1]}', "The pair needs exactly 2 entries."),
+        ('{"initial": "xx"}', "The initial is longer than 1 character."),
+        ('{"single": [1, 2]}', "The single has more than 1 entry."),
         ('{"is_open": "yes"}', "The is open has to be true or false."),
         ('{"at": "noon"}', "The at is not a time such as 2026-11-30T09:00:00Z."),
         ('{"by_name": {"a": {"size": "x"}}}', "The field by_name.size has to be a number."),

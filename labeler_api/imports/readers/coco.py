@@ -25,6 +25,7 @@ from labeler_api.imports.readers.items import (
 )
 from labeler_api.imports.readers.outlines import Geometry, Malformed
 from labeler_api.imports.strict_json import Document, reason
+from labeler_api.plurals import counted
 
 _BAD = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _NOTHING = Raw(b"")
@@ -186,10 +187,12 @@ class CocoReader:
     def _warn(self) -> None:
         if self._split:
             self.warnings.append(
-                f"{self._split} annotations have an outline of several rings; each ring became a polygon of its own."
+                f"{counted(self._split, 'annotation has', 'annotations have')} an outline of several rings; "
+                "each ring became a polygon of its own."
             )
         if self._boxed:
+            has, boxes = ("annotation has", "box was") if self._boxed == 1 else ("annotations have", "boxes were")
             self.warnings.append(
-                f"{self._boxed} annotations have an outline and a box. The project has the task detection and not "
-                "segmentation, so the boxes were taken."
+                f"{self._boxed} {has} an outline and a box. The project has the task detection and not "
+                f"segmentation, so the {boxes} taken."
             )

@@ -23,6 +23,7 @@ from labeler_api.imports.readers.items import (
 from labeler_api.imports.readers.outlines import Geometry, Malformed
 from labeler_api.imports.strict_json import MAX_ITEMS, Document, reason
 from labeler_api.names import quoted
+from labeler_api.plurals import counted
 
 _BAD = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _NOTHING = Raw(b"")
@@ -117,7 +118,8 @@ class DiceReader:
                     pieces.check()
         if self._split:
             self.warnings.append(
-                f"{self._split} annotations have an outline of several rings; each ring became a polygon of its own."
+                f"{counted(self._split, 'annotation has', 'annotations have')} an outline of several rings; "
+                "each ring became a polygon of its own."
             )
 
     def _annotations(self, pieces: Pieces, number: int) -> Iterator[Shape]:

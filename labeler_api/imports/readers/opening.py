@@ -31,4 +31,4 @@ def open_reader(file: IO[bytes], tasks: Set[str], problems: Problems) -> Reader:
         return DiceReader(document, problems)
     if "images" in document:  # either of the two, with classes of whole images or nothing at all
         return CocoReader(document, tasks, problems)
-    raise Unreadable("it is JSON, but neither COCO nor DICE: it has no `annotations` and no `images`")
+    raise Unreadable('it is JSON, but neither COCO nor DICE: it has neither "annotations" nor "images"')

@@ -18,6 +18,7 @@ from labeler_api.imports.readers import outlines, yolo_names
 from labeler_api.imports.readers.items import FileClass, FileImage, FormatName, PlacedImage, Problems, Shape, Unreadable
 from labeler_api.imports.readers.outlines import Geometry, Malformed
 from labeler_api.names import quoted
+from labeler_api.plurals import counted
 
 _LISTS = {"classes.txt", "train.txt", "val.txt", "test.txt"}  # of classes and of images
 _MAX_LABEL_BYTES = 16 * 1024 * 1024  # 10 000 annotations of a hundred points
@@ -84,7 +85,8 @@ class YoloReader:
     def _class(self, word: str) -> int:
         number = self._numbers.get(word)
         if number is None:
-            raise Malformed(f"its class {quoted(word)} is not among the {len(self.classes)} names")
+            named = counted(len(self.classes), "class", "classes")
+            raise Malformed(f"its class {quoted(word)} has no name: the archive names {named}")
         return number
 
     def _read_classes(self, entries: dict[str, zipfile.ZipInfo]) -> list[FileClass]:
@@ -126,7 +128,9 @@ def _labels(entries: dict[str, zipfile.ZipInfo]) -> list[_Label]:
 
 def _about_empty(entries: dict[str, zipfile.ZipInfo]) -> list[str]:
     empty = sum(name.lower().endswith(".txt") and not entry.file_size for name, entry in entries.items())
-    return [f"{empty} label files are empty; they were passed over."] if empty else []
+    if not empty:
+        return []
+    return [f"{counted(empty, 'label file is empty; it was', 'label files are empty; they were')} passed over."]
 
 
 def _image_name(label: str) -> str:

@@ -168,7 +168,7 @@ async def test_a_form_that_breaks_off_keeps_what_was_whole(api: Api) -> None:
     answer = await post(api, made, whole)
     body = answer.json()
     assert (answer.status_code, body["code"], body["images_uploaded"]) == (400, "bad_multipart", 1)
-    assert "The 1 images that came before it are stored" in body["detail"]
+    assert "The image that came before it is stored" in body["detail"]
     assert list(await rows(api, made)) == ["a"]
 
 
@@ -196,5 +196,5 @@ async def test_a_bad_annotation_file_is_refused_and_nothing_is_stored(api: Api, 
     )
     body = answer.json()
     assert (answer.status_code, body["code"], body["images_uploaded"]) == (422, "annotation_file_unreadable", 0)
-    assert "no `annotations` and no `images`" in body["detail"]
+    assert 'neither "annotations" nor "images"' in body["detail"]
     assert await rows(api, made) == {}

@@ -26,7 +26,7 @@ def test_boxes_and_outlines() -> None:
 def test_each_ring_becomes_a_polygon() -> None:
     found = read(coco([{"segmentation": [RING, RING[::-1]]}, {"segmentation": RING}]))
     assert [draft["annotation_type"] for draft in found.drafts] == ["polygon"] * 3
-    assert found.warnings == ["1 annotations have an outline of several rings; each ring became a polygon of its own."]
+    assert found.warnings == ["1 annotation has an outline of several rings; each ring became a polygon of its own."]
 
 
 def test_a_project_with_boxes_alone_takes_boxes() -> None:

@@ -8,6 +8,7 @@ import zipfile
 import pytest
 
 from labeler_api.imports.readers.items import Unreadable
+from tests.fixtures.language import is_of_a_validator
 from tests.labeler_api.imports.files import boxes, coco, packed
 from tests.labeler_api.imports.reading import read
 
@@ -23,7 +24,7 @@ GOOD = coco(boxes(1))
         (GOOD.decode().encode("utf-16"), "neither a JSON object"),
         (GOOD[:-1], "not valid JSON"),
         (GOOD + b"{}", "not valid JSON"),
-        (b"{}", "no `annotations` and no `images`"),
+        (b"{}", 'neither "annotations" nor "images"'),
         (b'{"annotations": 7}', "annotations has to be a list"),
         (b'{"annotations": [NaN]}', "not valid JSON"),
         (b'{"annotations": [Infinity]}', "not valid JSON"),
@@ -39,8 +40,9 @@ GOOD = coco(boxes(1))
     ],
 )
 def test_it_is_refused_in_words(content: bytes, message: str) -> None:
-    with pytest.raises(Unreadable, match=message):
+    with pytest.raises(Unreadable, match=message) as caught:
         read(content)
+    assert not is_of_a_validator(str(caught.value))
 
 
 def test_names_are_equal_only_in_one_object() -> None:

@@ -10,6 +10,7 @@ import pytest
 from labeler_api.images.removal import KIND
 from labeler_api.imports import service
 from tests.fixtures.api import USER_IDS, Api, Made
+from tests.fixtures.language import check_sentence
 from tests.labeler_api.annotations.drawing import MEMBERS, check_counters, hold
 from tests.labeler_api.images.pictures import archive, picture
 from tests.labeler_api.imports.files import annotations, boxes, coco, dice, imported, packed, project, rows
@@ -112,6 +113,7 @@ async def test_an_annotation_file_that_is_refused_refuses_the_request(api: Api, 
         coco([]): (422, "no_annotations", "holds no annotations"),
         coco(boxes(1), ["elsewhere.jpg"]): (422, "import_refused", "has no image 'elsewhere.jpg'"),
         coco([{"bbox": [1, 2, -3, 4]}], ["new/5.jpg"]): (422, "import_refused", "Nothing was imported"),
+        coco([{"bbox": [1, 2, -3, 4]}] * 2, ["new/6.jpg"]): (422, "import_refused", ", and 1 more problem."),
         coco(boxes(1)): (423, "image_locked", "is working on the image"),
     }
     where = f"/api/v1/datasets/{made.dataset_id}/images"
@@ -120,6 +122,7 @@ async def test_an_annotation_file_that_is_refused_refuses_the_request(api: Api, 
         answer = await owner.post(where, files=files, timeout=60)
         body = answer.json()
         assert (answer.status_code, body["code"], body["images_uploaded"]) == (status, code, 0), body
+        check_sentence(body["detail"])
         assert text in body["detail"], body
         assert body["detail"].endswith(" Nothing was stored."), body
     two = form("new/2files.jpg", annotation_file=coco(boxes(1))) + form(annotation_file=coco(boxes(1)))
@@ -169,6 +172,27 @@ async def test_images_that_the_dataset_lacks_are_skipped_when_one_is_there(api: 
     await check_counters(api, made)
     answer = await imported(owner, made, force=True)
     assert (answer.status_code, answer.json()["imported"], answer.json()["report"]["skipped_images"]) == (200, 2, 2)
+    body = await send(owner, made, form("d.jpg", annotation_file=coco(boxes(1, 2), ["d.jpg", "e.jpg"])))
+    assert body["import_report"]["warnings"] == ["1 image of the file is not in the dataset and was skipped: e.jpg."]
+
+
+async def test_an_import_that_fails_late_says_that_the_image_is_stored(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await api.dataset(tasks=["detection"], images=1, members=MEMBERS)
+    owner = await api.login("owner")
+    judge = service.judge_uploaded
+
+    async def judged_then_held(*given: Any) -> Any:
+        prepared = await judge(*given)
+        await hold(api, made, "annotator", 0)
+        return prepared
+
+    monkeypatch.setattr(service, "judge_uploaded", judged_then_held)
+    files = form("one.jpg", annotation_file=coco(boxes(1)))
+    answer = await owner.post(f"/api/v1/datasets/{made.dataset_id}/images", files=files, timeout=60)
+    assert (answer.status_code, answer.json()["images_uploaded"]) == (423, 1), answer.text
+    assert answer.json()["detail"].endswith(" The image is stored; none of the annotations is.")
 
 
 async def test_ids_that_others_take_meanwhile_are_found_anew(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from secrets import token_bytes
 import pytest
 
 from labeler_api.imports.readers.items import Unreadable
+from tests.fixtures.language import is_of_a_validator
 from tests.labeler_api.imports.files import packed
 from tests.labeler_api.imports.reading import read
 
@@ -57,7 +58,7 @@ def test_names_stay_texts(names: str, expected: list[str]) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("2 0.5 0.5 0.1 0.1", "its class '2' is not among the 2 names"),
+        ("2 0.5 0.5 0.1 0.1", "its class '2' has no name: the archive names 2 classes"),
         ("x 0.5 0.5 0.1 0.1", "its class 'x'"),
         ("0 0.5 0.5 0.1 wide", "no number"),
         ("0 0.5 0.5 0.1 nan", "no parts of the image"),
@@ -79,9 +80,9 @@ def test_what_is_wrong_is_named(line: str, message: str) -> None:
     ("members", "message"),
     [
         ({"labels/1.txt": "0 0 0 0 0"}, "neither a data.yaml nor a classes.txt"),
-        ({"data.yaml": "nc: 3", "labels/1.txt": "0"}, "has no `names`"),
-        ({"data.yaml": "names: [a, [b]]", "labels/1.txt": "0"}, "expected a list of class names"),
-        ({"data.yaml": "names: {a: b}", "labels/1.txt": "0"}, "expected a list of class names"),
+        ({"data.yaml": "nc: 3", "labels/1.txt": "0"}, "has no names of classes"),
+        ({"data.yaml": "names: [a, [b]]", "labels/1.txt": "0"}, "has to be a list of names"),
+        ({"data.yaml": "names: {a: b}", "labels/1.txt": "0"}, "has to be a list of names"),
         ({"data.yaml": "names: [a", "labels/1.txt": "0"}, "is not valid YAML"),
         ({"data.yaml": "- " * 5000 + "a", "labels/1.txt": "0", "1.jpg": token_bytes(2000)}, "is not valid YAML"),
         ({"data.yaml": b"names: [\xff]", "labels/1.txt": "0"}, "is not valid YAML"),
@@ -92,14 +93,26 @@ def test_what_is_wrong_is_named(line: str, message: str) -> None:
     ],
 )
 def test_an_archive_that_is_none_of_ours(members: dict[str, str | bytes], message: str) -> None:
-    with pytest.raises(Unreadable, match=message):
+    with pytest.raises(Unreadable, match=message) as caught:
         read(packed(members))
+    assert not is_of_a_validator(str(caught.value))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_mistake_in_yaml_has_a_place() -> None:
+    with pytest.raises(Unreadable, match=r"^data\.yaml is not valid YAML; look at line 2, column 3$"):
+        read(packed({"data.yaml": "names:\n- `a`\n", "labels/1.txt": "0"}))
+
+
+def test_one_class_is_no_classes() -> None:
+    found = read(packed({"data.yaml": "names: [a]", "labels/1.txt": "7 0.5 0.5 0.1 0.1"}))
+    assert found.messages == [("labels/1.txt:1", "its class '7' has no name: the archive names 1 class")]
 
 
 def test_an_alias_bomb_costs_nothing() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
-    with pytest.raises(Unreadable, match="expected a list of class names"):
+    with pytest.raises(Unreadable, match="has to be a list of names"):
         read(packed({"data.yaml": "\n".join([*lines, "names: *a11"]), "labels/1.txt": "0"}))
 
 
@@ -107,4 +120,4 @@ def test_the_size_of_the_image_has_to_be_known() -> None:
     content = packed({"data.yaml": NAMES, "labels/1.txt": "0 0.5 0.5 0.1 0.1", "labels/2.txt": ""})
     found = read(content, size=(None, None))
     assert found.messages == [("labels/1.txt", "the size of the image '1' is not known")]
-    assert found.warnings == ["1 label files are empty; they were passed over."]
+    assert found.warnings == ["1 label file is empty; it was passed over."]
