@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.browser.journey import Journey
 from tests.browser.screen import Screen
@@ -20,6 +20,7 @@ from tests.labeler_ops.stack.running import Up
 PAGE = Path(__file__).parent / "page"
 # The origin of the frontend's development server, which CORS_ORIGINS allows by default.
 FRONTEND_PORT = 3010
+expect.set_options(timeout=20_000)  # milliseconds; a save is a few calls, on two cores that others use as well
 
 
 class _Quiet(SimpleHTTPRequestHandler):

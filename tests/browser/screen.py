@@ -61,6 +61,7 @@ class Screen:
 
     async def drag(self, start: Point, end: Point) -> None:
         """Draw a box with the mouse."""
+        await self._hush()
         await self.page.select_option("#tool", "bbox")
         await self.page.mouse.move(*await self._on_canvas(start))
         await self.page.mouse.down()
@@ -71,6 +72,7 @@ class Screen:
 
     async def draw_line(self, *points: Point) -> None:
         """Draw a polyline, a click a vertex."""
+        await self._hush()
         await self.page.select_option("#tool", "polyline")
         for point in points:
             await self.page.mouse.click(*await self._on_canvas(point))
@@ -85,7 +87,7 @@ class Screen:
 
     async def press(self, key: str, says: str) -> None:
         """Press a key, and wait until the screen says what came of it."""
-        await self.page.evaluate("show('said', '')")
+        await self._hush()
         await self.page.keyboard.press(key)
         await self.said(says)
 
@@ -127,6 +129,9 @@ class Screen:
             "SELECT id FROM image_metadata WHERE dataset_id = $1 ORDER BY id", self.dataset_id
         )
         return [row["id"] for row in found]
+
+    async def _hush(self) -> None:
+        await self.page.evaluate("show('said', '')")
 
     async def _on_canvas(self, point: Point) -> Point:
         box = await self.page.locator("#canvas").bounding_box()

@@ -67,6 +67,7 @@ async function openDataset(id) {
 
 async function chooseTask(task) {
   Object.assign(state, none, { task, statuses: {}, filter: "all", undo: [] });
+  render(); // nothing is open until it is there
   await loadPage();
   if (state.images.length) await open(state.images[0]);
 }
