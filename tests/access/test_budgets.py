@@ -14,6 +14,8 @@ WRITE_BUDGET = 12
 IMPORT_BUDGET = 30
 _IMPORT = "POST /api/v1/annotations/import/project/{project_id}"
 MORE = 300
+# A page that holds every image there is needs no statement for those behind it.
+_SPARED = {"GET /api/v1/projects/{project_id}/images/status": 1}
 
 
 def _allowed() -> list[Rule]:
@@ -30,7 +32,7 @@ async def test_a_call_costs_the_same_however_much_there_is(world: World, rule: R
     few, many = await build(world.db), await _much(world, rule)
     await world.send("owner", "GET /api/v1/auth/me", few, Ask())  # organizations' names are read once in five minutes
     costs = [await _cost(world, rule, stage) for stage in (few, many)]
-    assert costs[0] == costs[1]
+    assert costs[0] + _SPARED.get(rule.call, 0) == costs[1]
     most = READ_BUDGET if rule.method == "GET" else WRITE_BUDGET
     assert costs[1] <= (IMPORT_BUDGET if rule.call == _IMPORT else most)
 

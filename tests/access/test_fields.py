@@ -44,7 +44,7 @@ SMUGGLED: dict[str, Any] = {
 # What two equal calls may differ in: numbers and times that the database gives, secrets, sums over more than
 # the stage, and files that hold such numbers.
 _OWN_WAY = re.compile(
-    r"^(id|(annotation|version|permission)_ids?|.*_at|timestamp|last_modified|.*token|content_sha256|file_size_bytes"
+    r"^(id|(annotation|version|permission|snapshot)_ids?|.*_at|timestamp|last_modified|.*token|content_sha256|file_size_bytes"
     r"|number of datasets)$"
 )
 _MADE_UP = re.compile(
