@@ -67,7 +67,7 @@ _KIND_OF_REVISION = """
 """
 
 # $2 the state, $3 the version that the caller saw or NULL. One of `changed` and `made` is empty: nobody else writes
-# while the project is locked. A deleted annotation goes on counting where its deletion stopped.
+# while the image is locked. A deleted annotation goes on counting where its deletion stopped.
 _RESTORE = f"""
     WITH old AS MATERIALIZED (SELECT * FROM annotations WHERE id = $1),
     present AS (

@@ -37,7 +37,7 @@ _LIST = page_bytes.page(
 
 _COUNT = f"SELECT count(*)::int FROM annotation_versions WHERE {_SHOWN}"
 
-# The lock is what annotation and class writers of the project take first, too: numbers are given out one by one.
+# The lock is what class writers of the project take first, too: numbers are given out one by one.
 _LOCK_PROJECT = """
     SELECT p.task_types,
            EXISTS (SELECT FROM annotations a
