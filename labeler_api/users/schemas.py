@@ -17,7 +17,7 @@ class SearchQuery(Struct):
     Text with an `@` is the beginning of an address.
     """
 
-    q: Annotated[str, Meta(min_length=2, max_length=200, extra_json_schema={"pattern": r"\S\s*\S"})]
+    q: Annotated[str, Meta(min_length=2, max_length=200, extra_json_schema={"pattern": r"^\s*[^\s@][^@]*[^\s@]"})]
     limit: Annotated[int, Meta(ge=1, le=50)] = 10
     offset: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
     project_id: str = ""
