@@ -126,9 +126,10 @@ async def test_a_range_of_another_version_is_not_mixed_in(api: Api) -> None:
 
 
 def test_ten_thousand_ranges_are_read_at_once() -> None:
-    started = time.perf_counter()
-    assert wanted_range("bytes=" + ",".join(f"{n}-{n}" for n in range(10_000)), None, '"e"') is None
-    assert time.perf_counter() - started < 0.01
+    header = "bytes=" + ",".join(f"{n}-{n}" for n in range(10_000))
+    started = time.thread_time()  # its own: a busy machine costs nothing
+    assert wanted_range(header, None, '"e"') is None
+    assert time.thread_time() - started < 0.01
 
 
 async def test_who_has_the_bytes_is_told_so_without_a_call_to_the_store(
