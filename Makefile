@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install
 LOCKS := requirements/dev.txt requirements/postgres.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test servers test-browser check outages proto fuzz audit bench bench-gateway bench-users bench-imports bench-move bench-growth
+.PHONY: help install run test servers test-browser check outages proto fuzz audit bench bench-gateway bench-users bench-imports bench-move bench-growth bench-latency
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ bench-gateway: $(STAMP) ## measure what the gateway adds to the calls that show 
 
 bench-users: $(STAMP) ## measure the gateway in front of 1,000,000 users, alone and beside searches (ARGS="--users 20000 --seconds 1")
 	$(BIN)/python -m benchmarks.users $(ARGS)
+
+bench-latency: $(STAMP) ## count each call's round trips to PostgreSQL, and its ms with 0, 2 and 10 ms between (ARGS="--rounds 5")
+	$(BIN)/python -m benchmarks.latency --before benchmarks/kept/latency-fe806f7.json $(ARGS)
 
 bench-growth: $(STAMP) ## measure how the database grows with saves and versions
 	$(BIN)/python -m benchmarks.growth $(ARGS)

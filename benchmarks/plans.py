@@ -9,11 +9,9 @@ is the same on a busy machine (Linux).
 import argparse
 import asyncio
 import os
-import subprocess
-import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -25,10 +23,9 @@ from rich.table import Table
 from benchmarks.api import fill, stack, token
 from benchmarks.calls import VARIANTS, Ask, asks
 from benchmarks.load import Request, measure
-from labeler_ops.stack.ports import free_port
+from benchmarks.processes import api_process, environment_of
 
 ROUNDS = 9
-_START_SECONDS = 60
 _ANEW = "from labeler_api.db import connection\nconnection.PLANNED_ONCE.clear()\n"
 # Behind a pooler, too, where the API does not ask for it.
 _KEPT = """
@@ -43,37 +40,10 @@ _RUN = "import runpy\nrunpy.run_module('labeler_api', run_name='__main__', alter
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
-@asynccontextmanager
-async def process(environment: Mapping[str, str], *, anew: bool, pooled: bool) -> AsyncIterator[str]:
-    """Start an API process with the stack's settings, and yield its address."""
-    address = f"http://127.0.0.1:{free_port()}"
-    port = address.rpartition(":")[2]
-    own = {"PORT": port, "API_PORT": port, "DB_STATEMENT_CACHE": "off" if pooled else "on"}
+def process(environment: Mapping[str, str], *, anew: bool, pooled: bool) -> AbstractAsyncContextManager[str]:
+    """Start an API process with the stack's settings; its address."""
     code = (_ANEW if anew else _KEPT) + _RUN
-    running = subprocess.Popen(
-        [sys.executable, "-c", code], env={**environment, **own}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        async with asyncio.timeout(_START_SECONDS), httpx.AsyncClient() as client:
-            while not await _answers(client, address):  # noqa: ASYNC110 - a process has no event to wait for
-                await asyncio.sleep(0.1)
-        yield address
-    finally:
-        running.terminate()
-        running.wait(30)
-
-
-async def _answers(client: httpx.AsyncClient, address: str) -> bool:
-    try:
-        return (await client.get(f"{address}/health")).is_success
-    except httpx.TransportError:
-        return False
-
-
-def environment_of(pid: int) -> dict[str, str]:
-    """Return the settings that the stack gave to its API (Linux)."""
-    pairs = (pair.partition("=") for pair in Path(f"/proc/{pid}/environ").read_text().split("\0") if pair)
-    return {**os.environ, **{name: value for name, _, value in pairs}}
+    return api_process(environment, "-c", code, DB_STATEMENT_CACHE="off" if pooled else "on")
 
 
 def cpu_seconds(parent: int) -> float:
