@@ -50,6 +50,7 @@ proto: $(STAMP) ## generate the gRPC code anew
 
 bench: $(STAMP) ## measure the main calls beside bare handlers that return the same bytes
 	$(BIN)/python -m benchmarks.api $(ARGS)
+	$(BIN)/python -m benchmarks.writes
 	$(BIN)/python -m benchmarks.gateway
 	$(BIN)/python -m benchmarks.decoding
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from statistics import median
@@ -25,6 +25,7 @@ from rich.table import Table
 
 from benchmarks.calls import VARIANTS, Ask, asks
 from benchmarks.load import Request, Result, measure
+from benchmarks.processes import Server
 from benchmarks.statuses import status_asks
 from labeler_ops.stack.ports import free_port
 
@@ -53,11 +54,13 @@ async def stack(home: Path) -> AsyncIterator[dict[str, Any]]:
 
 
 @asynccontextmanager
-async def bare(dsn: str) -> AsyncIterator[str]:
-    """Start the bare server."""
+async def bare(dsn: str, cores: Iterable[int] = ()) -> AsyncIterator[Server]:
+    """Start the bare server, on these cores alone where some are given."""
     port = free_port()
     environment = {**os.environ, "LABELER_DB_URL": dsn, "PORT": str(port)}
     process = subprocess.Popen([sys.executable, "-m", "benchmarks.bare"], env=environment)
+    if cores:
+        os.sched_setaffinity(process.pid, cores)
     try:
         async with httpx.AsyncClient() as client:
             for _ in range(100):
@@ -66,7 +69,7 @@ async def bare(dsn: str) -> AsyncIterator[str]:
                     break
                 except httpx.TransportError:
                     await asyncio.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
+        yield Server(f"http://127.0.0.1:{port}", process.pid)
     finally:
         process.terminate()
         process.wait(30)
@@ -172,7 +175,7 @@ async def main(connections: list[int], seconds: float, only: str) -> None:
             async with bare(dsn) as floor:
                 for number, ask in enumerate(calls):
                     for count in connections if only in ask.name else ():
-                        url = f"{floor}/{number}"
+                        url = f"{floor.url}/{number}"
                         table.add_row(*await compare(ask, ready["api"], url, headers, count, seconds))
     # Wide enough for the names of the calls where the output is a file.
     Console(width=120).print(table)

@@ -23,14 +23,14 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.api import stack, token
-from benchmarks.plans import cpu_seconds
+from benchmarks.processes import cpu_seconds
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 _ON_AN_IMAGE = 10
 _PAUSE_SECONDS = 0.05
 _ALONE_SECONDS = 3.0
 _IMPORT_SECONDS = 900.0
-_PNG = bytes.fromhex(
+PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b550000000a49444154789c6360000000020001488aa4710000000049454e44ae426082"
 )
 _IMAGES = """
@@ -52,11 +52,12 @@ class Saves:
     refused: int = 0
 
 
-def coco(number: int, images: int) -> bytes:
-    """A file of boxes, spread over images from 1 on: image 0 is not named."""
-    listed = [{"id": n, "file_name": f"train/{n}.jpg", "width": 640, "height": 480} for n in range(1, images + 1)]
+def coco(number: int, images: int, first: int = 1) -> bytes:
+    """A file of boxes, spread over so many images from `first` on: image 0 is not named."""
+    named = range(first, first + images)
+    listed = [{"id": n, "file_name": f"train/{n}.jpg", "width": 640, "height": 480} for n in named]
     boxes = [
-        {"id": n, "image_id": 1 + n % images, "category_id": n % 5, "bbox": [n % 500, n // images, 30.5, 40.25]}
+        {"id": n, "image_id": first + n % images, "category_id": n % 5, "bbox": [n % 500, n // images, 30.5, 40.25]}
         for n in range(number)
     ]
     classes = [{"id": n, "name": f"class {n}"} for n in range(5)]
@@ -121,7 +122,7 @@ async def measure(
     until = perf_counter() + _ALONE_SECONDS
     while perf_counter() < until:
         await save(api, project, saves.alone, saves)
-    files = [("files", ("extra.png", _PNG)), ("annotation_file", ("labels.json", content))]
+    files = [("files", ("extra.png", PNG)), ("annotation_file", ("labels.json", content))]
     async with marked(dsn) as seen:
         busy, started = cpu_seconds(server), perf_counter()
         task = asyncio.create_task(api.post(f"/api/v1/datasets/{dataset}/images", files=files, timeout=_IMPORT_SECONDS))

@@ -101,8 +101,8 @@ async def run(rounds: int, only: str, name: str) -> Run:
         dsn = ready["databases"]["labeler"]
         far = await exits.enter_async_context(Far(dsn))
         environment = environment_of(ready["pids"]["api"])
-        url = await exits.enter_async_context(api_process(environment, LABELER_DB_URL=far.dsn))
-        api = await exits.enter_async_context(httpx.AsyncClient(base_url=url, timeout=60))
+        server = await exits.enter_async_context(api_process(environment, LABELER_DB_URL=far.dsn))
+        api = await exits.enter_async_context(httpx.AsyncClient(base_url=server.url, timeout=60))
         api.headers["Authorization"] = f"Bearer {await token(ready, api)}"
         dataset, project, _ = await fill(dsn, api)
         units = await select_ms(far, rounds)

@@ -4,8 +4,9 @@ Python's HTTP clients cost more per request than the servers measured here, and 
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle, repeat
 from statistics import quantiles
 from time import perf_counter
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ class Result:
     p95_ms: float
     slowest_ms: float
     failures: int
+    requests: int = 0
 
 
 class Connection(asyncio.Protocol):
@@ -81,8 +83,11 @@ class Request:
         return ("\r\n".join(lines) + "\r\n\r\n").encode() + self.body
 
 
-async def measure(requests: Sequence[Request], *, connections: int, seconds: float) -> Result:
-    """Send requests over and over on so many connections, each its own one of `requests`, for so long."""
+async def measure(requests: Sequence[Request], *, connections: int, seconds: float, in_turns: bool = False) -> Result:
+    """Send requests over and over on so many connections, each its own one of `requests`, for so long.
+
+    `in_turns`: each sends the next one of all, and not its own one.
+    """
     parts = urlsplit(requests[0].url)
     host, port = parts.hostname, parts.port
     assert host is not None
@@ -94,19 +99,25 @@ async def measure(requests: Sequence[Request], *, connections: int, seconds: flo
     expected = requests[0].status
     started = perf_counter()
 
-    async def run(connection: Connection, request: bytes) -> None:
+    async def run(connection: Connection, own: Iterator[bytes]) -> None:
         nonlocal failures
         while (sent := perf_counter()) - started < seconds:
-            status = await connection.ask(request)
+            status = await connection.ask(next(own))
             latencies.append((perf_counter() - sent) * 1000)
             failures += status != expected if expected else not 200 <= status < 300
 
     try:
         encoded = [request.encoded() for request in requests]
-        await asyncio.gather(*(run(connection, encoded[n % len(encoded)]) for n, connection in enumerate(pool)))
+        every = cycle(encoded)
+        await asyncio.gather(
+            *(
+                run(connection, every if in_turns else repeat(encoded[number % len(encoded)]))
+                for number, connection in enumerate(pool)
+            )
+        )
     finally:
         for connection in pool:
             connection.close()
     elapsed = perf_counter() - started
     cuts = quantiles(latencies, n=100) if len(latencies) > 1 else [latencies[0]] * 99
-    return Result(len(latencies) / elapsed, cuts[49], cuts[94], max(latencies), failures)
+    return Result(len(latencies) / elapsed, cuts[49], cuts[94], max(latencies), failures, len(latencies))

@@ -8,7 +8,6 @@ is the same on a busy machine (Linux).
 
 import argparse
 import asyncio
-import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -23,7 +22,7 @@ from rich.table import Table
 from benchmarks.api import fill, stack, token
 from benchmarks.calls import VARIANTS, Ask, asks
 from benchmarks.load import Request, measure
-from benchmarks.processes import api_process, environment_of
+from benchmarks.processes import Server, api_process, cpu_seconds, environment_of
 
 ROUNDS = 9
 _ANEW = "from labeler_api.db import connection\nconnection.PLANNED_ONCE.clear()\n"
@@ -37,26 +36,12 @@ def init(self, *, pooled):
 pool.Openings.__init__ = init
 """
 _RUN = "import runpy\nrunpy.run_module('labeler_api', run_name='__main__', alter_sys=True)"
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def process(environment: Mapping[str, str], *, anew: bool, pooled: bool) -> AbstractAsyncContextManager[str]:
+def process(environment: Mapping[str, str], *, anew: bool, pooled: bool) -> AbstractAsyncContextManager[Server]:
     """Start an API process with the stack's settings; its address."""
     code = (_ANEW if anew else _KEPT) + _RUN
     return api_process(environment, "-c", code, DB_STATEMENT_CACHE="off" if pooled else "on")
-
-
-def cpu_seconds(parent: int) -> float:
-    """Return the CPU time of a server's processes so far."""
-    total = 0
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:  # it ended meanwhile
-            continue
-        if int(fields[1]) == parent:
-            total += int(fields[11]) + int(fields[12])
-    return total / _TICKS
 
 
 async def compare(
@@ -95,7 +80,7 @@ async def main(connections: list[int], seconds: float, only: str) -> None:
             calls = [ask for ask in await asks(api, dataset, project, ids) if ask.writes]
         calls.append(Ask("confirm", "POST", [f"/api/v1/annotations/{one}/confirm" for one in ids], {}))
         processes = [
-            await exits.enter_async_context(process(environment, anew=anew, pooled=pooled))
+            (await exits.enter_async_context(process(environment, anew=anew, pooled=pooled))).url
             for pooled in (False, True)
             for anew in (True, False)
         ]

@@ -7,19 +7,28 @@ import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 
 from labeler_ops.stack.ports import free_port
 
 _START_SECONDS = 60
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Server(NamedTuple):
+    """A server's address and its process."""
+
+    url: str
+    pid: int
 
 
 @asynccontextmanager
 async def api_process(
     environment: Mapping[str, str], *arguments: str, cores: Iterable[int] = (), **changed: str
-) -> AsyncIterator[str]:
-    """Start an API process and yield its address. `arguments` are Python's, `cores` those that it may use."""
+) -> AsyncIterator[Server]:
+    """Start an API process and yield it. `arguments` are Python's, `cores` those that it may use."""
     address = f"http://127.0.0.1:{free_port()}"
     port = address.rpartition(":")[2]
     running = subprocess.Popen(
@@ -34,7 +43,7 @@ async def api_process(
         async with asyncio.timeout(_START_SECONDS), httpx.AsyncClient() as client:
             while not await _answers(client, address):  # noqa: ASYNC110 - a process has no event to wait for
                 await asyncio.sleep(0.1)
-        yield address
+        yield Server(address, running.pid)
     finally:
         running.terminate()
         running.wait(30)
@@ -51,3 +60,16 @@ def environment_of(pid: int) -> dict[str, str]:
     """Return the settings that the stack gave to its API (Linux)."""
     pairs = (pair.partition("=") for pair in Path(f"/proc/{pid}/environ").read_text().split("\0") if pair)
     return {**os.environ, **{name: value for name, _, value in pairs}}
+
+
+def cpu_seconds(pid: int, *, children: bool = True) -> float:
+    """Return the CPU time of a server's child processes so far, which is where PostgreSQL works; or its own (Linux)."""
+    total = 0
+    for path in Path("/proc").glob("[0-9]*/stat") if children else [Path(f"/proc/{pid}/stat")]:
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:  # it ended meanwhile
+            continue
+        if not children or int(fields[1]) == pid:
+            total += int(fields[11]) + int(fields[12])
+    return total / _TICKS

@@ -1,0 +1,261 @@
+"""What saving costs: beside a bare handler that updates a row and commits, and with other people in the project.
+
+`python -m benchmarks.writes` starts the embedded stack in a temporary home, and an API process and the bare server
+beside it. The load comes from `wrk` where that is installed. With two cores or more, the API and the bare server run on
+the first one and the load on the last one; PostgreSQL runs anywhere. All is measured in turns, so that a noisy machine
+is unfair to all alike: the ratios last, and not the rates.
+"""
+
+import argparse
+import asyncio
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import asyncpg
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.api import bare, stack
+from benchmarks.beside import beside_long_work
+from benchmarks.generator import NAME, load
+from benchmarks.load import Request, Result
+from benchmarks.people import IMAGES, Person, Project, people, project
+from benchmarks.processes import Server, api_process, cpu_seconds, environment_of
+
+_BOX = {"type": "bbox", "bbox": [10.5, 20.5, 99.0, 51.0], "image_width": 640, "image_height": 480}
+
+
+@dataclass(frozen=True)
+class Cores:
+    """Which cores the servers and the load may use; all of them where there is one only."""
+
+    servers: Sequence[int]
+    load: Sequence[int]
+
+    @classmethod
+    def present(cls) -> "Cores":
+        """Divide what this machine has."""
+        found = sorted(os.sched_getaffinity(0))
+        return cls(found[:-1] or found, found[-1:])
+
+
+@dataclass(frozen=True)
+class Writes:
+    """What is sent over and over, by the names of the calls."""
+
+    url: str
+
+    def of(self, name: str, number: int, where: Project, person: Person) -> list[Request]:
+        """One call on the image of this number, by a person: what is done, and for a confirmation what undoes it."""
+        image = f"train%2F{number % IMAGES + 1}"
+        annotation = f"/api/v1/annotations/{where.annotation_ids[number % len(where.annotation_ids)]}"
+        box = _bytes({"geometry": _BOX})
+        if name == "create":
+            body = {"project_id": where.id, "image_id": f"train/{number % IMAGES + 1}", "annotation_type": "bbox"}
+            asked = [("POST", "/api/v1/annotations", _bytes({**body, "geometry": _BOX, "class_id": "c1"}))]
+        elif name == "update":
+            asked = [("PUT", annotation, box)]
+        elif name == "acquire":
+            asked = [("POST", f"/api/v1/image-locks/{where.id}/{image}/acquire", b"{}")]
+        else:
+            asked = [("POST", f"{annotation}/{name}", b"{}")]
+        return [Request(self.url + path, method, body, person.headers) for method, path, body in asked]
+
+    def each(self, name: str, places: Sequence[tuple[Project, Person]], *, first: int = 0) -> list[Request]:
+        """Go through all images, and through these projects and people on the way."""
+        names = ["confirm", "unconfirm"] if name == "confirm" else [name]
+        return [
+            request
+            for one in names
+            for number in range(first, IMAGES)
+            for request in self.of(one, number, *places[number % len(places)])
+        ]
+
+
+def _bytes(body: Mapping[str, Any]) -> bytes:
+    return httpx.Request("POST", "http://x", json=body).content
+
+
+NAMES = ("create", "update", "acquire", "confirm")
+SECTIONS = ("bare", "shared", "beside")
+
+
+async def keep_bodies(dsn: str, writes: Writes, where: Project, person: Person) -> None:
+    """Store what the API answers to each call, for the bare server to return."""
+    database = await asyncpg.connect(dsn)
+    await database.execute("CREATE TABLE benchmark_bodies (id int PRIMARY KEY, body bytea NOT NULL)")
+    await database.execute("CREATE TABLE benchmark_writes (id int PRIMARY KEY, n bigint NOT NULL)")
+    await database.execute("INSERT INTO benchmark_writes SELECT n, 0 FROM generate_series(1, $1::int) n", IMAGES)
+    async with httpx.AsyncClient() as client:
+        for number, name in enumerate(NAMES):
+            (request,) = writes.of(name, 0, where, person)
+            headers = {**(request.headers or {}), "Content-Type": "application/json"}
+            answer = await client.request(request.method, request.url, content=request.body, headers=headers)
+            answer.raise_for_status()
+            await database.execute("INSERT INTO benchmark_bodies VALUES ($1, $2)", number, answer.content)
+    await database.close()
+
+
+@dataclass(frozen=True)
+class Timed:
+    """One measurement, and the CPU time of a call: of the server that was asked, and of PostgreSQL."""
+
+    load: Result
+    server_ms: float
+    postgres_ms: float
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the measurements share."""
+
+    postgres: int
+    cores: Cores
+    seconds: float
+    rounds: int
+
+    async def in_turns(self, asked: Sequence[tuple[int, Sequence[Request]]], connections: int) -> list["Summary"]:
+        """Measure each of these, by the processes that are asked, one after the other, and that again and again.
+
+        The first round is to warm up.
+        """
+        found: list[list[Timed]] = [[] for _ in asked]
+        for turn in range(self.rounds + 1):
+            for number, (server, requests) in enumerate(asked):
+                timed = await self._timed(server, requests, connections)
+                if turn:
+                    found[number].append(timed)
+        return [Summary.of(results) for results in found]
+
+    async def _timed(self, server: int, requests: Sequence[Request], connections: int) -> Timed:
+        before = cpu_seconds(server, children=False), cpu_seconds(self.postgres)
+        result = await load(requests, connections=connections, seconds=self.seconds, cores=self.cores.load)
+        after = cpu_seconds(server, children=False), cpu_seconds(self.postgres)
+        own, postgres = (
+            (late - early) * 1000 / max(1, result.requests) for early, late in zip(before, after, strict=True)
+        )
+        return Timed(result, own, postgres)
+
+    @property
+    def how(self) -> str:
+        """Say how it was measured."""
+        return f"{NAME}, {self.rounds} rounds in turns, medians, load {os.getloadavg()[1]:.1f}"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Medians of some measurements; the slowest of all, and the sum of failures."""
+
+    rate: float
+    p50: float
+    p95: float
+    slowest: float
+    server_ms: float
+    postgres_ms: float
+    failures: int
+
+    @classmethod
+    def of(cls, timed: Sequence[Timed]) -> "Summary":
+        """Sum up."""
+        results = [one.load for one in timed]
+        return cls(
+            median(result.requests_per_second for result in results),
+            median(result.p50_ms for result in results),
+            median(result.p95_ms for result in results),
+            max(result.slowest_ms for result in results),
+            median(one.server_ms for one in timed),
+            median(one.postgres_ms for one in timed),
+            sum(result.failures for result in results),
+        )
+
+
+async def beside_bare(
+    bench: Bench, api: Server, floor: Server, where: Project, person: Person, connections: Sequence[int]
+) -> Table:
+    """Measure each call beside the bare handler."""
+    table = _table(
+        *("call", "conn", "a second", "p50 ms", "p95 ms", "max ms", "API CPU", "PG CPU", "bare/s", "bare p95"),
+        *("bare CPU", "PG CPU", "ratio", "by CPU", "p95 ratio", "failed"),
+    )
+    for number, name in enumerate(NAMES):
+        ours = Writes(api.url).each(name, [(where, person)])
+        bares = [Request(f"{floor.url}/{number}/{row}", "POST", b"{}") for row in range(1, IMAGES + 1)]
+        for count in connections:
+            found, least = await bench.in_turns([(api.pid, ours), (floor.pid, bares)], count)
+            table.add_row(
+                *(name, str(count), f"{found.rate:,.0f}", f"{found.p50:.1f}", f"{found.p95:.1f}"),
+                *(f"{found.slowest:.0f}", f"{found.server_ms:.2f}", f"{found.postgres_ms:.2f}"),
+                *(f"{least.rate:,.0f}", f"{least.p95:.1f}", f"{least.server_ms:.2f}", f"{least.postgres_ms:.2f}"),
+                f"{found.rate / least.rate:.2f}",
+                f"{(least.server_ms + least.postgres_ms) / (found.server_ms + found.postgres_ms):.2f}",
+                *(f"{found.p95 / least.p95:.1f}", str(found.failures + least.failures)),
+            )
+    table.title = f"Saves beside a bare handler that updates a row and commits, CPU in ms a call; {bench.how}"
+    return table
+
+
+async def shared(bench: Bench, api: Server, one: Project, eight: Sequence[Project], persons: Sequence[Person]) -> Table:
+    """Measure eight people in one project beside the same eight people in a project each."""
+    table = _table("call", "conn", "one/s", "one p95 ms", "eight/s", "eight p95 ms", "ratio", "p95 ratio", "failed")
+    writes = Writes(api.url)
+    for name in NAMES:
+        together = writes.each(name, [(one, person) for person in persons])
+        apart = writes.each(name, list(zip(eight, persons, strict=True)))
+        found, others = await bench.in_turns([(api.pid, together), (api.pid, apart)], len(persons))
+        table.add_row(
+            *(name, str(len(persons)), f"{found.rate:,.0f}", f"{found.p95:.1f}", f"{others.rate:,.0f}"),
+            *(f"{others.p95:.1f}", f"{found.rate / others.rate:.2f}", f"{found.p95 / others.p95:.2f}"),
+            str(found.failures + others.failures),
+        )
+    table.title = f"Eight people in one project, and in eight; {bench.how}"
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table()
+    for column in columns:
+        table.add_column(column, justify="left" if column == "call" else "right", no_wrap=True)
+    return table
+
+
+async def main(given: Any) -> None:
+    """Run the benchmark and print its tables."""
+    cores = Cores.present()
+    async with AsyncExitStack() as exits:
+        home = Path(exits.enter_context(tempfile.TemporaryDirectory()))
+        ready = await exits.enter_async_context(stack(home))
+        dsn, environment = ready["databases"]["labeler"], environment_of(ready["pids"]["api"])
+        server = await exits.enter_async_context(api_process(environment, cores=cores.servers))
+        api = await exits.enter_async_context(httpx.AsyncClient(base_url=server.url, timeout=60))
+        persons = await people(ready, environment["JWT_SECRET_KEY"])
+        bench = Bench(ready["pids"]["postgres"], cores, given.seconds, given.rounds)
+        console = Console(width=150)
+        if "bare" in given.sections:
+            # Of one person, who may not write to what eight hold in theirs.
+            alone = await project(dsn, api, persons[0])
+            await keep_bodies(dsn, Writes(server.url), alone, persons[0])
+            floor = await exits.enter_async_context(bare(dsn, cores.servers))
+            console.print(await beside_bare(bench, server, floor, alone, persons[0], given.connections))
+        if "shared" in given.sections:
+            one = await project(dsn, api, persons[0], members=persons)
+            eight = [await project(dsn, api, person) for person in persons]
+            console.print(await shared(bench, server, one, eight, persons))
+        if "beside" in given.sections:
+            console.print(*await beside_long_work(dsn, api, persons, given.boxes), sep="\n")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--connections", type=int, nargs="+", default=[8, 32])
+    parser.add_argument("--seconds", type=float, default=2, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--boxes", type=int, default=100_000, help="of the import that others save beside")
+    parser.add_argument("--sections", nargs="+", default=list(SECTIONS), choices=SECTIONS)
+    asyncio.run(main(parser.parse_args()))
