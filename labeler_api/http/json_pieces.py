@@ -88,13 +88,19 @@ class Pieces:
         self._judge(piece)
         return piece
 
-    def check(self) -> None:
-        """Pass over a value of any size, and judge all of it."""
+    def short(self) -> bytes | None:
+        """Take a value whole, judged, if it is no longer than a piece."""
         if (piece := self._whole(SHORT_BYTES)) is not None:
             self._judge(piece)
-        elif self.next() == b"[":
+        return piece
+
+    def check(self) -> None:
+        """Pass over a value of any size, and judge all of it."""
+        if self.short() is not None:
+            return
+        if self.next() == b"[":
             for _ in self.items():
-                self._check_items()
+                self.check_items()
         elif self.next() == b"{":
             for _ in self.members():
                 self.check()
@@ -125,8 +131,8 @@ class Pieces:
         self._open_names -= len(names)
         self._close()
 
-    def _check_items(self) -> None:
-        """Pass over as many items of a list as a piece holds, up to a comma or the end of the list."""
+    def check_items(self) -> None:
+        """Pass over as many items of a list as a piece holds, one at least, up to a comma or the end of the list."""
         self.next()
         self._have(SHORT_BYTES)
         text, start = self._text, self._at

@@ -177,8 +177,8 @@ def _whole(token: bytes) -> bytes | None:
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> None:
-    names = [name for name, _ in pairs]
-    if len(set(names)) != len(names):
+    if len(dict(pairs)) != len(pairs):
+        names = [name for name, _ in pairs]
         raise Twice(next(name for name, equal in groupby(sorted(names)) if len(list(equal)) > 1))
 
 

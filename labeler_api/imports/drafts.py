@@ -10,20 +10,32 @@ from tempfile import TemporaryFile
 from typing import IO, Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from labeler_api.annotations.geometry import (
     MAX_ATTRIBUTES_BYTES,
+    MAX_GEOMETRY_BYTES,
     NO_OBJECT,
+    SHAPES,
+    TASK_OF_TYPE,
     attributes_of,
     check_geometry,
     check_size,
     task_of,
 )
-from labeler_api.annotations.schemas import AnnotationDraft
 from labeler_api.errors import AppError
 from labeler_api.http.json_rules import Broken, holds_nul, judge
-from labeler_api.imports.readers.items import MAX_CLASSES, FileClass, FileImage, PlacedImage, Problems, Reader, Shape
+from labeler_api.imports.readers.items import (
+    MAX_CLASSES,
+    NO_ATTRIBUTES,
+    FileClass,
+    FileImage,
+    Outline,
+    PlacedImage,
+    Problems,
+    Reader,
+    Shape,
+)
 from labeler_api.names import is_unseen
 
 # Of one COPY: some 200 ms of the database, and little beside a process's memory. One of a whole file would look like
@@ -31,7 +43,11 @@ from labeler_api.names import is_unseen
 _CHUNK_BYTES = 4 * 1024 * 1024
 _MAX_PER_IMAGE = 10_000  # nobody can look through more, and the page of one image loads them all
 _MAX_CLASS_NAME = 255  # the width of the column
-_BACKGROUND = "__background__"
+_BACKGROUND = b"__background__"  # the class name of an annotation that says that there is nothing
+_SURELY_SHORT = MAX_GEOMETRY_BYTES // 2  # PostgreSQL adds a blank behind each comma and colon
+
+_encode = msgspec.json.Encoder().encode
+_OUTLINES = {kind: msgspec.json.Decoder(SHAPES[kind]) for kind in ("bbox", "polygon", "polyline", "circle")}
 
 
 @dataclass(slots=True)
@@ -61,12 +77,13 @@ def make_drafts(reader: Reader, images: Sequence[PlacedImage | None], problems: 
     drafts = Drafts(TemporaryFile())  # noqa: SIM115 - closed by `Drafts.close`
     try:
         writer = _Writer(drafts)
+        targets = [_target(one, image) if one else None for one, image in zip(images, reader.images, strict=True)]
         for shape in reader.shapes(images):
-            image = images[shape.image]
-            if image is None:  # told when the images were looked for
+            target = targets[shape.image]
+            if target is None:  # told when the images were looked for
                 continue
             try:
-                writer.add(_draft(shape, image, reader.images[shape.image], drafts))
+                writer.add(shape, target)
             except AppError as error:
                 problems.add(shape.place, _told(error))
         writer.flush()
@@ -87,17 +104,50 @@ def sizes_differ(images: Sequence[FileImage], placed: Sequence[PlacedImage | Non
     )
 
 
+class _Target(Struct, frozen=True):
+    """An image of the dataset, with what its annotations have in common."""
+
+    image_id: str
+    column: bytes  # its id as a line has it
+    size: dict[str, int]  # as exports and the frontend read it beside a shape
+    size_members: bytes  # the same, as JSON writes it behind the bracket of an object
+
+
+def _target(image: PlacedImage, in_file: FileImage) -> _Target:
+    width, height = image.width or in_file.width, image.height or in_file.height
+    size = {"image_width": width, "image_height": height} if width and height else {}
+    members = msgspec.json.encode(size)[1:-1] + b"," if size else b""
+    return _Target(image.id, _escaped(image.id.encode()), size, members)
+
+
 class _Writer:
     def __init__(self, drafts: Drafts) -> None:
         self._drafts = drafts
         self._items: list[bytes] = []
         self._bytes = 0
 
-    def add(self, draft: AnnotationDraft) -> None:
-        line = _line(self._drafts.total, draft)
-        self._drafts.total += 1
-        self._drafts.tasks[draft.task_type] += 1
-        self._drafts.images[draft.image_id] += 1
+    def add(self, shape: Shape, target: _Target) -> None:
+        """Check one annotation as a new one is, and write its line. Raises BadRequest and Invalid."""
+        drafts = self._drafts
+        attributes = shape.attributes
+        if attributes is NO_ATTRIBUTES and shape.annotation_type in TASK_OF_TYPE:
+            task, text = TASK_OF_TYPE[shape.annotation_type], b"{}"
+        else:
+            _check_attributes(attributes)
+            task, text = task_of(shape.annotation_type, attributes_of(attributes)), _escaped(bytes(attributes))
+        line = b"%d\t%b\t%b\t%b\t%b\t%b\t%b\t%b\n" % (
+            drafts.total,
+            target.column,
+            shape.annotation_type.encode(),
+            _escaped(task.encode()),
+            _class_position(shape, task, drafts),
+            _BACKGROUND if shape.annotation_type == NO_OBJECT else b"\\N",
+            _checked_geometry(shape, target),
+            text,
+        )
+        drafts.total += 1
+        drafts.tasks[task] += 1
+        drafts.images[target.image_id] += 1
         self._items.append(line)
         self._bytes += len(line)
         if self._bytes >= _CHUNK_BYTES:
@@ -111,48 +161,35 @@ class _Writer:
             self._bytes = 0
 
 
-def _line(number: int, draft: AnnotationDraft) -> bytes:
-    """Write the columns of `store_stage.STAGED` as COPY reads them: tabs between, what would end a value escaped."""
-    position = b"\\N" if draft.class_id is None else draft.class_id.encode()
-    name = b"\\N" if draft.class_name is None else _escaped(draft.class_name.encode())
-    image, geometry, attributes = draft.image_id.encode(), bytes(draft.geometry), bytes(draft.attributes)
-    return b"%d\t%b\t%b\t%b\t%b\t%b\t%b\t%b\n" % (
-        number,
-        _escaped(image),
-        draft.annotation_type.encode(),
-        _escaped(draft.task_type.encode()),
-        position,
-        name,
-        _escaped(geometry),
-        _escaped(attributes),
-    )
-
-
 def _escaped(value: bytes) -> bytes:
     value = value.replace(b"\\", b"\\\\")  # first: the others put some in
     return value.replace(b"\n", b"\\n").replace(b"\r", b"\\r").replace(b"\t", b"\\t")
 
 
-def _draft(shape: Shape, image: PlacedImage, in_file: FileImage, drafts: Drafts) -> AnnotationDraft:
-    """Check one annotation as a new one is. Raises BadRequest and Invalid."""
-    _check_attributes(shape.attributes)
-    task = task_of(shape.annotation_type, attributes_of(shape.attributes))
-    geometry = Raw(msgspec.json.encode(_sized(shape, image, in_file)))
-    check_geometry(shape.annotation_type, geometry)
-    if holds_nul(bytes(geometry)):
+def _checked_geometry(shape: Shape, target: _Target) -> bytes:
+    """Check a geometry; return it with the size of its image, as a line has it. Raises Invalid.
+
+    Of one that was made here only the numbers are open: without a small one such as 1e-300, which PostgreSQL writes
+    with all its digits, it is as short as it looks.
+    """
+    kind = shape.annotation_type
+    if isinstance(shape.geometry, Outline):
+        text = b"{%b%b" % (target.size_members, _encode(shape.geometry)[1:])
+        if b"e-" not in text and len(text) < _SURELY_SHORT:
+            try:
+                _OUTLINES[kind].decode(text)
+            except msgspec.ValidationError:  # said below
+                pass
+            else:
+                return text
+        check_geometry(kind, Raw(text))
+        return text
+    plain = kind in {"classification", NO_OBJECT}
+    text = _encode(shape.geometry if plain else {**target.size, **shape.geometry})
+    check_geometry(kind, Raw(text))
+    if holds_nul(text):
         raise AppError("a text holds the character NUL, which cannot be stored")
-    return AnnotationDraft(
-        image_id=image.id,
-        annotation_type=shape.annotation_type,
-        task_type=task,
-        geometry=geometry,
-        attributes=shape.attributes,
-        class_id=_class_position(shape, task, drafts),
-        class_name=_BACKGROUND if shape.annotation_type == NO_OBJECT else None,
-        confidence=None,
-        notes=None,
-        annotation_state="confirmed",
-    )
+    return _escaped(text)
 
 
 def _told(error: AppError) -> str:
@@ -173,18 +210,10 @@ def _check_attributes(attributes: Raw) -> None:
         raise AppError(f"its attributes: the text {error}") from None
 
 
-def _sized(shape: Shape, image: PlacedImage, in_file: FileImage) -> dict[str, object]:
-    """Add the size of the image, which exports and the frontend read beside the shape."""
-    width, height = image.width or in_file.width, image.height or in_file.height
-    if shape.annotation_type in {"classification", NO_OBJECT} or not width or not height:
-        return shape.geometry
-    return {"image_width": width, "image_height": height, **shape.geometry}
-
-
-def _class_position(shape: Shape, task: str, drafts: Drafts) -> str | None:
+def _class_position(shape: Shape, task: str, drafts: Drafts) -> bytes:
     if shape.class_number is None:
-        return None
-    return str(drafts.classes.setdefault((task, shape.class_number), len(drafts.classes)))
+        return b"\\N"
+    return b"%d" % drafts.classes.setdefault((task, shape.class_number), len(drafts.classes))
 
 
 def _check_counts(drafts: Drafts, problems: Problems) -> None:

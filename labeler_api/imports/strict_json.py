@@ -1,18 +1,21 @@
-"""JSON files of any size: judged once as a whole, then read item by item; memory stays flat.
+"""JSON files of any size: judged once as a whole, then read by runs of some KiB; memory stays flat.
+
+While a list is judged, its runs of whole items are noted. So reading them again needs no look for their ends: the
+decoder gets a run at once.
 
 Blocking; call it in a thread. The rules are those of every body (`http.json_rules`): a file in which `annotations`
 stands twice would lose one half in silence.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import IO, Any, Generic, TypeVar
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from labeler_api.http.decoding import from_validation
-from labeler_api.http.json_pieces import Pieces
+from labeler_api.http.json_pieces import MAX_VALUE_BYTES, Pieces
 from labeler_api.http.json_rules import Broken, Malformed, Twice
 from labeler_api.http.sentences import malformed
 from labeler_api.imports.readers.items import Unreadable
@@ -23,6 +26,32 @@ _MAX_WORD_BYTES = 4096  # of a member that is read at once, such as the file's t
 _LIST = msgspec.json.Decoder(list[Raw])
 _BOM = b"\xef\xbb\xbf"
 
+BAD = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises for a text that is not what it expects; `reason` says it in words."""
+
+T = TypeVar("T", bound=Struct)
+
+
+class ItemsOf(Generic[T]):
+    """Decodes items of one type, a run at a time."""
+
+    def __init__(self, kind: type[T]) -> None:
+        self._item = msgspec.json.Decoder(kind)
+        self._list: msgspec.json.Decoder[list[T]] = msgspec.json.Decoder(list[kind])  # type: ignore[valid-type]
+
+    def decode(self, run: bytes) -> Sequence[T | Exception]:
+        """Decode a list; what is wrong with an item stands in its place."""
+        try:
+            return self._list.decode(run)
+        except BAD:
+            return [self._one(raw) for raw in _LIST.decode(run)]
+
+    def _one(self, raw: Raw) -> T | Exception:
+        try:
+            return self._item.decode(raw)
+        except BAD as error:
+            return error
+
 
 class Document:
     """The object that a file holds. Raises Unreadable for what breaks a rule anywhere in it."""
@@ -30,6 +59,7 @@ class Document:
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._places: dict[str, int] = {}
+        self._runs: dict[str, list[int]] = {}  # of each list: where its runs of items begin and end
         self._words: dict[str, bytes] = {}
         file.seek(0)
         start = len(_BOM) if file.read(len(_BOM)) == _BOM else 0
@@ -40,7 +70,7 @@ class Document:
             for name in pieces.members():
                 pieces.next()
                 self._places[name] = start + pieces.position
-                self._look(pieces, name)
+                self._look(pieces, name, start)
             pieces.end()
 
     def __contains__(self, name: str) -> bool:
@@ -54,9 +84,36 @@ class Document:
 
     def items(self, name: str) -> Iterator[Raw]:
         """Yield the items of a list among the members, undecoded; none where the member is missing or null."""
-        with _unreadable():
-            for pieces in self.opened(name):
-                yield Raw(pieces.value())
+        number = 0
+        for run in self._read_runs(name):
+            items = _LIST.decode(run)
+            number += len(items)
+            if number > MAX_ITEMS:
+                raise _too_many(name)
+            yield from items
+
+    def decoded(self, name: str, kind: ItemsOf[T]) -> Iterator[T | Exception]:
+        """Yield the items of a list, decoded; in place of one that the decoder does not take, what it says of it."""
+        number = 0
+        for run in self._read_runs(name):
+            items = kind.decode(run)
+            number += len(items)
+            if number > MAX_ITEMS:
+                raise _too_many(name)
+            yield from items
+
+    def _read_runs(self, name: str) -> Iterator[bytes]:
+        """Yield the items of a list in lists of those that stand together in a piece."""
+        if name not in self._runs:
+            for _ in self.opened(name):  # raises what is wrong with what is no list
+                raise AssertionError("it is a list")
+            return
+        places = iter(self._runs[name])
+        for start, end in zip(places, places, strict=True):
+            if end - start > MAX_VALUE_BYTES:
+                raise Unreadable(f"it holds one value of more than {MAX_VALUE_BYTES >> 20} MiB")
+            self._file.seek(start)
+            yield b"[%b]" % self._file.read(end - start)
 
     def opened(self, name: str) -> Iterator[Pieces]:
         """Yield the text once for each item of a list, in front of the item, which has to be taken from it."""
@@ -68,12 +125,20 @@ class Document:
                 raise Unreadable(f"{name} {_no_list(pieces.value())}")
             for number in pieces.items():
                 if number >= MAX_ITEMS:
-                    raise Unreadable(f"{name} has more than {MAX_ITEMS} items; split the file")
+                    raise _too_many(name)
                 yield pieces
 
-    def _look(self, pieces: Pieces, name: str) -> None:
-        """Judge the value of a member, and keep it if it is a word."""
-        if pieces.next() in b"[{":
+    def _look(self, pieces: Pieces, name: str, start: int) -> None:
+        """Judge the value of a member; note the runs of a list, and keep a word."""
+        first = pieces.next()
+        if first == b"[":
+            places = self._runs[name] = []
+            for _ in pieces.items():
+                pieces.next()
+                places.append(start + pieces.position)
+                pieces.check_items()
+                places.append(start + pieces.position)
+        elif first == b"{":
             pieces.check()
         elif len(value := pieces.value()) <= _MAX_WORD_BYTES:
             self._words[name] = value
@@ -90,6 +155,10 @@ class Document:
             return chunk
 
         return Pieces(read, lenient=True, judged=judged)
+
+
+def _too_many(name: str) -> Unreadable:
+    return Unreadable(f"{name} has more than {MAX_ITEMS} items; split the file")
 
 
 def reason(error: Exception) -> str:

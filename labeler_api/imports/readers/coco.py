@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence, Set
 from hashlib import blake2b
 from typing import Any
 
-import msgspec
 from msgspec import Raw, Struct
 
 from labeler_api.imports.readers import outlines
@@ -18,16 +17,16 @@ from labeler_api.imports.readers.items import (
     NO_ATTRIBUTES,
     FileImage,
     FormatName,
+    Geometry,
     ImageList,
     PlacedImage,
     Problems,
     Shape,
 )
-from labeler_api.imports.readers.outlines import Geometry, Malformed
-from labeler_api.imports.strict_json import Document, reason
+from labeler_api.imports.readers.outlines import Malformed
+from labeler_api.imports.strict_json import BAD, Document, ItemsOf, reason
 from labeler_api.plurals import counted
 
-_BAD = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _NOTHING = Raw(b"")
 _LONG_KEY = 40  # longer ones are kept as a digest: a million of them have to fit into memory
 
@@ -62,9 +61,9 @@ class _Annotation(Struct):
     attributes: Raw = _NOTHING
 
 
-_IMAGE = msgspec.json.Decoder(_Image)
-_REFERENCE = msgspec.json.Decoder(_Reference)
-_ANNOTATION = msgspec.json.Decoder(_Annotation)
+_IMAGES = ItemsOf(_Image)
+_REFERENCES = ItemsOf(_Reference)
+_ANNOTATIONS = ItemsOf(_Annotation)
 
 
 def _slot(key: Key) -> Key:
@@ -92,24 +91,25 @@ class CocoReader:
 
     def shapes(self, images: Sequence[PlacedImage | None]) -> Iterator[Shape]:  # noqa: ARG002 - needs no sizes
         """Yield what is drawn, then the classes of whole images."""
-        for position, raw in enumerate(self._document.items("annotations")):
+        for position, annotation in enumerate(self._document.decoded("annotations", _ANNOTATIONS)):
             place = f"annotations[{position}]"
+            if isinstance(annotation, Exception):
+                self._problems.add(place, reason(annotation))
+                continue
             try:
-                yield from self._shapes_of(place, _ANNOTATION.decode(raw))
+                yield from self._shapes_of(place, annotation)
             except Malformed as error:
                 self._problems.add(place, str(error))
-            except _BAD as error:
+            except BAD as error:
                 self._problems.add(place, reason(error))
         if self._has_labels:
             yield from self._labels()
         self._warn()
 
     def _labels(self) -> Iterator[Shape]:
-        for position, raw in enumerate(self._document.items("images")):
+        for position, image in enumerate(self._document.decoded("images", _IMAGES)):
             place = f"images[{position}]"
-            try:
-                image = _IMAGE.decode(raw)
-            except _BAD:  # told when the images were read
+            if isinstance(image, Exception):  # told when the images were read
                 continue
             for key in image.category_ids:
                 number = self._class(place, key)
@@ -119,12 +119,10 @@ class CocoReader:
         """Keep those images that something is said about: a file may list a hundred times as many."""
         used = {_slot(key) for key in self._image_ids()}
         known: set[Key] = set()
-        for position, raw in enumerate(self._document.items("images")):
+        for position, image in enumerate(self._document.decoded("images", _IMAGES)):
             place = f"images[{position}]"
-            try:
-                image = _IMAGE.decode(raw)
-            except _BAD as error:
-                self._problems.add(place, reason(error))
+            if isinstance(image, Exception):
+                self._problems.add(place, reason(image))
                 continue
             slot = _slot(image.id)
             if slot in known:
@@ -136,11 +134,9 @@ class CocoReader:
             self._has_labels = self._has_labels or bool(image.category_ids)
 
     def _image_ids(self) -> Iterator[Key]:
-        for raw in self._document.items("annotations"):
-            try:
-                yield _REFERENCE.decode(raw).image_id
-            except _BAD:  # told when the annotation itself is read
-                continue
+        for reference in self._document.decoded("annotations", _REFERENCES):
+            if isinstance(reference, _Reference):  # else it is told when the annotation itself is read
+                yield reference.image_id
 
     def _shapes_of(self, place: str, annotation: _Annotation) -> Iterator[Shape]:
         image = self._numbers.get(_slot(annotation.image_id))
@@ -155,7 +151,7 @@ class CocoReader:
 
     def _drawn(self, annotation: _Annotation) -> Iterator[tuple[str, Geometry]]:
         if annotation.circle is not None:
-            yield "circle", outlines.circle(annotation.circle.center, annotation.circle.radius)
+            yield "circle", outlines.Circle(annotation.circle.center, annotation.circle.radius)
         elif annotation.polyline is not None:
             yield "polyline", outlines.polyline(annotation.polyline)
         elif annotation.geometry is not None:
@@ -176,7 +172,7 @@ class CocoReader:
         if len(annotation.bbox) != 4:  # noqa: PLR2004 - left, top, width, height
             raise Malformed("its bbox has not four numbers")
         self._boxed += has_outline
-        yield "bbox", outlines.box(annotation.bbox)
+        yield "bbox", outlines.Box(annotation.bbox)
 
     def _class(self, place: str, key: Key) -> int | None:
         number = self._classes.number(key)

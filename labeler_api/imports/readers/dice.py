@@ -14,18 +14,18 @@ from labeler_api.imports.readers.items import (
     NO_ATTRIBUTES,
     FileImage,
     FormatName,
+    Geometry,
     ImageList,
     PlacedImage,
     Problems,
     Shape,
     Unreadable,
 )
-from labeler_api.imports.readers.outlines import Geometry, Malformed
-from labeler_api.imports.strict_json import MAX_ITEMS, Document, reason
+from labeler_api.imports.readers.outlines import Malformed
+from labeler_api.imports.strict_json import BAD, MAX_ITEMS, Document, ItemsOf, reason
 from labeler_api.names import quoted
 from labeler_api.plurals import counted
 
-_BAD = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _NOTHING = Raw(b"")
 _BACKGROUND = -1
 
@@ -66,7 +66,8 @@ class _Annotation(Struct):
 
 
 _IMAGE = msgspec.json.Decoder(_Image)
-_ANNOTATION = msgspec.json.Decoder(_Annotation)
+_ANNOTATIONS = ItemsOf(_Annotation)
+_LIST = msgspec.json.Decoder(list[Raw])
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 _TEXT = msgspec.json.Decoder(str)
 
@@ -94,7 +95,7 @@ class DiceReader:
             place = f"images[{position}]"
             try:
                 image, annotated = _image(pieces)
-            except _BAD as error:
+            except BAD as error:
                 self._problems.add(place, reason(error))
                 continue
             annotations += annotated
@@ -123,14 +124,16 @@ class DiceReader:
             )
 
     def _annotations(self, pieces: Pieces, number: int) -> Iterator[Shape]:
-        for position in pieces.items():
+        for position, annotation in enumerate(_read(pieces)):
             place = f"{self.images[number].place}.annotations[{position}]"
-            raw = pieces.value()
+            if isinstance(annotation, Exception):
+                self._problems.add(place, reason(annotation))
+                continue
             try:
-                yield from self._shapes_of(place, number, _ANNOTATION.decode(raw))
+                yield from self._shapes_of(place, number, annotation)
             except Malformed as error:
                 self._problems.add(place, str(error))
-            except _BAD as error:
+            except BAD as error:
                 self._problems.add(place, reason(error))
 
     def _shapes_of(self, place: str, image: int, annotation: _Annotation) -> Iterator[Shape]:
@@ -148,7 +151,7 @@ class DiceReader:
         if annotation.geometry is not None and annotation.type is not None:
             yield annotation.type, annotation.geometry
         elif annotation.circle is not None:
-            yield "circle", outlines.circle(annotation.circle.center, annotation.circle.radius)
+            yield "circle", outlines.Circle(annotation.circle.center, annotation.circle.radius)
         elif annotation.polyline is not None:
             yield "polyline", outlines.polyline(annotation.polyline)
         elif rings := outlines.rings(annotation.segmentation):
@@ -158,7 +161,7 @@ class DiceReader:
         elif annotation.bbox is not None:
             if annotation.bbox_format != "xywh":
                 raise Malformed(f"its box is in the form {quoted(annotation.bbox_format)} and has to be xywh")
-            yield "bbox", outlines.box(annotation.bbox)
+            yield "bbox", outlines.Box(annotation.bbox)
         elif self._task in ("classification", ""):
             yield "classification", {"type": "classification"}
         else:
@@ -193,9 +196,7 @@ def _image(pieces: Pieces) -> tuple[_Image, int]:
     annotated = 0
     for name in pieces.members():
         if name == "annotations" and pieces.next() == b"[":
-            for _ in pieces.items():
-                annotated += 1
-                pieces.check()
+            annotated = _count(pieces)
         elif name in _Image.__struct_fields__:
             known[name] = Raw(pieces.value())
         else:
@@ -203,9 +204,28 @@ def _image(pieces: Pieces) -> tuple[_Image, int]:
     return _IMAGE.decode(msgspec.json.encode(known)), annotated
 
 
+def _count(pieces: Pieces) -> int:
+    if (short := pieces.short()) is not None:
+        return len(_LIST.decode(short))
+    number = 0
+    for _ in pieces.items():
+        number += 1
+        pieces.check()
+    return number
+
+
+def _read(pieces: Pieces) -> Iterator[_Annotation | Exception]:
+    """Yield the annotations of an image, all decoded at once where they are short; else one in memory at a time."""
+    if (short := pieces.short()) is not None:
+        yield from _ANNOTATIONS.decode(short)
+        return
+    for _ in pieces.items():
+        yield from _ANNOTATIONS.decode(b"[%b]" % pieces.value())
+
+
 def _task(document: Document) -> str:
     try:
         word: str = _TEXT.decode(document.word("task_type") or Raw(b'""'))
-    except _BAD:
+    except BAD:
         return ""
     return _TASK_OF.get(word, word)

@@ -17,6 +17,13 @@ _KEPT_PROBLEMS = 100  # what a person reads; the count goes on
 NO_ATTRIBUTES = Raw(b"{}")
 
 
+class Outline(Struct, tag_field="type"):
+    """A geometry that was made of numbers: it has the members of its type, and no others."""
+
+
+Geometry = dict[str, Any] | Outline
+
+
 class Unreadable(Exception):
     """The file as a whole cannot be read; the text says why."""
 
@@ -95,16 +102,18 @@ class PlacedImage:
     height: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """One annotation. `image` and `class_number` are positions in the reader's lists; no class for `no_object`."""
+class Shape(Struct, frozen=True):
+    """One annotation. `image` and `class_number` are positions in the reader's lists; no class for `no_object`.
+
+    `geometry` as the file has it, or what `outlines` has made of the file's numbers.
+    """
 
     place: str
     image: int
     annotation_type: str
-    geometry: dict[str, Any]
+    geometry: Geometry
     class_number: int | None
-    attributes: Raw = field(default_factory=lambda: NO_ATTRIBUTES)
+    attributes: Raw = NO_ATTRIBUTES
 
 
 class Reader(Protocol):

@@ -1,43 +1,57 @@
 """Numbers of a file into the geometry that annotations have (contract, 7.2)."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 from msgspec import Raw
+
+from labeler_api.imports.readers.items import Outline
 
 _MIN_NUMBERS = 6  # three points
 
 _RINGS = msgspec.json.Decoder(list[list[float]])
 _RING = msgspec.json.Decoder(list[float])
 
-Geometry = dict[str, Any]
-
 
 class Malformed(ValueError):
     """A shape is not what its format says; the text says in which way."""
 
 
-def box(numbers: Sequence[float]) -> Geometry:
-    """Make a box of left, top, width and height."""
-    return {"type": "bbox", "bbox": list(numbers)}
+class Box(Outline, tag="bbox"):
+    """Left, top, width and height."""
+
+    bbox: Sequence[float]
 
 
-def polygon(ring: list[float]) -> Geometry:
+class Polygon(Outline, tag="polygon"):
+    """Three points or more."""
+
+    points: list[list[float]]
+
+
+class Polyline(Outline, tag="polyline"):
+    """Two points or more."""
+
+    points: list[list[float]]
+
+
+class Circle(Outline, tag="circle"):
+    """A point and a length."""
+
+    center: tuple[float, float]
+    radius: float
+
+
+def polygon(ring: list[float]) -> Polygon:
     """Make a polygon of x1, y1, x2, y2, …"""
     if len(ring) < _MIN_NUMBERS:
         raise Malformed("an outline needs three points or more")
-    return {"type": "polygon", "points": points(ring)}
+    return Polygon(points(ring))
 
 
-def polyline(numbers: list[float]) -> Geometry:
+def polyline(numbers: list[float]) -> Polyline:
     """Make a polyline of x1, y1, x2, y2, …"""
-    return {"type": "polyline", "points": points(numbers)}
-
-
-def circle(center: tuple[float, float], radius: float) -> Geometry:
-    """Make a circle."""
-    return {"type": "circle", "center": list(center), "radius": radius}
+    return Polyline(points(numbers))
 
 
 def points(numbers: list[float]) -> list[list[float]]:

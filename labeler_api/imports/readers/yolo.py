@@ -15,8 +15,17 @@ from typing import IO
 from labeler_api.images.archives import entry_name, extract, open_archive
 from labeler_api.images.paths import Refused
 from labeler_api.imports.readers import outlines, yolo_names
-from labeler_api.imports.readers.items import FileClass, FileImage, FormatName, PlacedImage, Problems, Shape, Unreadable
-from labeler_api.imports.readers.outlines import Geometry, Malformed
+from labeler_api.imports.readers.items import (
+    FileClass,
+    FileImage,
+    FormatName,
+    Geometry,
+    PlacedImage,
+    Problems,
+    Shape,
+    Unreadable,
+)
+from labeler_api.imports.readers.outlines import Malformed
 from labeler_api.names import quoted
 from labeler_api.plurals import counted
 
@@ -158,7 +167,7 @@ def _geometry(numbers: list[float], width: int, height: int) -> tuple[str, Geome
         x, y, w, h = numbers[:_BOX_NUMBERS]
         corner = [_pixels((x - w / 2) * width), _pixels((y - h / 2) * height)]
         # What is smaller than the last digit stays what it is, so that no box loses its last bit of width.
-        return "bbox", outlines.box([*corner, _pixels(w * width) or w * width, _pixels(h * height) or h * height])
+        return "bbox", outlines.Box([*corner, _pixels(w * width) or w * width, _pixels(h * height) or h * height])
     ring = [_pixels(number * (height if position % 2 else width)) for position, number in enumerate(numbers)]
     return "polygon", outlines.polygon(ring)
 
