@@ -7,6 +7,7 @@
 Whole folders have to agree: `b/001.jpg` never means `a/001.jpg`. Several images in step 2 are an error, no guess.
 """
 
+import asyncio
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -26,19 +27,30 @@ async def place(
     """Find each image of a file in the dataset: three statements at most. None, and a problem, where it is not.
 
     Images that are not there are noted in `missing` where that is given, names that several could have in `problems`.
+    What is done between the statements takes half a second for the most images that a file may have: in threads.
     """
     missing = problems if missing is None else missing
-    names = [_normal(image.name) for image in images]
-    wanted = {spelling for name, image in zip(names, images, strict=True) for spelling in _spellings(name, image)}
-    found = _preferred(await store_match.exact(connection, dataset_id, sorted(wanted)))
-    placed = [_exactly(name, image, found) for name, image in zip(names, images, strict=True)]
+    names = await asyncio.to_thread(lambda: [_normal(image.name) for image in images])
+    named = list(zip(names, images, strict=True))
+    wanted = await asyncio.to_thread(_wanted, named)
+    rows = await store_match.exact(connection, dataset_id, wanted)
+    placed = await asyncio.to_thread(_placed_exactly, named, rows)
     left = [number for number, one in enumerate(placed) if one is None]
     if left:
-        unplaced = [(names[number], images[number]) for number in left]
+        unplaced = [named[number] for number in left]
         found_loosely = await _loosely(connection, dataset_id, unplaced, problems, missing)
         for number, one in zip(left, found_loosely, strict=True):
             placed[number] = one
     return placed
+
+
+def _wanted(named: Sequence[tuple[str, FileImage]]) -> list[str]:
+    return sorted({spelling for name, image in named for spelling in _spellings(name, image)})
+
+
+def _placed_exactly(named: Sequence[tuple[str, FileImage]], rows: Sequence[Row]) -> list[PlacedImage | None]:
+    found = _preferred(rows)
+    return [_exactly(name, image, found) for name, image in named]
 
 
 def _normal(name: str) -> str:
@@ -73,11 +85,19 @@ async def _loosely(
     problems: Problems,
     missing: Problems,
 ) -> list[PlacedImage | None]:
-    wanted = {spelling for name, image in unplaced for spelling in _spellings(name, image)}
-    shorter = {row["name"]: row for row in await store_match.by_tail(connection, dataset_id, sorted(wanted))}
-    ends = {spelling for name, image in unplaced for end in _ends(name) for spelling in _spellings(end, image)}
-    longer = _preferred(await store_match.exact(connection, dataset_id, sorted(ends))) if ends else {}
-    return [_only_one(name, image, shorter, longer, problems, missing) for name, image in unplaced]
+    by_tail = await store_match.by_tail(connection, dataset_id, await asyncio.to_thread(_wanted, unplaced))
+    ends = await asyncio.to_thread(_wanted_ends, unplaced)
+    by_end = await store_match.exact(connection, dataset_id, ends) if ends else []
+
+    def choose() -> list[PlacedImage | None]:
+        shorter, longer = {row["name"]: row for row in by_tail}, _preferred(by_end)
+        return [_only_one(name, image, shorter, longer, problems, missing) for name, image in unplaced]
+
+    return await asyncio.to_thread(choose)
+
+
+def _wanted_ends(unplaced: Sequence[tuple[str, FileImage]]) -> list[str]:
+    return sorted({spelling for name, image in unplaced for end in _ends(name) for spelling in _spellings(end, image)})
 
 
 def _ends(name: str) -> Iterator[str]:

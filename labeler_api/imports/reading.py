@@ -79,7 +79,7 @@ async def prepare(call: Call, access: Access, spool: Spool, place: Place | None 
         drafts.close()
         raise _not_importable(reader, problems)
     skipped = images.count(None)
-    warnings = [*reader.warnings, *_about_sizes(reader, images), *_about_skipped(reader, images)]
+    warnings = await asyncio.to_thread(_warnings, reader, images)
     return Prepared(reader.format, drafts, reader.classes, warnings, skipped)
 
 
@@ -98,6 +98,10 @@ async def _opened(call: Call, access: Access, spool: Spool, problems: Problems) 
         raise not_found()
     async with call.services.parsing.turn(call.user_id):
         return await asyncio.to_thread(open_reader, spool.file, set(project["task_types"]), problems)
+
+
+def _warnings(reader: Reader, images: list[PlacedImage | None]) -> list[str]:
+    return [*reader.warnings, *_about_sizes(reader, images), *_about_skipped(reader, images)]
 
 
 def _about_sizes(reader: Reader, images: list[PlacedImage | None]) -> list[str]:

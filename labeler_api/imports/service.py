@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 from labeler_api import idempotency
 from labeler_api.context import Call
-from labeler_api.db.pool import WriteTransaction
 from labeler_api.errors import AppError, NotFound, TooLarge
 from labeler_api.http.multipart import Spool
 from labeler_api.images.intake import Intake
@@ -17,6 +16,7 @@ from labeler_api.imports.readers.items import PlacedImage
 from labeler_api.imports.schemas import ImportReport, ImportResponse
 from labeler_api.imports.writing import Mode
 from labeler_api.locks.service import naming_the_holder
+from labeler_api.locks.service_importing import look_ahead
 from labeler_api.members.policy import Role
 from labeler_api.members.service import Access, not_found, require_role
 
@@ -70,15 +70,17 @@ async def judge_uploaded(call: Call, access: Access, spool: Spool, intake: Intak
     """Read and check a file that came with images, before they have their rows. Raises what refuses it."""
 
     async def place(look: reading.Look) -> list[PlacedImage | None]:
-        async def look_and_claim(tx: WriteTransaction) -> list[PlacedImage | None]:
-            placed = await look(tx)
-            await writing.claim(tx, call, access, {one.id for one in placed if one is not None})
-            return placed
-
         async with naming_the_holder(call):
-            return await intake.rehearse(look_and_claim)
+            placed = await intake.rehearse(look)
+            async with call.db.read() as connection:
+                await look_ahead(connection, call, access, await asyncio.to_thread(_ids, placed))
+        return placed
 
     return await reading.prepare(call, access, spool, place)
+
+
+def _ids(placed: list[PlacedImage | None]) -> set[str]:
+    return {one.id for one in placed if one is not None}
 
 
 async def import_uploaded(call: Call, access: Access, spool: Spool, prepared: reading.Prepared | None) -> ImportReport:

@@ -10,7 +10,7 @@ The marks end with the transaction, however it ends (`locks.store_importing`).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
@@ -28,14 +28,13 @@ from labeler_api.imports.class_merge import Merged, StoredClasses, merge, still_
 from labeler_api.imports.reading import Prepared
 from labeler_api.imports.schemas import AddedClass, ImportReport
 from labeler_api.locks import service_importing
-from labeler_api.locks.service import claim_for_write, naming_the_holder
+from labeler_api.locks.service import naming_the_holder
 from labeler_api.locks.service_importing import Importing, ImportRunning
 from labeler_api.members.policy import Role
 from labeler_api.members.service import Access, not_found, require_role, take_turn
 from labeler_api.projects.schemas_classes import MAX_CLASSES_BYTES
 from labeler_api.projects.tasks import config_when_added
 
-_CLAIMED = 1000  # images in one statement
 _TRIES = 3  # of a transaction that met a change of the classes, or a deadlock; reading the file again is too much
 _WAIT_SECONDS = 1.0  # for another import to end: most are short, and a person waits
 _LOOK_SECONDS = 0.1
@@ -150,7 +149,7 @@ async def _marked(call: Call, access: Access, importing: Importing, prepared: Pr
 
 
 async def _mark(call: Call, access: Access, importing: Importing, prepared: Prepared, mode: Mode) -> Row:
-    images = sorted(prepared.drafts.images)
+    images = await asyncio.to_thread(sorted, prepared.drafts.images)
     async with call.db.begin() as tx:
         tx.stand_in_line(access.project)
         await importing.mark(tx, images)
@@ -222,16 +221,6 @@ def _refuse_unless_first(present: int, mode: Mode) -> None:
             "The project has annotations already. Import with force=true to replace all of them; their history stays.",
             code="annotations_exist",
         )
-
-
-async def claim(tx: WriteTransaction, call: Call, access: Access, images: Collection[str]) -> None:
-    """Claim the images that an import will write to. Raises Locked while somebody else is at work on one of them.
-
-    For a look ahead, in a transaction that is rolled back; the import itself marks its images.
-    """
-    ordered = sorted(images)
-    for start in range(0, len(ordered), _CLAIMED):
-        await claim_for_write(tx, call, access, ordered[start : start + _CLAIMED])
 
 
 def _vocabulary(project: Row, prepared: Prepared) -> _Vocabulary:

@@ -4,15 +4,16 @@ It marks the images that it writes to in a short transaction of its own, before 
 refused (423) by the statement that claims its image, and no other save meets the import at all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from labeler_api.context import Call
-from labeler_api.db.pool import WriteTransaction
+from labeler_api.db.pool import ReadConnection, WriteTransaction
 from labeler_api.errors import Locked
 from labeler_api.locks import store_importing
 from labeler_api.locks.schemas import lock_info
-from labeler_api.locks.service import image_locked
+from labeler_api.locks.service import image_locked, importing
+from labeler_api.members.service import Access
 
 _MARKED_AT_ONCE = 10_000  # names in one statement: to encode them holds the event loop for some milliseconds
 
@@ -56,6 +57,20 @@ class Importing:
         held = await store_importing.held_by_other(tx, self.project_id, self.id, self.user_id)
         if held is not None:
             raise image_locked(lock_info(held, {}))
+
+
+async def look_ahead(connection: ReadConnection, call: Call, access: Access, image_ids: Collection[str]) -> None:
+    """Raise Locked where somebody else is at work on one of the images just now.
+
+    For a file that is judged long before it is written: it takes nothing, and the marks decide when the time comes.
+    """
+    for row in await store_importing.held_by_others(connection, access.project, call.user_id):
+        if row["image_id"] in image_ids:
+            raise image_locked(lock_info(row, {}))
+    names = list(image_ids)
+    for start in range(0, len(names), _MARKED_AT_ONCE):
+        for row in await store_importing.find(connection, access.project, names[start : start + _MARKED_AT_ONCE]):
+            raise importing(lock_info(row, {}))
 
 
 async def sweep(call: Call) -> None:
