@@ -26,6 +26,8 @@ from labeler_ops.stack.ports import free_port
 from labeler_ops.stack.postgres import PostgresServer, find_install
 
 _PROJECT, _DATASET, _USER = "proj_1", "ds_1", 1
+_WRITER = annotations.Writer(_USER, own_roles=(), roles=(), anyway=True)
+_LOCK_SECONDS = 60
 _TABLES = ("annotation_history", "annotation_snapshots", "annotation_versions", "annotations")
 _EVERY = (1000, 100, 10)  # saves between two versions
 _SIZE = "SELECT pg_total_relation_size($1::text::regclass)"
@@ -53,14 +55,9 @@ class Project:
         for _ in range(number):
             self._number += 1
             place = self._number * 7919 % len(self._ids)
-            async with self._database.begin() as tx:
-                await annotations.update(
-                    tx,
-                    self._ids[place],
-                    None,
-                    f'{{"geometry": {{"type": "bbox", "bbox": [{self._number}, 2, 30, 40.5]}}}}',
-                    _USER,
-                )
+            change = f'{{"geometry": {{"type": "bbox", "bbox": [{self._number}, 2, 30, 40.5]}}}}'
+            async with self._database.single() as tx:
+                await annotations.update(tx, _WRITER, self._ids[place], None, change, _LOCK_SECONDS)
 
     async def publish(self) -> float:
         """Make a version with all its rows, without its files; the seconds of freezing."""

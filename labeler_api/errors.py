@@ -109,6 +109,13 @@ class Stale(Unavailable):
     code = "try_again"
 
 
+class Missed(Stale):
+    """A write found nothing to write to: it is gone or has another version. Whoever called says which of the two."""
+
+    def __init__(self) -> None:
+        super().__init__("Somebody changed this at the same moment. Try again.", retry_after=1)
+
+
 class MustWait(Stale):
     """The transaction would have to wait for others who change `project`: run it again, and wait before it begins."""
 

@@ -1,6 +1,8 @@
 """Annotations: create, read, change, delete, list. Who may do what: contract, section 16."""
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from msgspec import UNSET, Raw
@@ -8,7 +10,7 @@ from msgspec.json import encode
 from msgspec.structs import replace
 
 from labeler_api import idempotency
-from labeler_api.annotations import store, store_status
+from labeler_api.annotations import store
 from labeler_api.annotations.geometry import NO_OBJECT, attributes_of, check_sizes, checked_shape, task_of
 from labeler_api.annotations.schemas import (
     AnnotationCreate,
@@ -23,11 +25,19 @@ from labeler_api.annotations.schemas import (
 from labeler_api.annotations.store_status import Mark, Touched
 from labeler_api.context import Call
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
-from labeler_api.errors import BadRequest, Conflict, Forbidden, NotFound, invalid
+from labeler_api.errors import BadRequest, Conflict, Forbidden, Missed, NotFound, invalid
 from labeler_api.http.json_rules import SHORT_BYTES
-from labeler_api.locks.service import claim_for_write, naming_the_holder
+from labeler_api.locks.service import WRITE_SECONDS, check_claimed, naming_the_holder
 from labeler_api.members.policy import Role
-from labeler_api.members.service import Access, hold_role, require_held_role, require_role
+from labeler_api.members.service import (
+    Access,
+    access_held,
+    access_of,
+    is_let_in,
+    require_held_role,
+    role_changed,
+    roles_from,
+)
 
 _VERSION = re.compile(r"[0-9]{1,10}")
 _NO_ATTRIBUTES = Raw(b"{}")
@@ -40,24 +50,40 @@ async def create(call: Call, body: AnnotationCreate) -> AnnotationResponse:
     caller deleted a short while ago comes back, as a draft.
     """
     await _check_sizes(call, body)
-    async with naming_the_holder(call), call.db.begin(planned_once=True) as tx:
-        tx.stand_in_line(body.project_id)
-        access = await require_held_role(tx, call, body.project_id, Role.ANNOTATOR)
-        row = await idempotency.once(tx, call, lambda: _create(tx, call, access, body))
+    async with naming_the_holder(call):
+        # A key has to be claimed between the look at the access and the write; and a task may have to be found there.
+        in_steps = call.idempotency is not None or lacks_task(body)
+        row = await (_create_in_steps(call, body) if in_steps else _create(call, body))
     return await response(call, row)
 
 
-async def _create(tx: WriteTransaction, call: Call, access: Access, body: AnnotationCreate) -> Row:
-    of_others = access.role >= Role.REVIEWER
+async def _create(call: Call, body: AnnotationCreate) -> Row:
+    draft = draft_of(body)
+    async with call.db.single() as tx:
+        tx.stand_in_line(body.project_id)
+        return await _insert(tx, call, draft, body.project_id)
+
+
+async def _create_in_steps(call: Call, body: AnnotationCreate) -> Row:
+    async with call.db.begin() as tx:
+        tx.stand_in_line(body.project_id)
+        access = await require_held_role(tx, call, body.project_id, Role.ANNOTATOR)
+        return await idempotency.once(tx, call, lambda: _create_with_task(tx, call, access, body))
+
+
+async def _create_with_task(tx: WriteTransaction, call: Call, access: Access, body: AnnotationCreate) -> Row:
     if lacks_task(body):
+        of_others = access.role >= Role.REVIEWER
         task = await store.task_of_undone(tx, access.project, call.user_id, body.image_id, of_others=of_others)
         body = replace(body, attributes=with_task(body, task) if task is not None else body.attributes)
-    draft = draft_of(body)
-    await claim_for_write(tx, call, access, [body.image_id])
-    row = await store.insert(tx, access.project, call.user_id, encode(draft).decode(), of_others=of_others)
-    mark = Mark.CLEAR if draft.annotation_state == "draft" else Mark.KEEP
-    await store_status.settle(tx, access.project, [touched(row, mark, added=1)], call.user_id)
-    return row
+    return await _insert(tx, call, draft_of(body), access.project)
+
+
+async def _insert(tx: WriteTransaction, call: Call, draft: AnnotationDraft, reference: str) -> Row:
+    row = await store.create(tx, _writer(call), reference, encode(draft).decode(), WRITE_SECONDS)
+    access = access_held(row, call, Role.ANNOTATOR)
+    tx.know(access.dataset_id, access.project)
+    return _written(row, draft.image_id)
 
 
 async def get(call: Call, annotation_id: int) -> AnnotationResponse:
@@ -71,48 +97,86 @@ async def update(call: Call, annotation_id: int, body: AnnotationUpdate) -> Anno
     """Change what was sent. Raises, in this order: NotFound, Forbidden, Locked, Conflict on another version."""
     version = expected_version(call, body.version if isinstance(body.version, int) else None)
     await _check_sizes(call, body)
-    async with naming_the_holder(call), call.db.begin(planned_once=True) as tx:
-        row, access = await require_editable(tx, call, annotation_id)
-        change = encode(_checked_change(row, body)).decode()
+    found, access = await find_editable(call, annotation_id)
+    change = encode(_checked_change(found, body)).decode()
+    async with _saying_what_was_missed(call, annotation_id, version), call.db.single() as tx:
         tx.stand_in_line(access.project)
-        await hold_role(tx, access)
-        await claim_for_write(tx, call, access, [row["image_id"]])
-        changed = await store.update(tx, annotation_id, version, change, call.user_id)
-        if changed is None:
-            raise await _missed(tx, annotation_id, version)
-        await store_status.settle(tx, access.project, [touched(changed, Mark.CLEAR)], call.user_id)
+        row = await store.update(tx, _writer(call), annotation_id, version, change, WRITE_SECONDS)
+        changed = written(call, row, annotation_id)
     return await response(call, changed)
 
 
 async def delete(call: Call, annotation_id: int) -> DeletedResponse:
     """Delete an annotation; its history keeps it. Raises as `update` does."""
     version = expected_version(call, None)
-    async with naming_the_holder(call), call.db.begin(planned_once=True) as tx:
-        row, access = await require_editable(tx, call, annotation_id)
+    _, access = await find_editable(call, annotation_id)
+    async with _saying_what_was_missed(call, annotation_id, version), call.db.single() as tx:
         tx.stand_in_line(access.project)
-        await hold_role(tx, access)
-        await claim_for_write(tx, call, access, [row["image_id"]])
-        gone = await store.delete(tx, annotation_id, version, call.user_id)
-        if gone is None:
-            raise await _missed(tx, annotation_id, version)
-        await store_status.settle(tx, access.project, [touched(gone, Mark.KEEP, added=-1)], call.user_id)
+        row = await store.delete(tx, _writer(call), annotation_id, version, WRITE_SECONDS)
+        written(call, row, annotation_id)
     return DeletedResponse(message=f"Annotation {annotation_id} was deleted.")
+
+
+async def set_state(call: Call, annotation_id: int, state: str, mark: Mark) -> Row:
+    """Confirm an annotation ("confirmed") or make it a draft again ("draft"). Raises NotFound and Forbidden."""
+    _, access = await find_editable(call, annotation_id)
+    async with call.db.single() as tx:
+        tx.stand_in_line(access.project)
+        row = await store.set_state(tx, _writer(call), annotation_id, state, mark.value)
+        return written(call, row, annotation_id)
+
+
+def _writer(call: Call) -> store.Writer:
+    own, others = roles_from(Role.ANNOTATOR), roles_from(Role.REVIEWER)
+    return store.Writer(call.user_id, own, others, is_let_in(call, Role.REVIEWER))
+
+
+def written(call: Call, row: Row | None, annotation_id: int) -> Row:
+    """Return what a function of the database has written. Raises why it has not."""
+    if row is None or row["outcome"] == "gone":
+        raise no_annotation(annotation_id)
+    try:
+        access = access_held({**row, "outcome": "held"}, call, Role.VIEWER)
+    except NotFound:
+        raise no_annotation(annotation_id) from None
+    if row["outcome"] in {"refused", "changed"}:
+        check_may_change(call, access, row["created_by"])
+        raise role_changed()
+    return _written(row, row["image_id"])
+
+
+def _written(row: Row | None, image_id: str) -> Row:
+    assert row is not None  # noqa: S101 - its access was judged
+    check_claimed(row, image_id)
+    return {name: value for name, value in row.items() if name != "lock"}  # an answer that is kept has no lock
+
+
+@asynccontextmanager
+async def _saying_what_was_missed(call: Call, annotation_id: int, version: int | None) -> AsyncIterator[None]:
+    """Say why a write found nothing to write to, and who holds the image."""
+    async with naming_the_holder(call):
+        try:
+            yield
+        except Missed:
+            async with call.db.read() as connection:
+                raise await _missed(connection, annotation_id, version) from None
 
 
 async def require_annotation(connection: ReadConnection, call: Call, annotation_id: int) -> tuple[Row, Access]:
     """Load an annotation that the caller may see. Raises NotFound, the same for one that they may not know of."""
-    row = await store.find(connection, annotation_id)
+    row = await store.find_for(connection, annotation_id, call.user_id)
     if row is None:
         raise no_annotation(annotation_id)
     try:
-        return row, await require_role(connection, call, row["project_id"], Role.VIEWER)
+        return row, access_of(row, call, Role.VIEWER)
     except NotFound:
         raise no_annotation(annotation_id) from None
 
 
-async def require_editable(connection: ReadConnection, call: Call, annotation_id: int) -> tuple[Row, Access]:
+async def find_editable(call: Call, annotation_id: int) -> tuple[Row, Access]:
     """Load an annotation that the caller may change: their own as an annotator, anybody's as a reviewer."""
-    row, access = await require_annotation(connection, call, annotation_id)
+    async with call.db.read() as connection:
+        row, access = await require_annotation(connection, call, annotation_id)
     check_may_change(call, access, row["created_by"])
     return row, access
 
@@ -218,9 +282,9 @@ def expected_version(call: Call, in_body: int | None) -> int | None:
     return int(header)
 
 
-async def _missed(tx: WriteTransaction, annotation_id: int, version: int | None) -> NotFound | Conflict:
+async def _missed(connection: ReadConnection, annotation_id: int, version: int | None) -> NotFound | Conflict:
     """Say why a write found nothing to write to: the annotation is gone, or has another version."""
-    row = await store.find(tx, annotation_id)
+    row = await store.find(connection, annotation_id)
     return no_annotation(annotation_id) if row is None or version is None else version_conflict(row, version)
 
 
@@ -246,7 +310,7 @@ def no_annotation(annotation_id: int) -> NotFound:
 
 
 def touched(row: Row, mark: Mark, added: int = 0) -> Touched:
-    """Name the image and task of a row that was written, for `settle`."""
+    """Name the image and task of a row that was written, for `refresh_progress`."""
     return Touched(row["image_id"], row["task_type"], mark, added)
 
 

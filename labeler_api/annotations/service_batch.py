@@ -108,7 +108,7 @@ async def _fill(tx: WriteTransaction, call: Call, access: Access, indexes: list[
         return
     ids = await store_batch.insert(tx, access.project, call.user_id, encode(list(wanted.values())).decode())
     batch.made |= dict(zip(wanted, ids, strict=True))
-    await store_status.settle(tx, access.project, _added(wanted.values()), call.user_id)
+    await store_status.refresh_progress(tx, access.project, _added(wanted.values()), call.user_id)
 
 
 def _added(drafts: Iterable[AnnotationDraft]) -> list[Touched]:

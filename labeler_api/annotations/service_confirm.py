@@ -6,7 +6,7 @@ from labeler_api.annotations import store_confirm, store_status
 from labeler_api.annotations.schemas import ConfirmResponse, name_of
 from labeler_api.annotations.schemas_batch import BulkConfirm, BulkConfirmResponse
 from labeler_api.annotations.schemas_status import ImageConfirmResponse, image_confirm
-from labeler_api.annotations.service import check_may_change, no_annotation, require_editable
+from labeler_api.annotations.service import check_may_change, no_annotation, set_state
 from labeler_api.annotations.service_batch import accesses
 from labeler_api.annotations.store_status import Mark, Touched
 from labeler_api.context import Call
@@ -103,19 +103,12 @@ async def _confirm_in_project(
     places = sorted({(row["image_id"], row["task_type"]) for row in rows})
     if places:
         touched = [Touched(image_id, task, Mark.CONFIRM_IF_COMPLETE) for image_id, task in places]
-        await store_status.settle(tx, access.project, touched, call.user_id)
+        await store_status.refresh_progress(tx, access.project, touched, call.user_id)
     return {row["id"]: _confirmed(row, call.principal.profile.full_name) for row in rows}
 
 
 async def _set_state(call: Call, annotation_id: int, state: str, mark: Mark) -> ConfirmResponse:
-    async with naming_the_holder(call), call.db.begin(planned_once=True) as tx:
-        found, access = await require_editable(tx, call, annotation_id)
-        await hold_images(tx, access, [found["image_id"]])
-        row = await store_confirm.set_state(tx, annotation_id, state, call.user_id)
-        if row is None:
-            raise no_annotation(annotation_id)
-        touched = [Touched(row["image_id"], row["task_type"], mark)]
-        await store_status.settle(tx, access.project, touched, call.user_id)
+    row = await set_state(call, annotation_id, state, mark)
     ids = [row["confirmed_by"]] if row["confirmed_by"] is not None else []
     users = await call.directory.get_many(ids, timeout=call.remaining_seconds)
     return _confirmed(row, name_of(users, row["confirmed_by"]))
@@ -129,7 +122,7 @@ async def _set_state_of_image(
     tasks = await store_confirm.set_state_of_image(tx, access.project, image_id, task_type, call.user_id, state)
     if not tasks:
         return []
-    return await store_status.settle(
+    return await store_status.refresh_progress(
         tx, access.project, [Touched(image_id, task, mark) for task in tasks], call.user_id
     )
 

@@ -84,7 +84,7 @@ async def restore(call: Call, annotation_id: int, body: Restore) -> AnnotationRe
         if row is None:
             raise await _missed(tx, annotation_id, version)
         change = touched(row, Mark.CLEAR, added=row["added"])
-        await store_status.settle(tx, access.project, [change], call.user_id)
+        await store_status.refresh_progress(tx, access.project, [change], call.user_id)
     return await response(call, row)
 
 

@@ -4,28 +4,6 @@ from collections.abc import Sequence
 
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 
-# $2 'confirmed' or 'draft'; repeating it counts as a change (contract, 7.3).
-_SET_STATE = """
-    WITH old AS MATERIALIZED (SELECT * FROM annotations WHERE id = $1),
-    new AS (
-        UPDATE annotations
-        SET annotation_state = $2::text,
-            confirmed_at = CASE WHEN $2::text = 'confirmed' THEN statement_timestamp() END,
-            confirmed_by = CASE WHEN $2::text = 'confirmed' THEN $3::int END,
-            version = version + 1, updated_at = statement_timestamp()
-        WHERE id = $1
-        RETURNING *
-    ),
-    logged AS (
-        INSERT INTO annotation_history
-            (annotation_id, project_id, image_id, action, previous_state, new_state, changed_by, timestamp, revision)
-        SELECT n.id, n.project_id, n.image_id, CASE WHEN $2::text = 'confirmed' THEN 'confirm' ELSE 'unconfirm' END,
-            to_jsonb(o), to_jsonb(n), $3::int, statement_timestamp(), n.version
-        FROM new n JOIN old o USING (id)
-    )
-    SELECT id, project_id, image_id, task_type, annotation_state, confirmed_at, confirmed_by FROM new
-"""
-
 # $5 'confirmed', which changes the drafts, or 'draft', which changes the confirmed ones.
 _SET_STATE_OF_IMAGE = """
     WITH old AS MATERIALIZED (
@@ -74,11 +52,6 @@ _CONFIRM_MANY = """
     )
     SELECT id, image_id, task_type, annotation_state, confirmed_at, confirmed_by FROM new
 """
-
-
-async def set_state(tx: WriteTransaction, annotation_id: int, state: str, user_id: int) -> Row | None:
-    """Confirm an annotation or make it a draft again; None when it is gone."""
-    return await tx.fetchrow(_SET_STATE, annotation_id, state, user_id)
 
 
 async def set_state_of_image(

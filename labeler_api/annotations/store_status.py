@@ -9,11 +9,9 @@ from enum import StrEnum
 from typing import Any
 
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
-from labeler_api.errors import Stale
 from labeler_api.members.access import COLUMNS as ACCESS
 from labeler_api.members.access import FOUND, WHERE_FOUND
-from labeler_api.projects.at_work import AT_WORK
-from labeler_api.projects.changes import REVISION, counting
+from labeler_api.projects.changes import REVISION
 
 
 class Mark(StrEnum):
@@ -35,84 +33,7 @@ class Touched:
     added: int = 0
 
 
-# Runs after the write, in its transaction and under the lock of the images, so nothing counted here can change.
-# What exists is updated and not upserted: an upsert would take a number of the sequence each time.
-# The claim of the images looked for imports before it had waited for their locks. What began meanwhile is seen here:
-# then nothing is brought up to date, and a last row says so.
-_SETTLE = f"""
-    WITH asked AS (
-        SELECT * FROM unnest($2::text[], $3::text[], $4::text[], $5::int[]) AS t (image_id, task_type, mark, added)
-    ),
-    import AS MATERIALIZED (
-        SELECT EXISTS (
-            SELECT FROM asked CROSS JOIN LATERAL (
-                SELECT FROM importing_images m
-                WHERE m.project_id = $1 AND m.image_id = asked.image_id AND {AT_WORK} LIMIT 1
-            ) marked
-        ) AS is_at_work
-    ),
-    touched AS (SELECT asked.* FROM asked, import WHERE NOT is_at_work),
-    counted AS (
-        SELECT t.image_id, t.task_type, t.mark,
-               count(a.id)::int AS total,
-               (count(a.id) FILTER (WHERE a.annotation_state = 'confirmed'))::int AS confirmed,
-               (count(a.id) FILTER (WHERE a.annotation_state = 'draft'))::int AS drafts,
-               (count(a.id) FILTER (WHERE a.annotation_type = 'no_object'))::int AS no_objects,
-               min(a.created_at) AS first_modified_at, max(a.updated_at) AS last_modified_at
-        FROM touched t
-        LEFT JOIN annotations a ON a.project_id = $1 AND a.image_id = t.image_id AND a.task_type = t.task_type
-        GROUP BY t.image_id, t.task_type, t.mark
-    ),
-    decided AS (
-        SELECT c.*, s.id AS status_id, s.confirmed_at AS was_confirmed_at,
-               c.mark = 'confirm' OR (c.mark = 'confirm_if_complete' AND c.drafts = 0) AS is_new,
-               c.mark <> 'clear' AND coalesce(s.is_image_confirmed, false) AS is_kept
-        FROM counted c
-        LEFT JOIN image_annotation_status s
-          ON s.project_id = $1 AND s.image_id = c.image_id AND s.task_type = c.task_type
-    ),
-    target AS (
-        SELECT d.*, is_new OR is_kept AS flag,
-               CASE WHEN is_new OR is_kept THEN 'completed' ELSE 'in-progress' END AS status,
-               CASE WHEN is_new THEN statement_timestamp() WHEN is_kept THEN was_confirmed_at END AS confirmed_at
-        FROM decided d
-    ),
-    gone AS (DELETE FROM image_annotation_status s USING target t WHERE s.id = t.status_id AND t.total = 0),
-    changed AS (
-        UPDATE image_annotation_status s
-        SET status = t.status, is_image_confirmed = t.flag, confirmed_at = t.confirmed_at,
-            first_modified_at = t.first_modified_at, last_modified_at = t.last_modified_at,
-            total_annotations = t.total, confirmed_annotations = t.confirmed, draft_annotations = t.drafts,
-            no_object_annotations = t.no_objects, counted_total = t.total, counted_modified_at = t.last_modified_at
-        FROM target t WHERE s.id = t.status_id AND t.total > 0
-    ),
-    made AS (
-        INSERT INTO image_annotation_status (
-            project_id, image_id, task_type, status, is_image_confirmed, confirmed_at, first_modified_at,
-            last_modified_at, total_annotations, confirmed_annotations, draft_annotations,
-            no_object_annotations, counted_total, counted_modified_at)
-        SELECT $1, image_id, task_type, status, flag, confirmed_at, first_modified_at, last_modified_at,
-               total, confirmed, drafts, no_objects, total, last_modified_at
-        FROM target WHERE status_id IS NULL AND total > 0
-    ),
-    images AS (
-        SELECT t.image_id, sum(t.added) AS added,
-               (SELECT count(*) FROM annotations a WHERE a.project_id = $1 AND a.image_id = t.image_id) AS present
-        FROM touched t GROUP BY t.image_id
-    ),
-    balance AS (
-        SELECT coalesce(sum(added), 0)::int AS annotations,
-               (count(*) FILTER (WHERE present > 0) - count(*) FILTER (WHERE present > added))::int AS images
-        FROM images
-    ),
-    {counting("balance", "$1", "$6")}
-    SELECT image_id, task_type, status, flag AS is_image_confirmed, confirmed_at,
-           total AS total_annotations, confirmed AS confirmed_annotations, false AS is_refused
-    FROM target WHERE total > 0
-    UNION ALL
-    SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, true FROM import WHERE is_at_work
-    ORDER BY image_id, task_type
-"""
+_REFRESH = "SELECT * FROM refresh_progress_1($1, $2, $3, $4, $5, $6)"
 
 MOST_BEHIND = 10_000
 """How many entries may stand behind a page (contract, section 15): as many images as one person can overlook."""
@@ -226,14 +147,16 @@ _STATS_OF_ALL = """
 """
 
 
-async def settle(tx: WriteTransaction, project_id: str, touched: Sequence[Touched], user_id: int) -> list[Row]:
+async def refresh_progress(
+    tx: WriteTransaction, project_id: str, touched: Sequence[Touched], user_id: int
+) -> list[Row]:
     """Bring status rows, counters and the revision up to date after a write; return the statuses that remain.
 
     `touched` names every (image, task) at most once. Raises Stale where an import began on one of the images at this
     moment: the next try is refused when it claims the image.
     """
-    rows = await tx.fetch(
-        _SETTLE,
+    return await tx.fetch(
+        _REFRESH,
         project_id,
         [item.image_id for item in touched],
         [item.task_type for item in touched],
@@ -241,9 +164,6 @@ async def settle(tx: WriteTransaction, project_id: str, touched: Sequence[Touche
         [item.added for item in touched],
         user_id,
     )
-    if rows and rows[-1]["is_refused"]:
-        raise Stale("An import began on this image at this moment. Try again shortly.", retry_after=1)
-    return rows
 
 
 async def view(connection: ReadConnection, reference: str, user_id: int) -> Row | None:

@@ -23,6 +23,8 @@ _CONFLICTS = {
 
 # The fence of maintenance mode, which holds where a process has not heard of it yet (labeler_ops/maintenance/fence.py).
 _FENCED = "LM001"
+_MISSED = "LB001"  # of db/functions
+_IMPORTING = "LB002"
 
 _RETRY_SECONDS = 2  # a restarted PostgreSQL answers after about a second
 _SLOW_RETRY_SECONDS = 5  # who made a statement slow is mostly still at it
@@ -95,6 +97,10 @@ def operational(error: BaseException, *, writes: bool = False) -> errors.AppErro
     """Say what it means that a server is away, full, busy, fenced or in others' way; None for what is a defect."""
     if isinstance(error, asyncpg.PostgresError) and error.sqlstate == _FENCED:
         return maintenance.refusal()
+    if isinstance(error, asyncpg.PostgresError) and error.sqlstate == _MISSED:
+        return errors.Missed()
+    if isinstance(error, asyncpg.PostgresError) and error.sqlstate == _IMPORTING:
+        return _changed()
     if isinstance(error, asyncpg.ReadOnlySQLTransactionError) and not writes:
         return None
     return next((make() for kinds, make in _CONDITIONS if isinstance(error, kinds)), None)

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from math import inf
 from time import monotonic
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import asyncpg
 
@@ -29,6 +29,7 @@ from service_kit.postgres import Connection, watch_silence
 __all__ = ["Caller", "Database", "PoolOptions", "ReadConnection", "Row", "Snapshot", "WriteTransaction"]
 
 Row = Mapping[str, Any]
+_Transaction = TypeVar("_Transaction", bound="WriteTransaction")
 
 # A server that answers ends a request's statement earlier (connection.STATEMENT_SECONDS).
 _STATEMENT_SECONDS = 30.0
@@ -64,7 +65,7 @@ _LARGE_TEXTS = f"""
 class Openings:
     """The messages that open transactions. None opens a read, unless its limits have to be said with it."""
 
-    __slots__ = ("long", "planned_once", "read", "snapshot", "write")
+    __slots__ = ("long", "planned_once", "read", "single", "snapshot", "write")
 
     def __init__(self, *, pooled: bool) -> None:
         self.write = begin(pooled=pooled)
@@ -72,7 +73,7 @@ class Openings:
         self.planned_once = self.write if pooled else begin(pooled=False, **PLANNED_ONCE)
         self.long = begin(pooled=pooled, **_OF_LONG_WORK)
         self.snapshot = begin("ISOLATION LEVEL REPEATABLE READ READ ONLY", pooled=pooled, **_OF_A_SNAPSHOT)
-        self.read = begin(pooled=True) if pooled else ""
+        self.read = self.single = begin(pooled=True) if pooled else ""
 
     def of(self, *, long: bool, planned_once: bool) -> str:
         """Choose the message of a write transaction."""
@@ -245,9 +246,32 @@ class WriteTransaction(ReadConnection):
         if self._project != caller.project:
             caller = Caller(caller.person, self._project, caller.patience, caller.deadline)
         self._connection, self._pass = await self._lender.lend(self._work, caller)
-        async with self._limit():
-            await self._connection.execute(self._opening)
+        if self._opening:
+            async with self._limit():
+                await self._connection.execute(self._opening)
         return self._connection
+
+
+class SingleStatement(WriteTransaction):
+    """A transaction of one statement, which needs neither BEGIN nor COMMIT: one round trip (behind a pooler three)."""
+
+    __slots__ = ("_begun",)
+
+    def __init__(self, lender: Lender, caller: Caller, opening: str) -> None:
+        super().__init__(lender, caller, opening, long=False)
+        self._begun = False
+
+    async def fetchrow(self, sql: str, *args: object) -> Row | None:
+        """Run the statement, and return its first row, or None."""
+        if self._begun:
+            raise RuntimeError("a second statement in a transaction of one")
+        self._begun = True
+        return await super().fetchrow(sql, *args)
+
+    async def commit(self) -> None:
+        """Commit, where there was a BEGIN."""
+        if self._opening:
+            await super().commit()
 
 
 class Database:
@@ -318,15 +342,14 @@ class Database:
         time to the few rows of one image (see `connection.PLANNED_ONCE`).
         """
         opening = self._openings.of(long=long, planned_once=planned_once)
-        with translated(writes=True):
-            tx = WriteTransaction(self._lender, self._caller, opening, long=long)
-            try:
-                yield tx
-                await tx.commit()
-            except BaseException as error:
-                await tx.end(error)
-                raise
-            await tx.end()
+        async with _committed(WriteTransaction(self._lender, self._caller, opening, long=long)) as tx:
+            yield tx
+
+    @asynccontextmanager
+    async def single(self) -> AsyncIterator[SingleStatement]:
+        """Open a write transaction for one statement: a function that writes all there is to write."""
+        async with _committed(SingleStatement(self._lender, self._caller, self._openings.single)) as tx:
+            yield tx
 
     async def ping(self) -> None:
         """Raise Unavailable unless the server answers. Has a connection of its own, which no other work takes."""
@@ -341,6 +364,18 @@ class Database:
     def size(self) -> tuple[int, int]:
         """(open connections, idle ones)."""
         return self._lender.size
+
+
+@asynccontextmanager
+async def _committed(tx: _Transaction) -> AsyncIterator[_Transaction]:
+    with translated(writes=True):
+        try:
+            yield tx
+            await tx.commit()
+        except BaseException as error:
+            await tx.end(error)
+            raise
+        await tx.end()
 
 
 def traced(instruments: Instruments) -> Any:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
-from labeler_api.projects.changes import counting
 
 _PROJECT = """
     SELECT p.task_types, p.task_classes::text AS task_classes, d.annotation_path,
@@ -118,11 +117,7 @@ _DEFINE = """
     WHERE id = $1
 """
 
-_COUNT = f"""
-    WITH balance AS (SELECT $2::integer AS annotations, $3::integer AS images),
-    {counting("balance", "$1", "$4")}
-    SELECT annotations FROM balance
-"""  # noqa: S608 - constants
+_COUNT = "SELECT count_in_project_1($1, $2, $3, $4)"
 
 _NOTE_SOURCE = """
     UPDATE datasets SET labeled = true, annotation_path = $2, updated_at = clock_timestamp() WHERE id = $1

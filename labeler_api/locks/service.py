@@ -17,7 +17,15 @@ from labeler_api.locks.schemas import (
     lock_info,
 )
 from labeler_api.members.policy import Role
-from labeler_api.members.service import Access, access_of, hold_role, require_role, role_changed
+from labeler_api.members.service import (
+    Access,
+    access_held,
+    access_of,
+    is_let_in,
+    require_role,
+    role_changed,
+    roles_from,
+)
 from labeler_api.names import quoted
 
 OPEN_SECONDS = 300  # contract, 7.7: the frontend sends a heartbeat every 120 s
@@ -34,32 +42,45 @@ class Importing(Locked):
 
 async def acquire(call: Call, project: str, image_id: str) -> AcquireResponse:
     """Take the image, or say who has it. Raises NotFound for an image that the dataset does not have."""
-    async with call.db.begin(planned_once=True) as tx:
-        access = await require_role(tx, call, project, Role.ANNOTATOR)
-        await hold_role(tx, access)  # whoever is removed loses their locks, and must not get this one right after
-        (row,) = await _claim(tx, access, [image_id], call.user_id, OPEN_SECONDS, hold=False)
-    info = await _named(call, row)
-    if not row["mine"]:
+    # The role is held: whoever is removed loses their locks, and must not get this one right after.
+    async with call.db.single() as tx:
+        row = await store.acquire(
+            tx,
+            project,
+            call.user_id,
+            roles_from(Role.ANNOTATOR),
+            image_id,
+            OPEN_SECONDS,
+            anyway=is_let_in(call, Role.ANNOTATOR),
+        )
+    access_held(row, call, Role.ANNOTATOR)
+    assert row is not None  # noqa: S101 - it was just judged
+    is_taken = row["outcome"] in {"locked", "importing"}
+    if not is_taken:
+        check_claimed(row, image_id)
+    lock = row["lock"]
+    info = await _named(call, lock)
+    if is_taken:
         return AcquireResponse(status="already_locked", lock=None, locked_by=info)
-    return AcquireResponse(status="refreshed" if row["refreshed"] else "acquired", lock=info, locked_by=None)
+    refreshed = lock["locked_at"] != lock["heartbeat_at"]
+    return AcquireResponse(status="refreshed" if refreshed else "acquired", lock=info, locked_by=None)
 
 
 async def release(call: Call, project: str, image_id: str) -> ReleaseResponse:
     """Give the image back."""
-    async with call.db.begin(planned_once=True) as tx:
-        access = await require_role(tx, call, project, Role.ANNOTATOR)
+    access = await _access(call, project, Role.ANNOTATOR)
+    async with call.db.single() as tx:
         status = await store.release(tx, access.project, image_id, call.user_id)
     return ReleaseResponse(status=status)  # type: ignore[arg-type] # the SQL knows these words only
 
 
 async def heartbeat(call: Call, project: str, image_id: str) -> HeartbeatResponse:
     """Go on holding the image. An expired lock is lost, and has to be acquired again."""
-    async with call.db.begin(planned_once=True) as tx:
-        access = await require_role(tx, call, project, Role.ANNOTATOR)
+    access = await _access(call, project, Role.ANNOTATOR)
+    async with call.db.single() as tx:
         row = await store.heartbeat(tx, access.project, image_id, call.user_id, OPEN_SECONDS)
-        other = row is None and await store.is_held_by_other(tx, access.project, image_id, call.user_id)
-    if row is None:
-        return HeartbeatResponse(status="not_owner" if other else "not_locked", lock=None)
+    if row["image_id"] is None:
+        return HeartbeatResponse(status="not_owner" if row["is_held_by_other"] else "not_locked", lock=None)
     return HeartbeatResponse(status="updated", lock=await _named(call, row))
 
 
@@ -83,10 +104,15 @@ async def status(call: Call, project: str, image_id: str) -> LockInfo | None:
 
 async def force(call: Call, project: str, image_id: str) -> ForceResponse:
     """Free an image, whoever holds it."""
-    async with call.db.begin(planned_once=True) as tx:
-        access = await require_role(tx, call, project, Role.ADMIN)
+    access = await _access(call, project, Role.ADMIN)
+    async with call.db.single() as tx:
         released = await store.force(tx, access.project, image_id)
     return ForceResponse(status="released" if released else "not_locked")
+
+
+async def _access(call: Call, project: str, minimum: Role) -> Access:
+    async with call.db.read() as connection:
+        return await require_role(connection, call, project, minimum)
 
 
 async def claim_for_write(tx: WriteTransaction, call: Call, access: Access, image_ids: Sequence[str]) -> None:
@@ -96,7 +122,7 @@ async def claim_for_write(tx: WriteTransaction, call: Call, access: Access, imag
     write that is refused takes none. Raises Locked while somebody else holds one of the images, or an import is at
     work on it, NotFound for an image that the dataset does not have.
     """
-    for row in await _claim(tx, access, image_ids, call.user_id, WRITE_SECONDS, hold=True):
+    for row in await _claim(tx, access, image_ids, call.user_id, WRITE_SECONDS):
         if not row["mine"]:
             raise _refusal(row)
 
@@ -108,7 +134,7 @@ async def claim_each(
     wanted, refused = set(image_ids), dict[str, NotFound | Locked]()
     known = await store.existing(tx, access.dataset_id, sorted(wanted))
     refused |= {image_id: image_not_found(image_id) for image_id in wanted - known}
-    for row in await _claim(tx, access, list(known), call.user_id, WRITE_SECONDS, hold=True):
+    for row in await _claim(tx, access, list(known), call.user_id, WRITE_SECONDS):
         if not row["mine"]:
             refused[row["image_id"]] = _refusal(row)
     return refused
@@ -134,6 +160,19 @@ async def hold_each(tx: WriteTransaction, access: Access, image_ids: Sequence[st
     return {row["image_id"]: importing(lock_info(row, {})) for row in rows}
 
 
+def check_claimed(row: Row, image_id: str) -> None:
+    """Raise why a function of the database that begins with `claim_image_1` has not claimed the image."""
+    match row["outcome"]:
+        case "missing":
+            raise image_not_found(image_id)
+        case "locked":
+            raise image_locked(lock_info(row["lock"], {}))
+        case "importing":
+            raise importing(lock_info(row["lock"], {}))
+        case "changed":
+            raise _collided()
+
+
 @asynccontextmanager
 async def naming_the_holder(call: Call) -> AsyncIterator[None]:
     """Put the holder's name into a `Locked` that leaves the block; goes around the transaction, not into it."""
@@ -150,18 +189,22 @@ async def naming_the_holder(call: Call) -> AsyncIterator[None]:
 
 
 async def _claim(
-    tx: WriteTransaction, access: Access, image_ids: Sequence[str], user_id: int, lease_seconds: int, *, hold: bool
+    tx: WriteTransaction, access: Access, image_ids: Sequence[str], user_id: int, lease_seconds: int
 ) -> list[Row]:
     """Claim distinct images and return a row for each. Raises NotFound, or Stale after too many collisions."""
     wanted = sorted(set(image_ids))
     for _ in range(_CLAIM_ATTEMPTS):
-        rows = await store.claim(tx, access.project, access.dataset_id, wanted, user_id, lease_seconds, hold=hold)
+        rows = await store.claim(tx, access.project, access.dataset_id, wanted, user_id, lease_seconds)
         if len(rows) == len(wanted):
             return rows
         missing = set(wanted) - await store.existing(tx, access.dataset_id, wanted)
         if missing:
             raise image_not_found(min(missing))
-    raise Stale("Several people opened this image at the same moment. Try again.", retry_after=1)
+    raise _collided()
+
+
+def _collided() -> Stale:
+    return Stale("Several people opened this image at the same moment. Try again.", retry_after=1)
 
 
 def image_not_found(image_id: str) -> NotFound:

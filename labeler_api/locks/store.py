@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
+from labeler_api.db.pool import ReadConnection, Row, SingleStatement, WriteTransaction
 from labeler_api.members.access import COLUMNS, FOUND, HELD, IS_HELD, WHERE_FOUND
 from labeler_api.projects.at_work import AT_WORK
-
 
 # `now` is read once, so that every expression of the statement decides alike; a lock that expires while the
 # statement waits for another transaction counts as live, which refuses a claim and never doubles a holder.
@@ -17,9 +16,7 @@ from labeler_api.projects.at_work import AT_WORK
 # litter again at every lock of the table.
 # A lock that was live and the caller's keeps its beginning, so `locked_at <> heartbeat_at` tells "refreshed".
 # An image that an import is at work on is nobody else's, not even the importer's.
-def _claiming(hold: str = "") -> str:
-    """The statement; `hold` is how to lock the images themselves."""
-    return f"""
+_CLAIM = f"""
     WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
     swept AS (
         DELETE FROM image_locks WHERE id = ANY(ARRAY(
@@ -32,7 +29,7 @@ def _claiming(hold: str = "") -> str:
         SELECT asked.image_id, found.id AS lock_id, import.user_id AS importer, import.started_at
         FROM (SELECT DISTINCT unnest($3::text[]) AS image_id ORDER BY image_id) asked
         CROSS JOIN LATERAL (
-            SELECT FROM image_metadata i WHERE i.dataset_id = $2 AND i.id = asked.image_id LIMIT 1 {hold}
+            SELECT FROM image_metadata i WHERE i.dataset_id = $2 AND i.id = asked.image_id LIMIT 1 FOR NO KEY UPDATE
         ) there
         LEFT JOIN LATERAL (
             SELECT l.id FROM image_locks l WHERE l.project_id = $1 AND l.image_id = asked.image_id LIMIT 1
@@ -78,11 +75,8 @@ def _claiming(hold: str = "") -> str:
     SELECT image_id, importer, started_at, now + interval '1 minute', now, false, false, true
     FROM wanted, clock WHERE importer IS NOT NULL
     ORDER BY image_id
-"""  # noqa: S608 - a constant
-
-
-_CLAIM = _claiming()
-_CLAIM_AND_HOLD = _claiming("FOR NO KEY UPDATE")
+"""  # noqa: S608 - a condition of ours
+_ACQUIRE = "SELECT * FROM acquire_image_1($1, $2, $3, $4, $5, $6)"
 
 # In the order of ids, so that no two writers of several images wait for each other.
 _HOLD = f"""
@@ -118,23 +112,24 @@ _RELEASE = """
             SELECT FROM image_locks
             WHERE project_id = $1 AND image_id = $2 AND user_id <> $3 AND expires_at > clock_timestamp()
         ) THEN 'not_owner'
-        ELSE 'not_locked' END
+        ELSE 'not_locked' END AS status
 """
 
+# A row always: the lock, or whether somebody else has one.
 _HEARTBEAT = """
-    UPDATE image_locks
-    SET heartbeat_at = statement_timestamp(),
-        expires_at = statement_timestamp() + make_interval(secs => $4::int),
-        lease_seconds = $4::int
-    WHERE project_id = $1 AND image_id = $2 AND user_id = $3 AND expires_at > clock_timestamp()
-    RETURNING image_id, user_id, locked_at, expires_at, heartbeat_at
-"""
-
-_HELD_BY_OTHER = """
-    SELECT EXISTS (
+    WITH beat AS (
+        UPDATE image_locks
+        SET heartbeat_at = statement_timestamp(),
+            expires_at = statement_timestamp() + make_interval(secs => $4::int),
+            lease_seconds = $4::int
+        WHERE project_id = $1 AND image_id = $2 AND user_id = $3 AND expires_at > clock_timestamp()
+        RETURNING image_id, user_id, locked_at, expires_at, heartbeat_at
+    )
+    SELECT beat.*, EXISTS (
         SELECT FROM image_locks
         WHERE project_id = $1 AND image_id = $2 AND user_id <> $3 AND expires_at > clock_timestamp()
-    )
+    ) AS is_held_by_other
+    FROM (SELECT) always LEFT JOIN beat ON true
 """
 
 # A person holds the image that they look at. Five thousand of them are a megabyte, which is polled every five seconds;
@@ -166,6 +161,20 @@ _FORCE = """
 """
 
 
+async def acquire(
+    tx: SingleStatement,
+    reference: str,
+    user_id: int,
+    roles: Sequence[str],
+    image_id: str,
+    lease_seconds: int,
+    *,
+    anyway: bool,
+) -> Row | None:
+    """Claim an image for opening it; what the function of the database says."""
+    return await tx.fetchrow(_ACQUIRE, reference, user_id, roles, anyway, image_id, lease_seconds)
+
+
 async def claim(
     tx: WriteTransaction,
     project_id: str,
@@ -173,17 +182,14 @@ async def claim(
     image_ids: Sequence[str],
     user_id: int,
     lease_seconds: int,
-    *,
-    hold: bool,
 ) -> list[Row]:
     """Claim images, all in one statement; a row each, with `mine` and `refreshed`, or with the holder.
 
-    With `hold` other writers of these images wait until the transaction ends. `importing` where an import is at work:
-    the holder is who imports. No row for an image that is not in the dataset, or whose lock another transaction made at
-    this very moment.
+    Other writers of these images wait until the transaction ends. `importing` where an import is at work: the holder is
+    who imports. No row for an image that is not in the dataset, or whose lock another transaction made at this very
+    moment.
     """
-    sql = _CLAIM_AND_HOLD if hold else _CLAIM
-    return await tx.fetch(sql, project_id, dataset_id, list(image_ids), user_id, lease_seconds)
+    return await tx.fetch(_CLAIM, project_id, dataset_id, list(image_ids), user_id, lease_seconds)
 
 
 async def hold(
@@ -205,23 +211,19 @@ async def existing(connection: ReadConnection, dataset_id: str, image_ids: Seque
     return {row["id"] for row in await connection.fetch(_EXISTING, dataset_id, list(image_ids))}
 
 
-async def release(tx: WriteTransaction, project_id: str, image_id: str, user_id: int) -> str:
+async def release(tx: SingleStatement, project_id: str, image_id: str, user_id: int) -> str:
     """Delete the user's lock; return the contract's word for what was found."""
-    status: str = await tx.fetchval(_RELEASE, project_id, image_id, user_id)
+    row = await tx.fetchrow(_RELEASE, project_id, image_id, user_id)
+    assert row is not None  # noqa: S101 - it returns a row always
+    status: str = row["status"]
     return status
 
 
-async def heartbeat(
-    tx: WriteTransaction, project_id: str, image_id: str, user_id: int, lease_seconds: int
-) -> Row | None:
-    """Extend the user's live lock; None when there is none, and an expired one stays expired."""
-    return await tx.fetchrow(_HEARTBEAT, project_id, image_id, user_id, lease_seconds)
-
-
-async def is_held_by_other(connection: ReadConnection, project_id: str, image_id: str, user_id: int) -> bool:
-    """Whether somebody else holds the image now."""
-    held: bool = await connection.fetchval(_HELD_BY_OTHER, project_id, image_id, user_id)
-    return held
+async def heartbeat(tx: SingleStatement, project_id: str, image_id: str, user_id: int, lease_seconds: int) -> Row:
+    """Extend the user's live lock; an expired one stays expired. Without one the lock is NULL: `is_held_by_other`?"""
+    row = await tx.fetchrow(_HEARTBEAT, project_id, image_id, user_id, lease_seconds)
+    assert row is not None  # noqa: S101 - it returns a row always
+    return row
 
 
 async def page(connection: ReadConnection, reference: str, user_id: int) -> list[Row]:
@@ -234,6 +236,7 @@ async def find(connection: ReadConnection, reference: str, user_id: int, image_i
     return await connection.fetchrow(_FIND, reference, user_id, image_id)
 
 
-async def force(tx: WriteTransaction, project_id: str, image_id: str) -> bool:
+async def force(tx: SingleStatement, project_id: str, image_id: str) -> bool:
     """Delete the lock of an image, whoever holds it; False when nobody did."""
-    return bool(await tx.fetchval(_FORCE, project_id, image_id))
+    row = await tx.fetchrow(_FORCE, project_id, image_id)
+    return row is not None and row["live"]

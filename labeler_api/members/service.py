@@ -92,13 +92,42 @@ async def require_held_role(tx: WriteTransaction, call: Call, reference: str, mi
 
 
 async def _require_locked(tx: WriteTransaction, call: Call, reference: str, minimum: Role, lock: store.Lock) -> Access:
-    anyway = call.principal.is_admin and minimum <= Role.ADMIN
-    enough = [] if anyway else [role.text for role in Role if role >= minimum]
+    anyway, enough = is_let_in(call, minimum), roles_from(minimum)
     row = await store.access_locked(tx, reference, call.user_id, enough, anyway=anyway, lock=lock)
     access = access_of(row, call, minimum)
     if access.project_id is not None:
         tx.know(access.dataset_id, access.project_id)
     if row is not None and access.project_id is not None and not _kept(row, anyway=anyway):
+        raise role_changed()
+    return access
+
+
+def roles_from(minimum: Role) -> list[str]:
+    """The roles that are enough where this one is, as they are stored."""
+    return [role.text for role in Role if role >= minimum]
+
+
+def is_let_in(call: Call, minimum: Role) -> bool:
+    """Whether the caller needs no membership: a system admin acts as an admin on every project."""
+    return call.principal.is_admin and minimum <= Role.ADMIN
+
+
+def access_held(row: Row | None, call: Call, minimum: Role) -> Access:
+    """Judge what a function of the database returned that begins with `hold_project_1`.
+
+    Raises as `require_role` does, and Stale when the role or the project has changed at this moment.
+    """
+    if row is None or row["found_dataset_id"] is None:
+        raise not_found()
+    found = {
+        "project_id": row["found_project_id"],
+        "dataset_id": row["found_dataset_id"],
+        "visibility": row["found_visibility"],
+        "dataset_owner_id": row["found_owner_id"],
+        "role": row["found_role"],
+    }
+    access = access_of(found, call, minimum)
+    if access.project and row["outcome"] in {"refused", "changed"}:
         raise role_changed()
     return access
 

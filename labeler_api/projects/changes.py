@@ -2,15 +2,14 @@
 
 A project's row holds its counters and its revision. A writer that finds the row free adds to it. One that finds it
 locked by somebody else leaves a row in `project_changes` instead, and the next one that finds the project free adds
-those, too. So no writer waits for the project, and what the project counts is its row and the changes that wait.
+those, too (`db/functions/count_in_project_1.sql`). So no writer waits for the project, and what the project counts is its
+row and the changes that wait.
 
 While an import is at work in the project, nobody adds to the row: each of its annotations looks the row up, and every
 version of it that was made meanwhile would lie in the way until the import ends.
 
 The revision that a reader sees only grows: a later reader sees every change that an earlier one saw.
 """
-
-from labeler_api.projects.at_work import AT_WORK
 
 WAITING = """
     LEFT JOIN LATERAL (
@@ -32,38 +31,3 @@ COUNTED = {
     "updated_at": "GREATEST(p.updated_at, waiting.changed_at)",
 }
 """Columns of a project `p` that was joined with WAITING, by their names, as they are with what waits."""
-
-
-def counting(balance: str, project_id: str, user_id: str) -> str:
-    """Write the part of a WITH that counts a change of annotations.
-
-    `balance` names a part with one row: by how many `annotations` and annotated `images` the project grew.
-    """
-    return f"""
-        free AS (
-            SELECT id FROM annotation_projects
-            WHERE id = {project_id}
-              AND NOT EXISTS (SELECT FROM importing_images m WHERE m.project_id = {project_id} AND {AT_WORK})
-            FOR NO KEY UPDATE SKIP LOCKED
-        ),
-        taken AS (
-            DELETE FROM project_changes c USING free WHERE c.project_id = free.id RETURNING c.annotations, c.images
-        ),
-        summed AS (
-            SELECT b.annotations + COALESCE(sum(t.annotations), 0)::integer AS annotations,
-                   b.images + COALESCE(sum(t.images), 0)::integer AS images, count(t.*) AS number
-            FROM {balance} b LEFT JOIN taken t ON true GROUP BY b.annotations, b.images
-        ),
-        project AS (
-            UPDATE annotation_projects p
-            SET total_annotations = p.total_annotations + s.annotations,
-                annotated_images = p.annotated_images + s.images,
-                revision = p.revision + 1 + s.number, last_updated_by = {user_id}, updated_at = statement_timestamp()
-            FROM summed s, free WHERE p.id = free.id
-        ),
-        left_waiting AS (
-            INSERT INTO project_changes (project_id, annotations, images, changed_by, changed_at)
-            SELECT {project_id}, b.annotations, b.images, {user_id}, statement_timestamp()
-            FROM {balance} b WHERE NOT EXISTS (SELECT FROM free)
-        )
-    """  # noqa: S608 - names of parts and parameters

@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from labeler_api.db import functions
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.spelling import plain
 
@@ -61,6 +62,14 @@ _TRIGGERS = """
       FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid
      WHERE c.relnamespace = CAST(:schema AS regnamespace) AND NOT g.tgisinternal AND g.tgname <> 'maintenance_fence'"""
 
+# Those that this version calls; those of the version before may be there, too.
+_FUNCTIONS = """
+    SELECT 'function', NULL, f.proname,
+           concat_ws(' ', pg_get_function_arguments(f.oid), 'RETURNS', pg_get_function_result(f.oid),
+                     f.provolatile, array_to_string(f.proconfig, ', '), md5(f.prosrc))
+      FROM pg_proc f
+     WHERE f.pronamespace = CAST(:schema AS regnamespace) AND f.proname = ANY (:functions)"""
+
 Catalog = dict[tuple[str, str], "Entry"]
 
 
@@ -90,9 +99,10 @@ class Difference(msgspec.Struct, frozen=True):
 
 def read(connection: Connection, schema: str = SCHEMA) -> Catalog:
     """Read everything in a schema that is not an extension's or another tool's."""
-    union = " UNION ALL ".join((_RELATIONS, _COLUMNS, _CONSTRAINTS, _INDEXES, _SEQUENCES, _TRIGGERS))
+    union = " UNION ALL ".join((_RELATIONS, _COLUMNS, _CONSTRAINTS, _INDEXES, _SEQUENCES, _TRIGGERS, _FUNCTIONS))
     found: Catalog = {}
-    for kind, parent, name, definition in connection.execute(text(union), {"schema": schema}):
+    given = {"schema": schema, "functions": list(functions.NAMES)}
+    for kind, parent, name, definition in connection.execute(text(union), given):
         if not (parent or name).startswith(FOREIGN_PREFIXES):
             found[kind, name] = Entry(parent, _normal(definition, schema))
     return found

@@ -3,6 +3,7 @@
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from labeler_api.db import functions
 from labeler_api.db.tables import metadata
 from labeler_api.migrations import HEAD
 from labeler_api.migrations.engine import engine
@@ -31,5 +32,11 @@ async def check(dsn: str) -> list[str]:
 
 
 def _differences(connection: Connection) -> list[catalog.Difference]:
-    with catalog.expected(connection, lambda c: metadata.create_all(c, checkfirst=False)) as wanted:
+    with catalog.expected(connection, _build) as wanted:
         return catalog.compare(wanted, catalog.read(connection))
+
+
+def _build(connection: Connection) -> None:
+    metadata.create_all(connection, checkfirst=False)
+    for name in functions.NAMES:
+        connection.exec_driver_sql(functions.source(name))

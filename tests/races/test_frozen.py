@@ -210,6 +210,7 @@ async def _frozen_at_its_commit(
 
 
 async def _save(cluster: Cluster, process: ApiProcess, made: Made) -> httpx.Response:
-    headers = {"Authorization": f"Bearer {cluster.api.token(2, 'owner@example.com')}"}
+    """A save with a key: it has a COMMIT. One without is a single statement, and nothing is open between two."""
+    headers = {"Idempotency-Key": "frozen", "Authorization": f"Bearer {cluster.api.token(2, 'owner@example.com')}"}
     async with httpx.AsyncClient(base_url=process.url, headers=headers, timeout=120, trust_env=False) as client:
         return await client.post("/api/v1/annotations", json=box(made, 0))

@@ -5,6 +5,7 @@ then it must not read a table through that was empty when it was made. Counted i
 """
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from typing import Any
 
 import asyncpg
@@ -21,7 +22,7 @@ IMAGES = 500
 FOREIGN = 50_000
 # An index is three pages deep. Of the locks, of which there were none in any state, all 5 000 of one person are looked
 # at; of a table that was emptied, an index that has the key, but not in the first place.
-PAGES = 200
+PAGES = 300  # a save is five statements
 PAGES_AFTER_EMPTY = 450
 _TABLES = ("image_metadata", "image_annotation_status", "annotations", "image_locks", "annotation_history")
 _IMAGE = "train/good/000007"
@@ -41,17 +42,17 @@ STATEMENTS = {
     "access and role": (store_members._ACCESS_AND_ROLE, "'proj_1', 2, '{owner}', true"),
     "hold the role": (store_members._HOLD, "'proj_1', 2, 'owner'"),
     "claim": (store_locks._CLAIM, f"'proj_1', 'ds_1', '{{{_IMAGE}}}', 2, 60"),
-    "claim and hold": (store_locks._CLAIM_AND_HOLD, f"'proj_1', 'ds_1', '{{{_IMAGE}}}', 2, 60"),
+    "acquire": (store_locks._ACQUIRE, f"'proj_1', 2, '{{owner}}', true, '{_IMAGE}', 60"),
     "hold the image": (store_locks._HOLD, f"'proj_1', 2, 'owner', 'ds_1', '{{{_IMAGE}}}'"),
     "heartbeat": (store_locks._HEARTBEAT, f"'proj_1', '{_IMAGE}', 2, 60"),
     "release": (store_locks._RELEASE, f"'proj_1', '{_IMAGE}', 2"),
-    "find": (store._FIND, "$id"),
-    "insert": (store._INSERT, f"'proj_1', 2, '{_DRAFT}', true"),
-    "update": (store._UPDATE, """$id, NULL, '{"notes": "x"}', 2"""),
-    "delete": (store._DELETE, "$id, NULL, 2"),
-    "confirm": (store_confirm._SET_STATE, "$id, 'confirmed', 2"),
+    "find": (store._FIND_FOR, "$id, 2"),
+    "create": (store._CREATE, f"'proj_1', 2, '{{owner}}', true, '{{owner}}', '{_DRAFT}', 60"),
+    "update": (store._UPDATE, """$id, 2, '{owner}', '{owner}', true, NULL, '{"notes": "x"}', 60"""),
+    "delete": (store._DELETE, "$id, 2, '{owner}', '{owner}', true, NULL, 60"),
+    "confirm": (store._SET_STATE, "$id, 2, '{owner}', '{owner}', true, 'confirmed', 'confirm_if_complete'"),
     "confirm the image": (store_confirm._SET_STATE_OF_IMAGE, f"'proj_1', '{_IMAGE}', 'detection', 2, 'confirmed'"),
-    "settle": (store_status._SETTLE, f"'proj_1', '{{{_IMAGE}}}', '{{detection}}', '{{clear}}', '{{1}}', 2"),
+    "refresh": (store_status._REFRESH, f"'proj_1', '{{{_IMAGE}}}', '{{detection}}', '{{clear}}', '{{1}}', 2"),
 }
 
 
@@ -73,22 +74,27 @@ async def prepare(connection: asyncpg.Connection) -> None:
             types = ", ".join(parameter.name for parameter in (await connection.prepare(sql)).get_parameters())
             await connection.execute(f"PREPARE kept_{number} ({types}) AS {sql}")
             await connection.execute(f"EXPLAIN EXECUTE kept_{number} ({arguments.replace('$id', '0')})")
+    with suppress(asyncpg.ForeignKeyViolationError):  # where there is no project yet, which a save finds out before
+        await pages(connection)  # functions plan what they meet when they meet it
 
 
 async def pages(connection: asyncpg.Connection) -> dict[str, int]:
     """The pages that each statement looks at with its kept plan."""
     found = {}
-    annotation_id = str(await connection.fetchval(f"SELECT {_ID}"))
+    annotation_id = str(await connection.fetchval(f"SELECT coalesce({_ID}, 0)"))
     for number, (name, (_, arguments)) in enumerate(STATEMENTS.items()):
-        transaction = connection.transaction()
-        await transaction.start()
-        for setting, value in PLANNED_ONCE.items():
-            await connection.execute(f"SET LOCAL {setting} = '{value}'")
-        explained = await connection.fetchval(
-            "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) "
-            f"EXECUTE kept_{number} ({arguments.replace('$id', annotation_id)})"
-        )
-        await transaction.rollback()
+        for _ in range(2):  # the first time a session reads the catalog, too
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                for setting, value in PLANNED_ONCE.items():
+                    await connection.execute(f"SET LOCAL {setting} = '{value}'")
+                explained = await connection.fetchval(
+                    "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) "
+                    f"EXECUTE kept_{number} ({arguments.replace('$id', annotation_id)})"
+                )
+            finally:
+                await transaction.rollback()
         plan = msgspec.json.decode(explained)[0]["Plan"]
         found[name] = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
         through = [node["Relation Name"] for node in _nodes(plan) if node["Node Type"] == "Seq Scan"]

@@ -14,7 +14,7 @@ async def claim(db: Database, made: Made, image_ids: list[str], user_id: int, se
     """Claim until the statement has an answer for every image, as the service does."""
     while True:
         async with db.begin() as tx:
-            rows = await store.claim(tx, made.project_id, made.dataset_id, image_ids, user_id, seconds, hold=False)
+            rows = await store.claim(tx, made.project_id, made.dataset_id, image_ids, user_id, seconds)
         if len(rows) == len(image_ids):
             return {row["image_id"]: row["mine"] for row in rows}
 
