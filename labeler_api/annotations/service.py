@@ -22,7 +22,7 @@ from labeler_api.annotations.schemas import (
     annotation_response,
     user_ids,
 )
-from labeler_api.annotations.store_status import Mark, Touched
+from labeler_api.annotations.store_ledger import ConfirmationEffect, StatusChange
 from labeler_api.context import Call
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.errors import BadRequest, Conflict, Forbidden, Missed, NotFound, invalid
@@ -117,12 +117,12 @@ async def delete(call: Call, annotation_id: int) -> DeletedResponse:
     return DeletedResponse(message=f"Annotation {annotation_id} was deleted.")
 
 
-async def set_state(call: Call, annotation_id: int, state: str, mark: Mark) -> Row:
+async def set_state(call: Call, annotation_id: int, state: str, effect: ConfirmationEffect) -> Row:
     """Confirm an annotation ("confirmed") or make it a draft again ("draft"). Raises NotFound and Forbidden."""
     _, access = await find_editable(call, annotation_id)
     async with call.db.single() as tx:
         tx.stand_in_line(access.project)
-        row = await store.set_state(tx, _writer(call), annotation_id, state, mark.value)
+        row = await store.set_state(tx, _writer(call), annotation_id, state, effect.value)
         return written(call, row, annotation_id)
 
 
@@ -309,9 +309,9 @@ def no_annotation(annotation_id: int) -> NotFound:
     return NotFound(f"There is no annotation {annotation_id}.", code="annotation_not_found")
 
 
-def touched(row: Row, mark: Mark, added: int = 0) -> Touched:
+def status_change(row: Row, effect: ConfirmationEffect, added: int = 0) -> StatusChange:
     """Name the image and task of a row that was written, for `refresh_progress`."""
-    return Touched(row["image_id"], row["task_type"], mark, added)
+    return StatusChange(row["image_id"], row["task_type"], effect, added)
 
 
 async def response(call: Call, row: Row) -> AnnotationResponse:

@@ -7,11 +7,11 @@ from itertools import groupby
 from msgspec.json import encode
 
 from labeler_api import idempotency
-from labeler_api.annotations import store_batch, store_status
+from labeler_api.annotations import store_batch, store_ledger
 from labeler_api.annotations.schemas import AnnotationCreate, AnnotationDraft
 from labeler_api.annotations.schemas_batch import BatchCreate, BatchResponse
 from labeler_api.annotations.service import draft_of, size_of, sizes_checked
-from labeler_api.annotations.store_status import Mark, Touched
+from labeler_api.annotations.store_ledger import ConfirmationEffect, StatusChange
 from labeler_api.context import Call
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.errors import AppError, Forbidden, NotFound, invalid
@@ -108,21 +108,21 @@ async def _fill(tx: WriteTransaction, call: Call, access: Access, indexes: list[
         return
     ids = await store_batch.insert(tx, access.project, call.user_id, encode(list(wanted.values())).decode())
     batch.made |= dict(zip(wanted, ids, strict=True))
-    await store_status.refresh_progress(tx, access.project, _added(wanted.values()), call.user_id)
+    await store_ledger.refresh_progress(tx, access.project, _added(wanted.values()), call.user_id)
 
 
-def _added(drafts: Iterable[AnnotationDraft]) -> list[Touched]:
+def _added(drafts: Iterable[AnnotationDraft]) -> list[StatusChange]:
     """Sum the new annotations of each image and task; a draft among them unconfirms it."""
 
     def place(draft: AnnotationDraft) -> tuple[str, str]:
         return draft.image_id, draft.task_type
 
-    touched = []
+    changes = []
     for (image_id, task_type), group in groupby(sorted(drafts, key=place), place):
         states = [draft.annotation_state for draft in group]
-        mark = Mark.CLEAR if "draft" in states else Mark.KEEP
-        touched.append(Touched(image_id, task_type, mark, added=len(states)))
-    return touched
+        effect = ConfirmationEffect.CLEAR if "draft" in states else ConfirmationEffect.KEEP
+        changes.append(StatusChange(image_id, task_type, effect, added=len(states)))
+    return changes
 
 
 async def accesses(

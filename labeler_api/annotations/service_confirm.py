@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from labeler_api.annotations import store_confirm, store_status
+from labeler_api.annotations import store_confirm, store_ledger
 from labeler_api.annotations.schemas import ConfirmResponse, name_of
 from labeler_api.annotations.schemas_batch import BulkConfirm, BulkConfirmResponse
 from labeler_api.annotations.schemas_status import ImageConfirmResponse, image_confirm
 from labeler_api.annotations.service import check_may_change, no_annotation, set_state
 from labeler_api.annotations.service_batch import accesses
-from labeler_api.annotations.store_status import Mark, Touched
+from labeler_api.annotations.store_ledger import ConfirmationEffect, StatusChange
 from labeler_api.context import Call
 from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import AppError, BadRequest, Forbidden
@@ -20,19 +20,19 @@ from labeler_api.names import quoted
 
 async def confirm(call: Call, annotation_id: int) -> ConfirmResponse:
     """Confirm an annotation; after the task's last draft on the image this confirms the image, too."""
-    return await _set_state(call, annotation_id, "confirmed", Mark.CONFIRM_IF_COMPLETE)
+    return await _set_state(call, annotation_id, "confirmed", ConfirmationEffect.CONFIRM_IF_COMPLETE)
 
 
 async def unconfirm(call: Call, annotation_id: int) -> ConfirmResponse:
     """Make an annotation a draft again; the image is no longer confirmed in that task."""
-    return await _set_state(call, annotation_id, "draft", Mark.CLEAR)
+    return await _set_state(call, annotation_id, "draft", ConfirmationEffect.CLEAR)
 
 
 async def confirm_image(call: Call, project: str, image_id: str, task_type: str | None) -> ImageConfirmResponse:
     """Confirm an image in a task, or in each task that has annotations on it, and the drafts with it."""
     async with naming_the_holder(call), call.db.begin(planned_once=True) as tx:
         access = await require_role(tx, call, project, Role.REVIEWER)
-        rows = await _set_state_of_image(tx, call, access, image_id, task_type, "confirmed", Mark.CONFIRM)
+        rows = await _set_state_of_image(tx, call, access, image_id, task_type, "confirmed", ConfirmationEffect.CONFIRM)
         if not rows:
             what = f"no annotation of the task {quoted(task_type)}" if task_type else "no annotation"
             raise BadRequest(f"The image {quoted(image_id)} has {what} to confirm.", code="nothing_to_confirm")
@@ -46,7 +46,7 @@ async def unconfirm_image(call: Call, project: str, image_id: str, task_type: st
     """
     async with naming_the_holder(call), call.db.begin(planned_once=True) as tx:
         access = await require_role(tx, call, project, Role.REVIEWER)
-        rows = await _set_state_of_image(tx, call, access, image_id, task_type, "draft", Mark.CLEAR)
+        rows = await _set_state_of_image(tx, call, access, image_id, task_type, "draft", ConfirmationEffect.CLEAR)
         if not rows and not await store_confirm.image_exists(tx, access.dataset_id, image_id):
             raise image_not_found(image_id)
     return image_confirm(image_id, rows)
@@ -102,28 +102,34 @@ async def _confirm_in_project(
     rows = await store_confirm.confirm_many(tx, access.project, ids, call.user_id)
     places = sorted({(row["image_id"], row["task_type"]) for row in rows})
     if places:
-        touched = [Touched(image_id, task, Mark.CONFIRM_IF_COMPLETE) for image_id, task in places]
-        await store_status.refresh_progress(tx, access.project, touched, call.user_id)
+        changes = [StatusChange(image_id, task, ConfirmationEffect.CONFIRM_IF_COMPLETE) for image_id, task in places]
+        await store_ledger.refresh_progress(tx, access.project, changes, call.user_id)
     return {row["id"]: _confirmed(row, call.principal.profile.full_name) for row in rows}
 
 
-async def _set_state(call: Call, annotation_id: int, state: str, mark: Mark) -> ConfirmResponse:
-    row = await set_state(call, annotation_id, state, mark)
+async def _set_state(call: Call, annotation_id: int, state: str, effect: ConfirmationEffect) -> ConfirmResponse:
+    row = await set_state(call, annotation_id, state, effect)
     ids = [row["confirmed_by"]] if row["confirmed_by"] is not None else []
     users = await call.directory.get_many(ids, timeout=call.remaining_seconds)
     return _confirmed(row, name_of(users, row["confirmed_by"]))
 
 
 async def _set_state_of_image(
-    tx: WriteTransaction, call: Call, access: Access, image_id: str, task_type: str | None, state: str, mark: Mark
+    tx: WriteTransaction,
+    call: Call,
+    access: Access,
+    image_id: str,
+    task_type: str | None,
+    state: str,
+    effect: ConfirmationEffect,
 ) -> list[Row]:
     """Change the image's annotations; return its statuses, none where it has no annotation of the task."""
     await hold_images(tx, access, [image_id])
     tasks = await store_confirm.set_state_of_image(tx, access.project, image_id, task_type, call.user_id, state)
     if not tasks:
         return []
-    return await store_status.refresh_progress(
-        tx, access.project, [Touched(image_id, task, mark) for task in tasks], call.user_id
+    return await store_ledger.refresh_progress(
+        tx, access.project, [StatusChange(image_id, task, effect) for task in tasks], call.user_id
     )
 
 

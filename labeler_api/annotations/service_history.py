@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from labeler_api.annotations import store_history, store_status
+from labeler_api.annotations import store_history, store_ledger
 from labeler_api.annotations.schemas import AnnotationResponse
 from labeler_api.annotations.schemas_history import (
     ANNOTATION_LIMIT,
@@ -18,10 +18,10 @@ from labeler_api.annotations.service import (
     expected_version,
     no_annotation,
     response,
-    touched,
+    status_change,
     version_conflict,
 )
-from labeler_api.annotations.store_status import Mark
+from labeler_api.annotations.store_ledger import ConfirmationEffect
 from labeler_api.context import Call
 from labeler_api.db.page_bytes import PAGE_BYTES
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
@@ -83,8 +83,8 @@ async def restore(call: Call, annotation_id: int, body: Restore) -> AnnotationRe
         row = await store_history.restore(tx, annotation_id, found["state"], version, call.user_id)
         if row is None:
             raise await _missed(tx, annotation_id, version)
-        change = touched(row, Mark.CLEAR, added=row["added"])
-        await store_status.refresh_progress(tx, access.project, [change], call.user_id)
+        change = status_change(row, ConfirmationEffect.CLEAR, added=row["added"])
+        await store_ledger.refresh_progress(tx, access.project, [change], call.user_id)
     return await response(call, row)
 
 

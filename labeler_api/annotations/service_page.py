@@ -2,7 +2,7 @@
 
 Nothing is read that the caller has (see page_tag). Otherwise a page of a project is put together from its rows as they
 were encoded for whoever asked last: only the rows that were written since are read and encoded again. What is kept
-needs no care when something is written: the project's revision tells whether anything was, and the mark that
+needs no care when something is written: the project's revision tells whether anything was, and the `xmin` that
 PostgreSQL gives to each version of a row, which ones.
 """
 
@@ -51,7 +51,7 @@ class _Place:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """A page as it was encoded last: each row's mark and JSON by its id, and the names that the rows show."""
+    """A page as it was encoded last: each row's version and JSON by its id, and the names that the rows show."""
 
     revision: int
     names: Mapping[int, str | None]
@@ -122,7 +122,7 @@ async def _read(
     where = (place.project_id, place.after_id, place.limit, place.skip)
     async with call.db.read() as connection:
         if kept is not None and not kept.is_cut:
-            present = _present(kept, await store.marks(connection, *where))
+            present = _present(kept, await store.row_versions(connection, *where))
             wanted = [annotation_id for annotation_id, part in present.items() if part is None]
             rows, is_cut = await store.by_ids(connection, place.project_id, wanted) if wanted else ([], False)
             if not is_cut and sum(len(part[1]) for part in present.values() if part) + _bytes(rows) <= PAGE_BYTES:
@@ -131,11 +131,11 @@ async def _read(
     return rows, {row["id"]: None for row in rows}, is_cut
 
 
-def _present(kept: _Kept, marks: Mapping[int, int]) -> dict[int, tuple[int, bytes] | None]:
+def _present(kept: _Kept, row_versions: Mapping[int, int]) -> dict[int, tuple[int, bytes] | None]:
     present: dict[int, tuple[int, bytes] | None] = {}
-    for annotation_id, mark in marks.items():
+    for annotation_id, row_version in row_versions.items():
         part = kept.parts.get(annotation_id)
-        present[annotation_id] = part if part is not None and part[0] == mark else None
+        present[annotation_id] = part if part is not None and part[0] == row_version else None
     return present
 
 
@@ -148,7 +148,7 @@ def _joined(
     rows: Iterable[Row], present: Mapping[int, tuple[int, bytes] | None], users: Users
 ) -> tuple[dict[int, tuple[int, bytes]], Body]:
     encode = msgspec.json.Encoder().encode
-    fresh = {row["id"]: (row["mark"], encode(annotation_response(row, users))) for row in rows}
+    fresh = {row["id"]: (row["row_version"], encode(annotation_response(row, users))) for row in rows}
     parts = {}
     for annotation_id, part in present.items():
         if (part := part or fresh.get(annotation_id)) is not None:  # None: deleted since the page was looked through

@@ -44,30 +44,33 @@ _FIND_FOR = f"""
 # primary key, and reads the annotations of every other project on its way.
 _PAGE = page_bytes.page(
     f"""
-    SELECT {_STORED}, xmin AS mark FROM annotations
+    SELECT {_STORED}, xmin AS row_version FROM annotations
     WHERE (project_id, id) > ($1, $2::bigint) AND (project_id, id) <= ($1, 9223372036854775807)
     ORDER BY project_id, id LIMIT $3 OFFSET $4
     """,
     "project_id, id",
-    kept=(*_PLAIN, "mark"),
+    kept=(*_PLAIN, "row_version"),
     json=_JSON,
     text=("notes",),
 )
 
 # The same page, of each row only what tells whether it was changed: PostgreSQL marks every version of a row with the
 # transaction that wrote it.
-_MARKS = """
-    SELECT array_agg(id) AS ids, array_agg(mark) AS marks FROM (
-        SELECT id, xmin AS mark FROM annotations
+_ROW_VERSIONS = """
+    SELECT array_agg(id) AS ids, array_agg(row_version) AS row_versions FROM (
+        SELECT id, xmin AS row_version FROM annotations
         WHERE (project_id, id) > ($1, $2::bigint) AND (project_id, id) <= ($1, 9223372036854775807)
         ORDER BY project_id, id LIMIT $3 OFFSET $4
     ) page
 """
 
 _BY_IDS = page_bytes.page(
-    f"SELECT {_STORED}, xmin AS mark FROM annotations WHERE project_id = $1 AND id = ANY($2::bigint[]) ORDER BY id",
+    f"""
+    SELECT {_STORED}, xmin AS row_version FROM annotations
+    WHERE project_id = $1 AND id = ANY($2::bigint[]) ORDER BY id
+    """,
     "id",
-    kept=(*_PLAIN, "mark"),
+    kept=(*_PLAIN, "row_version"),
     json=_JSON,
     text=("notes",),
 )
@@ -145,18 +148,20 @@ async def find_for(connection: ReadConnection, annotation_id: int, user_id: int)
 async def page(
     connection: ReadConnection, project_id: str, after_id: int, limit: int, skip: int
 ) -> tuple[list[Row], bool]:
-    """Return annotations of a project by id, each with the `mark` of this version of it; and whether bytes ended it."""
+    """Return annotations of a project by id, each with its `row_version`; and whether bytes ended it."""
     return page_bytes.taken(await connection.fetch(_PAGE, project_id, after_id, limit, skip))
 
 
-async def marks(connection: ReadConnection, project_id: str, after_id: int, limit: int, skip: int) -> dict[int, int]:
-    """Return the marks of the same annotations by their ids, in the order of the page."""
-    row = await connection.fetchrow(_MARKS, project_id, after_id, limit, skip)
-    return dict(zip(row["ids"], row["marks"], strict=True)) if row is not None and row["ids"] else {}
+async def row_versions(
+    connection: ReadConnection, project_id: str, after_id: int, limit: int, skip: int
+) -> dict[int, int]:
+    """Return the row versions of the same annotations by their ids, in the order of the page."""
+    row = await connection.fetchrow(_ROW_VERSIONS, project_id, after_id, limit, skip)
+    return dict(zip(row["ids"], row["row_versions"], strict=True)) if row is not None and row["ids"] else {}
 
 
 async def by_ids(connection: ReadConnection, project_id: str, ids: Sequence[int]) -> tuple[list[Row], bool]:
-    """Return these annotations with their marks; those that are gone are missing. True: some are, for their bytes."""
+    """Return these annotations with their row versions; those that are gone are missing. True: bytes ended it."""
     return page_bytes.taken(await connection.fetch(_BY_IDS, project_id, list(ids)))
 
 
@@ -215,6 +220,6 @@ async def delete(
     return await tx.fetchrow(_DELETE, annotation_id, *astuple(writer), version, lease_seconds)
 
 
-async def set_state(tx: WriteTransaction, writer: Writer, annotation_id: int, state: str, mark: str) -> Row | None:
+async def set_state(tx: WriteTransaction, writer: Writer, annotation_id: int, state: str, effect: str) -> Row | None:
     """Confirm an annotation or make it a draft again."""
-    return await tx.fetchrow(_SET_STATE, annotation_id, *astuple(writer), state, mark)
+    return await tx.fetchrow(_SET_STATE, annotation_id, *astuple(writer), state, effect)

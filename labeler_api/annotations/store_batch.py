@@ -1,10 +1,11 @@
 """SQL of a batch: one statement for all new annotations of a project, each with its first revision."""
 
+from labeler_api.annotations.store_ledger import logged
 from labeler_api.db.pool import WriteTransaction
 
 # New annotations of a project, each with its first revision: of a statement that goes on to SELECT from `made`. Nothing
 # comes back by a batch: who undoes deletions creates one by one.
-MADE = """
+MADE = f"""
     made AS (
         INSERT INTO annotations (
             project_id, image_id, annotation_type, task_type, geometry, attributes, class_id, class_name,
@@ -17,13 +18,8 @@ MADE = """
         ORDER BY d.ordinality
         RETURNING *
     ),
-    logged AS (
-        INSERT INTO annotation_history
-            (annotation_id, project_id, image_id, action, new_state, changed_by, timestamp, revision)
-        SELECT m.id, m.project_id, m.image_id, 'create', to_jsonb(m), $2::int, statement_timestamp(), m.version
-        FROM made m ORDER BY m.id
-    )
-"""
+    {logged("'create'", new="made", user="$2::int")}
+"""  # noqa: S608 - parts of ours
 
 # Nobody reads the other columns here.
 _INSERT = f"WITH {MADE} SELECT id FROM made ORDER BY id"  # noqa: S608 - fixed text

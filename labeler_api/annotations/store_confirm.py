@@ -1,11 +1,16 @@
 """SQL of confirming and unconfirming; each changed annotation gets a revision, as with any other write."""
 
+# ruff: noqa: S608 - the only text put into the statements is parts of ours
+
 from collections.abc import Sequence
 
+from labeler_api.annotations.store_ledger import logged
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 
+_ACTION = "CASE WHEN $5::text = 'confirmed' THEN 'confirm' ELSE 'unconfirm' END"
+
 # $5 'confirmed', which changes the drafts, or 'draft', which changes the confirmed ones.
-_SET_STATE_OF_IMAGE = """
+_SET_STATE_OF_IMAGE = f"""
     WITH old AS MATERIALIZED (
         SELECT * FROM annotations
         WHERE project_id = $1 AND image_id = $2 AND ($3::text IS NULL OR task_type = $3)
@@ -20,13 +25,7 @@ _SET_STATE_OF_IMAGE = """
         WHERE a.id = o.id AND o.annotation_state = CASE WHEN $5::text = 'confirmed' THEN 'draft' ELSE 'confirmed' END
         RETURNING a.*
     ),
-    logged AS (
-        INSERT INTO annotation_history
-            (annotation_id, project_id, image_id, action, previous_state, new_state, changed_by, timestamp, revision)
-        SELECT n.id, n.project_id, n.image_id, CASE WHEN $5::text = 'confirmed' THEN 'confirm' ELSE 'unconfirm' END,
-            to_jsonb(o), to_jsonb(n), $4::int, statement_timestamp(), n.version
-        FROM new n JOIN old o USING (id) ORDER BY n.id
-    )
+    {logged(_ACTION, new="new", old="old", user="$4::int")}
     SELECT DISTINCT task_type FROM old ORDER BY task_type
 """
 
@@ -35,7 +34,7 @@ _IMAGE_EXISTS = "SELECT EXISTS (SELECT FROM image_metadata WHERE dataset_id = $1
 _FIND = "SELECT id, project_id, image_id, created_by FROM annotations WHERE id = ANY($1::bigint[])"
 
 # Confirming again counts as a change, as it does for one annotation.
-_CONFIRM_MANY = """
+_CONFIRM_MANY = f"""
     WITH old AS MATERIALIZED (SELECT * FROM annotations WHERE project_id = $1 AND id = ANY($2::bigint[])),
     new AS (
         UPDATE annotations a
@@ -44,12 +43,7 @@ _CONFIRM_MANY = """
         FROM old o WHERE a.id = o.id
         RETURNING a.*
     ),
-    logged AS (
-        INSERT INTO annotation_history
-            (annotation_id, project_id, image_id, action, previous_state, new_state, changed_by, timestamp, revision)
-        SELECT n.id, n.project_id, n.image_id, 'confirm', to_jsonb(o), to_jsonb(n), $3, statement_timestamp(), n.version
-        FROM new n JOIN old o USING (id) ORDER BY n.id
-    )
+    {logged("'confirm'", new="new", old="old", user="$3")}
     SELECT id, image_id, task_type, annotation_state, confirmed_at, confirmed_by FROM new
 """
 

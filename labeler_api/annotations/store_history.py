@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from labeler_api.annotations.store import COLUMNS
+from labeler_api.annotations.store_ledger import logged
 from labeler_api.db import page_bytes
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 
@@ -101,15 +102,9 @@ _RESTORE = f"""
         FROM wanted w WHERE NOT EXISTS (SELECT FROM old)
         RETURNING *
     ),
-    new AS (SELECT *, 0 AS added FROM changed UNION ALL SELECT *, 1 FROM made),
-    logged AS (
-        INSERT INTO annotation_history
-            (annotation_id, project_id, image_id, action, previous_state, new_state, changed_by, timestamp, revision)
-        SELECT n.id, n.project_id, n.image_id, 'restore', to_jsonb(o), to_jsonb(n) - 'added', $4,
-               statement_timestamp(), n.version
-        FROM new n LEFT JOIN old o USING (id)
-    )
-    SELECT {COLUMNS}, added FROM new
+    new AS (SELECT * FROM changed UNION ALL SELECT * FROM made),
+    {logged("'restore'", new="new", old="old", user="$4")}
+    SELECT {COLUMNS}, (SELECT count(*)::int FROM made) AS added FROM new
 """
 
 

@@ -1,39 +1,14 @@
-"""SQL of what follows from annotations: a status row per image and task, and the project's counters."""
+"""SQL that reads the statuses of images: a row per image and task, kept by `store_ledger`."""
 
 # ruff: noqa: S608 - the only text put into the statements is parts of ours
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
-from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
+from labeler_api.db.pool import ReadConnection, Row
 from labeler_api.members.access import COLUMNS as ACCESS
 from labeler_api.members.access import FOUND, WHERE_FOUND
 from labeler_api.projects.changes import REVISION
-
-
-class Mark(StrEnum):
-    """What a write does to the image's confirmation (contract, section 15, image status)."""
-
-    KEEP = "keep"  # deleting one of several, a new no_object
-    CLEAR = "clear"  # a new draft, an edit, an unconfirm
-    CONFIRM = "confirm"  # an image confirm
-    CONFIRM_IF_COMPLETE = "confirm_if_complete"  # an annotation confirm: only after the last draft
-
-
-@dataclass(frozen=True, slots=True)
-class Touched:
-    """A task of an image that a write touched, and by how many its annotations grew or shrank."""
-
-    image_id: str
-    task_type: str
-    mark: Mark
-    added: int = 0
-
-
-_REFRESH = "SELECT * FROM refresh_progress_1($1, $2, $3, $4, $5, $6)"
 
 MOST_BEHIND = 10_000
 """How many entries may stand behind a page (contract, section 15): as many images as one person can overlook."""
@@ -145,25 +120,6 @@ _STATS_OF_ALL = """
         FROM image_annotation_status WHERE project_id = $1 GROUP BY image_id
     ) images
 """
-
-
-async def refresh_progress(
-    tx: WriteTransaction, project_id: str, touched: Sequence[Touched], user_id: int
-) -> list[Row]:
-    """Bring status rows, counters and the revision up to date after a write; return the statuses that remain.
-
-    `touched` names every (image, task) at most once. Raises Stale where an import began on one of the images at this
-    moment: the next try is refused when it claims the image.
-    """
-    return await tx.fetch(
-        _REFRESH,
-        project_id,
-        [item.image_id for item in touched],
-        [item.task_type for item in touched],
-        [item.mark.value for item in touched],
-        [item.added for item in touched],
-        user_id,
-    )
 
 
 async def view(connection: ReadConnection, reference: str, user_id: int) -> Row | None:

@@ -9,7 +9,8 @@ from typing import Final
 
 NAMES: Final = (
     "undo_key_1",
-    "touched_1",
+    "log_revision_1",
+    "status_changes_1",
     "count_in_project_1",
     "refresh_progress_1",
     "hold_project_1",

@@ -62,34 +62,27 @@ BEGIN
           AND NOT EXISTS (SELECT FROM annotations a WHERE a.id = h.annotation_id)
           AND NOT EXISTS (SELECT FROM annotation_history l WHERE l.annotation_id = h.annotation_id AND l.id > h.id)
         ORDER BY h.id DESC LIMIT 1
-    ),
+    )
     -- What comes back has its id and all that it was but its confirmation: the screen shows it as a draft. Where
     -- nothing comes back, `jsonb_populate_record` returns the new one as it is.
-    made AS (
-        INSERT INTO annotations (
-            id, project_id, image_id, annotation_type, task_type, geometry, attributes, class_id, class_name,
-            confidence, notes, is_verified, annotation_state, created_by, created_at, updated_by, updated_at,
-            confirmed_by, confirmed_at, version)
-        SELECT coalesce(u.annotation_id, nextval('annotations_id_seq')), found_project_id, r.image_id,
-            r.annotation_type, r.task_type, r.geometry, r.attributes, r.class_id, r.class_name, r.confidence, r.notes,
-            coalesce(r.is_verified, false), d.annotation_state, coalesce(r.created_by, p_user_id),
-            coalesce(r.created_at, v_now), CASE WHEN u.annotation_id IS NOT NULL THEN p_user_id END, v_now,
-            CASE WHEN d.annotation_state = 'confirmed' THEN p_user_id END,
-            CASE WHEN d.annotation_state = 'confirmed' THEN v_now END,
-            coalesce(u.revision, 0) + 1
-        FROM jsonb_populate_record(NULL::annotations, p_draft) d
-        LEFT JOIN undone u ON true
-        CROSS JOIN LATERAL jsonb_populate_record(d, u.previous_state) r
-        RETURNING *
-    ),
-    logged AS (
-        INSERT INTO annotation_history
-            (annotation_id, project_id, image_id, action, new_state, changed_by, timestamp, revision)
-        SELECT m.id, m.project_id, m.image_id, CASE WHEN m.version = 1 THEN 'create' ELSE 'restore' END, to_jsonb(m),
-               p_user_id, v_now, m.version
-        FROM made m
-    )
-    SELECT made.* INTO annotation FROM made;
+    INSERT INTO annotations (
+        id, project_id, image_id, annotation_type, task_type, geometry, attributes, class_id, class_name,
+        confidence, notes, is_verified, annotation_state, created_by, created_at, updated_by, updated_at,
+        confirmed_by, confirmed_at, version)
+    SELECT coalesce(u.annotation_id, nextval('annotations_id_seq')), found_project_id, r.image_id,
+        r.annotation_type, r.task_type, r.geometry, r.attributes, r.class_id, r.class_name, r.confidence, r.notes,
+        coalesce(r.is_verified, false), d.annotation_state, coalesce(r.created_by, p_user_id),
+        coalesce(r.created_at, v_now), CASE WHEN u.annotation_id IS NOT NULL THEN p_user_id END, v_now,
+        CASE WHEN d.annotation_state = 'confirmed' THEN p_user_id END,
+        CASE WHEN d.annotation_state = 'confirmed' THEN v_now END,
+        coalesce(u.revision, 0) + 1
+    FROM jsonb_populate_record(NULL::annotations, p_draft) d
+    LEFT JOIN undone u ON true
+    CROSS JOIN LATERAL jsonb_populate_record(d, u.previous_state) r
+    RETURNING * INTO annotation;
+    PERFORM log_revision_1(
+        CASE WHEN annotation.version = 1 THEN 'create' ELSE 'restore' END, NULL, annotation, p_user_id, v_now
+    );
     PERFORM refresh_progress_1(
         found_project_id, ARRAY[annotation.image_id], ARRAY[annotation.task_type],
         ARRAY[CASE WHEN annotation.annotation_state = 'draft' THEN 'clear' ELSE 'keep' END], ARRAY[1], p_user_id

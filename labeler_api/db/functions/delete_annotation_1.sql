@@ -37,22 +37,13 @@ BEGIN
         RETURN;
     END IF;
     v_now := clock_timestamp();
-    WITH gone AS (
-        DELETE FROM annotations a WHERE a.id = p_annotation_id AND (p_version IS NULL OR a.version = p_version)
-        RETURNING a.*
-    ),
-    logged AS (
-        INSERT INTO annotation_history
-            (annotation_id, project_id, image_id, action, previous_state, changed_by, timestamp, revision, undo_key)
-        SELECT g.id, g.project_id, g.image_id, 'delete', to_jsonb(g), p_user_id, v_now, g.version + 1,
-            undo_key_1(g.project_id, p_user_id, g.annotation_type, g.image_id, g.geometry)
-        FROM gone g
-    )
-    SELECT gone.* INTO annotation FROM gone;
+    DELETE FROM annotations a WHERE a.id = p_annotation_id AND (p_version IS NULL OR a.version = p_version)
+    RETURNING a.* INTO annotation;
     IF NOT FOUND THEN
         -- An error, so that nothing is kept, the image's lock included. Whoever called says which of the two it is.
         RAISE EXCEPTION 'the annotation is gone or has another version' USING ERRCODE = 'LB001';
     END IF;
+    PERFORM log_revision_1('delete', annotation, NULL, p_user_id, v_now);
     PERFORM refresh_progress_1(
         found_project_id, ARRAY[annotation.image_id], ARRAY[annotation.task_type], ARRAY['keep'], ARRAY[-1], p_user_id
     );

@@ -2,7 +2,7 @@
 -- nothing counted here can change. What exists is updated and not upserted: an upsert would take a number of the
 -- sequence each time. Names every (image, task) at most once; returns the statuses that remain.
 CREATE FUNCTION refresh_progress_1(
-    p_project_id text, p_image_ids text[], p_task_types text[], p_marks text[], p_added integer[], p_user_id integer
+    p_project_id text, p_image_ids text[], p_task_types text[], p_effects text[], p_added integer[], p_user_id integer
 ) RETURNS TABLE (
     image_id text, task_type text, status text, is_image_confirmed boolean, confirmed_at timestamptz,
     total_annotations integer, confirmed_annotations integer
@@ -21,7 +21,7 @@ BEGIN
     -- A batch looks for imports before it has waited for the locks of its images. What began meanwhile is seen here: an
     -- error, so that nothing is kept, and the next try is refused when it claims the image.
     IF EXISTS (
-        SELECT FROM touched_1(p_image_ids, p_task_types, p_marks, p_added) t
+        SELECT FROM status_changes_1(p_image_ids, p_task_types, p_effects, p_added) t
         CROSS JOIN LATERAL (
             SELECT FROM importing_images m
             WHERE m.project_id = p_project_id AND m.image_id = t.image_id
@@ -37,17 +37,17 @@ BEGIN
                (
                    SELECT count(*) FROM annotations a WHERE a.project_id = p_project_id AND a.image_id = t.image_id
                ) AS present
-        FROM touched_1(p_image_ids, p_task_types, p_marks, p_added) t GROUP BY t.image_id
+        FROM status_changes_1(p_image_ids, p_task_types, p_effects, p_added) t GROUP BY t.image_id
     )
     SELECT coalesce(sum(added), 0), count(*) FILTER (WHERE present > 0) - count(*) FILTER (WHERE present > added)
     INTO v_annotations, v_images FROM images;
     PERFORM count_in_project_1(p_project_id, v_annotations, v_images, p_user_id);
     RETURN QUERY
     WITH touched AS (
-        SELECT * FROM touched_1(p_image_ids, p_task_types, p_marks, p_added)
+        SELECT * FROM status_changes_1(p_image_ids, p_task_types, p_effects, p_added)
     ),
     counted AS (
-        SELECT t.image_id, t.task_type, t.mark,
+        SELECT t.image_id, t.task_type, t.effect,
                count(a.id)::int AS total,
                (count(a.id) FILTER (WHERE a.annotation_state = 'confirmed'))::int AS confirmed,
                (count(a.id) FILTER (WHERE a.annotation_state = 'draft'))::int AS drafts,
@@ -55,12 +55,12 @@ BEGIN
                min(a.created_at) AS first_modified_at, max(a.updated_at) AS last_modified_at
         FROM touched t
         LEFT JOIN annotations a ON a.project_id = p_project_id AND a.image_id = t.image_id AND a.task_type = t.task_type
-        GROUP BY t.image_id, t.task_type, t.mark
+        GROUP BY t.image_id, t.task_type, t.effect
     ),
     decided AS (
         SELECT c.*, s.id AS status_id, s.confirmed_at AS was_confirmed_at,
-               c.mark = 'confirm' OR (c.mark = 'confirm_if_complete' AND c.drafts = 0) AS is_new,
-               c.mark <> 'clear' AND coalesce(s.is_image_confirmed, false) AS is_kept
+               c.effect = 'confirm' OR (c.effect = 'confirm_if_complete' AND c.drafts = 0) AS is_new,
+               c.effect <> 'clear' AND coalesce(s.is_image_confirmed, false) AS is_kept
         FROM counted c
         LEFT JOIN image_annotation_status s
           ON s.project_id = p_project_id AND s.image_id = c.image_id AND s.task_type = c.task_type

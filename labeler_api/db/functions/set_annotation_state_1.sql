@@ -1,8 +1,8 @@
 -- Confirms an annotation ('confirmed') or makes it a draft again ('draft'); repeating it counts as a change. No write
--- in the sense of image locks. p_mark: as of refresh_progress_1. `outcome`: as of hold_project_1, 'gone', 'importing', or 'done'.
+-- in the sense of image locks. p_effect: as of refresh_progress_1. `outcome`: as of hold_project_1, 'gone', 'importing', or 'done'.
 CREATE FUNCTION set_annotation_state_1(
     p_annotation_id bigint, p_user_id integer, p_own_roles text[], p_roles text[], p_anyway boolean,
-    p_state text, p_mark text,
+    p_state text, p_effect text,
     OUT outcome text, OUT found_project_id text, OUT found_dataset_id text, OUT found_visibility text,
     OUT found_owner_id integer, OUT found_role text, OUT lock image_locks, OUT annotation annotations
 )
@@ -14,6 +14,7 @@ AS $function$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz;
+    v_before annotations;
 BEGIN
     SELECT a.* INTO annotation FROM annotations a WHERE a.id = p_annotation_id;
     IF NOT FOUND THEN
@@ -41,30 +42,23 @@ BEGIN
         RETURN;
     END IF;
     v_now := clock_timestamp();
-    WITH old AS MATERIALIZED (SELECT * FROM annotations WHERE id = p_annotation_id),
-    new AS (
-        UPDATE annotations
-        SET annotation_state = p_state,
-            confirmed_at = CASE WHEN p_state = 'confirmed' THEN v_now END,
-            confirmed_by = CASE WHEN p_state = 'confirmed' THEN p_user_id END,
-            version = version + 1, updated_at = v_now
-        WHERE id = p_annotation_id
-        RETURNING *
-    ),
-    logged AS (
-        INSERT INTO annotation_history
-            (annotation_id, project_id, image_id, action, previous_state, new_state, changed_by, timestamp, revision)
-        SELECT n.id, n.project_id, n.image_id, CASE WHEN p_state = 'confirmed' THEN 'confirm' ELSE 'unconfirm' END,
-            to_jsonb(o), to_jsonb(n), p_user_id, v_now, n.version
-        FROM new n JOIN old o USING (id)
-    )
-    SELECT new.* INTO annotation FROM new;
+    SELECT a.* INTO v_before FROM annotations a WHERE a.id = p_annotation_id;
+    UPDATE annotations
+    SET annotation_state = p_state,
+        confirmed_at = CASE WHEN p_state = 'confirmed' THEN v_now END,
+        confirmed_by = CASE WHEN p_state = 'confirmed' THEN p_user_id END,
+        version = version + 1, updated_at = v_now
+    WHERE id = p_annotation_id
+    RETURNING * INTO annotation;
     IF NOT FOUND THEN
         outcome := 'gone';
         RETURN;
     END IF;
+    PERFORM log_revision_1(
+        CASE WHEN p_state = 'confirmed' THEN 'confirm' ELSE 'unconfirm' END, v_before, annotation, p_user_id, v_now
+    );
     PERFORM refresh_progress_1(
-        found_project_id, ARRAY[annotation.image_id], ARRAY[annotation.task_type], ARRAY[p_mark], ARRAY[0], p_user_id
+        found_project_id, ARRAY[annotation.image_id], ARRAY[annotation.task_type], ARRAY[p_effect], ARRAY[0], p_user_id
     );
     outcome := 'done';
 END;

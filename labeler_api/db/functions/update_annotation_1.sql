@@ -15,6 +15,7 @@ AS $function$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz;
+    v_before annotations;
     v_claim record;
 BEGIN
     SELECT a.* INTO annotation FROM annotations a WHERE a.id = p_annotation_id;
@@ -38,31 +39,19 @@ BEGIN
         RETURN;
     END IF;
     v_now := clock_timestamp();
-    WITH old AS MATERIALIZED (SELECT * FROM annotations WHERE id = p_annotation_id),
-    wanted AS (
-        SELECT n.* FROM annotations a CROSS JOIN LATERAL jsonb_populate_record(a, p_change) n
-        WHERE a.id = p_annotation_id
-    ),
-    new AS (
-        UPDATE annotations a
-        SET geometry = w.geometry, class_id = w.class_id, class_name = w.class_name, attributes = w.attributes,
-            confidence = w.confidence, is_verified = w.is_verified, notes = w.notes,
-            version = a.version + 1, updated_by = p_user_id, updated_at = v_now
-        FROM wanted w
-        WHERE a.id = p_annotation_id AND (p_version IS NULL OR a.version = p_version)
-        RETURNING a.*
-    ),
-    logged AS (
-        INSERT INTO annotation_history
-            (annotation_id, project_id, image_id, action, previous_state, new_state, changed_by, timestamp, revision)
-        SELECT n.id, n.project_id, n.image_id, 'update', to_jsonb(o), to_jsonb(n), p_user_id, v_now, n.version
-        FROM new n JOIN old o USING (id)
-    )
-    SELECT new.* INTO annotation FROM new;
+    SELECT a.* INTO v_before FROM annotations a WHERE a.id = p_annotation_id;
+    UPDATE annotations a
+    SET geometry = w.geometry, class_id = w.class_id, class_name = w.class_name, attributes = w.attributes,
+        confidence = w.confidence, is_verified = w.is_verified, notes = w.notes,
+        version = a.version + 1, updated_by = p_user_id, updated_at = v_now
+    FROM jsonb_populate_record(v_before, p_change) w
+    WHERE a.id = p_annotation_id AND (p_version IS NULL OR a.version = p_version)
+    RETURNING a.* INTO annotation;
     IF NOT FOUND THEN
         -- An error, so that nothing is kept, the image's lock included. Whoever called says which of the two it is.
         RAISE EXCEPTION 'the annotation is gone or has another version' USING ERRCODE = 'LB001';
     END IF;
+    PERFORM log_revision_1('update', v_before, annotation, p_user_id, v_now);
     PERFORM refresh_progress_1(
         found_project_id, ARRAY[annotation.image_id], ARRAY[annotation.task_type], ARRAY['clear'], ARRAY[0], p_user_id
     );

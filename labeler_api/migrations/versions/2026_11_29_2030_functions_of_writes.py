@@ -11,7 +11,8 @@ depends_on = None
 _FUNCTIONS = (
     *(
         "undo_key_1",
-        "touched_1",
+        "log_revision_1",
+        "status_changes_1",
         "count_in_project_1",
         "refresh_progress_1",
         "hold_project_1",

@@ -12,7 +12,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from labeler_api.annotations import store, store_confirm, store_status
+from labeler_api.annotations import store, store_confirm, store_ledger
 from labeler_api.db.connection import PLANNED_ONCE
 from labeler_api.locks import store as store_locks
 from labeler_api.members import store as store_members
@@ -52,7 +52,7 @@ STATEMENTS = {
     "delete": (store._DELETE, "$id, 2, '{owner}', '{owner}', true, NULL, 60"),
     "confirm": (store._SET_STATE, "$id, 2, '{owner}', '{owner}', true, 'confirmed', 'confirm_if_complete'"),
     "confirm the image": (store_confirm._SET_STATE_OF_IMAGE, f"'proj_1', '{_IMAGE}', 'detection', 2, 'confirmed'"),
-    "refresh": (store_status._REFRESH, f"'proj_1', '{{{_IMAGE}}}', '{{detection}}', '{{clear}}', '{{1}}', 2"),
+    "refresh": (store_ledger._REFRESH, f"'proj_1', '{{{_IMAGE}}}', '{{detection}}', '{{clear}}', '{{1}}', 2"),
 }
 
 

@@ -1,0 +1,84 @@
+"""Each table has one feature that writes it. Who else does is listed here, with a reason, and nobody besides."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+
+from labeler_api.db.tables import metadata
+from tests.architecture.source import ROOT, modules
+
+_WRITE = re.compile(r"\b(?:INSERT INTO|UPDATE|DELETE FROM)\s+([a-z]\w+)")
+
+OWNERS = {
+    "annotation_history": "annotations",
+    "annotation_projects": "projects",
+    "annotation_snapshots": "versions",
+    "annotation_versions": "versions",
+    "annotations": "annotations",
+    "datasets": "datasets",
+    "idempotency_keys": "idempotency",
+    "image_annotation_status": "annotations",
+    "image_locks": "locks",
+    "image_metadata": "images",
+    "importing_images": "locks",
+    "invitations": "invitations",
+    "orphaned_objects": "storage",
+    "project_changes": "projects",
+    "project_permissions": "members",
+}
+
+_ALL_OF_A_DATASET = "deleting a dataset is one statement for each table, for good, after the grace"
+_STAGED = "a file is written by statements over all of its stage: a million calls of the ledger would take minutes"
+
+OTHERS = {
+    ("annotation_history", "imports"): _STAGED,
+    ("annotations", "imports"): _STAGED,
+    ("image_annotation_status", "imports"): _STAGED,
+    ("annotation_projects", "classes"): "classes are a column of the project",
+    ("annotation_projects", "deletion"): _ALL_OF_A_DATASET,
+    ("annotation_projects", "images"): "the number of images is a column of the project",
+    ("annotation_projects", "imports"): "a file brings tasks and classes along",
+    ("annotation_projects", "members"): "the owner is a column of the project, and a transfer changes it",
+    ("annotation_projects", "versions"): "a version makes the project another one: its revision is a column there",
+    ("annotation_snapshots", "deletion"): _ALL_OF_A_DATASET,
+    ("annotation_versions", "deletion"): _ALL_OF_A_DATASET,
+    ("annotations", "deletion"): _ALL_OF_A_DATASET,
+    ("datasets", "deletion"): _ALL_OF_A_DATASET,
+    ("datasets", "images"): "the number of images and their revision are columns of the dataset",
+    (
+        "datasets",
+        "imports",
+    ): "its labels' file is a column there; an upload of nothing takes its dataset back",
+    ("datasets", "members"): "the owner is a column of the dataset, and a transfer changes it",
+    ("datasets", "versions"): "the file of the newest version is a column of the dataset",
+    ("idempotency_keys", "imports"): "a refused file forgets its key, in the transaction that takes the file back",
+    ("idempotency_keys", "streamed"): "an upload in parts notes its open requests and its files in the row of its key",
+    ("image_annotation_status", "deletion"): _ALL_OF_A_DATASET,
+    ("image_locks", "members"): "who is no member any more holds no image: in the statement that removes them",
+    ("invitations", "deletion"): _ALL_OF_A_DATASET,
+    ("invitations", "members"): "a removed or changed role cancels what it had invited, in the same transaction",
+    ("project_permissions", "invitations"): "accepting an invitation is one statement",
+    ("project_permissions", "projects"): "a project is made together with its owner",
+}
+"""Tables that a feature writes without owning them, and why."""
+
+
+def test_a_table_is_written_by_its_owner() -> None:
+    others = {(table, feature) for table, feature in _writers() if OWNERS.get(table) != feature}
+    assert others - OTHERS.keys() == set(), "call the owner, or give a reason here"
+    assert OTHERS.keys() - others == set(), "writes it no more: take its reason away"
+
+
+def _writers() -> Iterator[tuple[str, str]]:
+    """Each table that something writes, with the feature (or the module of the API) that does."""
+    found = defaultdict(set)
+    for module in modules("labeler_api"):
+        parts = module.name.split(".")
+        if len(parts) > 1 and parts[1] not in {"migrations", "db"}:
+            for table in _WRITE.findall(module.text):
+                found[table].add(parts[1])
+    for table in found.keys() & metadata.tables.keys():
+        for feature in found[table]:
+            yield table, feature
+    for path in (ROOT / "labeler_api" / "db" / "functions").glob("*.sql"):
+        assert set(_WRITE.findall(path.read_text())) <= OWNERS.keys(), path  # they are their owners' statements
