@@ -20,7 +20,7 @@ import structlog
 from labeler_api.context import Call
 from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.decoders import SHOWS_OPEN_FILES, DecodingFailed, open_file
-from labeler_api.errors import Stale, Unavailable
+from labeler_api.errors import AppError, Stale, Unavailable
 from labeler_api.http.multipart import Spool
 from labeler_api.images import removal, rendition, upload_store
 from labeler_api.images.description import describe
@@ -225,6 +225,11 @@ class Intake:
             return await decoders.run(self._call.user_id, look, spool.file, spool.size, max_pixels)
         except DecodingFailed as failure:
             return Rejected(str(failure))
+        except AppError:  # no process can be started, and the next picture has none either
+            raise
+        except Exception:  # a fault of ours, at this picture: it is no reason to give up the others
+            log.exception("a picture could not be looked at")
+            return Rejected("it cannot be decoded: the server met a fault of its own at it")
 
     async def _rendition(self, path: ImagePath, picture: Picture, spool: Spool) -> Spool | None:
         """What browsers are shown instead of the picture; None when they draw it, or when none can be made of it."""

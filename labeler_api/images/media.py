@@ -10,8 +10,8 @@ from labeler_api.db.pool import Row
 from labeler_api.errors import Forbidden, NotFound, Unauthenticated
 from labeler_api.images import rendition, store
 from labeler_api.images.description import is_other_version
+from labeler_api.images.formats import CONTENT_TYPES
 from labeler_api.images.links import shown_key
-from labeler_api.images.pictures import CONTENT_TYPES
 from labeler_api.images.schemas import ImageLinkQuery
 from labeler_api.links import LinkQuery, object_version
 from labeler_api.members import service as members

@@ -1,44 +1,48 @@
 """What a picture is, from its bytes alone: type, size as browsers draw it, hash, and a thumbnail.
 
-Decoders are where hostile bytes do harm: call `look` through labeler_api.decoders, in a process that can be killed.
+Decoders are where hostile bytes do harm: call `look` through labeler_api.decoders, in a process that can be killed, and
+which has one thread.
 """
 
 import hashlib
 import io
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import IO
 
-from PIL import Image
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 
 from labeler_api.images import jpeg_scans, png_rows, tiff
-from labeler_api.images.modes import eight_bits, on_white, pixel_bytes
+from labeler_api.images.bare import bare
+from labeler_api.images.formats import CONTENT_TYPES, HEAD_BYTES, Kind, kind_of, not_taken
+from labeler_api.images.modes import brightness, eight_bits, is_deep, on_white, pixel_bytes
+from labeler_api.images.orientation import SIDEWAYS, UPRIGHT, orientation
 from labeler_api.images.paths import Refused
 from labeler_api.images.shrinking import cropped, shrunk, strips_bytes
 from labeler_api.killable import Needs
 
-CONTENT_TYPES = {
-    "JPEG": "image/jpeg",
-    "PNG": "image/png",
-    "WEBP": "image/webp",
-    "GIF": "image/gif",
-    "BMP": "image/bmp",
-    "TIFF": "image/tiff",
-}
 _THUMBNAIL_PIXELS = 256  # contract, section 8: longest side
 _THUMBNAIL_QUALITY = 85  # contract, section 8
 _REDUCING_GAP = 2.0  # decode JPEG at the smallest scale that is still twice the thumbnail: four times as fast
-_EXIF_ORIENTATION = 0x0112
-_SIDEWAYS = {5, 6, 7, 8}  # orientations that swap width and height
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+
+# Pillow's own door tries format after format, and keeps to itself why none of them fits.
+_OPENERS: dict[Kind, Callable[[IO[bytes]], ImageFile.ImageFile]] = {
+    "JPEG": JpegImagePlugin.JpegImageFile,
+    "PNG": PngImagePlugin.PngImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "TIFF": TiffImagePlugin.TiffImageFile,
 }
 
 # What a format's library holds beside Pillow's own copy, in bytes a pixel; measured with pictures of 100 megapixels.
@@ -48,9 +52,6 @@ _AT_ONCE_PIXELS = 16 * 1024 * 1024  # a larger one that cannot be scaled as it i
 _IN_FULL_PIXELS = 32 * 1024 * 1024
 _STRIPS_TO_PIXELS = int(_THUMBNAIL_PIXELS * _REDUCING_GAP)  # for the longer side; from there on smoothly
 
-# What Pillow finds odd enough to warn of (a file that ends early) is refused. Set once: the filters belong to the
-# process, and changing them around each call would race between threads.
-warnings.filterwarnings("error", module=r"PIL\..*")
 # Its own bound is 89 million pixels; ours is a setting, is checked as early, and has limits of memory and time behind.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -90,31 +91,42 @@ def read_picture(file: IO[bytes], memory_bytes: int, max_pixels: int) -> Picture
 
     Returns Needs, before anything is decoded, when that takes more than `memory_bytes`.
     """
+    with warnings.catch_warnings(action="ignore"):  # one thread: see the top
+        # Pillow warns of what it passes over, and raises at what it cannot decode.
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        return _read(file, memory_bytes, max_pixels)
+
+
+def _read(file: IO[bytes], memory_bytes: int, max_pixels: int) -> Picture | Needs:
     file.seek(0)
-    if not file.read(1):
+    head = file.read(HEAD_BYTES)
+    if not head:
         raise Refused("it is empty")
+    kind = kind_of(head)
+    if kind is None:
+        raise Refused(not_taken(head))
     file.seek(0)
     if (needed := _webp_bytes(file, max_pixels)) > memory_bytes:
         return Needs(needed)
-    with _identified(file, max_pixels) as image:
-        content_type = CONTENT_TYPES["JPEG" if image.format == "MPO" else image.format or ""]
+    found = bare(file, kind)
+    turned = orientation(found.exif)
+    with _identified(found.file, kind, max_pixels) as image:
         rows = _rows(image, file)
         needed = strips_bytes(image.size, rows.row_bytes, _STRIPS_TO_PIXELS) if rows else _needed_bytes(image, file)
         if needed > memory_bytes:
             return Needs(needed)
-        orientation = _orientation(image)
         width, height = image.size
         try:
-            thumbnail = _thumbnail(_shrunk(png_rows.strips(file, image, rows), image) if rows else image, orientation)
+            thumbnail = _thumbnail(_shrunk(png_rows.strips(file, image, rows), image) if rows else image, turned)
         except MemoryError:
             raise
         except Exception as error:  # a hostile file may raise anything out of a decoder
             raise Refused(f"it is damaged: {_reason(error)}") from error
-    if orientation in _SIDEWAYS:
+    if turned in SIDEWAYS:
         width, height = height, width
     file.seek(0)
     sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
-    return Picture(sha256, content_type, width, height, thumbnail)
+    return Picture(sha256, CONTENT_TYPES[kind], width, height, thumbnail)
 
 
 def _webp_bytes(file: IO[bytes], max_pixels: int) -> int:
@@ -144,7 +156,7 @@ def _needed_bytes(image: Image.Image, file: IO[bytes]) -> int:
     per_pixel = pixel_bytes(image.mode)
     if image.format == "TIFF":
         return tiff.decoded_bytes(image, per_pixel)
-    if image.format not in {"JPEG", "MPO"}:  # MPO: what some phones and cameras write as .jpg
+    if image.format != "JPEG":
         return pixels * (per_pixel + _LIBRARY_BYTES.get(image.format or "", 0))
     position = file.tell()
     scans = jpeg_scans.scans(file)
@@ -164,43 +176,37 @@ def _rows(image: Image.Image, file: IO[bytes]) -> png_rows.Layout | None:
     return png_rows.layout(file)
 
 
-def _identified(file: IO[bytes], max_pixels: int) -> Image.Image:
-    """Read the header only: type and size are known before anything is decoded."""
+def _identified(file: IO[bytes], kind: Kind, max_pixels: int) -> Image.Image:
+    """Read the header only: the size is known before anything is decoded."""
     try:
-        image = Image.open(file, formats=list(CONTENT_TYPES))
+        image = _OPENERS[kind](file)
     except MemoryError:
         raise
     except Exception as error:
-        raise Refused("it is not a JPEG, PNG, WebP, GIF, BMP or TIFF image") from error
+        raise Refused(
+            f"it begins as a {kind} image and cannot be decoded ({_reason(error)}): save it again as PNG or JPEG"
+        ) from error
     if image.width * image.height > max_pixels:
         image.close()
         raise Refused(f"it has more than {max_pixels} pixels")
     return image
 
 
-def _orientation(image: Image.Image) -> int:
-    """The orientation that browsers follow: that of the EXIF block, not one that only XMP or a text chunk has."""
-    block = image.info.get("exif")
-    if not block or image.format == "TIFF":  # Pillow turns a TIFF itself
-        return 1
-    exif = Image.Exif()
-    try:
-        exif.load(block)
-        value = exif.get(_EXIF_ORIENTATION, 1)
-    except Exception:  # odd metadata does not make an image worthless; browsers draw it as it is
-        return 1
-    return value if value in _UPRIGHT else 1
-
-
-def _thumbnail(image: Image.Image, orientation: int) -> bytes:
-    image = _shrunk(cropped(image), image) if _is_for_strips(image) else _smooth(image)
+def _thumbnail(image: Image.Image, turned: int) -> bytes:
+    image = _shrunk_from(image) if _is_for_strips(image) else _smooth(image)
     image.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS), Image.Resampling.LANCZOS, reducing_gap=_REDUCING_GAP)
-    small = on_white(eight_bits(image))
-    if orientation in _UPRIGHT:
-        small = small.transpose(_UPRIGHT[orientation])
+    small = on_white(image)
+    if turned in UPRIGHT:
+        small = small.transpose(UPRIGHT[turned])
     out = io.BytesIO()
     small.save(out, "JPEG", quality=_THUMBNAIL_QUALITY, optimize=True)
     return out.getvalue()
+
+
+def _shrunk_from(image: Image.Image) -> Image.Image:
+    image.load()
+    drawn = brightness(image)
+    return _shrunk((eight_bits(strip, drawn) for strip in cropped(image)), image)
 
 
 def _smooth(image: Image.Image) -> Image.Image:
@@ -211,16 +217,17 @@ def _smooth(image: Image.Image) -> Image.Image:
 
 
 def _is_for_strips(image: Image.Image) -> bool:
-    """Modes that Pillow does not scale as they are (16 bits), or copies before it does."""
-    if image.mode.startswith("I"):
+    """Modes that Pillow does not scale as they are (more than 8 bits), or copies before it does."""
+    if is_deep(image.mode):
         return True
     return image.mode not in {"L", "RGB", "CMYK", "YCbCr"} and image.width * image.height > _AT_ONCE_PIXELS
 
 
 def _shrunk(strips: Iterable[Image.Image], image: Image.Image) -> Image.Image:
     """Scale down strip by strip: what is converted is never the whole picture."""
-    small = shrunk((_smooth(eight_bits(strip)) for strip in strips), image.size, _STRIPS_TO_PIXELS)
-    if small.mode in {"L", "RGB"} and "transparency" in image.info:
+    small = shrunk((_smooth(strip) for strip in strips), image.size, _STRIPS_TO_PIXELS)
+    # A number of 16 bits that is seen through means none of 8.
+    if small.mode in {"L", "RGB"} and "transparency" in image.info and not is_deep(image.mode):
         small.info["transparency"] = image.info["transparency"]
     return small
 

@@ -3,13 +3,15 @@
 Call `render` through labeler_api.decoders, as `pictures.look`.
 """
 
+import warnings
 from pathlib import Path
 from typing import IO
 
 from PIL import Image
 
 from labeler_api.images import tiff
-from labeler_api.images.modes import eight_bits, on_white, pixel_bytes
+from labeler_api.images.bare import bare
+from labeler_api.images.modes import brightness, eight_bits, on_white, pixel_bytes
 from labeler_api.images.shrinking import cropped
 from labeler_api.killable import Needs
 
@@ -25,7 +27,8 @@ _COPY_BYTES = 4  # of a pixel in colour, as Pillow holds it
 def render(file: IO[bytes], memory_bytes: int, target: str) -> bool | Needs:
     """Write a TIFF as a JPEG into the file `target`, turned upright. False for one that cannot be shown so."""
     try:
-        return _render(file, memory_bytes, target)
+        with warnings.catch_warnings(action="ignore"):
+            return _render(file, memory_bytes, target)
     except MemoryError:
         raise
     except Exception:  # whatever a decoder makes of it, or a full disk: the picture was taken, and stays so
@@ -33,8 +36,7 @@ def render(file: IO[bytes], memory_bytes: int, target: str) -> bool | Needs:
 
 
 def _render(file: IO[bytes], memory_bytes: int, target: str) -> bool | Needs:
-    file.seek(0)
-    with Image.open(file, formats=["TIFF"]) as image:
+    with Image.open(bare(file, "TIFF").file, formats=["TIFF"]) as image:
         if max(image.size) > _MOST_SIDE:
             return False
         copy = 0 if image.mode in _AS_THEY_ARE else image.width * image.height * _COPY_BYTES
@@ -50,8 +52,8 @@ def _render(file: IO[bytes], memory_bytes: int, target: str) -> bool | Needs:
 
 def _in_colour(image: Image.Image) -> Image.Image:
     """Convert strip by strip: what is between the two modes is never the whole picture."""
-    shown, top = Image.new("RGB", image.size), 0
+    shown, top, drawn = Image.new("RGB", image.size), 0, brightness(image)
     for strip in cropped(image):
-        shown.paste(on_white(eight_bits(strip)), (0, top))
+        shown.paste(on_white(eight_bits(strip, drawn)), (0, top))
         top += strip.height
     return shown

@@ -44,7 +44,7 @@ async def failed_beside_a_good_one(api: Api, name: str, content: bytes) -> str:
         ("empty.jpg", b"", "is empty"),
         ("cut.jpg", picture(400, 400, colour="red")[:-600], "damaged"),
         ("cut.png", picture(400, 400, "PNG", colour="red")[:-100], "damaged"),
-        ("head.jpg", picture(400, 400)[:30], "not a JPEG"),
+        ("head.jpg", picture(400, 400)[:30], "begins as a JPEG image and cannot be decoded"),
         ("pdf.jpg", b"%PDF-1.7\n" + b"x" * 500, "not a JPEG"),
         ("eps.jpg", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a JPEG"),
         ("icon.jpg", picture(32, 32, "ICO"), "not a JPEG"),
