@@ -49,6 +49,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._metrics = metrics
         self._tracing = tracing
         self._guarded: dict[str, Handler] = {}
+        self.under_way = 0  # unary calls that a handler works on
 
     async def intercept_service(
         self,
@@ -81,6 +82,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         async def answered(data: bytes, context: Context, metadata: Metadata, span: object = None) -> object:
             started = perf_counter()
             code = "OK"
+            self.under_way += 1
             self._metrics.calls_open.inc()
             try:
                 current_request_id.set(_request_id(metadata))
@@ -102,6 +104,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 _log_defect(method, error)
                 await errors.abort(context, _internal())
             finally:
+                self.under_way -= 1
                 self._metrics.calls_open.dec()
                 if not is_open:
                     self._ended(method, code, perf_counter() - started, span)

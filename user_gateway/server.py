@@ -40,6 +40,9 @@ LOG_INS_NAME = f"{SERVICE_NAME}/VerifyCredentials"
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
+# Long enough for a call that was taken to reach its handler on a busy loop, and short beside a caller's deadline.
+_IDLE_SECONDS = 0.3
+_LOOK_AGAIN_SECONDS = 0.05
 _LOOK_SECONDS = 1.0  # for a thousand hashes by the primary key, and for the list of indexes
 
 
@@ -131,12 +134,26 @@ class Gateway:
         self._health.end_watches()
         if self._server is not None:
             grace = self._settings.variables.user_gateway_grace_seconds if grace_seconds is None else grace_seconds
-            await self._server.stop(grace)
+            await self._say_goodbye(self._server, grace)
         await self._http.stop()
         await self._watch.aclose()
         await self._database.close()
         self._passwords.close()
         log.info("stopped")
+
+    async def _say_goodbye(self, server: grpc.aio.Server, grace_seconds: float) -> None:
+        """Send GOAWAY, and let the calls under way end; then close, without waiting for calls that nobody works on.
+
+        A call that arrives in the moment of the GOAWAY can be taken by gRPC and handed to nobody. It hung until its
+        deadline and the stop as long as its grace. Closing cancels it, and its caller may ask another gateway.
+        """
+        stopping = asyncio.ensure_future(server.stop(grace_seconds))
+        idle_seconds = 0.0
+        while not stopping.done() and idle_seconds < _IDLE_SECONDS:
+            await asyncio.wait([stopping], timeout=_LOOK_AGAIN_SECONDS)
+            idle_seconds = 0.0 if self._interceptor.under_way else idle_seconds + _LOOK_AGAIN_SECONDS
+        await server.stop(None)  # a second stop makes the first one sooner; it does nothing where all is closed
+        await stopping
 
     async def _prepare(self, connection: Connection, step: NoteStep) -> bool:
         step("proving that the role cannot write")

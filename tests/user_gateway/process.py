@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from tests.fixtures.users import ALL_SCOPES, GATEWAY_TOKEN
@@ -56,6 +56,10 @@ class GatewayProcess:
             self.stderr += line.decode()
             if line.startswith(b"{"):
                 self.lines.append(json.loads(line))
+
+
+Start = Callable[..., Awaitable[GatewayProcess]]
+"""The fixture `start`: processes that are gone after the test."""
 
 
 async def start(dsn: str, **variables: str) -> GatewayProcess:

@@ -4,10 +4,10 @@ import asyncio
 import json
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import grpc
 import httpx
@@ -17,33 +17,14 @@ import pytest
 from labeler_api.directory import SERVICE_CONFIG
 from proto.users.v1 import user_gateway_pb2 as pb
 from tests.fixtures.users import GATEWAY_TOKEN, UsersDatabase
-from tests.user_gateway import process as gateway_process
 from tests.user_gateway.calls import Calls
-from tests.user_gateway.process import GatewayProcess
+from tests.user_gateway.process import Start
 from tests.user_gateway.proxy import Proxy
 from tests.user_gateway.test_database_away import locked_users
 from tests.user_gateway.waiting import until
+from user_gateway.server import SERVICE_NAME
 
 EXIT_CONFIGURATION = 78
-
-Start = Callable[..., Awaitable[GatewayProcess]]
-
-
-@pytest.fixture
-async def start() -> AsyncIterator[Start]:
-    """Start processes that are gone after the test."""
-    started: list[GatewayProcess] = []
-
-    async def start_one(dsn: str, *, ready: bool = True, **variables: str) -> GatewayProcess:
-        process = await gateway_process.start(dsn, **variables)
-        started.append(process)
-        if ready:
-            await process.wait_ready()
-        return process
-
-    yield start_one
-    for process in started:
-        await process.kill()
 
 
 async def test_it_tells_its_port_and_serves(users_dsn: str, start: Start) -> None:
@@ -241,6 +222,22 @@ async def test_sigterm_ends_within_its_grace_whoever_calls(users_dsn: str, start
             assert monotonic() - started < 3.1 + 5.0  # drain and grace; a busy machine on top
             load.end()
             await asking
+
+
+async def test_sigterm_waits_for_no_call_that_nobody_works_on(users_dsn: str, start: Start) -> None:
+    """A call whose request never comes: no handler has it. One in twenty stops under load left such a call behind."""
+    process = await start(users_dsn, USER_GATEWAY_DRAIN_SECONDS="0", USER_GATEWAY_GRACE_SECONDS="60")
+    async with Calls(process.address, GATEWAY_TOKEN) as calls:
+        path = f"/{SERVICE_NAME}/GetUser"
+        opened: Any = calls.channel.stream_unary(path, response_deserializer=pb.GetUserResponse.FromString)
+        waiting = opened(metadata=calls.metadata, timeout=90)  # nothing is ever written to it
+        await waiting.wait_for_connection()
+        assert (await calls.get(id=1)).id == 1  # on the same connection, so the other has arrived
+        process.terminate()
+        assert await process.ended() == 0  # within its twenty seconds, a third of the grace
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await waiting
+        assert caught.value.code() in {grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE}  # not its deadline
 
 
 NODE_CONFIG = Path(__file__).parents[2] / "docs" / "user-gateway.node.service-config.json"
