@@ -38,6 +38,7 @@ _READER_PASSWORD = "benchmark"
 _PASSWORD = "the password of everybody"
 _SEARCHING = 20
 _LOG_INS = 32
+_CLIENTS = (1, 16, 64)
 _FULL = pb.USER_VIEW_FULL
 _METADATA = (("authorization", f"Bearer {TOKEN}"),)
 _SEARCHED = ("an", "anna", "lee", ".e", "777")
@@ -234,10 +235,7 @@ async def beside_bare(dsn: str, seconds: float, rounds: int) -> Table:
         table = Table("call", "clients", "bare µs of a core", "gateway µs", "part", "bare calls/s", "gateway calls/s")
         one = pb.GetUserRequest(id=7, view=_FULL)
         many = pb.BatchGetUsersRequest(ids=range(1, 201), view=_FULL)
-        for method, request, clients in [
-            *(("GetUser", one, clients) for clients in (1, 16, 64)),
-            *(("BatchGetUsers", many, clients) for clients in (1, 16)),
-        ]:
+        for (method, request), clients in itertools.product((("GetUser", one), ("BatchGetUsers", many)), _CLIENTS):
             costs: list[list[float]] = [[], []]
             rates: list[list[float]] = [[], []]
             for _ in range(rounds):  # in turns, so that a noisy machine is unfair to both alike
