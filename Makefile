@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install
 LOCKS := requirements/dev.txt requirements/postgres.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test servers test-browser check outages proto fuzz audit bench bench-gateway bench-users bench-imports bench-move bench-growth bench-latency
+.PHONY: help install run test servers node test-browser check outages proto fuzz audit bench bench-gateway bench-users bench-imports bench-move bench-growth bench-latency
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,11 +21,14 @@ install: $(STAMP) ## install everything into .venv, from locks with hashes; noth
 run: $(STAMP) ## start everything on this machine, in the foreground (ARGS="--ephemeral", …)
 	@exec $(BIN)/labeler up $(ARGS)
 
-test: $(STAMP) servers ## run every test on real servers that the test session starts (ARGS="-k locks", …)
+test: $(STAMP) servers node ## run every test on real servers that the test session starts (ARGS="-k locks", …)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 servers: # a shared storage of rate limits, and a pooler of connections; Debian's where there are none
 	@sh tests/install.sh
+
+node: $(STAMP) # grpc-js for the test of the Node client; nothing to do while its lock stays as it is
+	@sh tests/user_gateway/node/install.sh $(BIN)/python
 
 test-browser: $(STAMP) ## look at the API from a page in headless Chromium (installs Debian's when there is none)
 	@command -v chromium chromium-browser google-chrome >/dev/null || sh tests/browser/install.sh
