@@ -33,6 +33,7 @@ class Archive:
         self._names = set[bytes]()
         self._zip = ZipFile(self._sink, "w", ZIP_DEFLATED, compresslevel=_LEVEL)  # type: ignore[call-overload]
         self._name: str | None = None
+        self._comment = ""
         self._whole = bytearray()
         self._parts: IO[bytes] | None = None
 
@@ -50,7 +51,7 @@ class Archive:
     def begin(self, name: str) -> None:
         """Begin a member; the one before is ended."""
         self.end()
-        self._name = name
+        self._name, self._comment = name, ""
 
     def write(self, data: bytes) -> None:
         """Add bytes to the member that was begun."""
@@ -75,6 +76,7 @@ class Archive:
         if self._zip.filelist:  # moved to the directory: here it would stay in memory
             info = self._zip.filelist.pop()
             del self._zip.NameToInfo[info.filename]
+            info.comment = self._comment.encode()
             self._directory.add(info)
 
     def finish(self) -> Iterator[bytes]:
@@ -90,18 +92,18 @@ class Archive:
         self.write(content)
         self.end()
 
-    def begin_for(self, folder: str, file_name: str, extension: str) -> str:
-        """Begin the member that belongs to an image; return its path in the folder, without the extension.
+    def begin_for(self, file_name: str, extension: str, comment: str = "") -> str:
+        """Begin the member that belongs to an image; return its path, without the extension.
 
-        That is the image's path without its own extension, which is where readers look. Where another image has it
-        already (`a.jpg` and `a.png`), the later one keeps its extension: `a.png.txt`.
+        That is `file_name` without its own extension, which is where readers look. Where another image has it already
+        (`a.jpg` and `a.png`), the later one keeps its extension: `a.png.txt`. The comment stands in the directory.
         """
         self.end()
-        for path in _candidates(_safe(file_name)):
-            name = f"{folder}/{path}{extension}"
+        for path in _candidates(file_name):
+            name = f"{path}{extension}"
             if (digest := blake2b(name.encode(), digest_size=_DIGEST_BYTES).digest()) not in self._names:
                 self._names.add(digest)
-                self._name = name
+                self._name, self._comment = name, comment
                 return path
         raise AssertionError  # the candidates never end
 
@@ -147,7 +149,7 @@ def _candidates(path: str) -> Iterator[str]:
         yield f"{path}~{number}"
 
 
-def _safe(file_name: str) -> str:
+def safe_path(file_name: str) -> str:
     """Return a path that stays where it is unpacked, whatever an old row says."""
     parts = [part for part in _CONTROL.sub("_", file_name).split("/") if part not in {"", "."}]
     return "/".join("__" if part == ".." else part for part in parts) or "_"

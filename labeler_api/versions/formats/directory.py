@@ -73,7 +73,7 @@ def _record(info: ZipInfo) -> bytes:
             *sizes,
             len(name),
             len(extra),
-            0,
+            len(info.comment),
             0,
             info.internal_attr,
             info.external_attr,
@@ -81,6 +81,7 @@ def _record(info: ZipInfo) -> bytes:
         )
         + name
         + extra
+        + info.comment
     )
 
 

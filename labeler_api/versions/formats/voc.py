@@ -26,12 +26,13 @@ from xml.sax.saxutils import escape
 import msgspec
 
 from labeler_api.versions.formats import shapes
-from labeler_api.versions.formats.archive import Archive
+from labeler_api.versions.formats.archive import Archive, safe_path
 from labeler_api.versions.formats.source import Annotation, Header, Image, Source
 from labeler_api.versions.formats.texts import class_lines, one_line
 
 TASKS = frozenset({"detection", "segmentation"})
 
+_FOLDER = "Annotations/"
 _CHANNELS = 3
 _FIRST_PIXEL = 1
 _DIGITS = 10
@@ -60,8 +61,8 @@ async def render(source: Source) -> AsyncGenerator[bytes, None]:
                     if image_id is not None:
                         archive.write(_END)
                     image_id = annotation.image_id
-                    path = archive.begin_for("Annotations", annotation.image.file_name, ".xml")
-                    listing += f"{one_line(path)}\n".encode()
+                    path = archive.begin_for(f"{_FOLDER}{safe_path(annotation.image.file_name)}", ".xml")
+                    listing += f"{one_line(path.removeprefix(_FOLDER))}\n".encode()
                     archive.write(_opening(annotation.image, header))
                 archive.write(_object(annotation, header))
                 if piece := archive.take():

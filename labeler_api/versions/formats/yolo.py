@@ -1,12 +1,14 @@
 r"""YOLO (contract, 10.4; https://docs.ultralytics.com/datasets/detect): a zip of labels, one task a file.
 
 - `data.yaml`: `train: images`, `val: images` (unpack, and put the images into `images/` beside it, under the paths that
-  they have in the dataset), `nc`, and `names`, a mapping of class number to name: `0: "cat"`. The names are exact,
-  whatever they hold; equal ones stay apart by their numbers.
+  they have in the dataset), `layout`, by which an import of ours knows that they lie so, `nc`, and `names`, a mapping
+  of class number to name: `0: "cat"`. The names are exact, whatever they hold; equal ones stay apart by their numbers.
 - `classes.txt`: the same names by number, one a line, a line break within a name made a space.
 - `labels/<path of the image without its extension>.txt`: one for each image that has a line, and an empty one for each
-  that is marked as showing nothing. For `a.jpg` and `a.png` in one folder, which YOLO readers cannot tell apart, the
-  second is `labels/a.png.txt`.
+  that is marked as showing nothing. Where the path has a folder `images` itself, the last of them is `labels`, and the
+  one at the top stays `images`, as readers have it (`yolo_paths`). For `a.jpg` and `a.png` in one folder, which YOLO
+  readers cannot tell apart, the second is `labels/a.png.txt`. A label whose path does not tell the image's has that as
+  the comment of its member.
 
 A line of a **detection** is `<class number> <x centre> <y centre> <width> <height>`, of a **segmentation**
 `<class number> <x1> <y1> <x2> <y2> …`; all are fractions of the image's size as displayed, with 6 decimals, `\n` behind
@@ -22,13 +24,16 @@ from contextlib import aclosing
 
 import yaml
 
-from labeler_api.versions.formats import shapes
-from labeler_api.versions.formats.archive import Archive
+from labeler_api.versions.formats import shapes, yolo_paths
+from labeler_api.versions.formats.archive import Archive, safe_path
 from labeler_api.versions.formats.classes import ClassList
 from labeler_api.versions.formats.source import NO_OBJECT, Annotation, Source
 from labeler_api.versions.formats.texts import class_lines
 
 TASKS = frozenset({"detection", "segmentation"})
+LAYOUT = "images/<path>"
+"""What an export of ours says of where its images lie; those of before have labels at `labels/<path>` for every path.
+"""
 
 
 async def render(source: Source) -> AsyncGenerator[bytes, None]:
@@ -46,7 +51,7 @@ async def render(source: Source) -> AsyncGenerator[bytes, None]:
                     continue
                 if annotation.image_id != image_id:
                     image_id = annotation.image_id
-                    archive.begin_for("labels", annotation.image.file_name, ".txt")
+                    _begin(archive, annotation.image.file_name)
                 if line is not None:
                     archive.write(f"{header.classes.number(annotation.class_id)} {line}\n".encode())
                 if piece := archive.take():
@@ -55,9 +60,17 @@ async def render(source: Source) -> AsyncGenerator[bytes, None]:
             yield piece
 
 
+def _begin(archive: Archive, file_name: str) -> None:
+    """Begin the label of an image."""
+    label = yolo_paths.label_path(safe_path(file_name))
+    tells = yolo_paths.image_paths(label) == [file_name]
+    archive.begin_for(label, ".txt", "" if tells else file_name)
+
+
 def _description(classes: ClassList) -> bytes:
     names = [f"  {number}: {_quoted(entry.name)}" for number, entry in enumerate(classes.classes)]
-    lines = ["train: images", "val: images", f"nc: {len(names)}", "names:" if names else "names: {}", *names]
+    lines = ["train: images", "val: images", f"layout: {LAYOUT}", f"nc: {len(names)}"]
+    lines += ["names:" if names else "names: {}", *names]
     return "".join(f"{line}\n" for line in lines).encode()
 
 

@@ -1,0 +1,33 @@
+"""Where readers of YOLO look for the label of an image, and what a label's path tells of the image's.
+
+The rule is `img2label_paths` of Ultralytics and YOLOv5: the last folder `images` of the image's path becomes `labels`,
+and its extension `.txt`. Every image of an export lies in the folder `images`, under its path in the dataset.
+"""
+
+ROOT = "images"
+LABELS = "labels"
+
+
+def label_path(image_path: str) -> str:
+    """Return where the label lies, its extension still the image's.
+
+    The image `train/images/a.jpg` lies at `images/train/images/a.jpg`, and its label at `images/train/labels/a`.
+    """
+    *folders, name = [ROOT, *image_path.split("/")]
+    last = len(folders) - 1 - folders[::-1].index(ROOT)
+    return "/".join([*folders[:last], LABELS, *folders[last + 1 :], name])
+
+
+def image_paths(label: str) -> list[str]:
+    """Return the paths of images, in the dataset, whose label lies here; both with or without their extension.
+
+    There are several only where another folder of the path is called `labels`.
+    """
+    *folders, name = label.split("/")
+    found = []
+    for at, folder in enumerate(folders):
+        if folder == LABELS and ROOT not in folders[at + 1 :]:
+            path = [*folders[:at], ROOT, *folders[at + 1 :], name]
+            if path[0] == ROOT:
+                found.append("/".join(path[1:]))
+    return found
