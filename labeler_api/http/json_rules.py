@@ -39,6 +39,8 @@ _NUMBER = re.compile(rb"\d++(?:\.\d++)?+(?:[eE][+-]?+\d++)?+")
 _WHOLE = re.compile(rb"\d+(?:\.\d*)?(?:[eE]\+?\d{1,2})?")
 _LONGEST_WHOLE = 40  # 19 digits, and as many zeros behind the point
 _EXACT = 15  # so many digits are the same number as a double, and the double is cheaper to look at
+# A text, maybe the name of a member; or a number that Python's json and pandas write and JSON does not know.
+_ODD_NUMBER = re.compile(rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"(\s*+:)?+|(-?\b(?:NaN|nan|Infinity|inf)\b)', re.DOTALL)
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b'[]{}"'))
 _SYNTAX = msgspec.json.Decoder(msgspec.Raw)  # looks at all of it, and makes nothing of it
@@ -138,7 +140,21 @@ def why_malformed(body: bytes, error: Exception) -> str:
         return f"is not UTF-8: byte {wrong.start}"
     if _SURROGATE.search(body):
         return "is not valid JSON: it is cut off, or an escaped character is half of a pair"
+    if len(body) <= SHORT_BYTES and (told := _odd_number(body)):
+        return f"is not valid JSON: {told}"
     return f"is not valid JSON: {malformed(error)}"
+
+
+def _odd_number(text: bytes) -> str | None:
+    """Name the first number that JSON does not know, and the member that it stands in."""
+    name = b""
+    for found in _ODD_NUMBER.finditer(text):
+        if found[3]:
+            place = f" (in {quoted(name.decode('utf-8', 'replace'))})" if name else ""
+            return f"{found[3].decode()}{place} is no number there; write null, or leave it out"
+        if found[2]:
+            name = found[1]
+    return None
 
 
 def with_whole_numbers(body: bytes) -> bytes:

@@ -6,8 +6,10 @@ Blocking; call it in a thread. Everything that is wrong with a file is found her
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 from tempfile import TemporaryFile
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import msgspec
 from msgspec import Raw, Struct
@@ -36,7 +38,7 @@ from labeler_api.imports.readers.items import (
     Reader,
     Shape,
 )
-from labeler_api.names import is_unseen
+from labeler_api.names import is_unseen, quoted
 
 # Of one COPY: some 200 ms of the database, and little beside a process's memory. One of a whole file would look like
 # that of a process that stands still (db/frozen.py).
@@ -44,6 +46,9 @@ _CHUNK_BYTES = 4 * 1024 * 1024
 _MAX_PER_IMAGE = 10_000  # nobody can look through more, and the page of one image loads them all
 _MAX_CLASS_NAME = 255  # the width of the column
 _BACKGROUND = b"__background__"  # the class name of an annotation that says that there is nothing
+_PLACE = attrgetter("place")
+_WITHOUT_PLACE = {"classification", NO_OBJECT}
+_SAME_RATIO = 0.02  # a scaled copy is rounded to whole pixels
 _SURELY_SHORT = MAX_GEOMETRY_BYTES // 2  # PostgreSQL adds a blank behind each comma and colon
 
 _encode = msgspec.json.Encoder().encode
@@ -77,15 +82,15 @@ def make_drafts(reader: Reader, images: Sequence[PlacedImage | None], problems: 
     drafts = Drafts(TemporaryFile())  # noqa: SIM115 - closed by `Drafts.close`
     try:
         writer = _Writer(drafts)
-        targets = [_target(one, image) if one else None for one, image in zip(images, reader.images, strict=True)]
-        for shape in reader.shapes(images):
-            target = targets[shape.image]
-            if target is None:  # told when the images were looked for
-                continue
-            try:
-                writer.add(shape, target)
+        targets = _Targets(reader.images, images, problems)
+        for place, shapes in groupby(reader.shapes(images), key=_PLACE):
+            try:  # of one place all shapes are taken, or none
+                lines = [_checked(shape, target) for shape in shapes if (target := targets.of(shape)) is not None]
             except AppError as error:
-                problems.add(shape.place, _told(error))
+                problems.add(place, _told(error))
+                continue
+            for line in lines:
+                writer.add(line)
         writer.flush()
         _check_counts(drafts, problems)
         _check_classes(reader.classes, problems)
@@ -113,11 +118,77 @@ class _Target(Struct, frozen=True):
     size_members: bytes  # the same, as JSON writes it behind the bracket of an object
 
 
+class _Targets:
+    """The images of a file that are there, each with what its annotations have in common."""
+
+    def __init__(self, in_file: Sequence[FileImage], placed: Sequence[PlacedImage | None], problems: Problems) -> None:
+        self._in_file = in_file
+        self._placed = placed
+        self._targets = [_target(one, image) if one else None for one, image in zip(placed, in_file, strict=True)]
+        self._swapped = {
+            number for number, one in enumerate(placed) if one is not None and _is_swapped(in_file[number], one)
+        }
+        self._told = set[int]()
+        self._problems = problems
+
+    def of(self, shape: Shape) -> _Target | None:
+        """Return the image of a shape, None where it is not there or the shape would come to lie somewhere else."""
+        if shape.image in self._swapped and shape.annotation_type not in _WITHOUT_PLACE:
+            self._tell(shape.image)
+            return None
+        return self._targets[shape.image]
+
+    def _tell(self, number: int) -> None:
+        """Say once what is wrong with the size of an image."""
+        image, one = self._in_file[number], self._placed[number]
+        if number not in self._told and one is not None:
+            self._told.add(number)
+            self._problems.add(
+                image.place,
+                f"the file has {quoted(image.name)} with {image.width} x {image.height} pixels, and it is displayed "
+                f"with {one.width} x {one.height}: write the shapes for the picture as it is displayed (EXIF "
+                "orientation), with its size",
+            )
+
+
+def _is_swapped(image: FileImage, one: PlacedImage) -> bool:
+    """Whether the sides have changed places, be it in a scaled copy. Of what is square nobody can tell.
+
+    Then the file's shapes are those of the picture as it lies in its bytes, before it is turned.
+    """
+    if not (image.width and image.height and one.width and one.height):
+        return False
+    if (image.width - image.height) * (one.width - one.height) >= 0:
+        return False
+    return abs(image.width * one.width / (image.height * one.height) - 1) < _SAME_RATIO
+
+
 def _target(image: PlacedImage, in_file: FileImage) -> _Target:
     width, height = image.width or in_file.width, image.height or in_file.height
     size = {"image_width": width, "image_height": height} if width and height else {}
     members = msgspec.json.encode(size)[1:-1] + b"," if size else b""
     return _Target(image.id, _escaped(image.id.encode()), size, members)
+
+
+class _Checked(NamedTuple):
+    """An annotation that was found right, with the columns that were made for that."""
+
+    shape: Shape
+    target: _Target
+    task: str
+    geometry: bytes
+    attributes: bytes
+
+
+def _checked(shape: Shape, target: _Target) -> _Checked:
+    """Check one annotation as a new one is. Raises BadRequest and Invalid."""
+    attributes = shape.attributes
+    if attributes is NO_ATTRIBUTES and shape.annotation_type in TASK_OF_TYPE:
+        task, text = TASK_OF_TYPE[shape.annotation_type], b"{}"
+    else:
+        _check_attributes(attributes)
+        task, text = task_of(shape.annotation_type, attributes_of(attributes)), _escaped(bytes(attributes))
+    return _Checked(shape, target, task, _checked_geometry(shape, target), text)
 
 
 class _Writer:
@@ -126,15 +197,13 @@ class _Writer:
         self._items: list[bytes] = []
         self._bytes = 0
 
-    def add(self, shape: Shape, target: _Target) -> None:
-        """Check one annotation as a new one is, and write its line. Raises BadRequest and Invalid."""
+    def add(self, checked: _Checked) -> None:
+        """Write the line of an annotation."""
         drafts = self._drafts
-        attributes = shape.attributes
-        if attributes is NO_ATTRIBUTES and shape.annotation_type in TASK_OF_TYPE:
-            task, text = TASK_OF_TYPE[shape.annotation_type], b"{}"
-        else:
-            _check_attributes(attributes)
-            task, text = task_of(shape.annotation_type, attributes_of(attributes)), _escaped(bytes(attributes))
+        shape, target, task, geometry, attributes = checked
+        drafts.images[target.image_id] += 1
+        if drafts.images[target.image_id] > _MAX_PER_IMAGE:  # told when they are counted
+            return
         line = b"%d\t%b\t%b\t%b\t%b\t%b\t%b\t%b\n" % (
             drafts.total,
             target.column,
@@ -142,12 +211,11 @@ class _Writer:
             _escaped(task.encode()),
             _class_position(shape, task, drafts),
             _BACKGROUND if shape.annotation_type == NO_OBJECT else b"\\N",
-            _checked_geometry(shape, target),
-            text,
+            geometry,
+            attributes,
         )
         drafts.total += 1
         drafts.tasks[task] += 1
-        drafts.images[target.image_id] += 1
         self._items.append(line)
         self._bytes += len(line)
         if self._bytes >= _CHUNK_BYTES:
@@ -184,7 +252,7 @@ def _checked_geometry(shape: Shape, target: _Target) -> bytes:
                 return text
         check_geometry(kind, Raw(text))
         return text
-    plain = kind in {"classification", NO_OBJECT}
+    plain = kind in _WITHOUT_PLACE
     text = _encode(shape.geometry if plain else {**target.size, **shape.geometry})
     check_geometry(kind, Raw(text))
     if holds_nul(text):
@@ -224,10 +292,11 @@ def _check_counts(drafts: Drafts, problems: Problems) -> None:
 
 def _check_classes(classes: Sequence[FileClass], problems: Problems) -> None:
     if len(classes) > MAX_CLASSES:
-        problems.add("classes", f"are more than {MAX_CLASSES}")
+        problems.add("classes", f"are more than {MAX_CLASSES}", is_fatal=True)
     for entry in classes:
         if not entry.name.strip() or len(entry.name) > _MAX_CLASS_NAME or any(map(is_unseen, entry.name)):
             problems.add(
                 f"class {entry.key[:50]}",
                 f"needs a name of 1 to {_MAX_CLASS_NAME} visible characters",
+                is_fatal=True,
             )

@@ -1,9 +1,10 @@
 """Reads a file of annotations and checks all of it, before any transaction is open."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 
 from labeler_api.context import Call
 from labeler_api.db.pool import ReadConnection
@@ -25,6 +26,7 @@ from labeler_api.imports.schemas import ImportReport
 from labeler_api.members.service import Access, not_found
 from labeler_api.plurals import counted
 
+_LOOKED_AT = 1000  # missing labels that are opened once more: people put some texts beside theirs, not thousands
 _NAMED, _NAME_CHARACTERS = 3, 100  # in the warning about images that are skipped
 
 
@@ -37,6 +39,7 @@ class Prepared:
     classes: list[FileClass]
     warnings: list[str]
     skipped_images: int
+    left_out: Problems
 
 
 @contextmanager
@@ -52,11 +55,14 @@ Look = Callable[[ReadConnection], Awaitable[list[PlacedImage | None]]]
 Place = Callable[[Look], Awaitable[list[PlacedImage | None]]]
 
 
-async def prepare(call: Call, access: Access, spool: Spool, place: Place | None = None) -> Prepared:
+async def prepare(
+    call: Call, access: Access, spool: Spool, place: Place | None = None, *, skip_invalid: bool = False
+) -> Prepared:
     """Read a file and check it against the images of the dataset. Raises Invalid with everything that is wrong.
 
     Images that the dataset does not have are skipped when it has at least one: people upload a part of what a file
-    describes. `place` gives a connection that sees the images, and may refuse those that were found.
+    describes. `place` gives a connection that sees the images, and may refuse those that were found. With
+    `skip_invalid` what does not fit is left out, unless nothing else is there.
     """
     problems, ambiguous, missing = Problems(), Problems(), Problems()
     try:
@@ -68,19 +74,26 @@ async def prepare(call: Call, access: Access, spool: Spool, place: Place | None 
             return await matching.place(connection, access.dataset_id, reader.images, ambiguous, missing)
 
         images = await (place or _stored(call))(look)
+        texts = await asyncio.to_thread(_no_labels, reader, images)
+        missing.drop({reader.images[number].place for number in texts})
         problems.include(ambiguous)
-        if not any(images):
+        if skip_invalid or not any(images):
             problems.include(missing)
         async with call.services.parsing.turn(call.user_id):
             drafts = await asyncio.to_thread(drafting.make_drafts, reader, images, problems)
     except Unreadable as error:
         raise _refusal(f"The annotation file cannot be read: {error}.", "annotation_file_unreadable") from None
-    if problems.count or not drafts.total:
+    if (problems.count if not skip_invalid else problems.is_fatal) or not drafts.total:
         drafts.close()
         raise _not_importable(reader, problems)
-    skipped = images.count(None)
-    warnings = await asyncio.to_thread(_warnings, reader, images)
-    return Prepared(reader.format, drafts, reader.classes, warnings, skipped)
+    warnings = await asyncio.to_thread(_warnings, reader, images, texts, problems)
+    return Prepared(reader.format, drafts, reader.classes, warnings, images.count(None) - len(texts), problems)
+
+
+def _no_labels(reader: Reader, images: Sequence[PlacedImage | None]) -> set[int]:
+    """Find those of the missing images that are none, such as a README among labels."""
+    missing = (number for number, one in enumerate(images) if one is None)
+    return {number for number in islice(missing, _LOOKED_AT) if not reader.is_about_an_image(number)}
 
 
 def _stored(call: Call) -> Place:
@@ -100,8 +113,10 @@ async def _opened(call: Call, access: Access, spool: Spool, problems: Problems) 
         return await asyncio.to_thread(open_reader, spool.file, set(project["task_types"]), problems)
 
 
-def _warnings(reader: Reader, images: list[PlacedImage | None]) -> list[str]:
-    return [*reader.warnings, *_about_sizes(reader, images), *_about_skipped(reader, images)]
+def _warnings(reader: Reader, images: list[PlacedImage | None], texts: Set[int], left_out: Problems) -> list[str]:
+    named = enumerate(zip(reader.images, images, strict=True))
+    skipped = [image.name for number, (image, one) in named if one is None and number not in texts]
+    return [*reader.warnings, *_about_sizes(reader, images), *_about_skipped(skipped), *_about_left_out(left_out)]
 
 
 def _about_sizes(reader: Reader, images: list[PlacedImage | None]) -> list[str]:
@@ -112,9 +127,15 @@ def _about_sizes(reader: Reader, images: list[PlacedImage | None]) -> list[str]:
     return [f"{what} another size in the file than in the dataset; look whether the shapes fit."]
 
 
-def _about_skipped(reader: Reader, images: list[PlacedImage | None]) -> list[str]:
+def _about_left_out(problems: Problems) -> list[str]:
+    if not problems.count:
+        return []
+    left_out = counted(problems.count, "item does not fit and was", "items do not fit and were")
+    return [f"{left_out} left out; `errors` says which, and why."]
+
+
+def _about_skipped(skipped: Sequence[str]) -> list[str]:
     """Name the first images of the file that the dataset does not have: people upload a part of what it describes."""
-    skipped = [image.name for image, one in zip(reader.images, images, strict=True) if one is None]
     if not skipped:
         return []
     named = ", ".join(name[:_NAME_CHARACTERS] for name in skipped[:_NAMED])

@@ -5,14 +5,16 @@ from starlette.requests import Request
 from labeler_api.context import Call
 from labeler_api.http.endpoint import endpoint
 from labeler_api.http.multipart import UploadLimits, parts
-from labeler_api.images.schemas import UploadForm
 from labeler_api.imports import service, upload
 from labeler_api.imports.schemas import (
+    CheckingUploadQuery,
     DatasetUploadForm,
     DatasetUploadResponse,
+    ImportingUploadForm,
     ImportingUploadSummary,
     ImportQuery,
     ImportResponse,
+    UploadQuery,
 )
 
 
@@ -20,29 +22,38 @@ async def import_annotations(call: Call, project_id: str, query: ImportQuery) ->
     """Import the dataset's annotation file
 
     The last one that was imported with an upload, or the file of the last published version: COCO, DICE or YOLO, known
-    by its content. All of it is imported, or nothing, and the report says why. With `force` it replaces every
-    annotation of the project in the same transaction.
+    by its content. All of it is imported, or nothing, and the report says why; with `skip_invalid` what does not fit is
+    left out and named. With `force` it replaces every annotation of the project in the same transaction. With
+    `dry_run` nothing is written.
     """
-    return await service.import_stored(call, project_id, force=query.force)
+    return await service.import_stored(call, project_id, query)
 
 
-async def upload_images(call: Call, dataset_id: str, request: Request) -> ImportingUploadSummary:
+async def upload_images(
+    call: Call, dataset_id: str, query: CheckingUploadQuery, request: Request
+) -> ImportingUploadSummary:
     """Upload images and ZIP archives, and annotations with them
 
     File names carry relative paths. A file that is not taken is listed under `failed` and does not fail the others;
     when nothing can be stored, the call is a 422. The `annotation_file` is judged before images are stored, against
     those of the dataset and of this request. When it is refused, nothing is stored, and `detail` says why. Images of
-    the file that are in neither are skipped, with a warning in `import_report`, when at least one is there.
+    the file that are in neither are skipped, with a warning in `import_report`, when at least one is there. With
+    `skip_invalid` the file is imported without what does not fit, and `import_report` names that. With `dry_run` the
+    `annotation_file` is checked against the images that the dataset has, `files` are passed over, and nothing is
+    stored.
     """
-    return await upload.into_dataset(call, dataset_id, parts(request, _limits(call)))
+    form = parts(request, _limits(call))
+    if query.dry_run:
+        return await upload.check(call, dataset_id, form, skip_invalid=query.skip_invalid)
+    return await upload.into_dataset(call, dataset_id, form, skip_invalid=query.skip_invalid)
 
 
-async def upload_dataset(call: Call, request: Request) -> DatasetUploadResponse:
+async def upload_dataset(call: Call, query: UploadQuery, request: Request) -> DatasetUploadResponse:
     """Create a dataset with its first images
 
     As creating a dataset and uploading into it. The fields of the form come before its files.
     """
-    return await upload.into_new_dataset(call, parts(request, _limits(call)))
+    return await upload.into_new_dataset(call, parts(request, _limits(call)), skip_invalid=query.skip_invalid)
 
 
 def _limits(call: Call) -> UploadLimits:
@@ -63,7 +74,7 @@ routes = [
         "/datasets/{dataset_id}/images",
         upload_images,
         errors=(400, 403, 404, 413, 423),
-        multipart=UploadForm,
+        multipart=ImportingUploadForm,
         long=True,
     ),
     endpoint(

@@ -4,16 +4,33 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from labeler_api.images.schemas import UploadSummary
+from labeler_api.images.schemas import UploadForm, UploadSummary
 from labeler_api.imports.readers.items import Problem
 from labeler_api.names import NAME
 from labeler_api.projects.tasks import TaskType
 
 
+class UploadQuery(Struct):
+    """What happens to what does not fit: it is left out (`skip_invalid`), or refuses the file."""
+
+    skip_invalid: bool = False
+
+
+class CheckingUploadQuery(UploadQuery):
+    """The same; and whether the annotation file is checked alone (`dry_run`), so that nothing is stored."""
+
+    dry_run: bool = False
+
+
 class ImportQuery(Struct):
-    """Whether annotations that the project has already are replaced."""
+    """Whether annotations that the project has already are replaced; whether what does not fit is left out.
+
+    With `dry_run` nothing is written, and the report says what would be.
+    """
 
     force: bool = False
+    skip_invalid: bool = False
+    dry_run: bool = False
 
 
 class AddedClass(Struct):
@@ -29,10 +46,12 @@ class ImportReport(Struct):
 
     `skipped` are annotations that the project had already, exactly alike. `total` counts those of the file, but not
     those of images that the dataset does not have; `skipped_images` counts such images. When the import failed, `code`
-    and `detail` say why, and `errors` where; `error_count` counts those beyond the first hundred, too.
+    and `detail` say why, and `errors` where; `error_count` counts those beyond the first hundred, too. With
+    `skip_invalid` they name what was left out, and `total` does not count it. `checked` is the status of a dry run:
+    `total` annotations would be written, less those that the project has already.
     """
 
-    status: Literal["imported", "failed"]
+    status: Literal["imported", "failed", "checked"]
     format: Literal["coco", "dice", "yolo"] | None = None
     imported: int = 0
     skipped: int = 0
@@ -83,6 +102,13 @@ class DatasetFields(Struct):
     dataset_description: Annotated[str, Meta(max_length=10_000)] | None = None
     task_types: Annotated[list[TaskType], Meta(max_length=20)] = []
     visibility: Literal["private", "public"] = "private"
+    skip_invalid: bool = False
+
+
+class ImportingUploadForm(UploadForm):
+    """The form of an upload; `skip_invalid` is the same as in the query."""
+
+    skip_invalid: bool = False
 
 
 class DatasetUploadForm(Struct):
@@ -94,3 +120,4 @@ class DatasetUploadForm(Struct):
     task_types: str | None = None
     visibility: Literal["private", "public"] = "private"
     annotation_file: bytes | None = None
+    skip_invalid: bool = False

@@ -13,7 +13,7 @@ from labeler_api.http.multipart import Spool
 from labeler_api.images.intake import Intake
 from labeler_api.imports import reading, store, writing
 from labeler_api.imports.readers.items import PlacedImage
-from labeler_api.imports.schemas import ImportReport, ImportResponse
+from labeler_api.imports.schemas import ImportQuery, ImportReport, ImportResponse
 from labeler_api.imports.writing import Mode
 from labeler_api.locks.service import naming_the_holder
 from labeler_api.locks.service_importing import look_ahead
@@ -27,12 +27,12 @@ _SERVER_ERROR = 500
 _TYPES = {"coco": "application/json", "dice": "application/json", "yolo": "application/zip"}
 
 
-async def import_stored(call: Call, reference: str, *, force: bool) -> ImportResponse:
+async def import_stored(call: Call, reference: str, query: ImportQuery) -> ImportResponse:
     """Import the file that the dataset's labels are from: the last one that was imported or published.
 
     Raises NotFound when there is none, BadRequest when there are annotations already and `force` is not given.
     """
-    mode = Mode.REPLACE if force else Mode.FIRST
+    mode = Mode.REPLACE if query.force else Mode.FIRST
     async with call.db.read() as connection:
         access = await require_role(connection, call, reference, Role.ADMIN)
         if (answer := await idempotency.answered(connection, call)) is not None:
@@ -48,8 +48,11 @@ async def import_stored(call: Call, reference: str, *, force: bool) -> ImportRes
     writing.refuse_unless_first(project, mode)
     spool = await _fetched(call, project["annotation_path"])
     try:
-        with reading.closing(await reading.prepare(call, access, spool)) as prepared:
-            report = await writing.write(call, access, prepared, mode, None)
+        with reading.closing(await reading.prepare(call, access, spool, skip_invalid=query.skip_invalid)) as prepared:
+            if query.dry_run:
+                report = writing.foreseen(project, prepared)
+            else:
+                report = await writing.write(call, access, prepared, mode, None)
     finally:
         spool.close()
     return _response(access, report)
@@ -66,7 +69,19 @@ def _response(access: Access, report: ImportReport) -> ImportResponse:
     )
 
 
-async def judge_uploaded(call: Call, access: Access, spool: Spool, intake: Intake) -> reading.Prepared:
+async def check_uploaded(call: Call, access: Access, spool: Spool, *, skip_invalid: bool) -> ImportReport:
+    """Say what an import of this file would do, and write nothing."""
+    async with call.db.read() as connection:
+        project = await store.project(connection, access.project)
+    if project is None:
+        raise not_found()
+    with reading.closing(await reading.prepare(call, access, spool, skip_invalid=skip_invalid)) as prepared:
+        return writing.foreseen(project, prepared)
+
+
+async def judge_uploaded(
+    call: Call, access: Access, spool: Spool, intake: Intake, *, skip_invalid: bool
+) -> reading.Prepared:
     """Read and check a file that came with images, before they have their rows. Raises what refuses it."""
 
     async def place(look: reading.Look) -> list[PlacedImage | None]:
@@ -76,21 +91,23 @@ async def judge_uploaded(call: Call, access: Access, spool: Spool, intake: Intak
                 await look_ahead(connection, call, access, await asyncio.to_thread(_ids, placed))
         return placed
 
-    return await reading.prepare(call, access, spool, place)
+    return await reading.prepare(call, access, spool, place, skip_invalid=skip_invalid)
 
 
 def _ids(placed: list[PlacedImage | None]) -> set[str]:
     return {one.id for one in placed if one is not None}
 
 
-async def import_uploaded(call: Call, access: Access, spool: Spool, prepared: reading.Prepared | None) -> ImportReport:
+async def import_uploaded(
+    call: Call, access: Access, spool: Spool, prepared: reading.Prepared | None, *, skip_invalid: bool
+) -> ImportReport:
     """Add the annotations of an uploaded file to those that there are; the file is kept as the dataset's.
 
     `prepared` is None where the images did not get the ids that the file was judged with.
     """
     if prepared is not None:
         return await _kept(call, access, spool, prepared)
-    with reading.closing(await reading.prepare(call, access, spool)) as anew:
+    with reading.closing(await reading.prepare(call, access, spool, skip_invalid=skip_invalid)) as anew:
         return await _kept(call, access, spool, anew)
 
 

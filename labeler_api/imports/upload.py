@@ -29,8 +29,10 @@ from labeler_api.imports.schemas import (
     DatasetUploadResponse,
     ImportingUploadSummary,
     ImportReport,
+    UploadQuery,
 )
-from labeler_api.members.service import Access
+from labeler_api.members.policy import Role
+from labeler_api.members.service import Access, require_role
 from labeler_api.streamed import StreamedFiles
 
 _TRIES = 3  # of finding a dataset that an equal request takes away again
@@ -45,8 +47,9 @@ log = structlog.get_logger("labeler_api.imports")
 class _AnnotationFile:
     """The part `annotation_file` of a form, kept until the images are stored."""
 
-    def __init__(self, sent: StreamedFiles | None) -> None:
+    def __init__(self, sent: StreamedFiles | None, *, skip_invalid: bool) -> None:
         self._sent = sent
+        self.skip_invalid = skip_invalid
         self._spool: Spool | None = None
         self._refusal: AppError | None = None
         self._prepared: reading.Prepared | None = None
@@ -75,14 +78,35 @@ class _AnnotationFile:
         if self._refusal is not None:
             raise self._refusal
         if self._spool is not None:
-            self._prepared = await service.judge_uploaded(call, access, self._spool, intake)
+            self._prepared = await service.judge_uploaded(
+                call, access, self._spool, intake, skip_invalid=self.skip_invalid
+            )
+
+    async def fields(self, form: AsyncIterator[Part]) -> AsyncGenerator[Part, None]:
+        """Yield the parts of a form, and take the option that one of them may be, wherever it stands."""
+        async for part in form:
+            if part.filename is None and part.name == "skip_invalid":
+                self.skip_invalid = convert({part.name: await _text(part)}, UploadQuery, "body").skip_invalid
+            yield part
+
+    async def checked(self, call: Call, access: Access) -> ImportReport:
+        """Say what an import would do. Raises what refuses the file."""
+        if self._refusal is not None:
+            raise self._refusal
+        if self._spool is None:
+            raise invalid(
+                "is missing: a dry run is about the file in this field of the form", "body", "annotation_file"
+            )
+        return await service.check_uploaded(call, access, self._spool, skip_invalid=self.skip_invalid)
 
     async def imported(self, call: Call, uploaded: Uploaded) -> ImportReport | None:
         """Import what was read; None when no file came."""
         if self._spool is None:
             return None
         prepared = self._prepared if uploaded.is_as_foreseen else None
-        return await service.import_uploaded(call, uploaded.access, self._spool, prepared)
+        return await service.import_uploaded(
+            call, uploaded.access, self._spool, prepared, skip_invalid=self.skip_invalid
+        )
 
     def close(self) -> None:
         """Remove the temporary files."""
@@ -94,13 +118,37 @@ class _AnnotationFile:
             self._spool = None
 
 
+async def check(call: Call, reference: str, form: AsyncIterator[Part], *, skip_invalid: bool) -> ImportingUploadSummary:
+    """Read the annotation file of a form, check it against the images that the dataset has, and store nothing."""
+    async with call.db.read() as connection:
+        access = await require_role(connection, call, reference, Role.ADMIN)
+    annotations = _AnnotationFile(None, skip_invalid=skip_invalid)
+    try:
+        async for part in annotations.fields(form):
+            if part.name == "annotation_file" and part.filename:
+                await annotations.take(part)
+        report = await annotations.checked(call, access)
+    finally:
+        annotations.close()
+    return ImportingUploadSummary(
+        images_uploaded=0,
+        annotations_imported=0,
+        storage_bytes_used=0,
+        folder_structure={},
+        failed=[],
+        failed_total=0,
+        images=[],
+        import_report=report,
+    )
+
+
 async def into_dataset(
-    call: Call, reference: str, form: AsyncIterator[Part], sent: StreamedFiles | None = None
+    call: Call, reference: str, form: AsyncIterator[Part], sent: StreamedFiles | None = None, *, skip_invalid: bool
 ) -> ImportingUploadSummary:
     """Store the images of a form, and import its annotation file. Raises Invalid when nothing of it could be kept."""
-    annotations = _AnnotationFile(sent)
+    annotations = _AnnotationFile(sent, skip_invalid=skip_invalid)
     try:
-        uploaded = await upload_images(call, reference, form, annotations, sent)
+        uploaded = await upload_images(call, reference, annotations.fields(form), annotations, sent)
         if sent is not None:
             async with call.db.begin() as tx:
                 await sent.keep(tx, complete=True)
@@ -129,7 +177,9 @@ def _images_are_stored(uploaded: Uploaded) -> Iterator[None]:
         raise
 
 
-async def into_new_dataset(call: Call, form: AsyncGenerator[Part, None]) -> DatasetUploadResponse:
+async def into_new_dataset(
+    call: Call, form: AsyncGenerator[Part, None], *, skip_invalid: bool
+) -> DatasetUploadResponse:
     """Make a dataset of the form's fields, then upload the rest of the form into it.
 
     When the upload is cut short before an image is stored, nothing remains; afterwards the dataset stays with what it
@@ -143,7 +193,8 @@ async def into_new_dataset(call: Call, form: AsyncGenerator[Part, None]) -> Data
     try:
         project = await datasets.project(call, dataset.id)
         async with aclosing(_rest(first, form)) as rest:
-            summary = await into_dataset(replace(call, idempotency=None), dataset.id, rest, sent)
+            skips = skip_invalid or fields.skip_invalid
+            summary = await into_dataset(replace(call, idempotency=None), dataset.id, rest, sent, skip_invalid=skips)
     except BaseException as error:
         # Shielded: whoever gave the request up leaves no empty dataset behind.
         await asyncio.shield(_drop_if_empty(call, dataset.id, sent, error))
@@ -157,7 +208,10 @@ def _of_these_fields(call: Call, fields: DatasetFields) -> Call:
     """Let the fields belong to what an Idempotency-Key is for."""
     if call.idempotency is None:
         return call
-    digest = sha256(call.idempotency.request_sha256.encode() + msgspec.json.encode(fields)).hexdigest()
+    told = msgspec.to_builtins(fields)
+    if not fields.skip_invalid:  # requests from before there was the field are sent again with their keys
+        del told["skip_invalid"]
+    digest = sha256(call.idempotency.request_sha256.encode() + msgspec.json.encode(told)).hexdigest()
     return replace(call, idempotency=replace(call.idempotency, request_sha256=digest))
 
 

@@ -185,6 +185,14 @@ async def _insert(tx: WriteTransaction, importing: Importing, prepared: Prepared
     return _Written(imported, replaced, filled - emptied)
 
 
+def foreseen(project: Row, prepared: Prepared) -> ImportReport:
+    """Say what an import would write, of what it adds to; nothing is written, and no annotation compared."""
+    nothing = _Written(imported=0, replaced=0, new_images=0)
+    report = report_of(_report(prepared, nothing, _vocabulary(project, prepared)))
+    report.status, report.skipped = "checked", 0
+    return report
+
+
 def _report(prepared: Prepared, written: _Written, vocabulary: _Vocabulary) -> Row:
     drafts = prepared.drafts
     report = ImportReport(
@@ -200,6 +208,8 @@ def _report(prepared: Prepared, written: _Written, vocabulary: _Vocabulary) -> R
         tasks_added=vocabulary.new_tasks,
         classes_added=vocabulary.added,
         warnings=prepared.warnings,
+        errors=prepared.left_out.first,
+        error_count=prepared.left_out.count,
     )
     row: Row = msgspec.to_builtins(report)
     return row

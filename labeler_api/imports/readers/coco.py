@@ -5,14 +5,17 @@ the boxes instead, since nearly every COCO file has both. `circle`, `polyline` a
 export, as is `category_ids` of an image: the classes that it has as a whole.
 """
 
+import re
 from collections.abc import Iterator, Sequence, Set
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Any
 
+import msgspec
 from msgspec import Raw, Struct
 
 from labeler_api.imports.readers import outlines
-from labeler_api.imports.readers.class_table import ClassTable, Key
+from labeler_api.imports.readers.class_table import ClassTable, Key, meant, pixels
 from labeler_api.imports.readers.items import (
     NO_ATTRIBUTES,
     FileImage,
@@ -28,15 +31,16 @@ from labeler_api.imports.strict_json import BAD, Document, ItemsOf, reason
 from labeler_api.plurals import counted
 
 _NOTHING = Raw(b"")
+_WHOLE = re.compile("0|-?[1-9][0-9]{0,17}")
 _LONG_KEY = 40  # longer ones are kept as a digest: a million of them have to fit into memory
 
 
 class _Image(Struct):
     id: Key
     file_name: str
-    width: int | None = None
-    height: int | None = None
-    category_ids: list[Key] = []
+    width: Any = None
+    height: Any = None
+    category_ids: list[Key] | None = None
 
 
 class _Reference(Struct):
@@ -64,11 +68,28 @@ class _Annotation(Struct):
 _IMAGES = ItemsOf(_Image)
 _REFERENCES = ItemsOf(_Reference)
 _ANNOTATIONS = ItemsOf(_Annotation)
+_ATTRIBUTES = msgspec.json.Decoder(dict[str, Any])
 
 
-def _slot(key: Key) -> Key:
-    text = key if isinstance(key, str) else None
-    return key if text is None or len(text) <= _LONG_KEY else blake2b(text.encode(), digest_size=20).hexdigest()
+def _slot(key: Key) -> int | str:
+    """Spell an id by what it means, in few bytes. Raises Malformed."""
+    if type(key) is int:
+        return key
+    text = meant(key)
+    if _WHOLE.fullmatch(text):
+        return int(text)
+    return text if len(text) <= _LONG_KEY else blake2b(text.encode(), digest_size=20).hexdigest()
+
+
+def _rotation(attributes: Raw) -> float:
+    """Return by how many degrees, clockwise, a box is turned: CVAT's way to say it. Raises Malformed."""
+    if b'"rotation"' not in bytes(attributes):
+        return 0
+    try:
+        value = _ATTRIBUTES.decode(attributes).get("rotation")
+    except BAD:  # told when the attributes are checked
+        return 0
+    return outlines.degrees(value)
 
 
 class CocoReader:
@@ -84,10 +105,15 @@ class CocoReader:
         self.classes = self._classes.classes
         self.warnings: list[str] = []
         self.images: list[FileImage] = ImageList()
-        self._numbers: dict[Key, int] = {}
+        self._numbers: dict[int | str, int] = {}
+        self._twice: set[int | str] = set()  # ids of several images: nobody knows which one an annotation is on
         self._has_labels = False
         self._read_images()
-        self._split = self._boxed = 0
+        self._split = self._boxed = self._turned = 0
+
+    def is_about_an_image(self, number: int) -> bool:  # noqa: ARG002
+        """Whether it is one: always."""
+        return True
 
     def shapes(self, images: Sequence[PlacedImage | None]) -> Iterator[Shape]:  # noqa: ARG002 - needs no sizes
         """Yield what is drawn, then the classes of whole images."""
@@ -109,44 +135,61 @@ class CocoReader:
     def _labels(self) -> Iterator[Shape]:
         for position, image in enumerate(self._document.decoded("images", _IMAGES)):
             place = f"images[{position}]"
-            if isinstance(image, Exception):  # told when the images were read
+            if isinstance(image, Exception) or not image.category_ids:
                 continue
-            for key in image.category_ids:
-                number = self._class(place, key)
-                yield Shape(place, self._numbers[_slot(image.id)], "classification", {"type": "classification"}, number)
+            try:
+                slot = _slot(image.id)
+            except Malformed:  # told when the images were read
+                continue
+            for key in image.category_ids if slot not in self._twice else ():
+                try:
+                    number = self._class(key)
+                except Malformed as error:
+                    self._problems.add(place, str(error))
+                else:
+                    yield Shape(place, self._numbers[slot], "classification", {"type": "classification"}, number)
 
     def _read_images(self) -> None:
         """Keep those images that something is said about: a file may list a hundred times as many."""
-        used = {_slot(key) for key in self._image_ids()}
-        known: set[Key] = set()
+        used = set(self._image_ids())
+        known: set[int | str] = set()
         for position, image in enumerate(self._document.decoded("images", _IMAGES)):
             place = f"images[{position}]"
             if isinstance(image, Exception):
                 self._problems.add(place, reason(image))
                 continue
-            slot = _slot(image.id)
+            try:
+                slot = _slot(image.id)
+            except Malformed as error:
+                self._problems.add(f"{place}.id", str(error))
+                continue
             if slot in known:
-                self._problems.add(f"{place}.id", f"{image.id} is the id of another image, too")
+                self._twice.add(slot)
+                self._problems.add(f"{place}.id", f"{meant(image.id)} is the id of another image, too")
             known.add(slot)
             if slot in used or image.category_ids:
                 self._numbers[slot] = len(self.images)
-                self.images.append(FileImage(place, image.file_name, image.width, image.height))
+                self.images.append(FileImage(place, image.file_name, pixels(image.width), pixels(image.height)))
             self._has_labels = self._has_labels or bool(image.category_ids)
 
-    def _image_ids(self) -> Iterator[Key]:
+    def _image_ids(self) -> Iterator[int | str]:
         for reference in self._document.decoded("annotations", _REFERENCES):
             if isinstance(reference, _Reference):  # else it is told when the annotation itself is read
-                yield reference.image_id
+                with suppress(Malformed):
+                    yield _slot(reference.image_id)
 
     def _shapes_of(self, place: str, annotation: _Annotation) -> Iterator[Shape]:
-        image = self._numbers.get(_slot(annotation.image_id))
+        slot = _slot(annotation.image_id)
+        image = self._numbers.get(slot)
         if image is None:
-            raise Malformed(f"its image_id {annotation.image_id} is not among the images")
-        number = None if annotation.category_id is None else self._class(place, annotation.category_id)
+            raise Malformed(f"its image_id {meant(annotation.image_id)} is not among the images")
+        if slot in self._twice:  # told when the images were read
+            return
+        number = None if annotation.category_id is None else self._class(annotation.category_id)
         attributes = annotation.attributes
         if bytes(memoryview(attributes)[:5]) in (b"", b"null"):
             attributes = NO_ATTRIBUTES
-        for kind, geometry in self._drawn(annotation):
+        for kind, geometry in list(self._drawn(annotation)):  # all of it, or nothing
             yield Shape(place, image, kind, geometry, number, attributes)
 
     def _drawn(self, annotation: _Annotation) -> Iterator[tuple[str, Geometry]]:
@@ -160,7 +203,7 @@ class CocoReader:
             yield from self._region(annotation)
 
     def _region(self, annotation: _Annotation) -> Iterator[tuple[str, Geometry]]:
-        has_outline = bytes(memoryview(annotation.segmentation)[:2]) not in (b"", b"[]", b"nu")
+        has_outline = outlines.is_there(annotation.segmentation)
         if has_outline and (self._takes_outlines or not annotation.bbox):
             rings = outlines.rings(annotation.segmentation)
             self._split += len(rings) > 1
@@ -172,12 +215,16 @@ class CocoReader:
         if len(annotation.bbox) != 4:  # noqa: PLR2004 - left, top, width, height
             raise Malformed("its bbox has not four numbers")
         self._boxed += has_outline
-        yield "bbox", outlines.Box(annotation.bbox)
+        if degrees := _rotation(annotation.attributes):
+            self._turned += 1
+            yield "rotated_bbox", outlines.turned_box(annotation.bbox, degrees)
+        else:
+            yield "bbox", outlines.Box(annotation.bbox)
 
-    def _class(self, place: str, key: Key) -> int | None:
+    def _class(self, key: Key) -> int:
         number = self._classes.number(key)
         if number is None:
-            self._problems.add(place, f"its class {key} is not among the categories")
+            raise Malformed(f"its class {meant(key)} is not among the categories")
         return number
 
     def _warn(self) -> None:
@@ -186,6 +233,8 @@ class CocoReader:
                 f"{counted(self._split, 'annotation has', 'annotations have')} an outline of several rings; "
                 "each ring became a polygon of its own."
             )
+        if self._turned:
+            self.warnings.append(outlines.about_turned(self._turned))
         if self._boxed:
             has, boxes = ("annotation has", "box was") if self._boxed == 1 else ("annotations have", "boxes were")
             self.warnings.append(

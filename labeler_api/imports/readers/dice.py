@@ -9,7 +9,7 @@ from msgspec import Raw, Struct
 from labeler_api.annotations.geometry import NO_OBJECT
 from labeler_api.http.json_pieces import Pieces
 from labeler_api.imports.readers import outlines
-from labeler_api.imports.readers.class_table import ClassTable, Key
+from labeler_api.imports.readers.class_table import ClassTable, Key, pixels
 from labeler_api.imports.readers.items import (
     NO_ATTRIBUTES,
     FileImage,
@@ -41,8 +41,8 @@ _TASK_OF = {
 
 class _Image(Struct):
     file_name: str
-    width: int | None = None
-    height: int | None = None
+    width: Any = None
+    height: Any = None
     annotations: list[Raw] = []
 
 
@@ -103,7 +103,11 @@ class DiceReader:
                 raise Unreadable(f"it has more than {MAX_ITEMS} annotations; split the file")
             if annotated:
                 self._numbers[position] = len(self.images)
-                self.images.append(FileImage(place, image.file_name, image.width, image.height))
+                self.images.append(FileImage(place, image.file_name, pixels(image.width), pixels(image.height)))
+
+    def is_about_an_image(self, number: int) -> bool:  # noqa: ARG002
+        """Whether it is one: always."""
+        return True
 
     def shapes(self, images: Sequence[PlacedImage | None]) -> Iterator[Shape]:  # noqa: ARG002 - needs no sizes
         """Yield the annotations image by image, one in memory at a time."""
@@ -144,7 +148,7 @@ class DiceReader:
             yield Shape(place, image, NO_OBJECT, {"type": NO_OBJECT}, None, self._with_task(attributes))
             return
         number = self._class(annotation)
-        for kind, geometry in self._drawn(annotation):
+        for kind, geometry in list(self._drawn(annotation)):  # all of it, or nothing
             yield Shape(place, image, kind, geometry, number, attributes)
 
     def _drawn(self, annotation: _Annotation) -> Iterator[tuple[str, Geometry]]:

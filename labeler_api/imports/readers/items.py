@@ -1,6 +1,6 @@
 """What every reader makes of a file, whatever its format: names of images, classes, and shapes one after the other."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -37,32 +37,47 @@ class Problem(Struct):
 
 @dataclass(slots=True)
 class Problems:
-    """Everything that is wrong with a file: the first hundred in words, all of them counted."""
+    """Everything that is wrong with a file: the first hundred in words, all of them counted.
+
+    `is_fatal`: nobody can tell what the rest of the file means, so that nothing of it can be taken without this.
+    """
 
     first: list[Problem] = field(default_factory=list)
     count: int = 0
+    is_fatal: bool = False
 
-    def add(self, place: str, message: str) -> None:
+    def add(self, place: str, message: str, *, is_fatal: bool = False) -> None:
         """Note a problem."""
         self.count += 1
+        self.is_fatal = self.is_fatal or is_fatal
         if len(self.first) < _KEPT_PROBLEMS:
             self.first.append(Problem(place[:300], message[:500]))
+
+    def drop(self, places: Set[str]) -> None:
+        """Take back what was noted, once, about each of these places."""
+        self.first = [one for one in self.first if one.place not in places]
+        self.count -= len(places)
 
     def include(self, others: "Problems") -> None:
         """Note what others have."""
         self.first += others.first[: _KEPT_PROBLEMS - len(self.first)]
         self.count += others.count
+        self.is_fatal = self.is_fatal or others.is_fatal
 
 
 @dataclass(frozen=True, slots=True)
 class FileImage:
-    """An image as the file names it, and the size in pixels that the file gives it, if any."""
+    """An image as the file names it, and the size in pixels that the file gives it, if any.
+
+    `paired` are names that go before `name`, the surest first: those under which the format's own readers look.
+    """
 
     place: str
     name: str
     width: int | None = None
     height: int | None = None
     has_extension: bool = True
+    paired: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +138,10 @@ class Reader(Protocol):
     images: list[FileImage]  # those that have annotations
     classes: list[FileClass]  # grows while the shapes are read, where a file does not list what it uses
     warnings: list[str]  # complete when the shapes are
+
+    def is_about_an_image(self, number: int) -> bool:
+        """Whether an image that the dataset does not have is one at all, and no text that lies among the labels."""
+        ...
 
     def shapes(self, images: Sequence[PlacedImage | None]) -> Iterator[Shape]:
         """Yield every annotation; `images` are those of the dataset, beside `self.images`, None where there is none."""

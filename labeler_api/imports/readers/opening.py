@@ -6,7 +6,7 @@ from typing import IO
 from labeler_api.imports.readers.coco import CocoReader
 from labeler_api.imports.readers.dice import DiceReader
 from labeler_api.imports.readers.items import Problems, Reader, Unreadable
-from labeler_api.imports.readers.yolo import YoloReader
+from labeler_api.imports.readers.yolo import YoloReader, opened
 from labeler_api.imports.strict_json import Document
 
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # the second: an empty archive
@@ -19,7 +19,7 @@ def open_reader(file: IO[bytes], tasks: Set[str], problems: Problems) -> Reader:
     start = file.read(64)
     file.seek(0)
     if start.startswith(_ZIP):
-        return YoloReader(file, problems)
+        return YoloReader(*opened(file), problems)
     if not start.lstrip(_JSON_SPACE).startswith(b"{"):
         raise Unreadable(
             "it is neither a JSON object (COCO or DICE) nor a ZIP archive (YOLO)" if start else "it is empty"

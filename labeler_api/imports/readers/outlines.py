@@ -1,13 +1,22 @@
 """Numbers of a file into the geometry that annotations have (contract, 7.2)."""
 
+import re
 from collections.abc import Sequence
+from math import cos, isfinite, nan, radians, sin
+from typing import Any
 
 import msgspec
 from msgspec import Raw
 
-from labeler_api.imports.readers.items import Outline
+from labeler_api.imports.readers.items import Geometry, Outline
+from labeler_api.names import quoted
+from labeler_api.plurals import counted
 
 _MIN_NUMBERS = 6  # three points
+_WHOLE_TURN = 360.0
+_DECIMALS = 4  # of a corner; nobody draws finer than with two
+_NO_OUTLINE = re.compile(rb"\s*(?:null|\[[\s\[\],]*\])?\s*")  # [] and [[]], which converters write beside a box
+_MOST_OF_NONE = 200  # bytes; nobody writes dozens of empty rings
 
 _RINGS = msgspec.json.Decoder(list[list[float]])
 _RING = msgspec.json.Decoder(list[float])
@@ -42,6 +51,37 @@ class Circle(Outline, tag="circle"):
     radius: float
 
 
+def degrees(value: Any) -> float:
+    """Read an angle, a whole turn being none. Raises Malformed."""
+    try:
+        angle = 0.0 if value is None or value == "" else float(value)
+    except (TypeError, ValueError):
+        angle = nan
+    if not isfinite(angle):
+        raise Malformed(f"its rotation {quoted(str(value))} is no number of degrees")
+    return angle % _WHOLE_TURN
+
+
+def turned_box(numbers: Sequence[float], clockwise: float) -> Geometry:
+    """Make a box that is turned about its centre: the box, the angle, and its corners from the left upper one on."""
+    left, top, width, height = numbers
+    if min(width, height) <= 0:
+        raise Malformed("its bbox has no area")
+    x, y = left + width / 2, top + height / 2
+    across, down = cos(radians(clockwise)), sin(radians(clockwise))
+    corners = [
+        [round(x + a * across - b * down, _DECIMALS), round(y + a * down + b * across, _DECIMALS)]
+        for a, b in ((left - x, top - y), (x - left, top - y), (x - left, y - top), (left - x, y - top))
+    ]
+    return {"type": "rotated_bbox", "bbox": list(numbers), "rotation": clockwise, "points": corners}
+
+
+def about_turned(number: int) -> str:
+    """Warn about boxes that became rotated ones: the editor has no tool for them."""
+    boxes = counted(number, "box has a rotation; it became", "boxes have a rotation; they became")
+    return f"{boxes} rotated_bbox, which keeps the angle and has the corners."
+
+
 def polygon(ring: list[float]) -> Polygon:
     """Make a polygon of x1, y1, x2, y2, …"""
     if len(ring) < _MIN_NUMBERS:
@@ -64,14 +104,21 @@ def points(numbers: list[float]) -> list[list[float]]:
 def rings(segmentation: Raw) -> list[list[float]]:
     """Read COCO's `segmentation`: rings of coordinates, or a single one; empty where there is no outline.
 
+    An empty ring says nothing and is left out.
+
     Raises Malformed for a mask (RLE): its outline cannot be kept as polygons without losing its holes.
     """
-    start = bytes(memoryview(segmentation)[:2])
-    if start in (b"", b"nu", b"[]"):
+    if not is_there(segmentation):
         return []
-    if start[:1] == b"{":
+    if bytes(memoryview(segmentation)[:1]) == b"{":
         raise Malformed("its outline is a mask (RLE); turn it into polygons, or leave it out")
     try:
-        return _RINGS.decode(segmentation)
+        return [ring for ring in _RINGS.decode(segmentation) if ring]
     except msgspec.ValidationError:
         return [_RING.decode(segmentation)]
+
+
+def is_there(segmentation: Raw) -> bool:
+    """Whether it is an outline at all."""
+    text = memoryview(segmentation)
+    return len(text) > _MOST_OF_NONE or not _NO_OUTLINE.fullmatch(bytes(text))

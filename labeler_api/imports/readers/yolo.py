@@ -1,7 +1,7 @@
 """YOLO: a ZIP of label files, a line an object, in parts of the image's width and height.
 
-Boxes are `class x y width height` (of the centre), outlines `class x1 y1 x2 y2 …`. The label file of the image
-`a/b.jpg` is `labels/a/b.txt`, as in our own export; `a/labels/b.txt` and paths without `labels` are understood, too.
+Boxes are `class x y width height` (of the centre), outlines `class x1 y1 x2 y2 …`. Where `kpt_shape` says that key
+points follow each box, the box is taken. Which label belongs to which image: `yolo_layout`.
 An empty label file says nothing: it may mean an image without objects as well as one that nobody looked at.
 """
 
@@ -9,12 +9,11 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from math import isfinite
 from typing import IO
 
 from labeler_api.images.archives import entry_name, extract, open_archive
 from labeler_api.images.paths import Refused
-from labeler_api.imports.readers import outlines, yolo_names
+from labeler_api.imports.readers import outlines, yolo_layout, yolo_names, yolo_numbers
 from labeler_api.imports.readers.items import (
     FileClass,
     FileImage,
@@ -29,12 +28,12 @@ from labeler_api.imports.readers.outlines import Malformed
 from labeler_api.names import quoted
 from labeler_api.plurals import counted
 
-_LISTS = {"classes.txt", "train.txt", "val.txt", "test.txt"}  # of classes and of images
+_DESCRIPTIONS = ("data.yaml", "dataset.yaml", "data.yml", "dataset.yml")
+_MAX_DESCRIPTIONS = 10  # those of a training run lie about: args.yaml, hyp.yaml
 _MAX_LABEL_BYTES = 16 * 1024 * 1024  # 10 000 annotations of a hundred points
 _MAX_ENTRIES = 65_000  # what a ZIP counts without ZIP64
 _BOX_NUMBERS = 4
 _BOX_AND_CONFIDENCE = 5  # what predictions are saved as; how sure the model was is not kept
-_TOLERANCE = 0.001  # other tools round; beyond it the numbers are pixels
 # What the frontend draws with. Files mostly have six decimals, which bring just these back up to 5 000 pixels.
 _DECIMALS = 2
 
@@ -50,18 +49,24 @@ class YoloReader:
 
     format: FormatName = "yolo"
 
-    def __init__(self, file: IO[bytes], problems: Problems) -> None:
+    def __init__(self, archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], problems: Problems) -> None:
         self._problems = problems
-        try:
-            self._archive = open_archive(file, max_entries=_MAX_ENTRIES)
-        except Refused as refusal:
-            raise Unreadable(f"the archive cannot be taken: {refusal.detail}") from None
-        entries = {name: entry for entry in self._archive.infolist() if _is_wanted(name := entry_name(entry))}
-        self.classes: list[FileClass] = self._read_classes(entries)
+        self._archive, self._entries = archive, entries
+        self._described = self._descriptions()
+        self._points = self._points_of_all()
+        self.classes: list[FileClass] = self._read_classes()
         self._numbers = {entry.key: number for number, entry in enumerate(self.classes)}
-        self._labels = _labels(entries)
-        self.warnings = _about_empty(entries)
-        self.images = [FileImage(label.name, _image_name(label.name), has_extension=False) for label in self._labels]
+        names = yolo_layout.label_names(entries, self._lists(), self._start)
+        self._labels = [_Label(entries[name], name) for name in names if entries[name].file_size]
+        if not self._labels:
+            raise Unreadable("the archive has no label files (labels/….txt) with content")
+        self.warnings = _about_empty(len(names) - len(self._labels))
+        self.images = [self._image(label) for label in self._labels]
+        self._without_points = 0
+
+    def is_about_an_image(self, number: int) -> bool:
+        """Whether a text that belongs to no image of the dataset is a label at all."""
+        return yolo_numbers.looks_like_a_label(self._start(self._labels[number].name))
 
     def shapes(self, images: Sequence[PlacedImage | None]) -> Iterator[Shape]:
         """Yield the lines of every label file, one file in memory at a time."""
@@ -72,6 +77,9 @@ class YoloReader:
                 self._problems.add(label.name, f"the size of the image {quoted(image.id)} is not known")
                 continue
             yield from self._lines(label, number, image.width, image.height)
+        if self._without_points:
+            boxes = counted(self._without_points, "box has", "boxes have")
+            self.warnings.append(f"{boxes} key points (kpt_shape in data.yaml); they were left out.")
 
     def _lines(self, label: _Label, image: int, width: int, height: int) -> Iterator[Shape]:
         try:
@@ -85,33 +93,106 @@ class YoloReader:
             place = f"{label.name}:{line}"
             try:
                 number = self._class(words[0])
-                kind, geometry = _geometry(_numbers(words[1:]), width, height)
+                kind, geometry = _geometry(self._coordinates(words[1:]), width, height)
             except Malformed as error:
                 self._problems.add(place, str(error))
                 continue
             yield Shape(place, image, kind, geometry, number)
 
     def _class(self, word: str) -> int:
-        number = self._numbers.get(word)
+        key = yolo_numbers.whole(word)
+        number = self._numbers.get(key) if key is not None else None
         if number is None:
             named = counted(len(self.classes), "class", "classes")
             raise Malformed(f"its class {quoted(word)} has no name: the archive names {named}")
         return number
 
-    def _read_classes(self, entries: dict[str, zipfile.ZipInfo]) -> list[FileClass]:
-        """Take the names nearest to the top; a data.yaml before a classes.txt."""
-        for base_names, read in (
-            (("data.yaml", "dataset.yaml", "data.yml"), yolo_names.from_yaml),
-            (("classes.txt", "obj.names"), yolo_names.from_lines),
-        ):
-            found = [name for name in entries if name.rpartition("/")[2] in base_names]
-            if found:
-                nearest = min(found, key=lambda name: (name.count("/"), name))
-                try:
-                    return read(self._read(entries[nearest], yolo_names.MAX_BYTES))
-                except Refused as refusal:
-                    raise Unreadable(f"{nearest}: {refusal.detail}") from None
+    def _coordinates(self, words: list[str]) -> list[float]:
+        """Read the numbers of a line; of a box with key points those of the box."""
+        if self._points is None or len(words) in (_BOX_NUMBERS, _BOX_AND_CONFIDENCE):
+            return yolo_numbers.fractions(words)
+        points, each = self._points
+        expected = _BOX_NUMBERS + points * each
+        if len(words) not in (expected, expected + 1):  # the last: how sure a model was
+            raise Malformed(
+                f"it has {len(words)} numbers; kpt_shape [{points}, {each}] in data.yaml asks for {expected}"
+            )
+        self._without_points += 1
+        return yolo_numbers.fractions(words[:_BOX_NUMBERS])
+
+    def _image(self, label: _Label) -> FileImage:
+        if not any(one.is_ours for one in self._described.values()):
+            name, paired = yolo_layout.image_names(label.name)
+        elif label.entry.comment:  # where the label's path does not tell: the image's own, with its extension
+            return FileImage(label.name, label.entry.comment.decode("utf-8", "replace"))
+        else:
+            name, paired = yolo_layout.exported_names(label.name)
+        return FileImage(label.name, name, has_extension=False, paired=paired)
+
+    def _descriptions(self) -> dict[str, yolo_names.Description]:
+        """Read every data.yaml, the one that counts first. What goes by another name may be of another kind."""
+        found = {}
+        names = [name for name in self._entries if name.lower().endswith((".yaml", ".yml"))]
+        by_rank = sorted(names, key=lambda name: (not _is_description(name), name.count("/"), name))
+        for number, name in enumerate(by_rank[:_MAX_DESCRIPTIONS]):
+            try:
+                found[name] = yolo_names.described(self._content(name))
+            except Unreadable:
+                if number == 0 and _is_description(name):
+                    raise
+        return found
+
+    def _points_of_all(self) -> tuple[int, int] | None:
+        shapes = {points for one in self._described.values() if (points := one.points) is not None}
+        if len(shapes) > 1:
+            raise Unreadable("its descriptions (data.yaml) have different values of kpt_shape; send them one by one")
+        return shapes.pop() if shapes else None
+
+    def _read_classes(self) -> list[FileClass]:
+        """Take the names nearest to the top; a data.yaml before a classes.txt, and any other .yaml at last."""
+        first = next(iter(self._described), None)
+        if first is not None and _is_description(first):
+            return self._described[first].classes
+        lists = [name for name in self._entries if yolo_layout.is_class_list(name) and self._names_classes(name)]
+        if lists:
+            return self._listed_classes(lists)
+        for description in self._described.values():
+            if description.values.get("names"):
+                return description.classes
         raise Unreadable("the archive has neither a data.yaml nor a classes.txt with the names of the classes")
+
+    def _listed_classes(self, lists: list[str]) -> list[FileClass]:
+        """Read the lists nearest to the top. Several of one rank have to agree: each may be of a part of the labels."""
+        rank = min(map(_rank, lists))
+        nearest = sorted(name for name in lists if _rank(name) == rank)
+        found = [yolo_names.from_lines(self._content(name), name) for name in nearest]
+        for name, classes in zip(nearest, found, strict=True):
+            if classes != found[0]:
+                raise Unreadable(f"{nearest[0]} and {name} name different classes; send what belongs to each apart")
+        return found[0]
+
+    def _names_classes(self, name: str) -> bool:
+        return not yolo_numbers.looks_like_a_label(self._start(name))
+
+    def _lists(self) -> set[str]:
+        values = [value for one in self._described.values() for value in one.lists]
+        for name in self._entries:
+            if name.lower().endswith("obj.data"):
+                values += yolo_names.lists_of_darknet(self._content(name))
+        return yolo_layout.listed_in(values)
+
+    def _start(self, name: str) -> bytes:
+        """Read the beginning of a member; what is wrong with it is told when it is read."""
+        try:
+            return self._read(self._entries[name], _MAX_LABEL_BYTES)[: yolo_numbers.SNIFFED_BYTES]
+        except Refused:
+            return b""
+
+    def _content(self, name: str) -> bytes:
+        try:
+            return self._read(self._entries[name], yolo_names.MAX_BYTES)
+        except Refused as refusal:
+            raise Unreadable(f"{name}: {refusal.detail}") from None
 
     def _read(self, entry: zipfile.ZipInfo, limit: int) -> bytes:
         target = BytesIO()
@@ -119,47 +200,31 @@ class YoloReader:
         return target.getvalue()
 
 
-def _is_wanted(name: str) -> bool:
-    segments = name.split("/")
-    return not name.endswith("/") and "__MACOSX" not in segments and not segments[-1].startswith(".")
+def opened(file: IO[bytes]) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
+    """Open an archive, and return its members by name. Raises Unreadable."""
+    try:
+        archive = open_archive(file, max_entries=_MAX_ENTRIES)
+    except Refused as refusal:
+        raise Unreadable(f"the archive cannot be taken: {refusal.detail}") from None
+    names = ((entry_name(entry).replace("\\", "/"), entry) for entry in archive.infolist())
+    return archive, {name: entry for name, entry in names if yolo_layout.is_wanted(name)}
 
 
-def _labels(entries: dict[str, zipfile.ZipInfo]) -> list[_Label]:
-    """Find the label files: every .txt below a `labels` folder; where there is none, every .txt that is no list."""
-    texts = sorted(name for name in entries if name.lower().endswith(".txt"))
-    chosen = [name for name in texts if "labels" in name.split("/")[:-1]]
-    chosen = chosen or [name for name in texts if name.rpartition("/")[2] not in _LISTS]
-    labels = [_Label(entries[name], name) for name in chosen if entries[name].file_size]
-    if not labels:
-        raise Unreadable("the archive has no label files (labels/….txt) with content")
-    return labels
+def _is_description(name: str) -> bool:
+    return name.rpartition("/")[2].lower() in _DESCRIPTIONS
 
 
-def _about_empty(entries: dict[str, zipfile.ZipInfo]) -> list[str]:
-    empty = sum(name.lower().endswith(".txt") and not entry.file_size for name, entry in entries.items())
+def _rank(name: str) -> tuple[int, int]:
+    """How near to the top a list of classes lies, and how sure it is one."""
+    last = name.rpartition("/")[2].lower()
+    kind = yolo_layout.CLASS_LISTS.index(last) if last in yolo_layout.CLASS_LISTS else len(yolo_layout.CLASS_LISTS)
+    return name.count("/"), kind
+
+
+def _about_empty(empty: int) -> list[str]:
     if not empty:
         return []
     return [f"{counted(empty, 'label file is empty; it was', 'label files are empty; they were')} passed over."]
-
-
-def _image_name(label: str) -> str:
-    """Return the path of the image that a label file is about, without extension."""
-    segments = label[: -len(".txt")].split("/")
-    if "labels" in segments[:-1]:
-        # At the top it is the format's own; below, the innermost: outer ones may be folders of the dataset.
-        last = len(segments) - 2 - segments[:-1][::-1].index("labels")
-        del segments[0 if segments[0] == "labels" else last]
-    return "/".join(segments)
-
-
-def _numbers(words: list[str]) -> list[float]:
-    try:
-        numbers = [float(word) for word in words]
-    except ValueError:
-        raise Malformed("it holds something that is no number") from None
-    if not all(isfinite(number) and -_TOLERANCE <= number <= 1 + _TOLERANCE for number in numbers):
-        raise Malformed("its numbers are no parts of the image: expected 0 to 1")
-    return numbers
 
 
 def _geometry(numbers: list[float], width: int, height: int) -> tuple[str, Geometry]:

@@ -183,8 +183,8 @@ async def test_an_import_that_fails_late_says_that_the_image_is_stored(
     owner = await api.login("owner")
     judge = service.judge_uploaded
 
-    async def judged_then_held(*given: Any) -> Any:
-        prepared = await judge(*given)
+    async def judged_then_held(*given: Any, **options: Any) -> Any:
+        prepared = await judge(*given, **options)
         await hold(api, made, "annotator", 0)
         return prepared
 
@@ -201,8 +201,8 @@ async def test_ids_that_others_take_meanwhile_are_found_anew(api: Api, monkeypat
     owner = await api.login("owner")
     judge = service.judge_uploaded
 
-    async def judged_then_overtaken(*given: Any) -> Any:
-        prepared = await judge(*given)
+    async def judged_then_overtaken(*given: Any, **options: Any) -> Any:
+        prepared = await judge(*given, **options)
         monkeypatch.setattr(service, "judge_uploaded", judge)
         await send(owner, made, form("a.png"))
         return prepared
