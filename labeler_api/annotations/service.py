@@ -28,16 +28,8 @@ from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.errors import BadRequest, Conflict, Forbidden, Missed, NotFound, invalid
 from labeler_api.http.json_rules import SHORT_BYTES
 from labeler_api.locks.service import WRITE_SECONDS, check_claimed, naming_the_holder
-from labeler_api.members.policy import Role
-from labeler_api.members.service import (
-    Access,
-    access_held,
-    access_of,
-    is_let_in,
-    require_held_role,
-    role_changed,
-    roles_from,
-)
+from labeler_api.members.policy import Lock, Role
+from labeler_api.members.service import Access, access_held, access_of, authorize, is_let_in, role_changed, roles_from
 
 _VERSION = re.compile(r"[0-9]{1,10}")
 _NO_ATTRIBUTES = Raw(b"{}")
@@ -67,7 +59,7 @@ async def _create(call: Call, body: AnnotationCreate) -> Row:
 async def _create_in_steps(call: Call, body: AnnotationCreate) -> Row:
     async with call.db.begin() as tx:
         tx.stand_in_line(body.project_id)
-        access = await require_held_role(tx, call, body.project_id, Role.ANNOTATOR)
+        access = await authorize(tx, call, body.project_id, Role.ANNOTATOR, Lock.ROLE)
         return await idempotency.once(tx, call, lambda: _create_with_task(tx, call, access, body))
 
 

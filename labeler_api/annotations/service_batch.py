@@ -17,8 +17,8 @@ from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.errors import AppError, Forbidden, NotFound, invalid
 from labeler_api.http.json_rules import SHORT_BYTES
 from labeler_api.locks.service import claim_each
-from labeler_api.members.policy import Role
-from labeler_api.members.service import Access, hold_role, not_found, require_role
+from labeler_api.members.policy import Lock, Role
+from labeler_api.members.service import Access, authorize, not_found, role_changed
 
 _CHECKED_AT_ONCE = 200  # on the event loop: some milliseconds of work
 _MAX_PROJECTS = 100  # each is one question for the caller's role, and one lock
@@ -98,7 +98,10 @@ async def _create(
 async def _fill(tx: WriteTransaction, call: Call, access: Access, indexes: list[int], batch: _Batch) -> None:
     """Insert a project's items, but those on images that somebody else holds or that are not there."""
     tx.stand_in_line(access.project)
-    await hold_role(tx, access)
+    try:
+        await authorize(tx, call, access.project, Role.ANNOTATOR, Lock.ROLE)
+    except (NotFound, Forbidden):  # it was enough a moment ago: the next look says so of this project's items alone
+        raise role_changed() from None
     refused = await claim_each(tx, call, access, [batch.drafts[index].image_id for index in indexes])
     for index in indexes:
         if error := refused.get(batch.drafts[index].image_id):
@@ -135,7 +138,7 @@ async def accesses(
     found: dict[str, Access | AppError] = {}
     for reference in distinct:
         try:
-            found[reference] = await require_role(connection, call, reference, minimum)
+            found[reference] = await authorize(connection, call, reference, minimum, Lock.NONE)
         except (NotFound, Forbidden) as error:
             found[reference] = error
     return found

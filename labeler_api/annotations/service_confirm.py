@@ -13,8 +13,8 @@ from labeler_api.context import Call
 from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import AppError, BadRequest, Forbidden
 from labeler_api.locks.service import hold_each, hold_images, image_not_found, naming_the_holder
-from labeler_api.members.policy import Role
-from labeler_api.members.service import Access, require_role
+from labeler_api.members.policy import Lock, Role
+from labeler_api.members.service import Access, authorize
 from labeler_api.names import quoted
 
 
@@ -31,7 +31,7 @@ async def unconfirm(call: Call, annotation_id: int) -> ConfirmResponse:
 async def confirm_image(call: Call, project: str, image_id: str, task_type: str | None) -> ImageConfirmResponse:
     """Confirm an image in a task, or in each task that has annotations on it, and the drafts with it."""
     async with naming_the_holder(call), call.db.begin(planned_once=True) as tx:
-        access = await require_role(tx, call, project, Role.REVIEWER)
+        access = await authorize(tx, call, project, Role.REVIEWER, Lock.NONE)
         rows = await _set_state_of_image(tx, call, access, image_id, task_type, "confirmed", ConfirmationEffect.CONFIRM)
         if not rows:
             what = f"no annotation of the task {quoted(task_type)}" if task_type else "no annotation"
@@ -45,7 +45,7 @@ async def unconfirm_image(call: Call, project: str, image_id: str, task_type: st
     An image without annotations is not confirmed, and stays so. Raises NotFound for one that the dataset does not have.
     """
     async with naming_the_holder(call), call.db.begin(planned_once=True) as tx:
-        access = await require_role(tx, call, project, Role.REVIEWER)
+        access = await authorize(tx, call, project, Role.REVIEWER, Lock.NONE)
         rows = await _set_state_of_image(tx, call, access, image_id, task_type, "draft", ConfirmationEffect.CLEAR)
         if not rows and not await store_confirm.image_exists(tx, access.dataset_id, image_id):
             raise image_not_found(image_id)

@@ -28,8 +28,8 @@ from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.errors import AppError, Conflict, NotFound, invalid
 from labeler_api.http.paging import decode_cursor, encode_cursor
 from labeler_api.locks.service import claim_for_write, naming_the_holder
-from labeler_api.members.policy import Role
-from labeler_api.members.service import Access, hold_role, require_role
+from labeler_api.members.policy import Lock, Role
+from labeler_api.members.service import Access, authorize
 
 _AFTER_ALL = (datetime.max.replace(tzinfo=UTC), 2**63 - 1)
 # What a state needs to be a whole annotation. Rows of the service that ran before have a part of it.
@@ -47,7 +47,7 @@ async def of_project(call: Call, project: str, query: ProjectHistoryQuery) -> tu
     if before[0].tzinfo is None:
         raise invalid("is not a cursor that this list gave out", "query", "cursor", code="bad_cursor")
     async with call.db.read() as connection:
-        access = await require_role(connection, call, project, Role.VIEWER)
+        access = await authorize(connection, call, project, Role.VIEWER, Lock.NONE)
         rows, is_cut = await store_history.of_project(
             connection, access.project, before=before, limit=limit, skip=query.skip
         )
@@ -75,9 +75,10 @@ async def restore(call: Call, annotation_id: int, body: Restore) -> AnnotationRe
     version = expected_version(call, body.version)
     async with naming_the_holder(call), call.db.begin(planned_once=True) as tx:
         place, access = await _require_place(tx, call, annotation_id)
-        check_may_change(call, access, place["created_by"])
+        check_may_change(call, access, place["created_by"])  # before anything is waited for
         tx.stand_in_line(access.project)
-        await hold_role(tx, access)
+        access = await authorize(tx, call, access.project, Role.VIEWER, Lock.ROLE)
+        check_may_change(call, access, place["created_by"])
         found = await _whole_state(tx, access, annotation_id, body.revision)
         await claim_for_write(tx, call, access, [found["image_id"]])
         row = await store_history.restore(tx, annotation_id, found["state"], version, call.user_id)
@@ -94,7 +95,7 @@ async def _require_place(connection: ReadConnection, call: Call, annotation_id: 
     if place is None:
         raise no_annotation(annotation_id)
     try:
-        return place, await require_role(connection, call, place["project_id"], Role.VIEWER)
+        return place, await authorize(connection, call, place["project_id"], Role.VIEWER, Lock.NONE)
     except NotFound:
         raise no_annotation(annotation_id) from None
 

@@ -21,8 +21,8 @@ from labeler_api.db.pool import ReadConnection, Row
 from labeler_api.errors import BadRequest, invalid
 from labeler_api.http.endpoint import matches
 from labeler_api.http.paging import decode_cursor, encode_cursor
-from labeler_api.members.policy import Role
-from labeler_api.members.service import Access, access_of, not_found, require_role
+from labeler_api.members.policy import Lock, Role
+from labeler_api.members.service import Access, access_of, authorize, not_found
 
 _FORM = (
     1  # counted up when the list gains or loses a field or changes its content, so that no browser keeps the old one
@@ -95,7 +95,7 @@ async def _statuses(
 async def stats(call: Call, project: str) -> ProjectStats:
     """Count the images of each of the project's tasks by progress; without tasks one line stands for all work."""
     async with call.db.read() as connection:
-        access = await require_role(connection, call, project, Role.VIEWER)
+        access = await authorize(connection, call, project, Role.VIEWER, Lock.NONE)
         found = await store_status.tasks(connection, access.project, access.dataset_id)
         if found is None:
             raise not_found()

@@ -12,8 +12,8 @@ from labeler_api.classes.schemas import AddClass, ClassResponse, ReorderClasses,
 from labeler_api.context import Call
 from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import BadRequest, Conflict, NotFound, invalid
-from labeler_api.members.policy import Role
-from labeler_api.members.service import take_turn
+from labeler_api.members.policy import Lock, Role
+from labeler_api.members.service import authorize
 from labeler_api.names import quoted
 from labeler_api.projects import service as projects
 from labeler_api.projects.schemas import ClassCount, ClassInfo
@@ -28,7 +28,7 @@ _stored = msgspec.json.Decoder(StoredClasses)
 async def add(call: Call, reference: str, task_type: str, body: AddClass) -> ClassResponse:
     """Append a class to a task. Raises BadRequest when the project lacks the task, Conflict when the id is taken."""
     async with call.db.begin() as tx:
-        access = await take_turn(tx, call, reference, Role.ADMIN)
+        access = await authorize(tx, call, reference, Role.ADMIN, Lock.TURN)
         row = await idempotency.once(tx, call, lambda: _add(tx, call, access.project, task_type, body))
     return _response(row["class_id"], row["info"], None)
 
@@ -54,7 +54,7 @@ async def update(call: Call, reference: str, task_type: str, class_id: str, body
     """Change what was sent and is not null. Raises NotFound for a task or a class that is not there."""
     changes = {name: value for name, value in msgspec.structs.asdict(body).items() if value is not None}
     async with call.db.begin() as tx:
-        access = await take_turn(tx, call, reference, Role.ADMIN)
+        access = await authorize(tx, call, reference, Role.ADMIN, Lock.TURN)
         classes = await _require_classes(tx, access.project, task_type, [class_id])
         if changes:
             classes[class_id] |= changes
@@ -68,7 +68,7 @@ async def delete(call: Call, reference: str, task_type: str, class_id: str) -> N
     """Remove a class that no annotation of the task has. Raises NotFound as `update`, Conflict for one in use."""
     async with call.db.begin() as tx:
         # Alone: nobody may draw something with the class between the look and the commit.
-        access = await take_turn(tx, call, reference, Role.ADMIN, alone=True)
+        access = await authorize(tx, call, reference, Role.ADMIN, Lock.ALONE)
         classes = await _require_classes(tx, access.project, task_type, [class_id])
         if await store.in_use(tx, access.project, task_type, class_id):
             raise Conflict(
@@ -85,7 +85,7 @@ async def reorder(call: Call, reference: str, task_type: str, body: ReorderClass
     if len(set(ids)) < len(ids):
         raise invalid("names a class twice", "body", "class_ids")
     async with call.db.begin() as tx:
-        access = await take_turn(tx, call, reference, Role.ADMIN)
+        access = await authorize(tx, call, reference, Role.ADMIN, Lock.TURN)
         classes = await _require_classes(tx, access.project, task_type, ids)
         for order, class_id in enumerate(ids):
             classes[class_id]["order"] = order

@@ -18,8 +18,8 @@ from labeler_api.datasets.schemas import (
 from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import invalid
 from labeler_api.http.paging import decode_cursor, encode_cursor
-from labeler_api.members.policy import Role
-from labeler_api.members.service import not_found, require_held_role, require_role
+from labeler_api.members.policy import Lock, Role
+from labeler_api.members.service import authorize, not_found
 from labeler_api.projects import service as projects
 from labeler_api.projects.schemas import ProjectResponse
 
@@ -69,7 +69,7 @@ async def page(call: Call, query: DatasetsQuery) -> tuple[list[DatasetResponse],
 async def get(call: Call, reference: str) -> DatasetResponse:
     """Return a dataset."""
     async with call.db.read() as connection:
-        access = await require_role(connection, call, reference, Role.VIEWER)
+        access = await authorize(connection, call, reference, Role.VIEWER, Lock.NONE)
         row = await store.get(connection, access.dataset_id)
     if row is None:  # deleted since the access was checked
         raise not_found()
@@ -80,7 +80,7 @@ async def get(call: Call, reference: str) -> DatasetResponse:
 async def update(call: Call, reference: str, body: UpdateDataset) -> DatasetResponse:
     """Change a dataset's name, description and visibility; its project keeps its own name."""
     async with call.db.begin() as tx:
-        access = await require_held_role(tx, call, reference, Role.OWNER)
+        access = await authorize(tx, call, reference, Role.OWNER, Lock.ROLE)
         row = await store.update(
             tx,
             access.dataset_id,
@@ -102,6 +102,6 @@ async def project(call: Call, reference: str) -> ProjectResponse:
 async def size(call: Call, reference: str) -> SizeResponse:
     """Say how many images a dataset has and how large they are."""
     async with call.db.read() as connection:
-        access = await require_role(connection, call, reference, Role.VIEWER)
+        access = await authorize(connection, call, reference, Role.VIEWER, Lock.NONE)
         row = await store.size(connection, access.dataset_id)
     return size_response(row["images"], row["bytes"])

@@ -22,8 +22,8 @@ from labeler_api.deletion.schemas import (
     StorageDeletions,
 )
 from labeler_api.errors import BadRequest, Conflict, Stale, Unavailable
-from labeler_api.members.policy import Role
-from labeler_api.members.service import Access, not_found, require_role, take_turn
+from labeler_api.members.policy import Lock, Role
+from labeler_api.members.service import Access, authorize, not_found
 
 _DELETE_SECONDS = 600.0  # a million annotations with their history, or the backup of them: about two minutes
 _BACKUP_TRIES = 3  # while others go on writing; then they have to be asked to stop
@@ -64,7 +64,7 @@ async def delete_dataset(call: Call, reference: str, body: DeleteDataset) -> Del
 async def delete_project(call: Call, reference: str) -> None:
     """Delete a project; its dataset stays, with the annotation files that were copied beside its images."""
     async with call.db.begin(long=True) as tx:
-        access = await take_turn(tx, call, reference, Role.OWNER, alone=True)
+        access = await authorize(tx, call, reference, Role.OWNER, Lock.ALONE)
         await store.delete_contents(tx, access.project)
         await store.delete_project(tx, access.project, access.dataset_id)
         await purge.order(tx, purge.Purge(dataset_id=None, project_ids=[access.project]))
@@ -114,7 +114,7 @@ async def _decide(call: Call, reference: str, name: str, saved: Backup | None) -
 
 async def _lock(tx: WriteTransaction, call: Call, reference: str) -> _Locked:
     """Check the role once more and keep everybody else out. Raises NotFound, Forbidden, Stale."""
-    access = await take_turn(tx, call, reference, Role.OWNER, alone=True)
+    access = await authorize(tx, call, reference, Role.OWNER, Lock.ALONE)
     dataset = await store.lock_dataset(tx, access.dataset_id)
     if dataset is None:
         raise not_found()
@@ -126,7 +126,7 @@ async def _lock(tx: WriteTransaction, call: Call, reference: str) -> _Locked:
 
 
 async def _require(connection: ReadConnection, call: Call, reference: str) -> tuple[Access, Row]:
-    access = await require_role(connection, call, reference, Role.OWNER)
+    access = await authorize(connection, call, reference, Role.OWNER, Lock.NONE)
     row = await store.impact(connection, access.dataset_id)
     if row is None:  # deleted since the access was checked
         raise not_found()

@@ -30,7 +30,7 @@ from labeler_api.images.refusals import Refusals
 from labeler_api.images.schemas import UploadedImage, UploadSummary
 from labeler_api.images.upload_store import Stored
 from labeler_api.members import service as members
-from labeler_api.members.policy import Role
+from labeler_api.members.policy import Lock, Role
 from labeler_api.names import quoted
 from labeler_api.patience import patiently
 from labeler_api.streamed import StreamedFiles
@@ -111,7 +111,7 @@ class Intake:
         for last in (False,) * (_TRIES - 1) + (True,):
             try:
                 async with self._call.db.begin() as tx:
-                    await members.take_turn(tx, self._call, self.dataset_id, Role.ADMIN)
+                    await members.authorize(tx, self._call, self.dataset_id, Role.ADMIN, Lock.TURN)
                     self._foreseen = await self._foresee(tx)
                     found.append(await look(tx))
                     raise _Rehearsed
@@ -307,7 +307,7 @@ class Intake:
                     if self._files is not None:
                         await self._files.keep(tx)
                     # Once more: who lost the role since the upload began adds nothing to the dataset.
-                    await members.take_turn(tx, self._call, self.dataset_id, Role.ADMIN)
+                    await members.authorize(tx, self._call, self.dataset_id, Role.ADMIN, Lock.TURN)
                     rows = await upload_store.save(tx, self.dataset_id, images)
                     if rows is None:
                         raise members.not_found()

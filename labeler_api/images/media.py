@@ -15,7 +15,7 @@ from labeler_api.images.links import shown_key
 from labeler_api.images.schemas import ImageLinkQuery
 from labeler_api.links import LinkQuery, object_version
 from labeler_api.members import service as members
-from labeler_api.members.policy import Role
+from labeler_api.members.policy import Lock, Role
 from labeler_api.objects import ObjectStream
 
 _THUMBNAIL_BYTES = 1024 * 1024  # ours have some 10 KB; what is larger is none
@@ -114,7 +114,7 @@ async def _looked_up(call: Call, dataset_id: str, image_id: str, user_id: int) -
     user = Principal(user_id=profile.id, email=profile.email, is_admin=profile.is_admin, profile=profile)
     call = replace(call, user=user)
     async with call.db.read() as connection:
-        await members.require_role(connection, call, dataset_id, Role.VIEWER)
+        await members.authorize(connection, call, dataset_id, Role.VIEWER, Lock.NONE)
         row = await store.find(connection, dataset_id, image_id)
     if row is None:
         raise _no_such_image()

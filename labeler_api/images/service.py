@@ -22,7 +22,7 @@ from labeler_api.images.schemas import (
     TaskProgress,
 )
 from labeler_api.members import service as members
-from labeler_api.members.policy import Role
+from labeler_api.members.policy import Lock, Role
 
 _PREVIEW_CAP = 200  # as the other lists of images; the preview had no bound
 _PAGE_CAP = 200  # contract 28
@@ -40,7 +40,7 @@ async def preview(call: Call, reference: str, query: PreviewQuery) -> list[Previ
     """Show some images of a dataset, at random or the first ones."""
     limit = min(query.limit, _PREVIEW_CAP)
     async with call.db.read() as connection:
-        access = await members.require_role(connection, call, reference, Role.VIEWER)
+        access = await members.authorize(connection, call, reference, Role.VIEWER, Lock.NONE)
         if query.random:
             rows = await store.sample(connection, access.dataset_id, limit)
         else:
@@ -66,7 +66,7 @@ async def page(call: Call, reference: str, query: PageQuery) -> Reply[ImagePage]
         raise BadRequest(f"The limit has to be a number from 1 to {_PAGE_CAP}.", code="limit_out_of_range")
     position = decode_cursor(query.cursor, Position) if query.cursor else None
     async with call.db.read() as connection:
-        access = await members.require_role(connection, call, reference, Role.VIEWER)
+        access = await members.authorize(connection, call, reference, Role.VIEWER, Lock.NONE)
         project_id = access.project
         if position is None:
             rows = await store.page(connection, access.dataset_id, query.limit, query.offset)
@@ -104,7 +104,7 @@ def _metadata(row: Row, links: ImageLinks) -> ImageMetadata:
 async def summary(call: Call, reference: str) -> DatasetSummary:
     """Count what a dataset holds, and link to its first images."""
     async with call.db.read() as connection:
-        access = await members.require_role(connection, call, reference, Role.VIEWER)
+        access = await members.authorize(connection, call, reference, Role.VIEWER, Lock.NONE)
         row = await store.summary(connection, access.dataset_id)
         if row is None:
             raise members.not_found()

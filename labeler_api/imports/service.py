@@ -17,8 +17,8 @@ from labeler_api.imports.schemas import ImportQuery, ImportReport, ImportRespons
 from labeler_api.imports.writing import Mode
 from labeler_api.locks.service import naming_the_holder
 from labeler_api.locks.service_importing import look_ahead
-from labeler_api.members.policy import Role
-from labeler_api.members.service import Access, not_found, require_role
+from labeler_api.members.policy import Lock, Role
+from labeler_api.members.service import Access, authorize, not_found
 
 MAX_FILE_BYTES = 512 * 1024**2  # 200 000 polygons of twenty points take 320 MiB in our own, indented export
 _READ_BYTES = 1024 * 1024
@@ -34,7 +34,7 @@ async def import_stored(call: Call, reference: str, query: ImportQuery) -> Impor
     """
     mode = Mode.REPLACE if query.force else Mode.FIRST
     async with call.db.read() as connection:
-        access = await require_role(connection, call, reference, Role.ADMIN)
+        access = await authorize(connection, call, reference, Role.ADMIN, Lock.NONE)
         if (answer := await idempotency.answered(connection, call)) is not None:
             return _response(access, writing.report_of(answer))
         project = await store.project(connection, access.project)

@@ -31,8 +31,8 @@ from labeler_api.imports.schemas import (
     ImportReport,
     UploadQuery,
 )
-from labeler_api.members.policy import Role
-from labeler_api.members.service import Access, require_role
+from labeler_api.members.policy import Lock, Role
+from labeler_api.members.service import Access, authorize
 from labeler_api.streamed import StreamedFiles
 
 _TRIES = 3  # of finding a dataset that an equal request takes away again
@@ -121,7 +121,7 @@ class _AnnotationFile:
 async def check(call: Call, reference: str, form: AsyncIterator[Part], *, skip_invalid: bool) -> ImportingUploadSummary:
     """Read the annotation file of a form, check it against the images that the dataset has, and store nothing."""
     async with call.db.read() as connection:
-        access = await require_role(connection, call, reference, Role.ADMIN)
+        access = await authorize(connection, call, reference, Role.ADMIN, Lock.NONE)
     annotations = _AnnotationFile(None, skip_invalid=skip_invalid)
     try:
         async for part in annotations.fields(form):

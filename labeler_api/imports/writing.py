@@ -30,8 +30,8 @@ from labeler_api.imports.schemas import AddedClass, ImportReport
 from labeler_api.locks import service_importing
 from labeler_api.locks.service import naming_the_holder
 from labeler_api.locks.service_importing import Importing, ImportRunning
-from labeler_api.members.policy import Role
-from labeler_api.members.service import Access, not_found, require_role, take_turn
+from labeler_api.members.policy import Lock, Role
+from labeler_api.members.service import Access, authorize, not_found
 from labeler_api.projects.schemas_classes import MAX_CLASSES_BYTES
 from labeler_api.projects.tasks import config_when_added
 
@@ -94,7 +94,7 @@ async def write(call: Call, access: Access, prepared: Prepared, mode: Mode, sour
             try:
                 async with naming_the_holder(call), call.db.begin(long=True) as tx:
                     # Once more: reading the file took its time.
-                    access = await require_role(tx, call, access.dataset_id, Role.ADMIN)
+                    access = await authorize(tx, call, access.dataset_id, Role.ADMIN, Lock.NONE)
                     return report_of(await idempotency.once(tx, call, make(tx, access)))
             except Stale:
                 if last:
@@ -113,7 +113,7 @@ async def _write(
     vocabulary = _vocabulary(project, prepared)
     await store_stage.name_classes(tx, vocabulary.ids, vocabulary.names)
     written = await _insert(tx, importing, prepared, mode)
-    access = await take_turn(tx, call, access.dataset_id, Role.ADMIN, in_line=False)
+    access = await authorize(tx, call, access.dataset_id, Role.ADMIN, Lock.TURN, in_line=False)
     await _define(tx, access, project, vocabulary)
     grown = written.imported - written.replaced
     await store.count(tx, access.project, grown, written.new_images, call.user_id)
@@ -155,7 +155,7 @@ async def _mark(call: Call, access: Access, importing: Importing, prepared: Prep
         await importing.mark(tx, images)
         if mode is Mode.REPLACE:
             await importing.mark_annotated(tx)
-        access = await take_turn(tx, call, access.dataset_id, Role.ADMIN)
+        access = await authorize(tx, call, access.dataset_id, Role.ADMIN, Lock.TURN)
         await importing.refuse_if_taken(tx, whole=mode is not Mode.ADD)
         project = await store.project(tx, access.project)
         if project is None:

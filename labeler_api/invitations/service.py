@@ -22,15 +22,8 @@ from labeler_api.invitations.schemas import (
     invitation_response,
 )
 from labeler_api.limits import INVITATIONS_PER_INVITER
-from labeler_api.members.policy import Role, effective_role, grantable
-from labeler_api.members.service import (
-    Access,
-    may_grant,
-    owner_not_grantable,
-    require_held_role,
-    require_may_grant,
-    require_role,
-)
+from labeler_api.members.policy import Lock, Role, effective_role, grantable
+from labeler_api.members.service import Access, authorize, may_grant, owner_not_grantable, require_may_grant
 
 _DAYS = 7  # contract, section 11
 _TOKEN_BYTES = 32  # 256 bits: 43 characters, as before
@@ -55,7 +48,7 @@ async def create(call: Call, body: CreateInvitation) -> InvitationResponse:
     await call.services.limits.hit(INVITATIONS_PER_INVITER, str(call.user_id))
     async with call.db.begin() as tx:
         # Again: it may have changed meanwhile.
-        access = may_grant(await require_held_role(tx, call, body.project_id, Role.ADMIN), wanted)
+        access = may_grant(await authorize(tx, call, body.project_id, Role.ADMIN, Lock.ROLE), wanted)
         row = await idempotency.once(tx, call, lambda: _create(tx, call, access, invitee, wanted))
     return await _response(call, row)
 
@@ -214,7 +207,7 @@ def _require_acceptable(call: Call, row: Row) -> str:
 
 async def _require_admin(tx: WriteTransaction, call: Call, dataset_id: str) -> None:
     try:
-        await require_role(tx, call, dataset_id, Role.ADMIN)
+        await authorize(tx, call, dataset_id, Role.ADMIN, Lock.NONE)
     except NotFound:
         raise _not_found() from None
 

@@ -16,16 +16,8 @@ from labeler_api.locks.schemas import (
     ReleaseResponse,
     lock_info,
 )
-from labeler_api.members.policy import Role
-from labeler_api.members.service import (
-    Access,
-    access_held,
-    access_of,
-    is_let_in,
-    require_role,
-    role_changed,
-    roles_from,
-)
+from labeler_api.members.policy import Lock, Role
+from labeler_api.members.service import Access, access_held, access_of, authorize, is_let_in, role_changed, roles_from
 from labeler_api.names import quoted
 
 OPEN_SECONDS = 300  # contract, 7.7: the frontend sends a heartbeat every 120 s
@@ -112,7 +104,7 @@ async def force(call: Call, project: str, image_id: str) -> ForceResponse:
 
 async def _access(call: Call, project: str, minimum: Role) -> Access:
     async with call.db.read() as connection:
-        return await require_role(connection, call, project, minimum)
+        return await authorize(connection, call, project, minimum, Lock.NONE)
 
 
 async def claim_for_write(tx: WriteTransaction, call: Call, access: Access, image_ids: Sequence[str]) -> None:
@@ -143,7 +135,7 @@ async def claim_each(
 async def hold_images(tx: WriteTransaction, access: Access, image_ids: Sequence[str]) -> None:
     """Keep the caller's role, and have other writers of these distinct images wait, until the transaction ends.
 
-    For changes that are no writes in the sense of locks, such as confirming. Raises Stale as `hold_role` does, Locked
+    For changes that are no writes in the sense of locks, such as confirming. Raises Stale as `authorize` does, Locked
     where an import is at work on one of the images.
     """
     for refusal in (await hold_each(tx, access, image_ids)).values():

@@ -1,6 +1,6 @@
 """Who may do what: the roles of a project and their order (contract, section 16)."""
 
-from enum import IntEnum
+from enum import Enum, IntEnum, auto
 from typing import Literal
 
 RoleName = Literal["owner", "admin", "reviewer", "annotator", "viewer"]
@@ -25,6 +25,18 @@ class Role(IntEnum):
     def of(cls, text: str) -> "Role":
         """Read the word."""
         return cls[text.upper()]
+
+
+class Lock(Enum):
+    """How strongly to lock a project. The strongest that a transaction needs comes first: raising it deadlocks.
+
+    Whoever wants more of a row than they have stands in line for it, behind those who wait for them.
+    """
+
+    NONE = auto()  # for a look
+    ROLE = auto()  # who would take the role away waits, and who would have the project alone
+    TURN = auto()  # who changes the project itself, or its images, waits, too
+    ALONE = auto()  # everybody waits who writes to it, annotations too
 
 
 def effective_role(stored: str | None, *, is_admin: bool, is_public: bool) -> Role | None:

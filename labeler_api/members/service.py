@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, overload
 
 from labeler_api import idempotency
 from labeler_api.context import Call
@@ -11,7 +12,7 @@ from labeler_api.errors import BadRequest, Forbidden, NotFound, Stale
 from labeler_api.http.paging import decode_cursor, encode_cursor
 from labeler_api.limits import MEMBERS_PER_PERSON
 from labeler_api.members import store
-from labeler_api.members.policy import Role, effective_role, may_change
+from labeler_api.members.policy import Lock, Role, effective_role, may_change
 from labeler_api.members.schemas import AddMember, MemberResponse, Position, member_response
 
 # The frontend asks for no pages and looks for the caller's own row. Ten look-ups of names at the gateway, some 1.5 MB.
@@ -38,16 +39,38 @@ class Access:
         return self.project_id
 
 
-async def require_role(connection: ReadConnection, call: Call, reference: str, minimum: Role) -> Access:
-    """Resolve `reference` (a project's or a dataset's id) and check the caller's role: one statement.
+@overload
+async def authorize(
+    connection: ReadConnection, call: Call, reference: str, minimum: Role, lock: Literal[Lock.NONE]
+) -> Access: ...
 
-    Raises NotFound to whom may not know that the thing exists, Forbidden to whom may, but holds a lower role.
+
+@overload
+async def authorize(
+    connection: WriteTransaction, call: Call, reference: str, minimum: Role, lock: Lock, *, in_line: bool = True
+) -> Access: ...
+
+
+async def authorize(
+    connection: ReadConnection, call: Call, reference: str, minimum: Role, lock: Lock, *, in_line: bool = True
+) -> Access:
+    """Resolve `reference` (a project's or a dataset's id), check the caller's role and take the lock: one statement.
+
+    Raises NotFound to whom may not know that the thing exists, Forbidden to whom may, but holds a lower role, and Stale
+    when the project or the role changed at this moment. Callers that are refused take no lock. A dataset without a
+    project has nothing to lock. Long work that takes the turn at its very end, for milliseconds, has its connection
+    already and does not stand `in_line`.
     """
-    return access_of(await store.access(connection, reference, call.user_id), call, minimum)
+    if lock is Lock.NONE:
+        return access_of(await store.access(connection, reference, call.user_id), call, minimum)
+    assert isinstance(connection, WriteTransaction)  # noqa: S101 - the overloads say so
+    if in_line and lock is not Lock.ROLE:
+        connection.stand_in_line(reference)
+    return await _authorize_locked(connection, call, reference, minimum, lock)
 
 
 def access_of(row: Row | None, call: Call, minimum: Role) -> Access:
-    """Judge what a statement with `members.access` found. Raises as `require_role` does."""
+    """Judge what a statement with `members.access` found. Raises as `authorize` does."""
     if row is None:
         raise not_found()
     stored = row["role"]
@@ -64,34 +87,7 @@ def access_of(row: Row | None, call: Call, minimum: Role) -> Access:
     return Access(project_id=row["project_id"], dataset_id=row["dataset_id"], role=role, member_id=member_id)
 
 
-async def hold_role(tx: WriteTransaction, access: Access) -> None:
-    """Keep the project and the role until the transaction ends; for what must not outlive them.
-
-    Raises Stale when one has changed since it was looked at: the second look says what holds now.
-    """
-    if not await store.hold(tx, access.project, access.member_id, access.role.text):
-        raise role_changed()
-
-
-async def take_turn(
-    tx: WriteTransaction, call: Call, reference: str, minimum: Role, *, alone: bool = False, in_line: bool = True
-) -> Access:
-    """`require_role`, and the turn among those who change the project itself, in one statement.
-
-    Writers of annotations only wait for who is `alone`. A dataset without a project has nothing to wait for. Long work
-    that takes the turn at its very end, for milliseconds, has its connection already and does not stand `in_line`.
-    """
-    if in_line:
-        tx.stand_in_line(reference)
-    return await _require_locked(tx, call, reference, minimum, store.Lock.ALONE if alone else store.Lock.TURN)
-
-
-async def require_held_role(tx: WriteTransaction, call: Call, reference: str, minimum: Role) -> Access:
-    """`require_role` and `hold_role` in one statement: for changes that need not wait for the project's writers."""
-    return await _require_locked(tx, call, reference, minimum, store.Lock.ROLE)
-
-
-async def _require_locked(tx: WriteTransaction, call: Call, reference: str, minimum: Role, lock: store.Lock) -> Access:
+async def _authorize_locked(tx: WriteTransaction, call: Call, reference: str, minimum: Role, lock: Lock) -> Access:
     anyway, enough = is_let_in(call, minimum), roles_from(minimum)
     row = await store.access_locked(tx, reference, call.user_id, enough, anyway=anyway, lock=lock)
     access = access_of(row, call, minimum)
@@ -115,7 +111,7 @@ def is_let_in(call: Call, minimum: Role) -> bool:
 def access_held(row: Row | None, call: Call, minimum: Role) -> Access:
     """Judge what a function of the database returned that begins with `hold_project_1`.
 
-    Raises as `require_role` does, and Stale when the role or the project has changed at this moment.
+    Raises as `authorize` does, and Stale when the role or the project has changed at this moment.
     """
     if row is None or row["found_dataset_id"] is None:
         raise not_found()
@@ -158,7 +154,7 @@ async def rows_of(call: Call, reference: str, cursor: str) -> tuple[Access, list
     """Read members of a project, the earliest first; and the cursor of the next page."""
     after = decode_cursor(cursor, Position) if cursor else None
     async with call.db.read() as connection:
-        access = await require_role(connection, call, reference, Role.VIEWER)
+        access = await authorize(connection, call, reference, Role.VIEWER, Lock.NONE)
         place = (after.granted_at, after.id) if after else None
         # One row more than a page has tells whether there is a next one.
         found = await store.page(connection, access.project, after=place, limit=_PAGE_LIMIT + 1)
@@ -192,7 +188,7 @@ async def add_user(call: Call, reference: str, email: str, wanted: Role) -> tupl
         raise NotFound("There is no active user with this e-mail address.", code="user_not_found")
     async with call.db.begin() as tx:
         # Again: it may have changed meanwhile.
-        access = may_grant(await require_held_role(tx, call, reference, Role.ADMIN), wanted)
+        access = may_grant(await authorize(tx, call, reference, Role.ADMIN, Lock.ROLE), wanted)
         row = await idempotency.once(tx, call, lambda: _add(tx, call, access, user.id, wanted))
     return access, row
 
@@ -206,7 +202,7 @@ async def _add(tx: WriteTransaction, call: Call, access: Access, user_id: int, r
 
 async def require_may_grant(connection: ReadConnection, call: Call, reference: str, wanted: Role) -> Access:
     """Check that the caller may make somebody a member with this role. Raises as `require_role`, and BadRequest."""
-    return may_grant(await require_role(connection, call, reference, Role.ADMIN), wanted)
+    return may_grant(await authorize(connection, call, reference, Role.ADMIN, Lock.NONE), wanted)
 
 
 def may_grant(access: Access, wanted: Role) -> Access:

@@ -11,7 +11,7 @@ from labeler_api.context import Call
 from labeler_api.db.pool import ReadConnection, Row
 from labeler_api.errors import AppError, BadRequest, Forbidden, NotFound
 from labeler_api.members import store
-from labeler_api.members.policy import Role, changeable, grantable
+from labeler_api.members.policy import Lock, Role, changeable, grantable
 from labeler_api.members.schemas import (
     ChangeMember,
     MemberResponse,
@@ -19,7 +19,7 @@ from labeler_api.members.schemas import (
     TransferResponse,
     member_response,
 )
-from labeler_api.members.service import Access, named, owner_not_grantable, require_held_role, require_role
+from labeler_api.members.service import Access, authorize, named, owner_not_grantable
 
 
 async def change(call: Call, project: str, user_id: int, body: ChangeMember) -> MemberResponse:
@@ -31,7 +31,7 @@ async def change(call: Call, project: str, user_id: int, body: ChangeMember) -> 
 async def set_role(call: Call, reference: str, user_id: int, wanted: Role) -> tuple[Access, Row]:
     """Give a member another role, and return the row."""
     async with call.db.begin() as tx:
-        access = await require_held_role(tx, call, reference, Role.ADMIN)
+        access = await authorize(tx, call, reference, Role.ADMIN, Lock.ROLE)
         if wanted is Role.OWNER:
             raise owner_not_grantable()
         row = await store.change(tx, access.project, user_id, wanted.text, changeable(access.role, wanted))
@@ -44,7 +44,7 @@ async def set_role(call: Call, reference: str, user_id: int, wanted: Role) -> tu
 async def remove(call: Call, reference: str, user_id: int) -> None:
     """Remove a member, with their locks and invitations. Raises as `change`, and BadRequest for the caller."""
     async with call.db.begin() as tx:
-        access = await require_held_role(tx, call, reference, Role.ADMIN)
+        access = await authorize(tx, call, reference, Role.ADMIN, Lock.ROLE)
         if user_id == call.user_id:
             raise _cannot_leave(access)
         if not await store.remove(tx, access.project, user_id, changeable(access.role, None)):
@@ -72,7 +72,7 @@ async def move(
     """
     await _require_candidate(call, reference, new_owner, stranger)
     async with call.db.begin() as tx:
-        access = await require_role(tx, call, reference, Role.OWNER)
+        access = await authorize(tx, call, reference, Role.OWNER, Lock.NONE)
         await store.move_owner(tx, access.project, new_owner, call.user_id)
         if not await store.resign(tx, access.project, call.user_id, former.text):
             raise Forbidden("You are not the owner any more: the ownership has just moved.", code="role_too_low")
@@ -88,7 +88,7 @@ async def move(
 async def _require_candidate(call: Call, reference: str, user_id: int, stranger: type[AppError]) -> None:
     """Check who is to be the owner, as far as that takes the gateway; the transaction checks the membership again."""
     async with call.db.read() as connection:
-        access = await require_role(connection, call, reference, Role.OWNER)
+        access = await authorize(connection, call, reference, Role.OWNER, Lock.NONE)
         if user_id == call.user_id:
             raise BadRequest("You are the owner already.", code="already_owner")
         if await store.role(connection, access.project, user_id) is None:

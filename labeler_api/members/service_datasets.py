@@ -8,7 +8,7 @@ from labeler_api.context import Call
 from labeler_api.db.pool import Row
 from labeler_api.errors import BadRequest, Conflict, NotFound
 from labeler_api.members import service, service_changes
-from labeler_api.members.policy import Role
+from labeler_api.members.policy import Lock, Role
 from labeler_api.members.schemas import TransferOwnership
 from labeler_api.members.schemas_datasets import (
     ChangePermission,
@@ -43,7 +43,7 @@ async def change(call: Call, dataset: str, user_id: int, body: ChangePermission)
     wanted = _stored_role(body.role)
     if user_id == call.user_id:
         async with call.db.read() as connection:  # 404 and 403 come first
-            await service.require_role(connection, call, dataset, Role.ADMIN)
+            await service.authorize(connection, call, dataset, Role.ADMIN, Lock.NONE)
         raise BadRequest("You cannot change your own role.", code="own_role")
     access, row = await service_changes.set_role(call, dataset, user_id, wanted)
     return await _response(call, access, row)

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from enum import Enum, auto
 from typing import Any
 
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
-from labeler_api.members.access import COLUMNS, FOUND, HELD, IS_HELD, WHERE_FOUND
+from labeler_api.members.access import COLUMNS, FOUND, WHERE_FOUND
+from labeler_api.members.policy import Lock
 
 _ACCESS = f"SELECT {COLUMNS} {FOUND} {WHERE_FOUND}"
 
@@ -33,8 +33,6 @@ _CHANGE = """
     RETURNING id, project_id, user_id, role, granted_by, granted_at
 """
 
-_HOLD = f"WITH {HELD} SELECT {IS_HELD}"
-
 
 def _access_and_lock(strength: str) -> str:
     """Access and lock at once.
@@ -54,17 +52,6 @@ def _access_and_lock(strength: str) -> str:
         )
         SELECT found.*, (SELECT role FROM held) AS held, (SELECT id FROM project) AS locked FROM found
     """  # noqa: S608 - constant lists of columns and tables
-
-
-class Lock(Enum):
-    """How strongly to lock the project. The strongest that a transaction needs comes first: raising it deadlocks.
-
-    Whoever wants more of a row than they have stands in line for it, behind those who wait for them.
-    """
-
-    ROLE = auto()  # as `hold`: who would take the role away waits, and who would have the project alone
-    TURN = auto()  # who changes the project itself, or its images, waits, too
-    ALONE = auto()  # everybody waits who writes to it, annotations too
 
 
 _ACCESS_AND_ROLE = _access_and_lock("KEY SHARE")
@@ -162,11 +149,6 @@ async def cancel_invitations(
 ) -> None:
     """Cancel what is pending `to` these users for a project, and what a user sent with a role not in `grantable`."""
     await tx.execute(_CANCEL_INVITATIONS, project_id, list(to), sent_by, list(grantable))
-
-
-async def hold(tx: WriteTransaction, project_id: str, member_id: int | None, role: str) -> bool:
-    """Keep a project, and a member's role in it, until the transaction ends; False when either is not so any more."""
-    return bool(await tx.fetchval(_HOLD, project_id, member_id, role))
 
 
 async def access_locked(

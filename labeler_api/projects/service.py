@@ -9,8 +9,8 @@ from labeler_api import idempotency
 from labeler_api.context import Call
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.errors import BadRequest
-from labeler_api.members.policy import Role
-from labeler_api.members.service import not_found, require_role, take_turn
+from labeler_api.members.policy import Lock, Role
+from labeler_api.members.service import authorize, not_found
 from labeler_api.names import quoted
 from labeler_api.projects import store
 from labeler_api.projects.schemas import AddTaskType, ClassCount, Counts, ProjectResponse, project_response
@@ -22,7 +22,7 @@ _ENTRY_BYTES = 400  # of one class in memory: a tuple, two strings, the counts
 async def get(call: Call, reference: str) -> ProjectResponse:
     """Return a project with its stored counters."""
     async with call.db.read() as connection:
-        access = await require_role(connection, call, reference, Role.VIEWER)
+        access = await authorize(connection, call, reference, Role.VIEWER, Lock.NONE)
         row = await require(connection, access.project)
         counts = (await current_counts(connection, call, [row]))[access.project]
     return project_response(row, counts)
@@ -32,7 +32,7 @@ async def add_task_type(call: Call, reference: str, body: AddTaskType) -> Projec
     """Add a task to a project. Raises BadRequest for one that is unknown or there already."""
     task_type = body.task_type
     async with call.db.begin() as tx:
-        access = await take_turn(tx, call, reference, Role.ADMIN)
+        access = await authorize(tx, call, reference, Role.ADMIN, Lock.TURN)
         if task_type not in TASK_TYPES:
             raise BadRequest(
                 f"There is no task type {quoted(task_type)}. Choose one of: {', '.join(TASK_TYPES)}.",
@@ -53,7 +53,7 @@ async def _add_task_type(tx: WriteTransaction, call: Call, project_id: str, task
 async def of_dataset(call: Call, reference: str) -> ProjectResponse:
     """Return the project of a dataset with live counters; a dataset without one gets it now, for its owner."""
     async with call.db.read() as connection:
-        access = await require_role(connection, call, reference, Role.VIEWER)
+        access = await authorize(connection, call, reference, Role.VIEWER, Lock.NONE)
     project_id = access.project_id or await _create_now(call, reference, access.dataset_id)
     async with call.db.read() as connection:
         row = await require(connection, project_id)
@@ -121,7 +121,7 @@ async def _count(connection: ReadConnection, project_ids: Sequence[str]) -> dict
 async def _create_now(call: Call, reference: str, dataset_id: str) -> str:
     async with call.db.begin() as tx:
         await create(tx, dataset_id, [], call.user_id)
-        return (await require_role(tx, call, reference, Role.VIEWER)).project
+        return (await authorize(tx, call, reference, Role.VIEWER, Lock.NONE)).project
 
 
 async def _with_updater(call: Call, row: Row, counts: Counts) -> ProjectResponse:

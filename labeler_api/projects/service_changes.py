@@ -11,8 +11,8 @@ from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import Conflict, invalid
 from labeler_api.http.json_rules import stored_bytes
 from labeler_api.http.paging import decode_cursor, encode_cursor
-from labeler_api.members.policy import Role
-from labeler_api.members.service import Access, require_role, take_turn
+from labeler_api.members.policy import Lock, Role
+from labeler_api.members.service import Access, authorize
 from labeler_api.projects import store
 from labeler_api.projects.schemas import ClassInfo, Counts, ProjectResponse, project_response
 from labeler_api.projects.schemas_changes import (
@@ -34,7 +34,7 @@ _MAX_SKIP = 2**31 - 1  # more rows than there will be; keeps any number within P
 async def create(call: Call, body: CreateProject) -> ProjectResponse:
     """Make the project of a dataset. Raises Conflict when the dataset has one, Invalid for classes without a task."""
     async with call.db.begin() as tx:
-        access = await require_role(tx, call, body.dataset_id, Role.OWNER)
+        access = await authorize(tx, call, body.dataset_id, Role.OWNER, Lock.NONE)
         _check_tasks(body)
         row = await idempotency.once(tx, call, lambda: _create(tx, call, access, body))
     return project_response(row, Counts(annotations=0, images=0, classes={}))
@@ -43,7 +43,7 @@ async def create(call: Call, body: CreateProject) -> ProjectResponse:
 async def update(call: Call, reference: str, body: UpdateProject) -> ProjectResponse:
     """Change what was sent; nothing sent changes nothing."""
     async with call.db.begin() as tx:
-        access = await take_turn(tx, call, reference, Role.ADMIN)
+        access = await authorize(tx, call, reference, Role.ADMIN, Lock.TURN)
         if body != UpdateProject():
             await _update(tx, access.project, body, call.user_id)
         row = await require(tx, access.project)

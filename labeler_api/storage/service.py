@@ -13,8 +13,8 @@ from labeler_api.db.page_bytes import PAGE_BYTES
 from labeler_api.db.pool import Row
 from labeler_api.errors import invalid
 from labeler_api.images.paths import Refused, image_path
-from labeler_api.members.policy import Role
-from labeler_api.members.service import require_role
+from labeler_api.members.policy import Lock, Role
+from labeler_api.members.service import authorize
 from labeler_api.storage import store
 from labeler_api.storage.schemas import (
     FileMapping,
@@ -42,7 +42,7 @@ _ROOT_NAME = "(루트)"  # contract, 9.1: the wizard shows it as it comes
 async def structure(call: Call, reference: str) -> StorageStructure:
     """List the folders of a dataset's images."""
     async with call.db.read() as connection:
-        access = await require_role(connection, call, reference, Role.ADMIN)
+        access = await authorize(connection, call, reference, Role.ADMIN, Lock.NONE)
         rows, is_cut = await store.folders(connection, access.dataset_id, _MOST_FOLDERS)
     return _structure(access.dataset_id, rows, is_cut)
 
@@ -63,7 +63,7 @@ async def preview(call: Call, reference: str, body: PreviewRequest) -> StoragePr
             code="too_many_characters",
         )
     async with call.db.read() as connection:
-        access = await require_role(connection, call, reference, Role.ADMIN)
+        access = await authorize(connection, call, reference, Role.ADMIN, Lock.NONE)
         rows, is_cut = await store.folders(connection, access.dataset_id, _MOST_FOLDERS)
         present = await store.present(connection, access.dataset_id, paths)
     files = [

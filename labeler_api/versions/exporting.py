@@ -19,8 +19,8 @@ import structlog
 from labeler_api.context import Call
 from labeler_api.db.pool import Snapshot
 from labeler_api.errors import AppError, BadRequest, TooMany, Unavailable
-from labeler_api.members.policy import Role
-from labeler_api.members.service import not_found, require_role
+from labeler_api.members.policy import Lock, Role
+from labeler_api.members.service import authorize, not_found
 from labeler_api.versions import contents, files, naming, store_export, store_selection
 from labeler_api.versions.formats import Format
 from labeler_api.versions.formats.source import Header
@@ -70,7 +70,7 @@ async def export(call: Call, reference: str, body: ExportRequest) -> Exported:
 
 
 async def _in_snapshot(call: Call, snapshot: Snapshot, reference: str, body: ExportRequest) -> Exported:
-    access = await require_role(snapshot, call, reference, Role.ADMIN)
+    access = await authorize(snapshot, call, reference, Role.ADMIN, Lock.NONE)
     task_type = contents.task_of(
         body.task_type or await store_selection.first_task(snapshot, access.project) or "detection"
     )

@@ -33,8 +33,8 @@ from labeler_api import idempotency
 from labeler_api.context import Call
 from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import AppError, BadRequest, Conflict, Unavailable
-from labeler_api.members.policy import Role
-from labeler_api.members.service import not_found, require_held_role, require_role
+from labeler_api.members.policy import Lock, Role
+from labeler_api.members.service import authorize, not_found
 from labeler_api.versions import contents, dataset_copy, files, naming, store
 from labeler_api.versions.formats import DICE, Format
 from labeler_api.versions.formats.source import Header
@@ -97,10 +97,10 @@ async def publish(call: Call, reference: str, body: PublishVersion) -> Row:
 async def _reserve(call: Call, reference: str, body: PublishVersion) -> _Attempt:
     task_type = contents.task_of(body.task_type)
     async with call.db.begin() as tx:
-        access = await require_role(tx, call, reference, Role.ADMIN)
+        # As who writes classes of the project does: numbers are given out one by one.
+        access = await authorize(tx, call, reference, Role.ADMIN, Lock.TURN)
         wanted = contents.offered(body.export_format, task_type)
-        tx.stand_in_line(access.project)
-        project = await store.lock_project(tx, access.project, contents.stored_types(task_type))
+        project = await store.present(tx, access.project, contents.stored_types(task_type))
         _check_content(project, task_type, include_draft=body.include_draft)
         await store.drop_abandoned(tx, access.project, _ABANDONED)
         row = await store.reserve(
@@ -169,7 +169,7 @@ async def _make(call: Call, attempt: _Attempt) -> Row:
     written = await _write_files(call, attempt, header)
     async with call.db.begin() as tx:
         # Once more: whoever lost the role meanwhile publishes nothing.
-        await require_held_role(tx, call, attempt.project_id, Role.ADMIN)
+        await authorize(tx, call, attempt.project_id, Role.ADMIN, Lock.ROLE)
         row = await idempotency.once(tx, call, partial(_publish, tx, attempt, header, written))
     if row["id"] != attempt.version_id:
         raise _PublishedAlready(row)

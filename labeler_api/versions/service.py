@@ -10,8 +10,8 @@ from labeler_api.db.pool import Row
 from labeler_api.errors import Conflict, Forbidden, NotFound, Unauthenticated
 from labeler_api.http.paging import decode_cursor, encode_cursor
 from labeler_api.links import LinkQuery
-from labeler_api.members.policy import Role
-from labeler_api.members.service import require_role
+from labeler_api.members.policy import Lock, Role
+from labeler_api.members.service import authorize
 from labeler_api.versions import exporting, naming, publishing, store, store_selection
 from labeler_api.versions.formats import DICE, OFFERED, Format
 from labeler_api.versions.schemas import (
@@ -57,7 +57,7 @@ async def page(call: Call, reference: str, cursor: str) -> tuple[VersionPage, st
     """List versions of a project, newest first, with links for the caller; and the cursor of the next page."""
     after = decode_cursor(cursor, Position) if cursor else None
     async with call.db.read() as connection:
-        access = await require_role(connection, call, reference, Role.VIEWER)
+        access = await authorize(connection, call, reference, Role.VIEWER, Lock.NONE)
         place = (after.created_at, after.id) if after else None
         # One row more than a page has tells whether there is a next one.
         found, is_cut = await store.page(connection, access.project, after=place, limit=_PAGE_LIMIT + 1)
@@ -91,7 +91,7 @@ async def _answered(call: Call, reference: str) -> Row | None:
     if call.idempotency is None:
         return None
     async with call.db.read() as connection:
-        await require_role(connection, call, reference, Role.ADMIN)
+        await authorize(connection, call, reference, Role.ADMIN, Lock.NONE)
         return await idempotency.answered(connection, call)
 
 
@@ -125,7 +125,7 @@ async def exported_file(call: Call, path: str, query: LinkQuery) -> ExportFile:
     holder = await _as_holder(call, query.u)
     async with call.db.read() as connection:
         try:
-            access = await require_role(connection, holder, project_id, Role.ADMIN)
+            access = await authorize(connection, holder, project_id, Role.ADMIN, Lock.NONE)
         except Forbidden:
             raise _no_file() from None
         project_name = await store_selection.project_name(connection, access.project)
@@ -156,7 +156,7 @@ async def file(call: Call, version_id: int, query: LinkQuery) -> ExportFile:
         if row is None or row["version_number"] != query.v or not row["export_path"]:
             raise _no_file()
         try:
-            await require_role(connection, holder, row["project_id"], Role.VIEWER)
+            await authorize(connection, holder, row["project_id"], Role.VIEWER, Lock.NONE)
         except NotFound:  # as if there were no such version
             raise _no_file() from None
     bucket, key = call.settings.s3_bucket_annotations, row["export_path"]

@@ -37,8 +37,7 @@ _LIST = page_bytes.page(
 
 _COUNT = f"SELECT count(*)::int FROM annotation_versions WHERE {_SHOWN}"
 
-# The lock is what class writers of the project take first, too: numbers are given out one by one.
-_LOCK_PROJECT = """
+_PRESENT = """
     SELECT p.task_types,
            EXISTS (SELECT FROM annotations a
                    WHERE a.project_id = p.id AND a.task_type = ANY ($2::varchar[])) AS has_any,
@@ -46,7 +45,6 @@ _LOCK_PROJECT = """
                    WHERE a.project_id = p.id AND a.task_type = ANY ($2::varchar[])
                        AND a.annotation_state <> 'draft') AS has_confirmed
     FROM annotation_projects p WHERE p.id = $1
-    FOR NO KEY UPDATE OF p
 """
 
 _DROP_ABANDONED = """
@@ -209,9 +207,9 @@ async def count(connection: ReadConnection, project_id: str) -> int:
     return number
 
 
-async def lock_project(tx: WriteTransaction, project_id: str, task_types: Sequence[str]) -> Row | None:
-    """Lock a project; return its tasks, and whether there are (confirmed) annotations of the task asked for."""
-    return await tx.fetchrow(_LOCK_PROJECT, project_id, list(task_types))
+async def present(tx: WriteTransaction, project_id: str, task_types: Sequence[str]) -> Row | None:
+    """Return a project's tasks, and whether there are (confirmed) annotations of the task asked for."""
+    return await tx.fetchrow(_PRESENT, project_id, list(task_types))
 
 
 async def drop_abandoned(tx: WriteTransaction, project_id: str, age: timedelta) -> None:

@@ -40,7 +40,6 @@ _ID = "(SELECT max(id) FROM annotations WHERE image_id = '" + _IMAGE + "' AND pr
 STATEMENTS = {
     "access": (store_members._ACCESS, "'proj_1', 2"),
     "access and role": (store_members._ACCESS_AND_ROLE, "'proj_1', 2, '{owner}', true"),
-    "hold the role": (store_members._HOLD, "'proj_1', 2, 'owner'"),
     "claim": (store_locks._CLAIM, f"'proj_1', 'ds_1', '{{{_IMAGE}}}', 2, 60"),
     "acquire": (store_locks._ACQUIRE, f"'proj_1', 2, '{{owner}}', true, '{_IMAGE}', 60"),
     "hold the image": (store_locks._HOLD, f"'proj_1', 2, 'owner', 'ds_1', '{{{_IMAGE}}}'"),

@@ -1,11 +1,11 @@
-"""require_role: the one place that resolves an id and decides whether the caller may."""
+"""authorize: the one place that resolves an id and decides whether the caller may."""
 
 import pytest
 
 from labeler_api.context import Call, Principal
 from labeler_api.errors import Forbidden, NotFound
-from labeler_api.members.policy import Role
-from labeler_api.members.service import Access, require_role
+from labeler_api.members.policy import Lock, Role
+from labeler_api.members.service import Access, authorize
 from tests.fixtures.api import USER_IDS, Api, Made
 
 MEMBERS = {"reviewer": "reviewer", "annotator": "annotator", "viewer": "viewer"}
@@ -24,7 +24,7 @@ async def _ask(api: Api, account: str, reference: str, minimum: Role) -> Access:
     caller = Principal(user_id=profile.id, email=profile.email, is_admin=profile.is_admin, profile=profile)
     call = Call(services=api.services, request_id="test", client="test", user=caller)
     async with api.db.read() as connection:
-        return await require_role(connection, call, reference, minimum)
+        return await authorize(connection, call, reference, minimum, Lock.NONE)
 
 
 async def _outcome(api: Api, account: str, made: Made, minimum: Role) -> Role | int | None:
