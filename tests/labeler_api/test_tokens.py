@@ -3,6 +3,7 @@
 import base64
 import json
 import time
+from collections import OrderedDict
 from typing import Any
 
 import jwt
@@ -67,3 +68,48 @@ def test_an_expired_token_says_so() -> None:
     with pytest.raises(Unauthenticated) as caught:
         tokens.verify(signed({"user_id": 1, "email": "a", "exp": int(time.time()) - 60}), secret=SECRET)
     assert caught.value.code == "token_expired"
+
+
+@pytest.fixture
+def remembered(monkeypatch: pytest.MonkeyPatch) -> OrderedDict[bytes, tokens.Claims]:
+    kept: OrderedDict[bytes, tokens.Claims] = OrderedDict()
+    monkeypatch.setattr(tokens, "_remembered", kept)
+    return kept
+
+
+def test_a_token_is_verified_once(
+    remembered: OrderedDict[bytes, tokens.Claims], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = tokens.issue(user_id=7, email="a@example.com", secret=SECRET, minutes=5)
+    claims = tokens.verify(token, secret=SECRET)
+    monkeypatch.setattr(jwt, "decode", None)
+    assert tokens.verify(token, secret=SECRET) == claims
+    assert token.encode() not in b"".join(remembered)
+
+
+def test_a_remembered_token_expires(remembered: OrderedDict[bytes, tokens.Claims]) -> None:
+    token = signed({"user_id": 1, "email": "a", "exp": int(time.time()) - 8})  # within the leeway of 10, for 1 to 2 s
+    tokens.verify(token, secret=SECRET)
+    time.sleep(2.1)
+    with pytest.raises(Unauthenticated) as raised:
+        tokens.verify(token, secret=SECRET)
+    assert raised.value.code == "token_expired"
+    assert len(remembered) == 1
+
+
+def test_what_is_remembered_is_one_token_of_one_secret(remembered: OrderedDict[bytes, tokens.Claims]) -> None:
+    token = tokens.issue(user_id=7, email="a@example.com", secret=SECRET, minutes=5)
+    tokens.verify(token, secret=SECRET)
+    for other, secret in ((token, SECRET[::-1]), (token[:-2] + "AA", SECRET), (token + ".", SECRET)):
+        with pytest.raises(Unauthenticated):
+            tokens.verify(other, secret=secret)
+    assert len(remembered) == 1  # what does not hold is not kept
+
+
+def test_the_oldest_tokens_are_forgotten(
+    remembered: OrderedDict[bytes, tokens.Claims], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "REMEMBERED", 3)
+    for number in range(9):
+        tokens.verify(signed({"user_id": number, "email": "a", "exp": LATER}), secret=SECRET)
+    assert [claims.user_id for claims in remembered.values()] == [6, 7, 8]
