@@ -2,15 +2,20 @@
 
 `python -m benchmarks.imports` starts the embedded stack in a temporary home (its PostgreSQL does not wait for the disk). For each size
 a new dataset gets a COCO file of boxes, ten an image at most, while one person saves on an image that the file does not name,
-twenty times a second. "written" is the part of the call in which the images are kept from others, as the marks tell; "CPU" is annotations by a second
-of PostgreSQL's time, those saves included, which is the same on a busy machine.
+twenty times a second; with `--replace` the same file is imported once more in place of what it was, as an administrator does from
+the store. "written" is the part of the call in which the images are kept from others, as the marks tell. The CPU columns are
+microseconds an annotation of the API's process and of PostgreSQL's, those saves included: the same on a busy machine, while the
+seconds are not. Both together say what one core manages that does one after the other, as an import does.
+
+What the slowest save waited for is told below the table: ten times in 100 ms the wait events of everybody but the import are noted.
 """
 
 import argparse
 import asyncio
 import json
 import tempfile
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +46,17 @@ _IMAGES = """
     FROM generate_series(0, $2::int) n
 """
 _MARKED = "SELECT EXISTS (SELECT FROM importing_images)"
+# Statements that were under way for longer than a save takes, but for the import's and this one.
+_WAITS = """
+    SELECT COALESCE(a.wait_event_type || '/' || a.wait_event, 'CPU') AS event,
+           left(regexp_replace(a.query, '\\s+', ' ', 'g'), 60) AS statement
+    FROM pg_stat_activity a
+    WHERE a.datname = current_database() AND a.state = 'active' AND a.pid <> pg_backend_pid()
+      AND a.query_start < clock_timestamp() - interval '50 ms'
+      AND NOT EXISTS (
+          SELECT FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+          WHERE l.pid = a.pid AND c.relname = 'import_stage')
+"""
 
 
 @dataclass
@@ -50,6 +66,14 @@ class Saves:
     alone: list[float] = field(default_factory=list)
     beside: list[float] = field(default_factory=list)
     refused: int = 0
+
+
+@dataclass
+class Seen:
+    """What was seen in the database while an import was under way."""
+
+    marks: list[float] = field(default_factory=list)  # the moments at which it had some
+    waits: Counter[str] = field(default_factory=Counter)  # what other connections waited for, by their statements
 
 
 def coco(number: int, images: int, first: int = 1) -> bytes:
@@ -91,15 +115,17 @@ async def save(api: httpx.AsyncClient, project: str, waits: list[float], saves: 
 
 
 @asynccontextmanager
-async def marked(dsn: str) -> AsyncIterator[list[float]]:
-    """Watch the marks: the moments at which an import had some, once every ten milliseconds."""
-    seen: list[float] = []
+async def watched(dsn: str) -> AsyncIterator[Seen]:
+    """Watch the marks and the waits, a hundred times a second."""
+    seen = Seen()
     database = await asyncpg.connect(dsn)
 
     async def watch() -> None:
         while True:
             if await database.fetchval(_MARKED):
-                seen.append(perf_counter())
+                seen.marks.append(perf_counter())
+            for row in await database.fetch(_WAITS):
+                seen.waits[f"{row['event']}: {row['statement']}"] += 1
             await asyncio.sleep(0.01)
 
     watching = asyncio.create_task(watch())
@@ -111,41 +137,70 @@ async def marked(dsn: str) -> AsyncIterator[list[float]]:
         await database.close()
 
 
-async def measure(
-    api: httpx.AsyncClient, database: asyncpg.Connection, dsn: str, server: int, number: int
-) -> list[str]:
-    """Import a file beside saves; return a row of the table. `server` is PostgreSQL's process."""
-    images = max(1, number // _ON_AN_IMAGE)
-    dataset, project = await made(api, database, images)
-    content = coco(number, images)
-    saves = Saves()
-    until = perf_counter() + _ALONE_SECONDS
-    while perf_counter() < until:
-        await save(api, project, saves.alone, saves)
-    files = [("files", ("extra.png", PNG)), ("annotation_file", ("labels.json", content))]
-    async with marked(dsn) as seen:
-        busy, started = cpu_seconds(server), perf_counter()
-        task = asyncio.create_task(api.post(f"/api/v1/datasets/{dataset}/images", files=files, timeout=_IMPORT_SECONDS))
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What the measurements talk to."""
+
+    api: httpx.AsyncClient
+    database: asyncpg.Connection
+    dsn: str
+    pids: Mapping[str, int]
+
+    def cpu(self) -> tuple[float, float]:
+        """CPU seconds of the API's process and of PostgreSQL's."""
+        return cpu_seconds(self.pids["api"], children=False), cpu_seconds(self.pids["postgres"])
+
+
+async def beside(
+    stack: Stack, project: str, number: int, alone: list[float], ask: Awaitable[httpx.Response]
+) -> tuple[list[str], Seen]:
+    """Wait for an import beside saves; return a row of the table."""
+    saves = Saves(alone)
+    async with watched(stack.dsn) as seen:
+        before, started = stack.cpu(), perf_counter()
+        task = asyncio.ensure_future(ask)
         while not task.done():
-            await save(api, project, saves.beside, saves)
+            await save(stack.api, project, saves.beside, saves)
         answer = await task
-        whole, busy = perf_counter() - started, cpu_seconds(server) - busy
-    if answer.raise_for_status().json()["annotations_imported"] != number:
+        whole = perf_counter() - started
+        api, server = (1e6 * (now - then) / number for now, then in zip(stack.cpu(), before, strict=True))
+    told = answer.raise_for_status().json()
+    if told.get("annotations_imported", told.get("imported")) != number:
         raise SystemExit(f"not imported: {answer.text[:500]}")
-    written = max(seen[-1] - seen[0], 0.01) if seen else 0.01
-    return [
+    written = max(seen.marks[-1] - seen.marks[0], 0.01) if seen.marks else 0.01
+    row = [
         f"{number:,}",
         f"{whole:.1f}",
         f"{number / whole:,.0f}",
         f"{written:.1f}",
         f"{number / written:,.0f}",
-        f"{number / max(busy, 0.01):,.0f}",
-        f"{p95(saves.alone):.0f}",
+        f"{api:.1f}",
+        f"{server:.1f}",
+        f"{1e6 / (api + server):,.0f}",
+        f"{p95(alone):.0f}",
         f"{p95(saves.beside):.0f}",
         f"{max(saves.beside):.0f}",
         str(len(saves.beside)),
         str(saves.refused),
     ]
+    return row, seen
+
+
+async def measure(stack: Stack, number: int, *, replace: bool) -> AsyncIterator[tuple[list[str], Seen]]:
+    """Import a file, and perhaps once more in place of itself; yield a row of each."""
+    images = max(1, number // _ON_AN_IMAGE)
+    dataset, project = await made(stack.api, stack.database, images)
+    saves = Saves()
+    until = perf_counter() + _ALONE_SECONDS
+    while perf_counter() < until:
+        await save(stack.api, project, saves.alone, saves)
+    path = f"/api/v1/datasets/{dataset}/images"
+    files = [("files", ("extra.png", PNG)), ("annotation_file", ("labels.json", coco(number, images)))]
+    yield await beside(stack, project, number, saves.alone, stack.api.post(path, files=files, timeout=_IMPORT_SECONDS))
+    if replace:
+        path = f"/api/v1/annotations/import/project/{project}?force=true"
+        row, seen = await beside(stack, project, number, saves.alone, stack.api.post(path, timeout=_IMPORT_SECONDS))
+        yield [f"{row[0]} replaced", *row[1:]], seen
 
 
 def p95(waits: list[float]) -> float:
@@ -153,26 +208,32 @@ def p95(waits: list[float]) -> float:
     return quantiles(waits, n=20)[-1] if len(waits) > 1 else waits[0]
 
 
-async def main(sizes: list[int]) -> None:
+async def main(sizes: list[int], *, replace: bool) -> None:
     """Run the benchmark and print its table."""
     table = Table(title="An import beside saves on another image of the project")
     for column in (
-        "annotations", "call s", "a second", "written s", "a second", "CPU", "p95 alone", "p95 ms", "slowest ms", "saves", "refused",
+        "annotations", "call s", "a second", "written s", "a second", "API µs", "server µs", "a core", "p95 alone", "p95 ms",
+        "slowest ms", "saves", "refused",
     ):  # fmt: skip
         table.add_column(column, justify="right", no_wrap=True)
+    console = Console(width=150, stderr=True)
     with tempfile.TemporaryDirectory() as home:
         async with stack(Path(home)) as ready, httpx.AsyncClient(base_url=ready["api"], timeout=60) as api:
             api.headers["Authorization"] = f"Bearer {await token(ready, api)}"
-            dsn, server = ready["databases"]["labeler"], ready["pids"]["postgres"]
+            dsn = ready["databases"]["labeler"]
             database = await asyncpg.connect(dsn)
             for size in sizes:
-                table.add_row(*await measure(api, database, dsn, server, size))
-                Console(width=120, stderr=True).print(table)
+                async for row, seen in measure(Stack(api, database, dsn, ready["pids"]), size, replace=replace):
+                    table.add_row(*row)
+                    console.print(table)
+                    console.print(*(f"{count:6} {what}" for what, count in seen.waits.most_common(8)), sep="\n")
             await database.close()
-    Console(width=120).print(table)
+    Console(width=150).print(table)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="annotations of each file")
-    asyncio.run(main(parser.parse_args().sizes))
+    parser.add_argument("--replace", action="store_true", help="import each file once more in place of what it was")
+    given = parser.parse_args()
+    asyncio.run(main(given.sizes, replace=given.replace))
