@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from labeler_api.http.json_rules import MAX_DEPTH, SHORT_BYTES, Broken, Malformed, Twice, judge, too_deep_error
+from labeler_api.http.json_rules import MAX_DEPTH, SHORT_BYTES, Broken, Malformed, Twice, is_json, judge, too_deep_error
 from labeler_api.names import quoted
 
 # Of one value that is handed out whole, or of one text. A polygon of 10 000 points takes a tenth of it.
@@ -20,6 +20,7 @@ MAX_VALUE_BYTES = 4 * 1024 * 1024
 # Of all objects that are open at one place: each is kept until its object ends.
 _MAX_OPEN_NAMES = 20_000
 _MAX_NAME_BYTES = 1024
+_GUESSES = 16  # of where a run of objects ends: one of those that stand within others
 _PAUSE_SECONDS = 0.000_05  # a zero would let this thread win the lock again at once
 _READ_BYTES = 256 * 1024
 # Of all threads that judge, one at a time does: the event loop competes for the interpreter's lock with one of them
@@ -32,6 +33,7 @@ _FLAT = rb'[\[{][^"\[\]{}]*+[\]}]'  # a list of numbers, such as a point, or an 
 _A_SPACE = re.compile(rb"[ \t\r\n]*+")
 _A_STRING = re.compile(_STRING, re.DOTALL)
 _A_SCALAR = re.compile(_SCALAR)
+_AN_OBJECT_COMES = re.compile(rb"\s*+,\s*+\{")
 _A_COMMA = re.compile(rb"\s*+,\s*+")
 _A_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|' + _STRING + rb"|" + _FLAT + rb")*+([\[\]{}])", re.DOTALL)
 _ITEMS = re.compile(rb"(?:(?:" + _STRING + rb"|" + _SCALAR + rb"|" + _FLAT + rb")\s*+,\s*+)++", re.DOTALL)
@@ -135,6 +137,30 @@ class Pieces:
         """Pass over as many items of a list as a piece holds, one at least, up to a comma or the end of the list."""
         self.next()
         self._have(SHORT_BYTES)
+        end = self._end_of_objects() or self._end_of_items()
+        if end is None:
+            self.check()
+            return
+        if not self._judged:
+            _judge_alone(b"[" + self._text[self._at : end] + b"]", self._depth - 1, lenient=self._lenient)
+        self._at = end
+
+    def _end_of_objects(self) -> int | None:
+        """Guess from the back of a piece where a run of objects ends; None unless what stands before is whole."""
+        text, start = self._text, self._at
+        if text[start : start + 1] != b"{":
+            return None
+        end = start + SHORT_BYTES
+        for _ in range(_GUESSES):
+            end = text.rfind(b"}", start, end)
+            if end < 0:
+                return None
+            if _AN_OBJECT_COMES.match(text, end + 1):
+                return end + 1 if is_json(b"[" + text[start : end + 1] + b"]") else None
+        return None
+
+    def _end_of_items(self) -> int | None:
+        """Find where a run of items ends, one by one; None where the first is longer than a piece."""
         text, start = self._text, self._at
         at, end, stop = start, start, start + SHORT_BYTES
         while at < stop:
@@ -149,12 +175,7 @@ class Pieces:
             if comma is None:
                 break
             at = comma.end()
-        if end == start:
-            self.check()
-            return
-        if not self._judged:
-            _judge_alone(b"[" + text[start:end] + b"]", self._depth - 1, lenient=self._lenient)
-        self._at = end
+        return end if end > start else None
 
     def _judge(self, piece: bytes) -> None:
         if self._judged:

@@ -44,6 +44,7 @@ _ODD_NUMBER = re.compile(rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"(\s*+:)?+|(-?\b(?:NaN|n
 _BRACKETS = bytes.maketrans(b"{}", b"[]")
 _ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b'[]{}"'))
 _SYNTAX = msgspec.json.Decoder(msgspec.Raw)  # looks at all of it, and makes nothing of it
+_VALUES = msgspec.json.Decoder()
 
 
 class Broken(Exception):
@@ -80,7 +81,18 @@ def judge(text: bytes, depth: int = 0, *, lenient: bool = False) -> None:
     if not lenient and holds_nul(text):
         raise Broken("holds the character NUL, which cannot be stored")
     number = _number if not lenient and _CURIOUS.search(text) else None
+    if number is None and _surely_distinct(text):
+        return
     json.loads(decoded, object_pairs_hook=_distinct, parse_int=number, parse_float=number)
+
+
+def is_json(text: bytes) -> bool:
+    """Whether a short text is one JSON value."""
+    try:
+        _SYNTAX.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def check_count(text: bytes, most: int) -> None:
@@ -190,6 +202,19 @@ def _whole(token: bytes) -> bytes | None:
         return b"%d" % short if short.is_integer() and short < _WHOLE_BELOW else None
     value = Decimal(token.decode())
     return b"%d" % int(value) if value == value.to_integral_value() and value < _WHOLE_BELOW else None
+
+
+def _surely_distinct(text: bytes) -> bool:
+    """Whether it is clear without a look at each name that no object has one twice: it is so in a list of flat objects.
+
+    A name that stands twice is one member, with two colons; and no colon is missing where objects or texts hold more.
+    """
+    try:
+        values = _VALUES.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    values = values if type(values) is list else [values]
+    return text.count(b":") == sum([len(value) for value in values if type(value) is dict])
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> None:

@@ -25,6 +25,8 @@ def _value(source: random.Random, depth: int) -> Any:
     names = [
         source.choice("abcdefghij") + str(i) + source.choice(["", "\\", '"', "é"]) for i in range(source.choice([0, 8]))
     ]
+    if kind > 0.95:  # a list of objects, as files of annotations are
+        return [dict.fromkeys(names, _value(source, depth - 2)) for _ in range(source.choice([1, 3, 30]))]
     return {name: _value(source, depth - 1) for name in names}
 
 
@@ -91,6 +93,26 @@ def test_absurd_numbers_are_refused(number: str) -> None:
 )
 def test_what_a_double_can_hold_is_taken(number: str) -> None:
     judge(f'{{"a": {number}, "1e-16383": "1e-16383"}}'.encode())
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (b'[{"a":1,"b":[2,3]},{"a":"4"}]', True),
+        (b'[{"a":1,"a":2}]', False),
+        (b'[{"a":1,"a":2},{"b":":"}]', False),  # as many colons as names would have that are not there
+        (b'[{"a":{"b":1}},{"c":{"b":1,"b":2}}]', False),
+        (b'[{"a":":","b":"{"}]', True),
+        (b'[{"\\u0061":1,"a":2}]', False),
+        (b'{"a":1,"a":2}', False),
+        (b'{"a":1,"b":{"a":2}}', True),
+        (b'[[{"a":1,"a":2}],{"a":1}]', False),
+        (b'":"', True),
+    ],
+)
+def test_a_name_that_stands_twice_is_seen_at_first_sight_and_at_a_second(text: bytes, kept: bool) -> None:
+    assert _kept(judge, text) == kept
+    assert _kept(json_pieces.check_all, text) == kept
 
 
 async def test_no_text_is_stored_larger_than_it_is_counted(api: Api) -> None:

@@ -37,7 +37,7 @@ _STATUSES = """
 _COUNT = """
     UPDATE annotation_projects SET total_annotations = $2, annotated_images = $3 WHERE id = $1
 """
-_TABLES = ("annotations", "image_annotation_status", "importing_images", "annotation_history")
+_TABLES = ("annotations", "image_annotation_status", "importing_images", "annotation_history", "image_locks")
 _QUIET = " ".join(f"ALTER TABLE {table} SET (autovacuum_enabled = false);" for table in _TABLES)
 _BLOCKS = """
     SELECT relname, (heap_blks_read + heap_blks_hit + idx_blks_read + idx_blks_hit)::int AS blocks
@@ -50,6 +50,7 @@ BOUNDS = {
     "annotation_history": 2 * _NAMED * _NEW * 20,
     "image_annotation_status": 2 * _NAMED * 20,
     "importing_images": 2 * _NAMED * 20,
+    "image_locks": _NAMED,  # looked at, and not written, though a file is judged before it is written
 }
 
 
