@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install
 LOCKS := requirements/dev.txt requirements/postgres.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test servers node test-browser check outages proto fuzz audit bench bench-gateway bench-users bench-imports bench-move bench-growth bench-latency
+.PHONY: help install run test servers node test-browser check outages proto fuzz audit bench bench-gateway bench-users bench-imports bench-upgrade bench-move bench-growth bench-latency
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ bench-growth: $(STAMP) ## measure how the database grows with saves and versions
 
 bench-imports: $(STAMP) ## measure imports by the size of their file, and saves beside them (ARGS="--sizes 1000 10000")
 	$(BIN)/python -m benchmarks.imports $(ARGS)
+
+bench-upgrade: $(STAMP) ## measure how long the API of before waits while its database is upgraded (ARGS="--annotations 100000 --reader 8")
+	$(BIN)/python -m benchmarks.upgrade $(ARGS)
 
 bench-move: $(STAMP) ## measure a move beside bare pg_dump and pg_restore (ARGS="--annotations 100000 --history 400000")
 	$(BIN)/python -m benchmarks.move $(ARGS)

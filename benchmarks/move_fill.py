@@ -136,6 +136,11 @@ class Size:
 async def fill(url: str, amount: Amount, told: Callable[[int, int], None], number: int = PROJECTS) -> list[Size]:
     """Make the newest schema in an empty database and fill it; `told` hears projects done and of how many."""
     await upgrade(url)
+    return await fill_tables(url, amount, told, number)
+
+
+async def fill_tables(url: str, amount: Amount, told: Callable[[int, int], None], number: int = PROJECTS) -> list[Size]:
+    """Fill a database that has its tables, as they have been since the revision 20261122_1120."""
     projects = iter(range(1, number + 1))
     done = 0
 

@@ -7,8 +7,9 @@ from sqlalchemy.pool import NullPool
 # One number for every program that changes the schema: an advisory lock's key is shared by agreement only.
 ADVISORY_LOCK = 0x1ABE_1E5C_4E3A
 
-# A migration that waits for a lock makes everybody else wait behind it; after this it gives up and says so.
-LOCK_TIMEOUT = "10s"
+# A migration that waits for a lock makes everybody else wait behind it. After this it lets them pass; an autovacuum,
+# which gives way after a second, is gone by then.
+LOCK_TIMEOUT = "2s"
 
 # How long a second runner waits for the first one.
 RUNNER_TIMEOUT = "15min"

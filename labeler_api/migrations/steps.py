@@ -7,10 +7,26 @@ from typing import NoReturn
 
 from alembic import op
 
+_OTHERS_TIMEOUT = "15min"  # an export may have its transaction open for ten
+
 
 def run(statement: str) -> int:
     """Execute one statement as it stands (no parameters, so `:` and `%` mean themselves); the number of rows it touched."""
     return op.get_bind().exec_driver_sql(statement).rowcount
+
+
+def index_beside_others(name: str, definition: str) -> None:
+    """Build an index while everybody goes on reading and writing its table; commits what the revision did before.
+
+    It waits for transactions that are open, an import's and an export's too, and nobody waits for it meanwhile. What a
+    run that was cut off left of it is built anew.
+    """
+    with op.get_context().autocommit_block():
+        before = op.get_bind().exec_driver_sql("SHOW lock_timeout").scalar_one()
+        run(f"SET lock_timeout = '{_OTHERS_TIMEOUT}'")
+        run(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+        run(f"CREATE INDEX CONCURRENTLY {name} ON {definition}")
+        run(f"SET lock_timeout = '{before}'")
 
 
 def value(query: str) -> int:

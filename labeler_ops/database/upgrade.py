@@ -1,6 +1,8 @@
 """Bring a Labeler DB to the newest revision: an empty one, one in production's state, or one of ours."""
 
+import asyncio
 from collections.abc import Callable
+from time import monotonic
 
 import asyncpg
 from alembic import command
@@ -8,7 +10,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationInfo
 from alembic.script import Script
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from labeler_api.migrations import DIRECTORY, HEAD
@@ -19,6 +21,12 @@ from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.report import UpgradeReport
 
 Progress = Callable[[str], None]
+
+
+# Of waiting for a table that somebody else has open: backups and exports of what people annotate take so long. A
+# deployment waits for its upgrade for some minutes.
+_PATIENCE_SECONDS = 180.0
+_PAUSE_SECONDS = 3.0  # in which those who queued behind a try get their work done
 
 
 def _silent(_: str) -> None:
@@ -42,6 +50,9 @@ async def upgrade(dsn: str, *, legacy_timezone: str = "UTC", progress: Progress 
         raise DatabaseRefused(f"{error}. Nothing of this revision was kept.") from error
     except DBAPIError as error:
         raise DatabaseRefused(_explained(error)) from error
+    except PendingRollbackError as error:  # where each statement is a transaction, Alembic goes on for a moment
+        lost = error.__context__
+        raise DatabaseRefused(_explained(lost) if isinstance(lost, DBAPIError) else str(error)) from error
     finally:
         await database.dispose()
 
@@ -54,7 +65,7 @@ async def _upgrade_alone(connection: AsyncConnection, legacy_timezone: str, prog
         return UpgradeReport(before=HEAD, after=HEAD)
     notes = await connection.run_sync(adopt.examine, before)
     await connection.rollback()  # Alembic makes a transaction per revision only where none is open
-    await connection.run_sync(_migrate, legacy_timezone, progress)
+    await _migrate_patiently(connection, legacy_timezone, progress)
     report = await connection.run_sync(UpgradeReport.read, before, notes)
     # The statistics of rewritten tables are gone. Of empty ones PostgreSQL assumes more without any: plans that are
     # made for the first rows then hold for the next thousands.
@@ -64,9 +75,33 @@ async def _upgrade_alone(connection: AsyncConnection, legacy_timezone: str, prog
     return report
 
 
+async def _migrate_patiently(connection: AsyncConnection, legacy_timezone: str, progress: Progress) -> None:
+    """Go through the revisions; where a table is in use, let everybody pass and try that revision once more."""
+    until = monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            await connection.run_sync(_migrate, legacy_timezone, progress)
+        except DBAPIError as error:
+            if not _is_in_use(error) or monotonic() > until:
+                raise
+            await connection.rollback()
+            await _bound_waits(connection)  # an index that was built beside others has its own bound
+            await asyncio.sleep(_PAUSE_SECONDS)
+        else:
+            return
+
+
+def _is_in_use(error: DBAPIError) -> bool:
+    return isinstance(getattr(error.orig, "__cause__", None), asyncpg.LockNotAvailableError)
+
+
 async def _take_turn(connection: AsyncConnection) -> None:
     await connection.execute(text(f"SET lock_timeout = '{RUNNER_TIMEOUT}'"))
     await connection.execute(text(f"SELECT pg_advisory_lock({ADVISORY_LOCK})"))
+    await _bound_waits(connection)
+
+
+async def _bound_waits(connection: AsyncConnection) -> None:
     await connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
     await connection.commit()
 
@@ -97,10 +132,11 @@ def _migrate(connection: Connection, legacy_timezone: str, progress: Progress) -
 
 def _explained(error: DBAPIError) -> str:
     cause = getattr(error.orig, "__cause__", None)
-    if isinstance(cause, asyncpg.LockNotAvailableError):
+    if _is_in_use(error):
         return (
-            f"somebody else uses the tables, a lock did not come within {LOCK_TIMEOUT}. Stop the API and backups and "
-            "run the upgrade again; it goes on from the last revision that was completed."
+            f"somebody else uses the tables: for {_PATIENCE_SECONDS:g} s no try to lock one came through within "
+            f"{LOCK_TIMEOUT}. Stop the API and backups and run the upgrade again; it goes on from the last revision "
+            "that was completed."
         )
     if isinstance(cause, asyncpg.InsufficientPrivilegeError):
         return f"the role may not change the schema: {cause}. Run the upgrade as the owner of the database."

@@ -24,6 +24,7 @@ from labeler_ops.database.upgrade import upgrade
 from tests.labeler_ops.database.conftest import run_sql
 
 ROOT = Path(__file__).parents[3]
+_WAITS_FOR_THE_TABLE = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'annotations'::regclass)"
 
 
 def _scripts() -> ScriptDirectory:
@@ -115,6 +116,7 @@ async def test_a_crash_leaves_the_last_whole_revision(hazards_dsn: str, revision
 
 async def test_tables_in_use_are_named_as_the_reason(production_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOCK_TIMEOUT", "200ms")
+    monkeypatch.setattr(module, "_PATIENCE_SECONDS", 0)
     reader = await asyncpg.connect(production_dsn)
     async with reader.transaction():
         await reader.execute("SELECT FROM annotations LIMIT 1")
@@ -123,6 +125,23 @@ async def test_tables_in_use_are_named_as_the_reason(production_dsn: str, monkey
     await reader.close()
     monkeypatch.undo()  # an autovacuum gives way within a second, not within a fifth of one
     assert (await upgrade(production_dsn)).even
+
+
+async def test_who_queues_behind_an_upgrade_passes(production_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An export has a table open: the upgrade asks for it again and again, and nobody waits behind it for long."""
+    monkeypatch.setattr(module, "LOCK_TIMEOUT", "1200ms")  # an autovacuum gives way after a second
+    monkeypatch.setattr(module, "_PAUSE_SECONDS", 0.1)
+    export, person = await asyncpg.connect(production_dsn), await asyncpg.connect(production_dsn)
+    await export.execute("BEGIN; SELECT FROM annotations LIMIT 1")
+    upgrading = asyncio.create_task(upgrade(production_dsn))
+    while not await person.fetchval(_WAITS_FOR_THE_TABLE):  # noqa: ASYNC110 - another server's locks tell nobody
+        await asyncio.sleep(0.02)
+    await person.fetchval("SELECT count(*) FROM annotations", timeout=20)  # queued behind the upgrade
+    assert not upgrading.done()
+    await export.execute("COMMIT")
+    assert (await upgrading).even
+    await export.close()
+    await person.close()
 
 
 async def test_times_of_the_server_are_read_in_its_zone(hazards_dsn: str) -> None:
