@@ -23,7 +23,7 @@ from labeler_api.datasets import routes as datasets
 from labeler_api.db.platform import PlatformDatabase
 from labeler_api.db.pool import Database, PoolOptions
 from labeler_api.decoders import Decoders, capacity
-from labeler_api.deletion import purge
+from labeler_api.deletion import purge, purge_images
 from labeler_api.deletion import routes as deletion
 from labeler_api.directory import UserDirectory
 from labeler_api.draining import Draining
@@ -84,9 +84,13 @@ ROOT_ROUTES = [*health.routes, *images.media_routes, *versions.media_routes]
 JOB_HANDLERS: dict[str, jobs.Handler] = {
     removal.KIND: removal.handle,
     purge.KIND: purge.handle,
+    purge_images.KIND: purge_images.handle,
     sweep.KIND: sweep.handle,
 }
-PERIODIC_JOBS = [jobs.Periodic(sweep.KIND, sweep.FIRST_AFTER)]
+PERIODIC_JOBS = [
+    jobs.Periodic(sweep.KIND, sweep.FIRST_AFTER),
+    jobs.Periodic(purge_images.KIND, purge_images.FIRST_AFTER),
+]
 
 # Chromium caps it at 7 200 s, Firefox at 86 400 s; every call of the frontend is pre-flighted.
 _PREFLIGHT_SECONDS = 86_400

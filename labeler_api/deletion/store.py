@@ -61,6 +61,8 @@ _SURVIVORS = """
     UNION ALL
     (SELECT dataset_id FROM image_metadata WHERE starts_with(s3_key, 'datasets/' || $1 || '/') LIMIT 1)
     UNION ALL
+    (SELECT dataset_id FROM deleted_images WHERE starts_with(s3_key, 'datasets/' || $1 || '/') LIMIT 1)
+    UNION ALL
     (SELECT row ->> 'id' FROM quarantine_datasets
      WHERE row ->> 'id' <> $1 AND starts_with(row ->> 'storage_path', 'datasets/' || $1 || '/') LIMIT 1)
     UNION ALL

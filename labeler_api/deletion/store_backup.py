@@ -25,6 +25,8 @@ _WHERE: Mapping[str, str] = {
     "annotation_snapshots": _OF_VERSION,
     "annotation_tasks": _OF_PROJECT,
     "comments": _OF_PROJECT,
+    "deleted_images": "dataset_id = $1",
+    "deleted_image_rows": "deleted_image_id IN (SELECT id FROM deleted_images WHERE dataset_id = $1)",
 }
 
 TABLES = tuple(_WHERE)

@@ -33,6 +33,13 @@ async def image_links(call: Call, rows: list[Row]) -> list[ImageLinks]:
     return [_signed(call, row) for row in rows]
 
 
+async def links_to_deleted(call: Call, rows: list[Row]) -> list[ImageLinks]:
+    """Make the links of deleted images, in order. An image that is there may have the id of one of them."""
+    if call.settings.image_delivery == "presigned":
+        return await _presigned(call, rows)
+    return [_signed(call, row) for row in rows]
+
+
 def _signed(call: Call, row: Row) -> ImageLinks:
     where = (row["dataset_id"], row["id"], object_version(row), call.user_id)
     thumbnail = call.links.image("thumbnails", *where) if row["thumbnail_key"] else None

@@ -93,32 +93,40 @@ def _media(call: Call, query: LinkQuery, row: Row, key: str, content_type: str |
 async def _linked(
     call: Call, kind: Literal["images", "thumbnails"], dataset_id: str, image_id: str, query: LinkQuery
 ) -> Row:
-    """Check the link, then that its user may still see the dataset, then that it means the present version."""
+    """Check the link, then that its user may still see the dataset, then that it means the present version.
+
+    One of a deleted image is good for whoever may bring that image back.
+    """
     call.links.check(kind, f"{dataset_id}/{image_id}", query)
     caches = call.services.caches
     row = caches.images.get((dataset_id, image_id))
-    if row is None or not caches.viewers.get((dataset_id, query.u)):
-        row = await _looked_up(call, dataset_id, image_id, query.u)
-        caches.images.put((dataset_id, image_id), row)
-        caches.viewers.put((dataset_id, query.u), True)
-    if object_version(row) != query.v:
-        raise NotFound("This image has been replaced. Load the list again.", code="image_replaced")
+    if row is None or object_version(row) != query.v or not caches.viewers.get((dataset_id, query.u)):
+        return await _looked_up(call, dataset_id, image_id, query)
     return row
 
 
-async def _looked_up(call: Call, dataset_id: str, image_id: str, user_id: int) -> Row:
+async def _looked_up(call: Call, dataset_id: str, image_id: str, query: LinkQuery) -> Row:
     try:
-        profile = await call.directory.require_active(user_id)
+        profile = await call.directory.require_active(query.u)
     except (Unauthenticated, Forbidden):
         raise _no_such_image() from None
     user = Principal(user_id=profile.id, email=profile.email, is_admin=profile.is_admin, profile=profile)
     call = replace(call, user=user)
     async with call.db.read() as connection:
-        await members.authorize(connection, call, dataset_id, Role.VIEWER, Lock.NONE)
+        access = await members.authorize(connection, call, dataset_id, Role.VIEWER, Lock.NONE)
         row = await store.find(connection, dataset_id, image_id)
+        if row is not None:
+            call.services.caches.images.put((dataset_id, image_id), row)
+            call.services.caches.viewers.put((dataset_id, query.u), True)
+            if object_version(row) == query.v:
+                return row
+        deleted = await store.find_deleted(connection, dataset_id, image_id) if access.role >= Role.ADMIN else []
+    for one in deleted:
+        if object_version(one) == query.v:
+            return one
     if row is None:
         raise _no_such_image()
-    return row
+    raise NotFound("This image has been replaced. Load the list again.", code="image_replaced")
 
 
 def _no_thumbnail() -> NotFound:

@@ -38,6 +38,15 @@ _COUNT = "SELECT count(*) FROM image_metadata WHERE dataset_id = $1"
 
 _FIND = f"SELECT {_COLUMNS} FROM image_metadata WHERE dataset_id = $1 AND id = $2"  # noqa: S608 - a constant
 
+# Of one id, the latest deletions: nobody deletes and uploads the same path a hundred times within a month.
+_FIND_DELETED = """
+    SELECT i.dataset_id, i.id, i.file_name, i.s3_key, i.folder_path, i.size, i.width, i.height, i.last_modified,
+           i.uploaded_at, i.content_sha256, i.content_type, i.thumbnail_key, i.rendition_key
+    FROM deleted_images d CROSS JOIN LATERAL jsonb_populate_record(NULL::image_metadata, d.image) i
+    WHERE d.dataset_id = $1 AND d.image_id = $2
+    ORDER BY d.id DESC LIMIT 100
+"""
+
 _SUMMARY = f"""
     SELECT d.name, p.id AS project_id, p.task_types,
            COALESCE({COUNTED["annotated_images"]}, 0) AS annotated_images,
@@ -88,6 +97,11 @@ async def count(connection: ReadConnection, dataset_id: str) -> int:
 async def find(connection: ReadConnection, dataset_id: str, image_id: str) -> Row | None:
     """Find one image."""
     return await connection.fetchrow(_FIND, dataset_id, image_id)
+
+
+async def find_deleted(connection: ReadConnection, dataset_id: str, image_id: str) -> list[Row]:
+    """Find the images of an id that were deleted and are kept, the latest deletion first."""
+    return await connection.fetch(_FIND_DELETED, dataset_id, image_id)
 
 
 async def summary(connection: ReadConnection, dataset_id: str) -> Row | None:

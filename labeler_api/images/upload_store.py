@@ -5,13 +5,19 @@ from dataclasses import dataclass
 
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 
-# The project's row first, as every writer of annotations takes it, then the dataset's: uploads into one dataset
-# decide their ids one after the other.
+# The project's row first, then those of the images that are replaced, in the order of ids, as writers of annotations
+# and deletions lock them, then the dataset's: uploads into one dataset decide their ids one after the other. A deletion
+# goes on from its images to the dataset, so nobody who has the dataset may wait for an image.
 _LOCK = """
-    WITH project AS (SELECT id FROM annotation_projects WHERE dataset_id = $1 FOR NO KEY UPDATE)
+    WITH project AS (SELECT id FROM annotation_projects WHERE dataset_id = $1 FOR NO KEY UPDATE), images AS (
+        SELECT i.id FROM unnest($2::text[], $3::text[]) AS given (path, stem)
+        JOIN image_metadata i ON i.dataset_id = $1 AND i.id IN (given.stem, given.path)
+            AND concat_ws('/', NULLIF(i.folder_path, ''), i.file_name) = given.path
+        ORDER BY i.id FOR NO KEY UPDATE OF i
+    )
     UPDATE datasets
     SET images_revision = images_revision + 1, updated_at = now(), last_modified_at = now()
-    WHERE id = $1 AND (SELECT count(*) FROM project) >= 0
+    WHERE id = $1 AND (SELECT count(*) FROM project) >= 0 AND (SELECT count(*) FROM images) >= 0
 """
 
 # An image is known by its path, which is its folder and its file's name, and keeps the id that it has; its key is new
@@ -83,6 +89,12 @@ _REFERRED = """
     UNION ALL
     SELECT rendition_key FROM image_metadata WHERE rendition_key = ANY ($1::text[])
     UNION ALL
+    SELECT s3_key FROM deleted_images WHERE s3_key = ANY ($1::text[])
+    UNION ALL
+    SELECT thumbnail_key FROM deleted_images WHERE thumbnail_key = ANY ($1::text[])
+    UNION ALL
+    SELECT rendition_key FROM deleted_images WHERE rendition_key = ANY ($1::text[])
+    UNION ALL
     SELECT q.row ->> 's3_key' FROM quarantine_image_metadata q WHERE q.row ->> 's3_key' = ANY ($1::text[])
     UNION ALL
     SELECT q.row ->> 'thumbnail_key' FROM quarantine_image_metadata q WHERE q.row ->> 'thumbnail_key' = ANY ($1::text[])
@@ -120,7 +132,8 @@ async def save(tx: WriteTransaction, dataset_id: str, images: Sequence[Stored]) 
     Returns, in the order given, (path, id or NULL, replaced, old_key, old_thumbnail_key, old_rendition_key). Three
     statements, however many images.
     """
-    if await tx.execute(_LOCK, dataset_id) == 0:
+    names = ([image.path for image in images], [image.stem for image in images])
+    if await tx.execute(_LOCK, dataset_id, *names) == 0:
         return None
     columns = ([getattr(image, name) for image in images] for name in Stored.__slots__)
     rows = await tx.fetch(_SAVE, dataset_id, *columns)

@@ -44,6 +44,13 @@ _CLASSES = """
     FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS c (class_id, class_name, ordinality)
 """
 
+# Somebody may have deleted an image after the file was read. From the mark on nobody does.
+_MISSING_IMAGE = """
+    SELECT s.image_id FROM (SELECT DISTINCT image_id FROM import_stage) s
+    WHERE NOT EXISTS (SELECT FROM image_metadata i WHERE i.dataset_id = $1 AND i.id = s.image_id)
+    ORDER BY s.image_id LIMIT 1
+"""
+
 # Image by image, so that only those annotations are read.
 _COLLECT_PRESENT = """
     INSERT INTO import_present
@@ -93,6 +100,12 @@ async def analyse(tx: WriteTransaction) -> None:
 async def name_classes(tx: WriteTransaction, ids: Sequence[str], names: Sequence[str]) -> None:
     """Say which class of the project each class position of a staged annotation means."""
     await tx.execute(_CLASSES, list(ids), list(names))
+
+
+async def missing_image(tx: WriteTransaction, dataset_id: str) -> str | None:
+    """Find a staged image that the dataset does not have any more."""
+    image_id: str | None = await tx.fetchval(_MISSING_IMAGE, dataset_id)
+    return image_id
 
 
 async def collect_present(tx: WriteTransaction, project_id: str, import_id: int) -> int:

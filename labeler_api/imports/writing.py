@@ -22,7 +22,7 @@ import msgspec
 from labeler_api import idempotency
 from labeler_api.context import Call
 from labeler_api.db.pool import Row, WriteTransaction
-from labeler_api.errors import AppError, BadRequest, Stale
+from labeler_api.errors import AppError, BadRequest, Conflict, Stale
 from labeler_api.imports import store, store_stage
 from labeler_api.imports.class_merge import Merged, StoredClasses, merge, still_fits
 from labeler_api.imports.reading import Prepared
@@ -32,6 +32,7 @@ from labeler_api.locks.service import naming_the_holder
 from labeler_api.locks.service_importing import Importing, ImportRunning
 from labeler_api.members.policy import Lock, Role
 from labeler_api.members.service import Access, authorize, not_found
+from labeler_api.names import quoted
 from labeler_api.projects.schemas_classes import MAX_CLASSES_BYTES
 from labeler_api.projects.tasks import config_when_added
 
@@ -110,6 +111,12 @@ async def _write(
 ) -> Row:
     importing = Importing(await _stage(tx, prepared), access.project, call.user_id)
     project = await _marked(call, access, importing, prepared, mode)
+    if (gone := await store_stage.missing_image(tx, access.dataset_id)) is not None:
+        raise Conflict(
+            f"Somebody deleted the image {quoted(gone)} while the file was read, so nothing was imported. Import it "
+            "again.",
+            code="image_deleted",
+        )
     vocabulary = _vocabulary(project, prepared)
     await store_stage.name_classes(tx, vocabulary.ids, vocabulary.names)
     written = await _insert(tx, importing, prepared, mode)

@@ -15,9 +15,11 @@ _OWN = (
 )
 _OF_DATASET = ("dataset_name", "dataset_num_items")
 _JSON = ("task_config", "task_classes", "settings")
+# The project's own number of images is set where its row is free; the dataset's always.
+_ELSEWHERE = {**COUNTED, "total_images": "d.num_images"}
 _NAMED = ", ".join(
     (
-        *(f"{COUNTED.get(column, f'p.{column}')} AS {column}" for column in _OWN),
+        *(f"{_ELSEWHERE.get(column, f'p.{column}')} AS {column}" for column in _OWN),
         *("d.name AS dataset_name", "d.num_images AS dataset_num_items"),
     )
 )

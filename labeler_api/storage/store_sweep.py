@@ -10,6 +10,7 @@ _FOLDER_IN_USE = """
     SELECT EXISTS (SELECT FROM datasets WHERE id = $1::varchar)
         OR EXISTS (SELECT FROM datasets WHERE starts_with(storage_path, 'datasets/' || $1 || '/'))
         OR EXISTS (SELECT FROM image_metadata WHERE starts_with(s3_key, 'datasets/' || $1 || '/'))
+        OR EXISTS (SELECT FROM deleted_images WHERE starts_with(s3_key, 'datasets/' || $1 || '/'))
 """
 
 _HELD = """
@@ -20,13 +21,20 @@ _HELD = """
     SELECT rendition_key FROM image_metadata WHERE dataset_id = $1 AND rendition_key = ANY ($2::text[])
 """
 
-# What waits for its removal is no orphan: it goes in its time (labeler_api.images.removal).
+# What waits for its removal is no orphan: it goes in its time (labeler_api.images.removal). Nor is what belongs to an
+# image that was deleted and can be brought back.
 _HELD_ANYWHERE = """
     SELECT s3_key AS key FROM image_metadata WHERE s3_key = ANY ($1::text[])
     UNION ALL
     SELECT thumbnail_key FROM image_metadata WHERE thumbnail_key = ANY ($1::text[])
     UNION ALL
     SELECT rendition_key FROM image_metadata WHERE rendition_key = ANY ($1::text[])
+    UNION ALL
+    SELECT s3_key FROM deleted_images WHERE s3_key = ANY ($1::text[])
+    UNION ALL
+    SELECT thumbnail_key FROM deleted_images WHERE thumbnail_key = ANY ($1::text[])
+    UNION ALL
+    SELECT rendition_key FROM deleted_images WHERE rendition_key = ANY ($1::text[])
     UNION ALL
     SELECT waiting.key
     FROM pgqueuer q, jsonb_array_elements_text(convert_from(q.payload, 'UTF8')::jsonb -> 'keys') AS waiting (key)

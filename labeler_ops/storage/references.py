@@ -14,6 +14,9 @@ _COLUMNS = (
     ("image_metadata", "s3_key", "datasets"),
     ("image_metadata", "thumbnail_key", "datasets"),
     ("image_metadata", "rendition_key", "datasets"),
+    ("deleted_images", "s3_key", "datasets"),
+    ("deleted_images", "thumbnail_key", "datasets"),
+    ("deleted_images", "rendition_key", "datasets"),
     ("datasets", "annotation_path", "datasets"),
     ("annotation_versions", "export_path", "annotations"),
 )

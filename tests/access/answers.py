@@ -34,6 +34,12 @@ Failed: filename reason
 Uploaded: id file_name width height size replaced
 Upload: images_uploaded annotations_imported storage_bytes_used folder_structure +failed:[Failed] +failed_total
     +images:[Uploaded] +import_report:ImportReport
+ImageDeletion: deletion_id image_id annotations
+DeletedImages: dataset_id deleted annotations restorable_until images:[ImageDeletion] missing
+DeletedImage: deletion_id image_id file_name folder_path size width height annotations deleted_at deleted_by
+    deleted_by_name restorable_until is_restorable url thumbnail_url
+DeletedPage: dataset_id images:[DeletedImage]
+Restored: dataset_id restored annotations image_ids missing
 NewDataset: dataset_id dataset_name project_id upload_summary:Upload
 Folder: path name file_count total_size_bytes depth
 Structure: dataset_id total_files total_size_bytes folders:[Folder] is_complete
@@ -109,6 +115,10 @@ GET /datasets/{dataset_id}/deletion-impact Impact
 DELETE /datasets/{dataset_id} Deletion
 POST /datasets/upload NewDataset
 POST /datasets/{dataset_id}/images Upload
+DELETE /datasets/{dataset_id}/images/{image_id} DeletedImages
+POST /datasets/{dataset_id}/images/delete DeletedImages
+GET /datasets/{dataset_id}/images/deleted DeletedPage
+POST /datasets/{dataset_id}/images/restore Restored
 GET /datasets/{dataset_id}/storage/structure Structure
 POST /datasets/{dataset_id}/storage/preview StoragePreview
 POST /datasets/{dataset_id}/permissions/invite Permission

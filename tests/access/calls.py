@@ -110,6 +110,26 @@ async def _to_import(api: Api, stage: Stage, _me: str) -> None:
         await tx.execute("UPDATE datasets SET annotation_path = $2 WHERE id = $1", stage.dataset_id, key)
 
 
+def _deletion(stage: Stage) -> int:
+    """The id of the deletion that `_deleted` makes; far from those of the sequence."""
+    return 10**9 + stage.annotation_id
+
+
+async def _deleted(api: Api, stage: Stage, _me: str) -> None:
+    """Put an image into the bin."""
+    async with api.db.begin() as tx:
+        await tx.execute(
+            "WITH gone AS (DELETE FROM image_metadata WHERE dataset_id = $2 AND id = $3 RETURNING *)"
+            " INSERT INTO deleted_images (id, dataset_id, image_id, deleted_by, restorable_until, purge_after,"
+            " annotation_count, s3_key, thumbnail_key, image) SELECT $1, dataset_id, id, 2,"
+            " now() + interval '30 days', now() + interval '30 days', 0, s3_key, thumbnail_key, to_jsonb(gone)"
+            " FROM gone",
+            _deletion(stage),
+            stage.dataset_id,
+            stage.free_image_id,
+        )
+
+
 async def _confirmed(api: Api, stage: Stage, me: str) -> None:
     """Confirm the annotations of the image, so that there is something to unconfirm."""
     async with api.db.begin() as tx:
@@ -142,6 +162,11 @@ CALLS: dict[tuple[str, str], Call] = {
     (f"DELETE {DATASET}", ""): Call(lambda stage, _me: Ask(json={"dataset_name_confirmation": stage.name})),
     (f"POST {A}/datasets/upload", ""): Call(lambda _stage, _me: Ask(form={"dataset_name": "New"}, files=_IMAGES)),
     (f"POST {DATASET}/images", ""): Call(lambda _stage, _me: Ask(files=_IMAGES)),
+    (f"POST {DATASET}/images/delete", ""): Call(lambda stage, _me: Ask(json={"image_ids": [stage.image_id]})),
+    (f"GET {DATASET}/images/deleted", ""): Call(lambda _stage, _me: Ask(), arrange=_deleted),
+    (f"POST {DATASET}/images/restore", ""): Call(
+        lambda stage, _me: Ask(json={"deletion_ids": [_deletion(stage)]}), arrange=_deleted
+    ),
     (f"POST {DATASET}/storage/preview", ""): _json(
         file_mappings=[{"filename": "a.jpg", "relative_path": "a.jpg", "size": 1}], target_folder=""
     ),

@@ -221,6 +221,7 @@ _ROWS = """
         'statuses', (SELECT json_agg(t ORDER BY id) FROM image_annotation_status t WHERE project_id = $2),
         'locks', (SELECT json_agg(t ORDER BY id) FROM image_locks t WHERE project_id = $2),
         'versions', (SELECT json_agg(t ORDER BY id) FROM annotation_versions t WHERE project_id = $2),
+        'deleted images', (SELECT json_agg(t ORDER BY id) FROM deleted_images t WHERE dataset_id = $1),
         'invitations', (SELECT json_agg(t ORDER BY id) FROM invitations t WHERE dataset_id IN ($1, $3)),
         'number of datasets', (SELECT count(*) FROM datasets)
     )::text

@@ -62,6 +62,11 @@ _FILL = (
     f" SELECT project, 'more/' || n, 'detection', 'in-progress' {_NUMBERS}",
     "INSERT INTO project_permissions (project_id, user_id, role, granted_by)"
     f" SELECT project, 1000 + n, 'viewer', 2 {_NUMBERS}",
+    "INSERT INTO deleted_images (dataset_id, image_id, deleted_by, restorable_until, purge_after, annotation_count,"
+    " s3_key, image) SELECT dataset, 'gone/' || n, 1000 + n, now() + interval '9 days', now() + interval '9 days', 0,"
+    " dataset || '/gone/' || n, to_jsonb(jsonb_populate_record(NULL::image_metadata, jsonb_build_object('dataset_id',"
+    " dataset, 'id', 'gone/' || n, 'file_name', n || '.jpg', 's3_key', dataset || '/gone/' || n, 'size', 2,"
+    f" 'uploaded_at', now(), 'last_modified', now()))) {_NUMBERS}",
     "INSERT INTO annotation_versions (project_id, task_type, version_number, version_type, created_by)"
     f" SELECT project, 'detection', 'w' || n, 'published', 1000 + n {_NUMBERS}",
     "INSERT INTO image_locks (project_id, image_id, user_id, expires_at)"

@@ -44,8 +44,8 @@ SMUGGLED: dict[str, Any] = {
 # What two equal calls may differ in: numbers and times that the database gives, secrets, sums over more than
 # the stage, and files that hold such numbers.
 _OWN_WAY = re.compile(
-    r"^(id|(annotation|version|permission|snapshot)_ids?|.*_at|timestamp|last_modified|.*token|content_sha256|file_size_bytes"
-    r"|number of datasets)$"
+    r"^(id|(annotation|version|permission|snapshot|deletion)_ids?|.*_at|timestamp|last_modified|.*token|content_sha256|file_size_bytes"
+    r"|restorable_until|purge_after|number of datasets)$"
 )
 _MADE_UP = re.compile(
     r"(ds|proj)_[0-9a-f]{10,}|[?&](e|s|v|u)=[^&\"]*|\d{8}_\d{6}(_[0-9a-f]{8})?|\.[0-9a-f]{16}\.jpg|media/exports/\d+"

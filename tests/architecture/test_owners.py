@@ -16,6 +16,8 @@ OWNERS = {
     "annotation_versions": "versions",
     "annotations": "annotations",
     "datasets": "datasets",
+    "deleted_image_rows": "deletion",
+    "deleted_images": "deletion",
     "idempotency_keys": "idempotency",
     "image_annotation_status": "annotations",
     "image_locks": "locks",
@@ -28,9 +30,11 @@ OWNERS = {
 }
 
 _ALL_OF_A_DATASET = "deleting a dataset is one statement for each table, for good, after the grace"
+_WITH_ITS_IMAGE = "an image goes and comes back with all that hangs on it, in statements over all rows of all images"
 _STAGED = "a file is written by statements over all of its stage: a million calls of the ledger would take minutes"
 
 OTHERS = {
+    ("annotation_history", "deletion"): _WITH_ITS_IMAGE,
     ("annotation_history", "imports"): _STAGED,
     ("annotations", "imports"): _STAGED,
     ("image_annotation_status", "imports"): _STAGED,
@@ -54,7 +58,9 @@ OTHERS = {
     ("idempotency_keys", "imports"): "a refused file forgets its key, in the transaction that takes the file back",
     ("idempotency_keys", "streamed"): "an upload in parts notes its open requests and its files in the row of its key",
     ("image_annotation_status", "deletion"): _ALL_OF_A_DATASET,
+    ("image_locks", "deletion"): _WITH_ITS_IMAGE,
     ("image_locks", "members"): "who is no member any more holds no image: in the statement that removes them",
+    ("image_metadata", "deletion"): "a deleted image leaves the table, and comes back to it",
     ("invitations", "deletion"): _ALL_OF_A_DATASET,
     ("invitations", "members"): "a removed or changed role cancels what it had invited, in the same transaction",
     ("project_permissions", "invitations"): "accepting an invitation is one statement",

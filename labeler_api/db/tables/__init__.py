@@ -6,6 +6,7 @@ always sets.
 
 from labeler_api.db.tables.annotations import annotation_history, annotations, comments
 from labeler_api.db.tables.datasets import datasets, image_metadata
+from labeler_api.db.tables.deleted import deleted_image_rows, deleted_images
 from labeler_api.db.tables.idempotency import idempotency_keys
 from labeler_api.db.tables.invitations import invitations
 from labeler_api.db.tables.maintenance import maintenance
@@ -26,6 +27,8 @@ __all__ = [
     "annotations",
     "comments",
     "datasets",
+    "deleted_image_rows",
+    "deleted_images",
     "idempotency_keys",
     "image_annotation_status",
     "image_locks",

@@ -1,0 +1,30 @@
+"""SQL of taking images away: nobody works on them, and nobody begins to until the transaction ends."""
+
+from collections.abc import Sequence
+
+from labeler_api.db.pool import Row, WriteTransaction
+
+# Wholly, so that whoever would lock or write to one of them waits, and then finds it gone. In the order of ids, as
+# every writer of several images takes them.
+_TAKE = """
+    SELECT one.id FROM (SELECT DISTINCT unnest($2::text[]) AS image_id ORDER BY image_id) asked
+    CROSS JOIN LATERAL (
+        SELECT id FROM image_metadata WHERE dataset_id = $1 AND id = asked.image_id LIMIT 1 FOR UPDATE
+    ) one
+"""
+
+_HELD_BY_OTHERS = """
+    SELECT image_id, user_id, locked_at, expires_at, heartbeat_at FROM image_locks
+    WHERE project_id = $1 AND image_id = ANY($2::text[]) AND user_id <> $3 AND expires_at > clock_timestamp()
+    ORDER BY image_id LIMIT 1
+"""
+
+
+async def take(tx: WriteTransaction, dataset_id: str, image_ids: Sequence[str]) -> list[str]:
+    """Wait for who writes to the images, and keep everybody else from them; return those that are there."""
+    return [row["id"] for row in await tx.fetch(_TAKE, dataset_id, list(image_ids))]
+
+
+async def held_by_others(tx: WriteTransaction, project_id: str, image_ids: Sequence[str], user_id: int) -> Row | None:
+    """Find a live lock of somebody else on one of the images."""
+    return await tx.fetchrow(_HELD_BY_OTHERS, project_id, list(image_ids), user_id)

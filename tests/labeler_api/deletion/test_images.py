@@ -1,0 +1,410 @@
+"""Deleting images, one or many, and bringing them back with all that was drawn on them."""
+
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from labeler_api.db.tables import annotations, image_annotation_status, image_metadata
+from labeler_api.deletion import store_images
+from tests.fixtures.api import USER_IDS, Api, Made
+from tests.labeler_api.annotations.drawing import (
+    MEMBERS,
+    at,
+    box,
+    check_counters,
+    drawn,
+    history,
+    hold,
+    leave,
+    locks,
+    no_object,
+    polygon,
+    rows,
+    workshop,
+)
+from tests.labeler_api.images import pictures
+from tests.labeler_api.images.pictures import media_path, noise, upload
+from tests.labeler_api.imports.files import boxes, coco, imported, stored
+
+KEPT = "SELECT * FROM {} WHERE project_id = $1 ORDER BY id"
+
+
+def address(made: Made, *, image: int = 0) -> str:
+    return f"/api/v1/datasets/{made.dataset_id}/images/{quote(made.image_ids[image], safe='')}"
+
+
+async def delete_many(client: httpx.AsyncClient, made: Made, *image_ids: str, **more: Any) -> httpx.Response:
+    body = {"image_ids": list(image_ids)}
+    return await client.post(f"/api/v1/datasets/{made.dataset_id}/images/delete", json=body, **more)
+
+
+async def restore(client: httpx.AsyncClient, made: Made, *deletion_ids: int, **more: Any) -> httpx.Response:
+    body = {"deletion_ids": list(deletion_ids)}
+    return await client.post(f"/api/v1/datasets/{made.dataset_id}/images/restore", json=body, **more)
+
+
+async def deleted(client: httpx.AsyncClient, made: Made, *images: int) -> list[int]:
+    """Delete images that are expected to go; return the ids of the deletions."""
+    answer = await delete_many(client, made, *(made.image_ids[image] for image in images))
+    assert answer.status_code == 200, answer.text
+    return [one["deletion_id"] for one in answer.json()["images"]]
+
+
+async def check_all(api: Api, made: Made) -> None:
+    """Every counter says what a count says."""
+    await check_counters(api, made)
+    number = len(await pictures.rows(api, made))
+    assert (await pictures.counters(api, made))[:2] == (number, number)
+    owner = await api.login("owner")
+    assert (await owner.get(f"/api/v1/projects/{made.project_id}")).json()["total_images"] == number
+    assert (await owner.get(f"/api/v1/projects/{made.project_id}/images")).json()["total"] == number
+
+
+async def drawn_on(api: Api, made: Made) -> list[dict[str, Any]]:
+    """A box, a polygon and a `no_object` on the first image, one of them confirmed; a box on the second."""
+    annotator, reviewer = await api.login("annotator"), await api.login("reviewer")
+    made_here = [
+        await drawn(annotator, box(made)),
+        await drawn(annotator, polygon(made)),
+        await drawn(annotator, no_object(made, task="segmentation")),
+        await drawn(annotator, box(made, 1)),
+    ]
+    assert (await reviewer.post(at(made_here[0], "/confirm"))).status_code == 200
+    for image in (0, 1):
+        await leave(api, made, "annotator", image)
+    return made_here
+
+
+async def test_an_image_goes_with_what_is_drawn_on_it(api: Api) -> None:
+    made = await workshop(api)
+    first, *_, elsewhere = await drawn_on(api, made)
+    admin = await api.login("admin")
+    answer = await admin.delete(address(made))
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert (body["deleted"], body["annotations"], body["missing"]) == (1, 3, [])
+    assert [(one["image_id"], one["annotations"]) for one in body["images"]] == [(made.image_ids[0], 3)]
+    assert sorted(await pictures.rows(api, made)) == made.image_ids[1:]
+    assert (await admin.get(at(first))).status_code == 404
+    assert (await admin.get(at(elsewhere))).status_code == 200
+    assert await rows(api, "SELECT 1 FROM image_locks WHERE image_id = $1", made.image_ids[0]) == []
+    await check_all(api, made)
+    entries = await history(api, first["id"])
+    assert [(one["action"], one["revision"]) for one in entries] == [("create", 1), ("confirm", 2), ("delete", 3)]
+    assert (entries[-1]["previous_state"]["version"], entries[-1]["changed_by"]) == (2, USER_IDS["admin"])
+    told = await admin.get(f"/api/v1/annotations/history/annotation/{first['id']}")
+    assert [one["action"] for one in told.json()] == ["delete", "confirm", "create"]
+
+
+async def test_it_comes_back_as_it_was(api: Api) -> None:
+    made = await workshop(api)
+    first, *_ = await drawn_on(api, made)
+    admin = await api.login("admin")
+    tables = ("annotations", "image_annotation_status")
+    before = {table: await rows(api, KEPT.format(table), made.project_id) for table in tables}
+    images = await pictures.rows(api, made)
+    deletion_ids = await deleted(admin, made, 0, 1)
+    answer = await restore(admin, made, *deletion_ids)
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == {
+        "dataset_id": made.dataset_id,
+        "restored": 2,
+        "annotations": 4,
+        "image_ids": made.image_ids[:2],
+        "missing": [],
+    }
+    assert await pictures.rows(api, made) == images
+    after = {table: await rows(api, KEPT.format(table), made.project_id) for table in tables}
+    for row in after["annotations"]:  # the deletion and the restoration are revisions of their own
+        row["version"] -= 2
+    assert after["annotations"] == before["annotations"]
+    assert without_id(after["image_annotation_status"]) == without_id(before["image_annotation_status"])
+    await check_all(api, made)
+    entries = await history(api, first["id"])
+    assert [one["action"] for one in entries] == ["create", "confirm", "delete", "restore"]
+    assert (entries[-1]["revision"], entries[-1]["new_state"]["version"]) == (4, 4)
+    changed = await admin.put(at(first), json={"notes": "and goes on", "version": 4})
+    assert changed.status_code == 200, changed.text
+    assert await rows(api, "SELECT 1 FROM deleted_images") == await rows(api, "SELECT 1 FROM deleted_image_rows") == []
+
+
+def without_id(statuses: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    plain = [{key: value for key, value in row.items() if key != "id"} for row in statuses]
+    return sorted(plain, key=lambda row: (row["image_id"], row["task_type"]))
+
+
+async def test_every_column_comes_back(api: Api) -> None:
+    """Whoever adds a column says here what becomes of it."""
+    assert set(store_images.IMAGE_COLUMNS) == {column.name for column in image_metadata.columns}
+    assert {*store_images.ANNOTATION_COLUMNS, "version"} == {column.name for column in annotations.columns}
+    assert {*store_images.STATUS_COLUMNS, "id"} == {column.name for column in image_annotation_status.columns}
+
+
+async def test_many_go_at_once_and_what_is_missing_is_named(api: Api) -> None:
+    made = await workshop(api, images=4)
+    await drawn_on(api, made)
+    admin = await api.login("admin")
+    answer = await delete_many(admin, made, "no/such", *made.image_ids[:3], made.image_ids[0])
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert (body["deleted"], body["annotations"], body["missing"]) == (3, 4, ["no/such"])
+    assert sorted(await pictures.rows(api, made)) == made.image_ids[3:]
+    await check_all(api, made)
+    again = await delete_many(admin, made, *made.image_ids[:3])
+    assert (again.status_code, again.json()["code"]) == (404, "image_not_found")
+    assert (await admin.delete(address(made))).status_code == 404
+    await check_all(api, made)
+
+
+@pytest.mark.parametrize("number", [0, 1001])
+async def test_the_list_is_bounded(api: Api, number: int) -> None:
+    made = await workshop(api)
+    admin = await api.login("admin")
+    assert (await delete_many(admin, made, *map(str, range(number)))).status_code == 422
+    assert (await restore(admin, made, *range(1, number + 1))).status_code == 422
+
+
+async def test_a_thousand_images_go_and_come_back(api: Api) -> None:
+    made = await api.dataset(images=1000, tasks=["detection"], members=MEMBERS)
+    async with api.db.begin() as tx:
+        await tx.execute(
+            "INSERT INTO annotations (project_id, image_id, annotation_type, geometry, created_by, task_type)"
+            " SELECT $1, id, 'bbox', '{}', 2, 'detection' FROM image_metadata, generate_series(1, 5)"
+            " WHERE dataset_id = $2",
+            made.project_id,
+            made.dataset_id,
+        )
+    admin = await api.login("admin")
+    with api.count() as few:
+        two = await delete_many(admin, made, *made.image_ids[:2])
+    with api.count() as counted:
+        answer = await delete_many(admin, made, *made.image_ids[2:])
+    assert (answer.json()["deleted"], answer.json()["annotations"]) == (998, 4990)
+    assert counted.value == few.value
+    ids = [image["deletion_id"] for image in [*two.json()["images"], *answer.json()["images"]]]
+    answer = await restore(admin, made, *ids)
+    assert (answer.json()["restored"], answer.json()["annotations"]) == (1000, 5000)
+    number = await rows(api, "SELECT count(*) AS n FROM annotations WHERE project_id = $1", made.project_id)
+    assert number == [{"n": 5000}]
+
+
+async def test_somebody_elses_lock_is_in_the_way(api: Api) -> None:
+    made = await workshop(api)
+    admin = await api.login("admin")
+    await hold(api, made, "annotator", 1)
+    for answer in (await admin.delete(address(made, image=1)), await delete_many(admin, made, *made.image_ids)):
+        assert (answer.status_code, answer.json()["code"]) == (423, "image_locked")
+        assert answer.json()["lock"]["user_id"] == USER_IDS["annotator"]
+        assert answer.json()["lock"]["user_name"]
+    assert sorted(await pictures.rows(api, made)) == made.image_ids
+    await leave(api, made, "annotator", 1)
+    await hold(api, made, "admin", 1)
+    assert (await admin.delete(address(made, image=1))).status_code == 200
+    assert await locks(api, made) == {}
+    lost = await admin.post(f"/api/v1/image-locks/{made.project_id}/{made.image_ids[1]}/acquire", json={})
+    assert (lost.status_code, lost.json()["code"]) == (404, "image_not_found")
+
+
+async def test_nothing_is_drawn_on_what_is_not_there(api: Api) -> None:
+    made = await workshop(api)
+    first, *_ = await drawn_on(api, made)
+    admin, annotator = await api.login("admin"), await api.login("annotator")
+    await deleted(admin, made, 0)
+    assert (await annotator.post("/api/v1/annotations", json=box(made))).status_code == 404
+    assert (await annotator.put(at(first), json={"notes": "x"})).status_code == 404
+    assert (await annotator.post(at(first, "/restore"), json={"revision": 1})).status_code == 404
+    assert (
+        await admin.post(f"/api/v1/projects/{made.project_id}/images/{made.image_ids[0]}/confirm")
+    ).status_code == 400
+    await check_all(api, made)
+
+
+async def test_lists_change_and_their_tags(api: Api) -> None:
+    made = await workshop(api)
+    await drawn_on(api, made)
+    admin = await api.login("admin")
+    lists = [
+        f"/api/v1/projects/{made.project_id}/images",
+        f"/api/v1/projects/{made.project_id}/images/status",
+        f"/api/v1/annotations/project/{made.project_id}",
+    ]
+    tags = {url: (await admin.get(url)).headers["etag"] for url in lists}
+    deletion_ids = await deleted(admin, made, 0)
+    for url in lists:
+        answer = await admin.get(url, headers={"If-None-Match": tags[url]})
+        assert answer.status_code == 200, url
+        assert made.image_ids[0] not in answer.text
+        tags[url] = answer.headers["etag"]
+    await restore(admin, made, *deletion_ids)
+    for url in lists:
+        answer = await admin.get(url, headers={"If-None-Match": tags[url]})
+        assert answer.status_code == 200, url
+        assert made.image_ids[0] in answer.text
+
+
+async def test_the_bin_names_them_the_latest_first(api: Api) -> None:
+    made = await workshop(api, images=5)
+    await drawn_on(api, made)
+    admin = await api.login("admin")
+    ids = [deletion for image in (0, 1, 2) for deletion in await deleted(admin, made, image)]
+    url = f"/api/v1/datasets/{made.dataset_id}/images/deleted"
+    first = await admin.get(url, params={"limit": 2})
+    assert [one["deletion_id"] for one in first.json()["images"]] == [ids[2], ids[1]]
+    second = await admin.get(url, params={"limit": 2, "cursor": first.headers["x-next-cursor"]})
+    (one,) = second.json()["images"]
+    assert "x-next-cursor" not in second.headers
+    assert (one["deletion_id"], one["image_id"], one["annotations"]) == (ids[0], made.image_ids[0], 3)
+    assert (one["file_name"], one["folder_path"]) == (f"{made.image_ids[0]}.jpg", "train/good")
+    assert (one["deleted_by"], one["is_restorable"]) == (USER_IDS["admin"], True)
+    assert one["deleted_by_name"]
+    (days,) = await rows(api, "SELECT DISTINCT restorable_until - deleted_at AS days FROM deleted_images")
+    assert days["days"].days == 30
+
+
+async def test_its_picture_is_shown_to_who_may_bring_it_back(api: Api) -> None:
+    made = await api.dataset(members=MEMBERS)
+    content = noise(200, 150)
+    owner, viewer = await api.login("owner"), await api.login("viewer")
+    assert (await upload(owner, made, ("a/1.jpg", content))).status_code == 200
+    made.image_ids = ["a/1"]
+    seen = {}
+    for account, client in (("owner", owner), ("viewer", viewer)):
+        listed = await client.get(f"/api/v1/projects/{made.project_id}/images")
+        seen[account] = media_path(listed.json()["images"][0]["url"])
+        assert (await api.client().get(seen[account])).status_code == 200
+    (deletion,) = await deleted(owner, made, 0)
+    assert (await api.client().get(seen["viewer"])).status_code == 404
+    answer = await api.client().get(seen["owner"])
+    assert (answer.status_code, answer.content) == (200, content)
+    listed = await owner.get(f"/api/v1/datasets/{made.dataset_id}/images/deleted")
+    (one,) = listed.json()["images"]
+    assert (await api.client().get(media_path(one["url"]))).content == content
+    assert (await api.client().get(media_path(one["thumbnail_url"]))).status_code == 200
+    # The same path again: each link leads to its own picture.
+    other = noise(80, 60, seed=1)
+    assert (await upload(owner, made, ("a/1.jpg", other))).status_code == 200
+    listed = await viewer.get(f"/api/v1/projects/{made.project_id}/images")
+    assert (await api.client().get(media_path(listed.json()["images"][0]["url"]))).content == other
+    assert (await api.client().get(media_path(one["url"]))).content == content
+    assert (await api.client().get(seen["viewer"])).status_code == 404
+    refused = await restore(owner, made, deletion)
+    assert (refused.status_code, refused.json()["code"], refused.json()["image_id"]) == (409, "image_exists", "a/1")
+
+
+async def test_the_path_is_free_for_another_image(api: Api) -> None:
+    """Two deletions of one id; each comes back when the id is free."""
+    made = await api.dataset(members=MEMBERS, tasks=["detection"])
+    owner = await api.login("owner")
+    made.image_ids = ["a/1"]
+    deletions, drawings = [], []
+    for seed in (1, 2):
+        assert (await upload(owner, made, ("a/1.jpg", noise(64, 48, seed)))).json()["images"][0]["replaced"] is False
+        drawings.append(await drawn(owner, box(made)))
+        deletions += await deleted(owner, made, 0)
+    both = await restore(owner, made, *deletions)
+    assert (both.status_code, both.json()["code"]) == (400, "image_twice")
+    for deletion, drawing in zip(deletions, drawings, strict=True):
+        assert (await restore(owner, made, deletion)).status_code == 200
+        listed = await owner.get(f"/api/v1/annotations/project/{made.project_id}", params={"image_id": "a/1"})
+        assert [one["id"] for one in listed.json()] == [drawing["id"]]
+        await check_all(api, made)
+        await deleted(owner, made, 0)
+
+
+async def test_another_image_may_have_its_path_under_another_id(api: Api) -> None:
+    made = await api.dataset(members=MEMBERS)
+    owner = await api.login("owner")
+    await upload(owner, made, ("a/1.jpg", noise(64, 48)), ("a/1.png", pictures.picture(kind="PNG")))
+    made.image_ids = ["a/1", "a/1.png"]
+    as_jpg, as_png = await deleted(owner, made, 0, 1)
+    assert (await upload(owner, made, ("a/1.png", pictures.picture(kind="PNG")))).json()["images"][0]["id"] == "a/1"
+    for deletion in (as_jpg, as_png):
+        refused = await restore(owner, made, deletion)
+        assert (refused.status_code, refused.json()["code"]) == (409, "image_exists")
+    await check_all(api, made)
+
+
+async def test_a_request_that_is_sent_again(api: Api) -> None:
+    made = await workshop(api)
+    await drawn_on(api, made)
+    admin = await api.login("admin")
+    ids = made.image_ids[:2]
+    answers = [await delete_many(admin, made, *ids, headers={"Idempotency-Key": "one"}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].json() == answers[1].json()
+    deletions = [one["deletion_id"] for one in answers[0].json()["images"]]
+    back = [await restore(admin, made, *deletions, headers={"Idempotency-Key": "two"}) for _ in range(2)]
+    assert [answer.status_code for answer in back] == [200, 200]
+    assert back[0].json() == back[1].json()
+    without = await restore(admin, made, *deletions)
+    assert (without.status_code, without.json()["code"]) == (404, "deletion_not_found")
+    await check_all(api, made)
+
+
+async def test_what_is_over_or_of_another_dataset_does_not_come_back(api: Api) -> None:
+    made, other = await workshop(api), await workshop(api)
+    admin = await api.login("admin")
+    old, new = await deleted(admin, made, 0, 1)
+    (strange,) = await deleted(admin, other, 0)
+    async with api.db.begin() as tx:
+        await tx.execute("UPDATE deleted_images SET restorable_until = now() WHERE id = $1", old)
+    answer = await restore(admin, made, old, new, strange)
+    assert (answer.status_code, answer.json()["image_ids"]) == (200, [made.image_ids[1]])
+    assert answer.json()["missing"] == [old, strange]
+    listed = await admin.get(f"/api/v1/datasets/{made.dataset_id}/images/deleted")
+    assert [one["is_restorable"] for one in listed.json()["images"]] == [False]
+
+
+async def test_a_dataset_without_a_project(api: Api) -> None:
+    made = await workshop(api)
+    owner = await api.login("owner")
+    assert (await owner.delete(f"/api/v1/projects/{made.project_id}")).status_code == 204
+    deletion_ids = await deleted(owner, made, 0)
+    assert sorted(await pictures.rows(api, made)) == made.image_ids[1:]
+    assert (await restore(owner, made, *deletion_ids)).status_code == 200
+    assert sorted(await pictures.rows(api, made)) == made.image_ids
+
+
+async def test_a_project_that_goes_takes_its_annotations_along(api: Api) -> None:
+    """The image comes back, into whatever project the dataset has by then."""
+    made = await workshop(api)
+    await drawn_on(api, made)
+    owner = await api.login("owner")
+    deletion_ids = await deleted(owner, made, 0)
+    assert (await owner.delete(f"/api/v1/projects/{made.project_id}")).status_code == 204
+    assert await rows(api, "SELECT 1 FROM deleted_image_rows") == []
+    made.project_id = (await owner.get(f"/api/v1/datasets/{made.dataset_id}/project")).json()["id"]
+    answer = await restore(owner, made, *deletion_ids)
+    assert (answer.status_code, answer.json()["annotations"]) == (200, 0)
+    await check_all(api, made)
+
+
+async def test_a_deleted_dataset_takes_its_bin_along(api: Api) -> None:
+    made = await workshop(api)
+    await drawn_on(api, made)
+    owner = await api.login("owner")
+    await deleted(owner, made, 0)
+    (named,) = await rows(api, "SELECT name FROM datasets WHERE id = $1", made.dataset_id)
+    answer = await owner.request(
+        "DELETE",
+        f"/api/v1/datasets/{made.dataset_id}",
+        json={"dataset_name_confirmation": named["name"], "create_backup": True},
+    )
+    assert answer.status_code == 200, answer.text
+    saved = answer.json()["backup"][-1]["rows"]
+    assert (saved["deleted_images"], saved["deleted_image_rows"]) == (1, 5)
+    assert await rows(api, "SELECT 1 FROM deleted_images") == []
+
+
+async def test_an_import_names_what_is_gone(api: Api) -> None:
+    """A file about an image that is deleted: it is skipped with the others that the dataset does not have."""
+    made = await workshop(api)
+    admin = await api.login("admin")
+    await stored(api, made, coco(boxes(1, 2), [f"{name}.jpg" for name in made.image_ids[:2]]))
+    await deleted(admin, made, 0)
+    answer = await imported(admin, made, force=True)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["imported"] == 1
+    await check_all(api, made)

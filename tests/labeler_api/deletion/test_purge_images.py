@@ -1,0 +1,135 @@
+"""Deleted images keep their objects for as long as they can come back, or a version needs them; then they go."""
+
+from datetime import timedelta
+
+import msgspec
+
+from labeler_api import jobs
+from labeler_api.app import JOB_HANDLERS, PERIODIC_JOBS
+from labeler_api.deletion import purge_images
+from labeler_api.images import removal
+from tests.fixtures.api import Api, Made
+from tests.labeler_api.annotations.drawing import box, drawn, leave, rows
+from tests.labeler_api.deletion.test_images import deleted, restore
+from tests.labeler_api.images.pictures import media_path, noise, picture, stored_keys, upload
+from tests.labeler_api.storage.sweeping import swept
+
+FOLDERS = ("images", "thumbnails", "renditions")
+
+
+async def gallery(api: Api) -> Made:
+    """A TIFF, which has a rendition, and a JPEG."""
+    made = await api.dataset(tasks=["detection"], members={"annotator": "annotator"})
+    owner = await api.login("owner")
+    answer = await upload(owner, made, ("a/1.tiff", picture(kind="TIFF")), ("a/2.jpg", noise(64, 48)))
+    assert answer.json()["images_uploaded"] == 2
+    made.image_ids = ["a/1", "a/2"]
+    assert [len(await stored_keys(api, made, folder)) for folder in FOLDERS] == [2, 2, 1]
+    return made
+
+
+async def days_pass(api: Api, days: int = 30) -> None:
+    async with api.db.begin() as tx:
+        await tx.execute(
+            "UPDATE deleted_images SET deleted_at = deleted_at - $1::interval,"
+            " restorable_until = restorable_until - $1::interval, purge_after = purge_after - $1::interval",
+            timedelta(days=days),
+        )
+
+
+async def removals(api: Api) -> None:
+    """Do what the queue will do in a day."""
+    for row in await rows(api, "SELECT payload FROM pgqueuer WHERE entrypoint = $1", removal.KIND):
+        keys = msgspec.json.decode(row["payload"], type=removal.Removal)
+        await removal.handle(api.services, msgspec.json.encode(keys))
+
+
+async def counts(api: Api, made: Made) -> list[int]:
+    return [len(await stored_keys(api, made, folder)) for folder in FOLDERS]
+
+
+async def test_it_is_looked_at_every_day() -> None:
+    assert JOB_HANDLERS[purge_images.KIND] is purge_images.handle
+    assert jobs.Periodic(purge_images.KIND, purge_images.FIRST_AFTER) in PERIODIC_JOBS
+
+
+async def test_the_objects_go_when_nobody_can_bring_it_back(api: Api) -> None:
+    made = await gallery(api)
+    await deleted(await api.login("owner"), made, 0, 1)
+    assert await purge_images.handle(api.services, b"") == timedelta(days=1)
+    await days_pass(api, 29)
+    await purge_images.handle(api.services, b"")
+    await removals(api)
+    assert await counts(api, made) == [2, 2, 1]
+    assert len(await rows(api, "SELECT 1 FROM deleted_images")) == 2
+    await days_pass(api, 1)
+    await purge_images.handle(api.services, b"")
+    assert await rows(api, "SELECT 1 FROM deleted_images") == []
+    assert await counts(api, made) == [2, 2, 1]  # for as long as a link lives
+    await removals(api)
+    assert await counts(api, made) == [0, 0, 0]
+
+
+async def test_what_came_back_in_the_last_hour_keeps_its_objects(api: Api) -> None:
+    made = await gallery(api)
+    owner = await api.login("owner")
+    ids = await deleted(owner, made, 0, 1)
+    await days_pass(api, 29)
+    assert (await restore(owner, made, *ids)).status_code == 200
+    await days_pass(api, 30)
+    await purge_images.handle(api.services, b"")
+    await removals(api)
+    assert await counts(api, made) == [2, 2, 1]
+    listed = await owner.get(f"/api/v1/projects/{made.project_id}/images")
+    for image in listed.json()["images"]:
+        assert (await api.client().get(media_path(image["url"]))).status_code == 200
+
+
+async def test_a_version_keeps_the_pictures_that_it_is_about(api: Api) -> None:
+    made = await gallery(api)
+    owner, annotator = await api.login("owner"), await api.login("annotator")
+    await drawn(annotator, box(made, 1))
+    await leave(api, made, "annotator", 1)
+    body = {"task_type": "detection", "export_format": "coco", "include_draft": True}
+    published = await owner.post(f"/api/v1/projects/{made.project_id}/versions/publish", json=body)
+    link = media_path(published.json()["download_url"])
+    before = (await api.client().get(link)).content
+    (_, deletion) = await deleted(owner, made, 0, 1)
+    assert (await api.client().get(link)).content == before
+    await days_pass(api)
+    await purge_images.handle(api.services, b"")
+    await removals(api)
+    assert await counts(api, made) == [1, 1, 0]
+    listed = await owner.get(f"/api/v1/datasets/{made.dataset_id}/images/deleted")
+    (one,) = listed.json()["images"]
+    assert (one["deletion_id"], one["image_id"], one["is_restorable"]) == (deletion, "a/2", False)
+    assert (await api.client().get(media_path(one["url"]))).status_code == 200
+    assert (await api.client().get(link)).content == before
+    assert await rows(api, "SELECT 1 FROM deleted_image_rows") == []
+    assert (await restore(owner, made, deletion)).status_code == 404
+    # Versions go with their project, and then nothing needs it any more.
+    assert (await owner.delete(f"/api/v1/projects/{made.project_id}")).status_code == 204
+    await days_pass(api)
+    await purge_images.handle(api.services, b"")
+    await removals(api)
+    assert await counts(api, made) == [0, 0, 0]
+
+
+async def test_the_sweep_leaves_them_alone(api: Api) -> None:
+    made = await gallery(api)
+    await deleted(await api.login("owner"), made, 0, 1)
+    report = await swept(api)
+    assert not [line for line in report.examples if made.dataset_id in line]
+    async with api.db.begin() as tx:
+        await tx.execute("DELETE FROM deleted_images")
+    report = await swept(api)
+    assert len([line for line in report.examples if made.dataset_id in line]) == 5
+
+
+async def test_a_removal_of_before_leaves_them_alone(api: Api) -> None:
+    """Legacy images may share an object: one is replaced, the other lies in the bin."""
+    made = await gallery(api)
+    await deleted(await api.login("owner"), made, 0, 1)
+    keys = [row["s3_key"] for row in await rows(api, "SELECT s3_key FROM deleted_images")]
+    await removal.handle(api.services, msgspec.json.encode(removal.Removal(keys)))
+    assert await counts(api, made) == [2, 2, 1]
