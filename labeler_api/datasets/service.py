@@ -19,7 +19,7 @@ from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import invalid
 from labeler_api.http.paging import decode_cursor, encode_cursor
 from labeler_api.members.policy import Lock, Role
-from labeler_api.members.service import authorize, not_found
+from labeler_api.members.service import access_of, authorize, not_found
 from labeler_api.projects import service as projects
 from labeler_api.projects.schemas import ProjectResponse
 
@@ -69,10 +69,10 @@ async def page(call: Call, query: DatasetsQuery) -> tuple[list[DatasetResponse],
 async def get(call: Call, reference: str) -> DatasetResponse:
     """Return a dataset."""
     async with call.db.read() as connection:
-        access = await authorize(connection, call, reference, Role.VIEWER, Lock.NONE)
-        row = await store.get(connection, access.dataset_id)
-    if row is None:  # deleted since the access was checked
+        row = await store.get(connection, reference, call.user_id)
+    if row is None:
         raise not_found()
+    access_of(row, call, Role.VIEWER)
     owners = await call.directory.get_many([row["owner_id"]], timeout=call.remaining_seconds)
     return dataset_response(row, owners.get(row["owner_id"]))
 
@@ -102,6 +102,8 @@ async def project(call: Call, reference: str) -> ProjectResponse:
 async def size(call: Call, reference: str) -> SizeResponse:
     """Say how many images a dataset has and how large they are."""
     async with call.db.read() as connection:
-        access = await authorize(connection, call, reference, Role.VIEWER, Lock.NONE)
-        row = await store.size(connection, access.dataset_id)
+        row = await store.size(connection, reference, call.user_id)
+    if row is None:
+        raise not_found()
+    access_of(row, call, Role.VIEWER)
     return size_response(row["images"], row["bytes"])

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from labeler_api.db import page_bytes
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
+from labeler_api.members.access import reading
 
 _PLAIN = (
     *("id", "name", "owner_id", "visibility", "storage_path", "storage_type", "format", "labeled", "num_images"),
@@ -19,7 +20,7 @@ _CREATE = f"""
     RETURNING {_COLUMNS}
 """
 
-_GET = f"SELECT {_COLUMNS} FROM datasets WHERE id = $1"
+_GET = reading(f"SELECT {_COLUMNS} FROM datasets WHERE id = found.dataset_id")
 
 # Own, member of, public; the newest first. IN and not EXISTS: the memberships of one user are few and hashed once.
 _LIST = page_bytes.page(
@@ -48,9 +49,10 @@ _UPDATE = f"""
     RETURNING {_COLUMNS}
 """
 
-_SIZE = """
-    SELECT count(*) AS images, COALESCE(sum(size), 0)::bigint AS bytes FROM image_metadata WHERE dataset_id = $1
-"""
+_SIZE = reading("""
+    SELECT count(*) AS images, COALESCE(sum(size), 0)::bigint AS bytes
+    FROM image_metadata WHERE dataset_id = found.dataset_id
+""")
 
 
 async def create(
@@ -62,9 +64,9 @@ async def create(
     return row
 
 
-async def get(connection: ReadConnection, dataset_id: str) -> Row | None:
-    """Find a dataset."""
-    return await connection.fetchrow(_GET, dataset_id)
+async def get(connection: ReadConnection, reference: str, user_id: int) -> Row | None:
+    """Find a dataset with the user's access to it."""
+    return await connection.fetchrow(_GET, reference, user_id)
 
 
 async def page(
@@ -85,8 +87,6 @@ async def update(
     return await tx.fetchrow(_UPDATE, dataset_id, name, description, visibility)
 
 
-async def size(connection: ReadConnection, dataset_id: str) -> Row:
-    """Count the images of a dataset and their bytes."""
-    row = await connection.fetchrow(_SIZE, dataset_id)
-    assert row is not None  # noqa: S101 - an aggregate always gives a row
-    return row
+async def size(connection: ReadConnection, reference: str, user_id: int) -> Row | None:
+    """Count the images of a dataset and their bytes, with the user's access to it."""
+    return await connection.fetchrow(_SIZE, reference, user_id)

@@ -1,5 +1,6 @@
 """Use cases of images: preview, page, summary. Uploading is in `upload`, the bytes are in `media`."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -22,7 +23,7 @@ from labeler_api.images.schemas import (
     TaskProgress,
 )
 from labeler_api.members import service as members
-from labeler_api.members.policy import Lock, Role
+from labeler_api.members.policy import Role
 
 _PREVIEW_CAP = 200  # as the other lists of images; the preview had no bound
 _PAGE_CAP = 200  # contract 28
@@ -40,11 +41,11 @@ async def preview(call: Call, reference: str, query: PreviewQuery) -> list[Previ
     """Show some images of a dataset, at random or the first ones."""
     limit = min(query.limit, _PREVIEW_CAP)
     async with call.db.read() as connection:
-        access = await members.authorize(connection, call, reference, Role.VIEWER, Lock.NONE)
         if query.random:
-            rows = await store.sample(connection, access.dataset_id, limit)
+            found = await store.sample(connection, reference, call.user_id, limit)
         else:
-            rows = await store.page(connection, access.dataset_id, limit, 0)
+            found = await store.preview(connection, reference, call.user_id, limit)
+    _, rows = _judged(call, found)
     return [
         PreviewImage(
             id=row["id"],
@@ -66,15 +67,14 @@ async def page(call: Call, reference: str, query: PageQuery) -> Reply[ImagePage]
         raise BadRequest(f"The limit has to be a number from 1 to {_PAGE_CAP}.", code="limit_out_of_range")
     position = decode_cursor(query.cursor, Position) if query.cursor else None
     async with call.db.read() as connection:
-        access = await members.authorize(connection, call, reference, Role.VIEWER, Lock.NONE)
-        project_id = access.project
         if position is None:
-            rows = await store.page(connection, access.dataset_id, query.limit, query.offset)
+            found = await store.page(connection, reference, call.user_id, query.limit, query.offset)
         else:
-            rows = await store.page_after(
-                connection, access.dataset_id, query.limit, position.uploaded_at, position.image_id
+            found = await store.page_after(
+                connection, reference, call.user_id, query.limit, position.uploaded_at, position.image_id
             )
-        total = await store.count(connection, access.dataset_id)
+    access, rows = _judged(call, found)
+    project_id, total = access.project, found[0]["total"]
     links = await image_links(call, rows)
     images = [_metadata(row, link) for row, link in zip(rows, links, strict=True)]
     value = ImagePage(images=images, total=total, dataset_id=access.dataset_id, project_id=project_id)
@@ -104,12 +104,9 @@ def _metadata(row: Row, links: ImageLinks) -> ImageMetadata:
 async def summary(call: Call, reference: str) -> DatasetSummary:
     """Count what a dataset holds, and link to its first images."""
     async with call.db.read() as connection:
-        access = await members.authorize(connection, call, reference, Role.VIEWER, Lock.NONE)
-        row = await store.summary(connection, access.dataset_id)
-        if row is None:
-            raise members.not_found()
-        progress = await store.progress(connection, access.project_id) if access.project_id else []
-        first = await store.page(connection, access.dataset_id, _SUMMARY_IMAGES, 0)
+        found = await store.summary(connection, reference, call.user_id, _SUMMARY_IMAGES)
+    access, first = _judged(call, found)
+    row = found[0]
     return DatasetSummary(
         dataset_id=access.dataset_id,
         name=row["name"],
@@ -117,7 +114,7 @@ async def summary(call: Call, reference: str) -> DatasetSummary:
         total_bytes=row["total_bytes"],
         annotated_images=row["annotated_images"],
         total_annotations=row["total_annotations"],
-        tasks=_tasks(row["task_types"] or [], progress, row["total_images"]),
+        tasks=_tasks(row),
         thumbnails=[
             SummaryImage(
                 image_id=image["id"], file_name=full_name(image), url=links.url, thumbnail_url=links.thumbnail_url
@@ -128,10 +125,18 @@ async def summary(call: Call, reference: str) -> DatasetSummary:
     )
 
 
-def _tasks(task_types: list[str], progress: list[Row], total: int) -> list[TaskProgress]:
+def _judged(call: Call, found: Sequence[Row]) -> tuple[members.Access, list[Row]]:
+    """Judge the access to what was found; return it, and those rows that are images."""
+    access = members.access_of(found[0] if found else None, call, Role.VIEWER)
+    return access, [row for row in found if row["id"] is not None]
+
+
+def _tasks(row: Row) -> list[TaskProgress]:
     """One entry per task of the project, in its order; an image without a state has not been started."""
-    states = {row["task_type"]: (row["in_progress"], row["completed"]) for row in progress}
-    found = [(task, *states.get(task, (0, 0))) for task in task_types]
+    begun = zip(row["begun_tasks"] or (), row["in_progress"] or (), row["completed"] or (), strict=True)
+    states = {task: (in_progress, completed) for task, in_progress, completed in begun}
+    found = [(task, *states.get(task, (0, 0))) for task in row["task_types"] or ()]
+    total = row["total_images"]
     return [
         TaskProgress(
             task_type=task,

@@ -1,8 +1,11 @@
-"""The part of a statement that finds what a caller may know of a project, for reads that are polled.
+"""The part of a statement that finds what a caller may know of a project.
 
-A list that is asked for every few seconds reads its rows and the access to them in one statement; `service.access_of`
-then judges the row. Everything else asks `service.require_role`, which runs this part alone.
+A call that only reads asks for its rows and the access to them in one statement, which is one round trip; the service
+then judges the row by `service.access_of`. Everything else asks `service.authorize`, which runs this part alone, or
+locks with it.
 """
+
+from labeler_api.db.one_and_rows import one_and_rows
 
 # A project's id or the id of its dataset, by look-up and never by prefix: legacy ids may be UUIDs. Found from the
 # dataset, so that one without a project is found, too; and by keys alone (an OR over two tables would scan both).
@@ -28,3 +31,13 @@ HELD = """
 """
 IS_HELD = "COALESCE((SELECT same FROM held), (SELECT same FROM project), false)"
 COLUMNS = "p.id AS project_id, d.id AS dataset_id, d.visibility, d.owner_id AS dataset_owner_id, m.role"
+
+
+def reading(rows: str, order: str = "", *, also: str = "", joined: str = "") -> str:
+    """Let one statement read rows and the access to them: a row at least where there is something to have access to.
+
+    `rows` may ask for what the access has, as `found.dataset_id`; in the row of an access alone its columns are NULL.
+    `also` are columns of the access, asked for once whatever the number of rows, and `joined` what they come from.
+    """
+    columns = f"{COLUMNS}, {also}" if also else COLUMNS
+    return one_and_rows(columns, f"{FOUND} {joined} {WHERE_FOUND}", rows, order)

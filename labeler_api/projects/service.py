@@ -1,7 +1,7 @@
 """Use cases of projects."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -10,7 +10,7 @@ from labeler_api.context import Call
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.errors import BadRequest
 from labeler_api.members.policy import Lock, Role
-from labeler_api.members.service import authorize, not_found
+from labeler_api.members.service import Access, access_of, authorize, not_found
 from labeler_api.names import quoted
 from labeler_api.projects import store
 from labeler_api.projects.schemas import AddTaskType, ClassCount, Counts, ProjectResponse, project_response
@@ -21,10 +21,8 @@ _ENTRY_BYTES = 400  # of one class in memory: a tuple, two strings, the counts
 
 async def get(call: Call, reference: str) -> ProjectResponse:
     """Return a project with its stored counters."""
-    async with call.db.read() as connection:
-        access = await authorize(connection, call, reference, Role.VIEWER, Lock.NONE)
-        row = await require(connection, access.project)
-        counts = (await current_counts(connection, call, [row]))[access.project]
+    row, access, counts = await _counted(call, reference)
+    _ = access.project  # raises where there is none
     return project_response(row, counts)
 
 
@@ -52,12 +50,10 @@ async def _add_task_type(tx: WriteTransaction, call: Call, project_id: str, task
 
 async def of_dataset(call: Call, reference: str) -> ProjectResponse:
     """Return the project of a dataset with live counters; a dataset without one gets it now, for its owner."""
-    async with call.db.read() as connection:
-        access = await authorize(connection, call, reference, Role.VIEWER, Lock.NONE)
-    project_id = access.project_id or await _create_now(call, reference, access.dataset_id)
-    async with call.db.read() as connection:
-        row = await require(connection, project_id)
-        counts = (await current_counts(connection, call, [row]))[project_id]
+    row, access, counts = await _counted(call, reference)
+    if access.project_id is None:
+        await _create_now(call, access.dataset_id)
+        row, access, counts = await _counted(call, reference)
     response = await _with_updater(call, row, counts)
     response.annotated_images, response.total_annotations = counts.images, counts.annotations
     return response
@@ -103,25 +99,51 @@ async def current_counts(connection: ReadConnection, call: Call, rows: Sequence[
 
 
 async def _count(connection: ReadConnection, project_ids: Sequence[str]) -> dict[str, Counts]:
-    sums = dict.fromkeys(project_ids, (0, 0))
-    classes: dict[str, dict[tuple[str, str], ClassCount]] = {project_id: {} for project_id in project_ids}
+    found: dict[str, list[tuple[str | None, str, int, int]]] = {project_id: [] for project_id in project_ids}
     for row in await store.counts(connection, project_ids):
-        annotations, images = row["annotations"], row["images"]
-        if row["task_type"] is None:
-            sums[row["project_id"]] = annotations, images
+        line = row["task_type"], row["class_id"], row["annotations"], row["images"]
+        found[row["project_id"]].append(line)
+    return {project_id: _summed(lines) for project_id, lines in found.items()}
+
+
+async def _counted(call: Call, reference: str) -> tuple[Row, Access, Counts]:
+    """Read a project with what it counts, in one statement; of a dataset without a project the row says nothing.
+
+    What is known of the revision is not counted again (see `current_counts`).
+    """
+    kept = call.services.caches.counts
+    known = kept.get(reference)
+    async with call.db.read() as connection:
+        row = await store.get_counted(connection, reference, call.user_id, known[0] if known else None)
+    if row is None:
+        raise not_found()
+    access = access_of(row, call, Role.VIEWER)
+    if access.project_id is None:
+        return row, access, Counts(annotations=0, images=0, classes={})
+    if row["counted_tasks"] is None and known is not None:
+        return row, access, known[1]
+    columns = (row[f"counted_{name}"] for name in ("tasks", "classes", "annotations", "images"))
+    counts = _summed(zip(*columns, strict=True))
+    for name in {reference, access.project_id}:  # by which it is asked for
+        kept.put(name, (row["revision"], counts), _ENTRY_BYTES * (1 + len(counts.classes)))
+    return row, access, counts
+
+
+def _summed(counted: Iterable[tuple[str | None, str, int, int]]) -> Counts:
+    """Put together what was counted of a project: its classes, and all of it in the line without a task."""
+    total, images = 0, 0
+    classes: dict[tuple[str, str], ClassCount] = {}
+    for task_type, class_id, annotations, on_images in counted:
+        if task_type is None:
+            total, images = annotations, on_images
         else:
-            one = ClassCount(annotations=annotations, images=images)
-            classes[row["project_id"]][row["task_type"], row["class_id"]] = one
-    return {
-        project_id: Counts(annotations=annotations, images=images, classes=classes[project_id])
-        for project_id, (annotations, images) in sums.items()
-    }
+            classes[task_type, class_id] = ClassCount(annotations=annotations, images=on_images)
+    return Counts(annotations=total, images=images, classes=classes)
 
 
-async def _create_now(call: Call, reference: str, dataset_id: str) -> str:
+async def _create_now(call: Call, dataset_id: str) -> None:
     async with call.db.begin() as tx:
         await create(tx, dataset_id, [], call.user_id)
-        return (await authorize(tx, call, reference, Role.VIEWER, Lock.NONE)).project
 
 
 async def _with_updater(call: Call, row: Row, counts: Counts) -> ProjectResponse:

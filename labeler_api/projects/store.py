@@ -7,6 +7,7 @@ from datetime import datetime
 
 from labeler_api.db import page_bytes
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
+from labeler_api.members.access import reading
 from labeler_api.projects.changes import COUNTED, WAITING
 
 _OWN = (
@@ -26,48 +27,73 @@ _NAMED = ", ".join(
 # The classes are decoded, which takes ten times their size for as long as the answer is made.
 _MOST_BYTES = 2 * 2**20
 
-# By the same rules as in a list: a project of one alone may be too large for an answer.
-_GET = page_bytes.page(
-    f"""
-    SELECT {_NAMED}, p.description, p.task_config, p.task_classes, p.settings
-    FROM annotation_projects p
-    JOIN datasets d ON d.id = p.dataset_id
-    {WAITING}
-    WHERE p.id = $1
-    """,
-    "id",
-    kept=(*_OWN, *_OF_DATASET),
-    json=_JSON,
-    text=("description",),
-    most=_MOST_BYTES,
-)
+
+def _one(project_id: str) -> str:
+    """Select a project by the same rules as in a list: one alone may be too large for an answer."""
+    return page_bytes.page(
+        f"""
+        SELECT {_NAMED}, p.description, p.task_config, p.task_classes, p.settings
+        FROM annotation_projects p
+        JOIN datasets d ON d.id = p.dataset_id
+        {WAITING}
+        WHERE p.id = {project_id}
+        """,
+        "id",
+        kept=(*_OWN, *_OF_DATASET),
+        json=_JSON,
+        text=("description",),
+        most=_MOST_BYTES,
+    )
+
+
+_GET = _one("$1")
 
 # What annotations call their class is not checked: a project may have as many as it has annotations. Those behind so
 # many of a project, or of all that one call asks about, count as 0; the largest public label set has 20 000.
 _CLASSES = 20_000
 _CLASSES_AT_ONCE = 200_000
 
-# One row a class of each project, and one with task_type NULL for the whole. Two groupings one above the other, because
-# count(DISTINCT image_id) would read the rows themselves: these read indexes alone, in their order. Project by project,
-# so that a plan for one is the plan for all.
-_COUNTS = """
-    SELECT asked.project_id, counted.*
-    FROM unnest($1::varchar[]) AS asked(project_id)
-    CROSS JOIN LATERAL (
+
+def _counted(project_id: str, most: str) -> str:
+    """Count: one row a class, and one with task_type NULL for the whole.
+
+    Two groupings one above the other, because count(DISTINCT image_id) would read the rows themselves: these read
+    indexes alone, in their order.
+    """
+    return f"""
         (SELECT task_type, class_id, sum(annotations)::bigint AS annotations, count(*) AS images
         FROM (
             SELECT task_type, class_id, image_id, count(*) AS annotations
-            FROM annotations WHERE project_id = asked.project_id AND class_id IS NOT NULL
+            FROM annotations WHERE project_id = {project_id} AND class_id IS NOT NULL
             GROUP BY task_type, class_id, image_id
         ) AS per_class_and_image
-        GROUP BY task_type, class_id ORDER BY task_type, class_id LIMIT $2)
+        GROUP BY task_type, class_id ORDER BY task_type, class_id LIMIT {most})
         UNION ALL
         SELECT NULL, NULL, COALESCE(sum(annotations), 0)::bigint, count(*)
         FROM (
-            SELECT count(*) AS annotations FROM annotations WHERE project_id = asked.project_id GROUP BY image_id
+            SELECT count(*) AS annotations FROM annotations WHERE project_id = {project_id} GROUP BY image_id
         ) AS per_image
-    ) AS counted
+    """
+
+
+# Project by project, so that a plan for one is the plan for all.
+_COUNTS = f"""
+    SELECT asked.project_id, counted.*
+    FROM unnest($1::varchar[]) AS asked(project_id)
+    CROSS JOIN LATERAL ({_counted("asked.project_id", "$2")}) AS counted
 """
+
+# $3: the revision of which the counts are known; those of another one come along, a column an array.
+_GET_COUNTED = reading(f"""
+    SELECT project.*, counts.*
+    FROM ({_one("found.project_id")}) AS project
+    CROSS JOIN LATERAL (
+        SELECT array_agg(task_type) AS counted_tasks, array_agg(class_id) AS counted_classes,
+               array_agg(annotations) AS counted_annotations, array_agg(images) AS counted_images
+        FROM ({_counted("found.project_id", str(_CLASSES))}) AS counted
+        WHERE project.revision IS DISTINCT FROM $3::bigint
+    ) AS counts
+""")
 
 # The dataset's row is locked so that its image count cannot change between being read and being copied.
 # Of two calls at once the second finds the first one's project and changes nothing.
@@ -131,6 +157,14 @@ _ADD_TASK_TYPE = """
 async def get(connection: ReadConnection, project_id: str) -> Row | None:
     """Find a project, with what its response says of the dataset."""
     return await connection.fetchrow(_GET, project_id)
+
+
+async def get_counted(connection: ReadConnection, reference: str, user_id: int, known: int | None) -> Row | None:
+    """Find a project with the user's access to it, and count as `counts` does unless its revision is the known one.
+
+    The counts are four arrays, None for the known revision. Without a project its columns are None.
+    """
+    return await connection.fetchrow(_GET_COUNTED, reference, user_id, known)
 
 
 async def counts(connection: ReadConnection, project_ids: Sequence[str]) -> list[Row]:

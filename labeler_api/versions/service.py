@@ -11,7 +11,7 @@ from labeler_api.errors import Conflict, Forbidden, NotFound, Unauthenticated
 from labeler_api.http.paging import decode_cursor, encode_cursor
 from labeler_api.links import LinkQuery
 from labeler_api.members.policy import Lock, Role
-from labeler_api.members.service import authorize
+from labeler_api.members.service import access_of, authorize, not_found
 from labeler_api.versions import exporting, naming, publishing, store, store_selection
 from labeler_api.versions.formats import DICE, OFFERED, Format
 from labeler_api.versions.schemas import (
@@ -57,17 +57,17 @@ async def page(call: Call, reference: str, cursor: str) -> tuple[VersionPage, st
     """List versions of a project, newest first, with links for the caller; and the cursor of the next page."""
     after = decode_cursor(cursor, Position) if cursor else None
     async with call.db.read() as connection:
-        access = await authorize(connection, call, reference, Role.VIEWER, Lock.NONE)
         place = (after.created_at, after.id) if after else None
         # One row more than a page has tells whether there is a next one.
-        found, is_cut = await store.page(connection, access.project, after=place, limit=_PAGE_LIMIT + 1)
-        rows = found[:_PAGE_LIMIT]
-        total = rows[0]["total"] if rows else await store.count(connection, access.project) if after else 0
+        seen, found, is_cut = await store.page(connection, reference, call.user_id, after=place, limit=_PAGE_LIMIT + 1)
+    if seen is None:
+        raise not_found()
+    project_id, rows = access_of(seen, call, Role.VIEWER).project, found[:_PAGE_LIMIT]
     users = await call.directory.get_many(_authors(rows), timeout=call.remaining_seconds)
     versions = [version_response(row, users, _link(call, row)) for row in rows]
     more = is_cut or len(found) > _PAGE_LIMIT
     following = encode_cursor(Position(rows[-1]["created_at"], rows[-1]["id"])) if more else None
-    return VersionPage(versions=versions, total=total, project_id=access.project), following
+    return VersionPage(versions=versions, total=seen["total"], project_id=project_id), following
 
 
 async def export(call: Call, reference: str, body: ExportRequest) -> ExportResponse:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from labeler_api.db import page_bytes
 from labeler_api.db.pool import ReadConnection, Row, Snapshot, WriteTransaction
+from labeler_api.members.access import reading
 from labeler_api.versions.store_selection import CHOSEN, IMAGE, SIZES, summary
 
 _PLAIN = (
@@ -19,23 +20,24 @@ _PLAIN = (
 )
 _TEXTS = ("description", "export_path")
 _COLUMNS = ", ".join((*_PLAIN, *map(page_bytes.text_value, _TEXTS)))
-_SHOWN = "project_id = $1 AND version_type NOT IN ('publishing', 'discarded')"
+_SHOWN = "version_type NOT IN ('publishing', 'discarded')"
 
-# $2 and $3: from behind a version on. The number of all comes with each.
-_LIST = page_bytes.page(
-    f"""
-    SELECT {", ".join((*_PLAIN, *_TEXTS))},
-           (SELECT count(*) FROM annotation_versions WHERE {_SHOWN})::int AS total
-    FROM annotation_versions
-    WHERE {_SHOWN} AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3::int))
-    ORDER BY created_at DESC, id DESC LIMIT $4
-    """,
-    "created_at DESC, id DESC",
-    kept=(*_PLAIN, "total"),
-    text=_TEXTS,
+# $3 and $4: from behind a version on.
+_LIST = reading(
+    page_bytes.page(
+        f"""
+        SELECT {", ".join((*_PLAIN, *_TEXTS))} FROM annotation_versions
+        WHERE project_id = found.project_id AND {_SHOWN}
+          AND ($3::timestamptz IS NULL OR (created_at, id) < ($3, $4::int))
+        ORDER BY created_at DESC, id DESC LIMIT $5
+        """,
+        "created_at DESC, id DESC",
+        kept=_PLAIN,
+        text=_TEXTS,
+    ),
+    "read.created_at DESC, read.id DESC",
+    also=f"(SELECT count(*)::int FROM annotation_versions v WHERE v.project_id = p.id AND {_SHOWN}) AS total",
 )
-
-_COUNT = f"SELECT count(*)::int FROM annotation_versions WHERE {_SHOWN}"
 
 _PRESENT = """
     SELECT p.task_types,
@@ -195,16 +197,12 @@ _FILE = """
 
 
 async def page(
-    connection: ReadConnection, project_id: str, *, after: tuple[datetime, int] | None, limit: int
-) -> tuple[list[Row], bool]:
-    """Return versions of a project with the `total` of all, the newest first; and if bytes ended the page."""
-    return page_bytes.taken(await connection.fetch(_LIST, project_id, *(after or (None, None)), limit))
-
-
-async def count(connection: ReadConnection, project_id: str) -> int:
-    """Count the versions of a project."""
-    number: int = await connection.fetchval(_COUNT, project_id)
-    return number
+    connection: ReadConnection, reference: str, user_id: int, *, after: tuple[datetime, int] | None, limit: int
+) -> tuple[Row | None, list[Row], bool]:
+    """Return the user's access and the `total` of versions; versions, the newest first; if bytes ended the page."""
+    found = await connection.fetch(_LIST, reference, user_id, *(after or (None, None)), limit)
+    rows, is_cut = page_bytes.taken([row for row in found if row["id"] is not None])
+    return found[0] if found else None, rows, is_cut
 
 
 async def present(tx: WriteTransaction, project_id: str, task_types: Sequence[str]) -> Row | None:

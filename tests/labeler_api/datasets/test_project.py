@@ -136,7 +136,7 @@ async def test_two_who_open_it_at_once_find_one_project(api: Api) -> None:
 
 
 @pytest.mark.parametrize("number", [1, 10, 1000])
-async def test_three_statements_whatever_the_number_of_classes_and_annotations(api: Api, number: int) -> None:
+async def test_one_statement_whatever_the_number_of_classes_and_annotations(api: Api, number: int) -> None:
     classes = {"detection": {f"class{index}": stored_class(index) for index in range(number)}}
     made = await api.dataset(tasks=["detection"], images=1, classes=classes)
     await annotate(api, made, [(made.image_ids[0], "detection", f"class{index}") for index in range(number)])
@@ -145,4 +145,4 @@ async def test_three_statements_whatever_the_number_of_classes_and_annotations(a
         body = (await owner.get(f"/api/v1/datasets/{made.dataset_id}/project")).json()
     assert body["total_annotations"] == number
     assert {info["bbox_count"] for info in body["task_classes"]["detection"].values()} == {1}
-    assert counted.value == 3
+    assert counted.value == 1

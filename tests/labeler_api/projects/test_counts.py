@@ -6,7 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.fixtures.api import Api, Made
+from labeler_api.projects import store
+from tests.fixtures.api import USER_IDS, Api, Made
 from tests.labeler_api.annotations.drawing import at, box, drawn, rows
 from tests.labeler_api.imports.files import boxes, coco, take
 from tests.labeler_api.projects.building import stored_class
@@ -102,4 +103,12 @@ async def test_what_has_not_changed_is_not_counted_again(api: Api) -> None:
     first = await shown(client, made)
     with api.count() as statements:
         assert await shown(client, made) == first
-    assert statements.value == 2 + 2 + 1
+    assert statements.value == 3
+    async with api.db.read() as connection:
+        revision = await connection.fetchval("SELECT revision FROM annotation_projects WHERE id = $1", made.project_id)
+        for known, is_counted in ((revision, False), (revision - 1, True), (None, True)):
+            explain = f"EXPLAIN (ANALYZE) {store._GET_COUNTED}"
+            plan = await connection.fetch(explain, made.project_id, USER_IDS["owner"], known)
+            scans = [line for (line,) in (tuple(row.values()) for row in plan) if " on annotations" in line]
+            assert scans
+            assert all(("never executed" not in line) == is_counted for line in scans), scans

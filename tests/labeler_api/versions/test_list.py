@@ -69,7 +69,7 @@ async def test_the_number_of_statements_does_not_grow(api: Api, number: int) -> 
         answer = await owner.get(f"/api/v1/projects/{made.project_id}/versions")
 
     assert answer.json()["total"] == number
-    assert statements.value == 2
+    assert statements.value == 1
     assert api.services.directory.calls["BatchGetUsers"] - asked == 1
 
 
