@@ -118,11 +118,12 @@ class Caches:
     """What is remembered between requests.
 
     Media routes: who may see a dataset, the rows of images, and thumbnails. `pages`: lists as they were encoded last.
-    `counts`: what a project's annotations add up to, by the project's id, with the revision that this is true of.
+    `counts`: what a project's annotations add up to, by the project's id or its dataset's, with the project and the
+    revision that this is true of.
     """
 
     thumbnails: ByteCache = field(default_factory=lambda: ByteCache(_THUMBNAIL_BYTES))
     viewers: ExpiringCache[bool] = field(default_factory=lambda: ExpiringCache(_MEDIA_SECONDS, _MEDIA_ENTRIES))
     pages: SizedCache[Any] = field(default_factory=lambda: SizedCache(_PAGE_BYTES))
-    counts: SizedCache[tuple[int, Any]] = field(default_factory=lambda: SizedCache(_COUNT_BYTES))
+    counts: SizedCache[tuple[Any, str, int]] = field(default_factory=lambda: SizedCache(_COUNT_BYTES))
     images: ExpiringCache[Row] = field(default_factory=lambda: ExpiringCache(_MEDIA_SECONDS, _MEDIA_ENTRIES))

@@ -29,7 +29,7 @@ from labeler_api.errors import AppError, Conflict, NotFound, invalid
 from labeler_api.http.paging import decode_cursor, encode_cursor
 from labeler_api.locks.service import claim_for_write, naming_the_holder
 from labeler_api.members.policy import Lock, Role
-from labeler_api.members.service import Access, authorize
+from labeler_api.members.service import Access, access_of, authorize
 
 _AFTER_ALL = (datetime.max.replace(tzinfo=UTC), 2**63 - 1)
 # What a state needs to be a whole annotation. Rows of the service that ran before have a part of it.
@@ -47,10 +47,10 @@ async def of_project(call: Call, project: str, query: ProjectHistoryQuery) -> tu
     if before[0].tzinfo is None:
         raise invalid("is not a cursor that this list gave out", "query", "cursor", code="bad_cursor")
     async with call.db.read() as connection:
-        access = await authorize(connection, call, project, Role.VIEWER, Lock.NONE)
-        rows, is_cut = await store_history.of_project(
-            connection, access.project, before=before, limit=limit, skip=query.skip
+        found, rows, is_cut = await store_history.of_project(
+            connection, project, call.user_id, before=before, limit=limit, skip=query.skip
         )
+    _ = access_of(found, call, Role.VIEWER).project
     more = is_cut or (limit and len(rows) == limit)
     return await _entries(call, rows), encode_cursor((rows[-1]["timestamp"], rows[-1]["id"])) if more else None
 
@@ -62,10 +62,13 @@ async def of_annotation(
     limit = min(query.limit, ANNOTATION_LIMIT)
     before = decode_cursor(query.cursor, int) if query.cursor else 2**63 - 1
     async with call.db.read() as connection:
-        _, access = await _require_place(connection, call, annotation_id)
-        rows, is_cut = await store_history.of_annotation(
-            connection, annotation_id, access.project, before=before, limit=limit, skip=query.skip
+        found, rows, is_cut = await store_history.of_annotation(
+            connection, annotation_id, call.user_id, before=before, limit=limit, skip=query.skip
         )
+    try:
+        access_of(found, call, Role.VIEWER)
+    except NotFound:
+        raise no_annotation(annotation_id) from None
     more = is_cut or (limit and len(rows) == limit)
     return await _entries(call, rows), encode_cursor(rows[-1]["id"]) if more else None
 

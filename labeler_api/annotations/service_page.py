@@ -2,8 +2,8 @@
 
 Nothing is read that the caller has (see page_tag). Otherwise a page of a project is put together from its rows as they
 were encoded for whoever asked last: only the rows that were written since are read and encoded again. What is kept
-needs no care when something is written: the project's revision tells whether anything was, and the `xmin` that
-PostgreSQL gives to each version of a row, which ones.
+needs no care when something is written: the project's revision tells whether anything was, and the transaction that
+wrote each version of a row, which ones. All of that is one statement, with the access to the project.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,18 +11,19 @@ from dataclasses import dataclass
 
 import msgspec
 
-from labeler_api.annotations import store
+from labeler_api.annotations import store, store_page
 from labeler_api.annotations.page_tag import PageTag
 from labeler_api.annotations.schemas import PAGE_LIMIT, AnnotationResponse, PageQuery, annotation_response, user_ids
+from labeler_api.annotations.store_page import Known, Place, Read
 from labeler_api.context import Call
 from labeler_api.db import page_bytes
 from labeler_api.db.page_bytes import PAGE_BYTES
-from labeler_api.db.pool import Row
+from labeler_api.db.pool import ReadConnection, Row
 from labeler_api.directory import UserProfile
 from labeler_api.http.endpoint import Encoded
 from labeler_api.http.paging import decode_cursor, encode_cursor
 from labeler_api.members.policy import Role
-from labeler_api.members.service import access_of
+from labeler_api.members.service import access_of, not_found
 
 _PART_BYTES = 150  # what Python needs for a kept row beside its JSON
 
@@ -40,22 +41,12 @@ class AnnotationPage:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Which page of a project."""
-
-    project_id: str
-    after_id: int
-    limit: int
-    skip: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Kept:
-    """A page as it was encoded last: each row's version and JSON by its id, and the names that the rows show."""
+    """A page as it was encoded last, and the JSON of each row by its id."""
 
-    revision: int
-    names: Mapping[int, str | None]
-    parts: Mapping[int, tuple[int, bytes]]
+    known: Known
+    names: Mapping[int, str | None]  # that the rows show
+    parts: Mapping[int, bytes]
     encoded: Body
     is_cut: bool  # more rows belong to the page, but it has as many bytes as a page may have
 
@@ -66,17 +57,26 @@ async def page(call: Call, project: str, query: PageQuery) -> AnnotationPage:
     after_id = decode_cursor(query.cursor, int) if query.cursor else 0
     if query.image_id:
         return await _page_of_image(call, project, query, after_id, limit)
-    async with call.db.read() as connection:
-        found = await store.view(connection, project, call.user_id)
-    access = access_of(found, call, Role.VIEWER)
-    place = _Place(access.project, after_id, limit, query.skip)
-    # Read before the rows: a tag may then be older than its list, which costs a request, but never newer.
-    revision: int = found["revision"] if found is not None else 0
-    tag = PageTag(call, access.project, revision, ("", query.skip, limit, after_id))
+    place = Place(project, after_id, limit, query.skip)
+    kept, users = await _kept(call, place)
+    if kept is None and call.if_none_match:
+        # Somebody who has a page may have the right one, and a look costs less than the page.
+        async with call.db.read() as connection:
+            found = await store_page.view(connection, project, call.user_id)
+        if known := await _tag(call, place, found).still_valid():
+            return AnnotationPage(None, known)
+    found, kept, users = await _brought_up(call, place, kept, users)
+    tag = _tag(call, place, found)
     if known := await tag.still_valid():
         return AnnotationPage(None, known)
-    kept, users = await _kept(call, place, revision)
     return AnnotationPage(kept.encoded, tag.of(kept.names, users), _next(list(kept.parts), limit, kept.is_cut))
+
+
+def _tag(call: Call, place: Place, found: Row | None) -> PageTag:
+    """Judge the access, and make the tag of a page of this revision."""
+    project_id = access_of(found, call, Role.VIEWER).project
+    revision: int = found["revision"] if found is not None else 0
+    return PageTag(call, project_id, revision, ("", place.skip, place.limit, place.after_id))
 
 
 async def _page_of_image(call: Call, project: str, query: PageQuery, after_id: int, limit: int) -> AnnotationPage:
@@ -94,49 +94,62 @@ async def _page_of_image(call: Call, project: str, query: PageQuery, after_id: i
     return AnnotationPage(encoded, tag.of(shown, users), _next([row["id"] for row in rows], limit, is_cut))
 
 
-async def _kept(call: Call, place: _Place, revision: int) -> tuple[_Kept, Users]:
-    """Return the page as it is kept, brought up to date; and the users whose names it shows."""
-    pages = call.services.caches.pages
-    kept: _Kept | None = pages.get(place)
-    if kept is not None:
-        users = await call.directory.get_many(kept.names, timeout=call.remaining_seconds)
-        if _names(kept.names, users) != kept.names:  # somebody has another name now, or one again
+async def _kept(call: Call, place: Place) -> tuple[_Kept | None, Users]:
+    """Return the page as it is kept, None where somebody whom it shows has another name now; and those users."""
+    kept: _Kept | None = call.services.caches.pages.get(place)
+    if kept is None:
+        return None, {}
+    users = await call.directory.get_many(kept.names, timeout=call.remaining_seconds)
+    return (kept if _names(kept.names, users) == kept.names else None), users
+
+
+async def _brought_up(call: Call, place: Place, kept: _Kept | None, users: Users) -> tuple[Row, _Kept, Users]:
+    """Bring the page up to date, and keep it; return it with the caller's access and the users whose names it shows."""
+    async with call.db.read() as connection:
+        read = await _read(connection, call, place, kept)
+        found = read.found
+        if found is None:
+            raise not_found()
+        project_id = access_of(found, call, Role.VIEWER).project
+        if kept is not None and (project_id, found["revision"]) == (
+            kept.known.project_id,
+            kept.known.revision,
+        ):
+            return found, kept, users
+        parts = _still_true(kept, read)
+        if not parts:
             kept = None
-        elif kept.revision == revision:
-            return kept, users
-    rows, present, is_cut = await _read(call, place, kept)
-    shown = {*(kept.names if kept is not None else ()), *set[int]().union(*map(user_ids, rows))}
+        if parts is None:
+            parts = {}
+            read = await _read(connection, call, place, None)
+    shown = {*(kept.names if kept is not None else ()), *set[int]().union(*map(user_ids, read.rows))}
     users = await call.directory.get_many(shown, timeout=call.remaining_seconds)
     names = _names(shown, users)
     if kept is not None and any(names[user_id] != name for user_id, name in kept.names.items()):
-        return await _kept(call, place, revision)  # somebody got another name meanwhile
-    kept = _Kept(revision, names, *_joined(rows, present, users), is_cut)
-    pages.put(place, kept, sum(len(part) + _PART_BYTES for _, part in kept.parts.values()) + len(kept.encoded.body))
-    return kept, users
+        return await _brought_up(call, place, None, {})  # somebody got another name meanwhile
+    parts, body = _joined(read, parts, users)
+    horizon = None if read.is_cut else found["horizon"]
+    kept = _Kept(Known(project_id, found["revision"], horizon), names, parts, body, read.is_cut)
+    size = sum(len(part) + _PART_BYTES for part in parts.values()) + len(body.body)
+    call.services.caches.pages.put(place, kept, size)
+    return found, kept, users
 
 
-async def _read(
-    call: Call, place: _Place, kept: _Kept | None
-) -> tuple[list[Row], Mapping[int, tuple[int, bytes] | None], bool]:
-    """Read the rows that are not kept as they are now; say of each row of the page what is kept, and if it is cut."""
-    where = (place.project_id, place.after_id, place.limit, place.skip)
-    async with call.db.read() as connection:
-        if kept is not None and not kept.is_cut:
-            present = _present(kept, await store.row_versions(connection, *where))
-            wanted = [annotation_id for annotation_id, part in present.items() if part is None]
-            rows, is_cut = await store.by_ids(connection, place.project_id, wanted) if wanted else ([], False)
-            if not is_cut and sum(len(part[1]) for part in present.values() if part) + _bytes(rows) <= PAGE_BYTES:
-                return rows, present, False
-        rows, is_cut = await store.page(connection, *where)
-    return rows, {row["id"]: None for row in rows}, is_cut
+async def _read(connection: ReadConnection, call: Call, place: Place, kept: _Kept | None) -> Read:
+    return await store_page.page(connection, place, call.user_id, kept.known if kept is not None else None)
 
 
-def _present(kept: _Kept, row_versions: Mapping[int, int]) -> dict[int, tuple[int, bytes] | None]:
-    present: dict[int, tuple[int, bytes] | None] = {}
-    for annotation_id, row_version in row_versions.items():
-        part = kept.parts.get(annotation_id)
-        present[annotation_id] = part if part is not None and part[0] == row_version else None
-    return present
+def _still_true(kept: _Kept | None, read: Read) -> Mapping[int, bytes] | None:
+    """Return what is kept of the rows that were not read; None where not all of it is, or it is too much for a page."""
+    fresh = {row["id"] for row in read.rows}
+    if kept is None or kept.known.horizon is None:
+        return {}
+    old = [annotation_id for annotation_id in read.ids if annotation_id not in fresh]
+    # A row may have been behind the end of the page: one before it is gone.
+    if read.is_cut or not all(annotation_id in kept.parts for annotation_id in old):
+        return None
+    parts = {annotation_id: kept.parts[annotation_id] for annotation_id in old}
+    return parts if sum(map(len, parts.values())) + _bytes(read.rows) <= PAGE_BYTES else None
 
 
 def _bytes(rows: Iterable[Row]) -> int:
@@ -144,16 +157,12 @@ def _bytes(rows: Iterable[Row]) -> int:
     return sum(len(row["geometry"]) + len(row["attributes"]) + len(row["notes"] or "") for row in rows)
 
 
-def _joined(
-    rows: Iterable[Row], present: Mapping[int, tuple[int, bytes] | None], users: Users
-) -> tuple[dict[int, tuple[int, bytes]], Body]:
+def _joined(read: Read, known: Mapping[int, bytes], users: Users) -> tuple[dict[int, bytes], Body]:
     encode = msgspec.json.Encoder().encode
-    fresh = {row["id"]: (row["row_version"], encode(annotation_response(row, users))) for row in rows}
-    parts = {}
-    for annotation_id, part in present.items():
-        if (part := part or fresh.get(annotation_id)) is not None:  # None: deleted since the page was looked through
-            parts[annotation_id] = part
-    return parts, Encoded(b"[" + b",".join([part for _, part in parts.values()]) + b"]")
+    fresh = {row["id"]: encode(annotation_response(row, users)) for row in read.rows}
+    ids = list(fresh) if read.is_cut else read.ids
+    parts = {annotation_id: fresh.get(annotation_id) or known[annotation_id] for annotation_id in ids}
+    return parts, Encoded(b"[" + b",".join(parts.values()) + b"]")
 
 
 def _names(ids: Iterable[int], users: Users) -> dict[int, str | None]:

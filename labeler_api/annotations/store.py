@@ -16,18 +16,15 @@ from labeler_api.members.access import COLUMNS as ACCESS
 from labeler_api.members.access import FOUND, WHERE_FOUND
 from labeler_api.projects.changes import REVISION
 
-_PLAIN = (
+PLAIN = (
     *("id", "project_id", "image_id", "annotation_type", "task_type", "class_id", "class_name", "confidence"),
     *("created_by", "updated_by", "is_verified", "version", "annotation_state", "confirmed_at", "confirmed_by"),
     *("created_at", "updated_at"),
 )
-_JSON = ("geometry", "attributes")
+JSON = ("geometry", "attributes")
 # JSON as text: it is passed on as it is and never decoded.
-COLUMNS = ", ".join((*_PLAIN, *map(page_bytes.json_value, _JSON), page_bytes.text_value("notes")))
-_STORED = ", ".join((*_PLAIN, *_JSON, "notes"))
-
-# The caller's access, and the number that every change of the project's annotations bumps.
-_VIEW = f"SELECT {ACCESS}, {REVISION} AS revision {FOUND} {WHERE_FOUND}"
+COLUMNS = ", ".join((*PLAIN, *map(page_bytes.json_value, JSON), page_bytes.text_value("notes")))
+_STORED = ", ".join((*PLAIN, *JSON, "notes"))
 
 _FIND = f"SELECT {COLUMNS} FROM annotations WHERE id = $1"
 
@@ -39,41 +36,6 @@ _FIND_FOR = f"""
     JOIN datasets d ON d.id = p.dataset_id
     LEFT JOIN project_permissions m ON m.project_id = p.id AND m.user_id = $2
 """
-
-# Compared as rows, so that only the index (project_id, id) has this order. Given an equality the planner prefers the
-# primary key, and reads the annotations of every other project on its way.
-_PAGE = page_bytes.page(
-    f"""
-    SELECT {_STORED}, xmin AS row_version FROM annotations
-    WHERE (project_id, id) > ($1, $2::bigint) AND (project_id, id) <= ($1, 9223372036854775807)
-    ORDER BY project_id, id LIMIT $3 OFFSET $4
-    """,
-    "project_id, id",
-    kept=(*_PLAIN, "row_version"),
-    json=_JSON,
-    text=("notes",),
-)
-
-# The same page, of each row only what tells whether it was changed: PostgreSQL marks every version of a row with the
-# transaction that wrote it.
-_ROW_VERSIONS = """
-    SELECT array_agg(id) AS ids, array_agg(row_version) AS row_versions FROM (
-        SELECT id, xmin AS row_version FROM annotations
-        WHERE (project_id, id) > ($1, $2::bigint) AND (project_id, id) <= ($1, 9223372036854775807)
-        ORDER BY project_id, id LIMIT $3 OFFSET $4
-    ) page
-"""
-
-_BY_IDS = page_bytes.page(
-    f"""
-    SELECT {_STORED}, xmin AS row_version FROM annotations
-    WHERE project_id = $1 AND id = ANY($2::bigint[]) ORDER BY id
-    """,
-    "id",
-    kept=(*_PLAIN, "row_version"),
-    json=_JSON,
-    text=("notes",),
-)
 
 # With the caller's access, since an image is opened more often than anything. A row at least where there is something
 # to have access to; its `id` is NULL where nothing is drawn.
@@ -88,8 +50,8 @@ _PAGE_OF_IMAGE = f"""
         ORDER BY id + 0 LIMIT $5 OFFSET $6
         ''',
         "id",
-        kept=[column for column in _PLAIN if column != "project_id"],
-        json=_JSON,
+        kept=[column for column in PLAIN if column != "project_id"],
+        json=JSON,
         text=("notes",),
     )
 }) a ON true
@@ -130,11 +92,6 @@ _TASK = """
 """
 
 
-async def view(connection: ReadConnection, reference: str, user_id: int) -> Row | None:
-    """Return the user's access and the project's `revision`."""
-    return await connection.fetchrow(_VIEW, reference, user_id)
-
-
 async def find(connection: ReadConnection, annotation_id: int) -> Row | None:
     """Return an annotation, or None."""
     return await connection.fetchrow(_FIND, annotation_id)
@@ -143,26 +100,6 @@ async def find(connection: ReadConnection, annotation_id: int) -> Row | None:
 async def find_for(connection: ReadConnection, annotation_id: int, user_id: int) -> Row | None:
     """Return an annotation with the user's access to its project, or None."""
     return await connection.fetchrow(_FIND_FOR, annotation_id, user_id)
-
-
-async def page(
-    connection: ReadConnection, project_id: str, after_id: int, limit: int, skip: int
-) -> tuple[list[Row], bool]:
-    """Return annotations of a project by id, each with its `row_version`; and whether bytes ended it."""
-    return page_bytes.taken(await connection.fetch(_PAGE, project_id, after_id, limit, skip))
-
-
-async def row_versions(
-    connection: ReadConnection, project_id: str, after_id: int, limit: int, skip: int
-) -> dict[int, int]:
-    """Return the row versions of the same annotations by their ids, in the order of the page."""
-    row = await connection.fetchrow(_ROW_VERSIONS, project_id, after_id, limit, skip)
-    return dict(zip(row["ids"], row["row_versions"], strict=True)) if row is not None and row["ids"] else {}
-
-
-async def by_ids(connection: ReadConnection, project_id: str, ids: Sequence[int]) -> tuple[list[Row], bool]:
-    """Return these annotations with their row versions; those that are gone are missing. True: bytes ended it."""
-    return page_bytes.taken(await connection.fetch(_BY_IDS, project_id, list(ids)))
 
 
 async def page_of_image(

@@ -9,31 +9,24 @@ from labeler_api.annotations.store import COLUMNS
 from labeler_api.annotations.store_ledger import logged
 from labeler_api.db import page_bytes
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
+from labeler_api.members.access import reading
 
 _PLAIN = ("id", "annotation_id", "project_id", "image_id", "action", "revision", "changed_by", "timestamp")
 _STATES = ("previous_state", "new_state")
 _ENTRY = ", ".join((*_PLAIN, *_STATES))
 
-_OF_PROJECT = page_bytes.page(
-    f"""
-    SELECT {_ENTRY} FROM annotation_history
-    WHERE project_id = $1 AND (timestamp, id) < ($2, $3::bigint)
-    ORDER BY timestamp DESC, id DESC LIMIT $4 OFFSET $5
-    """,
-    "timestamp DESC, id DESC",
-    kept=_PLAIN,
-    json=_STATES,
-)
-
-_OF_ANNOTATION = page_bytes.page(
-    f"""
-    SELECT {_ENTRY} FROM annotation_history
-    WHERE annotation_id = $1 AND project_id = $2 AND id < $3::bigint
-    ORDER BY id DESC LIMIT $4 OFFSET $5
-    """,
-    "id DESC",
-    kept=_PLAIN,
-    json=_STATES,
+_OF_PROJECT = reading(
+    page_bytes.page(
+        f"""
+        SELECT {_ENTRY} FROM annotation_history
+        WHERE project_id = found.project_id AND (timestamp, id) < ($3, $4::bigint)
+        ORDER BY timestamp DESC, id DESC LIMIT $5 OFFSET $6
+        """,
+        "timestamp DESC, id DESC",
+        kept=_PLAIN,
+        json=_STATES,
+    ),
+    "read.timestamp DESC, read.id DESC",
 )
 
 # Where an annotation is or was, who made it, and its number now: that of its deletion where it is deleted.
@@ -45,6 +38,21 @@ _PLACE = """
     )
     ORDER BY is_there DESC LIMIT 1
 """
+
+_OF_ANNOTATION = reading(
+    page_bytes.page(
+        f"""
+        SELECT {_ENTRY} FROM annotation_history
+        WHERE annotation_id = $1 AND project_id = found.project_id AND id < $3::bigint
+        ORDER BY id DESC LIMIT $4 OFFSET $5
+        """,
+        "id DESC",
+        kept=_PLAIN,
+        json=_STATES,
+    ),
+    "read.id DESC",
+    where=f"WHERE p.id = (SELECT project_id FROM ({_PLACE}) place)",
+)
 
 # A revision stands in the write that made it, and once more in the one that followed: the latter helps where the
 # former was made before whole revisions were kept.
@@ -109,20 +117,25 @@ _RESTORE = f"""
 
 
 async def of_project(
-    connection: ReadConnection, project_id: str, *, before: tuple[datetime, int], limit: int, skip: int
-) -> tuple[list[Row], bool]:
-    """Return writes to a project, the newest first; and whether their bytes ended the page."""
-    return page_bytes.taken(await connection.fetch(_OF_PROJECT, project_id, *before, limit, skip))
+    connection: ReadConnection, reference: str, user_id: int, *, before: tuple[datetime, int], limit: int, skip: int
+) -> tuple[Row | None, list[Row], bool]:
+    """Return the user's access; writes to a project, the newest first; and whether their bytes ended the page."""
+    return _taken(await connection.fetch(_OF_PROJECT, reference, user_id, *before, limit, skip))
 
 
 async def of_annotation(
-    connection: ReadConnection, annotation_id: int, project_id: str, *, before: int, limit: int, skip: int
-) -> tuple[list[Row], bool]:
-    """Return writes to an annotation, the newest first; and whether their bytes ended the page.
+    connection: ReadConnection, annotation_id: int, user_id: int, *, before: int, limit: int, skip: int
+) -> tuple[Row | None, list[Row], bool]:
+    """Return the user's access, None for what nobody ever heard of; and writes to an annotation, as `of_project` does.
 
     Ids are in the order of the writes.
     """
-    return page_bytes.taken(await connection.fetch(_OF_ANNOTATION, annotation_id, project_id, before, limit, skip))
+    return _taken(await connection.fetch(_OF_ANNOTATION, annotation_id, user_id, before, limit, skip))
+
+
+def _taken(found: list[Row]) -> tuple[Row | None, list[Row], bool]:
+    rows, is_cut = page_bytes.taken([row for row in found if row["id"] is not None])
+    return found[0] if found else None, rows, is_cut
 
 
 async def place(connection: ReadConnection, annotation_id: int) -> Row | None:

@@ -3,11 +3,10 @@
 # ruff: noqa: S608 - the only text put into the statements is parts of ours
 
 from datetime import datetime
-from typing import Any
 
 from labeler_api.db.pool import ReadConnection, Row
 from labeler_api.members.access import COLUMNS as ACCESS
-from labeler_api.members.access import FOUND, WHERE_FOUND
+from labeler_api.members.access import FOUND, WHERE_FOUND, reading
 from labeler_api.projects.changes import REVISION
 
 MOST_BEHIND = 10_000
@@ -101,25 +100,27 @@ _BEGUN_IN_ANY = _begun(
 
 _COUNT_IMAGES = "SELECT count(*)::int FROM image_metadata WHERE dataset_id = $1"
 
-_TASKS = """
-    SELECT task_types, (SELECT count(*)::int FROM image_metadata WHERE dataset_id = $2) AS total_images
-    FROM annotation_projects WHERE id = $1
-"""
-
-# Six tasks exist. A `no_object` may name any other, and a project has as many of those as somebody makes up.
-_STATS = """
-    SELECT task_type, (count(*) FILTER (WHERE is_image_confirmed))::int AS confirmed,
-           (count(*) FILTER (WHERE NOT is_image_confirmed))::int AS in_progress
-    FROM image_annotation_status WHERE project_id = $1 GROUP BY task_type ORDER BY task_type LIMIT 1000
-"""
-
-_STATS_OF_ALL = """
-    SELECT (count(*) FILTER (WHERE done))::int AS confirmed, (count(*) FILTER (WHERE NOT done))::int AS in_progress
+# A row a task that somebody began; of a project without tasks one for all. Six tasks exist. A `no_object` may name any
+# other, and a project has as many of those as somebody makes up.
+_STATS = reading(
+    """
+    (SELECT task_type, (count(*) FILTER (WHERE is_image_confirmed))::int AS confirmed,
+            (count(*) FILTER (WHERE NOT is_image_confirmed))::int AS in_progress
+     FROM image_annotation_status WHERE project_id = found.project_id AND cardinality(found.task_types) > 0
+     GROUP BY task_type ORDER BY task_type LIMIT 1000)
+    UNION ALL
+    SELECT NULL, (count(*) FILTER (WHERE done))::int, (count(*) FILTER (WHERE NOT done))::int
     FROM (
         SELECT bool_and(is_image_confirmed) AS done
-        FROM image_annotation_status WHERE project_id = $1 GROUP BY image_id
+        FROM image_annotation_status WHERE project_id = found.project_id AND cardinality(found.task_types) = 0
+        GROUP BY image_id
     ) images
-"""
+    """,
+    also="""
+        coalesce(p.task_types, '{}') AS task_types,
+        (SELECT count(*)::int FROM image_metadata i WHERE i.dataset_id = d.id) AS total_images
+    """,
+)
 
 
 async def view(connection: ReadConnection, reference: str, user_id: int) -> Row | None:
@@ -161,16 +162,10 @@ async def count_images(connection: ReadConnection, dataset_id: str) -> int:
     return number
 
 
-async def tasks(connection: ReadConnection, project_id: str, dataset_id: str) -> Row | None:
-    """Return the tasks of a project, and how many images each of them is about."""
-    return await connection.fetchrow(_TASKS, project_id, dataset_id)
+async def stats(connection: ReadConnection, reference: str, user_id: int) -> tuple[Row | None, dict[str | None, Row]]:
+    """Return the user's access with `task_types` and `total_images`; and images begun, by task.
 
-
-async def stats(connection: ReadConnection, project_id: str) -> dict[str, Row]:
-    """Count the images of each task that somebody has begun."""
-    return {row["task_type"]: row for row in await connection.fetch(_STATS, project_id)}
-
-
-async def stats_of_all(connection: ReadConnection, project_id: str) -> Any:
-    """Count the images that somebody has begun, over all tasks; confirmed means in each of them."""
-    return await connection.fetchrow(_STATS_OF_ALL, project_id)
+    Under None stands what is counted over all tasks; confirmed means in each of them. For a project without tasks.
+    """
+    rows = await connection.fetch(_STATS, reference, user_id)
+    return rows[0] if rows else None, {row["task_type"]: row for row in rows}

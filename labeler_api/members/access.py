@@ -33,11 +33,12 @@ IS_HELD = "COALESCE((SELECT same FROM held), (SELECT same FROM project), false)"
 COLUMNS = "p.id AS project_id, d.id AS dataset_id, d.visibility, d.owner_id AS dataset_owner_id, m.role"
 
 
-def reading(rows: str, order: str = "", *, also: str = "", joined: str = "") -> str:
+def reading(rows: str, order: str = "", *, also: str = "", joined: str = "", where: str = WHERE_FOUND) -> str:
     """Let one statement read rows and the access to them: a row at least where there is something to have access to.
 
     `rows` may ask for what the access has, as `found.dataset_id`; in the row of an access alone its columns are NULL.
     `also` are columns of the access, asked for once whatever the number of rows, and `joined` what they come from.
+    `where` is said where $1 is no reference.
     """
     columns = f"{COLUMNS}, {also}" if also else COLUMNS
-    return one_and_rows(columns, f"{FOUND} {joined} {WHERE_FOUND}", rows, order)
+    return one_and_rows(columns, f"{FOUND} {joined} {where}", rows, order)

@@ -154,10 +154,11 @@ async def rows_of(call: Call, reference: str, cursor: str) -> tuple[Access, list
     """Read members of a project, the earliest first; and the cursor of the next page."""
     after = decode_cursor(cursor, Position) if cursor else None
     async with call.db.read() as connection:
-        access = await authorize(connection, call, reference, Role.VIEWER, Lock.NONE)
         place = (after.granted_at, after.id) if after else None
         # One row more than a page has tells whether there is a next one.
-        found = await store.page(connection, access.project, after=place, limit=_PAGE_LIMIT + 1)
+        seen, found = await store.page(connection, reference, call.user_id, after=place, limit=_PAGE_LIMIT + 1)
+    access = access_of(seen, call, Role.VIEWER)
+    _ = access.project  # raises where there is none
     rows = found[:_PAGE_LIMIT]
     last = rows[-1] if len(found) > _PAGE_LIMIT else None
     return access, rows, encode_cursor(Position(last["granted_at"], last["id"])) if last else None

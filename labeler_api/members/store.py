@@ -5,17 +5,21 @@ from datetime import datetime
 from typing import Any
 
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
-from labeler_api.members.access import COLUMNS, FOUND, WHERE_FOUND
+from labeler_api.members.access import COLUMNS, FOUND, WHERE_FOUND, reading
 from labeler_api.members.policy import Lock
 
 _ACCESS = f"SELECT {COLUMNS} {FOUND} {WHERE_FOUND}"
 
-_LIST = """
-    SELECT id, project_id, user_id, role, granted_by, granted_at
+# The access has a `role`, too: the caller's.
+_LIST = reading(
+    """
+    SELECT id, user_id, role AS member_role, granted_by, granted_at
     FROM project_permissions
-    WHERE project_id = $1 AND ($2::timestamptz IS NULL OR (granted_at, id) > ($2, $3::int))
-    ORDER BY granted_at, id LIMIT $4
-"""
+    WHERE project_id = found.project_id AND ($3::timestamptz IS NULL OR (granted_at, id) > ($3, $4::int))
+    ORDER BY granted_at, id LIMIT $5
+    """,
+    "read.granted_at, read.id",
+)
 
 _ADD = """
     INSERT INTO project_permissions (project_id, user_id, role, granted_by)
@@ -110,10 +114,12 @@ async def access(connection: ReadConnection, reference: str, user_id: int) -> Ro
 
 
 async def page(
-    connection: ReadConnection, project_id: str, *, after: tuple[datetime, int] | None, limit: int
-) -> list[Row]:
-    """Return members of a project, the earliest first, from behind (time of the grant, id) on."""
-    return await connection.fetch(_LIST, project_id, *(after or (None, None)), limit)
+    connection: ReadConnection, reference: str, user_id: int, *, after: tuple[datetime, int] | None, limit: int
+) -> tuple[Row | None, list[Row]]:
+    """Return the user's access; and members of a project, the earliest first, from behind (time of grant, id) on."""
+    found = await connection.fetch(_LIST, reference, user_id, *(after or (None, None)), limit)
+    rows: list[Row] = [{**row, "role": row["member_role"]} for row in found if row["id"] is not None]
+    return found[0] if found else None, rows
 
 
 async def add(

@@ -88,13 +88,13 @@ async def current_counts(connection: ReadConnection, call: Call, rows: Sequence[
     known = {}
     for row in rows:
         entry = kept.get(row["id"])
-        if entry is not None and entry[0] == row["revision"]:
-            known[row["id"]] = entry[1]
+        if entry is not None and entry[1:] == (row["id"], row["revision"]):
+            known[row["id"]] = entry[0]
     if changed := [row for row in rows if row["id"] not in known]:
         known |= await _count(connection, [row["id"] for row in changed])
         for row in changed:
             counts = known[row["id"]]
-            kept.put(row["id"], (row["revision"], counts), _ENTRY_BYTES * (1 + len(counts.classes)))
+            kept.put(row["id"], (counts, row["id"], row["revision"]), _ENTRY_BYTES * (1 + len(counts.classes)))
     return known
 
 
@@ -114,18 +114,18 @@ async def _counted(call: Call, reference: str) -> tuple[Row, Access, Counts]:
     kept = call.services.caches.counts
     known = kept.get(reference)
     async with call.db.read() as connection:
-        row = await store.get_counted(connection, reference, call.user_id, known[0] if known else None)
+        row = await store.get_counted(connection, reference, call.user_id, *(known[1:] if known else (None, None)))
     if row is None:
         raise not_found()
     access = access_of(row, call, Role.VIEWER)
     if access.project_id is None:
         return row, access, Counts(annotations=0, images=0, classes={})
     if row["counted_tasks"] is None and known is not None:
-        return row, access, known[1]
+        return row, access, known[0]
     columns = (row[f"counted_{name}"] for name in ("tasks", "classes", "annotations", "images"))
     counts = _summed(zip(*columns, strict=True))
     for name in {reference, access.project_id}:  # by which it is asked for
-        kept.put(name, (row["revision"], counts), _ENTRY_BYTES * (1 + len(counts.classes)))
+        kept.put(name, (counts, access.project_id, row["revision"]), _ENTRY_BYTES * (1 + len(counts.classes)))
     return row, access, counts
 
 

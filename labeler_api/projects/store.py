@@ -83,7 +83,8 @@ _COUNTS = f"""
     CROSS JOIN LATERAL ({_counted("asked.project_id", "$2")}) AS counted
 """
 
-# $3: the revision of which the counts are known; those of another one come along, a column an array.
+# $3 and $4: the project and the revision of which the counts are known; others come along, a column an array. Both,
+# since a dataset may get another project, which begins to count anew.
 _GET_COUNTED = reading(f"""
     SELECT project.*, counts.*
     FROM ({_one("found.project_id")}) AS project
@@ -91,7 +92,7 @@ _GET_COUNTED = reading(f"""
         SELECT array_agg(task_type) AS counted_tasks, array_agg(class_id) AS counted_classes,
                array_agg(annotations) AS counted_annotations, array_agg(images) AS counted_images
         FROM ({_counted("found.project_id", str(_CLASSES))}) AS counted
-        WHERE project.revision IS DISTINCT FROM $3::bigint
+        WHERE (project.id, project.revision) IS DISTINCT FROM ($3::varchar, $4::bigint)
     ) AS counts
 """)
 
@@ -159,12 +160,14 @@ async def get(connection: ReadConnection, project_id: str) -> Row | None:
     return await connection.fetchrow(_GET, project_id)
 
 
-async def get_counted(connection: ReadConnection, reference: str, user_id: int, known: int | None) -> Row | None:
-    """Find a project with the user's access to it, and count as `counts` does unless its revision is the known one.
+async def get_counted(
+    connection: ReadConnection, reference: str, user_id: int, known_id: str | None, known_revision: int | None
+) -> Row | None:
+    """Find a project with the user's access to it, and count as `counts` does unless this revision of it is known.
 
     The counts are four arrays, None for the known revision. Without a project its columns are None.
     """
-    return await connection.fetchrow(_GET_COUNTED, reference, user_id, known)
+    return await connection.fetchrow(_GET_COUNTED, reference, user_id, known_id, known_revision)
 
 
 async def counts(connection: ReadConnection, project_ids: Sequence[str]) -> list[Row]:

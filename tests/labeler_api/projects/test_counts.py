@@ -106,9 +106,10 @@ async def test_what_has_not_changed_is_not_counted_again(api: Api) -> None:
     assert statements.value == 3
     async with api.db.read() as connection:
         revision = await connection.fetchval("SELECT revision FROM annotation_projects WHERE id = $1", made.project_id)
-        for known, is_counted in ((revision, False), (revision - 1, True), (None, True)):
+        own = made.project_id
+        for known, is_counted in (((own, revision), False), ((own, revision - 1), True), (("proj_x", revision), True)):
             explain = f"EXPLAIN (ANALYZE) {store._GET_COUNTED}"
-            plan = await connection.fetch(explain, made.project_id, USER_IDS["owner"], known)
+            plan = await connection.fetch(explain, made.project_id, USER_IDS["owner"], *known)
             scans = [line for (line,) in (tuple(row.values()) for row in plan) if " on annotations" in line]
             assert scans
             assert all(("never executed" not in line) == is_counted for line in scans), scans
