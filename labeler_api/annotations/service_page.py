@@ -7,7 +7,7 @@ wrote each version of a row, which ones. All of that is one statement, with the 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -18,7 +18,7 @@ from labeler_api.annotations.store_page import Known, Place, Read
 from labeler_api.context import Call
 from labeler_api.db import page_bytes
 from labeler_api.db.page_bytes import PAGE_BYTES
-from labeler_api.db.pool import ReadConnection, Row
+from labeler_api.db.pool import Row
 from labeler_api.directory import UserProfile
 from labeler_api.http.endpoint import Encoded
 from labeler_api.http.paging import decode_cursor, encode_cursor
@@ -105,23 +105,21 @@ async def _kept(call: Call, place: Place) -> tuple[_Kept | None, Users]:
 
 async def _brought_up(call: Call, place: Place, kept: _Kept | None, users: Users) -> tuple[Row, _Kept, Users]:
     """Bring the page up to date, and keep it; return it with the caller's access and the users whose names it shows."""
-    async with call.db.read() as connection:
-        read = await _read(connection, call, place, kept)
-        found = read.found
-        if found is None:
-            raise not_found()
-        project_id = access_of(found, call, Role.VIEWER).project
-        if kept is not None and (project_id, found["revision"]) == (
-            kept.known.project_id,
-            kept.known.revision,
-        ):
-            return found, kept, users
-        parts = _still_true(kept, read)
-        if not parts:
-            kept = None
-        if parts is None:
-            parts = {}
-            read = await _read(connection, call, place, None)
+    read = await _read(call, place, kept)
+    found = read.found
+    if found is None:
+        raise not_found()
+    project_id = access_of(found, call, Role.VIEWER).project
+    if project_id != place.reference:  # it was the dataset's id: the frontend sends the project's
+        return await _brought_up(call, replace(place, reference=project_id), None, {})
+    if kept is not None and (project_id, found["revision"]) == (kept.known.project_id, kept.known.revision):
+        return found, kept, users
+    parts = _still_true(kept, read)
+    if not parts:
+        kept = None
+    if parts is None:
+        parts = {}
+        read = await _read(call, place, None)
     shown = {*(kept.names if kept is not None else ()), *set[int]().union(*map(user_ids, read.rows))}
     users = await call.directory.get_many(shown, timeout=call.remaining_seconds)
     names = _names(shown, users)
@@ -135,8 +133,9 @@ async def _brought_up(call: Call, place: Place, kept: _Kept | None, users: Users
     return found, kept, users
 
 
-async def _read(connection: ReadConnection, call: Call, place: Place, kept: _Kept | None) -> Read:
-    return await store_page.page(connection, place, call.user_id, kept.known if kept is not None else None)
+async def _read(call: Call, place: Place, kept: _Kept | None) -> Read:
+    async with call.db.read() as connection:
+        return await store_page.page(connection, place, call.user_id, kept.known if kept is not None else None)
 
 
 def _still_true(kept: _Kept | None, read: Read) -> Mapping[int, bytes] | None:

@@ -13,6 +13,8 @@ from labeler_api.projects.changes import REVISION
 
 _OWN = tuple(column for column in PLAIN if column != "project_id")
 
+_IF_FRESH = [f"CASE WHEN is_fresh THEN {column} END AS {column}" for column in (*JSON, "notes")]
+
 # The caller's access, and the number that every change of the project's annotations bumps.
 _VIEW = f"SELECT {ACCESS}, {REVISION} AS revision {FOUND} {WHERE_FOUND}"
 
@@ -21,33 +23,30 @@ _VIEW = f"SELECT {ACCESS}, {REVISION} AS revision {FOUND} {WHERE_FOUND}"
 # alone is read. PostgreSQL marks every version of a row with the transaction that wrote it.
 #
 # Compared as rows, so that only the index (project_id, id) has this order. Given an equality the planner prefers the
-# primary key, and reads the annotations of every other project on its way.
+# primary key, and reads the annotations of every other project on its way. Compared with $1 itself, and not with what
+# was found: of what it does not know the planner thinks that any index of the project's will do, and sorts all of it.
+# So $1 has to be the project's id; of a dataset's there are no rows.
 _PAGE = f"""
     WITH found AS MATERIALIZED (
         SELECT {ACCESS}, {REVISION} AS revision, pg_snapshot_xmin(pg_current_snapshot())::xid AS horizon
         {FOUND} {WHERE_FOUND}
     ),
     present AS MATERIALIZED (
-        SELECT page.id, page.is_fresh FROM found CROSS JOIN LATERAL (
-            SELECT id, $8::xid IS NULL OR age(xmin) <= age($8::xid) AS is_fresh FROM annotations
-            WHERE (project_id, id) > (found.project_id, $3::bigint)
-              AND (project_id, id) <= (found.project_id, 9223372036854775807)
-              AND (found.project_id, found.revision) IS DISTINCT FROM ($6::varchar, $7::bigint)
+        SELECT {", ".join(_OWN)}, is_fresh, {", ".join(_IF_FRESH)}
+        FROM (
+            SELECT *, $8::xid IS NULL OR age(xmin) <= age($8::xid) AS is_fresh FROM annotations
+            WHERE (project_id, id) > ($1, $3::bigint) AND (project_id, id) <= ($1, 9223372036854775807)
+              AND (SELECT (project_id, revision) IS DISTINCT FROM ($6::varchar, $7::bigint) FROM found)
             ORDER BY project_id, id LIMIT $4 OFFSET $5
-        ) page
+        ) stored
     ),
     listed AS MATERIALIZED (
-        SELECT array_agg(id ORDER BY id) AS ids, array_agg(id) FILTER (WHERE is_fresh) AS fresh,
-               min(id) FILTER (WHERE is_fresh) AS first_fresh
-        FROM present
+        SELECT array_agg(id ORDER BY id) AS ids, min(id) FILTER (WHERE is_fresh) AS first_fresh FROM present
     )
     SELECT read.*, found.*, CASE WHEN read.id IS NOT DISTINCT FROM listed.first_fresh THEN listed.ids END AS ids
     FROM found CROSS JOIN listed LEFT JOIN LATERAL ({
     page_bytes.page(
-        f'''
-        SELECT {", ".join((*_OWN, *JSON, "notes"))} FROM annotations
-        WHERE project_id = found.project_id AND id = ANY (listed.fresh) ORDER BY id
-        ''',
+        f"SELECT {', '.join((*_OWN, *JSON, 'notes'))} FROM present WHERE is_fresh ORDER BY id",
         "id",
         kept=_OWN,
         json=JSON,
@@ -59,7 +58,7 @@ _PAGE = f"""
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Which page, of a project by its id or its dataset's."""
+    """Which page, of a project by its id. By its dataset's the access is found, and no rows."""
 
     reference: str
     after_id: int

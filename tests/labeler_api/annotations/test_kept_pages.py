@@ -60,6 +60,15 @@ async def test_rows_that_come_from_behind_the_page(api: Api) -> None:
         assert count.value == statements
 
 
+async def test_by_the_id_of_the_dataset(api: Api) -> None:
+    made, client = await workshop(api), await api.login("viewer")
+    await fill(api, made, 5)
+    by_project = await client.get(url(made))
+    by_dataset = await client.get(f"/api/v1/annotations/project/{made.dataset_id}")
+    assert len(by_project.json()) == 5
+    assert by_dataset.json() == by_project.json()
+
+
 async def test_a_page_that_another_process_gave_out_is_not_read(api: Api) -> None:
     made, client = await workshop(api), await api.login("viewer")
     await fill(api, made, 5)
