@@ -8,13 +8,14 @@
    folder of its own.
 
 Whole folders have to agree: `b/001.jpg` never means `a/001.jpg`. Several images in one of the steps 2 to 4 are an
-error, no guess. A name with several readings (`FileImage.paired`) takes the first that is there.
+error, no guess, and so are several names that mean one image: the labels of one of them would be wrong. A name with
+several readings (`FileImage.paired`) takes the first that is there.
 """
 
 import asyncio
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
@@ -69,25 +70,48 @@ async def place(
     """
     missing = problems if missing is None else missing
     wanted = await asyncio.to_thread(_wanted, images)
-    found = await _find(connection, dataset_id, wanted)
+    found, loose = await _find(connection, dataset_id, wanted)
     for respelled in (_written_out, _percent_encoded, _without_upload_number):
         await _find_missing(connection, dataset_id, wanted, found, respelled)
-    return await asyncio.to_thread(_told, images, found, problems, missing)
+    return await asyncio.to_thread(_told, images, found, loose, problems, missing)
 
 
 def _told(
-    images: Sequence[FileImage], found: Sequence[_Found], problems: Problems, missing: Problems
+    images: Sequence[FileImage],
+    found: Sequence[_Found],
+    loose: Collection[int],
+    problems: Problems,
+    missing: Problems,
 ) -> list[PlacedImage | None]:
+    names: dict[str, set[str]] = {}
     for image, one in zip(images, found, strict=True):
+        if isinstance(one, PlacedImage):
+            names.setdefault(one.id, set()).add(_plain(image))
+    placed: list[PlacedImage | None] = []
+    for number, (image, one) in enumerate(zip(images, found, strict=True)):
+        placed.append(None if isinstance(one, int) else one)
         if one == 0:
             missing.add(image.place, f"the dataset has no image {quoted(image.name)}")
         elif isinstance(one, int):
             problems.add(image.place, f"{one} images of the dataset could be {quoted(image.name)}; give the whole path")
-    return [None if isinstance(one, int) else one for one in found]
+        elif number in loose and len(names[one.id]) > 1:
+            placed[-1] = None
+            problems.add(
+                image.place,
+                f"{len(names[one.id])} images of the file could be {quoted(one.id)} of the dataset, "
+                f"{quoted(image.name)} among them; give the whole paths",
+            )
+    return placed
 
 
 def _wanted(images: Sequence[FileImage]) -> list[_Wanted]:
     return [_Wanted(tuple(map(_normal, (*one.paired, one.name))), one.has_extension) for one in images]
+
+
+def _plain(image: FileImage) -> str:
+    """The name without its extension: `a.jpg` and `a` mean the same."""
+    folder, slash, last = _normal(image.name).rpartition("/")
+    return folder + slash + ((last.rpartition(".")[0] or last) if image.has_extension else last)
 
 
 async def _find_missing(
@@ -100,7 +124,7 @@ async def _find_missing(
     """Look once more for what is not there, in another spelling."""
     anew = await asyncio.to_thread(_respelled, wanted, found, respelled)
     if anew:
-        again = await _find(connection, dataset_id, list(anew.values()))
+        again, _ = await _find(connection, dataset_id, list(anew.values()))
         for number, one in zip(anew, again, strict=True):
             found[number] = one
 
@@ -139,7 +163,10 @@ def _without_upload_number(wanted: _Wanted) -> _Wanted | None:
     return _Wanted(tuple(names), wanted.has_extension, is_last_segment=True)
 
 
-async def _find(connection: ReadConnection, dataset_id: str, wanted: Sequence[_Wanted]) -> list[_Found]:
+async def _find(
+    connection: ReadConnection, dataset_id: str, wanted: Sequence[_Wanted]
+) -> tuple[list[_Found], set[int]]:
+    """Find images, and say which of them, if any, were not found by their exact names."""
     rows = await store_match.exact(connection, dataset_id, await asyncio.to_thread(_spellings, wanted))
     exact, found = await asyncio.to_thread(_found_exactly, wanted, rows)
     left = [number for number, one in enumerate(found) if one == 0]
@@ -147,7 +174,7 @@ async def _find(connection: ReadConnection, dataset_id: str, wanted: Sequence[_W
         loosely = await _find_loosely(connection, dataset_id, [wanted[number] for number in left], exact)
         for number, one in zip(left, loosely, strict=True):
             found[number] = one
-    return found
+    return found, set(left)
 
 
 async def _find_loosely(

@@ -21,10 +21,10 @@ from labeler_api.imports.schemas import (
 async def import_annotations(call: Call, project_id: str, query: ImportQuery) -> ImportResponse:
     """Import the dataset's annotation file
 
-    The last one that was imported with an upload, or the file of the last published version: COCO, DICE or YOLO, known
-    by its content. All of it is imported, or nothing, and the report says why; with `skip_invalid` what does not fit is
-    left out and named. With `force` it replaces every annotation of the project in the same transaction. With
-    `dry_run` nothing is written.
+    The last one that was imported with an upload, or the file of the last published version: COCO, DICE, YOLO or
+    Pascal VOC, known by its content. All of it is imported, or nothing, and the report says why; with `skip_invalid`
+    what does not fit is left out and named. With `force` it replaces every annotation of the project in the same
+    transaction. With `dry_run` nothing is written.
     """
     return await service.import_stored(call, project_id, query)
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from labeler_api.images.schemas import UploadForm, UploadSummary
-from labeler_api.imports.readers.items import Problem
+from labeler_api.imports.readers.items import FormatName, Problem
 from labeler_api.names import NAME
 from labeler_api.projects.tasks import TaskType
 
@@ -52,7 +52,7 @@ class ImportReport(Struct):
     """
 
     status: Literal["imported", "failed", "checked"]
-    format: Literal["coco", "dice", "yolo"] | None = None
+    format: FormatName | None = None
     imported: int = 0
     skipped: int = 0
     total: int = 0

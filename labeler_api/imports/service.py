@@ -13,6 +13,7 @@ from labeler_api.http.multipart import Spool
 from labeler_api.images.intake import Intake
 from labeler_api.imports import reading, store, writing
 from labeler_api.imports.readers.items import PlacedImage
+from labeler_api.imports.readers.opening import is_archive
 from labeler_api.imports.schemas import ImportQuery, ImportReport, ImportResponse
 from labeler_api.imports.writing import Mode
 from labeler_api.locks.service import naming_the_holder
@@ -24,7 +25,7 @@ MAX_FILE_BYTES = 512 * 1024**2  # 200 000 polygons of twenty points take 320 MiB
 _READ_BYTES = 1024 * 1024
 _SERVER_ERROR = 500
 
-_TYPES = {"coco": "application/json", "dice": "application/json", "yolo": "application/zip"}
+_JSON, _ARCHIVE = "application/json", "application/zip"
 
 
 async def import_stored(call: Call, reference: str, query: ImportQuery) -> ImportResponse:
@@ -114,8 +115,9 @@ async def import_uploaded(
 async def _kept(call: Call, access: Access, spool: Spool, prepared: reading.Prepared) -> ImportReport:
     """Store the file under a key of its own, where it overwrites nothing, then write what it says."""
     bucket = call.settings.s3_bucket_datasets
-    key = _source_key(access.dataset_id, _TYPES[prepared.format])
-    await call.objects.put(bucket, key, _chunks(spool), _TYPES[prepared.format], _metadata(call, access, prepared))
+    content_type = _ARCHIVE if await asyncio.to_thread(is_archive, spool.file) else _JSON
+    key = _source_key(access.dataset_id, content_type)
+    await call.objects.put(bucket, key, _chunks(spool), content_type, _metadata(call, access, prepared))
     try:
         return await writing.write(call, access, prepared, Mode.ADD, key)
     except AppError as error:

@@ -116,6 +116,9 @@ PAIRING = [
     ),
     Case("an-export-of-before", yolo({"labels/images/zip/7.txt": CAT}), ["images/zip/7.jpg"],
          [("images/zip/7", "cat", CAT_BOX)]),
+    Case("two-for-one", yolo(_ROBOFLOW), ["1.jpg"], refused="2 images of the file"),
+    Case("one-for-one-and-another", yolo({"labels/1.txt": CAT, "more/labels/1.txt": DOG}), ["1.jpg"],
+         refused="2 images of the file"),
     Case("nobody-knows-which", yolo({"labels/1.txt": CAT}), ["a/1.jpg", "b/1.jpg"], refused="2 images of the dataset"),
 ]  # fmt: skip
 
@@ -245,6 +248,8 @@ SPELLINGS = [
          [(f"{_HEX}-cat", "cat", BOX)]),
     Case("label-studio-two", coco(image={"file_name": f"images/{_HEX}-cat.jpg"}), ["cat.jpg", "x/cat.jpg"],
          refused="2 images"),
+    Case("label-studio-twice", yolo({f"labels/{_HEX}-cat.txt": CAT, "labels/00000000-cat.txt": DOG}), ["cat.jpg"],
+         refused="2 images of the file"),
     Case("label-studio-no-number", coco(image={"file_name": "images/3b4f0a1-cat.jpg"}), ["cat.jpg"],
          refused="no image"),
     Case("label-studio-no-hex", coco(image={"file_name": "images/zzzzzzzz-cat.jpg"}), ["cat.jpg"], refused="no image"),

@@ -6,6 +6,7 @@ import httpx
 import msgspec
 import pytest
 
+from tests.files.archives import VOC, ZIPPED
 from tests.files.labels import ALL, BOX, Case, coco
 from tests.fixtures.api import Api, Made
 from tests.labeler_api.images.pictures import picture
@@ -32,7 +33,7 @@ def shape(geometry: dict[str, Any]) -> Any:
     return geometry["bbox"] if "bbox" in geometry else geometry["points"]
 
 
-@pytest.mark.parametrize("case", ALL, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*ALL, *VOC, *ZIPPED], ids=lambda case: case.name)
 async def test_it_becomes_what_was_meant(api: Api, case: Case) -> None:
     made = await with_images(api, case)
     await stored(api, made, case.content)

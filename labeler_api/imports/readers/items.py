@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol
 
 from msgspec import Raw, Struct
 
-FormatName = Literal["coco", "dice", "yolo"]
+FormatName = Literal["coco", "dice", "yolo", "voc"]
 
 MAX_CLASSES = 10_000  # as many as a reorder of classes may name
 

@@ -6,9 +6,10 @@ An empty label file says nothing: it may mean an image without objects as well a
 """
 
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import islice
 from typing import IO
 
 from labeler_api.images.archives import entry_name, extract, open_archive
@@ -28,8 +29,8 @@ from labeler_api.imports.readers.outlines import Malformed
 from labeler_api.names import quoted
 from labeler_api.plurals import counted
 
-_DESCRIPTIONS = ("data.yaml", "dataset.yaml", "data.yml", "dataset.yml")
 _MAX_DESCRIPTIONS = 10  # those of a training run lie about: args.yaml, hyp.yaml
+_LOOKED_AT = 50  # texts; among fifty there is a label, or there is none
 _MAX_LABEL_BYTES = 16 * 1024 * 1024  # 10 000 annotations of a hundred points
 _MAX_ENTRIES = 65_000  # what a ZIP counts without ZIP64
 _BOX_NUMBERS = 4
@@ -49,7 +50,7 @@ class YoloReader:
 
     format: FormatName = "yolo"
 
-    def __init__(self, archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], problems: Problems) -> None:
+    def __init__(self, archive: zipfile.ZipFile, entries: Mapping[str, zipfile.ZipInfo], problems: Problems) -> None:
         self._problems = problems
         self._archive, self._entries = archive, entries
         self._described = self._descriptions()
@@ -83,7 +84,7 @@ class YoloReader:
 
     def _lines(self, label: _Label, image: int, width: int, height: int) -> Iterator[Shape]:
         try:
-            text = self._read(label.entry, _MAX_LABEL_BYTES).decode("utf-8-sig")
+            text = _read(self._archive, label.entry, _MAX_LABEL_BYTES).decode("utf-8-sig")
         except (Refused, UnicodeDecodeError) as error:
             self._problems.add(label.name, error.detail if isinstance(error, Refused) else "is not UTF-8")
             return
@@ -133,12 +134,12 @@ class YoloReader:
         """Read every data.yaml, the one that counts first. What goes by another name may be of another kind."""
         found = {}
         names = [name for name in self._entries if name.lower().endswith((".yaml", ".yml"))]
-        by_rank = sorted(names, key=lambda name: (not _is_description(name), name.count("/"), name))
+        by_rank = sorted(names, key=lambda name: (not yolo_layout.is_description(name), name.count("/"), name))
         for number, name in enumerate(by_rank[:_MAX_DESCRIPTIONS]):
             try:
                 found[name] = yolo_names.described(self._content(name))
             except Unreadable:
-                if number == 0 and _is_description(name):
+                if number == 0 and yolo_layout.is_description(name):
                     raise
         return found
 
@@ -151,7 +152,7 @@ class YoloReader:
     def _read_classes(self) -> list[FileClass]:
         """Take the names nearest to the top; a data.yaml before a classes.txt, and any other .yaml at last."""
         first = next(iter(self._described), None)
-        if first is not None and _is_description(first):
+        if first is not None and yolo_layout.is_description(first):
             return self._described[first].classes
         lists = [name for name in self._entries if yolo_layout.is_class_list(name) and self._names_classes(name)]
         if lists:
@@ -182,22 +183,13 @@ class YoloReader:
         return yolo_layout.listed_in(values)
 
     def _start(self, name: str) -> bytes:
-        """Read the beginning of a member; what is wrong with it is told when it is read."""
-        try:
-            return self._read(self._entries[name], _MAX_LABEL_BYTES)[: yolo_numbers.SNIFFED_BYTES]
-        except Refused:
-            return b""
+        return _start(self._archive, self._entries[name])
 
     def _content(self, name: str) -> bytes:
         try:
-            return self._read(self._entries[name], yolo_names.MAX_BYTES)
+            return _read(self._archive, self._entries[name], yolo_names.MAX_BYTES)
         except Refused as refusal:
             raise Unreadable(f"{name}: {refusal.detail}") from None
-
-    def _read(self, entry: zipfile.ZipInfo, limit: int) -> bytes:
-        target = BytesIO()
-        extract(self._archive, entry, target, limit)
-        return target.getvalue()
 
 
 def opened(file: IO[bytes]) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
@@ -210,8 +202,24 @@ def opened(file: IO[bytes]) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]
     return archive, {name: entry for name, entry in names if yolo_layout.is_wanted(name)}
 
 
-def _is_description(name: str) -> bool:
-    return name.rpartition("/")[2].lower() in _DESCRIPTIONS
+def has_labels(archive: zipfile.ZipFile, entries: Mapping[str, zipfile.ZipInfo]) -> bool:
+    """Whether some of the first texts of an archive are labels."""
+    texts = islice((name for name in entries if name.lower().endswith(".txt")), _LOOKED_AT)
+    return any(yolo_numbers.looks_like_a_label(_start(archive, entries[name])) for name in texts)
+
+
+def _start(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """Read the beginning of a member; what is wrong with it is told when it is read."""
+    try:
+        return _read(archive, entry, _MAX_LABEL_BYTES)[: yolo_numbers.SNIFFED_BYTES]
+    except Refused:
+        return b""
+
+
+def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, limit: int) -> bytes:
+    target = BytesIO()
+    extract(archive, entry, target, limit)
+    return target.getvalue()
 
 
 def _rank(name: str) -> tuple[int, int]:

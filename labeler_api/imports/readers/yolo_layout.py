@@ -7,6 +7,7 @@ from labeler_api.versions.formats import yolo_paths
 
 _IMAGES = ("images", "Images", "IMAGES")  # readers take the first alone; people write it in other ways, too
 _LABELS = "labels"
+_DESCRIPTIONS = ("data.yaml", "dataset.yaml", "data.yml", "dataset.yml")
 CLASS_LISTS = ("classes.txt", "labels.txt", "predefined_classes.txt", "obj.names", "_darknet.labels")
 # Names that no tool gives to a label, unless an image is called so: then its label has the content of one.
 _IMAGE_LISTS = {"train", "training", "val", "valid", "validation", "test", "testing", "trainval", "images", "filelist"}
@@ -33,6 +34,11 @@ def label_names(names: Collection[str], listed: Collection[str], start_of: Calla
         for name in below or texts
         if not (_is_named_as_list(name, listed, folders) and not looks_like_a_label(start_of(name)))
     ]
+
+
+def is_description(name: str) -> bool:
+    """Whether a member is named as the one that describes the archive."""
+    return name.rpartition("/")[2].lower() in _DESCRIPTIONS
 
 
 def is_class_list(name: str) -> bool:

@@ -63,8 +63,9 @@ async def test_two_extensions_of_one_name_stay_apart(api: Api) -> None:
 
 async def test_ends_of_paths_are_found_where_there_is_one(api: Api) -> None:
     made = await shelf(api, *PATHS)
-    names = ["3.v2.jpg", "er/3.v2", "zip/007", "/home/me/a/b/1.jpg", "export/2.png", "b/1.jpg"]
-    expected = ["deep/er/3.v2", "deep/er/3.v2", "images/zip/007", "a/b/1", "2", "b/1"]
+    assert await found(api, made, "3.v2.jpg") == ["deep/er/3.v2"]
+    names = ["er/3.v2", "zip/007", "zip/007.png", "/home/me/a/b/1.jpg", "export/2.png", "b/1.jpg"]
+    expected = ["deep/er/3.v2", "images/zip/007", "images/zip/007", "a/b/1", "2", "b/1"]
     with api.count() as number:
         found_ids = await found(api, made, *names)
     assert number.value == 3
@@ -72,6 +73,17 @@ async def test_ends_of_paths_are_found_where_there_is_one(api: Api) -> None:
     # Both b/1 and a/b/1 end what the file says.
     assert found_ids[3] == "2 images of the dataset could be '/home/me/a/b/1.jpg'; give the whole path"
     assert found_ids[4:] == expected[4:]
+
+
+async def test_several_names_for_one_image_are_no_guess_either(api: Api) -> None:
+    made = await shelf(api, "1.jpg", "2.jpg")
+    told = "2 images of the file could be '1' of the dataset, '{}' among them; give the whole paths"
+    assert await found(api, made, "train/1.jpg", "valid/1.jpg", "train/2.jpg") == [
+        told.format("train/1.jpg"),
+        told.format("valid/1.jpg"),
+        "2",
+    ]
+    assert await found(api, made, "1.jpg", "valid/1.jpg", "./1.jpg") == ["1", told.format("valid/1.jpg"), "1"]
 
 
 async def test_no_guess_is_made(api: Api) -> None:

@@ -15,6 +15,7 @@ with warnings.catch_warnings():
     import supervision
 
 Dataset = supervision.DetectionDataset
+Detections = supervision.Detections
 
 
 def members(content: bytes) -> dict[str, bytes]:
