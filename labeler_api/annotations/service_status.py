@@ -1,5 +1,6 @@
 """How far the work is: the status of each image, and the statistics of each task."""
 
+import re
 from datetime import UTC, datetime
 from hashlib import blake2b
 from itertools import islice
@@ -27,6 +28,7 @@ from labeler_api.members.service import Access, access_of, not_found
 _FORM = (
     1  # counted up when the list gains or loses a field or changes its content, so that no browser keeps the old one
 )
+_REVISIONS = re.compile(r'"([0-9]{1,18})\.([0-9]{1,18})-[0-9a-f]{32}"')
 _BEFORE_ALL = (datetime.min.replace(tzinfo=UTC), "")
 
 
@@ -38,15 +40,41 @@ async def page(call: Call, project: str, query: StatusQuery) -> tuple[ImageStatu
     progress when any has, and the counts are sums. None, and nothing is read, for whoever has the list of this tag.
     """
     position = _position(query)
+    known = _known(call)
     async with call.db.read() as connection:
-        found = await store_status.view(connection, project, call.user_id)
+        found = await _found(connection, call, project, query, position, known)
         access = access_of(found, call, Role.VIEWER)
-        # Read before the rows: a tag may then be older than its list, which costs a request, but never newer.
         tag = _tag(access.project, found, query)
         if matches(call.if_none_match, tag):
             return None, tag
-        statuses, total, last = await _statuses(connection, access, query, position)
+        if found is not None and known is not None and found["is_known"]:  # the revisions, but of another request
+            found = await _found(connection, call, project, query, position, None)
+        if found is None:
+            raise not_found()
+        # What stands behind the page may be newer than its tag, which costs a request; it is never older.
+        tag = _tag(access.project, found, query)
+        statuses, total, last = await _statuses(connection, access, query, store_status.rows_of_page(found))
     return ImageStatusList(statuses, total, access.project, encode_cursor(last) if last else None), tag
+
+
+async def _found(
+    connection: ReadConnection,
+    call: Call,
+    project: str,
+    query: StatusQuery,
+    after: tuple[datetime, str],
+    known: tuple[int, int] | None,
+) -> Row | None:
+    task_type, limit, offset = query.task_type or None, query.limit, query.offset
+    return await store_status.page(
+        connection, project, call.user_id, task_type, limit=limit, offset=offset, after=after, known=known
+    )
+
+
+def _known(call: Call) -> tuple[int, int] | None:
+    """Return the revisions that the caller's tag is of. Anybody may have written it: `matches` has the last word."""
+    match = _REVISIONS.search(call.if_none_match or "")
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def _position(query: StatusQuery) -> tuple[datetime, str]:
@@ -64,19 +92,16 @@ def _position(query: StatusQuery) -> tuple[datetime, str]:
 
 def _tag(project_id: str, found: Row | None, query: StatusQuery) -> str:
     """Make the ETag: of what numbers each change of a status or of the images, and of the request."""
-    revisions = (found["revision"], found["images_revision"]) if found is not None else ()
-    parts = msgspec.json.encode((_FORM, project_id, revisions, query))
-    return f'W/"{blake2b(parts, digest_size=16).hexdigest()}"'
+    revision, images_revision = (found["revision"], found["images_revision"]) if found is not None else (0, 0)
+    parts = msgspec.json.encode((_FORM, project_id, (revision, images_revision), query))
+    return f'W/"{revision}.{images_revision}-{blake2b(parts, digest_size=16).hexdigest()}"'
 
 
 async def _statuses(
-    connection: ReadConnection, access: Access, query: StatusQuery, after: tuple[datetime, str]
+    connection: ReadConnection, access: Access, query: StatusQuery, rows: list[Row]
 ) -> tuple[list[ImageStatus], int, tuple[datetime, str] | None]:
-    """Read the page, and what stands behind it; return the entries, the number of images, and the page's end."""
+    """Read what stands behind the page; return all entries, the number of images, and the page's end."""
     project_id, task_type = access.project, query.task_type or None
-    rows = await store_status.page(
-        connection, project_id, access.dataset_id, task_type, limit=query.limit, offset=query.offset, after=after
-    )
     statuses = [image_status(row, project_id, task_type) for row in rows]
     last = (rows[-1]["uploaded_at"], rows[-1]["image_id"]) if len(rows) == query.limit else None
     if query.cursor:

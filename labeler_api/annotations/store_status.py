@@ -37,25 +37,40 @@ _TOGETHER = f"""
     sum(x.draft_annotations)::int AS draft_annotations, bool_or({_HAS_NO_OBJECT}) AS has_no_object
 """
 
-# The caller's access, and the numbers that every change of a status and of the list of images bumps.
-_VIEW = f"SELECT {ACCESS}, {REVISION} AS revision, d.images_revision {FOUND} {WHERE_FOUND}"
+_COLUMNS = (
+    *("image_id", "uploaded_at", "id", "is_image_confirmed", "first_modified_at", "last_modified_at", "confirmed_at"),
+    *("total_annotations", "confirmed_annotations", "draft_annotations", "has_no_object"),
+)
 
-# One entry an image, in the order of the list of images.
+# The access, the numbers that every change of a status and of the list of images bumps, and the page: one entry
+# an image, in the order of the list of images. $8 and $9: the numbers that are known, for which nothing else is read.
 _PAGE = f"""
-    SELECT i.id AS image_id, i.uploaded_at, coalesce(s.id, 0) AS id, s.is_image_confirmed, s.first_modified_at,
-           s.last_modified_at, s.confirmed_at, coalesce(s.total_annotations, 0) AS total_annotations,
-           coalesce(s.confirmed_annotations, 0) AS confirmed_annotations,
-           coalesce(s.draft_annotations, 0) AS draft_annotations, coalesce(s.has_no_object, false) AS has_no_object
-    FROM (
-        SELECT id, uploaded_at FROM image_metadata
-        WHERE dataset_id = $2 AND (uploaded_at, id) > ($6, $7)
-        ORDER BY uploaded_at, id LIMIT $4 OFFSET $5
-    ) i
-    LEFT JOIN LATERAL (
-        SELECT {_TOGETHER} FROM image_annotation_status x
-        WHERE x.project_id = $1 AND x.image_id = i.id AND ($3::text IS NULL OR x.task_type = $3)
-    ) s ON true
-    ORDER BY i.uploaded_at, i.id
+    WITH found AS MATERIALIZED (
+        SELECT {ACCESS}, {REVISION} AS revision, d.images_revision {FOUND} {WHERE_FOUND}
+    ),
+    wanted AS MATERIALIZED (
+        SELECT project_id, dataset_id FROM found
+        WHERE project_id IS NOT NULL AND (revision, images_revision) IS DISTINCT FROM ($8::bigint, $9::bigint)
+    ),
+    page AS MATERIALIZED (
+        SELECT i.id AS image_id, i.uploaded_at, coalesce(s.id, 0) AS id, s.is_image_confirmed, s.first_modified_at,
+               s.last_modified_at, s.confirmed_at, coalesce(s.total_annotations, 0) AS total_annotations,
+               coalesce(s.confirmed_annotations, 0) AS confirmed_annotations,
+               coalesce(s.draft_annotations, 0) AS draft_annotations, coalesce(s.has_no_object, false) AS has_no_object
+        FROM wanted
+        CROSS JOIN LATERAL (
+            SELECT id, uploaded_at FROM image_metadata
+            WHERE dataset_id = wanted.dataset_id AND (uploaded_at, id) > ($6, $7)
+            ORDER BY uploaded_at, id LIMIT $4 OFFSET $5
+        ) i
+        LEFT JOIN LATERAL (
+            SELECT {_TOGETHER} FROM image_annotation_status x
+            WHERE x.project_id = wanted.project_id AND x.image_id = i.id AND ($3::text IS NULL OR x.task_type = $3)
+        ) s ON true
+        ORDER BY i.uploaded_at, i.id
+    )
+    SELECT found.*, NOT EXISTS (SELECT FROM wanted) AS is_known, shown.*
+    FROM found CROSS JOIN (SELECT {", ".join(f"array_agg({name}) AS page_{name}" for name in _COLUMNS)} FROM page) shown
 """
 
 
@@ -123,23 +138,30 @@ _STATS = reading(
 )
 
 
-async def view(connection: ReadConnection, reference: str, user_id: int) -> Row | None:
-    """Return the user's access, and `revision` and `images_revision`."""
-    return await connection.fetchrow(_VIEW, reference, user_id)
-
-
 async def page(
     connection: ReadConnection,
-    project_id: str,
-    dataset_id: str,
+    reference: str,
+    user_id: int,
     task_type: str | None,
     *,
     limit: int,
     offset: int,
     after: tuple[datetime, str],
-) -> list[Row]:
-    """Return the statuses of the images behind a position, those without a row included."""
-    return await connection.fetch(_PAGE, project_id, dataset_id, task_type, limit, offset, *after)
+    known: tuple[int, int] | None,
+) -> Row | None:
+    """Return the user's access with `revision` and `images_revision`; and the statuses, see `rows_of_page`.
+
+    They are of the images behind a position, those without a row included. `is_known`: nothing was read, since the
+    revisions are the known ones.
+    """
+    revisions = known or (None, None)
+    return await connection.fetchrow(_PAGE, reference, user_id, task_type, limit, offset, *after, *revisions)
+
+
+def rows_of_page(found: Row) -> list[Row]:
+    """Return the statuses that `page` found."""
+    columns = [found[f"page_{name}"] or () for name in _COLUMNS]
+    return [dict(zip(_COLUMNS, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
 async def begun(connection: ReadConnection, project_id: str, dataset_id: str, task_type: str | None) -> Row:
