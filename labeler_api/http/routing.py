@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
@@ -18,17 +18,22 @@ def by_address(routes: Sequence[BaseRoute]) -> list[BaseRoute]:
     for route in routes:
         if isinstance(route, Route):
             found.setdefault(route.path, {}).update(dict.fromkeys(route.methods or (), route.app))
-    return [_route(path, found[path]) for path in sorted(found, key=_particularity)] + others
+    wide = [compile_path(path)[0] for path in found if ":path}" in path]
+    return [
+        _route(path, found[path], goes_on=any(pattern.match(path) for pattern in wide))
+        for path in sorted(found, key=_particularity)
+    ] + others
 
 
 def _particularity(path: str) -> tuple[int, int]:
     return -path.count("/"), path.count("{")
 
 
-def _route(path: str, by_method: Mapping[str, ASGIApp]) -> Route:
+def _route(path: str, by_method: Mapping[str, ASGIApp], *, goes_on: bool) -> Route:
     route = Route(path, _Address(by_method))
-    # An id that holds slashes may end as another address does: there the search goes on with the next one.
-    route.methods = set(by_method) if ":path}" in path else None
+    # An id that holds slashes may end as another address does, and an image may be called `delete`: there the search
+    # goes on with the next one. (A path matches its own pattern, too.)
+    route.methods = set(by_method) if goes_on else None
     return route
 
 

@@ -124,12 +124,22 @@ async def claim_each(
 ) -> dict[str, NotFound | Locked]:
     """Claim as `claim_for_write` does those images that the caller may write to; return why not the others."""
     wanted, refused = set(image_ids), dict[str, NotFound | Locked]()
-    known = await store.existing(tx, access.dataset_id, sorted(wanted))
-    refused |= {image_id: image_not_found(image_id) for image_id in wanted - known}
-    for row in await _claim(tx, access, list(known), call.user_id, WRITE_SECONDS):
+    rows = await _claim_known(tx, access, wanted, call.user_id)
+    refused |= {image_id: image_not_found(image_id) for image_id in wanted - {row["image_id"] for row in rows}}
+    for row in rows:
         if not row["mine"]:
             refused[row["image_id"]] = _refusal(row)
     return refused
+
+
+async def _claim_known(tx: WriteTransaction, access: Access, wanted: set[str], user_id: int) -> list[Row]:
+    """Claim those of the images that are there. Looks again where one of them is deleted at this moment."""
+    while True:
+        known = await store.existing(tx, access.dataset_id, sorted(wanted))
+        try:
+            return await _claim(tx, access, list(known), user_id, WRITE_SECONDS)
+        except NotFound:
+            continue
 
 
 async def hold_images(tx: WriteTransaction, access: Access, image_ids: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from tests.labeler_api.imports.files import boxes, coco, imported, stored
 from tests.races.processes import Cluster, seeded
 from tests.races.test_imports import FREE, MEMBERS, NAMED, NAMES, standing_import, workshop
 from tests.races.test_progress import _check_history, _wrong_statuses
-from tests.races.waiting import waiting
+from tests.races.waiting import number_waiting, waiting
 
 BUSY = {200, 404, 409, 423}
 AT_ONCE = 10
@@ -156,6 +156,23 @@ async def test_who_comes_while_an_image_goes_finds_it_gone(cluster: Cluster, wha
     await check(cluster, made)
 
 
+async def test_a_batch_goes_on_without_the_image_that_goes(cluster: Cluster) -> None:
+    made = await workshop(cluster)
+    admin, annotator = cluster.client("reviewer"), cluster.client("annotator", 1)
+    async with cluster.api.db.begin() as tx:
+        await tx.fetch("SELECT 1 FROM datasets WHERE id = $1 FOR NO KEY UPDATE", made.dataset_id)
+        deleting = asyncio.create_task(delete(admin, made, 0))
+        await waiting(cluster.api)
+        body = {"annotations": [box(made, 0), box(made, 1)]}
+        batch = asyncio.create_task(annotator.post("/api/v1/annotations/batch", json=body))
+        await waiting(cluster.api, 2)
+    gone, answer = await asyncio.gather(deleting, batch)
+    assert (gone.status_code, answer.status_code) == (200, 200), answer.text
+    assert (answer.json()["created"], answer.json()["failed"]) == (1, 1)
+    assert answer.json()["errors"][0].startswith("Index 0: The dataset has no image")
+    await check(cluster, made)
+
+
 async def test_uploads_over_images_that_go(cluster: Cluster) -> None:
     """Whoever has an image goes on to the dataset, and never the other way: nobody waits in a ring."""
     made = await cluster.api.dataset(tasks=["detection"], images=1, members=MEMBERS)
@@ -175,6 +192,31 @@ async def test_uploads_over_images_that_go(cluster: Cluster) -> None:
     answers = await asyncio.gather(*(work(turn) for turn in range(2) for work in (upload_all, delete_all)))
     assert Counter(status for some in answers for status in some).keys() <= {200, 404}, answers
     assert await deadlocks(cluster) == before
+    await check(cluster, made)
+
+
+async def test_an_upload_that_waits_for_an_image_has_nothing_that_a_deletion_needs(cluster: Cluster) -> None:
+    made = await cluster.api.dataset(tasks=["detection"], images=2, members=MEMBERS)
+    clients = cluster.clients("owner")
+    await drawn(clients[0], box(made, 1))
+    async with cluster.api.db.begin() as tx:
+        await tx.fetch(
+            "SELECT 1 FROM image_metadata WHERE dataset_id = $1 AND id = $2 FOR NO KEY UPDATE",
+            made.dataset_id,
+            made.image_ids[0],
+        )
+        files = [(f"{name}.jpg", noise(40, 30)) for name in made.image_ids]
+        uploading = asyncio.create_task(upload(clients[0], made, *files))
+        await waiting(cluster.api)
+        deleting = asyncio.create_task(delete(clients[1], made, 1))
+        while not deleting.done():
+            assert await number_waiting(cluster.api) <= 1, "only the upload waits"
+        gone = await deleting
+        assert gone.status_code == 200, gone.text
+        assert not uploading.done()
+    uploaded = await uploading
+    replaced = {image["id"]: image["replaced"] for image in uploaded.json()["images"]}
+    assert replaced == {made.image_ids[0]: True, made.image_ids[1]: False}
     await check(cluster, made)
 
 

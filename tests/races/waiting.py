@@ -30,6 +30,13 @@ async def waiting(api: Api, number: int = 1) -> None:
     await until(api, f"SELECT ({_WAITING}) >= $1", number)
 
 
+async def number_waiting(api: Api) -> int:
+    """How many statements wait for a lock now."""
+    async with api.db.read() as connection:
+        number: int = await connection.fetchval(_WAITING)
+    return number
+
+
 async def gone(api: Api, pid: int) -> None:
     """Until the server's process of a connection has ended."""
     await until(api, "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)", pid)

@@ -343,6 +343,18 @@ async def test_a_request_that_is_sent_again(api: Api) -> None:
     await check_all(api, made)
 
 
+async def test_an_image_that_is_called_as_an_address_is(api: Api) -> None:
+    made = await api.dataset(members=MEMBERS)
+    owner = await api.login("owner")
+    made.image_ids = ["delete", "deleted", "restore", "delete/restore"]
+    await upload(owner, made, *((f"{name}.jpg", noise(40, 30)) for name in made.image_ids))
+    for number, name in enumerate(made.image_ids):
+        answer = await owner.delete(address(made, image=number))
+        assert (answer.status_code, answer.json()["images"][0]["image_id"]) == (200, name)
+    plain = await owner.get(f"/api/v1/datasets/{made.dataset_id}/images/delete")
+    assert (plain.status_code, plain.headers["allow"]) == (405, "POST")
+
+
 async def test_what_is_over_or_of_another_dataset_does_not_come_back(api: Api) -> None:
     made, other = await workshop(api), await workshop(api)
     admin = await api.login("admin")
