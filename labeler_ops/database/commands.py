@@ -30,19 +30,20 @@ Url = Annotated[
         show_default=False,
     ),
 ]
+LegacyTimezone = Annotated[
+    str,
+    typer.Option(
+        envvar="LABELER_LEGACY_TIMEZONE",
+        help="Zone of the server whose now() filled in times, for a database that comes from production.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for programs.")]
 
 
 @app.command()
 def upgrade(
     url: Url = None,
-    legacy_timezone: Annotated[
-        str,
-        typer.Option(
-            envvar="LABELER_LEGACY_TIMEZONE",
-            help="Zone of the server whose now() filled in times, for a database that comes from production.",
-        ),
-    ] = "UTC",
+    legacy_timezone: LegacyTimezone = "UTC",
     as_json: AsJson = False,
 ) -> None:
     """Bring an empty database, production's or one of ours to the newest revision. Stop the API and back up first."""

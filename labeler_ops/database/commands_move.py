@@ -10,10 +10,11 @@ import typer
 from rich.console import Console
 
 from labeler_api.db.failures import FAILURES
+from labeler_ops.database import zones
 from labeler_ops.database.commands import dsn
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.launching import DeployCommand, Launch, SmokeEmail, SmokeUrl, Wait, launched, next_commands
-from labeler_ops.database.move import lock, report
+from labeler_ops.database.move import lock, report, upgrading
 from labeler_ops.database.move.migration import Migration
 from labeler_ops.database.move.plan import plan
 from labeler_ops.database.move.preflight import Finding
@@ -35,6 +36,18 @@ RunId = Annotated[str, typer.Option("--run", help="The run, as `migrate` printed
 Resume = Annotated[str | None, typer.Option(help="Go on with a run that was cut off.", show_default=False)]
 Jobs = Annotated[int, typer.Option(min=1, max=64, help="Connections of a dump or a restore.")]
 Which = Annotated[Database, typer.Option("--database", help="Which of the three it is.")]
+Zone = Annotated[
+    str | None,
+    typer.Option(
+        zones.OPTION,
+        envvar=zones.VARIABLE,
+        help="Zone of the server whose now() filled in times, for a source of before. UTC where none is named.",
+        show_default=False,
+    ),
+]
+Accept = Annotated[
+    bool, typer.Option(upgrading.ACCEPT, help="Go on although the upgrade set aside more than 1 % of a table.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Look, say what would be done, and do nothing.")]
 
 
@@ -53,15 +66,18 @@ def preflight(
     target_seen: TargetSeen = None,
     reverse: Reverse = True,
     database: Which = "labeler",
+    legacy_timezone: Zone = None,
 ) -> None:
     """Look whether the source can be moved to the target; nothing is changed."""
-    _look(_urls(source, target, source_seen, target_seen), runs, mode, reverse, database)
+    _look(_urls(source, target, source_seen, target_seen), runs, mode, reverse, database, legacy_timezone)
 
 
-def _look(urls: Urls, runs: Path, mode: Mode, reverse: bool, database: Database) -> None:
+def _look(urls: Urls, runs: Path, mode: Mode, reverse: bool, database: Database, zone: str | None) -> None:
     async def findings() -> list[Finding]:
         if mode is Mode.DUMP:
-            return await look_for_dump(urls.source, urls.target, runs, database=database)
+            return await look_for_dump(
+                urls.source, urls.target, runs, database=database, legacy_timezone=zone or upgrading.UTC
+            )
         return await modes.preflight(runs, urls, mode, reverse=reverse)
 
     with Screen() as screen:
@@ -79,9 +95,20 @@ def backup(
     jobs: Jobs = 4,
     database: Which = "labeler",
     dry_run: DryRun = False,
+    legacy_timezone: Zone = None,
 ) -> None:
     """Begin a move with its backup: dumped, hashed, restored on the target's server, compared. Users work on."""
-    migrate(source, target, runs=runs, resume=resume, jobs=jobs, until="backup", dry_run=dry_run, database=database)
+    migrate(
+        source,
+        target,
+        runs=runs,
+        resume=resume,
+        jobs=jobs,
+        until="backup",
+        dry_run=dry_run,
+        database=database,
+        legacy_timezone=legacy_timezone,
+    )
 
 
 def copy(
@@ -92,10 +119,25 @@ def copy(
 
 
 def switch(
-    source: Source, target: Target, run: RunId, runs: Runs = Path("runs"), jobs: Jobs = 4, dry_run: DryRun = False
+    source: Source,
+    target: Target,
+    run: RunId,
+    runs: Runs = Path("runs"),
+    jobs: Jobs = 4,
+    dry_run: DryRun = False,
+    accept_quarantine: Accept = False,
 ) -> None:
     """Go on with a move up to the switch: compare, upgrade if needed, write the new environment."""
-    migrate(source, target, runs=runs, resume=run, jobs=jobs, until="switch", dry_run=dry_run)
+    migrate(
+        source,
+        target,
+        runs=runs,
+        resume=run,
+        jobs=jobs,
+        until="switch",
+        dry_run=dry_run,
+        accept_quarantine=accept_quarantine,
+    )
 
 
 def migrate(
@@ -113,6 +155,8 @@ def migrate(
     reverse: Reverse = True,
     compare_after: CompareAfter = False,
     database: Which = "labeler",
+    legacy_timezone: Zone = None,
+    accept_quarantine: Accept = False,
     deploy: DeployCommand = None,
     smoke_url: SmokeUrl = None,
     smoke_email: SmokeEmail = None,
@@ -127,14 +171,22 @@ def migrate(
         _fail(f"--database {database} is moved by --mode dump, and opened by hand: --smoke-url is the Labeler DB's")
     launch = Launch.asked(deploy, smoke_url, smoke_email, wait)
     if dry_run:
-        _plan(urls, runs, resume, mode, reverse, database)
+        _plan(urls, runs, resume, mode, reverse, database, legacy_timezone)
         return
     with Screen() as screen:
         try:
             move = (
                 modes.existing(runs, resume, urls, screen, jobs=jobs, compare_after=compare_after)
                 if resume
-                else Migration.begin(runs, urls.source, urls.target, screen, jobs=jobs, database=database)
+                else Migration.begin(
+                    runs,
+                    urls.source,
+                    urls.target,
+                    screen,
+                    jobs=jobs,
+                    database=database,
+                    legacy_timezone=legacy_timezone or upgrading.UTC,
+                )
                 if mode is Mode.DUMP
                 else modes.begin(runs, urls, screen, mode, jobs=jobs, reverse=reverse, compare_after=compare_after)
             )
@@ -142,6 +194,10 @@ def migrate(
             _fail(str(error))
         if until not in move.phases:
             _fail(f"--until: expected one of {', '.join(move.phases)}")
+        if isinstance(move, Migration):
+            move.accept_quarantine = accept_quarantine
+            if legacy_timezone not in {None, move.legacy_timezone}:
+                _fail(f"run {move.run.id} reads the server's times as {move.legacy_timezone}; begin anew for another")
 
         async def work() -> None:
             await move.migrate(until=until)
@@ -155,7 +211,9 @@ def migrate(
             screen.line(line)
 
 
-def _plan(urls: Urls, runs: Path, resume: str | None, mode: Mode, reverse: bool, database: Database) -> None:
+def _plan(
+    urls: Urls, runs: Path, resume: str | None, mode: Mode, reverse: bool, database: Database, zone: str | None
+) -> None:
     if resume:
         try:
             known = report.read(modes.existing(runs, resume, urls, Screen()).run)
@@ -165,11 +223,11 @@ def _plan(urls: Urls, runs: Path, resume: str | None, mode: Mode, reverse: bool,
             f"run {known.run}: {known.state}; done: {', '.join(known.done()) or 'nothing'}; the rest would follow"
         )
         return
-    _look(urls, runs, mode, reverse, database)
+    _look(urls, runs, mode, reverse, database, zone)
     if mode is Mode.LOGICAL:
         typer.echo(modes.PLAN[mode])
         return
-    for line in _run(plan(urls.source, runs)).lines():
+    for line in _run(plan(urls.source, runs)).lines(zone or upgrading.UTC):
         typer.echo(line)
 
 
@@ -233,7 +291,7 @@ def _plan_back(move: modes.Move, target: str, into: str | None, runs: Path, scre
     if into is None:
         screen.line("the source would serve again, if the target was never opened, or follows it; nothing was changed")
         return
-    _look(Urls(target, into), runs, Mode.DUMP, True, getattr(move, "database", "labeler"))
+    _look(Urls(target, into), runs, Mode.DUMP, True, getattr(move, "database", "labeler"), None)
     for line in _run(plan(target, runs)).lines():
         screen.line(line)
 

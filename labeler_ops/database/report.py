@@ -74,6 +74,11 @@ class UpgradeReport(msgspec.Struct):
         return sums
 
     @property
+    def set_aside(self) -> dict[str, TableRows]:
+        """The tables that rows were taken out of and put into quarantine."""
+        return {name: rows for name, rows in self.tables.items() if rows.quarantined}
+
+    @property
     def even(self) -> bool:
         """Whether no row vanished."""
         return all(rows.even for rows in self.tables.values())

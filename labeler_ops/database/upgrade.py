@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from labeler_api.migrations import DIRECTORY, HEAD
 from labeler_api.migrations.engine import ADVISORY_LOCK, LOCK_TIMEOUT, RUNNER_TIMEOUT, engine
 from labeler_api.migrations.steps import UnevenRows
-from labeler_ops.database import adopt, state
+from labeler_ops.database import adopt, state, zones
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.report import UpgradeReport
 
@@ -42,10 +42,13 @@ async def upgrade(dsn: str, *, legacy_timezone: str = "UTC", progress: Progress 
     """
     if await state.revision(dsn) == HEAD:
         return UpgradeReport(before=HEAD, after=HEAD)
+    doubts = await _require_zone(dsn, legacy_timezone)
     database = engine(dsn)
     try:
         async with database.connect() as connection:
-            return await _upgrade_alone(connection, legacy_timezone, progress)
+            report = await _upgrade_alone(connection, legacy_timezone, progress)
+            report.notes.extend(doubts)
+            return report
     except UnevenRows as error:
         raise DatabaseRefused(f"{error}. Nothing of this revision was kept.") from error
     except DBAPIError as error:
@@ -57,10 +60,19 @@ async def upgrade(dsn: str, *, legacy_timezone: str = "UTC", progress: Progress 
         await database.dispose()
 
 
+async def last_report(dsn: str, before: str | None) -> UpgradeReport:
+    """Read what the upgrade that ended last did, from its record in the database."""
+    database = engine(dsn)
+    try:
+        async with database.connect() as connection:
+            return await connection.run_sync(UpgradeReport.read, before, [])
+    finally:
+        await database.dispose()
+
+
 async def _upgrade_alone(connection: AsyncConnection, legacy_timezone: str, progress: Progress) -> UpgradeReport:
     await _take_turn(connection)
     before = await connection.run_sync(_revision)
-    await _require_timezone(connection, legacy_timezone)
     if before == HEAD:  # another runner was quicker
         return UpgradeReport(before=HEAD, after=HEAD)
     notes = await connection.run_sync(adopt.examine, before)
@@ -113,10 +125,16 @@ def _revision(connection: Connection) -> str | None:
     return found
 
 
-async def _require_timezone(connection: AsyncConnection, name: str) -> None:
-    known = text("SELECT count(*) FROM pg_timezone_names WHERE name = :name")
-    if not await connection.scalar(known, {"name": name}):
-        raise DatabaseRefused(f"--legacy-timezone: {name!r} is no time zone; expected a name such as UTC or Asia/Seoul")
+async def _require_zone(dsn: str, name: str) -> list[str]:
+    """Refuse a zone that cannot be the server's; return what speaks against it otherwise."""
+    connection = await state.connect(dsn)
+    try:
+        reading = await zones.read(connection, name)
+    finally:
+        await connection.close()
+    if reading.refuted:
+        raise DatabaseRefused(zones.refusal(reading))
+    return [f"times of the server were read as {name}: {doubt}" for doubt in reading.doubts]
 
 
 def _migrate(connection: Connection, legacy_timezone: str, progress: Progress) -> None:

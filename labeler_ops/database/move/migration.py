@@ -17,7 +17,7 @@ import msgspec
 from labeler_api.migrations import HEAD
 from labeler_ops.database import state
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move import backup, clients, copy, report, rollback
+from labeler_ops.database.move import backup, clients, copy, report, rollback, upgrading
 from labeler_ops.database.move.databases import VARIABLES, reader
 from labeler_ops.database.move.preflight import Finding, connected, preflight
 from labeler_ops.database.move.proven_backup import back_up
@@ -61,11 +61,14 @@ class Migration:
         *,
         jobs: int = backup.JOBS,
         variable: str | None = None,
+        accept_quarantine: bool = False,
     ) -> None:
         self.run, self.source, self.target, self.voice, self.jobs = run, source, target, voice, jobs
         known = run.facts
         self.database: Database = known.get("database", "labeler")
         self.variable = variable or VARIABLES[self.database]
+        self.legacy_timezone: str = known.get("legacy_timezone", upgrading.UTC)
+        self.accept_quarantine = accept_quarantine
         if (known.get("source"), known.get("target")) != (place(source), place(target)):
             raise RunError(
                 f"run {run.id} moves {known.get('source')} to {known.get('target')}, "
@@ -74,10 +77,19 @@ class Migration:
 
     @classmethod
     def begin(
-        cls, root: Path, source: str, target: str, voice: Voice, *, database: Database = "labeler", **options: Any
+        cls,
+        root: Path,
+        source: str,
+        target: str,
+        voice: Voice,
+        *,
+        database: Database = "labeler",
+        legacy_timezone: str = upgrading.UTC,
+        **options: Any,
     ) -> "Migration":
-        """Start a run for these two sides."""
-        run = Run.start(root, "move", {"source": place(source), "target": place(target), "database": database})
+        """Start a run for these two sides; the zone is that of times which production's server filled in."""
+        facts = {"source": place(source), "target": place(target), "database": database}
+        run = Run.start(root, "move", facts | {"legacy_timezone": legacy_timezone})
         return cls(run, source, target, voice, **options)
 
     @property
@@ -155,7 +167,13 @@ class Migration:
         return path
 
     async def _preflight(self, facts: dict[str, Any]) -> None:
-        findings = await preflight(self.source, self.target, self.run.directory, database=self.database)
+        findings = await preflight(
+            self.source,
+            self.target,
+            self.run.directory,
+            database=self.database,
+            legacy_timezone=self.legacy_timezone,
+        )
         self.voice.findings(findings)
         facts["findings"] = msgspec.to_builtins(findings)
         if refused := [finding for finding in findings if finding.verdict == "refused"]:
@@ -196,15 +214,19 @@ class Migration:
     async def _upgrade(self, facts: dict[str, Any]) -> None:
         if self.database != "labeler":
             return  # its revisions, if it has any, are the platform's
-        facts["before"] = before = await state.revision(self.target)
+        # The source's: a copy of it that was upgraded by an attempt which was cut off stands at the newest already.
+        facts["before"] = before = await state.revision(self.source)
         if before is not None and before != HEAD:
-            from labeler_ops.database.upgrade import upgrade  # Alembic takes most of a second to load
-
-            await upgrade(self.target)
-            self.voice.line(f"schema: {before} to {HEAD}")
+            facts["upgraded"] = await upgrading.upgrade_copy(
+                self.run, self.target, before, self.legacy_timezone, self.voice
+            )
 
     async def _switch(self, facts: dict[str, Any]) -> None:
         await self._require_fence()
+        if self.accept_quarantine:
+            facts["accepted"] = True
+        else:
+            upgrading.require_few_set_aside(self.run)
         # Roles first: the fence counts what is in the database, and grants are no rows.
         path = await self.write_environment("environment.new", self.target)
         # Nobody writes to the target before it was looked at: then the source, which nobody wrote to either, is a way

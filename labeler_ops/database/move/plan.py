@@ -28,7 +28,7 @@ class Plan(msgspec.Struct, frozen=True):
     seconds: dict[str, float]
     rates_of: str
 
-    def lines(self) -> list[str]:
+    def lines(self, legacy_timezone: str = "UTC") -> list[str]:
         """Say it."""
         said = [f"the source has {len(self.tables)} tables and {self.bytes / _MEBIBYTE:,.1f} MiB; the largest:"]
         said += [
@@ -43,7 +43,7 @@ class Plan(msgspec.Struct, frozen=True):
             "  maintenance   users read only from here on",
             f"  copy          {took['copy']}",
             f"  verify        {took['verify']}",
-            "  upgrade       only for a source in the schema of before",
+            f"  upgrade       only for a source of before; its server's times are read as {legacy_timezone}",
             "  switch        writes the new environment; the target is closed until `open`",
             "  deploy, smoke, open   by --deploy and --smoke-url, or by hand",
             f"users could not write for {took['stop']}, and for as long as the deployment takes ({self.rates_of})",

@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 
 from labeler_api.db.failures import FAILURES
+from labeler_ops.database import zones
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.move import backup, clients, databases
 from labeler_ops.database.roles import ROLES, Database
@@ -51,10 +52,16 @@ class Sides:
     target_url: str
     directory: Path
     database: Database = "labeler"
+    legacy_timezone: str = "UTC"
 
 
 async def preflight(
-    source_url: str, target_url: str, directory: Path, *, database: Database = "labeler"
+    source_url: str,
+    target_url: str,
+    directory: Path,
+    *,
+    database: Database = "labeler",
+    legacy_timezone: str = "UTC",
 ) -> list[Finding]:
     """Look at everything; never raises for what it finds. Raises DatabaseRefused when a side cannot be reached."""
     if place(source_url) == place(target_url):
@@ -63,7 +70,7 @@ async def preflight(
     try:
         target = await connected("target", target_url)
         try:
-            sides = Sides(source, target, source_url, target_url, directory, database)
+            sides = Sides(source, target, source_url, target_url, directory, database, legacy_timezone)
             return [finding for look in LOOKS for finding in await look(sides)]
         finally:
             await target.close(timeout=5)
@@ -229,6 +236,20 @@ async def _unusual(sides: Sides) -> list[Finding]:
     return [Finding("unusual things", "note" if said else "ok", said or "none")]
 
 
+async def _zone(sides: Sides) -> list[Finding]:
+    """The zone that the upgrade of an old Labeler DB reads the server's times in."""
+    if sides.database != "labeler":
+        return []
+    try:
+        reading = await zones.read(sides.source, sides.legacy_timezone)
+    except DatabaseRefused as error:
+        return [Finding("times of the server", "refused", str(error))]
+    if reading.doubts:
+        return [Finding("times of the server", "refused", zones.refusal(reading))]
+    said = ", ".join(str(column) for column in reading.columns)
+    return [Finding("times of the server", "note", f"read as {reading.zone}: {said}")] if said else []
+
+
 async def _route(sides: Sides) -> list[Finding]:
     encrypted = await sides.target.fetchval("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
     started = perf_counter()
@@ -249,6 +270,7 @@ LOOKS: list[Callable[[Sides], Awaitable[list[Finding]]]] = [
     _disk,
     _at_work,
     _unusual,
+    _zone,
     _route,
 ]
 

@@ -9,6 +9,8 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from labeler_ops.database.move import upgrading
+from labeler_ops.database.report import UpgradeReport
 from labeler_ops.database.verify.report import Report
 from labeler_ops.runs import Event, Run
 
@@ -44,6 +46,7 @@ class MoveReport(msgspec.Struct, frozen=True, kw_only=True):
     same: bool | None
     differences: list[str]
     comparison: Report | None
+    upgrade: UpgradeReport | None
 
     def done(self) -> list[str]:
         """Name the phases that have ended."""
@@ -72,6 +75,7 @@ def read(run: Run) -> MoveReport:
         same=comparison.same if comparison else None,
         differences=comparison.lines() if comparison else [],
         comparison=comparison,
+        upgrade=upgrading.read(run),
     )
 
 
@@ -130,4 +134,8 @@ def _text(report: MoveReport) -> str:
         console.print(f"nobody could write for {report.seconds_without_writes:,.1f} s")
     if report.comparison:
         report.comparison.show(console)
+    if report.upgrade:
+        console.print(f"upgrade from {report.upgrade.before} to {report.upgrade.after}:", markup=False)
+        for line in upgrading.lines(report.upgrade):
+            console.print(f"  {line}", markup=False)
     return text.getvalue()

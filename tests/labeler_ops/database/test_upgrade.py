@@ -163,6 +163,15 @@ async def test_times_of_the_server_are_read_in_its_zone(hazards_dsn: str) -> Non
     )  # the entries without a time have none to convert
 
 
+async def test_a_zone_that_cannot_be_the_server_s_is_noted_or_refused(production_dsn: str) -> None:
+    await run_sql(production_dsn, "UPDATE datasets SET created_at = now() AT TIME ZONE 'Asia/Seoul'", "SELECT")
+    with pytest.raises(DatabaseRefused, match=r"times of datasets.created_at .*would lie in the future"):
+        await upgrade(production_dsn)
+    assert await state.revision(production_dsn) == PRODUCTION
+    report = await upgrade(production_dsn, legacy_timezone="Asia/Tokyo")  # the same hours
+    assert not [note for note in report.notes if note.startswith("times of the server")]
+
+
 async def test_a_wrong_zone_is_refused_before_anything_is_done(production_dsn: str) -> None:
     with pytest.raises(DatabaseRefused, match="'Asia/Soul' is no time zone"):
         await upgrade(production_dsn, legacy_timezone="Asia/Soul")
@@ -200,7 +209,7 @@ async def test_plain_indexes_and_foreign_tables_are_noted(production_dsn: str) -
         "CREATE TABLE procrastinate_jobs (id int)",
         "SELECT",
     )
-    report = await upgrade(production_dsn)
+    report = await upgrade(production_dsn, legacy_timezone="Asia/Seoul")
     assert [note.partition(";")[0] for note in report.notes] == [
         "index ix_comments_created_at is missing",
         "index ix_image_locks_image_id is not expected",
