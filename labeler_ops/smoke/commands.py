@@ -86,7 +86,10 @@ def staging_check(
     runs: Annotated[Path, typer.Option(help="Where runs keep their reports.")] = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
-    """Smoke, then compare latencies in turns. Exit code 1: something failed or the p95 is 10 % worse; 3: undecided."""
+    """Smoke, then compare latencies in turns.
+
+    Exit code 1: something failed or the p95 is 10 % worse; 3: undecided, or nothing to compare with.
+    """
     _need("httpx")
     from labeler_ops.smoke import staging
     from labeler_ops.smoke.deployment import Account
@@ -121,7 +124,7 @@ def staging_check(
         report.show(Console())
     if report.verdict != "pass":
         failed = _INTERRUPTED if report.smoke.interrupted else _FAILED
-        raise typer.Exit(_UNDECIDED if report.verdict == "undecided" else failed)
+        raise typer.Exit(failed if report.verdict == "fail" else _UNDECIDED)
 
 
 def _account(email: str, variable: str) -> "Account":

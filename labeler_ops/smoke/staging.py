@@ -27,12 +27,12 @@ MOST_TIMES = 4
 
 
 class StagingReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found. `verdict` is that of all; `latency` is None where nothing was compared."""
+    """What was found. `verdict` is that of all, None where everything works and no latency was measured."""
 
     run: str
     url: str
     against: str | None
-    verdict: Literal["pass", "fail", "undecided"]
+    verdict: Literal["pass", "fail", "undecided"] | None
     smoke: SmokeReport
     latency: Latency | None
     plot: str | None
@@ -43,9 +43,8 @@ class StagingReport(msgspec.Struct, frozen=True, kw_only=True):
         if self.latency is not None:
             console.print(_table(self.latency))
             console.print(_sentence(self.latency), highlight=False)
-        elif self.against is None and self.smoke.ok:
-            console.print("no latencies: name the deployment before with --against", highlight=False)
-        console.print(f"verdict: {self.verdict}; report in {self.run}", highlight=False, markup=False)
+        verdict = self.verdict or "none, as no latency was measured: name the deployment before with --against"
+        console.print(f"verdict: {verdict}; report in {self.run}", highlight=False, markup=False)
 
 
 @asynccontextmanager
@@ -103,7 +102,7 @@ async def staging_check(
             run.write("samples.json", done)
             plot = await asyncio.to_thread(_plotted, run, done, latency)
             facts |= {"verdict": latency.verdict, "rounds": latency.rounds, "change": latency.overall.change}
-    verdict: Literal["pass", "fail", "undecided"] = latency.verdict if latency else "pass"
+    verdict = latency.verdict if latency else None
     report = StagingReport(
         run=str(run.directory),
         url=smoked.url,

@@ -42,6 +42,15 @@ async def test_what_does_not_work_is_not_measured(deployed: Deployed, tmp_path: 
     assert (done.json()["verdict"], done.json()["latency"]) == ("fail", None)
 
 
+async def test_without_a_measurement_there_is_no_verdict(deployed: Deployed, tmp_path: Path) -> None:
+    done = await run("staging-check", deployed.url, "--runs", str(tmp_path))
+    report = done.json()
+    assert (done.code, report["verdict"], report["latency"], report["smoke"]["ok"]) == (3, None, None, True)
+    text = (Path(report["run"]) / "report.txt").read_text()
+    assert "verdict: none, as no latency was measured: name the deployment before with --against" in text
+    assert "pass" not in text.rpartition("verdict:")[2]
+
+
 @asynccontextmanager
 async def delayed(url: str, seconds: float) -> AsyncIterator[str]:
     """A way to a server that holds back what it answers."""
