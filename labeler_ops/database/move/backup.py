@@ -16,6 +16,7 @@ import asyncpg
 import msgspec
 
 from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.database.move import db_settings
 from labeler_ops.database.move.clients import Clients
 from labeler_ops.database.verify.report import Report
 from labeler_ops.database.verify.run import verify
@@ -152,6 +153,7 @@ async def drill(clients: Clients, directory: Path, source: str, as_of: str, *, a
     await _execute(at, f'CREATE DATABASE "{name}" TEMPLATE template0 {await _locale(source)}')
     try:
         seconds = await restore(clients, directory, scratch, jobs=jobs)
+        await db_settings.carry(source, scratch)
         report = await verify(source, scratch, as_of=as_of)
     finally:
         await _execute(at, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')

@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move import backup
+from labeler_ops.database.move import backup, db_settings
 from labeler_ops.database.move.backup import JOBS, Told
 from labeler_ops.database.move.clients import Clients
 
@@ -41,6 +41,7 @@ async def copy(
     manifest = await backup.dump(clients, source, into, jobs=jobs, told=told, kept=False)
     size = await backup.database_size(source)
     seconds = await backup.restore(clients, into, target, jobs=jobs, told=told, size=size)
+    await db_settings.carry(source, target)
     started = perf_counter()
     # A dump carries no statistics: without them the first queries on the target would be planned blindly.
     await clients.run("vacuumdb", "--analyze-only", f"--jobs={jobs}", url=target)

@@ -13,7 +13,7 @@ import msgspec
 from labeler_api.db.failures import FAILURES
 from labeler_ops.database import zones
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move import backup, clients, databases
+from labeler_ops.database.move import backup, clients, databases, db_settings
 from labeler_ops.database.roles import ROLES, Database
 from labeler_ops.runs import place
 
@@ -236,6 +236,27 @@ async def _unusual(sides: Sides) -> list[Finding]:
     return [Finding("unusual things", "note" if said else "ok", said or "none")]
 
 
+async def _settings(sides: Sides) -> list[Finding]:
+    """What `ALTER DATABASE … SET` gave the source; that the target can have it is tried, and taken back."""
+    ours, theirs = [await db_settings.read(side) for side in (sides.source, sides.target)]
+    if only := sorted(theirs.keys() - ours.keys()):
+        text = f"the target alone has {', '.join(only)}: ALTER DATABASE … RESET each, or SET them on the source"
+        return [Finding("settings", "refused", text)]
+    trial = sides.target.transaction()
+    await trial.start()
+    try:
+        await db_settings.put(sides.target, ours)
+    except (asyncpg.PostgresError, DatabaseRefused) as error:
+        return [Finding("settings", "refused", f"the target's role may not set what the source has: {error}")]
+    finally:
+        await trial.rollback()
+    said = [f"{name} = {value}" for name, value in ours.items()]
+    findings = [Finding("settings", "ok", ", ".join(said) or "none")]
+    if roles := await db_settings.of_roles(sides.source):
+        findings.append(Finding("settings", "note", f"those of {roles} in this database are not moved"))
+    return findings
+
+
 async def _zone(sides: Sides) -> list[Finding]:
     """The zone that the upgrade of an old Labeler DB reads the server's times in."""
     if sides.database != "labeler":
@@ -270,6 +291,7 @@ LOOKS: list[Callable[[Sides], Awaitable[list[Finding]]]] = [
     _disk,
     _at_work,
     _unusual,
+    _settings,
     _zone,
     _route,
 ]

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.database.move import db_settings
 from labeler_ops.database.move.clients import Clients
 from labeler_ops.database.verify import sequences, structure
 from labeler_ops.database.verify.session import opened
@@ -33,6 +34,7 @@ async def copy_definitions(clients: Clients, source: str, target: str, file: Pat
     await clients.run("pg_dump", *_DUMP, f"--file={file}", url=source)
     name = urlsplit(target).path.removeprefix("/")
     await clients.run("pg_restore", *_RESTORE, f"--dbname={name}", str(file), url=target)
+    await db_settings.carry(source, target)
 
 
 async def copy_sequences(
