@@ -15,7 +15,7 @@ from labeler_ops.database.move.clients import Clients
 _OURS = "labeler move"  # the application name of every tool that this one starts
 
 _SCHEMAS = """
-    SELECT nspname FROM pg_namespace n WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+    SELECT format('%I', nspname) FROM pg_namespace n WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
     AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = n.oid AND e.deptype = 'e')
 """
 _LEFT_AT_WORK = """
@@ -56,7 +56,7 @@ async def clear(target: str) -> None:
         await connection.fetch(_LEFT_AT_WORK, _OURS)
         async with connection.transaction():
             for (schema,) in await connection.fetch(_SCHEMAS):
-                await connection.execute(f'DROP SCHEMA "{schema}" CASCADE')
+                await connection.execute(f"DROP SCHEMA {schema} CASCADE")
             await connection.execute("CREATE SCHEMA public")
             await connection.execute("SELECT lo_unlink(oid) FROM pg_largeobject_metadata")
     except asyncpg.PostgresError as error:

@@ -15,6 +15,7 @@ import asyncpg
 import msgspec
 
 from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.database.replication.silence import unlogged
 from labeler_ops.maintenance import fence
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -122,6 +123,7 @@ class Channel:
         options = f"create_slot = false, slot_name = '{slot}', copy_data = {str(copy).lower()}"
         try:
             async with self.subscriber.transaction():
+                await unlogged(self.subscriber)
                 await self.subscriber.execute(
                     f"CREATE SUBSCRIPTION {self.name} CONNECTION {literal(self.route)}"
                     f" PUBLICATION {self.name} WITH ({options})"

@@ -8,6 +8,7 @@ import asyncpg
 from labeler_api.migrations import HEAD
 from labeler_ops.database.move.preflight import Finding
 from labeler_ops.database.replication.channel import WITHOUT_IDENTITY, Connection, literal
+from labeler_ops.database.replication.silence import unlogged
 from labeler_ops.maintenance import fence
 
 OLDEST = 15  # production's major; older servers do not say how often applying failed
@@ -205,6 +206,7 @@ async def _route(way: Way) -> list[Finding]:
     transaction = way.subscriber.transaction()
     await transaction.start()
     try:
+        await unlogged(way.subscriber)
         await way.subscriber.execute(
             f"CREATE SUBSCRIPTION {_PROBE} CONNECTION {literal(way.route)} PUBLICATION {_PROBE}"
             " WITH (create_slot = false, slot_name = NONE, enabled = false, copy_data = false)"

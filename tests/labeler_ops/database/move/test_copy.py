@@ -190,3 +190,17 @@ async def databases(dsn: str, like: str) -> list[str]:
         return [row[0] for row in await connection.fetch("SELECT datname FROM pg_database WHERE datname LIKE $1", like)]
     finally:
         await connection.close()
+
+
+async def test_a_schema_of_any_name_is_cleared_and_nothing_else(target: str) -> None:
+    """Its name is data: it must not become a statement."""
+    name = 'odd"; CREATE TABLE public.injected (id int); --'
+    quoted = name.replace('"', '""')
+    await execute(target, f'CREATE SCHEMA "{quoted}"; CREATE TABLE "{quoted}".t (id int)')
+    await copy.clear(target)
+    connection = await asyncpg.connect(target)
+    try:
+        assert await connection.fetchval("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'odd%'") == 0
+        assert await connection.fetchval("SELECT to_regclass('public.injected')") is None
+    finally:
+        await connection.close()

@@ -9,7 +9,8 @@ import asyncpg
 import pytest
 
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.replication import sides
+from labeler_ops.database.replication import modes, sides
+from labeler_ops.database.replication.options import Mode
 from labeler_ops.database.replication.replication import Replication
 from labeler_ops.database.replication.sides import Urls
 from labeler_ops.database.verify.run import verify
@@ -171,3 +172,17 @@ async def _in_the_middle(urls: Urls) -> None:
             if flow.copied == flow.tables - 1 > 0:
                 return
             await asyncio.sleep(0.02)
+
+
+async def test_the_password_of_a_route_that_fails_is_not_in_the_server_s_log(
+    pair: tuple[str, str], servers: Servers, tmp_path: Path
+) -> None:
+    """A server logs a statement that fails, and this one names the other side's URL."""
+    source, target = pair
+    secret = "never-to-be-logged"
+    away = f"postgresql://labeler_admin:{secret}@127.0.0.1:1/nowhere"
+    findings = await modes.preflight(tmp_path, Urls(source, target, away), Mode.LOGICAL, reverse=False)
+    assert [one.verdict for one in findings if one.name == "route"] == ["refused"]
+    log = servers.second.data_dir.with_name(servers.second.data_dir.name + ".log").read_text()
+    assert "could not connect to the publisher" in log
+    assert secret not in log
