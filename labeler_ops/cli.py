@@ -10,9 +10,15 @@ from labeler_ops.database import commands_replicate as replicate
 from labeler_ops.environment import commands as environment
 from labeler_ops.images import commands as images
 from labeler_ops.maintenance import commands as maintenance
+from labeler_ops.runs import redacted
 from labeler_ops.smoke import commands as smoke
 from labeler_ops.stack import commands as stack
 from labeler_ops.storage import commands as storage
+
+_SEEN = (
+    "warning: a password on the command line can be read by everybody on this machine, and stays in the shell's "
+    "history. Give it by the option's variable (--help names it), or by a file: --url @path\n"
+)
 
 app = typer.Typer(
     name="labeler", no_args_is_help=True, pretty_exceptions_enable=False, help="Run, check and move the image labeler."
@@ -40,6 +46,8 @@ def openapi() -> None:
 
 def main() -> None:
     """Entry point of the `labeler` script."""
+    if any(redacted(argument) != argument for argument in sys.argv[1:]) or "--password" in sys.argv:
+        sys.stderr.write(_SEEN)
     app()
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -89,8 +90,8 @@ def check(url: Url = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def verify(
-    source: Annotated[str, typer.Option(help="URL of the database that was copied.")],
-    target: Annotated[str, typer.Option(help="URL of the copy.")],
+    source: Annotated[str, typer.Option(envvar="SOURCE_DATABASE_URL", help="URL of the database that was copied.")],
+    target: Annotated[str, typer.Option(envvar="TARGET_DATABASE_URL", help="URL of the copy.")],
     connections: Annotated[int, typer.Option(min=1, max=32, help="Per side.")] = 4,
     as_json: AsJson = False,
 ) -> None:
@@ -122,7 +123,13 @@ def roles(
     database: Annotated[Database | None, typer.Argument(help="One of the three; without it, all are printed.")] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Run the statements, in one transaction.")] = False,
     url: Annotated[
-        str | None, typer.Option("--url", help="With --apply: the database's URL, as a superuser.", show_default=False)
+        str | None,
+        typer.Option(
+            "--url",
+            envvar="ADMIN_DATABASE_URL",
+            help="With --apply: the database's URL, as a superuser.",
+            show_default=False,
+        ),
     ] = None,
     indexes: Annotated[
         bool, typer.Option("--indexes", help="Of the User DB: its indexes and not its grants; blocks nobody.")
@@ -206,14 +213,21 @@ async def _refusing(work: Coroutine[Any, Any, _T]) -> _T:
 
 
 def dsn(url: str | None, option: str = "--url") -> str:
-    """Find the URL that a command works on; exits with what is wrong when there is none."""
-    environ = os.environ if url is None else {"LABELER_DB_URL": url}
+    """Find the URL that a command works on, `@path` for one in a file; exits with what is wrong when there is none."""
     try:
+        environ = os.environ if url is None else {"LABELER_DB_URL": _from_file(url)}
         return database_url(environ, "LABELER_DB", fall_back_to_railway=True)
+    except OSError as error:
+        Console(stderr=True, soft_wrap=True).print(f"{option}: {error.filename}: {error.strerror}", markup=False)
+        raise typer.Exit(_NOT_ASKED) from None
     except SettingsError as error:
         said = str(error) if url is None else str(error).replace("LABELER_DB_URL", option)
         Console(stderr=True, soft_wrap=True).print(said, markup=False)
         raise typer.Exit(_NOT_ASKED) from None
+
+
+def _from_file(url: str) -> str:
+    return Path(url[1:]).read_text().strip() if url.startswith("@") else url
 
 
 def _run(work: Coroutine[Any, Any, _T], as_json: bool, code: int = _FAILED) -> _T:

@@ -250,7 +250,9 @@ def rollback(
     into: Annotated[
         str | None,
         typer.Option(
-            help="An empty database for everything that the target holds, once it was open.", show_default=False
+            envvar="ROLLBACK_DATABASE_URL",
+            help="An empty database for everything that the target holds, once it was open.",
+            show_default=False,
         ),
     ] = None,
     jobs: Jobs = 4,

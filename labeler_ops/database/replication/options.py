@@ -20,6 +20,7 @@ SourceSeen = Annotated[
     str | None,
     typer.Option(
         "--source-as-seen-by-target",
+        envvar="SOURCE_DATABASE_URL_SEEN_BY_TARGET",
         help="The source's URL where the target's server uses another.",
         show_default=False,
     ),
@@ -28,6 +29,7 @@ TargetSeen = Annotated[
     str | None,
     typer.Option(
         "--target-as-seen-by-source",
+        envvar="TARGET_DATABASE_URL_SEEN_BY_SOURCE",
         help="The target's URL where the source's server uses another.",
         show_default=False,
     ),

@@ -80,3 +80,23 @@ async def test_roles(empty_dsn: str) -> None:
     finally:
         await run_sql(empty_dsn, f"DROP OWNED BY {role}", f"DROP ROLE {role}", "SELECT")
     assert (await labeler("roles", "--apply")).returncode == 2
+
+
+async def test_a_password_on_the_command_line_is_warned_of(production_dsn: str, tmp_path: Path) -> None:
+    """Everybody who may list processes reads it; a variable or a file says the same in private."""
+    warned = "warning: a password on the command line"
+    done = await labeler("verify", "--source", production_dsn, "--target", production_dsn)
+    assert (done.returncode, warned in done.stderr) == (0, True)
+    variables = {"SOURCE_DATABASE_URL": production_dsn, "TARGET_DATABASE_URL": production_dsn}
+    done = await labeler("verify", **variables)
+    assert (done.returncode, done.stderr.count(warned)) == (0, 0)
+    (file := tmp_path / "url").write_text(f"{production_dsn}\n")
+    done = await labeler("verify", "--source", f"@{file}", "--target", f"@{file}")
+    assert (done.returncode, done.stderr.count(warned)) == (0, 0)
+    done = await labeler("verify", "--source", f"@{tmp_path / 'none'}", "--target", f"@{file}")
+    assert (done.returncode, "No such file" in done.stderr) == (2, True)
+
+
+async def test_roles_are_applied_as_the_superuser_of_a_variable(empty_dsn: str) -> None:
+    done = await labeler("roles", "labeler", "--apply", "--role", "owner_of_a_test", ADMIN_DATABASE_URL=empty_dsn)
+    assert (done.returncode, "OWNER TO" in done.stdout) == (0, True), done.stderr
