@@ -23,7 +23,8 @@ from labeler_ops.database.verify.run import verify
 
 JOBS = 4  # connections of a dump or a restore; more gain nothing once the largest table is the last one at work
 # Level 1 of gzip: twice as fast as the default for a tenth more bytes, and any pg_restore reads it.
-_DUMP = ("--format=directory", "--compress=1", "--no-owner", "--no-acl", "--encoding=UTF8")
+# Owners and grants are in every dump, and restored where they are asked for.
+_DUMP = ("--format=directory", "--compress=1", "--encoding=UTF8")
 # The switch of maintenance mode is each side's own.
 _LEFT_OUT = ("--exclude-table-data=public.maintenance",)
 
@@ -122,9 +123,19 @@ async def check(directory: Path) -> None:
 
 
 async def restore(
-    clients: Clients, directory: Path, url: str, *, jobs: int = JOBS, told: Told | None = None, size: int = 0
+    clients: Clients,
+    directory: Path,
+    url: str,
+    *,
+    jobs: int = JOBS,
+    told: Told | None = None,
+    size: int = 0,
+    owners: bool = False,
 ) -> float:
-    """Restore a dump into an empty database; seconds. Raises DatabaseRefused at the first error."""
+    """Restore a dump into an empty database; seconds. Raises DatabaseRefused at the first error.
+
+    With `owners` as a superuser and with the source's owners and grants, whose roles have to be there.
+    """
     started = perf_counter()
     contents = await asyncio.to_thread(_table_of_contents, clients, directory)
     watch = asyncio.create_task(_watch(url, size, told)) if told else None
@@ -133,8 +144,7 @@ async def restore(
             "pg_restore",
             f"--jobs={jobs}",
             "--exit-on-error",
-            "--no-owner",
-            "--no-acl",
+            *(() if owners else ("--no-owner", "--no-acl")),
             f"--use-list={contents}",
             f"--dbname={urlsplit(url).path.removeprefix('/')}",
             str(directory),

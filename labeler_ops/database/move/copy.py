@@ -8,9 +8,10 @@ import asyncpg
 import msgspec
 
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move import backup, db_settings
+from labeler_ops.database.move import backup, db_settings, grants
 from labeler_ops.database.move.backup import JOBS, Told
 from labeler_ops.database.move.clients import Clients
+from labeler_ops.database.roles import Database
 
 _OURS = "labeler move"  # the application name of every tool that this one starts
 
@@ -34,14 +35,26 @@ class Copied(msgspec.Struct):
 
 
 async def copy(
-    clients: Clients, source: str, target: str, into: Path, *, jobs: int = JOBS, told: Told | None = None
+    clients: Clients,
+    source: str,
+    target: str,
+    into: Path,
+    *,
+    jobs: int = JOBS,
+    told: Told | None = None,
+    database: Database = "labeler",
 ) -> Copied:
     """Dump the source and restore it into the target, which is empty. Raises DatabaseRefused at the first error."""
     await asyncio.to_thread(backup.remove, into)  # what a run that was cut off left of this
     manifest = await backup.dump(clients, source, into, jobs=jobs, told=told, kept=False)
     size = await backup.database_size(source)
-    seconds = await backup.restore(clients, into, target, jobs=jobs, told=told, size=size)
+    theirs = database != "labeler"  # the platform's own services write there, with roles of their own
+    if theirs:
+        await grants.make_reader(target, database)
+    seconds = await backup.restore(clients, into, target, jobs=jobs, told=told, size=size, owners=theirs)
     await db_settings.carry(source, target)
+    if theirs:
+        await grants.carry_database_s(source, target)
     started = perf_counter()
     # A dump carries no statistics: without them the first queries on the target would be planned blindly.
     await clients.run("vacuumdb", "--analyze-only", f"--jobs={jobs}", url=target)

@@ -199,6 +199,7 @@ class Migration:
             self.run.path("copy"),
             jobs=self.jobs,
             told=self.voice.progress,
+            database=self.database,
         )
         facts.update(msgspec.to_builtins(copied))
 

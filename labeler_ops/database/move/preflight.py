@@ -13,7 +13,7 @@ import msgspec
 from labeler_api.db.failures import FAILURES
 from labeler_ops.database import zones
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move import backup, clients, databases, db_settings
+from labeler_ops.database.move import backup, clients, databases, db_settings, grants
 from labeler_ops.database.roles import ROLES, Database
 from labeler_ops.runs import place
 
@@ -171,6 +171,12 @@ async def _rights(sides: Sides) -> list[Finding]:
     elif foreign:
         text = f"the source's role does not own {foreign}: maintenance mode builds a trigger there, use the owner"
         findings.append(Finding("rights", "refused", text))
+    if sides.database != "labeler" and (missing := await grants.missing(sides.source, sides.target, sides.database)):
+        text = (
+            f"the target's server lacks {', '.join(missing)}, which own or may use something on the source: make them "
+            "there (`pg_dumpall --roles-only` of the source has them), or take them away from the source"
+        )
+        findings.append(Finding("roles", "refused", text))
     if sides.database != "labeler" and not await databases.may_make_roles(sides.target):
         text = f"the target's role makes {ROLES[sides.database]}, which the services read by: use a superuser"
         findings.append(Finding("rights", "refused", text))

@@ -1,6 +1,7 @@
 """The User DB and the Platform DB moved by the same tool: no switch, no revisions, and a role made anew."""
 
 import json
+import secrets
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -98,6 +99,66 @@ async def test_a_role_that_can_make_no_roles_is_refused_before_anything_is_done(
     assert not (await fence.status(source)).fenced
     with pytest.raises(RunError, match="give its URLs"):
         Migration(move.run, source, target + "_2", Listener())
+
+
+# A platform's own services: one owns, one writes, and not everybody may do everything.
+_THEIRS = "CREATE ROLE {p}_owner; CREATE ROLE {p}_writer; CREATE ROLE {p}_later"
+_GRANTS = """
+    ALTER TABLE workspaces OWNER TO {p}_owner;
+    GRANT SELECT, INSERT, UPDATE (name) ON organizations TO {p}_writer WITH GRANT OPTION;
+    CREATE FUNCTION secret() RETURNS int LANGUAGE sql AS 'SELECT 1';
+    REVOKE EXECUTE ON FUNCTION secret() FROM PUBLIC; GRANT EXECUTE ON FUNCTION secret() TO {p}_writer;
+    ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO {p}_later;
+    REVOKE CONNECT, TEMPORARY ON DATABASE {name} FROM PUBLIC; GRANT CONNECT ON DATABASE {name} TO {p}_writer;
+    SELECT setval('organizations_id_seq', 2), setval('workspaces_id_seq', 3);
+"""
+# A list of grants without those of our reader, which `switch` makes anew.
+_LISTED = "array(SELECT a::text FROM unnest({}) a WHERE a::text !~ 'readonly' ORDER BY 1)::text"
+_SEEN = f"""
+    SELECT 'owner ' || relname, relowner::regrole::text FROM pg_class WHERE relname IN ('organizations', 'workspaces')
+    UNION ALL SELECT 'grants ' || relname, {_LISTED.format("relacl")}
+    FROM pg_class WHERE relname IN ('organizations', 'workspaces')
+    UNION ALL SELECT 'column ' || attname, {_LISTED.format("attacl")} FROM pg_attribute
+    WHERE attrelid = 'organizations'::regclass AND attnum > 0
+    UNION ALL SELECT 'function', {_LISTED.format("proacl")} FROM pg_proc WHERE proname = 'secret'
+    UNION ALL SELECT 'default', {_LISTED.format("defaclacl")} FROM pg_default_acl
+    UNION ALL SELECT 'database', {_LISTED.format("datacl")} FROM pg_database WHERE datname = current_database()
+"""
+
+
+async def seen(dsn: str) -> dict[str, str]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return {row[0]: row[1] for row in await connection.fetch(_SEEN)}
+    finally:
+        await connection.close()
+
+
+async def test_owners_and_grants_of_the_platform_s_own_services_are_carried(
+    create_database: DatabaseFactory,
+    platform_template: str,
+    elsewhere: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """To a server that has none of these roles: refused with their names, and whole once they are there."""
+    monkeypatch.setenv("LABELER_ROLE_PASSWORD", PLATFORM_PASSWORD)
+    source = await create_database(platform_template)
+    prefix = f"theirs_{secrets.token_hex(3)}"
+    await execute(source, _THEIRS.format(p=prefix))
+    await execute(source, _GRANTS.format(p=prefix, name=source.rpartition("/")[2]))
+    move = Migration.begin(tmp_path, source, elsewhere, Listener(), database="platform")
+    named = ", ".join(f"{prefix}_{name}" for name in ("later", "owner", "writer"))
+    with pytest.raises(DatabaseRefused, match=f"roles: the target's server lacks {named}, which own or may use"):
+        await move.migrate()
+    assert not (await fence.status(source)).fenced
+    await execute(elsewhere, _THEIRS.format(p=prefix))
+    before = await seen(source)
+    await move.migrate()
+    assert await seen(elsewhere) == before
+    assert f"{prefix}_owner" in before["owner workspaces"]
+    assert "{=X" not in before["function"]  # nobody was given it whom the source refuses
+    assert f"{prefix}_writer=w*" in before["column name"]
 
 
 def _variable(run: Run, name: str, variable: str) -> str:
