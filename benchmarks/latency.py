@@ -3,7 +3,8 @@
 `python -m benchmarks.latency` starts the embedded stack in a temporary home, and beside its API another one whose way
 to PostgreSQL goes through a proxy. That adds 0, 2 and 10 ms, half of them each way, in turns. Connections are warm and
 statements prepared, as they are in a process that has run for a minute. Round trips are counted twice: by the proxy,
-which sees what is sent until something is answered; and by time, (t10 - t0) in units of what 10 ms add to `SELECT 1`.
+which sees what is sent until something is answered; and by time, (t10 - t0) of the fastest calls in units of what 10 ms
+add to `SELECT 1`.
 The two differ where a call asks two things side by side, or waits for something else.
 
 `--json` keeps what was found, `--before` shows it beside another run, `--picture` draws both.
@@ -70,7 +71,7 @@ async def select_ms(far: Far, rounds: int) -> dict[int, float]:
             await connection.fetchval("SELECT 1")
             found[added].append((perf_counter() - started) * 1000)
     await connection.close()
-    return {added: median(waits[1:]) for added, waits in found.items()}
+    return {added: min(waits[1:]) for added, waits in found.items()}
 
 
 async def measure(step: Step, frontend: Frontend, far: Far, rounds: int, unit: float) -> Measured:
@@ -90,7 +91,9 @@ async def measure(step: Step, frontend: Frontend, far: Far, rounds: int, unit: f
                 waits[added].append(wait)
                 counted.append(far.round_trips - before)
     ms = {added: round(median(found), 2) for added, found in waits.items()}
-    return Measured(step.name, step.writes, median(counted), round((ms[10] - ms[0]) / unit, 1), ms)
+    # Of the fastest, which nobody else's work was in the way of.
+    by_time = round((min(waits[10]) - min(waits[0])) / unit, 1)
+    return Measured(step.name, step.writes, median(counted), by_time, ms)
 
 
 async def run(rounds: int, only: str, name: str) -> Run:
