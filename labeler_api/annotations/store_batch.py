@@ -1,6 +1,6 @@
 """SQL of a batch: one statement for all new annotations of a project, each with its first revision."""
 
-from labeler_api.annotations.store_ledger import logged
+from labeler_api.annotations.revisions import logged
 from labeler_api.db.pool import WriteTransaction
 
 # New annotations of a project, each with its first revision: of a statement that goes on to SELECT from `made`. Nothing

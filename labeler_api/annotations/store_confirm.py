@@ -4,7 +4,7 @@
 
 from collections.abc import Sequence
 
-from labeler_api.annotations.store_ledger import logged
+from labeler_api.annotations.revisions import logged
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 
 _ACTION = "CASE WHEN $5::text = 'confirmed' THEN 'confirm' ELSE 'unconfirm' END"

@@ -5,8 +5,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from labeler_api.annotations.revisions import logged
 from labeler_api.annotations.store import COLUMNS
-from labeler_api.annotations.store_ledger import logged
 from labeler_api.db import page_bytes
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.members.access import reading

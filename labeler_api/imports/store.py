@@ -8,6 +8,7 @@ Rows are counted here and never handed out: there may be a million.
 from collections.abc import Sequence
 from datetime import datetime
 
+from labeler_api.annotations.revisions import logged
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 
 _PROJECT = """
@@ -19,22 +20,17 @@ _PROJECT = """
 # As much of the project as a row that refers to it holds anyway: its deletion waits, its writers do not.
 _HOLD = "SELECT clock_timestamp() FROM annotation_projects WHERE id = $1 FOR KEY SHARE"
 
-_DELETE_PRESENT = """
+_DELETE_PRESENT = f"""
     WITH gone AS (DELETE FROM annotations a USING import_present p WHERE a.id = p.id RETURNING a.*),
-    logged AS (
-        INSERT INTO annotation_history
-            (annotation_id, project_id, image_id, action, previous_state, changed_by, timestamp, revision)
-        SELECT g.id, g.project_id, g.image_id, 'delete', to_jsonb(g), $3::int, $4::timestamptz, g.version + 1
-        FROM gone g ORDER BY g.id
-    ),
+    {logged("'delete'", old="gone", user="$3::int", at="$4::timestamptz")},
     statuses AS (
         DELETE FROM image_annotation_status s USING importing_images m
         WHERE m.project_id = $1 AND m.import_id = $2 AND s.project_id = $1 AND s.image_id = m.image_id
     )
     SELECT ARRAY[count(*), count(DISTINCT image_id)]::int[] FROM gone
-"""
+"""  # noqa: S608 - a part of ours
 
-_INSERT = """
+_INSERT = f"""
     WITH made AS (
         INSERT INTO annotations (
             project_id, image_id, annotation_type, task_type, geometry, attributes, class_id, class_name,
@@ -47,14 +43,9 @@ _INSERT = """
         ORDER BY s.number
         RETURNING *
     ),
-    logged AS (
-        INSERT INTO annotation_history
-            (annotation_id, project_id, image_id, action, new_state, changed_by, timestamp, revision)
-        SELECT m.id, m.project_id, m.image_id, 'create', to_jsonb(m), $2::int, $3::timestamptz, m.version
-        FROM made m
-    )
+    {logged("'create'", new="made", user="$2::int", at="$3::timestamptz", sort=False)}
     SELECT count(*)::int FROM made
-"""
+"""  # noqa: S608 - a part of ours
 
 # Every (image, task) that got an annotation: what was there ($3: and stays), and what came. An image that was
 # confirmed stays so, and a new one is not confirmed by this: what is imported is confirmed one by one, whether that is
@@ -119,6 +110,15 @@ _DEFINE = """
 
 _COUNT = "SELECT count_in_project_1($1, $2, $3, $4)"
 
+# As where PostgreSQL does it by itself, a minute after a commit.
+_GROWS_MUCH = "SELECT $1 > 50 + greatest(reltuples, 0) / 10 FROM pg_class WHERE oid = 'annotations'::regclass"
+
+# The columns that saves look for.
+_ANALYSE = """
+    ANALYZE annotations (project_id, image_id, task_type, class_id),
+            image_annotation_status (project_id, image_id, task_type)
+"""
+
 _NOTE_SOURCE = """
     UPDATE datasets SET labeled = true, annotation_path = $2, updated_at = clock_timestamp() WHERE id = $1
 """
@@ -175,6 +175,17 @@ async def define(tx: WriteTransaction, project_id: str, new_tasks: Sequence[str]
 async def count(tx: WriteTransaction, project_id: str, annotations: int, images: int, user_id: int) -> None:
     """Add to a project's counters, and bump its revision."""
     await tx.execute(_COUNT, project_id, annotations, images, user_id)
+
+
+async def grows_much(tx: WriteTransaction, annotations: int) -> bool:
+    """Whether so many more annotations make what PostgreSQL knows of them untrue."""
+    found: bool = await tx.fetchval(_GROWS_MUCH, annotations)
+    return found
+
+
+async def analyse(tx: WriteTransaction) -> None:
+    """Gather statistics of annotations and statuses: some 50 ms, however many there are. Plans are made anew then."""
+    await tx.execute(_ANALYSE)
 
 
 async def note_source(tx: WriteTransaction, dataset_id: str, key: str) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import pairwise
 from time import monotonic
 from typing import Any
 
@@ -42,6 +43,7 @@ _LOOK_SECONDS = 0.1
 # Annotations of one statement: about a second, so that its limit is far however large the file is, and the checks that
 # PostgreSQL makes at its end take little memory.
 _WRITTEN_AT_ONCE = 50_000
+_WRITTEN_FIRST = 5_000  # then statistics are gathered: until then each save may look at all of them
 
 _classes = msgspec.json.Decoder(dict[str, dict[str, dict[str, Any]]])
 
@@ -96,10 +98,14 @@ async def write(call: Call, access: Access, prepared: Prepared, mode: Mode, sour
                 async with naming_the_holder(call), call.db.begin(long=True) as tx:
                     # Once more: reading the file took its time.
                     access = await authorize(tx, call, access.dataset_id, Role.ADMIN, Lock.NONE)
-                    return report_of(await idempotency.once(tx, call, make(tx, access)))
+                    report = report_of(await idempotency.once(tx, call, make(tx, access)))
             except Stale:
                 if last:
                     raise
+            else:
+                if report.imported > _WRITTEN_FIRST:
+                    await _gather_statistics(call, report.imported)
+                return report
     finally:
         with suppress(AppError):  # they mean nothing any more; the next import takes them away
             await service_importing.sweep(call)
@@ -119,7 +125,7 @@ async def _write(
         )
     vocabulary = _vocabulary(project, prepared)
     await store_stage.name_classes(tx, vocabulary.ids, vocabulary.names)
-    written = await _insert(tx, importing, prepared, mode)
+    written = await _insert(tx, call, importing, prepared, mode)
     access = await authorize(tx, call, access.dataset_id, Role.ADMIN, Lock.TURN, in_line=False)
     await _define(tx, access, project, vocabulary)
     grown = written.imported - written.replaced
@@ -171,7 +177,7 @@ async def _mark(call: Call, access: Access, importing: Importing, prepared: Prep
     return project
 
 
-async def _insert(tx: WriteTransaction, importing: Importing, prepared: Prepared, mode: Mode) -> _Written:
+async def _insert(tx: WriteTransaction, call: Call, importing: Importing, prepared: Prepared, mode: Mode) -> _Written:
     """Write annotations and statuses of marked images, where nobody else writes."""
     project_id, user_id, total = importing.project_id, importing.user_id, prepared.drafts.total
     moment = await store.hold(tx, project_id)
@@ -185,9 +191,10 @@ async def _insert(tx: WriteTransaction, importing: Importing, prepared: Prepared
     elif present:
         await store_stage.drop_equal(tx)
     imported = 0
-    for first in range(0, total, _WRITTEN_AT_ONCE):
-        behind = first + _WRITTEN_AT_ONCE
+    for first, behind in pairwise([0, *range(_WRITTEN_FIRST, total, _WRITTEN_AT_ONCE), total]):
         imported += await store.insert(tx, project_id, user_id, moment, first=first, behind=behind)
+        if first == 0 and behind < total:
+            await _gather_statistics(call, total)
     filled = await store.refresh_statuses(tx, project_id, moment, present_stays=mode is not Mode.REPLACE)
     return _Written(imported, replaced, filled - emptied)
 
@@ -198,6 +205,18 @@ def foreseen(project: Row, prepared: Prepared) -> ImportReport:
     report = report_of(_report(prepared, nothing, _vocabulary(project, prepared)))
     report.status, report.skipped = "checked", 0
     return report
+
+
+async def _gather_statistics(call: Call, annotations: int) -> None:
+    """Let PostgreSQL see how many annotations there are now, if they are many more than it knows of.
+
+    Saves keep the plans of their statements. One that was made for a small table finds the annotations of an image by
+    looking at all of the project's; rows that are not committed lie in its way as well.
+    """
+    with suppress(AppError):  # somebody else does it at this moment, or no connection is free
+        async with call.db.begin() as tx:
+            if await store.grows_much(tx, annotations):
+                await store.analyse(tx)
 
 
 def _report(prepared: Prepared, written: _Written, vocabulary: _Vocabulary) -> Row:

@@ -64,12 +64,13 @@ async def look_ahead(connection: ReadConnection, call: Call, access: Access, ima
 
     For a file that is judged long before it is written: it takes nothing, and the marks decide when the time comes.
     """
-    for row in await store_importing.held_by_others(connection, access.project, call.user_id):
-        if row["image_id"] in image_ids:
-            raise image_locked(lock_info(row, {}))
     names = list(image_ids)
     for start in range(0, len(names), _MARKED_AT_ONCE):
-        for row in await store_importing.find(connection, access.project, names[start : start + _MARKED_AT_ONCE]):
+        some = names[start : start + _MARKED_AT_ONCE]
+        held = await store_importing.held_by_others(connection, access.project, call.user_id, some)
+        if held is not None:
+            raise image_locked(lock_info(held, {}))
+        for row in await store_importing.find(connection, access.project, some):
             raise importing(lock_info(row, {}))
 
 

@@ -47,10 +47,10 @@ _HELD = """
     ORDER BY l.image_id LIMIT 1
 """
 
-# All of the project's: there are few, and an import may name every image. What it names is compared outside.
 _HELD_BY_OTHERS = """
     SELECT image_id, user_id, locked_at, expires_at, heartbeat_at FROM image_locks
-    WHERE project_id = $1 AND user_id <> $2 AND expires_at > clock_timestamp() ORDER BY image_id
+    WHERE project_id = $1 AND user_id <> $2 AND expires_at > clock_timestamp() AND image_id = ANY($3::text[])
+    ORDER BY image_id LIMIT 1
 """
 
 # $3: every other import of the project counts, and not only one that is at work on the same images.
@@ -99,9 +99,11 @@ async def held_by_other(tx: WriteTransaction, project_id: str, import_id: int, u
     return await tx.fetchrow(_HELD, project_id, import_id, user_id)
 
 
-async def held_by_others(connection: ReadConnection, project_id: str, user_id: int) -> list[Row]:
-    """Return the live locks that others have in a project."""
-    return await connection.fetch(_HELD_BY_OTHERS, project_id, user_id)
+async def held_by_others(
+    connection: ReadConnection, project_id: str, user_id: int, image_ids: Sequence[str]
+) -> Row | None:
+    """Find a live lock that somebody else has on one of the images."""
+    return await connection.fetchrow(_HELD_BY_OTHERS, project_id, user_id, list(image_ids))
 
 
 async def other_import(tx: WriteTransaction, project_id: str, import_id: int, *, whole: bool) -> Row | None:

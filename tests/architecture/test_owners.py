@@ -35,7 +35,6 @@ _STAGED = "a file is written by statements over all of its stage: a million call
 
 OTHERS = {
     ("annotation_history", "deletion"): _WITH_ITS_IMAGE,
-    ("annotation_history", "imports"): _STAGED,
     ("annotations", "imports"): _STAGED,
     ("image_annotation_status", "imports"): _STAGED,
     ("annotation_projects", "classes"): "classes are a column of the project",

@@ -4,12 +4,15 @@ Counted in blocks: the same on every machine, and a plan that reads the project 
 is a hundred times over the bound.
 """
 
+import asyncio
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 
+from labeler_api.imports import store
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.annotations.drawing import check_counters
+from tests.labeler_api.annotations.drawing import box, check_counters
 from tests.labeler_api.images.pictures import picture
 from tests.labeler_api.imports.files import coco, imported, rows, stored
 
@@ -112,6 +115,49 @@ async def test_files_for_a_large_project(api: Api, known: str) -> None:
     after = await blocks(api)
     assert after["annotations"] - before["annotations"] < _IMAGES * _OF_AN_IMAGE * 12
     assert after["image_annotation_status"] - before["image_annotation_status"] < _IMAGES * 40
+    await check_counters(api, made)
+
+
+async def test_a_save_beside_an_import_meets_none_of_its_rows(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its plans were made when there was next to nothing, and nobody gathers statistics but the import.
+
+    Of what is not committed statistics say nothing: that images differ they learn from another project.
+    """
+    async with api.db.begin() as tx:
+        await tx.execute(_QUIET)
+    made, other = [await api.dataset(tasks=["detection"], images=201) for _ in range(2)]
+    browser = await api.login("owner")
+    held, seen = asyncio.Event(), asyncio.Event()
+    refresh = store.refresh_statuses
+
+    async def refresh_later(*args: Any, **options: Any) -> int:
+        held.set()
+        await seen.wait()
+        return await refresh(*args, **options)
+
+    async def save() -> None:
+        answer = await browser.post("/api/v1/annotations", json=box(made))
+        assert answer.is_success, answer.text
+
+    for _ in range(10):
+        await asyncio.gather(*(save() for _ in range(5)))  # every connection has its plans
+    await load(api, other, 2000)
+    monkeypatch.setattr(store, "refresh_statuses", refresh_later)
+    boxes = [{"image_id": 1 + n % 200, "bbox": [n, 1, 2, 3]} for n in range(20_000)]
+    content = coco(boxes, [f"train/good/{number:04d}.jpg" for number in range(1, 201)])
+    files = [("files", ("extra.png", picture())), ("annotation_file", ("a.json", content))]
+    importing = asyncio.create_task(
+        browser.post(f"/api/v1/datasets/{made.dataset_id}/images", files=files, timeout=300)
+    )
+    await held.wait()
+    before = await blocks(api)
+    for _ in range(5):
+        await save()
+    after = await blocks(api)
+    seen.set()
+    assert (await importing).json()["annotations_imported"] == 20_000
+    touched = (after["annotations"] - before["annotations"]) / 5
+    assert touched < 300, "more than its own image has"
     await check_counters(api, made)
 
 
