@@ -81,7 +81,9 @@ async def _insert(tx: WriteTransaction, call: Call, draft: AnnotationDraft, refe
 async def get(call: Call, annotation_id: int) -> AnnotationResponse:
     """Return one annotation."""
     async with call.db.read() as connection:
-        row, _ = await require_annotation(connection, call, annotation_id)
+        row = await store.find_for(connection, annotation_id, call.user_id)
+    _access_to(row, call, annotation_id)
+    assert row is not None  # noqa: S101 - its access was judged
     return await response(call, row)
 
 
@@ -154,21 +156,22 @@ async def _saying_what_was_missed(call: Call, annotation_id: int, version: int |
                 raise await _missed(connection, annotation_id, version) from None
 
 
-async def require_annotation(connection: ReadConnection, call: Call, annotation_id: int) -> tuple[Row, Access]:
-    """Load an annotation that the caller may see. Raises NotFound, the same for one that they may not know of."""
-    row = await store.find_for(connection, annotation_id, call.user_id)
+def _access_to(row: Row | None, call: Call, annotation_id: int) -> Access:
+    """Judge what was found of an annotation. Raises NotFound, the same for one that the caller may not know of."""
     if row is None:
         raise no_annotation(annotation_id)
     try:
-        return row, access_of(row, call, Role.VIEWER)
+        return access_of(row, call, Role.VIEWER)
     except NotFound:
         raise no_annotation(annotation_id) from None
 
 
 async def find_editable(call: Call, annotation_id: int) -> tuple[Row, Access]:
-    """Load an annotation that the caller may change: their own as an annotator, anybody's as a reviewer."""
+    """Find the kind of an annotation that the caller may change: their own as an annotator, anybody's as a reviewer."""
     async with call.db.read() as connection:
-        row, access = await require_annotation(connection, call, annotation_id)
+        row = await store.find_kind(connection, annotation_id, call.user_id)
+    access = _access_to(row, call, annotation_id)
+    assert row is not None  # noqa: S101 - its access was judged
     check_may_change(call, access, row["created_by"])
     return row, access
 

@@ -37,6 +37,15 @@ _FIND_FOR = f"""
     LEFT JOIN project_permissions m ON m.project_id = p.id AND m.user_id = $2
 """
 
+# As much of it as decides whether it may be changed, and how.
+_FIND_KIND = f"""
+    SELECT {ACCESS}, a.created_by, a.annotation_type, a.task_type
+    FROM (SELECT project_id, created_by, annotation_type, task_type FROM annotations WHERE id = $1) a
+    JOIN annotation_projects p ON p.id = a.project_id
+    JOIN datasets d ON d.id = p.dataset_id
+    LEFT JOIN project_permissions m ON m.project_id = p.id AND m.user_id = $2
+"""
+
 # With the caller's access, since an image is opened more often than anything. A row at least where there is something
 # to have access to; its `id` is NULL where nothing is drawn.
 # "+ 0" keeps the planner from walking a whole project in the order of ids to find the few of one image.
@@ -100,6 +109,11 @@ async def find(connection: ReadConnection, annotation_id: int) -> Row | None:
 async def find_for(connection: ReadConnection, annotation_id: int, user_id: int) -> Row | None:
     """Return an annotation with the user's access to its project, or None."""
     return await connection.fetchrow(_FIND_FOR, annotation_id, user_id)
+
+
+async def find_kind(connection: ReadConnection, annotation_id: int, user_id: int) -> Row | None:
+    """Return who made an annotation, its type and its task, with the user's access to its project, or None."""
+    return await connection.fetchrow(_FIND_KIND, annotation_id, user_id)
 
 
 async def page_of_image(

@@ -10,7 +10,6 @@ from typing import Final
 NAMES: Final = (
     "undo_key_1",
     "log_revision_1",
-    "status_changes_1",
     "count_in_project_1",
     "refresh_progress_1",
     "hold_project_1",

@@ -1,6 +1,7 @@
 -- Counts a change of annotations in their project: in its row where nobody holds that and no import is at work, else in
 -- project_changes, which the next one adds up who finds the row free. So nobody waits for the row. Each of an import's
--- annotations looks the row up, and every version of it that was made meanwhile would lie in the way until the import ends.
+-- annotations looks the row up, and every version of it that was made meanwhile would lie in the way until the import
+-- ends.
 CREATE FUNCTION count_in_project_1(p_project_id text, p_annotations integer, p_images integer, p_user_id integer)
 RETURNS void
 LANGUAGE plpgsql
@@ -10,6 +11,7 @@ SET enable_seqscan = off
 AS $function$
 DECLARE
     v_now timestamptz := clock_timestamp();
+    v_waiting record;
 BEGIN
     PERFORM FROM annotation_projects
     WHERE id = p_project_id
@@ -25,18 +27,16 @@ BEGIN
         VALUES (p_project_id, p_annotations, p_images, p_user_id, v_now);
         RETURN;
     END IF;
-    WITH waiting AS (
+    WITH taken AS (
         DELETE FROM project_changes c WHERE c.project_id = p_project_id RETURNING c.annotations, c.images
-    ),
-    summed AS (
-        SELECT coalesce(sum(w.annotations), 0)::integer AS annotations, coalesce(sum(w.images), 0)::integer AS images,
-               count(*) AS number
-        FROM waiting w
     )
-    UPDATE annotation_projects p
-    SET total_annotations = p.total_annotations + p_annotations + s.annotations,
-        annotated_images = p.annotated_images + p_images + s.images,
-        revision = p.revision + 1 + s.number, last_updated_by = p_user_id, updated_at = v_now
-    FROM summed s WHERE p.id = p_project_id;
+    SELECT coalesce(sum(t.annotations), 0)::integer AS annotations, coalesce(sum(t.images), 0)::integer AS images,
+           count(*) AS number
+    INTO v_waiting FROM taken t;
+    UPDATE annotation_projects
+    SET total_annotations = total_annotations + p_annotations + v_waiting.annotations,
+        annotated_images = annotated_images + p_images + v_waiting.images,
+        revision = revision + 1 + v_waiting.number, last_updated_by = p_user_id, updated_at = v_now
+    WHERE id = p_project_id;
 END;
 $function$;

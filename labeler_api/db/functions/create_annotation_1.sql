@@ -16,7 +16,9 @@ AS $function$
 DECLARE
     v_now timestamptz;
     v_claim record;
-    v_of_others boolean;
+    v_draft annotations;
+    v_undone record;
+    v_made annotations;
     -- From the shape; the frontend sends it or not.
     v_derived constant text[] := ARRAY['type', 'image_width', 'image_height', 'area'];
 BEGIN
@@ -33,52 +35,51 @@ BEGIN
         RETURN;
     END IF;
     v_now := clock_timestamp();
-    v_of_others := p_anyway OR found_role = ANY (p_reviewers);
+    v_draft := jsonb_populate_record(NULL::annotations, p_draft);
     -- A deletion by the same person in the last quarter of an hour, not followed by anything, of what equals the new
     -- one: the frontend undoes a deletion by creating the same again, and then edits the old id. What was not sent does
     -- not count; a class is always sent. Of a no_object only its task counts. Somebody may delete ten thousand equal
     -- ones, and each may have a megabyte, so the latest 50 are looked at.
-    WITH wanted AS (
-        SELECT d.*, d.geometry - v_derived AS shape FROM jsonb_populate_record(NULL::annotations, p_draft) d
-    ),
-    undone AS (
-        SELECT h.annotation_id, h.revision, h.previous_state
-        FROM wanted w
-        CROSS JOIN LATERAL (
-            SELECT * FROM annotation_history
-            WHERE undo_key = undo_key_1(found_project_id, p_user_id, w.annotation_type, w.image_id, w.geometry)
-            ORDER BY id DESC LIMIT 50
-        ) h
-        CROSS JOIN LATERAL jsonb_populate_record(NULL::annotations, h.previous_state) p
-        WHERE h.project_id = found_project_id AND h.changed_by = p_user_id
-          AND (p.created_by = p_user_id OR v_of_others)
-          AND h.timestamp > v_now - interval '15 minutes'
-          AND p.image_id = w.image_id AND p.annotation_type = w.annotation_type AND p.task_type = w.task_type
-          AND (w.confidence IS NULL OR p.confidence = w.confidence) AND (w.notes IS NULL OR p.notes = w.notes)
-          AND CASE WHEN w.annotation_type = 'no_object' THEN p.attributes @> w.attributes ELSE
-              p.geometry - v_derived = w.shape
-              AND p.class_id IS NOT DISTINCT FROM w.class_id AND (w.class_name IS NULL OR p.class_name = w.class_name)
-              AND (w.attributes = '{}' OR p.attributes = w.attributes) END
-          AND NOT EXISTS (SELECT FROM annotations a WHERE a.id = h.annotation_id)
-          AND NOT EXISTS (SELECT FROM annotation_history l WHERE l.annotation_id = h.annotation_id AND l.id > h.id)
-        ORDER BY h.id DESC LIMIT 1
-    )
+    SELECT h.annotation_id, h.revision, h.previous_state INTO v_undone
+    FROM (
+        SELECT * FROM annotation_history
+        WHERE undo_key = undo_key_1(
+            found_project_id, p_user_id, v_draft.annotation_type, v_draft.image_id, v_draft.geometry
+        )
+        ORDER BY id DESC LIMIT 50
+    ) h
+    CROSS JOIN LATERAL jsonb_populate_record(NULL::annotations, h.previous_state) p
+    WHERE h.project_id = found_project_id AND h.changed_by = p_user_id
+      AND (p.created_by = p_user_id OR p_anyway OR found_role = ANY (p_reviewers))
+      AND h.timestamp > v_now - interval '15 minutes'
+      AND p.image_id = v_draft.image_id AND p.annotation_type = v_draft.annotation_type
+      AND p.task_type = v_draft.task_type
+      AND (v_draft.confidence IS NULL OR p.confidence = v_draft.confidence)
+      AND (v_draft.notes IS NULL OR p.notes = v_draft.notes)
+      AND CASE WHEN v_draft.annotation_type = 'no_object' THEN p.attributes @> v_draft.attributes ELSE
+          p.geometry - v_derived = v_draft.geometry - v_derived
+          AND p.class_id IS NOT DISTINCT FROM v_draft.class_id
+          AND (v_draft.class_name IS NULL OR p.class_name = v_draft.class_name)
+          AND (v_draft.attributes = '{}' OR p.attributes = v_draft.attributes) END
+      AND NOT EXISTS (SELECT FROM annotations a WHERE a.id = h.annotation_id)
+      AND NOT EXISTS (SELECT FROM annotation_history l WHERE l.annotation_id = h.annotation_id AND l.id > h.id)
+    ORDER BY h.id DESC LIMIT 1;
     -- What comes back has its id and all that it was but its confirmation: the screen shows it as a draft. Where
     -- nothing comes back, `jsonb_populate_record` returns the new one as it is.
+    v_made := jsonb_populate_record(v_draft, v_undone.previous_state);
     INSERT INTO annotations (
         id, project_id, image_id, annotation_type, task_type, geometry, attributes, class_id, class_name,
         confidence, notes, is_verified, annotation_state, created_by, created_at, updated_by, updated_at,
         confirmed_by, confirmed_at, version)
-    SELECT coalesce(u.annotation_id, nextval('annotations_id_seq')), found_project_id, r.image_id,
-        r.annotation_type, r.task_type, r.geometry, r.attributes, r.class_id, r.class_name, r.confidence, r.notes,
-        coalesce(r.is_verified, false), d.annotation_state, coalesce(r.created_by, p_user_id),
-        coalesce(r.created_at, v_now), CASE WHEN u.annotation_id IS NOT NULL THEN p_user_id END, v_now,
-        CASE WHEN d.annotation_state = 'confirmed' THEN p_user_id END,
-        CASE WHEN d.annotation_state = 'confirmed' THEN v_now END,
-        coalesce(u.revision, 0) + 1
-    FROM jsonb_populate_record(NULL::annotations, p_draft) d
-    LEFT JOIN undone u ON true
-    CROSS JOIN LATERAL jsonb_populate_record(d, u.previous_state) r
+    VALUES (
+        coalesce(v_undone.annotation_id, nextval('annotations_id_seq')), found_project_id, v_made.image_id,
+        v_made.annotation_type, v_made.task_type, v_made.geometry, v_made.attributes, v_made.class_id,
+        v_made.class_name, v_made.confidence, v_made.notes, coalesce(v_made.is_verified, false),
+        v_draft.annotation_state, coalesce(v_made.created_by, p_user_id), coalesce(v_made.created_at, v_now),
+        CASE WHEN v_undone.annotation_id IS NOT NULL THEN p_user_id END, v_now,
+        CASE WHEN v_draft.annotation_state = 'confirmed' THEN p_user_id END,
+        CASE WHEN v_draft.annotation_state = 'confirmed' THEN v_now END,
+        coalesce(v_undone.revision, 0) + 1)
     RETURNING * INTO annotation;
     PERFORM log_revision_1(
         CASE WHEN annotation.version = 1 THEN 'create' ELSE 'restore' END, NULL, annotation, p_user_id, v_now

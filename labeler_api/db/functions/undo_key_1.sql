@@ -3,10 +3,11 @@
 CREATE FUNCTION undo_key_1(
     p_project_id text, p_user_id integer, p_annotation_type text, p_image_id text, p_geometry jsonb
 ) RETURNS bigint
-LANGUAGE sql
+LANGUAGE plpgsql
 IMMUTABLE
 AS $function$
-    SELECT hashtextextended(
+BEGIN
+    RETURN hashtextextended(
         concat_ws('/', p_project_id, p_user_id, p_annotation_type, p_image_id),
         CASE WHEN p_annotation_type = 'no_object' THEN 0
              ELSE jsonb_hash_extended(
@@ -15,5 +16,6 @@ AS $function$
                      p_geometry - ARRAY['type', 'image_width', 'image_height', 'area']
                  ), 0
              ) END
-    )
+    );
+END;
 $function$;

@@ -12,7 +12,6 @@ _FUNCTIONS = (
     *(
         "undo_key_1",
         "log_revision_1",
-        "status_changes_1",
         "count_in_project_1",
         "refresh_progress_1",
         "hold_project_1",

@@ -46,6 +46,7 @@ STATEMENTS = {
     "heartbeat": (store_locks._HEARTBEAT, f"'proj_1', '{_IMAGE}', 2, 60"),
     "release": (store_locks._RELEASE, f"'proj_1', '{_IMAGE}', 2"),
     "find": (store._FIND_FOR, "$id, 2"),
+    "find its kind": (store._FIND_KIND, "$id, 2"),
     "create": (store._CREATE, f"'proj_1', 2, '{{owner}}', true, '{{owner}}', '{_DRAFT}', 60"),
     "update": (store._UPDATE, """$id, 2, '{owner}', '{owner}', true, NULL, '{"notes": "x"}', 60"""),
     "delete": (store._DELETE, "$id, 2, '{owner}', '{owner}', true, NULL, 60"),
