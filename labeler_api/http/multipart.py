@@ -15,6 +15,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from labeler_api.errors import BadRequest, TooLarge, invalid
+from labeler_api.http.disposition import disposition
 
 _IN_MEMORY_BYTES = 1024 * 1024  # a photograph is a little larger, a thumbnail much smaller
 _MAX_FIELDS = 1000  # what the current backend's parser allows
@@ -32,13 +33,11 @@ class UploadLimits:
 class Part:
     """One part. Its content must be read before the next part is asked for; what is not read is skipped."""
 
-    def __init__(self, reader: "_Reader", disposition: bytes) -> None:
-        _, options = parse_options_header(disposition.decode("latin-1"))
+    def __init__(self, reader: "_Reader", header: bytes) -> None:
+        said = disposition(header)
         self._reader = reader
-        self.name = options.get(b"name", b"").decode("utf-8", "replace")
-        filename = options.get(b"filename")
-        # A name that is not UTF-8 shows as U+FFFD, which no path may hold.
-        self.filename = None if filename is None else filename.decode("utf-8", "replace")
+        self.name = said.name
+        self.filename = said.filename
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the content. Raises BadRequest when the body ends before the part does."""

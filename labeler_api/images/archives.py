@@ -6,7 +6,8 @@ import zipfile
 from dataclasses import dataclass, field
 from typing import IO
 
-from labeler_api.images.paths import ImagePath, Refused, image_path
+from labeler_api.images import archive_names
+from labeler_api.images.paths import ImagePath, Refused, image_path, normal
 from labeler_api.images.refusals import Refusals
 
 _MAX_ENTRIES = 20_000  # some 20 MB of what the library keeps of each
@@ -17,9 +18,11 @@ _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # the others may ask for 
 _ENTRY = b"PK\x01\x02"
 _END = struct.Struct("<4s4H2LH")
 _END_SEARCH_BYTES = _END.size + 0xFFFF  # the comment that may follow the end record
-_ZIP64_LOCATOR_BYTES = 20
+_LOCATOR_BYTES = 20  # of ZIP64, in front of the end record
+_END64 = struct.Struct("<4sQ2H2L4Q")
 _COPY_BYTES = 256 * 1024
-_ENCRYPTED, _UTF8 = 0x1, 0x800  # bits of the entry's flags
+_ENCRYPTED = 0x1  # a bit of the entry's flags
+_DOS_FOLDER = 0x10  # an attribute
 
 
 class TooManyEntries(Refused):
@@ -46,22 +49,32 @@ def read_directory(file: IO[bytes], dataset_id: str, max_entries: int) -> Direct
         raise
     directory = Directory(archive, len(archive.infolist()))
     for entry in archive.infolist():
-        name = entry_name(entry)
-        if name.endswith("/"):
+        if _is_folder(entry):
             continue
         try:
-            directory.taken.append((entry, image_path(name, dataset_id)))
+            directory.taken.append((entry, image_path(entry.filename, dataset_id)))
         except Refused as refusal:
-            directory.refused.add(name, refusal.detail)
+            directory.refused.add(entry.filename, refusal.detail, is_member=True)
     return directory
 
 
 def open_archive(file: IO[bytes], max_entries: int = _MAX_ENTRIES) -> zipfile.ZipFile:
-    """Open an archive whose size, count and ratio are within bounds. Raises Refused with a reason."""
+    """Open an archive whose size, count and ratio are within bounds. Raises Refused with a reason.
+
+    The names of its entries are as they were meant.
+    """
     _check_end_record(file, max_entries)
     try:
         archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError, struct.error, NotImplementedError) as error:
+    except (
+        zipfile.BadZipFile,
+        ValueError,
+        ArithmeticError,
+        OSError,
+        EOFError,
+        struct.error,
+        NotImplementedError,
+    ) as error:
         raise Refused("it is not a ZIP archive, or it is damaged") from error
     entries = archive.infolist()
     packed, total = sum(entry.compress_size for entry in entries), sum(entry.file_size for entry in entries)
@@ -71,7 +84,17 @@ def open_archive(file: IO[bytes], max_entries: int = _MAX_ENTRIES) -> zipfile.Zi
         raise Refused(f"it is larger than {_MAX_TOTAL_BYTES // 1024**2} MiB unpacked")
     if total > _MAX_RATIO * max(packed, 1):
         raise Refused(f"it unpacks to more than {_MAX_RATIO} times its size")
+    archive_names.read(entries)
     return archive
+
+
+def _is_folder(entry: zipfile.ZipInfo) -> bool:
+    return entry.filename.endswith(("/", "\\")) or bool(entry.external_attr & _DOS_FOLDER and not entry.file_size)
+
+
+def entry_name(entry: zipfile.ZipInfo) -> str:
+    """The path of an entry of an archive that `open_archive` opened, spelt as ids are; that of a folder ends with /."""
+    return normal(entry.filename)
 
 
 def _check_end_record(file: IO[bytes], max_entries: int) -> None:
@@ -84,8 +107,9 @@ def _check_end_record(file: IO[bytes], max_entries: int) -> None:
         raise Refused("it is not a ZIP archive, or it is damaged")
     _, _, _, _, entries, directory_bytes, _, _ = _END.unpack_from(tail, at)
     end = size - len(tail) + at
-    if tail[max(0, at - _ZIP64_LOCATOR_BYTES) : at].startswith(b"PK\x06\x07"):
-        raise Refused("it is a ZIP64 archive; make several smaller ones")
+    if tail[max(0, at - _LOCATOR_BYTES) : at].startswith(b"PK\x06\x07"):
+        end -= _LOCATOR_BYTES + _END64.size
+        entries, directory_bytes = _read_end64(file, end)
     if entries > max_entries or directory_bytes > max_entries * _DIRECTORY_BYTES_PER_ENTRY:
         raise TooManyEntries(f"it has more than {max_entries} entries")
     # The count may lie, and an entry may be as short as 46 bytes: counted before the library makes an object of each.
@@ -95,18 +119,17 @@ def _check_end_record(file: IO[bytes], max_entries: int) -> None:
     file.seek(0)
 
 
-def entry_name(entry: zipfile.ZipInfo) -> str:
-    """The name as it was meant: without the UTF-8 flag it is UTF-8 (macOS) or Korean (Windows), or else plain CP437."""
-    name = entry.orig_filename
-    if entry.flag_bits & _UTF8 or name.isascii():
-        return name
-    raw = name.encode("cp437")
-    for encoding in ("utf-8", "cp949"):
-        try:
-            return raw.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return name
+def _read_end64(file: IO[bytes], start: int) -> tuple[int, int]:
+    """Read the numbers that count where there are ZIP64 records: writers add them to small archives, too.
+
+    The library looks for them right in front of their locator, and so must what is checked here.
+    """
+    file.seek(max(0, start))
+    record = file.read(_END64.size)
+    if start < 0 or len(record) < _END64.size or not record.startswith(b"PK\x06\x06"):
+        raise Refused("its ZIP64 records cannot be read; pack it again")
+    *_, entries, directory_bytes, _ = _END64.unpack(record)
+    return entries, directory_bytes
 
 
 def extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: IO[bytes], limit: int) -> int:

@@ -77,12 +77,15 @@ class Intake:
         """Check a name. Raises Refused."""
         return image_path(filename, self.dataset_id)
 
-    def refuse(self, filename: str, reason: str) -> None:
+    def refuse(self, filename: str, reason: str, *, is_member: bool = False) -> None:
         """Note a file that is not taken."""
-        self.refusals.add(filename, reason)
+        self.refusals.add(filename, reason, is_member=is_member)
 
-    async def take(self, path: ImagePath, spool: Spool) -> None:
-        """Start the work on a file, when there is room for it; closes the file. Raises what went wrong before it."""
+    async def take(self, path: ImagePath, spool: Spool, *, is_member: bool = False) -> None:
+        """Start the work on a file, of the form or of an archive, when there is room for it; closes the file.
+
+        Raises what went wrong before it.
+        """
         try:
             await self._slots.acquire()
         except BaseException:
@@ -94,7 +97,7 @@ class Intake:
             self._slots.release()
             spool.close()
             raise self._error
-        task = asyncio.create_task(self._store(path, spool))
+        task = asyncio.create_task(self._store(path, spool, is_member=is_member))
         self._working[path.text] = task
         task.add_done_callback(partial(self._done, path.text, spool))
         if len(self._batch) >= _WAITING_ROWS:
@@ -201,10 +204,10 @@ class Intake:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._error = self._error or error
 
-    async def _store(self, path: ImagePath, spool: Spool) -> None:
+    async def _store(self, path: ImagePath, spool: Spool, *, is_member: bool) -> None:
         picture = await self._picture(spool)
         if isinstance(picture, Rejected):
-            self.refuse(path.text, picture.reason)
+            self.refuse(path.text, picture.reason, is_member=is_member)
             return
         shown = await self._rendition(path, picture, spool)
         try:

@@ -10,6 +10,8 @@ from labeler_api.errors import AppError
 from labeler_api.names import is_unseen
 
 _MAX_CHARACTERS = 255  # of image_metadata.id, which may become the whole path
+_MAX_GIVEN = 4 * _MAX_CHARACTERS  # a character may be sent as a letter and its accents
+_MAX_FOLDER_BYTES = 255  # on any disk; stores keep a folder of a key as one, and of a file's name its beginning
 _MAX_KEY_BYTES = 1024  # S3's and R2's limit
 _MAX_STEM_BYTES, _MAX_EXTENSION_BYTES = 200, 16  # MinIO keeps a segment as a file's name, which may have 255 bytes
 _TOKEN_BYTES = 8  # a billion uploads of one path meet with a chance of one in forty
@@ -47,27 +49,46 @@ class ImagePath:
         return self.text.rpartition("/")[0] or None
 
 
+def normal(given: str) -> str:
+    """Spell a path as ids are: NFC, with / between folders, without segments that say nothing (`a//b`, `./a`).
+
+    It is not checked: what leads upwards or begins at a root still does, and a folder still ends with /.
+    """
+    text = unicodedata.normalize("NFC", given).replace("\\", "/")
+    root = "/" if text.startswith("/") else ""
+    segments = [segment for segment in text.split("/") if segment not in {"", "."}]
+    folder = "/" if segments and text.endswith(("/", "/.")) else ""
+    return root + "/".join(segments) + folder
+
+
 def image_path(given: str, dataset_id: str) -> ImagePath:
     """Check and normalise a path. Raises Refused with a reason."""
-    text = unicodedata.normalize("NFC", given)
-    if len(text) > _MAX_CHARACTERS:  # first: what follows looks at each character, and a name may have 64 KiB of them
-        raise Refused(f"its path is longer than {_MAX_CHARACTERS} characters")
+    if len(given) > _MAX_GIVEN:  # first: what follows looks at each character, and a name may have 64 KiB of them
+        raise _too_long()
+    text = normal(given)
+    if len(text) > _MAX_CHARACTERS:
+        raise _too_long()
     if not text.strip():
         raise Refused("it has no name")
     if "\ufffd" in text:
         raise Refused("its name is not UTF-8")
     if any(is_unseen(character) or unicodedata.category(character) in _FORBIDDEN for character in text):
         raise Refused("its name holds a control character, or one that cannot be seen")
-    if "\\" in text:
-        raise Refused("its path holds a backslash; separate folders with /")
     if text.startswith("/") or _DRIVE.match(text):
         raise Refused("its path is absolute; send one relative to the dataset")
-    for segment in text.split("/"):
+    *folders, name = text.split("/")
+    for segment in (*folders, name):
         _check_segment(segment)
+    if any(len(folder.encode()) > _MAX_FOLDER_BYTES for folder in folders):
+        raise Refused(f"its path holds a folder of more than {_MAX_FOLDER_BYTES} bytes in UTF-8, which no disk takes")
     path = ImagePath(text)
     if max(len(key.encode()) for key in ObjectKeys.new(dataset_id, path)) > _MAX_KEY_BYTES:
         raise Refused(f"its path is longer than the {_MAX_KEY_BYTES} bytes that the store takes")
     return path
+
+
+def _too_long() -> Refused:
+    return Refused(f"its path is longer than {_MAX_CHARACTERS} characters")
 
 
 def _check_segment(segment: str) -> None:

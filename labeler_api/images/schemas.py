@@ -122,7 +122,8 @@ class UploadedImage(Struct):
 class UploadSummary(Struct):
     """What became of an upload; `folder_structure` counts the images of each folder.
 
-    `failed` names the first hundred files that were not taken, `failed_total` counts all of them.
+    `failed` names each file of the form that was not taken; of those in archives only as many as make a hundred.
+    `failed_total` counts all of them.
     """
 
     images_uploaded: int

@@ -25,8 +25,11 @@ from labeler_api.members.service import Access
 from labeler_api.streamed import StreamedFiles
 
 _MAX_ARCHIVE_BYTES = 2 * 1024**3  # packed; unpacked it may hold no more either
-_REASONS = 3  # in the sentence for a person; the first hundred are beside it
+_REASONS = 3  # in the sentence for a person; the others are beside it
+_ERRORS = 100  # in the words of `errors`, which say the same as `failed`
 _NO_ROOM = "the server has no room for it at the moment; send it again later"
+
+_NAMELESS = "(no name)"
 
 _SERVER_ERROR = 500
 
@@ -129,15 +132,29 @@ async def _read_form(
 ) -> None:
     files = 0
     async for part in form:
-        if not part.filename:  # a field, or the empty part of a file input that was left empty
-            continue
         if part.name == "files":
-            files += 1
-            await _take(call, intake, part, part.filename, sent)
-        elif part.name == "annotation_file":
+            if part.filename:
+                files += 1
+                await _take(call, intake, part, part.filename, sent)
+            else:
+                files += await _refuse_nameless(call, intake, part, sent)
+        elif part.name == "annotation_file" and part.filename:
             await annotations.take(part)
     if files == 0:
         raise invalid("is missing: send one or more files in the form's field of this name", "body", "files")
+
+
+async def _refuse_nameless(call: Call, intake: Intake, part: Part, sent: StreamedFiles | None) -> bool:
+    """Refuse a file that came without a name. False for the empty part of a file input that was left empty."""
+    try:
+        spool = await _spooled(part, "", call.settings.max_upload_file_bytes, sent)
+        spool.close()
+        if not spool.size:
+            return False
+        intake.refuse(_NAMELESS, "it came without a name: send its path as the filename of its part")
+    except Refused as refusal:
+        intake.refuse(_NAMELESS, refusal.detail)
+    return True
 
 
 async def _take(call: Call, intake: Intake, part: Part, filename: str, sent: StreamedFiles | None) -> None:
@@ -189,7 +206,7 @@ async def _expand(call: Call, intake: Intake, filename: str, spool: Spool, limit
             try:
                 await _take_entry(intake, directory.archive, entry, path, limit)
             except Refused as refusal:
-                intake.refuse(f"{filename}: {path.text}", refusal.detail)
+                intake.refuse(f"{filename}: {path.text}", refusal.detail, is_member=True)
     finally:
         spool.close()
 
@@ -203,7 +220,7 @@ async def _take_entry(
     except BaseException:
         target.close()
         raise
-    await intake.take(path, target)
+    await intake.take(path, target, is_member=True)
 
 
 def nothing_stored(summary: UploadSummary, and_also: str = "") -> Invalid:
@@ -215,7 +232,9 @@ def nothing_stored(summary: UploadSummary, and_also: str = "") -> Invalid:
     return Invalid(
         text,
         code="nothing_stored",
-        errors=[{"loc": ["body", "files"], "message": f"{one.filename}: {one.reason}"} for one in summary.failed],
+        errors=[
+            {"loc": ["body", "files"], "message": f"{one.filename}: {one.reason}"} for one in summary.failed[:_ERRORS]
+        ],
         images_uploaded=0,
         failed=summary.failed,
         failed_total=summary.failed_total,

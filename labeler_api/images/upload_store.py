@@ -1,5 +1,6 @@
 """SQL of images: what an upload writes."""
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,10 +11,10 @@ from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 # goes on from its images to the dataset, so nobody who has the dataset may wait for an image.
 _LOCK = """
     WITH project AS (SELECT id FROM annotation_projects WHERE dataset_id = $1 FOR NO KEY UPDATE), images AS (
-        SELECT i.id FROM unnest($2::text[], $3::text[]) AS given (path, stem)
-        JOIN image_metadata i ON i.dataset_id = $1 AND i.id IN (given.stem, given.path)
-            AND concat_ws('/', NULLIF(i.folder_path, ''), i.file_name) = given.path
-        ORDER BY i.id FOR NO KEY UPDATE OF i
+        SELECT id FROM image_metadata
+        WHERE dataset_id = $1 AND id = ANY ($2::text[] || $3::text[] || $4::text[])
+          AND normalize(concat_ws('/', NULLIF(folder_path, ''), file_name)) = ANY ($2::text[])
+        ORDER BY id FOR NO KEY UPDATE
     )
     UPDATE datasets
     SET images_revision = images_revision + 1, updated_at = now(), last_modified_at = now()
@@ -23,7 +24,8 @@ _LOCK = """
 # An image is known by its path, which is its folder and its file's name, and keeps the id that it has; its key is new
 # with every upload. A new one gets its stem, or its whole path where another extension holds the
 # stem, in the table or earlier in this batch. Who gets no id even so (a file named like another's whole path) is
-# returned with a NULL one. Rows are written in the order of ids, in which writers of annotations lock them.
+# returned with a NULL one. Legacy rows are spelt as they were sent, on macOS with letters and accents apart (NFD): $14
+# has those spellings of the ids. Rows are written in the order of ids, in which writers of annotations lock them.
 _SAVE = """
     WITH given AS (
         SELECT * FROM unnest(
@@ -34,11 +36,13 @@ _SAVE = """
             thumbnail_key, rendition_key, n
         )
     ), held AS (
-        SELECT id, concat_ws('/', NULLIF(folder_path, ''), file_name) AS path, s3_key, thumbnail_key, rendition_key
+        SELECT id, normalize(concat_ws('/', NULLIF(folder_path, ''), file_name)) AS path, s3_key, thumbnail_key,
+            rendition_key
         FROM image_metadata
-        WHERE dataset_id = $1 AND id IN (SELECT stem FROM given UNION SELECT path FROM given)
+        WHERE dataset_id = $1
+          AND id IN (SELECT stem FROM given UNION SELECT path FROM given UNION SELECT unnest($14::text[]))
     ), own AS (
-        SELECT DISTINCT ON (path) * FROM held ORDER BY path, id = path
+        SELECT DISTINCT ON (path) * FROM held ORDER BY path, id IS NOT NFC NORMALIZED, id = path
     ), named AS (
         SELECT g.*, own.s3_key AS old_key, own.thumbnail_key AS old_thumbnail_key,
             own.rendition_key AS old_rendition_key, own.id IS NOT NULL AS replaced,
@@ -64,7 +68,7 @@ _SAVE = """
             size = excluded.size, width = excluded.width, height = excluded.height,
             content_sha256 = excluded.content_sha256, content_type = excluded.content_type,
             thumbnail_key = excluded.thumbnail_key, rendition_key = excluded.rendition_key, last_modified = now()
-        WHERE concat_ws('/', NULLIF(image_metadata.folder_path, ''), image_metadata.file_name)
+        WHERE normalize(concat_ws('/', NULLIF(image_metadata.folder_path, ''), image_metadata.file_name))
             = concat_ws('/', NULLIF(excluded.folder_path, ''), excluded.file_name)
         RETURNING id, s3_key
     )
@@ -133,12 +137,26 @@ async def save(tx: WriteTransaction, dataset_id: str, images: Sequence[Stored]) 
     statements, however many images.
     """
     names = ([image.path for image in images], [image.stem for image in images])
-    if await tx.execute(_LOCK, dataset_id, *names) == 0:
+    decomposed = sorted(_decomposed(images))
+    if await tx.execute(_LOCK, dataset_id, *names, decomposed) == 0:
         return None
     columns = ([getattr(image, name) for image in images] for name in Stored.__slots__)
-    rows = await tx.fetch(_SAVE, dataset_id, *columns)
+    rows = await tx.fetch(_SAVE, dataset_id, *columns, decomposed)
     await tx.execute(_COUNTERS, dataset_id)
     return rows
+
+
+def _decomposed(images: Sequence[Stored]) -> set[str]:
+    """The ids that a legacy row of the same path may have: its folder, its name or both decomposed."""
+    found: set[str] = set()
+    for image in images:
+        if image.path.isascii():
+            continue
+        for text in (image.path, image.stem):
+            folder, slash, name = text.rpartition("/")
+            folders, names = ((one, unicodedata.normalize("NFD", one)) for one in (folder, name))
+            found |= {first + slash + last for first in folders for last in names}
+    return found
 
 
 async def referred(connection: ReadConnection, keys: Sequence[str]) -> set[str]:

@@ -5,14 +5,13 @@ objects, and the truth about images. An object without a row is no image yet (it
 its path does not replace anything that somebody could see.
 """
 
-import unicodedata
 from collections.abc import Sequence
 
 from labeler_api.context import Call
 from labeler_api.db.page_bytes import PAGE_BYTES
 from labeler_api.db.pool import Row
 from labeler_api.errors import invalid
-from labeler_api.images.paths import Refused, image_path
+from labeler_api.images.paths import Refused, image_path, normal
 from labeler_api.members.policy import Lock, Role
 from labeler_api.members.service import authorize
 from labeler_api.storage import store
@@ -107,9 +106,8 @@ def _refusal(path: str) -> str | None:
 
 def _path(mapping: FileMapping, target: str) -> str:
     """Where a file goes, normalised as its upload will be. The wizard has put the target folder in front already."""
-    path = unicodedata.normalize("NFC", mapping.relative_path or mapping.filename)
-    folder = unicodedata.normalize("NFC", target)
-    return path if not folder or path.startswith(f"{folder}/") else f"{folder}/{path}"
+    path, folder = normal(mapping.relative_path or mapping.filename), normal(target).rstrip("/")
+    return path if not folder or path.startswith((f"{folder}/", "/")) else f"{folder}/{path}"
 
 
 def _structure(dataset_id: str, rows: list[Row], is_cut: bool) -> StorageStructure:

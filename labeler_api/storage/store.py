@@ -24,7 +24,8 @@ _FOLDERS = page_bytes.page(
 _PRESENT = """
     SELECT path
     FROM (
-        SELECT concat_ws('/', NULLIF(folder_path, ''), file_name) AS path FROM image_metadata WHERE dataset_id = $1
+        SELECT normalize(concat_ws('/', NULLIF(folder_path, ''), file_name)) AS path
+        FROM image_metadata WHERE dataset_id = $1
     ) AS held
     WHERE path = ANY ($2::text[])
 """

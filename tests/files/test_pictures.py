@@ -1,11 +1,12 @@
 """Pictures as the world makes them: each is taken as browsers draw it, or refused with the true reason."""
 
 import io
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from PIL import Image
 
+from labeler_api.images import intake
 from labeler_api.images.pictures import Picture, Rejected, look
 from labeler_api.images.rendition import render
 from tests.files import made_pictures as made
@@ -202,6 +203,33 @@ def test_as_many_pixels_as_the_setting_says(megapixels: int) -> None:
     assert (found.width, found.height) == (width, megapixels * 100)
     below = look(io.BytesIO(content), MEMORY, megapixels * 1_000_000 - 1)
     assert below == Rejected(f"it has more than {megapixels * 1_000_000 - 1} pixels")
+
+
+def faulty(file: IO[bytes], *limits: int) -> Any:
+    """`look`, with a fault that nobody foresaw at one picture; it runs where pictures are decoded."""
+    if file.read() == FAULTY:
+        raise KeyError("MPO")
+    return look(file, *limits)
+
+
+FAULTY = picture(30, 20, "GIF")
+
+
+@pytest.mark.parametrize("as_dataset", [False, True])
+async def test_a_fault_of_ours_at_one_picture_ends_no_batch(
+    api: Api, monkeypatch: pytest.MonkeyPatch, as_dataset: bool
+) -> None:
+    monkeypatch.setattr(intake, "look", faulty)
+    owner, dataset = await api.login("owner"), await api.dataset()
+    sent = [("first.jpg", picture()), ("bad.gif", FAULTY), ("set.zip", archive({"z.jpg": picture(), "b.gif": FAULTY}))]
+    where = "upload" if as_dataset else f"{dataset.dataset_id}/images"
+    fields = {"dataset_name": "faults"} if as_dataset else {}
+    answer = await owner.post(f"/api/v1/datasets/{where}", data=fields, files=[("files", one) for one in sent])
+    assert answer.status_code < 300, answer.text
+    found = answer.json().get("upload_summary", answer.json())
+    assert {image["id"] for image in found["images"]} == {"first", "z"}
+    assert {one["filename"] for one in found["failed"]} == {"bad.gif", "b.gif"}
+    assert all("a fault of its own" in one["reason"] for one in found["failed"])
 
 
 ODD = {
