@@ -281,6 +281,13 @@ MOVE = Group(
             form=_POSTGRES,
             fallback=True,
         ),
+        Text(
+            "TARGET_PRIVATE_ADDRESS",
+            "where the services reach the target, for the new environment, if not at the address of the move",
+            "이전에 쓰는 주소와 다를 때, 서비스가 대상에 접속하는 주소(새 환경 파일에 기록)",
+            form="host:port",
+            fallback=True,
+        ),
         *_store("SOURCE", "the store that objects are copied from", "복사해 올 스토리지"),
         *_store("TARGET", "the store that objects are copied to", "복사해 넣을 스토리지"),
     ),

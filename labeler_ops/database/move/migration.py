@@ -17,7 +17,7 @@ import msgspec
 from labeler_api.migrations import HEAD
 from labeler_ops.database import state
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move import backup, clients, copy, report, rollback, upgrading
+from labeler_ops.database.move import backup, clients, copy, ownership, report, rollback, upgrading
 from labeler_ops.database.move.databases import VARIABLES, reader
 from labeler_ops.database.move.preflight import Finding, connected, preflight
 from labeler_ops.database.move.proven_backup import back_up
@@ -229,7 +229,8 @@ class Migration:
         else:
             upgrading.require_few_set_aside(self.run)
         # Roles first: the fence counts what is in the database, and grants are no rows.
-        path = await self.write_environment("environment.new", self.target)
+        serves = await ownership.served(self.target) if self.database == "labeler" else self.target
+        path = await self.write_environment("environment.new", serves)
         # Nobody writes to the target before it was looked at: then the source, which nobody wrote to either, is a way
         # back that loses nothing.
         await fence.on(self.target, reason=REASON, by=getpass.getuser())
