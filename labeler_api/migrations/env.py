@@ -8,11 +8,11 @@ from typing import Any
 
 from alembic import context
 from alembic.runtime.migration import MigrationContext, MigrationInfo
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, insert
 
 from labeler_api.db.tables import metadata, migration_report
 from labeler_api.migrations import HEAD
-from labeler_api.migrations.engine import ADVISORY_LOCK, LOCK_TIMEOUT, RUNNER_TIMEOUT, engine
+from labeler_api.migrations.engine import engine, take_turn
 from labeler_api.settings import database_url
 
 
@@ -44,17 +44,10 @@ def _migrate(connection: Connection) -> None:
         context.run_migrations()
 
 
-def _migrate_alone(connection: Connection) -> None:
-    connection.execute(text(f"SET lock_timeout = '{RUNNER_TIMEOUT}'"))
-    connection.execute(text(f"SELECT pg_advisory_lock({ADVISORY_LOCK})"))
-    connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
-    connection.commit()
-    _migrate(connection)
-
-
 async def _connect_and_migrate() -> None:
     async with engine(database_url(os.environ, "LABELER_DB", fall_back_to_railway=True)).connect() as connection:
-        await connection.run_sync(_migrate_alone)
+        await take_turn(connection)
+        await connection.run_sync(_migrate)
 
 
 if context.is_offline_mode():

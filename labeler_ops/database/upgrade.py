@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from labeler_api.migrations import DIRECTORY, HEAD
-from labeler_api.migrations.engine import ADVISORY_LOCK, LOCK_TIMEOUT, RUNNER_TIMEOUT, engine
+from labeler_api.migrations.engine import LOCK_TIMEOUT, AnotherRunnerError, engine, take_turn
 from labeler_api.migrations.steps import UnevenRows
 from labeler_ops.database import adopt, state, zones
 from labeler_ops.database.errors import DatabaseRefused
@@ -51,6 +51,8 @@ async def upgrade(dsn: str, *, legacy_timezone: str = "UTC", progress: Progress 
             return report
     except UnevenRows as error:
         raise DatabaseRefused(f"{error}. Nothing of this revision was kept.") from error
+    except AnotherRunnerError as error:
+        raise DatabaseRefused(f"{error}. Look at what it waits for, in pg_stat_activity.") from error
     except DBAPIError as error:
         raise DatabaseRefused(_explained(error)) from error
     except PendingRollbackError as error:  # where each statement is a transaction, Alembic goes on for a moment
@@ -71,7 +73,7 @@ async def last_report(dsn: str, before: str | None) -> UpgradeReport:
 
 
 async def _upgrade_alone(connection: AsyncConnection, legacy_timezone: str, progress: Progress) -> UpgradeReport:
-    await _take_turn(connection)
+    await take_turn(connection)
     before = await connection.run_sync(_revision)
     if before == HEAD:  # another runner was quicker
         return UpgradeReport(before=HEAD, after=HEAD)
@@ -105,12 +107,6 @@ async def _migrate_patiently(connection: AsyncConnection, legacy_timezone: str, 
 
 def _is_in_use(error: DBAPIError) -> bool:
     return isinstance(getattr(error.orig, "__cause__", None), asyncpg.LockNotAvailableError)
-
-
-async def _take_turn(connection: AsyncConnection) -> None:
-    await connection.execute(text(f"SET lock_timeout = '{RUNNER_TIMEOUT}'"))
-    await connection.execute(text(f"SELECT pg_advisory_lock({ADVISORY_LOCK})"))
-    await _bound_waits(connection)
 
 
 async def _bound_waits(connection: AsyncConnection) -> None:
