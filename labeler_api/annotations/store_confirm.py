@@ -9,11 +9,13 @@ from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 
 _ACTION = "CASE WHEN $5::text = 'confirmed' THEN 'confirm' ELSE 'unconfirm' END"
 
+# The image as a range, in its order: which index that comes from does not depend on what the plan was made for.
 # $5 'confirmed', which changes the drafts, or 'draft', which changes the confirmed ones.
 _SET_STATE_OF_IMAGE = f"""
     WITH old AS MATERIALIZED (
         SELECT * FROM annotations
-        WHERE project_id = $1 AND image_id = $2 AND ($3::text IS NULL OR task_type = $3)
+        WHERE project_id = $1 AND image_id BETWEEN $2 AND $2 AND ($3::text IS NULL OR task_type = $3)
+        ORDER BY image_id
     ),
     new AS (
         UPDATE annotations a

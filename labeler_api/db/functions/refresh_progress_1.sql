@@ -32,6 +32,8 @@ BEGIN
     ) THEN
         RAISE EXCEPTION 'an import began on the image' USING ERRCODE = 'LB002';
     END IF;
+    -- A plan that was made for a small table finds all indexes alike, and may go through the whole project. Rows in the
+    -- order of images come from one index only. So the image is given as a range: of a value the order would mean nothing.
     FOR v_index IN 1 .. cardinality(p_image_ids) LOOP
         image_id := p_image_ids[v_index];
         task_type := p_task_types[v_index];
@@ -41,9 +43,11 @@ BEGIN
                (count(*) FILTER (WHERE a.annotation_type = 'no_object'))::int AS no_objects,
                min(a.created_at) AS first_modified_at, max(a.updated_at) AS last_modified_at
         INTO v_counted
-        FROM annotations a
-        WHERE a.project_id = p_project_id AND a.image_id = p_image_ids[v_index]
-          AND a.task_type = p_task_types[v_index];
+        FROM (
+            SELECT * FROM annotations a
+            WHERE a.project_id = p_project_id AND a.image_id BETWEEN p_image_ids[v_index] AND p_image_ids[v_index]
+            ORDER BY a.image_id OFFSET 0
+        ) a WHERE a.task_type = p_task_types[v_index];
         SELECT s.id, s.is_image_confirmed, s.confirmed_at INTO v_status
         FROM image_annotation_status s
         WHERE s.project_id = p_project_id AND s.image_id = p_image_ids[v_index]
@@ -86,8 +90,11 @@ BEGIN
         WITH images AS (
             SELECT sum(c.added) AS added,
                    (
-                       SELECT count(*) FROM annotations a
-                       WHERE a.project_id = p_project_id AND a.image_id = c.image_id
+                       SELECT count(*) FROM (
+                           SELECT FROM annotations a
+                           WHERE a.project_id = p_project_id AND a.image_id BETWEEN c.image_id AND c.image_id
+                           ORDER BY a.image_id OFFSET 0
+                       ) a
                    ) AS present
             FROM unnest(p_image_ids, p_added) AS c (image_id, added) GROUP BY c.image_id
         )

@@ -18,7 +18,7 @@ from labeler_api.locks import store as store_locks
 from labeler_api.members import store as store_members
 from tests.labeler_api.annotations.test_status_costs import filled
 
-IMAGES = 500
+IMAGES = 20_000  # with three annotations each: a plan that goes through the project is seen
 FOREIGN = 50_000
 # An index is three pages deep. Of the locks, of which there were none in any state, all 5 000 of one person are looked
 # at; of a table that was emptied, an index that has the key, but not in the first place.
