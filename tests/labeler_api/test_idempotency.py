@@ -102,9 +102,19 @@ CREATING = {
         "SELECT count(*) AS n FROM invitations",
         {"role": "annotator"},
     ),
+    "POST /datasets/{dataset_id}/images/delete": Creating(
+        "/datasets/{project_id}/images/delete",
+        lambda made: {"image_ids": [made.image_ids[0]]},
+        "SELECT count(*) AS n FROM deleted_images",
+        {"image_ids": ["nowhere"]},
+    ),
 }
-# With their files, in tests/labeler_api/imports.
-ELSEWHERE = {"POST /annotations/import/project/{project_id}", "POST /datasets/upload"}
+# With their files in tests/labeler_api/imports, with what was deleted in tests/labeler_api/deletion/test_images.py.
+ELSEWHERE = {
+    "POST /annotations/import/project/{project_id}",
+    "POST /datasets/upload",
+    "POST /datasets/{dataset_id}/images/restore",
+}
 # A dataset of the owner without a project, for the call that makes one.
 ALONE = "INSERT INTO datasets (id, name, owner_id, storage_path) VALUES ('ds_alone', 'Alone', 2, '')"
 
