@@ -15,7 +15,7 @@ NAMES: Final = (
     "hold_project_1",
     "import_at_work_1",
     "claim_image_1",
-    "acquire_image_2",
+    "acquire_image_1",
     "create_annotation_1",
     "update_annotation_1",
     "delete_annotation_1",

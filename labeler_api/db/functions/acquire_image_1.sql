@@ -1,4 +1,6 @@
 -- Claims an image for who holds one of the roles. `outcome`: as of hold_project_1 and claim_image_1.
+-- It takes a share of the image that nobody but its deletion minds: who deletes it looks for locks after having taken it,
+-- and the lock is there by then, or the image is missing here.
 CREATE FUNCTION acquire_image_1(
     p_reference text, p_user_id integer, p_roles text[], p_anyway boolean, p_image_id text, p_seconds integer,
     OUT outcome text, OUT found_project_id text, OUT found_dataset_id text, OUT found_visibility text,
@@ -18,6 +20,7 @@ BEGIN
     IF outcome IS DISTINCT FROM 'held' THEN
         RETURN;
     END IF;
+    PERFORM FROM image_metadata i WHERE i.dataset_id = found_dataset_id AND i.id = p_image_id FOR KEY SHARE;
     SELECT c.* INTO v_claim
     FROM claim_image_1(found_project_id, found_dataset_id, p_image_id, p_user_id, p_seconds, false) c;
     outcome := v_claim.outcome;

@@ -5,7 +5,6 @@ objects of such an image are still needed, and would put them on its list, which
 sweep of the new API takes them off again.
 """
 
-from labeler_api.db.functions import source
 from labeler_api.migrations.steps import forward_only, run
 
 revision = "20261129_2050"
@@ -59,7 +58,6 @@ def upgrade() -> None:
     )
     run("CREATE INDEX ix_deleted_image_rows_deleted_image_id ON deleted_image_rows (deleted_image_id)")
     run("CREATE INDEX ix_deleted_image_rows_project_id ON deleted_image_rows (project_id)")
-    run(source("acquire_image_2"))
 
 
 downgrade = forward_only
