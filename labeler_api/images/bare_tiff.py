@@ -4,7 +4,7 @@ They are hidden where they stand, by a type that means nothing: each byte of the
 """
 
 import os
-from typing import IO
+from typing import IO, Literal
 
 from labeler_api.images.formats import camera_raw
 from labeler_api.images.paths import Refused
@@ -29,13 +29,13 @@ def pieces(file: IO[bytes]) -> list[Piece] | None:
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     header = file.read(16)
-    order = "little" if header[:2] == b"II" else "big"
+    order: Literal["little", "big"] = "little" if header[:2] == b"II" else "big"
     is_big = header[2:4] in {b"+\0", b"\0+"}
     number, entry_bytes, start = (8, 20, 8) if is_big else (2, 12, 4)
     offset = 8 if is_big else 4
 
     def value(data: bytes) -> int:
-        return int.from_bytes(data, order)  # type: ignore[arg-type]
+        return int.from_bytes(data, order)
 
     first = value(header[start : start + offset])
     file.seek(min(first, size))

@@ -5,6 +5,9 @@ first directory. What XMP or a text says is not followed. The other entries are 
 leads beyond the end, makes the orientation no less true. A TIFF is such a block itself, and Pillow turns it.
 """
 
+from collections.abc import Mapping
+from typing import Literal
+
 from PIL import ExifTags, Image
 
 SIDEWAYS = frozenset({5, 6, 7, 8})
@@ -22,7 +25,7 @@ UPRIGHT = {
 """How to turn a picture of an orientation upright."""
 
 _PREFIX = b"Exif\0\0"  # of a JPEG's; some programs write it in a WebP, too
-_HEADERS = {b"II*\0": "little", b"MM\0*": "big"}
+_HEADERS: Mapping[bytes, Literal["little", "big"]] = {b"II*\0": "little", b"MM\0*": "big"}
 _ENTRY_BYTES = 12
 _SHORT = 3
 
@@ -35,7 +38,7 @@ def orientation(block: bytes | None) -> int:
         return 1
 
     def number(start: int, size: int) -> int:
-        return int.from_bytes(tiff[start : start + size], order)  # type: ignore[arg-type]
+        return int.from_bytes(tiff[start : start + size], order)
 
     first = number(4, 4)
     for entry in range(first + 2, first + 2 + number(first, 2) * _ENTRY_BYTES, _ENTRY_BYTES):
