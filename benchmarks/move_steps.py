@@ -20,7 +20,8 @@ import asyncpg
 import msgspec
 import psutil
 
-from labeler_ops.database.move import backup, clients, copy
+from labeler_ops.backup import clients, dumps
+from labeler_ops.database.move import copy
 from labeler_ops.database.verify.run import verify
 
 _SAMPLE_SECONDS = 0.1  # between two looks at the memory
@@ -83,8 +84,8 @@ def _memory(process: psutil.Process) -> int:
 async def _backup(source: str, target: str, into: Path, jobs: int) -> dict[str, float]:
     tools = await _tools(target)
     started = perf_counter()
-    async with backup.snapshot(source) as moment:
-        await backup.dump(tools, source, into, as_of=moment, jobs=jobs, told=_silent)
+    async with dumps.snapshot(source) as moment:
+        await dumps.dump(tools, source, into, as_of=moment, jobs=jobs, told=_silent)
         return {"backup": perf_counter() - started}
 
 
@@ -92,8 +93,8 @@ async def _drill(source: str, target: str, into: Path, jobs: int) -> dict[str, f
     """Try the dump that `_backup` made: nobody has written since, so this moment is that one."""
     tools = await _tools(target)
     started = perf_counter()
-    async with backup.snapshot(source) as moment:
-        drilled = await backup.drill(tools, into, source, moment, at=source, jobs=jobs)
+    async with dumps.snapshot(source) as moment:
+        drilled = await dumps.drill(tools, into, source, moment, at=source, jobs=jobs)
     took = perf_counter() - started
     if not drilled.report.same:
         raise SystemExit("\n".join(drilled.report.lines()))

@@ -7,10 +7,11 @@ from time import perf_counter
 import asyncpg
 import msgspec
 
+from labeler_ops.backup import db_settings, dumps
+from labeler_ops.backup.clients import Clients
+from labeler_ops.backup.dumps import JOBS, Told
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move import backup, db_settings, grants
-from labeler_ops.database.move.backup import JOBS, Told
-from labeler_ops.database.move.clients import Clients
+from labeler_ops.database.move import grants
 from labeler_ops.database.roles import Database
 
 _OURS = "labeler move"  # the application name of every tool that this one starts
@@ -45,13 +46,13 @@ async def copy(
     database: Database = "labeler",
 ) -> Copied:
     """Dump the source and restore it into the target, which is empty. Raises DatabaseRefused at the first error."""
-    await asyncio.to_thread(backup.remove, into)  # what a run that was cut off left of this
-    manifest = await backup.dump(clients, source, into, jobs=jobs, told=told, kept=False)
-    size = await backup.database_size(source)
+    await asyncio.to_thread(dumps.remove, into)  # what a run that was cut off left of this
+    manifest = await dumps.dump(clients, source, into, jobs=jobs, told=told, kept=False)
+    size = await dumps.database_size(source)
     theirs = database != "labeler"  # the platform's own services write there, with roles of their own
     if theirs:
         await grants.make_reader(target, database)
-    seconds = await backup.restore(clients, into, target, jobs=jobs, told=told, size=size, owners=theirs)
+    seconds = await dumps.restore(clients, into, target, jobs=jobs, told=told, size=size, owners=theirs)
     await db_settings.carry(source, target)
     if theirs:
         await grants.carry_database_s(source, target)

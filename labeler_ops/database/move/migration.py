@@ -15,9 +15,10 @@ from typing import Any, Protocol
 import msgspec
 
 from labeler_api.migrations import HEAD
+from labeler_ops.backup import clients, dumps
 from labeler_ops.database import state
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move import backup, clients, copy, ownership, report, rollback, upgrading
+from labeler_ops.database.move import copy, ownership, report, rollback, upgrading
 from labeler_ops.database.move.databases import VARIABLES, reader
 from labeler_ops.database.move.preflight import Finding, connected, preflight
 from labeler_ops.database.move.proven_backup import back_up
@@ -59,7 +60,7 @@ class Migration:
         target: str,
         voice: Voice,
         *,
-        jobs: int = backup.JOBS,
+        jobs: int = dumps.JOBS,
         variable: str | None = None,
         accept_quarantine: bool = False,
     ) -> None:

@@ -11,9 +11,10 @@ import asyncpg
 import msgspec
 
 from labeler_api.db.failures import FAILURES
+from labeler_ops.backup import clients, db_settings, dumps
 from labeler_ops.database import zones
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move import backup, clients, databases, db_settings, grants
+from labeler_ops.database.move import databases, grants
 from labeler_ops.database.roles import ROLES, Database
 from labeler_ops.runs import place
 
@@ -185,7 +186,7 @@ async def _rights(sides: Sides) -> list[Finding]:
             Finding("rights", "refused", "the target's role may not create tables: use the database's owner")
         )
     if (
-        await backup.drill_place(sides.source_url, sides.target_url, major=sides.target.get_server_version().major)
+        await dumps.drill_place(sides.source_url, sides.target_url, major=sides.target.get_server_version().major)
         is None
     ):
         text = "neither role may create a scratch database for the restore drill: ALTER ROLE … CREATEDB on one side"

@@ -3,9 +3,9 @@
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from labeler_ops.backup import dumps
+from labeler_ops.backup.clients import Clients
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move import backup
-from labeler_ops.database.move.clients import Clients
 from labeler_ops.runs import Run
 
 if TYPE_CHECKING:
@@ -18,16 +18,16 @@ async def back_up(run: Run, tools: Clients, source: str, target: str, voice: "Vo
     Raises DatabaseRefused when it cannot be proven, or is not what the source was.
     """
     directory = run.path("backup")
-    await asyncio.to_thread(backup.remove, directory)  # what a run that was cut off left
-    place_of_drill = await backup.drill_place(source, target, major=tools.major)
+    await asyncio.to_thread(dumps.remove, directory)  # what a run that was cut off left
+    place_of_drill = await dumps.drill_place(source, target, major=tools.major)
     if place_of_drill is None:
         raise DatabaseRefused(
             "neither role may create the scratch database of the restore drill: grant CREATEDB to one"
         )
-    size = await backup.database_size(source)
-    async with backup.snapshot(source) as moment:
-        made = await backup.dump(tools, source, directory, as_of=moment, jobs=jobs, told=voice.progress)
-        drilled = await backup.drill(tools, directory, source, moment, at=place_of_drill, jobs=jobs)
+    size = await dumps.database_size(source)
+    async with dumps.snapshot(source) as moment:
+        made = await dumps.dump(tools, source, directory, as_of=moment, jobs=jobs, told=voice.progress)
+        drilled = await dumps.drill(tools, directory, source, moment, at=place_of_drill, jobs=jobs)
     run.write("backup.report.json", drilled.report)
     if not drilled.report.same:
         voice.report(drilled.report)

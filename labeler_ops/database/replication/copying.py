@@ -5,8 +5,8 @@ import getpass
 from pathlib import Path
 from time import monotonic
 
+from labeler_ops.backup import clients
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move import clients
 from labeler_ops.database.move.migration import REASON, Voice
 from labeler_ops.database.replication import schema
 from labeler_ops.database.replication.channel import Channel, Connection, Flow

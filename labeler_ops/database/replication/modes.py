@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from labeler_ops.database.move.backup import JOBS
+from labeler_ops.backup.dumps import JOBS
 from labeler_ops.database.move.migration import Migration, Voice
 from labeler_ops.database.move.preflight import Finding
 from labeler_ops.database.move.preflight import preflight as look_for_dump

@@ -5,9 +5,9 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
+from labeler_ops.backup import db_settings
+from labeler_ops.backup.clients import Clients
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move import db_settings
-from labeler_ops.database.move.clients import Clients
 from labeler_ops.database.verify import sequences, structure
 from labeler_ops.database.verify.session import opened
 

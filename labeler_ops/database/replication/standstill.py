@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from labeler_ops.backup import dumps
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move import backup
 from labeler_ops.database.move.migration import REASON, Voice
 from labeler_ops.database.move.report import COMPARISON
 from labeler_ops.database.replication import schema
@@ -74,7 +74,7 @@ class StandStill:
         if not wanted:
             yield None
             return
-        async with backup.snapshot(self.urls.source) as ours, backup.snapshot(self.urls.target) as theirs:
+        async with dumps.snapshot(self.urls.source) as ours, dumps.snapshot(self.urls.target) as theirs:
             yield ours, theirs
 
     def over(self) -> float | None:

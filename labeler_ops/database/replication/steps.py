@@ -9,9 +9,9 @@ from typing import Any, TypeAlias
 import msgspec
 
 from labeler_api.db.failures import FAILURES
+from labeler_ops.backup import clients
+from labeler_ops.backup.dumps import JOBS
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move import clients
-from labeler_ops.database.move.backup import JOBS
 from labeler_ops.database.move.migration import REASON, Voice
 from labeler_ops.database.move.proven_backup import back_up
 from labeler_ops.database.replication import copying, looks

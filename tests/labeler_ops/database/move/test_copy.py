@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from labeler_ops.backup import clients, dumps
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move import backup, clients, copy
+from labeler_ops.database.move import copy
 from labeler_ops.database.move.preflight import preflight
 from labeler_ops.database.verify.run import verify
 from tests.fixtures.postgres import DatabaseFactory
@@ -50,33 +51,33 @@ async def test_a_backup_is_restored_and_compared_as_of_its_moment(
     source: str, tools: clients.Clients, tmp_path: Path
 ) -> None:
     """What is written while the backup is made is neither in it nor a difference."""
-    async with backup.snapshot(source) as moment:
+    async with dumps.snapshot(source) as moment:
         await execute(source, "DELETE FROM parts; INSERT INTO log VALUES ('late', now())")
-        await backup.dump(tools, source, tmp_path / "backup", as_of=moment)
-        drilled = await backup.drill(tools, tmp_path / "backup", source, moment, at=source)
+        await dumps.dump(tools, source, tmp_path / "backup", as_of=moment)
+        drilled = await dumps.drill(tools, tmp_path / "backup", source, moment, at=source)
     assert drilled.report.lines() == []
     assert drilled.report.rows > 3000
-    await backup.check(tmp_path / "backup")
+    await dumps.check(tmp_path / "backup")
     assert not await databases(source, "labeler_drill%")
 
 
 async def test_a_damaged_backup_is_named(source: str, tools: clients.Clients, tmp_path: Path) -> None:
-    await backup.dump(tools, source, tmp_path / "backup")
+    await dumps.dump(tools, source, tmp_path / "backup")
     victim = max((tmp_path / "backup").glob("*.dat.gz"), key=lambda path: path.stat().st_size)
     content = bytearray(victim.read_bytes())
     content[len(content) // 2] ^= 1
     victim.write_bytes(content)
     with pytest.raises(DatabaseRefused, match=victim.name):
-        await backup.check(tmp_path / "backup")
+        await dumps.check(tmp_path / "backup")
     with pytest.raises(DatabaseRefused, match="there already"):
-        await backup.dump(tools, source, tmp_path / "backup")
+        await dumps.dump(tools, source, tmp_path / "backup")
 
 
 async def test_a_copy_that_was_cut_off_begins_again(
     source: str, target: str, tools: clients.Clients, tmp_path: Path
 ) -> None:
-    await backup.dump(tools, source, tmp_path / "half")
-    await backup.restore(tools, tmp_path / "half", target)
+    await dumps.dump(tools, source, tmp_path / "half")
+    await dumps.restore(tools, tmp_path / "half", target)
     await execute(target, "DELETE FROM parts; DROP VIEW heavy")
     await copy.clear(target)
     await copy.copy(tools, source, target, tmp_path / "dump")

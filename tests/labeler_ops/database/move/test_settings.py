@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from labeler_ops.database.move.db_settings import carry
+from labeler_ops.backup.db_settings import carry
 from labeler_ops.database.move.migration import Migration
 from labeler_ops.database.move.preflight import preflight
 from tests.labeler_ops.database.move.conftest import execute

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 import asyncpg
 import msgspec
 
+from labeler_ops.backup import db_settings
+from labeler_ops.backup.clients import Clients
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move import db_settings
-from labeler_ops.database.move.clients import Clients
 from labeler_ops.database.verify.report import Report
 from labeler_ops.database.verify.run import verify
 

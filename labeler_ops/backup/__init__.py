@@ -1,0 +1,1 @@
+"""Backups: dumped, hashed, kept in a folder or an S3 store, restored and compared."""
