@@ -97,17 +97,25 @@ _TAKE_DELETED = """
 """
 
 # An id that an image has by now, or a path: an upload of the same file may have got another id. A path's image is its
-# stem or the whole path, so both are looked for by the primary key.
+# stem or the whole path, so both are looked for by the primary key. Paths are compared as labeler_api.images.paths
+# spells them: legacy rows may have letters and accents apart (NFD), in the folder, in the name or in both.
 _TAKEN = """
     SELECT d.image_id
     FROM deleted_images d
     CROSS JOIN LATERAL (
-        SELECT concat_ws('/', NULLIF(d.image ->> 'folder_path', ''), d.image ->> 'file_name') AS path
+        SELECT normalize(COALESCE(d.image ->> 'folder_path', '')) AS folder, normalize(d.image ->> 'file_name') AS name
     ) p
     WHERE d.id = ANY($1::bigint[]) AND EXISTS (
         SELECT FROM image_metadata i
-        WHERE i.dataset_id = d.dataset_id AND i.id IN (d.image_id, p.path, regexp_replace(p.path, '\\.[^./]*$', ''))
-            AND (i.id = d.image_id OR concat_ws('/', NULLIF(i.folder_path, ''), i.file_name) = p.path)
+        WHERE i.dataset_id = d.dataset_id
+            AND i.id = ANY (ARRAY[d.image_id] || ARRAY(
+                SELECT spelling FROM unnest(ARRAY[p.folder, normalize(p.folder, NFD)]) AS folders (folder),
+                    unnest(ARRAY[p.name, normalize(p.name, NFD)]) AS names (name),
+                    concat_ws('/', NULLIF(folders.folder, ''), names.name) AS path,
+                    unnest(ARRAY[path, regexp_replace(path, '\\.[^./]*$', '')]) AS spelling
+            ))
+            AND (i.id = d.image_id OR normalize(concat_ws('/', NULLIF(i.folder_path, ''), i.file_name))
+                                      = concat_ws('/', NULLIF(p.folder, ''), p.name))
     )
     ORDER BY d.image_id LIMIT 1
 """

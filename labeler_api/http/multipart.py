@@ -38,9 +38,19 @@ class Part:
         self._reader = reader
         self.name = said.name
         self.filename = said.filename
+        self._ahead = b""
+
+    async def is_empty(self) -> bool:
+        """Whether it has no content; what was read to find out comes with the content all the same."""
+        while not self._ahead and (chunk := await self._reader.data()) is not _END:
+            self._ahead = chunk
+        return not self._ahead
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the content. Raises BadRequest when the body ends before the part does."""
+        if self._ahead:
+            ahead, self._ahead = self._ahead, b""
+            yield ahead
         while (chunk := await self._reader.data()) is not _END:
             yield chunk
 

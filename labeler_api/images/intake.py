@@ -144,7 +144,7 @@ class Intake:
 
     async def discard(self) -> None:
         """Give up the rows that wait, and have their objects removed."""
-        keys = [*self._unused, *(key for one in self._batch.values() for key in (one.s3_key, one.thumbnail_key))]
+        keys = [*self._unused, *(key for one in self._batch.values() for key in one.keys)]
         self._batch, self._unused = {}, []
         async with self._call.db.begin() as tx:
             await removal.order(tx, keys)

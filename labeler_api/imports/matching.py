@@ -14,12 +14,12 @@ several readings (`FileImage.paired`) takes the first that is there.
 
 import asyncio
 import re
-import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from labeler_api.db.pool import ReadConnection, Row
+from labeler_api.images.paths import normal
 from labeler_api.imports import store_match
 from labeler_api.imports.readers.items import FileImage, PlacedImage, Problems
 from labeler_api.names import quoted
@@ -208,9 +208,8 @@ def _found_exactly(wanted: Sequence[_Wanted], rows: Sequence[Row]) -> tuple[dict
 
 
 def _normal(name: str) -> str:
-    """Spell a path as ids are: NFC, with slashes, relative."""
-    text = unicodedata.normalize("NFC", name).replace("\\", "/")
-    return "/".join(segment for segment in text.split("/") if segment not in {"", "."})
+    """Spell a path as ids are, relative whatever it was."""
+    return normal(name).strip("/")
 
 
 def _preferred(rows: Sequence[Row]) -> dict[str, PlacedImage]:

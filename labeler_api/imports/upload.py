@@ -256,8 +256,8 @@ async def _fields(form: AsyncIterator[Part]) -> tuple[DatasetFields, Part]:
     """Read the fields in front of the first file. Raises Invalid."""
     values: dict[str, str] = {}
     async for part in form:
-        if part.filename:
-            return _typed(values), part
+        if part.filename or (part.name == "files" and not await part.is_empty()):
+            return _typed(values), part  # a file without a name is one, too: it is named among those not taken
         if part.name in DatasetFields.__struct_fields__:
             values[part.name] = await _text(part)
     _typed(values)  # what is wrong with the fields goes first

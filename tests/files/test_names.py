@@ -203,6 +203,19 @@ async def test_a_form_that_makes_a_dataset_reads_the_same_names(api: Api) -> Non
     assert image["id"] == "데이터/불량_0001"
 
 
+async def test_a_nameless_file_in_front_of_all_others_is_named(api: Api) -> None:
+    """An empty file input may stand before the fields; a file without a name may not, as no file may."""
+    fields = [('name="files"; filename=""', b""), ('name="dataset_name"', b"named")]
+    files = [('name="files"', PICTURE), ('name="files"; filename="a.jpg"', PICTURE)]
+    found = (await post(api, "/api/v1/datasets/upload", body(*fields, *files))).json()["upload_summary"]
+    assert ([one["id"] for one in found["images"]], [one["filename"] for one in found["failed"]]) == (
+        ["a"],
+        ["(no name)"],
+    )
+    answer = await post(api, "/api/v1/datasets/upload", body(fields[1], files[0]))
+    assert (answer.status_code, answer.json()["code"], answer.json()["failed_total"]) == (422, "nothing_stored", 1)
+
+
 async def test_of_nameless_files_alone_nothing_is_stored(api: Api) -> None:
     made = await api.dataset()
     answer = await post(api, f"/api/v1/datasets/{made.dataset_id}/images", body(('name="files"', PICTURE)))

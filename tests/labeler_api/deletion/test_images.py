@@ -1,6 +1,7 @@
 """Deleting images, one or many, and bringing them back with all that was drawn on them."""
 
 from typing import Any
+from unicodedata import normalize
 from urllib.parse import quote
 
 import httpx
@@ -324,6 +325,35 @@ async def test_another_image_may_have_its_path_under_another_id(api: Api) -> Non
         refused = await restore(owner, made, deletion)
         assert (refused.status_code, refused.json()["code"]) == (409, "image_exists")
     await check_all(api, made)
+
+
+@pytest.mark.parametrize("id_has_extension", [False, True])
+async def test_a_path_is_the_same_however_it_was_spelt(api: Api, id_has_extension: bool) -> None:
+    """Rows of before have letters and accents apart, as macOS sends them."""
+    made = await api.dataset()
+    owner = await api.login("owner")
+    folder, name = normalize("NFD", "차량"), "é.jpg"
+    image_id = f"{folder}/{name if id_has_extension else 'é'}"
+    async with api.db.begin() as tx:
+        await tx.execute(
+            "INSERT INTO image_metadata (dataset_id, id, file_name, folder_path, s3_key, size)"
+            " VALUES ($1, $2, $3, $4, $5, 1)",
+            made.dataset_id,
+            image_id,
+            name,
+            folder,
+            f"datasets/{made.dataset_id}/images/x.jpg",
+        )
+    made.image_ids = [image_id]
+    [deletion] = await deleted(owner, made, 0)
+    await upload(owner, made, ("차량/é.jpg", noise(64, 48)))
+    refused = await restore(owner, made, deletion)
+    assert (refused.status_code, refused.json()["code"]) == (409, "image_exists")
+    made.image_ids = ["차량/é"]
+    [later] = await deleted(owner, made, 0)
+    assert (await restore(owner, made, deletion)).status_code == 200
+    refused = await restore(owner, made, later)
+    assert (refused.status_code, refused.json()["code"]) == (409, "image_exists")
 
 
 async def test_a_request_that_is_sent_again(api: Api) -> None:
