@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from labeler_api.db.pool import Row, Snapshot
-from labeler_api.versions.store_selection import CHOSEN, IMAGE, SIZES, summary
+from labeler_api.versions.store_selection import CHOSEN, IMAGE, SIZES, json_text, summary
 
 # A turn is an advisory lock of the transaction: it goes with the connection, however the process ends, and holds over
 # every process. The turns are tried one after the other until one is free.
@@ -14,17 +14,19 @@ _TAKE_TURN = """
     LIMIT 1
 """
 
+# $5 is a JSON array of ids, or NULL for all: asyncpg spends 15 ms of the event loop on an array of 50,000 texts, and
+# 1 ms on one text.
+_OF_IMAGES = "AND ($5::text IS NULL OR a.image_id IN (SELECT jsonb_array_elements_text($5::text::jsonb)))"
+
 _SUMMARY = f"""
     WITH chosen AS (
         SELECT a.image_id, a.annotation_type, a.class_id, a.class_name, a.created_by, a.confirmed_by
         FROM annotations a
         WHERE a.project_id = $1 AND a.task_type = ANY ($3::varchar[]) AND ($4 OR a.annotation_state <> 'draft')
-            AND ($5::varchar[] IS NULL OR a.image_id = ANY ($5))
+            {_OF_IMAGES}
     )
     {summary("$6")}
 """  # noqa: S608 - put together from constants
-
-_OF_IMAGES = "AND ($5::varchar[] IS NULL OR a.image_id = ANY ($5))"
 
 # By code point, whatever the database's collation is: the order is part of the files.
 _ANNOTATIONS = f"""
@@ -71,7 +73,7 @@ class Chosen:
     @property
     def parameters(self) -> tuple[object, ...]:
         """$1 to $5 of the statements."""
-        images = None if self.image_ids is None else list(self.image_ids)
+        images = None if self.image_ids is None else json_text(self.image_ids)
         return self.project_id, self.dataset_id, list(self.stored_types), self.include_draft, images
 
 
