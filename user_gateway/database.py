@@ -6,7 +6,7 @@ refused at once; a connection of the watcher's own tells when they may go on.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
 from math import inf
 from time import monotonic
@@ -61,6 +61,7 @@ _CHANGED = (
 _step: ContextVar[str] = ContextVar("_step")
 """What the running task asks of the database at this moment, for the log."""
 
+Rows: TypeAlias = "list[asyncpg.Record]"
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 NoteStep = Callable[[str], object]
 Prepare = Callable[[Connection, NoteStep], Awaitable[bool]]
@@ -168,9 +169,7 @@ class Database:
         Raises Unavailable when the database is away, CatalogChanged when it lacks what the statement reads,
         DeadlineExceeded when the time is over; the statement is then cancelled in the database too.
         """
-        async with self._lent(seconds) as connection:
-            rows: list[asyncpg.Record] = await connection.fetch(sql, *args)
-            return rows
+        return await self._ask(lambda connection: connection.fetch(sql, *args), seconds)
 
     async def search(self, sql: str, *args: object, caller: str, short: bool, seconds: float) -> list[asyncpg.Record]:
         """Do as `fetch` does, in one of the places for searches. Raises ResourceExhausted when there is none.
@@ -179,11 +178,14 @@ class Database:
         """
         until = monotonic() + seconds
         leave = await self._searches.take(caller, seconds, short=short)
-        async with self._lent(until - monotonic(), ended=leave) as connection:
+
+        async def ask(connection: Any) -> list[asyncpg.Record]:
             with self._logged(connection, sql):
                 statement = await connection.prepare(sql, name="")
                 rows: list[asyncpg.Record] = await statement.fetch(*args)
                 return rows
+
+        return await self._ask(ask, until - monotonic(), ended=leave)
 
     @contextlib.contextmanager
     def _logged(self, connection: Any, sql: str) -> Iterator[None]:
@@ -201,33 +203,44 @@ class Database:
                     LoggedQuery(sql, (), None, monotonic() - started, failure, connection._addr, parameters)
                 )
 
-    @contextlib.asynccontextmanager
-    async def _lent(self, seconds: float, ended: Callable[[], object] = _nothing) -> AsyncIterator[Any]:
-        """Lend a connection that answers, for so many seconds in all. Call `ended` when its statement has ended."""
+    async def _ask(
+        self, ask: Callable[[Any], Awaitable[Rows]], seconds: float, ended: Callable[[], object] = _nothing
+    ) -> Rows:
+        """Ask on a connection that answers, within so many seconds in all. Call `ended` when the statement has ended.
+
+        One function without context managers of its own: they cost a look-up more than its statement's plan.
+        """
         sounding = self._sounding
         if sounding is None or not self.available:
             ended()
             raise errors.database_unavailable()
-        async with self._translated(), asyncio.timeout(seconds):
-            try:
-                connection = await sounding.take(seconds)
-            except BaseException:
+        try:
+            async with asyncio.timeout(seconds):
+                try:
+                    connection = await sounding.take()
+                except BaseException:
+                    ended()
+                    raise
+                try:
+                    rows = await ask(connection)
+                except asyncio.CancelledError:
+                    # Whoever leaves does not wait for the end of a cancelled statement.
+                    task = asyncio.create_task(self._give_back(sounding, connection, ended), name="connection release")
+                    self._releasing.add(task)
+                    task.add_done_callback(self._releasing.discard)
+                    raise
+                except BaseException:
+                    await self._give_back(sounding, connection, ended)
+                    raise
                 ended()
+                connection.note_answer()
+                await sounding.give_back(connection, _RELEASE_SECONDS)
+                return rows
+        except Exception as error:
+            translated = self._translated(error)
+            if translated is None:
                 raise
-            try:
-                yield connection
-            except asyncio.CancelledError:
-                # Whoever leaves does not wait for the end of a cancelled statement.
-                task = asyncio.create_task(self._give_back(sounding, connection, ended), name="connection release")
-                self._releasing.add(task)
-                task.add_done_callback(self._releasing.discard)
-                raise
-            except BaseException:
-                await self._give_back(sounding, connection, ended)
-                raise
-            ended()
-            connection.note_answer()
-            await sounding.give_back(connection, _RELEASE_SECONDS)
+            raise translated from error
 
     async def _give_back(self, sounding: Sounding, connection: Any, ended: Callable[[], object]) -> None:
         if await sounding.give_back(connection, _RELEASE_SECONDS):
@@ -235,23 +248,20 @@ class Database:
         else:  # the server ends it by itself, at the latest when its time is over
             asyncio.get_running_loop().call_later(self._call_seconds, ended)
 
-    @contextlib.asynccontextmanager
-    async def _translated(self) -> AsyncIterator[None]:
-        try:
-            yield
-        except (TimeoutError, asyncpg.QueryCanceledError) as error:
+    def _translated(self, error: Exception) -> Exception | None:
+        """Say in the gateway's words what the driver raised; None for what is no matter of the database."""
+        if isinstance(error, TimeoutError | asyncpg.QueryCanceledError):
             if self._sounding is not None:
                 self._sounding.doubt()
             self._look_now.set()
-            raise errors.deadline_exceeded() from error
-        except _CHANGED as error:
+            return errors.deadline_exceeded()
+        if isinstance(error, _CHANGED):
             log.warning("the catalog of the User DB has changed", sqlstate=error.sqlstate)
-            raise errors.CatalogChanged from error
-        except _AWAY as error:
-            if isinstance(error, ValueError):  # asyncpg's complaint about an argument is an InterfaceError too
-                raise
+            return errors.CatalogChanged()
+        if isinstance(error, _AWAY) and not isinstance(error, ValueError):  # asyncpg's complaint about an argument
             self._look_now.set()
-            raise errors.database_unavailable() from error
+            return errors.database_unavailable()
+        return None
 
     async def _prepare_connection(self, connection: Connection) -> None:
         watch_silence(connection)

@@ -8,7 +8,7 @@ import asyncio
 import random
 import re
 import traceback
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from time import perf_counter
 from typing import Any, TypeAlias
@@ -38,8 +38,11 @@ Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
-class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Guards every unary call; the streams of health and reflection show no user and pass as they are."""
+class CallGuard:
+    """Guards every unary call; the streams of health and reflection show no user and pass as they are.
+
+    It wraps the handlers as they are registered. A `grpc.aio.ServerInterceptor` would find them anew for each call.
+    """
 
     def __init__(
         self, authenticator: Authenticator, metrics: Metrics, tracing: Tracing, steps: StepWatch | None = None
@@ -48,38 +51,24 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._steps = steps
         self._metrics = metrics
         self._tracing = tracing
-        self._guarded: dict[str, Handler] = {}
         self.under_way = 0  # unary calls that a handler works on
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable["Handler | None"]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> "Handler | None":
-        """Return the guarded handler of the method; None where there is no such method."""
-        method = str(handler_call_details.method)
-        if method not in self._guarded:
-            handler = await continuation(handler_call_details)
-            if handler is None:
-                return None
-            self._guarded[method] = self._guard(method, handler)
-        return self._guarded[method]
-
-    def _guard(self, method: str, handler: Handler) -> Handler:
+    def guarded(self, method: str, handler: Handler) -> Handler:
+        """Return a handler that does as this one, for callers who are let in."""
         if handler.unary_unary is None:  # reflection, and Watch of the health service
             return handler
         behaviour: Any = handler.unary_unary
         deserialize: Any = handler.request_deserializer
-        is_open = method.startswith(_OPEN)
+        is_open, traced = method.startswith(_OPEN), self._tracing.on
 
-        async def guarded(data: bytes, context: Context) -> object:
+        async def answered(data: bytes, context: Context) -> object:
             metadata = context.invocation_metadata() or ()  # once: gRPC builds it anew each time
-            if is_open:
-                return await answered(data, context, metadata)
-            with self._tracing.call(method, metadata) as span:
-                return await answered(data, context, metadata, span)
+            if traced and not is_open:
+                with self._tracing.call(method, metadata) as span:
+                    return await call(data, context, metadata, span)
+            return await call(data, context, metadata)
 
-        async def answered(data: bytes, context: Context, metadata: Metadata, span: object = None) -> object:
+        async def call(data: bytes, context: Context, metadata: Metadata, span: object = None) -> object:
             started = perf_counter()
             code = "OK"
             self.under_way += 1
@@ -110,8 +99,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                     self._ended(method, code, perf_counter() - started, span)
 
         return grpc.unary_unary_rpc_method_handler(
-            guarded,
-            request_deserializer=None,  # `guarded` parses, so that a malformed request has a reason too
+            answered,
+            request_deserializer=None,  # `call` parses, so that a malformed request has a reason too
             response_serializer=handler.response_serializer,
         )
 
@@ -168,3 +157,40 @@ def _log_defect(method: str, error: Exception) -> None:
         sqlstate=getattr(error, "sqlstate", None),
         at=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
     )
+
+
+class GuardedServer:
+    """What the generated `add_…_to_server` functions register their handlers with: each is guarded first."""
+
+    def __init__(self, server: grpc.aio.Server, guard: CallGuard) -> None:
+        self._server = server
+        self._guard = guard
+
+    def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[grpc.GenericRpcHandler]) -> None:
+        """Serve what these handlers serve, guarded."""
+        self._server.add_generic_rpc_handlers(
+            tuple(_GuardedHandlers(handlers, self._guard) for handlers in generic_rpc_handlers)
+        )
+
+    def add_registered_method_handlers(self, service_name: str, method_handlers: object) -> None:
+        """Do nothing: gRPC would prefer these unguarded handlers, and the generic ones serve the same methods."""
+
+
+class _GuardedHandlers(grpc.GenericRpcHandler):
+    """Finds the guarded handler of a method, which is made once."""
+
+    def __init__(self, handlers: grpc.GenericRpcHandler, guard: CallGuard) -> None:
+        self._handlers = handlers
+        self._guard = guard
+        self._guarded: dict[str, Handler] = {}
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> "Handler | None":
+        """Return the handler; None where there is no such method."""
+        method = str(handler_call_details.method)
+        if (known := self._guarded.get(method)) is not None:
+            return known
+        handler = self._handlers.service(handler_call_details)
+        if handler is None:
+            return None
+        self._guarded[method] = self._guard.guarded(method, handler)
+        return self._guarded[method]

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from typing import Any
 
 import asyncpg
 import grpc
@@ -20,7 +21,7 @@ from user_gateway.catalog_notes import CatalogNotes
 from user_gateway.database import Connection, Database, NoteStep
 from user_gateway.health import HealthService
 from user_gateway.http_health import HttpHealth
-from user_gateway.interceptors import CallInterceptor
+from user_gateway.interceptors import CallGuard, GuardedServer
 from user_gateway.metrics import Metrics
 from user_gateway.paging import PageTokens
 from user_gateway.passwords import PasswordChecker
@@ -74,7 +75,7 @@ class Gateway:
         )
         if steps is None and variables.event_loop_step_seconds:
             steps = event_loop.StepWatch(variables.event_loop_step_seconds, _log_held)
-        self._interceptor = CallInterceptor(Authenticator(settings.callers), self._metrics, tracing, steps)
+        self._guard = CallGuard(Authenticator(settings.callers), self._metrics, tracing, steps)
         self._health = HealthService()
         self._stopping = False
         self._watch = AsyncExitStack()
@@ -151,7 +152,7 @@ class Gateway:
         idle_seconds = 0.0
         while not stopping.done() and idle_seconds < _IDLE_SECONDS:
             await asyncio.wait([stopping], timeout=_LOOK_AGAIN_SECONDS)
-            idle_seconds = 0.0 if self._interceptor.under_way else idle_seconds + _LOOK_AGAIN_SECONDS
+            idle_seconds = 0.0 if self._guard.under_way else idle_seconds + _LOOK_AGAIN_SECONDS
         await server.stop(None)  # a second stop makes the first one sooner; it does nothing where all is closed
         await stopping
 
@@ -205,11 +206,12 @@ class Gateway:
             await self._health.set(LOG_INS_NAME, _SERVING if readable else _NOT_SERVING)
 
     def _make_server(self) -> grpc.aio.Server:
-        server = grpc.aio.server(interceptors=[self._interceptor], options=self._options())
-        pb_grpc.add_UserGatewayServiceServicer_to_server(self._servicer, server)  # type: ignore[no-untyped-call]
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        server = grpc.aio.server(options=self._options())
+        guarded: Any = GuardedServer(server, self._guard)  # a part of what these functions are declared to take
+        pb_grpc.add_UserGatewayServiceServicer_to_server(self._servicer, guarded)  # type: ignore[no-untyped-call]
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, guarded)
         if self._settings.reflection:
-            describe.enable((SERVICE_NAME, health.SERVICE_NAME), server)
+            describe.enable((SERVICE_NAME, health.SERVICE_NAME), guarded)
         return server
 
     def _options(self) -> Sequence[tuple[str, int]]:
