@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 import typer
@@ -16,6 +16,9 @@ from labeler_api.settings import SettingsError, database_url
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.indexes import apply_indexes, indexes_sql
 from labeler_ops.database.roles import DATABASES, READABLE, Database, apply_roles, roles_sql
+
+if TYPE_CHECKING:
+    from labeler_ops.database.verify.structure import Roles
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -93,9 +96,19 @@ def verify(
     source: Annotated[str, typer.Option(envvar="SOURCE_DATABASE_URL", help="URL of the database that was copied.")],
     target: Annotated[str, typer.Option(envvar="TARGET_DATABASE_URL", help="URL of the copy.")],
     connections: Annotated[int, typer.Option(min=1, max=32, help="Per side.")] = 4,
+    role: Annotated[
+        list[str] | None,
+        typer.Option(help="OLD=NEW: a role of the source that the target calls otherwise. May be repeated."),
+    ] = None,
+    without_roles: Annotated[
+        bool, typer.Option("--without-roles", help="Leave owners and grants out: for a copy restored without them.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare two databases: every row, sequence and definition. Exit code 1: they differ; 2: one cannot be read."""
+    """Compare two databases: every row, sequence, definition, owner and grant.
+
+    Exit code 1: they differ; 2: one cannot be read.
+    """
     from labeler_ops.database.verify.run import verify as run_verify
 
     urls = [dsn(url, name) for url, name in ((source, "--source"), (target, "--target"))]
@@ -105,6 +118,7 @@ def verify(
             run_verify(
                 *urls,
                 connections=connections,
+                roles=None if without_roles else _roles(role or []),
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             ),
             as_json,
@@ -116,6 +130,15 @@ def verify(
         report.show(Console(soft_wrap=True))
     if not report.same:
         raise typer.Exit(_FAILED)
+
+
+def _roles(pairs: list[str]) -> "Roles":
+    from labeler_ops.database.verify.structure import Roles
+
+    renamed = dict(pair.split("=", 1) for pair in pairs if "=" in pair.strip("="))
+    if len(renamed) != len(pairs):
+        raise typer.BadParameter("expected OLD=NEW, each role of the source once", param_hint="--role")
+    return Roles(renamed)
 
 
 @app.command()

@@ -7,6 +7,7 @@ from time import perf_counter
 from labeler_ops.database.verify import checksums, culprits, sequences, structure, tables
 from labeler_ops.database.verify.report import Report, TableResult
 from labeler_ops.database.verify.session import Side, opened
+from labeler_ops.database.verify.structure import Roles
 from labeler_ops.database.verify.tables import Table
 
 # Per side. Checksums are work of the servers' processors; more connections than they have cores would only queue.
@@ -24,9 +25,11 @@ async def verify(
     progress: Progress | None = None,
     as_of: str | None = None,
     target_as_of: str | None = None,
+    roles: Roles | None = None,
 ) -> Report:
     """Compare two databases, given as URLs, as of now; a side as of a snapshot that somebody else holds, if given.
 
+    Owners and grants are compared when `roles` says what is expected of them: a copy may be made without.
     Raises DatabaseRefused when one cannot be read.
     """
     started = perf_counter()
@@ -39,7 +42,7 @@ async def verify(
         results = await _compare(ours, theirs, here, there, tell)
         return Report(
             tables=results,
-            structure=await structure.compare(ours, theirs),
+            structure=await structure.compare(ours, theirs, roles),
             sequences=await sequences.compare(ours, theirs, moving=as_of is not None),
             seconds=round(perf_counter() - started, 3),
         )

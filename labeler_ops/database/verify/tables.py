@@ -27,7 +27,8 @@ _TABLES = f"""
                      WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid AND a.attnum = k.attnum),
                     '{{}}') AS key
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind = 'r' AND {USER_SCHEMA} AND {NOT_OF_AN_EXTENSION} AND c.relpersistence <> 't'
+    WHERE (c.relkind = 'r' OR (c.relkind = 'm' AND c.relispopulated)) AND {USER_SCHEMA} AND {NOT_OF_AN_EXTENSION}
+      AND c.relpersistence <> 't'
     ORDER BY 1, 2
 """
 
@@ -63,7 +64,7 @@ class Table(msgspec.Struct, frozen=True):
 
 
 async def read(side: Side) -> list[Table]:
-    """List every table with rows of its own that is not an extension's."""
+    """List every table and materialized view with rows of its own that is not an extension's."""
     rows = await side.fetch(_TABLES)
     found = [Table(row["schema"], row["name"], row["pages"], tuple(row["columns"]), tuple(row["key"])) for row in rows]
     return [table for table in found if f"{table.schema}.{table.name}" not in LEFT_OUT]

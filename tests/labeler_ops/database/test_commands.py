@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from labeler_api.migrations import HEAD, PRODUCTION
 from labeler_ops.database import state
+from tests.fixtures.postgres import DatabaseFactory
 from tests.labeler_ops.database.conftest import run_sql
 
 
@@ -95,6 +96,26 @@ async def test_a_password_on_the_command_line_is_warned_of(production_dsn: str, 
     assert (done.returncode, done.stderr.count(warned)) == (0, 0)
     done = await labeler("verify", "--source", f"@{tmp_path / 'none'}", "--target", f"@{file}")
     assert (done.returncode, "No such file" in done.stderr) == (2, True)
+
+
+async def test_roles_of_other_names_are_expected_when_it_is_said(
+    production_dsn: str, create_database: DatabaseFactory, production_template: str
+) -> None:
+    moved = await create_database(production_template)
+    owner = await run_sql(production_dsn, "SELECT current_user AS name")
+    await run_sql(production_dsn, "ALTER TABLE annotations OWNER TO pg_monitor", "SELECT")
+    await run_sql(moved, "ALTER TABLE annotations OWNER TO pg_checkpoint", "SELECT")
+    variables = {"SOURCE_DATABASE_URL": production_dsn, "TARGET_DATABASE_URL": moved}
+    done = await labeler("verify", **variables)
+    assert done.returncode == 1
+    assert "owner annotations: pg_monitor on the source, pg_checkpoint on the target" in done.stdout
+    done = await labeler("verify", "--role", "pg_monitor=pg_checkpoint", **variables)
+    assert (done.returncode, "The same" in done.stdout) == (0, True), done.stdout
+    done = await labeler("verify", "--without-roles", **variables)
+    assert (done.returncode, "The same" in done.stdout) == (0, True), done.stdout
+    done = await labeler("verify", "--role", owner[0]["name"], **variables)
+    assert (done.returncode, "expected OLD=NEW" in done.stderr) == (2, True)
+    await create_database.drop(moved)
 
 
 async def test_roles_are_applied_as_the_superuser_of_a_variable(empty_dsn: str) -> None:

@@ -41,6 +41,27 @@ ALTER TABLE archive.things ENABLE ROW LEVEL SECURITY;
 CREATE POLICY everybody ON archive.things USING (true);
 COMMENT ON TABLE things IS 'what there is';
 COMMENT ON COLUMN things.weight IS 'kilograms';
+-- What a labeler's database has none of, and a database of the platform may have.
+CREATE TYPE place AS (x float8, y float8);
+CREATE TYPE span AS RANGE (subtype = float8);
+CREATE AGGREGATE longest(int) (SFUNC = int4larger, STYPE = int, INITCOND = '0');
+CREATE FUNCTION as_mood(n int) RETURNS mood LANGUAGE sql IMMUTABLE AS $$SELECT 'calm'::mood$$;
+CREATE CAST (int AS mood) WITH FUNCTION as_mood(int);
+CREATE COLLATION spoken (provider = icu, locale = 'ko');
+CREATE TEXT SEARCH DICTIONARY words (TEMPLATE = simple, accept = false);
+CREATE TEXT SEARCH CONFIGURATION search (COPY = simple);
+CREATE STATISTICS together (dependencies) ON name, note FROM things;
+CREATE RULE kept AS ON INSERT TO archive.things DO ALSO NOTHING;
+CREATE VIEW asked WITH (security_invoker = true) AS SELECT id FROM things;
+CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = int4eq);
+COMMENT ON FUNCTION twice(int) IS 'two of it';
+COMMENT ON SCHEMA archive IS 'what was';
+COMMENT ON CONSTRAINT name_given ON things IS 'a name is given';
+GRANT SELECT ON things TO pg_monitor;
+GRANT UPDATE (note) ON things TO pg_monitor WITH GRANT OPTION;
+ALTER FUNCTION touch() OWNER TO pg_monitor;
+ALTER DEFAULT PRIVILEGES IN SCHEMA archive GRANT SELECT ON TABLES TO pg_monitor;
+CREATE POLICY watched ON archive.things FOR SELECT TO pg_monitor USING (true);
 
 INSERT INTO things (name, note, weight, price, mood, share, facts, raw, seen_at, wall_time, tags)
 SELECT 'thing ' || n, CASE WHEN n % 3 = 0 THEN NULL WHEN n % 3 = 1 THEN '' ELSE '메모 ' || n END, n * 0.1, n * 1.25,
@@ -53,3 +74,4 @@ INSERT INTO archive.things VALUES (1, 'old');
 INSERT INTO kinds VALUES (1), (2);
 SELECT nextval('tickets');
 SELECT lo_from_bytea(70001, '\x00ff');
+CREATE MATERIALIZED VIEW counted AS SELECT mood, count(*) AS n FROM things GROUP BY mood;

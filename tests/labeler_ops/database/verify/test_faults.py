@@ -11,6 +11,7 @@ from labeler_ops.database.verify import tables
 from labeler_ops.database.verify.checksums import checksum
 from labeler_ops.database.verify.run import verify
 from labeler_ops.database.verify.session import opened
+from labeler_ops.database.verify.structure import Roles
 from tests.fixtures.postgres import DatabaseFactory
 
 SHAPES = Path(__file__).with_name("shapes.sql")
@@ -110,7 +111,140 @@ FAULTS = {
     "an extension": ("DROP EXTENSION pg_trgm", "extension pg_trgm is missing on the target"),
     "a table more": ("CREATE TABLE more (id int)", "relation more is only on the target"),
     "a large object": ("SELECT lo_put(70001, 0, '\\x01')", "large object 70001:"),
+    "a grant": ("REVOKE SELECT ON things FROM pg_monitor", "grant things to pg_monitor is missing on the target"),
+    "a grant of a column": (
+        "REVOKE GRANT OPTION FOR UPDATE (note) ON things FROM pg_monitor",
+        "grant things.note to pg_monitor: UPDATE* on the source, UPDATE on the target",
+    ),
+    "a grant to everybody": (
+        "GRANT INSERT ON things TO PUBLIC",
+        "grant things to PUBLIC is only on the target (INSERT)",
+    ),
+    "what everybody may execute": (
+        "REVOKE EXECUTE ON FUNCTION twice FROM PUBLIC",
+        "grant function public.twice(integer) to PUBLIC is missing on the target (source: EXECUTE)",
+    ),
+    "a grant of the database": (
+        "REVOKE CONNECT ON DATABASE {database} FROM PUBLIC",
+        "grant database to PUBLIC: CONNECT, TEMPORARY on the source, TEMPORARY on the target",
+    ),
+    "a table's owner": ("ALTER TABLE parts OWNER TO pg_monitor", "owner parts: "),
+    "a function's owner": (
+        "ALTER FUNCTION touch() OWNER TO pg_checkpoint",
+        "owner function public.touch(): pg_mon",
+    ),
+    "a schema's owner": ("ALTER SCHEMA archive OWNER TO pg_monitor", "owner schema archive: "),
+    "a default privilege": (
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA archive REVOKE SELECT ON TABLES FROM pg_monitor",
+        "in archive on tables to pg_monitor is missing on the target (source: SELECT)",
+    ),
+    "a default privilege taken from everybody": (
+        "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC",
+        "on functions to",
+    ),
+    "a setting of a role": (
+        "ALTER ROLE CURRENT_USER IN DATABASE {database} SET work_mem = '9MB'",
+        "role setting labeler_admin.work_mem is only on the target (9MB)",
+    ),
+    "a domain's check": (
+        "ALTER DOMAIN percent DROP CONSTRAINT percent_check",
+        "constraint percent.percent_check is missing on the target",
+    ),
+    "a domain's NOT NULL": (
+        "ALTER DOMAIN percent SET NOT NULL",
+        "type percent: domain integer DEFAULT 0",
+    ),
+    "a policy's roles": (
+        "ALTER POLICY watched ON archive.things TO PUBLIC",
+        "policy archive.things.watched: r true true for pg_monitor on the source, r true true for PUBLIC on the target",
+    ),
+    "a composite type": (
+        "ALTER TYPE place ALTER ATTRIBUTE y TYPE int",
+        "type place: composite x double precision, y double precision on the source",
+    ),
+    "a range type": ("DROP TYPE span", "type span is missing on the target (source: range of double precision)"),
+    "a rule": ("DROP RULE kept ON archive.things", "rule archive.things.kept is missing on the target"),
+    "a rule disabled": ("ALTER TABLE archive.things DISABLE RULE kept", "rule archive.things.kept:"),
+    "extended statistics": ("DROP STATISTICS together", "statistics together is missing on the target"),
+    "extended statistics' kinds": (
+        "DROP STATISTICS together; CREATE STATISTICS together (ndistinct) ON name, note FROM things",
+        "statistics together: ",
+    ),
+    "whose rights a view asks with": ("ALTER VIEW asked RESET (security_invoker)", "view asked:  SELECT"),
+    "an aggregate": (
+        "CREATE OR REPLACE AGGREGATE longest(int) (SFUNC = int4smaller, STYPE = int, INITCOND = '0')",
+        "function longest(integer): aggregate n int4larger",
+    ),
+    "an aggregate's start": (
+        "CREATE OR REPLACE AGGREGATE longest(int) (SFUNC = int4larger, STYPE = int, INITCOND = '7')",
+        "start 7",
+    ),
+    "a function's comment": (
+        "COMMENT ON FUNCTION twice(int) IS NULL",
+        "comment function public.twice(integer) is",
+    ),
+    "a schema's comment": ("COMMENT ON SCHEMA archive IS 'other'", "comment schema archive: what was on the source"),
+    "a constraint's comment": (
+        "COMMENT ON CONSTRAINT name_given ON things IS 'x'",
+        "comment table constraint name_given on public.things: a name is given on the source, x on the target",
+    ),
+    "replica identity": ("ALTER TABLE log REPLICA IDENTITY FULL", "replica identity log is only on the target (full)"),
+    "replica identity by an index": (
+        "ALTER TABLE parts REPLICA IDENTITY USING INDEX parts_pkey",
+        "replica identity parts is only on the target (index public.parts_pkey)",
+    ),
+    "a column's storage": (
+        "ALTER TABLE things ALTER note SET STORAGE EXTERNAL",
+        "column things.note: text on the source, text STORAGE external on the target",
+    ),
+    "a column's statistics": ("ALTER TABLE things ALTER note SET STATISTICS 500", "text STATISTICS 500 on the target"),
+    "a materialized view's rows": (
+        "UPDATE things SET mood = 'busy' WHERE id = 2; REFRESH MATERIALIZED VIEW counted;"
+        " UPDATE things SET mood = 'lost' WHERE id = 2",
+        "table counted: 3 rows on the source, 3 on the target, not the same",
+    ),
+    "a materialized view without rows": (
+        "REFRESH MATERIALIZED VIEW counted WITH NO DATA",
+        "(not populated) on the target",
+    ),
+    "a cast": ("DROP CAST (int AS mood)", "cast integer AS public.mood is missing on the target"),
+    "a cast's context": (
+        "DROP CAST (int AS mood); CREATE CAST (int AS mood) WITH FUNCTION as_mood(int) AS ASSIGNMENT",
+        "cast integer AS public.mood: f e public.as_mood(integer) on the source",
+    ),
+    "a text search configuration": (
+        "ALTER TEXT SEARCH CONFIGURATION search ALTER MAPPING FOR asciiword WITH words",
+        "text search configuration search: default: ",
+    ),
+    "a text search dictionary": (
+        "ALTER TEXT SEARCH DICTIONARY words (accept = true)",
+        "text search dictionary words: ",
+    ),
+    "a collation": (
+        "DROP COLLATION spoken; CREATE COLLATION spoken (provider = icu, locale = 'en')",
+        "collation spoken: icu ko on the source, icu en on the target",
+    ),
+    "an operator": ("DROP OPERATOR === (int, int)", "object operator public.===(integer,integer) is missing"),
+    "an event trigger": (
+        "CREATE FUNCTION watch() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END';"
+        " CREATE EVENT TRIGGER watching ON sql_drop EXECUTE FUNCTION watch()",
+        "event trigger watching is only on the target",
+    ),
+    "a list among the database's settings": (
+        "ALTER DATABASE {database} SET search_path = archive, public",
+        "setting search_path is only on the target (archive, public)",
+    ),
 }
+
+# What another name of the role `pg_monitor` changes.
+RENAMED = (
+    "ALTER FUNCTION touch() OWNER TO pg_checkpoint",
+    "REVOKE SELECT ON things FROM pg_monitor; GRANT SELECT ON things TO pg_checkpoint",
+    "REVOKE UPDATE (note) ON things FROM pg_monitor; GRANT UPDATE (note) ON things TO pg_checkpoint WITH GRANT OPTION",
+    "ALTER DEFAULT PRIVILEGES IN SCHEMA archive REVOKE SELECT ON TABLES FROM pg_monitor",
+    "ALTER DEFAULT PRIVILEGES IN SCHEMA archive GRANT SELECT ON TABLES TO pg_checkpoint",
+    "ALTER POLICY watched ON archive.things TO pg_checkpoint",
+)
 
 
 @pytest.fixture(scope="module")
@@ -140,11 +274,11 @@ async def execute(dsn: str, sql: str) -> None:
 
 
 async def test_a_copy_is_the_same(source: str, target: str) -> None:
-    report = await verify(source, target)
+    report = await verify(source, target, roles=Roles())
     assert report.lines() == []
     assert report.same
-    assert report.rows == 1000 + 3000 + 500 + 1 + 2
-    assert {table.name for table in report.tables} == {"things", "parts", "log", "archive.things", "kinds_1"}
+    assert report.rows == 1000 + 3000 + 500 + 1 + 2 + 3
+    assert {table.name for table in report.tables} == {"things", "parts", "log", "archive.things", "kinds_1", "counted"}
 
 
 async def test_rows_in_another_order_are_the_same(source: str, target: str) -> None:
@@ -162,9 +296,23 @@ async def test_rows_in_another_order_are_the_same(source: str, target: str) -> N
 async def test_a_fault_is_found_and_named(source: str, target: str, fault: str) -> None:
     sql, said = FAULTS[fault]
     await execute(target, sql)
-    report = await verify(source, target)
+    report = await verify(source, target, roles=Roles())
     assert not report.same
     assert any(said in line for line in report.lines()), report.lines()
+
+
+async def test_owners_and_grants_are_compared_when_it_is_said_what_is_expected(source: str, target: str) -> None:
+    """A copy may be made without them, and its roles may have other names."""
+    for statement in RENAMED:
+        await execute(target, statement)
+    said = "\n".join((await verify(source, target)).lines())
+    assert "owner" not in said
+    assert "grant" not in said
+    assert "policy archive.things.watched" in said, "a policy is no grant: nothing can be copied without its roles"
+    said = "\n".join((await verify(source, target, roles=Roles())).lines())
+    assert "owner function public.touch(): pg_monitor on the source, pg_checkpoint on the target" in said
+    renamed = await verify(source, target, roles=Roles({"pg_monitor": "pg_checkpoint"}))
+    assert renamed.lines() == []
 
 
 async def test_every_fault_has_another_digest(source: str, target: str) -> None:
