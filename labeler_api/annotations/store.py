@@ -77,12 +77,12 @@ def _writing(call: str, *of_the_lock: str) -> str:
     """
 
 
-_CREATE = _writing("create_annotation_1($1, $2, $3, $4, $5, $6::jsonb, $7)", "w.lock")
-_UPDATE = _writing("update_annotation_1($1, $2, $3, $4, $5, $6, $7::jsonb, $8)", "w.lock")
-_DELETE = _writing("delete_annotation_1($1, $2, $3, $4, $5, $6, $7)", "w.lock")
-_SET_STATE = _writing("set_annotation_state_1($1, $2, $3, $4, $5, $6, $7)", "w.lock")
+_CREATE = _writing("create_annotation_2($1, $2, $3, $4, $5, $6::jsonb, $7)", "w.lock")
+_UPDATE = _writing("update_annotation_2($1, $2, $3, $4, $5, $6, $7::jsonb, $8)", "w.lock")
+_DELETE = _writing("delete_annotation_2($1, $2, $3, $4, $5, $6, $7)", "w.lock")
+_SET_STATE = _writing("set_annotation_state_2($1, $2, $3, $4, $5, $6, $7)", "w.lock")
 
-# The task of the `no_object` that create_annotation_1 would bring back, or the project's only one.
+# The task of the `no_object` that create_annotation_2 would bring back, or the project's only one.
 _TASK = """
     SELECT coalesce(
         (

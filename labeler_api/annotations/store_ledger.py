@@ -2,7 +2,7 @@
 
 Each changed annotation gets a revision in its history (`revisions.logged`). The statuses of the images, the project's
 counters and its revision follow (`refresh_progress`). A save is a function of the database, which does the same by
-`log_revision_1` and `refresh_progress_1` (`labeler_api/db/functions`).
+`log_revision_2` and `follow_write_2` (`labeler_api/db/functions`).
 """
 
 from collections.abc import Sequence

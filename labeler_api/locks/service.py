@@ -163,7 +163,7 @@ async def hold_each(tx: WriteTransaction, access: Access, image_ids: Sequence[st
 
 
 def check_claimed(row: Row, image_id: str) -> None:
-    """Raise why a function of the database that begins with `claim_image_1` has not claimed the image."""
+    """Raise why a function of the database that begins with `claim_image_2` has not claimed the image."""
     match row["outcome"]:
         case "missing":
             raise image_not_found(image_id)

@@ -76,7 +76,7 @@ _CLAIM = f"""
     FROM wanted, clock WHERE importer IS NOT NULL
     ORDER BY image_id
 """  # noqa: S608 - a condition of ours
-_ACQUIRE = "SELECT * FROM acquire_image_1($1, $2, $3, $4, $5, $6)"
+_ACQUIRE = "SELECT * FROM acquire_image_2($1, $2, $3, $4, $5, $6)"
 
 # In the order of ids, so that no two writers of several images wait for each other.
 _HOLD = f"""

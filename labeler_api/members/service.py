@@ -109,7 +109,7 @@ def is_let_in(call: Call, minimum: Role) -> bool:
 
 
 def access_held(row: Row | None, call: Call, minimum: Role) -> Access:
-    """Judge what a function of the database returned that begins with `hold_project_1`.
+    """Judge what a function of the database returned that begins with `hold_project_2`.
 
     Raises as `authorize` does, and Stale when the role or the project has changed at this moment.
     """

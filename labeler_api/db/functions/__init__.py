@@ -2,6 +2,9 @@
 
 A file each, made by the migration that names it and never changed after: what changes gets the next number, so that the
 version before goes on calling the one that it knows.
+
+Those that the API calls set `search_path` and how they are planned. What they call has that from them, and sets nothing
+unless the API calls it, too: each setting is set and taken back with each call.
 """
 
 from pathlib import Path
@@ -9,19 +12,24 @@ from typing import Final
 
 NAMES: Final = (
     "undo_key_1",
-    "log_revision_1",
     "count_in_project_1",
     "refresh_progress_1",
     "hold_project_1",
     "import_at_work_1",
     "claim_image_1",
-    "acquire_image_1",
-    "create_annotation_1",
-    "update_annotation_1",
-    "delete_annotation_1",
-    "set_annotation_state_1",
+    "hold_project_2",
+    "claim_image_2",
+    "log_revision_2",
+    "count_in_project_2",
+    "follow_write_2",
+    "undone_deletion_2",
+    "acquire_image_2",
+    "create_annotation_2",
+    "update_annotation_2",
+    "delete_annotation_2",
+    "set_annotation_state_2",
 )
-"""Those that this version calls, in an order in which they can be made."""
+"""Those that this version needs, in an order in which they can be made."""
 
 
 def source(name: str) -> str:
