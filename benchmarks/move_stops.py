@@ -18,10 +18,9 @@ import asyncpg
 
 from labeler_api.annotations.store_batch import MADE
 from labeler_ops.database.move.migration import Migration
-from labeler_ops.database.move.preflight import Finding
 from labeler_ops.database.replication.replication import Replication
 from labeler_ops.database.replication.sides import Urls
-from labeler_ops.database.verify.report import Report
+from labeler_ops.voice import Shown
 
 WRITERS = 4
 _PAUSE_SECONDS = 0.01  # after each try, so that the writers are users and not the load
@@ -58,9 +57,11 @@ class Quiet:
 
     def progress(self, done: int, total: int) -> None: ...
 
-    def findings(self, findings: list[Finding]) -> None: ...
+    def begin(self, what: str, size: int | None = None) -> None: ...
 
-    def report(self, report: Report) -> None: ...
+    def done(self, objects: int, size: int) -> None: ...
+
+    def show(self, what: Shown) -> None: ...
 
 
 class Writers:

@@ -17,14 +17,14 @@ from labeler_ops.database.launching import DeployCommand, Launch, SmokeEmail, Sm
 from labeler_ops.database.move import lock, report, upgrading
 from labeler_ops.database.move.migration import Migration
 from labeler_ops.database.move.plan import plan
-from labeler_ops.database.move.preflight import Finding
+from labeler_ops.database.move.preflight import Finding, Findings
 from labeler_ops.database.move.preflight import preflight as look_for_dump
 from labeler_ops.database.replication import modes
 from labeler_ops.database.replication.options import CompareAfter, Mode, ModeOption, Reverse, SourceSeen, TargetSeen
 from labeler_ops.database.replication.sides import Urls
 from labeler_ops.database.roles import Database
-from labeler_ops.database.screen import Screen
 from labeler_ops.runs import RunError, redacted
+from labeler_ops.screen import Screen
 
 _FAILED = 1
 _T = TypeVar("_T")
@@ -82,7 +82,7 @@ def _look(urls: Urls, runs: Path, mode: Mode, reverse: bool, database: Database,
 
     with Screen() as screen:
         found = _run(findings())
-        screen.findings(found)
+        screen.show(Findings(found))
     if any(finding.verdict == "refused" for finding in found):
         raise typer.Exit(_FAILED)
 

@@ -18,8 +18,8 @@ from labeler_ops.database.replication import replication, sides
 from labeler_ops.database.replication import status as looking
 from labeler_ops.database.replication.leftovers import drop_everything
 from labeler_ops.database.replication.options import CompareAfter, Reverse, SourceSeen, TargetSeen
-from labeler_ops.database.screen import Screen
 from labeler_ops.runs import RunError, redacted
+from labeler_ops.screen import Screen
 
 app = typer.Typer(no_args_is_help=True)
 

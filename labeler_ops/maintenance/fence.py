@@ -24,6 +24,8 @@ Work: TypeAlias = Callable[[Connection], Awaitable[None]]
 
 NAME = "maintenance_fence"
 CHANNEL = "maintenance"
+MOVED = "The database is being moved."
+"""What users are told during a move."""
 SQLSTATE = "LM001"  # of our own class: no driver takes it for something that a retry would mend
 
 # Below deadlock_timeout (1 s): this gives way to a writer that waits for one of its tables, never the writer.

@@ -9,19 +9,11 @@ import typer
 import uvloop
 from rich.console import Console
 from rich.filesize import decimal
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 
 from labeler_ops.database.commands import dsn
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.runs import Run, RunError, redacted
+from labeler_ops.screen import Screen
 from labeler_ops.storage.access import StorageError
 from labeler_ops.storage.sides import both, variables
 
@@ -52,50 +44,14 @@ Sample = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON, for programs.")]
 
 
-class Screen:
-    """The phases' voice on a terminal: a bar by bytes that counts objects, too."""
-
-    def __init__(self) -> None:
-        self.console = Console(soft_wrap=True, highlight=False)
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-        objects = TextColumn("{task.fields[objects]:,} objects")
-        self._bar = Progress(*columns, objects, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
-        self._task: TaskID | None = None
-        self._objects = 0
-
-    def __enter__(self) -> "Screen":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def begin(self, what: str, size: int | None = None) -> None:
-        """Start a bar of so many bytes."""
-        if self._task is not None:
-            self._bar.remove_task(self._task)
-        self._objects = 0
-        self._task = self._bar.add_task(what, total=size, objects=0)
-
-    def done(self, objects: int, size: int) -> None:
-        """Move the bar by so many objects and bytes."""
-        self._objects += objects
-        if self._task is not None:
-            self._bar.update(self._task, advance=size, objects=self._objects)
-
-    def report(self, report: "Report", *, as_json: bool = False) -> None:
-        """Print a report, and end with exit code 1 when it has a difference."""
-        self._bar.stop()
-        if as_json:
-            typer.echo(msgspec.json.encode(report))
-        else:
-            report.show(self.console)
-        if not report.same:
-            raise typer.Exit(_FAILED)
-
-    def line(self, text: str) -> None:
-        """Print a line."""
-        self.console.print(redacted(text), markup=False)
+def _report(screen: Screen, report: "Report", *, as_json: bool = False) -> None:
+    """Print a report, and end with exit code 1 when it has a difference."""
+    if as_json:
+        typer.echo(msgspec.json.encode(report))
+    else:
+        screen.show(report)
+    if not report.same:
+        raise typer.Exit(_FAILED)
 
 
 def register(app: typer.Typer) -> None:
@@ -111,7 +67,7 @@ def compare(url: Url = None, database: WithDatabase = True, runs: Runs = Path("r
     """
     with Screen() as screen:
         move = _move(screen, None, url, database, runs)
-        screen.report(_run(move.compare()), as_json=as_json)
+        _report(screen, _run(move.compare()), as_json=as_json)
 
 
 def copy(
@@ -135,7 +91,7 @@ def copy(
         if dry_run:
             report = _run(move.compare())
             missing, differing = report.counts.get("missing", 0), report.counts.get("differs", 0)
-            screen.report(report.without("missing", "differs", "extra"))
+            _report(screen, report.without("missing", "differs", "extra"))
             screen.line(f"would copy {missing:,} objects, and look at {differing:,} that differ; nothing was done")
             return
         hint = f"after mending it: `labeler storage copy --resume {move.run.id}`"
@@ -144,7 +100,7 @@ def copy(
             f"copied {copies.copied:,} objects, {decimal(copies.copied_bytes)}; {copies.known:,} were done already, "
             f"{copies.equal:,} were there and are equal; {report.retries:,} requests were tried again"
         )
-        screen.report(report)
+        _report(screen, report)
         screen.line(f"next: `labeler storage verify --run {move.run.id}`")
 
 
@@ -163,7 +119,7 @@ def verify(
     """
     with Screen() as screen:
         move = _move(screen, run, url, database, runs, concurrency=concurrency)
-        screen.report(_run(move.verify(sample=sample)), as_json=as_json)
+        _report(screen, _run(move.verify(sample=sample)), as_json=as_json)
         if not as_json:
             screen.line(f"next: `labeler storage switch --run {run}`")
 
@@ -203,7 +159,7 @@ def rollback(
         move = _move(screen, run, url, database, runs, concurrency=concurrency)
         copies, report, path = _run(move.rollback(overwrite=overwrite, sample=sample))
         screen.line(f"copied back {copies.copied:,} objects, {decimal(copies.copied_bytes)}")
-        screen.report(report)
+        _report(screen, report)
         screen.line(f"the old environment is in {path}: set it on every service, and deploy")
 
 

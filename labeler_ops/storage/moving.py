@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -20,19 +20,10 @@ from labeler_ops.storage.manifest import Manifest, entries
 from labeler_ops.storage.s3 import Store
 from labeler_ops.storage.sides import place, write_environment
 from labeler_ops.storage.verifying import Verifier
+from labeler_ops.voice import Voice
 
 CONCURRENCY = 16
 NEW_ENVIRONMENT, OLD_ENVIRONMENT = "environment.new", "environment.rollback"
-
-
-class Voice(Protocol):
-    """What the phases tell the person."""
-
-    def begin(self, what: str, size: int | None = None) -> None:
-        """Start a bar of so many bytes; None: nobody knows how many."""
-
-    def done(self, objects: int, size: int) -> None:
-        """Move the bar by so many objects and bytes."""
 
 
 class StorageMove:

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move.migration import Voice
 from labeler_ops.database.move.preflight import connected
 from labeler_ops.maintenance import fence
 from labeler_ops.runs import Run
+from labeler_ops.voice import Voice
 
 if TYPE_CHECKING:
     from labeler_ops.smoke.checklist import SmokeReport

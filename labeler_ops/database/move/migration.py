@@ -10,7 +10,7 @@ import getpass
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -20,34 +20,15 @@ from labeler_ops.database import state
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.move import copy, ownership, report, rollback, upgrading
 from labeler_ops.database.move.databases import VARIABLES, reader
-from labeler_ops.database.move.preflight import Finding, connected, preflight
+from labeler_ops.database.move.preflight import Findings, connected, preflight
 from labeler_ops.database.move.proven_backup import back_up
 from labeler_ops.database.roles import Database
-from labeler_ops.database.verify.report import Report
 from labeler_ops.database.verify.run import verify
 from labeler_ops.maintenance import fence
 from labeler_ops.runs import Run, RunError, place
+from labeler_ops.voice import Voice
 
-REASON = "The database is being moved."
 COMPARISON = report.COMPARISON
-
-Progress = Callable[[int, int], None]
-
-
-class Voice(Protocol):
-    """What the phases tell the person."""
-
-    def line(self, text: str) -> None:
-        """Say something."""
-
-    def progress(self, done: int, total: int) -> None:
-        """Move the bar."""
-
-    def findings(self, findings: list[Finding]) -> None:
-        """Show what the preflight found."""
-
-    def report(self, report: Report) -> None:
-        """Show a comparison."""
 
 
 class Migration:
@@ -175,7 +156,7 @@ class Migration:
             database=self.database,
             legacy_timezone=self.legacy_timezone,
         )
-        self.voice.findings(findings)
+        self.voice.show(Findings(findings))
         facts["findings"] = msgspec.to_builtins(findings)
         if refused := [finding for finding in findings if finding.verdict == "refused"]:
             raise DatabaseRefused("; ".join(f"{finding.name}: {finding.text}" for finding in refused))
@@ -185,7 +166,7 @@ class Migration:
         facts.update(await back_up(self.run, tools, self.source, self.target, self.voice, self.jobs))
 
     async def _maintenance(self, facts: dict[str, Any]) -> None:
-        stands = await fence.on(self.source, reason=REASON, by=getpass.getuser())
+        stands = await fence.on(self.source, reason=fence.MOVED, by=getpass.getuser())
         facts["tables"] = stands.tables
         self.voice.line(f"nothing can be written to the source: {stands.tables} tables are fenced")
 
@@ -206,7 +187,7 @@ class Migration:
 
     async def _verify(self, facts: dict[str, Any]) -> None:
         found = await verify(self.source, self.target, progress=self.voice.progress)
-        self.voice.report(found)
+        self.voice.show(found)
         self.run.write(COMPARISON, found)
         facts.update(digest=found.digest, rows=found.rows, seconds=found.seconds)
         if not found.same:
@@ -234,7 +215,7 @@ class Migration:
         path = await self.write_environment("environment.new", serves)
         # Nobody writes to the target before it was looked at: then the source, which nobody wrote to either, is a way
         # back that loses nothing.
-        await fence.on(self.target, reason=REASON, by=getpass.getuser())
+        await fence.on(self.target, reason=fence.MOVED, by=getpass.getuser())
         facts["environment"] = path.name
         self.voice.line(f"the new environment is in {path}: set {self.variable} on every service, and deploy")
 

@@ -9,6 +9,8 @@ from typing import Literal
 
 import asyncpg
 import msgspec
+from rich.console import Console
+from rich.table import Table
 
 from labeler_api.db.failures import FAILURES
 from labeler_ops.backup import clients, db_settings, dumps
@@ -16,10 +18,12 @@ from labeler_ops.database import zones
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.move import databases, grants
 from labeler_ops.database.roles import ROLES, Database
-from labeler_ops.runs import place
+from labeler_ops.runs import place, redacted
 
 Connection = "asyncpg.Connection[asyncpg.Record]"
 Verdict = Literal["ok", "note", "refused"]
+
+_MARKS = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "refused": "[red]refused[/]"}
 
 # What a pooler in front of a server refuses as a parameter of the connection, or takes and does not pass on.
 _PROBE = {"lock_timeout": "12345ms", "application_name": "labeler preflight"}
@@ -41,6 +45,25 @@ class Finding(msgspec.Struct, frozen=True):
     name: str
     verdict: Verdict
     text: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What all looks found."""
+
+    findings: list[Finding]
+
+    @property
+    def refused(self) -> list[str]:
+        """What stops the move."""
+        return [f"{one.name}: {one.text}" for one in self.findings if one.verdict == "refused"]
+
+    def show(self, console: Console) -> None:
+        """Print them."""
+        grid = Table(box=None, show_header=False, pad_edge=False)
+        for one in self.findings:
+            grid.add_row(_MARKS[one.verdict], one.name, redacted(one.text))
+        console.print(grid)
 
 
 @dataclass(frozen=True)

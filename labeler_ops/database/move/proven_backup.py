@@ -1,18 +1,16 @@
 """The phase `backup` of a move in either mode: a dump of one moment, restored elsewhere and compared with it."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from labeler_ops.backup import dumps
 from labeler_ops.backup.clients import Clients
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.runs import Run
-
-if TYPE_CHECKING:
-    from labeler_ops.database.move.migration import Voice
+from labeler_ops.voice import Voice
 
 
-async def back_up(run: Run, tools: Clients, source: str, target: str, voice: "Voice", jobs: int) -> dict[str, Any]:
+async def back_up(run: Run, tools: Clients, source: str, target: str, voice: Voice, jobs: int) -> dict[str, Any]:
     """Make the backup of a run, anew if it was cut off; sizes in bytes and times in seconds.
 
     Raises DatabaseRefused when it cannot be proven, or is not what the source was.
@@ -30,7 +28,7 @@ async def back_up(run: Run, tools: Clients, source: str, target: str, voice: "Vo
         drilled = await dumps.drill(tools, directory, source, moment, at=place_of_drill, jobs=jobs)
     run.write("backup.report.json", drilled.report)
     if not drilled.report.same:
-        voice.report(drilled.report)
+        voice.show(drilled.report)
         first = "; ".join(drilled.report.lines()[:3])
         raise DatabaseRefused(f"the backup, restored, is not what the source was; nothing was switched: {first}")
     voice.line(f"backup of {made.bytes:,} bytes, restored and compared in {drilled.restore_seconds:.1f} s")

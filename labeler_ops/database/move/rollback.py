@@ -95,7 +95,7 @@ async def _require_untouched(move: "Migration") -> None:
         return
     found = await verify(move.source, move.target, progress=move.voice.progress)
     if not found.same:
-        move.voice.report(found)
+        move.voice.show(found)
         raise DatabaseRefused(
             "the target was written to although it was not open: see what differs; then `labeler db open` and --into"
         )

@@ -1,6 +1,6 @@
 """The phase `upgrade` of a move: what it did to the rows is part of the run, and much of it needs a yes."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -8,9 +8,7 @@ from labeler_api.migrations import HEAD
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.report import UpgradeReport
 from labeler_ops.runs import Run
-
-if TYPE_CHECKING:
-    from labeler_ops.database.move.migration import Voice
+from labeler_ops.voice import Voice
 
 UTC = "UTC"
 REPORT = "upgrade.report.json"
@@ -22,7 +20,7 @@ _FEW = 0.01
 _MOVES = ("quarantined", "merged", "changed", "added")
 
 
-async def upgrade_copy(run: Run, target: str, before: str, legacy_timezone: str, voice: "Voice") -> dict[str, Any]:
+async def upgrade_copy(run: Run, target: str, before: str, legacy_timezone: str, voice: Voice) -> dict[str, Any]:
     """Upgrade the copy, keep the report, say what became of the rows; the sums by what was done."""
     from labeler_ops.database.upgrade import last_report, upgrade  # Alembic takes most of a second to load
 

@@ -7,11 +7,11 @@ from time import monotonic
 
 from labeler_ops.backup import clients
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move.migration import REASON, Voice
 from labeler_ops.database.replication import schema
 from labeler_ops.database.replication.channel import Channel, Connection, Flow
 from labeler_ops.database.replication.sides import Sides
 from labeler_ops.maintenance import fence
+from labeler_ops.voice import Voice
 
 _POLL_SECONDS = 0.2
 _FAILURES = 5
@@ -40,7 +40,7 @@ async def make_tables(sides: Sides, file: Path) -> None:
     await schema.require_same(sides.urls.source, sides.urls.target, with_sequences=False)
     # The fence is the source's: replication has to fill the target.
     if await sides.target.fetchval("SELECT to_regclass('public.maintenance')") is not None:
-        await sides.target.execute(fence.SWITCH, "on", REASON, getpass.getuser())
+        await sides.target.execute(fence.SWITCH, "on", fence.MOVED, getpass.getuser())
 
 
 async def copied(sides: Sides, voice: Voice) -> int:

@@ -3,9 +3,9 @@
 from contextlib import AsyncExitStack
 
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move.migration import Voice
 from labeler_ops.database.replication.channel import drop_publication, drop_subscription
 from labeler_ops.database.replication.sides import BACK, FORTH, SideAway, Urls, side
+from labeler_ops.voice import Voice
 
 
 async def drop_everything(urls: Urls, voice: Voice) -> list[str]:

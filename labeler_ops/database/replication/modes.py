@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from labeler_ops.backup.dumps import JOBS
-from labeler_ops.database.move.migration import Migration, Voice
+from labeler_ops.database.move.migration import Migration
 from labeler_ops.database.move.preflight import Finding
 from labeler_ops.database.move.preflight import preflight as look_for_dump
 from labeler_ops.database.replication import looks
@@ -13,6 +13,7 @@ from labeler_ops.database.replication.options import Mode
 from labeler_ops.database.replication.replication import Replication
 from labeler_ops.database.replication.sides import Urls, opened
 from labeler_ops.runs import Run
+from labeler_ops.voice import Voice
 
 Move: TypeAlias = Migration | Replication
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move.migration import Migration, Voice
+from labeler_ops.database.move.migration import Migration
 from labeler_ops.database.replication.channel import drop_publication
 from labeler_ops.database.replication.leftovers import drop_everything
 from labeler_ops.database.replication.options import Mode
@@ -19,6 +19,7 @@ from labeler_ops.database.replication.sides import BACK, SideAway, Urls, opened,
 from labeler_ops.database.replication.steps import OPENING, Steps, seen
 from labeler_ops.maintenance import fence
 from labeler_ops.runs import Run
+from labeler_ops.voice import Voice
 
 KIND = "replicate"
 

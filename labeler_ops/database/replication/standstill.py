@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 from labeler_ops.backup import dumps
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move.migration import REASON, Voice
 from labeler_ops.database.move.report import COMPARISON
 from labeler_ops.database.replication import schema
 from labeler_ops.database.replication.channel import Channel
@@ -16,6 +15,7 @@ from labeler_ops.database.replication.sides import Urls
 from labeler_ops.database.verify.run import verify
 from labeler_ops.maintenance import fence
 from labeler_ops.runs import Run
+from labeler_ops.voice import Voice
 
 _CATCH_UP_SECONDS = 60.0
 _NOTED = "write-stop"
@@ -41,7 +41,7 @@ class StandStill:
             await channel.replayed(_CATCH_UP_SECONDS)
             await schema.require_same(self.urls.source, self.urls.target, with_sequences=False)
             self.run.note(_NOTED, begins=True)
-            stands = await fence.on(left, reason=REASON, by=getpass.getuser())
+            stands = await fence.on(left, reason=fence.MOVED, by=getpass.getuser())
             self.voice.line(f"nothing can be written: {stands.tables} tables are fenced")
             await channel.replayed(_CATCH_UP_SECONDS)
             count = await schema.copy_sequences(channel.publisher, channel.subscriber)
@@ -64,7 +64,7 @@ class StandStill:
             self.urls.source, self.urls.target, progress=self.voice.progress, as_of=as_of, target_as_of=target_as_of
         )
         self.run.write(COMPARISON, report)
-        self.voice.report(report)
+        self.voice.show(report)
         if not report.same:
             raise DatabaseRefused(f"the two sides are not the same: {'; '.join(report.lines()[:3])}")
 

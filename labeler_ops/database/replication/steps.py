@@ -12,13 +12,14 @@ from labeler_api.db.failures import FAILURES
 from labeler_ops.backup import clients
 from labeler_ops.backup.dumps import JOBS
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move.migration import REASON, Voice
+from labeler_ops.database.move.preflight import Findings
 from labeler_ops.database.move.proven_backup import back_up
 from labeler_ops.database.replication import copying, looks
 from labeler_ops.database.replication.sides import Sides, Urls
 from labeler_ops.database.replication.standstill import StandStill
 from labeler_ops.maintenance import fence
 from labeler_ops.runs import Run, RunError, place
+from labeler_ops.voice import Voice
 
 Step: TypeAlias = Callable[[Sides, dict[str, Any]], Awaitable[None]]
 
@@ -83,7 +84,7 @@ class Steps:
 
     async def _preflight(self, sides: Sides, facts: dict[str, Any]) -> None:
         findings = await looks.look(sides, self.run.directory, reverse=self.reverse_wanted)
-        self.voice.findings(findings)
+        self.voice.show(Findings(findings))
         facts["findings"] = msgspec.to_builtins(findings)
         if refused := [f"{finding.name}: {finding.text}" for finding in findings if finding.verdict == "refused"]:
             raise DatabaseRefused("\n".join(refused))
@@ -124,7 +125,7 @@ class Steps:
         if self.reverse_wanted:
             await sides.back.subscribe(copy=False)
         # Nobody writes on the target before it was looked at.
-        await fence.on(self.urls.target, reason=REASON, by=getpass.getuser())
+        await fence.on(self.urls.target, reason=fence.MOVED, by=getpass.getuser())
         path = self._write_environment("environment.new", self.urls.target)
         facts["environment"] = path.name
         self.voice.line(f"the new environment is in {path}: set {self.variable} on every service, and deploy")

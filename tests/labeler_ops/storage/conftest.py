@@ -14,19 +14,10 @@ from labeler_ops.stack.ports import free_ports
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.buckets import prepare
 from labeler_ops.storage.moving import StorageMove
+from tests.labeler_ops.listening import Listener
 from tests.labeler_ops.storage.stores import Objects, objects
 
 _numbers = itertools.count()
-
-
-class Silent:
-    """A voice that says nothing."""
-
-    def begin(self, what: str, size: int | None = None) -> None:
-        pass
-
-    def done(self, objects: int, size: int) -> None:
-        pass
 
 
 @pytest.fixture(scope="session")
@@ -62,4 +53,4 @@ async def target(sides: tuple[StorageAccess, StorageAccess]) -> AsyncIterator[Ob
 
 @pytest.fixture
 def move(sides: tuple[StorageAccess, StorageAccess], tmp_path: Path) -> StorageMove:
-    return StorageMove.begin(tmp_path / "runs", *sides, None, Silent())
+    return StorageMove.begin(tmp_path / "runs", *sides, None, Listener())

@@ -11,7 +11,7 @@ import pytest
 from labeler_ops.runs import Run
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.moving import StorageMove
-from tests.labeler_ops.storage.conftest import Silent
+from tests.labeler_ops.listening import Listener
 from tests.labeler_ops.storage.roads import road
 from tests.labeler_ops.storage.stores import Objects, fill
 from tests.labeler_ops.storage.test_commands import environment
@@ -23,7 +23,7 @@ import asyncio, itertools, os, signal, sys
 from pathlib import Path
 from labeler_ops.runs import Run
 from labeler_ops.storage import inventory, manifest, moving, sides
-from tests.labeler_ops.storage.conftest import Silent
+from tests.labeler_ops.listening import Listener
 
 owner, name = {"copied": (manifest.Manifest, "add"), "digested": (inventory.Inventory, "note_digests"),
                "written": (moving, "write_environment")}[sys.argv[1]]
@@ -35,7 +35,7 @@ def instead(*arguments):
     return whole(*arguments)
 
 setattr(owner, name, instead)
-move = moving.StorageMove(Run.resume(Path.cwd(), sys.argv[3]), *sides.both(), None, Silent())
+move = moving.StorageMove(Run.resume(Path.cwd(), sys.argv[3]), *sides.both(), None, Listener())
 work = getattr(move, sys.argv[4])()
 if asyncio.iscoroutine(work):
     asyncio.run(work)
@@ -53,7 +53,7 @@ async def killed(move: StorageMove, what: str, number: int, phase: str) -> Stora
     )
     _, said = await process.communicate()
     assert process.returncode == -9, said.decode()
-    again = StorageMove(Run.resume(runs, move.run.id), move.source, move.target, None, Silent())
+    again = StorageMove(Run.resume(runs, move.run.id), move.source, move.target, None, Listener())
     assert again.run.ended(phase) is None
     return again
 
@@ -64,7 +64,7 @@ async def test_killed_in_any_phase_it_goes_on_and_comes_out_the_same(
 ) -> None:
     await fill(source, COUNT)
     async with road(sides[0]) as watched:
-        move = StorageMove.begin(tmp_path, watched.access, sides[1], None, Silent())
+        move = StorageMove.begin(tmp_path, watched.access, sides[1], None, Listener())
         move = await killed(move, "copied", 30, "copy")
         copies, _ = await move.copy()
         # What was put and not yet written down is found equal, and not put again.

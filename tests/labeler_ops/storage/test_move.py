@@ -9,7 +9,7 @@ from labeler_ops.runs import Run, RunError
 from labeler_ops.storage.access import StorageAccess, StorageError
 from labeler_ops.storage.listing import pages
 from labeler_ops.storage.moving import StorageMove, alone
-from tests.labeler_ops.storage.conftest import Silent
+from tests.labeler_ops.listening import Listener
 from tests.labeler_ops.storage.stores import ODD_KEYS, Objects, fill
 
 KOREAN = "창고 카메라 3번, 2026년 겨울에 찍은 사진들 가운데 하나"
@@ -87,7 +87,7 @@ async def test_the_database_says_what_there_must_be(
     await connection.close()
     await source.put("datasets/ds_1/images/a.jpg", b"a")
     await source.put("backups//odd", b"b")
-    move = StorageMove.begin(tmp_path, *sides, labeler_dsn, Silent())
+    move = StorageMove.begin(tmp_path, *sides, labeler_dsn, Listener())
     report = await move.compare()
     assert report.referenced == 3
     assert {(one.kind, one.key) for one in report.findings if one.kind != "key"} == {
@@ -113,6 +113,6 @@ async def test_two_copies_at_once_and_a_wrong_store_are_refused(
     with alone(tmp_path / "runs", sides[1]), pytest.raises(StorageError, match="another copy"):
         await move.copy()
     with pytest.raises(RunError, match="is about"):
-        StorageMove(Run.resume(tmp_path / "runs", move.run.id), sides[1], sides[0], None, Silent())
+        StorageMove(Run.resume(tmp_path / "runs", move.run.id), sides[1], sides[0], None, Listener())
     with pytest.raises(RunError, match="nothing to go back from"):
         await move.rollback()

@@ -8,7 +8,7 @@ from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.description import METADATA
 from labeler_ops.storage.moving import StorageMove
 from labeler_ops.storage.s3 import MIB
-from tests.labeler_ops.storage.conftest import Silent
+from tests.labeler_ops.listening import Listener
 from tests.labeler_ops.storage.roads import R2, faults, rclone_server, road
 from tests.labeler_ops.storage.stores import HEADERS, ODD_KEYS, Objects, fill, objects
 
@@ -20,7 +20,7 @@ EXPORT = "exports/proj_1/detection/v1.0/annotations.json"
 
 async def moved(runs: Path, source: StorageAccess, target: StorageAccess, count: int) -> tuple[StorageMove, str]:
     """Copy and verify; the digest of what both sides have."""
-    move = StorageMove.begin(runs, source, target, None, Silent())
+    move = StorageMove.begin(runs, source, target, None, Listener())
     copies, report = await move.copy()
     assert (copies.copied, report.findings) == (count, [])
     proof = await move.verify()

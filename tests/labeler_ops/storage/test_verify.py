@@ -7,7 +7,7 @@ import asyncpg
 
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.moving import StorageMove
-from tests.labeler_ops.storage.conftest import Silent
+from tests.labeler_ops.listening import Listener
 from tests.labeler_ops.storage.stores import HEADERS, ODD_KEYS, Objects, fill
 
 EXTRA = "datasets/ds_1/images/extra.jpg"
@@ -112,7 +112,7 @@ async def test_the_database_s_part_is_named_as_well(
         " 'datasets/ds_1/images/' || name FROM unnest(ARRAY['a.jpg', 'no-object.jpg']) name"
     )
     await connection.close()
-    move = StorageMove.begin(tmp_path, *sides, labeler_dsn, Silent())
+    move = StorageMove.begin(tmp_path, *sides, labeler_dsn, Listener())
     await move.copy()
     report = await move.verify()
     assert [(one.kind, one.key, one.text) for one in report.findings] == [

@@ -18,7 +18,7 @@ from labeler_ops.storage.sides import variables
 from tests.fixtures.api import JWT_SECRET, Api
 from tests.fixtures.users import RunningGateway
 from tests.labeler_api.images.pictures import picture
-from tests.labeler_ops.storage.conftest import Silent
+from tests.labeler_ops.listening import Listener
 from tests.labeler_ops.storage.stores import Objects
 
 WRITERS = 20
@@ -111,7 +111,7 @@ async def test_no_acknowledged_upload_is_missing_on_the_new_store(
         "JWT_SECRET_KEY": JWT_SECRET,
     }
     work = Uploads(made.dataset_id)
-    move = StorageMove.begin(tmp_path, *sides, labeler_dsn, Silent())
+    move = StorageMove.begin(tmp_path, *sides, labeler_dsn, Listener())
     async with serving({**common, **variables(sides[0])}, tmp_path / "old.log") as port, work.going_on(port, token):
         await work.more(20)
         _, report = await move.copy()

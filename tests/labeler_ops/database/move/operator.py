@@ -19,7 +19,7 @@ from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.move import lock
 from labeler_ops.database.move.migration import Migration
 from labeler_ops.runs import Run
-from tests.labeler_ops.database.move.listening import Listener
+from tests.labeler_ops.listening import Listener
 
 _ENDS_SECONDS = 60.0
 _context = multiprocessing.get_context("forkserver")

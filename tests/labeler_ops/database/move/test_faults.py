@@ -21,8 +21,8 @@ from labeler_ops.database.verify.run import verify
 from labeler_ops.runs import Run
 from labeler_ops.stack.postgres import PostgresServer
 from tests.labeler_ops.database.move.conftest import execute, until_held_up
-from tests.labeler_ops.database.move.listening import Listener
 from tests.labeler_ops.database.move.operator import Order, ended, start
+from tests.labeler_ops.listening import Listener
 from tests.races.wire import Wire
 
 pytestmark = pytest.mark.destructive

@@ -12,8 +12,8 @@ from labeler_ops.maintenance import fence
 from labeler_ops.runs import Run
 from tests.fixtures.postgres import DatabaseFactory
 from tests.labeler_ops.database.move.conftest import execute, until_held_up
-from tests.labeler_ops.database.move.listening import Listener
 from tests.labeler_ops.database.move.operator import Order, ended, start
+from tests.labeler_ops.listening import Listener
 
 PHASES = ("preflight", "backup", "maintenance", "copy", "verify", "upgrade", "switch")
 MOMENTS = ("started", "ended")

@@ -11,8 +11,8 @@ from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.move import lock
 from labeler_ops.database.move.migration import Migration
 from tests.labeler_ops.database.move.conftest import until_held_up
-from tests.labeler_ops.database.move.listening import Listener
 from tests.labeler_ops.database.move.operator import Order, ended, start
+from tests.labeler_ops.listening import Listener
 
 
 @pytest.fixture(autouse=True)

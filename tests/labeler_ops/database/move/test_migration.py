@@ -14,7 +14,7 @@ from labeler_ops.database.move.migration import Migration
 from labeler_ops.maintenance import fence
 from tests.fixtures.postgres import DatabaseFactory
 from tests.labeler_ops.database.move.conftest import execute
-from tests.labeler_ops.database.move.listening import Listener
+from tests.labeler_ops.listening import Listener
 
 WRITERS = 20
 _PAUSE_SECONDS = 0.1  # of a writer: two hundred writes a second from all, and time for the move itself

@@ -16,7 +16,7 @@ from tests.fixtures.platform import READER_PASSWORD as PLATFORM_PASSWORD
 from tests.fixtures.postgres import DatabaseFactory
 from tests.fixtures.users import READER_PASSWORD, UsersDatabase, gateway_settings
 from tests.labeler_ops.database.move.conftest import execute
-from tests.labeler_ops.database.move.listening import Listener
+from tests.labeler_ops.listening import Listener
 from user_gateway.server import Gateway
 
 

@@ -11,7 +11,7 @@ from labeler_ops.database.check import check
 from labeler_ops.database.move import ownership
 from labeler_ops.database.move.migration import Migration
 from tests.labeler_ops.database.move.conftest import execute
-from tests.labeler_ops.database.move.listening import Listener
+from tests.labeler_ops.listening import Listener
 
 _NOT_OURS = """
     SELECT array_agg(c.relname::text) FROM pg_class c

@@ -9,7 +9,7 @@ from labeler_ops.backup.db_settings import carry
 from labeler_ops.database.move.migration import Migration
 from labeler_ops.database.move.preflight import preflight
 from tests.labeler_ops.database.move.conftest import execute
-from tests.labeler_ops.database.move.listening import Listener
+from tests.labeler_ops.listening import Listener
 
 SETTINGS = {
     "TimeZone": "'Asia/Seoul'",

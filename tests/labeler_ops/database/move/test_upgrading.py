@@ -11,8 +11,8 @@ from labeler_ops.database.move.migration import Migration
 from labeler_ops.database.move.preflight import preflight
 from labeler_ops.runs import Run
 from tests.labeler_ops.database.move.conftest import execute
-from tests.labeler_ops.database.move.listening import Listener
 from tests.labeler_ops.database.move.test_migration import lines
+from tests.labeler_ops.listening import Listener
 
 SEOUL = "Asia/Seoul"
 

@@ -16,9 +16,9 @@ from labeler_ops.database.replication.sides import Urls
 from labeler_ops.database.verify.run import verify
 from labeler_ops.maintenance import fence
 from labeler_ops.stack.postgres import PostgresServer
-from tests.labeler_ops.database.move.listening import Listener
 from tests.labeler_ops.database.replication.conftest import Servers, execute, rows
 from tests.labeler_ops.database.replication.test_replication import LEFT, looked_at
+from tests.labeler_ops.listening import Listener
 
 _DEADLINE_SECONDS = 30.0
 

@@ -19,10 +19,10 @@ from labeler_ops.database.replication.sides import Urls
 from labeler_ops.database.verify.run import verify
 from labeler_ops.maintenance import fence
 from labeler_ops.runs import Run
-from tests.labeler_ops.database.move.listening import Listener
 from tests.labeler_ops.database.move.test_migration import more, written
 from tests.labeler_ops.database.replication.conftest import execute, rows
 from tests.labeler_ops.database.replication.test_replication import LEFT
+from tests.labeler_ops.listening import Listener
 
 LABELER = Path(sys.executable).with_name("labeler")
 WRITERS = 20

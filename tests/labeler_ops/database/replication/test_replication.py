@@ -15,8 +15,8 @@ from labeler_ops.database.verify.run import verify
 from labeler_ops.maintenance import fence
 from labeler_ops.stack.postgres import PostgresServer
 from tests.fixtures.postgres import DatabaseFactory
-from tests.labeler_ops.database.move.listening import Listener
 from tests.labeler_ops.database.replication.conftest import Servers, execute, rows
+from tests.labeler_ops.listening import Listener
 
 LEFT = """
     SELECT 'slot ' || slot_name FROM pg_replication_slots WHERE database = current_database()

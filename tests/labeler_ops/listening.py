@@ -1,7 +1,7 @@
 """A voice that nobody sees."""
 
-from labeler_ops.database.move.preflight import Finding
 from labeler_ops.database.verify.report import Report
+from labeler_ops.voice import Shown
 
 
 class Listener:
@@ -16,8 +16,12 @@ class Listener:
     def progress(self, done: int, total: int) -> None:
         """Nobody looks."""
 
-    def findings(self, findings: list[Finding]) -> None:
+    def begin(self, what: str, size: int | None = None) -> None:
         """Nobody looks."""
 
-    def report(self, report: Report) -> None:
-        self.lines += report.lines()
+    def done(self, objects: int, size: int) -> None:
+        """Nobody looks."""
+
+    def show(self, what: Shown) -> None:
+        if isinstance(what, Report):
+            self.lines += what.lines()

@@ -1,0 +1,31 @@
+"""What long work tells the person who started it."""
+
+from typing import Protocol
+
+from rich.console import Console
+
+
+class Shown(Protocol):
+    """Something that can be printed."""
+
+    def show(self, console: Console) -> None:
+        """Print it."""
+
+
+class Voice(Protocol):
+    """Who listens: a terminal, or a test."""
+
+    def line(self, text: str) -> None:
+        """Say something."""
+
+    def progress(self, done: int, total: int) -> None:
+        """Move the bar of what is at work."""
+
+    def begin(self, what: str, size: int | None = None) -> None:
+        """Start a bar of so many bytes; None: nobody knows how many."""
+
+    def done(self, objects: int, size: int) -> None:
+        """Move that bar by so many objects and bytes."""
+
+    def show(self, what: Shown) -> None:
+        """Show a finding, a comparison, a report."""
