@@ -26,7 +26,7 @@ class RunError(Exception):
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of the journal. `event` is started, ended, failed or noted; times are RFC 3339 in UTC."""
+    """A line of the journal. `event` is started, ended, failed, forgotten or noted; times are RFC 3339 in UTC."""
 
     at: str
     phase: str
@@ -90,6 +90,10 @@ class Run:
         """Whether a phase was ever begun, however it went."""
         return any(event.phase == phase and event.event == "started" for event in self.events)
 
+    def attempts(self, phase: str) -> int:
+        """How often a phase was begun."""
+        return sum(event.phase == phase and event.event == "started" for event in self.events)
+
     @contextmanager
     def phase(self, name: str) -> Iterator[dict[str, Any]]:
         """Do a phase; what the block puts into the dict is what `ended` returns later."""
@@ -108,6 +112,11 @@ class Run:
     def note(self, phase: str, **facts: Any) -> None:
         """Write something down that is no phase's beginning or end."""
         self._write(phase, "noted", None, facts)
+
+    def forget(self, phase: str) -> None:
+        """Let a phase that has ended be done anew."""
+        if self.ended(phase) is not None:
+            self._write(phase, "forgotten")
 
     def path(self, name: str) -> Path:
         """Where a phase keeps a file or a directory of its own."""

@@ -17,6 +17,7 @@ pytest_plugins = [
     "tests.fixtures.held_loop",
     "tests.fixtures.postgres",
     "tests.fixtures.storage",
+    "tests.fixtures.stores",
     "tests.fixtures.schema",
     "tests.fixtures.users",
     "tests.fixtures.operations",

@@ -14,7 +14,7 @@ from labeler_ops.database import zones
 from labeler_ops.database.commands import dsn
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.launching import DeployCommand, Launch, SmokeEmail, SmokeUrl, Wait, launched, next_commands
-from labeler_ops.database.move import lock, report, upgrading
+from labeler_ops.database.move import report, upgrading
 from labeler_ops.database.move.migration import Migration
 from labeler_ops.database.move.plan import plan
 from labeler_ops.database.move.preflight import Finding, Findings
@@ -23,6 +23,7 @@ from labeler_ops.database.replication import modes
 from labeler_ops.database.replication.options import CompareAfter, Mode, ModeOption, Reverse, SourceSeen, TargetSeen
 from labeler_ops.database.replication.sides import Urls
 from labeler_ops.database.roles import Database
+from labeler_ops.move import lock
 from labeler_ops.runs import RunError, redacted
 from labeler_ops.screen import Screen
 

@@ -13,11 +13,11 @@ from labeler_api.db.failures import FAILURES
 from labeler_ops.database.commands import dsn
 from labeler_ops.database.commands_move import Runs, Source, Target
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move import lock
 from labeler_ops.database.replication import replication, sides
 from labeler_ops.database.replication import status as looking
 from labeler_ops.database.replication.leftovers import drop_everything
 from labeler_ops.database.replication.options import CompareAfter, Reverse, SourceSeen, TargetSeen
+from labeler_ops.move import lock
 from labeler_ops.runs import RunError, redacted
 from labeler_ops.screen import Screen
 

@@ -8,6 +8,7 @@ at the same time: each image is one run's, by an advisory lock. A row that an up
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from hashlib import sha256
 from tempfile import SpooledTemporaryFile
 from typing import IO, TypeAlias
@@ -15,11 +16,15 @@ from typing import IO, TypeAlias
 import asyncpg
 import msgspec
 
-from labeler_api.decoders import Decoders, DecodingFailed
+from labeler_api.db.failures import FAILURES
+from labeler_api.decoders import Decoders, DecodingFailed, capacity
 from labeler_api.errors import NotFound
 from labeler_api.images.pictures import Picture, Rejected, look
+from labeler_api.migrations import HEAD
 from labeler_api.objects import ObjectStore
+from labeler_api.settings import Settings
 from labeler_ops.database import state
+from labeler_ops.database.errors import DatabaseRefused
 
 _PAGE = 500
 _SPOOL_BYTES = 1024 * 1024  # what is larger is read from the disk by the process that decodes it
@@ -67,6 +72,28 @@ class BackfillReport(msgspec.Struct):
     filled: int = 0
     skipped: int = 0
     failed: list[Failure] = []
+
+    @property
+    def examined(self) -> int:
+        """How many rows are dealt with."""
+        return self.filled + self.skipped + len(self.failed)
+
+
+async def backfill(
+    settings: Settings, dataset: str | None, workers: int, progress: Callable[[BackfillReport], None]
+) -> BackfillReport:
+    """Fill in the rows of all datasets, or of one. Raises DatabaseRefused, Unavailable; what was done stays done."""
+    dsn, bucket = settings.labeler_db_url, settings.s3_bucket_datasets
+    if (revision := await state.revision(dsn)) != HEAD:
+        raise DatabaseRefused(f"the database is at revision {revision}, not {HEAD}: run `labeler db upgrade` first")
+    async with AsyncExitStack() as stack:
+        objects = await ObjectStore.connect(settings, stack)
+        decoders = Decoders(capacity(settings.decoding_memory_bytes))
+        work = Backfill(dsn, objects, bucket, decoders, max_pixels=settings.max_image_pixels)
+        try:
+            return await work.run(dataset_id=dataset, workers=workers, progress=progress)
+        except FAILURES as error:
+            raise DatabaseRefused(f"the database went away, what was done stays done: {error}") from error
 
 
 class Backfill:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Annotated
 
@@ -90,24 +89,16 @@ def _settings() -> Settings:
 
 
 async def _backfill(settings: Settings, dataset: str | None, workers: int) -> "BackfillReport":
-    from labeler_api.decoders import Decoders, capacity
-    from labeler_api.objects import ObjectStore
-    from labeler_ops.database import state
-    from labeler_ops.images.backfill import Backfill
+    from labeler_ops.images.backfill import backfill as fill
 
-    dsn, bucket = settings.labeler_db_url, settings.s3_bucket_datasets
-    if (revision := await state.revision(dsn)) != HEAD:
-        raise DatabaseRefused(f"the database is at revision {revision}, not {HEAD}: run `labeler db upgrade` first")
-    async with AsyncExitStack() as stack:
-        objects, decoders = (
-            await ObjectStore.connect(settings, stack),
-            Decoders(capacity(settings.decoding_memory_bytes)),
+    with _progress() as bar:
+        task = bar.add_task("images", total=None)
+        return await fill(
+            settings,
+            dataset,
+            workers,
+            lambda now: bar.update(task, total=max(now.lacking, now.examined), completed=now.examined),
         )
-        work = Backfill(dsn, objects, bucket, decoders, max_pixels=settings.max_image_pixels)
-        try:
-            return await work.run(dataset_id=dataset, workers=workers, progress=_bar(stack))
-        except FAILURES as error:
-            raise DatabaseRefused(f"the database went away, what was done stays done: {error}") from error
 
 
 async def _check(settings: Settings, dataset: str | None, workers: int, *, read: bool) -> "CheckReport":
@@ -135,17 +126,6 @@ async def _check(settings: Settings, dataset: str | None, workers: int, *, read:
 def _progress() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True))
-
-
-def _bar(stack: AsyncExitStack) -> "Callable[[BackfillReport], None]":
-    bar = stack.enter_context(_progress())
-    task = bar.add_task("images", total=None)
-
-    def progress(report: "BackfillReport") -> None:
-        done = report.filled + report.skipped + len(report.failed)
-        bar.update(task, total=max(report.lacking, done), completed=done)
-
-    return progress
 
 
 def _show(report: "BackfillReport") -> None:

@@ -79,6 +79,11 @@ class Report(msgspec.Struct, kw_only=True):
         """Whether no difference was found."""
         return self.differences == 0
 
+    @staticmethod
+    def serious(kind: str) -> bool:
+        """Whether a kind of finding is a difference."""
+        return kind not in NOTES
+
     def without(self, *kinds: str) -> "Report":
         """Leave out what is no news, such as objects that are missing before they are copied."""
         counts = {kind: count for kind, count in self.counts.items() if kind not in kinds}

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import re
+import shlex
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -20,10 +21,9 @@ from tests.labeler_api.images.pictures import picture
 from tests.labeler_api.images.relay import Relay
 
 _LABELER = Path(sys.executable).with_name("labeler")
-_RUN = re.compile(r"^run (\S+)$", re.MULTILINE)
-_DIGEST = re.compile(r"Digest ([0-9a-f]+)")
+DIGEST = re.compile(r"Digest ([0-9a-f]+)")
 _PAUSE_SECONDS = 0.2  # between two saves of a person; without it they take the processors from what moves them
-_COMMAND_SECONDS = 180  # some take five on a quiet machine
+COMMAND_SECONDS = 180  # some take five on a quiet machine
 
 
 class Front(Relay):
@@ -61,32 +61,17 @@ class Operator:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        output, _ = await asyncio.wait_for(process.communicate(), _COMMAND_SECONDS)
+        output, _ = await asyncio.wait_for(process.communicate(), COMMAND_SECONDS)
         text = output.decode()
         self.said.append(f"$ labeler {' '.join(arguments)}\n{text}")
         assert (process.returncode != 0) is fails, self.said[-1]
         return text
 
-    def environment_of(self, run: str, name: str) -> dict[str, str]:
-        """Read the variables that a switch wrote for the services."""
-        lines = (self.directory / "runs" / run / name).read_text().splitlines()
-        pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
-        return {name: value.strip("\"'") for name, _, value in pairs}
 
-
-def run_id(output: str) -> str:
-    """The run that a command says it has begun."""
-    found = _RUN.search(output)
-    assert found, output
-    return found[1]
-
-
-def digest(output: str) -> str:
-    """The digest of a comparison that found both sides the same."""
-    found = _DIGEST.findall(output)
-    assert found, output
-    assert "The same:" in output, output
-    return str(found[-1])
+def variables(path: Path) -> dict[str, str]:
+    """The variables that a move wrote for the services."""
+    pairs = (line.partition("=") for line in path.read_text().splitlines())
+    return {name: "".join(shlex.split(value)) for name, _, value in pairs}
 
 
 @dataclass

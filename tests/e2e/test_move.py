@@ -1,12 +1,11 @@
-"""Both guides, followed literally: a running demo goes to another PostgreSQL and another object store, and back.
+"""One command: a running demo goes to another PostgreSQL and another object store, and back.
 
-People annotate and upload all the time. Both moves end in equal checksums, and nothing that anybody was told is saved
+People annotate and upload all the time. Both ways end in equal checksums, and nothing that anybody was told is saved
 is missing on the side that serves.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,20 +17,13 @@ import pytest
 from labeler_ops.stack.object_store import PORT_COUNT, SeaweedServer
 from labeler_ops.stack.ports import free_ports
 from labeler_ops.storage.access import StorageAccess
-from tests.e2e.moving import Front, Operator, Work, digest, everything_there, run_id
+from tests.e2e.moving import COMMAND_SECONDS, DIGEST, Front, Operator, Work, everything_there, variables
 from tests.fixtures.postgres import DatabaseFactory
 from tests.fixtures.storage import may_delete
 from tests.labeler_ops.stack.running import Up, log_in
 
 PEOPLE = 20
-
-
-@dataclass(frozen=True)
-class Runs:
-    """The two runs of a move."""
-
-    database: str
-    storage: str
+UNTIL = "while [ ! -e {} ]; do sleep 0.05; done"
 
 
 JWT = {"JWT_SECRET_KEY": "the-same-on-both-sides-of-a-move-0123456789"}
@@ -87,32 +79,27 @@ def at_work(facts: dict[str, Any], front: Front) -> Work:
     return Work(front.url, dataset, project, headers, [image["id"] for image in images])
 
 
-async def go_there(operator: Operator) -> Runs:
-    """The objects while people work; then, in one stop, the database, the rest of the objects, and both proofs."""
-    objects = run_id(await operator.run("storage", "copy"))
-    rows = run_id(moved := await operator.run("db", "migrate"))
-    await operator.run("storage", "copy", "--resume", objects)
-    proved = await operator.run("storage", "verify", "--run", objects)
-    await operator.run("storage", "switch", "--run", objects)
-    assert digest(moved)
-    assert digest(proved)
-    return Runs(rows, objects)
-
-
-async def look_and_open(operator: Operator, runs: Runs, api: str) -> None:
-    """Look at the deployment, let people write, and look once more."""
-    look = ("smoke", "--url", api, "--email", "owner@example.com")
-    await operator.run(*look, "--read-only")
-    await operator.run("db", "open", "--run", runs.database)
-    await operator.run(*look)
-
-
-async def go_back(operator: Operator, runs: Runs, into: str) -> None:
-    """Everything goes into a new database beside the old one, and into the old store."""
-    moved = await operator.run("db", "rollback", "--run", runs.database, "--into", into)
-    proved = await operator.run("storage", "rollback", "--run", runs.storage, "--url", into)
-    assert digest(moved)
-    assert digest(proved)
+async def moved_by(
+    operator: Operator, front: Front, up: Callable[[dict[str, str]], Up], *command: str
+) -> tuple[str, Up]:
+    """Give a command that deploys by a hook of ours, and bring the services up when it asks; what it said."""
+    asked, deployed = operator.directory / f"{command[0]}.env", operator.directory / f"{command[0]}.deployed"
+    hook = f'cp "$LABELER_NEW_ENVIRONMENT" {asked}.partial && mv {asked}.partial {asked} && {UNTIL.format(deployed)}'
+    look = ("--smoke-url", front.url, "--smoke-email", "owner@example.com", "--wait", "60")
+    work = asyncio.create_task(operator.run("move", *command, "--deploy", hook, *look))
+    async with asyncio.timeout(COMMAND_SECONDS):
+        while not asked.exists():
+            if work.done():
+                raise AssertionError(await work)
+            await asyncio.sleep(0.02)
+    services = up(variables(asked)).__enter__()
+    try:
+        await front.deploy((await asyncio.to_thread(services.ready))["api"])
+        deployed.touch()
+        return await work, services
+    except BaseException:
+        services.__exit__(None, None, None)
+        raise
 
 
 def say(text: str) -> None:
@@ -129,33 +116,47 @@ async def test_a_running_demo_is_moved_and_moved_back(
         secrets = msgspec.json.decode((tmp_path / "old" / "secrets.json").read_bytes())
         operator = Operator(tmp_path, exported(facts, secrets, new_database, new_store))
         people = {"USER_DB_URL": facts["databases"]["users"], "PLATFORM_DB_URL": facts["databases"]["platform"], **JWT}
+
+        def up(name: str) -> Callable[[dict[str, str]], Up]:
+            return lambda new: Up(tmp_path / name, files=tmp_path / f"{name}-files", **people, **new)
+
         async with Front(facts["api"]) as front:
             work = at_work(facts, front)
             async with work.going_on(PEOPLE):
                 await work.progress()
-                there = await go_there(operator)
-                new = operator.environment_of(there.storage, "environment.new")
-                new |= operator.environment_of(there.database, "environment.new")
-                with Up(tmp_path / "new", files=tmp_path / "new-files", **people, **new) as moved:
-                    api = (await asyncio.to_thread(moved.ready))["api"]
-                    await front.deploy(api)
-                    await look_and_open(operator, there, api)
+                looked = await operator.run("move", "check")
+                assert "nothing was changed" in looked
+                assert not (tmp_path / "runs").exists()
+                there, moved = await moved_by(operator, front, up("new"), "run")
+                try:
                     await work.progress()
                     say(f"there: {work.measure():.1f} s without an acknowledged save")
-                    await everything_there(api, new_database, work)
+                    require_proofs(there, back=False)
+                    await everything_there(front.url, new_database, work)
                     # The id lies in the database, the tie in the bucket: both have moved, so that deletion goes on.
                     assert await may_delete(new_database, new_store.access) == [True, True]
                     back = await a_database_of_old(facts, secrets)
-                    await go_back(operator, there, back)
-                    old_again = operator.environment_of(there.storage, "environment.rollback")
-                    old_again |= operator.environment_of(there.database, "environment.rollback")
-                    with Up(tmp_path / "back", files=tmp_path / "back-files", **people, **old_again) as again:
-                        await front.deploy((await asyncio.to_thread(again.ready))["api"])
+                    home, again = await moved_by(operator, front, up("back"), "rollback", "--into", back)
+                    try:
                         await work.progress()
                         say(f"back: {work.measure():.1f} s without an acknowledged save")
+                        require_proofs(home, back=True)
                         await everything_there(front.url, back, work)
                         old_store = StorageAccess(facts["storage"], secrets["s3_access_key"], secrets["s3_secret_key"])
                         assert await may_delete(back, old_store) == [True, True]
+                    finally:
+                        again.__exit__(None, None, None)
+                finally:
+                    moved.__exit__(None, None, None)
+    (run,) = (tmp_path / "runs").glob("*-move-*")  # one run, one journal, there and back
+    assert "rolled back" in await operator.run("move", "status", "--run", run.name)
     saved = f"{len(work.annotations)} annotations and {len(work.images)} images were acknowledged"
     say(f"{saved}, {work.refused} requests refused, {work.broken} cut off")
     assert work.refused > 0
+
+
+def require_proofs(said: str, *, back: bool) -> None:
+    """Rows and objects were compared and are the same, each with a digest; what lacked sizes has them."""
+    assert len(DIGEST.findall(said)) == 2, said
+    assert said.count("The same:") == 2, said
+    assert ("images have sizes now" in said) is not back, said

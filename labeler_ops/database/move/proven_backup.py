@@ -10,12 +10,14 @@ from labeler_ops.runs import Run
 from labeler_ops.voice import Voice
 
 
-async def back_up(run: Run, tools: Clients, source: str, target: str, voice: Voice, jobs: int) -> dict[str, Any]:
+async def back_up(
+    run: Run, tools: Clients, source: str, target: str, voice: Voice, jobs: int, *, name: str = "backup"
+) -> dict[str, Any]:
     """Make the backup of a run, anew if it was cut off; sizes in bytes and times in seconds.
 
     Raises DatabaseRefused when it cannot be proven, or is not what the source was.
     """
-    directory = run.path("backup")
+    directory = run.path(name)
     await asyncio.to_thread(dumps.remove, directory)  # what a run that was cut off left
     place_of_drill = await dumps.drill_place(source, target, major=tools.major)
     if place_of_drill is None:
@@ -26,7 +28,7 @@ async def back_up(run: Run, tools: Clients, source: str, target: str, voice: Voi
     async with dumps.snapshot(source) as moment:
         made = await dumps.dump(tools, source, directory, as_of=moment, jobs=jobs, told=voice.progress)
         drilled = await dumps.drill(tools, directory, source, moment, at=place_of_drill, jobs=jobs)
-    run.write("backup.report.json", drilled.report)
+    run.write(f"{name}.report.json", drilled.report)
     if not drilled.report.same:
         voice.show(drilled.report)
         first = "; ".join(drilled.report.lines()[:3])

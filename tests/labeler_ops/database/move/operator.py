@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move import lock
 from labeler_ops.database.move.migration import Migration
+from labeler_ops.move import lock
 from labeler_ops.runs import Run
 from tests.labeler_ops.listening import Listener
 

@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move import lock
 from labeler_ops.database.move.migration import Migration
+from labeler_ops.move import lock
 from tests.labeler_ops.database.move.conftest import until_held_up
 from tests.labeler_ops.database.move.operator import Order, ended, start
 from tests.labeler_ops.listening import Listener

@@ -7,6 +7,7 @@ one of any machine. Both are the operating system's and the server's to release:
 import asyncio
 import fcntl
 import getpass
+import hashlib
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -21,6 +22,8 @@ from labeler_api.db.failures import FAILURES
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.move.preflight import connected
 from labeler_ops.runs import place
+from labeler_ops.storage import sides
+from labeler_ops.storage.access import StorageAccess, StorageError
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -69,6 +72,19 @@ async def alone(directory: Path, *urls: str, if_there: Sequence[str] = ()) -> As
             await asyncio.wait({watch})
             for connection in connections.values():
                 connection.terminate()  # the end of the session is the end of the lock
+
+
+@contextmanager
+def alone_at(root: Path, store: StorageAccess) -> Iterator[None]:
+    """Be the only one on this machine who copies to a store: two writers of a key would undo each other's work."""
+    name = hashlib.sha256(sides.place(store).encode()).hexdigest()[:16]
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / f".storage-{name}.lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a killed process lets go of it
+        except OSError:
+            raise StorageError(f"another copy to {sides.place(store)} is at work: wait for it, or end it") from None
+        yield
 
 
 class _Away(DatabaseRefused):

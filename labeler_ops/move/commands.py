@@ -1,0 +1,225 @@
+"""`labeler move …`: everything to another place, in one run with one journal, and the way back."""
+
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+import uvloop
+from rich.console import Console
+
+from labeler_ops.database.commands import dsn
+from labeler_ops.move import environment, report
+from labeler_ops.move.engine import REFUSALS
+from labeler_ops.move.estimate import duration, estimate
+from labeler_ops.move.options import FAILED, Given, Places, Planned, Runs, Which, refuse, taking
+from labeler_ops.move.road import Road
+from labeler_ops.move.work import KIND, Plan, Wishes, Work, plan_of
+from labeler_ops.runs import Run, RunError
+from labeler_ops.screen import Screen
+
+app = typer.Typer(no_args_is_help=True)
+
+Until = Annotated[str | None, typer.Option(help="Stop after this phase.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON, for programs.")]
+_OVER = ("finalize", "rollback")
+_TOUCHED = ("read only", "tables")
+"""Phases that leave something on a server, which a second run would meet."""
+
+
+@app.callback()
+def move() -> None:
+    """Move the databases and the objects to another place, and back. `check` changes nothing."""
+
+
+@app.command()
+@taking
+def check(places: Places, planned: Planned, runs: Runs, given: Given) -> None:
+    """Look at both sides, say what would be done and how long it would take. Exit code 1: it would be refused."""
+    plan = planned.plan()
+    ends, wishes = places.ends(plan), given.wishes(plan.database)
+    # A run of a moment, on the disk that a real one would write to.
+    kept = next(path for path in (runs.runs, *runs.runs.absolute().parents) if path.is_dir())
+    directory = Path(tempfile.mkdtemp(prefix="labeler-check-", dir=kept))
+    try:
+        with Screen() as screen:
+            road = Road(Work.begin(directory, plan, ends, screen, wishes))
+            _run(lambda: _look(road, runs.runs, screen))
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@app.command()
+@taking
+def run(places: Places, planned: Planned, runs: Runs, given: Given, until: Until = None) -> None:
+    """Begin a move, and do all of it: with --smoke-url to its end, else up to the switch. Stops at the first doubt."""
+    plan = planned.plan()
+    ends, wishes = places.ends(plan), given.wishes(plan.database)
+    with Screen() as screen:
+        _require_none(runs.runs, ends.places)
+        work = Work.begin(runs.runs, plan, ends, screen, wishes)
+        _go(Road(work), screen, until)
+
+
+@app.command()
+@taking
+def resume(places: Places, which: Which, given: Given, until: Until = None) -> None:
+    """Go on with a move that was cut off, or stopped."""
+    with Screen() as screen:
+        _go(_road(places, which, screen, given), screen, until)
+
+
+def _go(road: Road, screen: Screen, until: str | None) -> None:
+    screen.line(f"run {road.run.id}")
+    _run(lambda: road.go(until=until), hint=f"after mending it: labeler move resume --run {road.run.id}")
+    _next(road, screen)
+
+
+@app.command()
+@taking
+def status(which: Which, as_json: AsJson = False) -> None:
+    """Say how far a move is, from its journal; nothing is touched."""
+    found = report.read(Run.read(_found(which).directory))
+    if as_json:
+        typer.echo(msgspec.json.encode(found))
+        return
+    Console(soft_wrap=True, highlight=False).print(report.text(found), markup=False, end="")
+
+
+@app.command("open")
+@taking
+def open_target(places: Places, which: Which, given: Given) -> None:
+    """Let users write on the new side, once the services use it and have been looked at; then fill in what lacks."""
+    with Screen() as screen:
+        road = _road(places, which, screen, given)
+        _run(road.open, hint="after mending it: the same command once more")
+        _next(road, screen)
+
+
+@app.command()
+@taking
+def rollback(
+    places: Places,
+    which: Which,
+    given: Given,
+    into: Annotated[
+        str | None,
+        typer.Option(
+            envvar="ROLLBACK_DATABASE_URL",
+            help="An empty database for everything that the target holds, once it was open.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Go back with nothing lost: to the source, or, after the target was opened, with all that was written there.
+
+    Given again after it was cut off, it goes on where it was.
+    """
+    with Screen() as screen:
+        road = _road(places, which, screen, given)
+        empty = dsn(into, "--into") if into else None
+        _run(lambda: road.rollback(empty), hint="after mending it: the same command once more")
+        path = road.run.path(environment.ROLLBACK)
+        screen.line(f"set on every service, and deploy: {', '.join(environment.names(path))}, from {path}")
+
+
+@app.command()
+@taking
+def finalize(places: Places, which: Which) -> None:
+    """Give up the way back: the source's fence is taken down, and the source may be archived or dropped."""
+    with Screen() as screen:
+        road = _road(places, which, screen, Given())
+        _run(road.finalize)
+        screen.line("the move is final. Keep the backup of the run; the source may go")
+
+
+async def _look(road: Road, runs: Path, screen: Screen) -> None:
+    found = await road.look()
+    screen.show(found)
+    databases = road.work.ends.databases
+    told = await estimate(databases.source if databases else None, road.object_bytes(), runs)
+    for line in told.lines:
+        screen.line(line)
+    screen.line("then, in order:")
+    phases = road.phases(by_hand=True)
+    for phase in phases:
+        took = f" ({duration(told.seconds[phase.name])})" if phase.name in told.seconds else ""
+        screen.line(f"  {phase.name:20} {phase.says}{took}")
+    stop = sum(told.seconds.get(name, 0) for name in ("copy", "verify", "verify objects"))
+    screen.line(
+        f"users could not write for {duration(stop)}, and for as long as the deployment takes ({told.rates_of})"
+    )
+    screen.line("nothing was changed")
+    if found.refused:
+        raise typer.Exit(FAILED)
+
+
+def _next(road: Road, screen: Screen) -> None:
+    """Say what is left to a person, as commands to copy."""
+    run, directory = road.run, road.run.directory
+    screen.line(f"the report is in {directory}")
+    if run.ended("open") is not None:
+        screen.line("the new side is open. The way back is `labeler move rollback`, until `labeler move finalize`")
+        if road.work.plan.database == "labeler" and run.ended("backfill") is None:
+            screen.line("next, with the services' environment: labeler images backfill")
+        return
+    if run.ended("switch") is None:
+        screen.line(f"next: labeler move resume --run {run.id}")
+        return
+    screen.line("next:")
+    if run.ended("deploy") is None:
+        path = directory / environment.NEW
+        screen.line(f"  deploy with the variables of {path}: {', '.join(environment.names(path))}")
+    if road.work.plan.database == "labeler":
+        screen.line("  labeler smoke --url https://… --email … --read-only")
+    screen.line(f"  labeler move open --run {run.id}")
+
+
+def _road(places: Places, which: Which, screen: Screen, given: Given) -> Road:
+    found = _found(which)
+    plan: Plan = plan_of(found)
+    wishes: Wishes = given.wishes(plan.database)
+    try:
+        return Road(Work.of(found, places.ends(plan), screen, wishes))
+    except RunError as error:
+        refuse(str(error))
+
+
+def _found(which: Which) -> Run:
+    try:
+        if which.run is not None:
+            return Run.resume(which.runs, which.run)
+        going = [one for one in _moves(which.runs) if all(one.ended(end) is None for end in _OVER)]
+        if not going:
+            raise RunError(f"there is no move in {which.runs} that is not over: labeler move run")
+        return Run.resume(which.runs, going[-1].id)
+    except RunError as error:
+        refuse(str(error))
+
+
+def _moves(runs: Path) -> list[Run]:
+    return [Run.read(journal.parent) for journal in sorted(runs.glob(f"*-{KIND}-*/journal.jsonl"))]
+
+
+def _require_none(runs: Path, places: dict[str, str]) -> None:
+    """Refuse to begin beside a run of the same ends that has left something there."""
+    for one in _moves(runs):
+        going = all(one.ended(end) is None for end in _OVER) and any(one.began(phase) for phase in _TOUCHED)
+        if going and {name: one.facts.get(name) for name in places} == places:
+            refuse(
+                f"run {one.id} of these ends is not over: labeler move resume --run {one.id}, or "
+                f"labeler move rollback --run {one.id} to give it up"
+            )
+
+
+def _run(work: Callable[[], Awaitable[None]], hint: str = "") -> None:
+    async def whole() -> None:
+        await work()
+
+    try:
+        uvloop.run(whole())
+    except REFUSALS as error:
+        refuse("\n".join(filter(None, (str(error) or type(error).__name__, hint))))

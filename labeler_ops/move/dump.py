@@ -1,0 +1,193 @@
+"""The rows by a dump: users read only while it is written, restored and compared."""
+
+import getpass
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from labeler_api.migrations import HEAD
+from labeler_ops.backup import clients
+from labeler_ops.database import state
+from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.database.move import copy, ownership, upgrading
+from labeler_ops.database.move.databases import VARIABLES, reader
+from labeler_ops.database.move.preflight import Finding, connected, is_bare, preflight
+from labeler_ops.database.move.proven_backup import back_up
+from labeler_ops.database.verify.run import verify
+from labeler_ops.maintenance import fence
+from labeler_ops.move import environment, stop
+from labeler_ops.move.engine import Back, Do, Facts, Look, Phase
+from labeler_ops.move.objects import serving_variables
+from labeler_ops.move.report import COMPARISON, COMPARISON_BACK
+from labeler_ops.move.work import Work
+
+
+@dataclass(frozen=True)
+class Dump:
+    """One database from `source` to `target`; `back` when it is the way back of a move that was opened."""
+
+    work: Work
+    source: str
+    target: str
+    back: bool = False
+
+    def name(self, phase: str) -> str:
+        """What the journal calls a phase of this way."""
+        return f"back: {phase}" if self.back else phase
+
+    async def look(self) -> list[Finding]:
+        """Look whether it can be moved; nothing is changed."""
+        plan = self.work.plan
+        directory = self.work.run.directory.parent
+        zone = plan.legacy_timezone
+        return await preflight(self.source, self.target, directory, database=plan.database, legacy_timezone=zone)
+
+    @property
+    def phases(self) -> Mapping[str, Phase]:
+        """What is done to the rows, by name and in its order."""
+        zone = self.work.plan.legacy_timezone
+        stands, again, untouched = self._source_stands, self._writes_again, self._require_untouched
+        return {
+            "backup": self._phase("backup", self._backup, "with its restore test; users work"),
+            "read only": self._phase("read only", self._read_only, "from here on users read only", stands, again),
+            "copy": self._phase("copy", self._copy, "a dump, and its restore into the target"),
+            "verify": self._phase("verify", self._verify, "every row, sequence and definition of both sides"),
+            "upgrade": self._phase("upgrade", self._upgrade, f"a source of before; its times are read as {zone}"),
+            "roles": self._phase("roles", self._roles, "the role that serves, its grants, the new environment"),
+            "switch": self._phase("switch", self._switch, "the target is closed until `open`", None, untouched),
+        }
+
+    def _phase(self, name: str, do: Do, says: str, look: Look | None = None, back: Back | None = None) -> Phase:
+        return Phase(self.name(name), do, look, back, says)
+
+    async def open(self, _: Facts) -> None:
+        """Let users write on the target."""
+        await fence.off(self.target, by=getpass.getuser())
+
+    async def give_up(self, _: Facts) -> None:
+        """Give the way back up."""
+        await fence.off(self.source, by=getpass.getuser())
+
+    async def _backup(self, facts: Facts) -> None:
+        run, wishes = self.work.run, self.work.wishes
+        name = "backup-back" if self.back else "backup"
+        facts.update(
+            await back_up(run, await self._clients(), self.source, self.target, self.work.voice, wishes.jobs, name=name)
+        )
+
+    async def _read_only(self, facts: Facts) -> None:
+        stop.begins(self.work.run)
+        stands = await fence.on(self.source, reason=fence.MOVED, by=getpass.getuser())
+        facts["tables"] = stands.tables
+        self.work.voice.line(f"nothing can be written to the source: {stands.tables} tables are fenced")
+
+    async def _source_stands(self) -> str | None:
+        # Where only the objects are moved, it is this database that is opened again.
+        serves = self.source == self.target and stop.stopped_since(self.work.run) is None
+        if serves or (await fence.status(self.source)).stands:
+            return None
+        return (
+            "the source's fence does not stand: somebody has taken it down, and may have written. "
+            "Start a new run with an empty target"
+        )
+
+    async def _writes_again(self) -> None:
+        await fence.off(self.source, by=getpass.getuser())
+        stop.over(self.work.run)
+
+    async def _copy(self, facts: Facts) -> None:
+        run, plan = self.work.run, self.work.plan
+        if run.attempts(self.name("copy")) > 1 or await self._is_bare():
+            await copy.clear(self.target)  # the target was empty at the check: what is there is ours
+        copied = await copy.copy(
+            await self._clients(),
+            self.source,
+            self.target,
+            run.path("copy"),
+            jobs=self.work.wishes.jobs,
+            told=self.work.voice.progress,
+            database=plan.database,
+        )
+        facts.update(msgspec.to_builtins(copied))
+
+    async def _is_bare(self) -> bool:
+        connection = await connected("target", self.target)
+        try:
+            return await is_bare(connection)
+        finally:
+            await connection.close(timeout=5)
+
+    async def _verify(self, facts: Facts) -> None:
+        found = await verify(self.source, self.target, progress=self.work.voice.progress)
+        self.work.voice.show(found)
+        self.work.run.write(COMPARISON_BACK if self.back else COMPARISON, found)
+        facts.update(digest=found.digest, rows=found.rows, seconds=found.seconds)
+        if not found.same:
+            raise DatabaseRefused(f"the copy is not the same: {len(found.lines())} differences, in report.txt")
+
+    async def _upgrade(self, facts: Facts) -> None:
+        plan = self.work.plan
+        if plan.database != "labeler":
+            return  # its revisions, if it has any, are the platform's
+        # The source's: a copy of it that was upgraded by an attempt which was cut off stands at the newest already.
+        facts["before"] = before = await state.revision(self.source)
+        if before is not None and before != HEAD:
+            facts["upgraded"] = await upgrading.upgrade_copy(
+                self.work.run, self.target, before, plan.legacy_timezone, self.work.voice
+            )
+
+    async def _roles(self, facts: Facts) -> None:
+        work = self.work
+        if work.wishes.accept_quarantine:
+            facts["accepted"] = True
+        else:
+            upgrading.require_few_set_aside(work.run)
+        database = work.plan.database
+        if database == "labeler":
+            variables = {VARIABLES[database]: await ownership.served(self.target)}
+        else:
+            variables = dict(await reader(database, self.target))
+        name = environment.ROLLBACK if self.back else environment.NEW
+        environment.write(work.run.path(name), {**variables, **serving_variables(work, back=self.back)})
+        facts.update(environment=name, variables=list(variables))
+
+    async def _switch(self, facts: Facts) -> None:
+        # Nobody writes to the target before it was looked at: then the source, which nobody wrote to either, is a way
+        # back that loses nothing.
+        stands = await fence.on(self.target, reason=fence.MOVED, by=getpass.getuser())
+        facts["tables"] = stands.tables
+
+    async def _require_untouched(self) -> None:
+        """Nobody may have written to the closed target; who did would lose it now."""
+        work = self.work
+        if work.run.ended(self.name("switch")) is None:
+            return
+        try:
+            connection = await connected("target", self.target)
+        except DatabaseRefused as error:
+            # Closed since before any service knew it, and fenced: there is nothing on it that the source has not.
+            work.voice.line(f"{error}. Nobody could write there: the source serves on without it")
+            return
+        await connection.close(timeout=5)
+        if not (await fence.status(self.target)).stands:
+            raise DatabaseRefused(
+                "the target's fence does not stand although it was not opened: somebody may have written there. "
+                "See what; then `labeler move open` and a way back that brings it along, --into"
+            )
+        if (work.run.ended(self.name("upgrade")) or {}).get("before") not in {None, HEAD}:
+            return  # its rows are written in another form; the fence is the proof
+        found = await verify(self.source, self.target, progress=work.voice.progress)
+        if not found.same:
+            work.voice.show(found)
+            raise DatabaseRefused(
+                "the target was written to although it was not open: see what differs; then `labeler move open` and "
+                "--into"
+            )
+
+    async def _clients(self) -> clients.Clients:
+        connection = await connected("target", self.target)
+        try:
+            return clients.find(connection.get_server_version().major)
+        finally:
+            await connection.close(timeout=5)

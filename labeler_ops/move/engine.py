@@ -1,0 +1,101 @@
+"""The engine of a move: phases in their order, each written down before and after, and taken back in reverse.
+
+A phase that has ended is not done again, so a move that was cut off goes on at the next one. Before a phase begins, the
+ones before it are looked at: what they did has to stand still.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from labeler_api.db.failures import FAILURES
+from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.move import report
+from labeler_ops.runs import Run, RunError
+from labeler_ops.storage.access import StorageError
+from labeler_ops.voice import Voice
+
+Facts: TypeAlias = dict[str, Any]
+Do: TypeAlias = Callable[[Facts], Awaitable[None]]
+Look: TypeAlias = Callable[[], Awaitable[str | None]]
+Back: TypeAlias = Callable[[], Awaitable[None]]
+
+REFUSALS = (DatabaseRefused, RunError, StorageError, *FAILURES)
+"""What stops a move with a word to the operator; the same command goes on once it is mended."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A name, a way to do it, a way to look whether it is done, and a way back.
+
+    `do` fills in what the journal keeps, and may be begun anew wherever it was cut off. `look` says what is the matter
+    with what was done, None when it stands. `back` takes it back, also when it was cut off. `says` is its line of the
+    plan; `unless` says why this run leaves it to a person.
+    """
+
+    name: str
+    do: Do
+    look: Look | None = None
+    back: Back | None = None
+    says: str = ""
+    unless: str | None = None
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Does the phases of one run, and says so."""
+
+    run: Run
+    voice: Voice
+
+    async def forth(self, phases: Sequence[Phase], *, until: str | None = None) -> None:
+        """Do every phase that has not ended, up to and with `until`; stop before one that is left to a person.
+
+        Raises DatabaseRefused and its kin at the first doubt.
+        """
+        for place, phase in enumerate(phases):
+            if self.run.ended(phase.name) is not None:
+                self.voice.line(f"{phase.name}: done already")
+            elif phase.unless is not None:
+                return
+            else:
+                await self._stand(phases[:place])
+                await self.one(phase)
+            if phase.name == until:
+                return
+
+    async def one(self, phase: Phase) -> None:
+        """Do one phase, whatever the journal says of it."""
+        self.voice.line(phase.name)
+        with self.run.phase(phase.name) as facts:
+            try:
+                await phase.do(facts)
+            except ExceptionGroup as group:
+                raise _first(group) from group
+            except DatabaseRefused:
+                raise
+            except FAILURES as error:
+                raise DatabaseRefused(f"{phase.name}: {error or type(error).__name__}") from error
+
+    async def back(self, phases: Sequence[Phase]) -> None:
+        """Take back what was begun, the last first. Safe to repeat."""
+        for phase in reversed(phases):
+            if phase.back is not None and self.run.began(phase.name):
+                self.voice.line(f"back: {phase.name}")
+                await phase.back()
+
+    async def _stand(self, before: Sequence[Phase]) -> None:
+        looks = [(phase, phase.look) for phase in before if phase.look and self.run.ended(phase.name) is not None]
+        for phase, look in looks:
+            if (matter := await look()) is not None:
+                raise DatabaseRefused(f"{phase.name}: {matter}")
+
+    def written(self) -> None:
+        """Write what became of the run beside its journal."""
+        with suppress(OSError):  # a full disk has said so already
+            report.write(self.run)
+
+
+def _first(error: BaseException) -> BaseException:
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,254 @@
+"""The options of `labeler move …`, as Structs: each command takes those that it needs, and typer sees their fields."""
+
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_type_hints
+
+import msgspec
+import typer
+from rich.console import Console
+
+from labeler_ops.backup.dumps import JOBS
+from labeler_ops.database import zones
+from labeler_ops.database.commands import dsn
+from labeler_ops.database.move import upgrading
+from labeler_ops.database.replication.sides import Urls
+from labeler_ops.database.roles import Database
+from labeler_ops.move.serving import ENVIRONMENT_VARIABLE
+from labeler_ops.move.work import CONCURRENCY, Ends, Launch, Mode, Part, Plan, Stores, Wishes
+from labeler_ops.runs import redacted
+from labeler_ops.storage.access import StorageError
+from labeler_ops.storage.sides import both
+
+if TYPE_CHECKING:
+    from labeler_ops.smoke.deployment import Account
+
+FAILED, WRONG_USE = 1, 2
+_PASSWORD = "LABELER_SMOKE_PASSWORD"  # noqa: S105 - a variable's name
+_STORES = ("SOURCE_S3_ENDPOINT", "TARGET_S3_ENDPOINT")
+
+
+class Places(msgspec.Struct, frozen=True, kw_only=True):
+    """Where everything is and goes to; the stores are those of SOURCE_S3_… and TARGET_S3_…."""
+
+    source: Annotated[
+        str | None, typer.Option(envvar="SOURCE_DATABASE_URL", help="The database that is moved.", show_default=False)
+    ] = None
+    target: Annotated[
+        str | None,
+        typer.Option(envvar="TARGET_DATABASE_URL", help="An empty database that it is moved to.", show_default=False),
+    ] = None
+    source_seen: Annotated[
+        str | None,
+        typer.Option(
+            "--source-as-seen-by-target",
+            envvar="SOURCE_DATABASE_URL_SEEN_BY_TARGET",
+            help="The source's URL where the target's server uses another.",
+            show_default=False,
+        ),
+    ] = None
+    target_seen: Annotated[
+        str | None,
+        typer.Option(
+            "--target-as-seen-by-source",
+            envvar="TARGET_DATABASE_URL_SEEN_BY_SOURCE",
+            help="The target's URL where the source's server uses another.",
+            show_default=False,
+        ),
+    ] = None
+    url: Annotated[
+        str | None,
+        typer.Option(
+            "--url",
+            help="With --only objects: the Labeler DB that names them. Default: LABELER_DB_URL and its kin.",
+            show_default=False,
+        ),
+    ] = None
+    references: Annotated[
+        bool,
+        typer.Option(
+            "--references/--no-references", help="Ask the Labeler DB which objects there must be, and stop it."
+        ),
+    ] = True
+
+    def ends(self, plan: Plan) -> Ends:
+        """Both ends of what a plan moves; exits with what is missing."""
+        rows = self._rows() if plan.only is not Part.OBJECTS else None
+        wanted = plan.only is Part.OBJECTS or (plan.only is None and plan.database == "labeler")
+        return Ends(rows, self._stores(rows) if wanted else None)
+
+    def _rows(self) -> Urls:
+        for name, url in (("SOURCE_DATABASE_URL", self.source), ("TARGET_DATABASE_URL", self.target)):
+            if url is None:
+                refuse(f"{name} is missing: the URL of that side (or --only objects)", WRONG_USE)
+        source, target = dsn(self.source, "--source"), dsn(self.target, "--target")
+        return Urls(source, target, self.source_seen, self.target_seen)
+
+    def _stores(self, rows: Urls | None) -> Stores:
+        try:
+            source, target = both()
+        except StorageError as error:
+            hint = "" if any(map(os.environ.get, _STORES)) else ". Where the objects stay: --only databases"
+            refuse(f"{error}{hint}", WRONG_USE)
+        if rows is not None:
+            return Stores(source, target, rows.source)
+        return Stores(source, target, dsn(self.url) if self.references else None)
+
+
+class Runs(msgspec.Struct, frozen=True, kw_only=True):
+    """Where runs are."""
+
+    runs: Annotated[Path, typer.Option(help="Where runs keep their journals, backups and reports.")] = Path("runs")
+
+
+class Which(Runs, frozen=True, kw_only=True):
+    """Which run."""
+
+    run: Annotated[
+        str | None, typer.Option("--run", help="The run. Default: the last one that is not over.", show_default=False)
+    ] = None
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """What is moved, and how: a run goes on with what it was begun with."""
+
+    only: Annotated[Part | None, typer.Option(help="Leave the other part where it is.", show_default=False)] = None
+    database: Annotated[
+        str, typer.Option(metavar="[labeler|users|platform]", help="Which of the three; the last two without objects.")
+    ] = "labeler"
+    mode: Annotated[
+        Mode, typer.Option(help="dump: users read only while it copies. logical: seconds without writes.")
+    ] = Mode.DUMP
+    legacy_timezone: Annotated[
+        str,
+        typer.Option(
+            zones.OPTION,
+            envvar=zones.VARIABLE,
+            help="Zone of the server whose now() filled in times, for a source of before.",
+        ),
+    ] = upgrading.UTC
+    reverse: Annotated[
+        bool, typer.Option("--reverse/--no-reverse", help="logical: let writes flow back to the source afterwards.")
+    ] = True
+    compare_after: Annotated[
+        bool, typer.Option(help="logical: open first, and compare the rows of that moment then; for large databases.")
+    ] = False
+    backup: Annotated[
+        bool, typer.Option("--backup/--no-backup", help="Dump the source and try the dump first; no backup is said.")
+    ] = True
+
+    def plan(self) -> Plan:
+        """Check it; exits with what is wrong."""
+        if self.database not in {"labeler", "users", "platform"}:
+            refuse(f"--database: expected labeler, users or platform, got {self.database!r}", WRONG_USE)
+        if self.database != "labeler" and (self.mode is Mode.LOGICAL or self.only is Part.OBJECTS):
+            refuse(f"--database {self.database} is moved by --mode dump, without objects", WRONG_USE)
+        return msgspec.convert(msgspec.to_builtins(self), Plan)
+
+
+class Given(msgspec.Struct, frozen=True, kw_only=True):
+    """What may differ from one command of a run to the next."""
+
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="Connections of a dump or a restore.")] = JOBS
+    concurrency: Annotated[int, typer.Option(min=1, max=128, help="Objects under way at once.")] = CONCURRENCY
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Write over objects that differ and that this run did not write.")
+    ] = False
+    accept_quarantine: Annotated[
+        bool, typer.Option(upgrading.ACCEPT, help="Go on although the upgrade set aside more than 1 % of a table.")
+    ] = False
+    deploy: Annotated[
+        str | None,
+        typer.Option(
+            help=f"A shell command that deploys; {ENVIRONMENT_VARIABLE} holds the path of the new environment.",
+            show_default=False,
+        ),
+    ] = None
+    smoke_url: Annotated[
+        str | None, typer.Option(help="The deployment: looked at, opened, looked at again.", show_default=False)
+    ] = None
+    smoke_email: Annotated[
+        str | None, typer.Option(help=f"An account of it. Its password: {_PASSWORD}, or a prompt.", show_default=False)
+    ] = None
+    wait: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait for the deployment to serve from the new side.")
+    ] = 900.0
+
+    def wishes(self, database: Database = "labeler") -> Wishes:
+        """Check them before anything is done; exits with what is wrong."""
+        if self.smoke_url and database != "labeler":
+            refuse(f"--smoke-url is the Labeler DB's: {database} is opened by hand", WRONG_USE)
+        return Wishes(
+            jobs=self.jobs,
+            concurrency=self.concurrency,
+            overwrite=self.overwrite,
+            accept_quarantine=self.accept_quarantine,
+            launch=self._launch(),
+        )
+
+    def _launch(self) -> Launch:
+        if self.smoke_url is None:
+            return Launch(deploy=self.deploy, wait=self.wait)
+        if self.smoke_email is None:
+            refuse("--smoke-url needs --smoke-email, an account of the deployment", WRONG_USE)
+        if find_spec("httpx") is None:
+            refuse("this needs httpx: pip install 'image-labeler[staging]'", WRONG_USE)
+        from labeler_ops.smoke.deployment import normal_url
+
+        try:
+            url = normal_url(self.smoke_url)
+        except ValueError as error:
+            refuse(f"--smoke-url: {error}", WRONG_USE)
+        return Launch(deploy=self.deploy, url=url, account=_account(self.smoke_email), wait=self.wait)
+
+
+def _account(email: str) -> "Account":
+    from labeler_ops.smoke.deployment import Account
+
+    password = os.environ.get(_PASSWORD)
+    if not password and not sys.stdin.isatty():
+        refuse(f"the password of {email}: set {_PASSWORD}", WRONG_USE)
+    return Account(email, password or typer.prompt("Password", hide_input=True, err=True))
+
+
+def refuse(text: str, code: int = FAILED) -> NoReturn:
+    """End with a word on the error stream."""
+    Console(stderr=True, soft_wrap=True).print(redacted(text), markup=False)
+    raise typer.Exit(code) from None
+
+
+def taking(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command take Structs: typer is shown their fields as options, and the command gets them filled in."""
+    structs: dict[str, type[msgspec.Struct]] = {}
+    parameters: list[inspect.Parameter] = []
+    hints = get_type_hints(command, include_extras=True)
+    for name, parameter in inspect.signature(command).parameters.items():
+        kind = hints[name]
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            structs[name] = kind
+            fields = get_type_hints(kind, include_extras=True)
+            parameters += [
+                inspect.Parameter(
+                    field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=fields[field.name]
+                )
+                for field in msgspec.structs.fields(kind)
+            ]
+        else:
+            as_option = inspect.Parameter.KEYWORD_ONLY
+            parameters.append(parameter.replace(kind=as_option, annotation=kind))
+
+    def taken(**given: Any) -> None:
+        made = {
+            name: kind(**{field: given.pop(field) for field in kind.__struct_fields__})
+            for name, kind in structs.items()
+        }
+        command(**made, **given)
+
+    taken.__name__, taken.__doc__ = command.__name__, command.__doc__
+    taken.__annotations__ = {one.name: one.annotation for one in parameters}
+    taken.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return taken

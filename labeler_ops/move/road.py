@@ -1,0 +1,245 @@
+"""The road of a move: which phases, in which order, there and back. What `labeler move …` does, without its words."""
+
+import os
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import msgspec
+
+from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.database.move.databases import VARIABLES
+from labeler_ops.database.move.preflight import Findings
+from labeler_ops.move import environment, lock
+from labeler_ops.move.dump import Dump
+from labeler_ops.move.engine import Engine, Facts, Phase
+from labeler_ops.move.objects import Objects, serving_variables
+from labeler_ops.move.serving import Serving, opened
+from labeler_ops.move.work import Part, Work
+from labeler_ops.runs import Run, RunError, place
+
+# Rows and objects are moved side by side: what takes long while users work, what has to be done while they read only.
+ORDER = (
+    "check",
+    "backup",
+    "objects, first pass",
+    "read only",
+    "copy",
+    "objects, last pass",
+    "verify",
+    "verify objects",
+    "upgrade",
+    "roles",
+    "switch",
+)
+_ENDS = ("finalize", "rollback")
+_WAY_BACK = "way back"  # noted with the database that it leads into
+
+
+@dataclass(frozen=True)
+class Road:
+    """One move. Each of its commands may be given again after it was cut off."""
+
+    work: Work
+
+    @property
+    def run(self) -> Run:
+        """Its run."""
+        return self.work.run
+
+    @property
+    def engine(self) -> Engine:
+        """What does its phases."""
+        return Engine(self.work.run, self.work.voice)
+
+    def phases(self, *, by_hand: bool = False) -> list[Phase]:
+        """Every phase there; `by_hand` opens although no deployment is looked at."""
+        rows, objects = self._rows(), self._objects()
+        known = {"check": Phase("check", self._check, says="looks at both sides; changes nothing")}
+        known |= _by_name(objects.phases.values() if objects else ())
+        if self.work.plan.only is Part.OBJECTS:
+            known |= _by_name([rows.phases["read only"]] if rows else [])
+            known["switch"] = Phase("switch", self._environment, says="the new environment")
+        elif rows:
+            known |= _by_name(rows.phases.values())
+        return [*(known[name] for name in ORDER if name in known), *self._serving(rows).phases(by_hand=by_hand)]
+
+    async def go(self, *, until: str | None = None) -> None:
+        """Do everything that has not ended, up to and with `until`. Raises DatabaseRefused at the first doubt."""
+        phases = self.phases()
+        if until is not None and until not in (names := [phase.name for phase in phases]):
+            raise RunError(f"--until: expected one of {', '.join(names)}")
+        async with self._alone():
+            await self.engine.forth(phases, until=until)
+
+    async def open(self) -> None:
+        """Let users write on the new side, and do what comes after it."""
+        async with self._alone():
+            if self.run.ended("switch") is None:
+                raise DatabaseRefused("the target is opened after the switch, which has not been made yet")
+            await self.engine.forth(self.phases(by_hand=True))
+
+    async def rollback(self, into: str | None = None) -> None:
+        """Go back with nothing lost: to the source, or, once the target was open, with all that was written there."""
+        async with self._alone(into, back=True):
+            if not opened(self.run.events):
+                await self._undo()
+            elif self.run.ended("open") is None:
+                raise DatabaseRefused(
+                    "`labeler move open` was cut off, so users may have written on the target: give it again first"
+                )
+            else:
+                await self._way_back(into)
+
+    async def finalize(self) -> None:
+        """Give the way back up: the source may be written to or dropped by whoever owns it."""
+        async with self._alone():
+            if self.run.ended("open") is None:
+                raise DatabaseRefused("there is nothing to finalize before the target is open")
+            rows = self._rows()
+
+            async def give_up(facts: Facts) -> None:
+                if rows and self.work.plan.only is not Part.OBJECTS:
+                    await rows.give_up(facts)
+
+            await self.engine.one(Phase("finalize", give_up))
+
+    async def look(self) -> Findings:
+        """Look at everything that the move needs; nothing is changed."""
+        rows, objects = self._rows(), self._objects()
+        found = await rows.look() if rows and self.work.plan.only is not Part.OBJECTS else []
+        return Findings(found + (await objects.look() if objects else []))
+
+    def object_bytes(self) -> int:
+        """How large all objects were when they were looked at."""
+        path = self.run.path("compare.json")
+        return int(msgspec.json.decode(path.read_bytes())["source_bytes"]) if path.is_file() else 0
+
+    def _rows(self) -> Dump | None:
+        work = self.work
+        if work.ends.databases is not None:
+            return Dump(work, work.ends.databases.source, work.ends.databases.target)
+        # Where only the objects are moved, the database that names them is read only for a while.
+        database = work.stores.database
+        return Dump(work, database, database) if database else None
+
+    def _objects(self) -> Objects | None:
+        ends = self.work.ends
+        if ends.stores is None:
+            return None
+        return Objects(self.work, ends.databases.source if ends.databases else ends.stores.database)
+
+    def _serving(self, rows: Dump | None, *, back: bool = False) -> Serving:
+        moved = self.work.ends.databases is not None and rows is not None
+
+        async def nothing(_: Facts) -> None:
+            """Nobody was kept from writing."""
+
+        return Serving(
+            self.work,
+            rows.target if rows and moved else None,
+            rows.open if rows else nothing,
+            None if back else self._images(),
+            back,
+        )
+
+    def _images(self) -> dict[str, str] | None:
+        """The environment of the images that the moved rows name; None where they are not of the Labeler DB."""
+        work = self.work
+        if work.ends.databases is None or work.plan.database != "labeler":
+            return None
+        there = serving_variables(work) or {name: os.environ[name] for name in os.environ if name.startswith("S3_")}
+        return {VARIABLES["labeler"]: work.ends.databases.target, **there} if "S3_ENDPOINT" in there else None
+
+    async def _check(self, facts: Facts) -> None:
+        self._require(await self.look(), facts)
+
+    def _require(self, found: Findings, facts: Facts) -> None:
+        self.work.voice.show(found)
+        facts["findings"] = msgspec.to_builtins(found.findings)
+        if found.refused:
+            raise DatabaseRefused("; ".join(found.refused))
+
+    async def _environment(self, facts: Facts) -> None:
+        path = environment.write(self.run.path(environment.NEW), serving_variables(self.work))
+        facts["environment"] = path.name
+
+    async def _undo(self) -> None:
+        with self.run.phase("rollback"):
+            await self.engine.back(self.phases())
+            databases, plan = self.work.ends.databases, self.work.plan
+            # For a reader it would be another password than the services have.
+            old = {VARIABLES["labeler"]: databases.source} if databases and plan.database == "labeler" else {}
+            path = self.run.path(environment.ROLLBACK)
+            environment.write(path, {**old, **serving_variables(self.work, back=True)})
+
+    async def _way_back(self, into: str | None) -> None:
+        """Everything of the open target goes into an empty database, and the objects to the old store."""
+        phases = self.phases_back(into)
+        if into is not None:
+            self._require_one_way(place(into), phases)
+        await self.engine.forth(phases)
+        with self.run.phase("rollback") as facts:
+            facts["into"] = place(into) if into else None
+
+    def phases_back(self, into: str | None) -> list[Phase]:
+        """Every phase of the way back once the target was open. Raises DatabaseRefused where it needs a database."""
+        work, rows = self.work, self._rows()
+        if rows and work.ends.databases is not None:
+            if into is None:
+                raise DatabaseRefused(
+                    "the target has been written to since it was opened: give an empty database, --into, for all of it"
+                )
+            rows = Dump(work, rows.target, into, back=True)
+        elif rows:
+            rows = Dump(work, rows.source, rows.source, back=True)
+        objects = Objects(work, rows.source if rows else None, back=True) if work.ends.stores else None
+        known = _by_name(objects.phases.values() if objects else ())
+        if rows and work.ends.databases is not None:
+            known |= _by_name([self._check_back(rows), *rows.phases.values()])
+        else:
+            known |= _by_name([rows.phases["read only"]] if rows else [])
+            known["back: switch"] = Phase("back: switch", self._environment_back)
+        order = [f"back: {name}" for name in ORDER]
+        serving = self._serving(rows, back=True).phases(by_hand=True)
+        return [*(known[name] for name in order if name in known), *serving]
+
+    def _check_back(self, rows: Dump) -> Phase:
+        async def check(facts: Facts) -> None:
+            self._require(Findings(await rows.look()), facts)
+
+        return Phase("back: check", check)
+
+    async def _environment_back(self, facts: Facts) -> None:
+        path = environment.write(self.run.path(environment.ROLLBACK), serving_variables(self.work, back=True))
+        facts["environment"] = path.name
+
+    def _require_one_way(self, into: str, phases: Sequence[Phase]) -> None:
+        """Go on into the database that a way back was begun with; another one begins anew, until users were let in."""
+        noted = [event.facts["into"] for event in self.run.events if event.phase == _WAY_BACK]
+        if noted and noted[-1] == into:
+            return
+        if noted and opened(self.run.events, back=True):
+            raise DatabaseRefused(f"the way back into {noted[-1]} was opened already: give that one")
+        for phase in phases:
+            self.run.forget(phase.name)
+        self.run.note(_WAY_BACK, into=into)
+
+    @asynccontextmanager
+    async def _alone(self, into: str | None = None, *, back: bool = False) -> AsyncIterator[None]:
+        """Keep everybody else away, refuse a run that is over, and write down what became of it."""
+        target = self.work.ends.databases.target if self.work.ends.databases else None
+        needed, wanted = ((into,), (target,)) if back else ((target,), ())
+        async with lock.alone(self.run.directory, *filter(None, needed), if_there=[*filter(None, wanted)]):
+            self.run.read_again()  # what another did before we were alone
+            for end in _ENDS:
+                if self.run.ended(end) is not None:
+                    raise DatabaseRefused(f"run {self.run.id} is over: {end} has been done")
+            try:
+                yield
+            finally:
+                self.engine.written()
+
+
+def _by_name(phases: Iterable[Phase]) -> dict[str, Phase]:
+    return {phase.name: phase for phase in phases}

@@ -1,0 +1,218 @@
+"""After the switch: deploy, look at the deployment, let users write, look again, and fill in what images lack.
+
+That the deployment serves from the *new* database is proven by a mark that only the target has: the reason of its
+maintenance mode names this run, and the API says the reason to whoever tries to write. So a call that would change
+nothing (deleting a project that does not exist) is refused with 503 and that text by a process on the target, with
+another reason by one on the source, and with 404 by one that is not in maintenance mode at all. A deployment replaces
+processes one by one, so the mark has to come several times in a row, each over a connection of its own. A process on
+the source that outlives this does no harm: the source's fence stands until `finalize`.
+"""
+
+import asyncio
+import os
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.database.move.preflight import connected
+from labeler_ops.maintenance import fence
+from labeler_ops.move import environment, stop
+from labeler_ops.move.engine import Facts, Phase
+from labeler_ops.move.work import Work
+from labeler_ops.runs import Event
+
+if TYPE_CHECKING:
+    from labeler_ops.smoke.checklist import SmokeReport
+    from labeler_ops.smoke.deployment import Account, Deployment
+
+ENVIRONMENT_VARIABLE = "LABELER_NEW_ENVIRONMENT"
+"""Where the operator's command finds the path of the new environment."""
+
+OPENING = "opening"
+"""Noted before the target is opened: from here on somebody may have written there."""
+
+_IN_A_ROW = 5  # answers; with as many processes as a deployment has, a single one that is old is met
+_LOOK_EVERY = 0.25
+_UNAVAILABLE, _LOGGED_OUT = 503, 401
+_REACHED_THE_DATABASE = (400, 404, 422)  # what becomes of the call where writing is allowed
+_NAMES_RUN = "The new database is being looked at ({run})."
+_LIMITS = {"MAX_IMAGE_PIXELS", "DECODING_MEMORY_BYTES"}  # the environment's own, of pictures that are decoded
+_FILLERS = 4  # images that are read at once, beside users who work
+_NAMED = 20  # images that could not be filled in; `labeler images backfill` names them all
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How users come to the side that is moved to.
+
+    `database` is that side's, None where no database is moved; `opens` lets users write there; `filled` is the
+    environment of the images whose rows are filled in, None where nobody can tell it.
+    """
+
+    work: Work
+    database: str | None
+    opens: Callable[[Facts], Awaitable[None]]
+    filled: dict[str, str] | None = None
+    back: bool = False
+
+    def name(self, phase: str) -> str:
+        """What the journal calls a phase of this way."""
+        return f"back: {phase}" if self.back else phase
+
+    def phases(self, *, by_hand: bool) -> list[Phase]:
+        """Everything that was wished for; `by_hand` lets users write although no deployment is looked at."""
+        launch = self.work.wishes.launch
+        unless = None if by_hand or launch.url else "no deployment to look at was named: it is opened by hand"
+        found = [Phase(self.name("open"), self._open, unless=unless, says="users write on the new side from here on")]
+        if launch.url:
+            found.insert(0, Phase(self.name("smoke, reading"), self._reading, says=f"{launch.url} while nobody writes"))
+            found.append(Phase(self.name("smoke"), self.smoke, says=f"{launch.url}, everything that users do"))
+        if self.filled is not None:
+            found.append(Phase(self.name("backfill"), self._backfill, says="sizes of images; users work"))
+        return [*self.deploy, *found]
+
+    @property
+    def deploy(self) -> list[Phase]:
+        """The operator's command, where there is one."""
+        command = self.work.wishes.launch.deploy
+        return [Phase(self.name("deploy"), self._deploy, says=f"runs {command}")] if command else []
+
+    async def _deploy(self, facts: Facts) -> None:
+        voice, command = self.work.voice, self.work.wishes.launch.deploy or ""
+        path = self.work.run.path(environment.ROLLBACK if self.back else environment.NEW).absolute()
+        process = await asyncio.create_subprocess_shell(
+            command,
+            env={**os.environ, ENVIRONMENT_VARIABLE: str(path)},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        assert process.stdout is not None  # noqa: S101 - asked for above
+        try:
+            async for line in process.stdout:
+                voice.line(f"  {line.decode(errors='replace').rstrip()}")
+            facts["exit_code"] = code = await process.wait()
+        finally:
+            if process.returncode is None:
+                process.terminate()
+                await process.wait()
+        if code:
+            raise DatabaseRefused(f"the deployment's command ended with {code}; the target is closed as before")
+
+    async def _reading(self, facts: Facts) -> None:
+        """Wait until the deployment serves from the target, and try reading; the target stays closed at any doubt."""
+        url, account = self._named
+        if self.database is not None:
+            await self._marked(self.database, url, account)
+        await self._smoke(facts, read_only=True)
+
+    async def _open(self, facts: Facts) -> None:
+        run = self.work.run
+        if not opened(run.events, back=self.back):
+            run.note(self.name(OPENING))  # from here on somebody may have written there
+        await self.opens(facts)
+        facts["seconds_without_writes"] = seconds = stop.over(run)
+        if seconds is not None:
+            self.work.voice.line(f"{seconds:.1f} s without writes")
+
+    async def smoke(self, facts: Facts) -> None:
+        """Wait until the deployment takes writes, and try everything. Raises DatabaseRefused."""
+        url, account = self._named
+        await self._answers(url, account, lambda text: text is None, "it still refuses writes")
+        await self._smoke(facts, read_only=False)
+
+    async def _backfill(self, facts: Facts) -> None:
+        from labeler_api.settings import load
+        from labeler_ops.images.backfill import backfill
+
+        voice = self.work.voice
+        kept = {
+            name: value for name, value in os.environ.items() if name in {"MAX_IMAGE_PIXELS", "DECODING_MEMORY_BYTES"}
+        }
+        report = await backfill(
+            load({**kept, **(self.filled or {})}), None, _FILLERS, lambda now: voice.progress(now.examined, now.lacking)
+        )
+        facts.update(lacking=report.lacking, filled=report.filled, failed=len(report.failed))
+        voice.line(f"{report.filled:,} of {report.lacking:,} images have sizes now, {len(report.failed):,} failed")
+        for failure in report.failed[:_NAMED]:
+            voice.line(f"  {failure.dataset_id} {failure.image_id}: {failure.reason} ({failure.s3_key})")
+
+    @property
+    def _named(self) -> tuple[str, "Account"]:
+        launch = self.work.wishes.launch
+        if launch.url is None or launch.account is None:
+            raise DatabaseRefused("no deployment to look at was named: --smoke-url and --smoke-email")
+        return launch.url, launch.account
+
+    async def _marked(self, target: str, url: str, account: "Account") -> None:
+        mark = _NAMES_RUN.format(run=self.name(self.work.run.id))
+        connection = await connected("target", target)
+        try:
+            await connection.execute(fence.SWITCH, "on", mark, "labeler move")
+            await connection.execute(f"NOTIFY {fence.CHANNEL}, 'on'")
+        finally:
+            await connection.close(timeout=5)
+        self.work.voice.line(f"waiting until {url} serves from the new database")
+        said = "it does not serve from the new database yet: deploy it with environment.new"
+        await self._answers(url, account, lambda text: text is not None and mark in text, said, _IN_A_ROW)
+
+    async def _answers(
+        self, url: str, account: "Account", wanted: Callable[[str | None], bool], said: str, times: int = 1
+    ) -> None:
+        """Ask until the answer to a harmless write is as wanted so many times in a row: its refusal, None without."""
+        from labeler_ops.smoke.deployment import Deployment, StepFailed
+
+        patience = self.work.wishes.launch.wait
+        until, in_a_row, last = monotonic() + patience, 0, ""
+        async with Deployment(url, account) as deployment:
+            while in_a_row < times:
+                try:
+                    text = await _refusal(deployment)
+                    in_a_row = in_a_row + 1 if wanted(text) else 0
+                    last = "writes are not refused" if text is None else text
+                except StepFailed as error:  # it is being deployed
+                    in_a_row, last = 0, str(error)
+                if in_a_row == 0:
+                    if monotonic() > until:
+                        raise DatabaseRefused(f"{url} after {patience:.0f} s: {said}. Its last answer: {last}")
+                    await asyncio.sleep(_LOOK_EVERY)
+
+    async def _smoke(self, facts: Facts, *, read_only: bool) -> None:
+        from labeler_ops.smoke.smoke import smoke
+
+        url, account = self._named
+        report: SmokeReport = await smoke(url, account, read_only=read_only)
+        facts.update(url=url, mode=report.mode, ok=report.ok, steps=msgspec.to_builtins(report.steps))
+        for step in report.steps:
+            self.work.voice.line(f"  {step.state:8} {step.name}: {step.note}")
+        if not report.ok:
+            failed = "; ".join(f"{step.name}: {step.note}" for step in report.steps if step.state == "failed")
+            raise DatabaseRefused(f"{url} does not do what it should: {failed}")
+
+
+def opened(events: Sequence[Event], *, back: bool = False) -> bool:
+    """Whether users may have written on the side that is moved to."""
+    name = f"back: {OPENING}" if back else OPENING
+    return any(event.phase == name for event in events)
+
+
+async def _refusal(deployment: "Deployment") -> str | None:
+    """Say why a deployment refuses writes, None when it does not. Raises StepFailed for any other answer."""
+    from labeler_ops.smoke.deployment import StepFailed, decoded, told
+
+    if not deployment.logged_in:
+        await deployment.log_in()
+    nobody_s = f"/api/v1/projects/proj_{secrets.token_hex(6)}"
+    # A connection of its own each time, so that whatever stands in front may choose another process.
+    answer = await deployment.send("DELETE", nobody_s, headers={"Connection": "close"})
+    if answer.status_code == _UNAVAILABLE and decoded(answer).get("code") == fence.CHANNEL:
+        return str(decoded(answer)["detail"])
+    if answer.status_code in _REACHED_THE_DATABASE:
+        return None
+    if answer.status_code == _LOGGED_OUT:
+        await deployment.log_in()
+    raise StepFailed(told(answer))

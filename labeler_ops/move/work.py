@@ -1,0 +1,146 @@
+"""What a move is about: its plan, both ends, and what its operator gives with each command."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from labeler_ops.backup.dumps import JOBS
+from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.database.replication.sides import Urls
+from labeler_ops.database.roles import Database
+from labeler_ops.runs import Run, RunError
+from labeler_ops.storage import sides
+from labeler_ops.storage.access import StorageAccess, StorageError
+from labeler_ops.voice import Voice
+
+if TYPE_CHECKING:
+    from labeler_ops.smoke.deployment import Account
+
+KIND = "move"
+CONCURRENCY = 16  # objects under way at once
+
+
+class Mode(StrEnum):
+    """How rows come to the target: with a dump while nobody writes, or by replication while everybody does."""
+
+    DUMP = "dump"
+    LOGICAL = "logical"
+
+
+class Part(StrEnum):
+    """What is moved, where it is not everything."""
+
+    DATABASES = "databases"
+    OBJECTS = "objects"
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run is begun with, and goes on with: it stands in the journal's first line."""
+
+    only: Part | None = None
+    database: Database = "labeler"
+    mode: Mode = Mode.DUMP
+    legacy_timezone: str = "UTC"
+    reverse: bool = True
+    compare_after: bool = False
+    backup: bool = True
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Two object stores, and the URL of the Labeler DB that says which objects there must be."""
+
+    source: StorageAccess
+    target: StorageAccess
+    database: str | None
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Where everything is and goes to, with the passwords; what is not moved is None."""
+
+    databases: Urls | None
+    stores: Stores | None
+
+    @property
+    def places(self) -> dict[str, str]:
+        """What a run is known by: both ends without their passwords."""
+        found = dict(self.databases.places) if self.databases else {}
+        if self.stores:
+            found |= {"source_store": sides.place(self.stores.source), "target_store": sides.place(self.stores.target)}
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """How the services come to the new side: a command that deploys, and the deployment with an account."""
+
+    deploy: str | None = None
+    url: str | None = None
+    account: "Account | None" = None
+    wait: float = 900.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What may differ from one command of a run to the next."""
+
+    jobs: int = JOBS
+    concurrency: int = CONCURRENCY
+    overwrite: bool = False
+    accept_quarantine: bool = False
+    launch: Launch = Launch()
+
+
+@dataclass(frozen=True)
+class Work:
+    """One move, as every phase sees it."""
+
+    run: Run
+    plan: Plan
+    ends: Ends
+    voice: Voice
+    wishes: Wishes = Wishes()
+
+    @classmethod
+    def begin(cls, root: Path, plan: Plan, ends: Ends, voice: Voice, wishes: Wishes = Wishes()) -> "Work":
+        """Start a run."""
+        facts = {**ends.places, "plan": msgspec.to_builtins(plan)}
+        return cls(Run.start(root, KIND, facts), plan, ends, voice, wishes)
+
+    @classmethod
+    def of(cls, run: Run, ends: Ends, voice: Voice, wishes: Wishes = Wishes()) -> "Work":
+        """Go on with a run. Raises RunError when these are not its ends."""
+        known = {name: run.facts.get(name) for name in ("source", "target", "source_store", "target_store")}
+        if (given := ends.places) != {name: value for name, value in known.items() if value is not None}:
+            raise RunError(f"run {run.id} moves {said(known)}, not {said(given)}: give its ends")
+        return cls(run, plan_of(run), ends, voice, wishes)
+
+    @property
+    def stores(self) -> Stores:
+        """Both stores. Raises StorageError where none is moved."""
+        if self.ends.stores is None:
+            raise StorageError("this run moves no objects")
+        return self.ends.stores
+
+    @property
+    def databases(self) -> Urls:
+        """Both databases. Raises DatabaseRefused where none is moved."""
+        if self.ends.databases is None:
+            raise DatabaseRefused("this run moves no database")
+        return self.ends.databases
+
+
+def plan_of(run: Run) -> Plan:
+    """Read the plan of a run."""
+    return msgspec.convert(run.facts.get("plan", {}), Plan)
+
+
+def said(places: Mapping[str, str | None]) -> str:
+    """Name both ends of each pair."""
+    pairs = [(places.get(f"source{kind}"), places.get(f"target{kind}")) for kind in ("", "_store")]
+    return " and ".join(f"{source} to {target}" for source, target in pairs if source or target) or "nothing"

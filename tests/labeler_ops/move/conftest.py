@@ -1,0 +1,65 @@
+"""Databases to move, and a second server that may be stopped, cut off, or run out of disk."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from labeler_ops.stack.postgres import PostgresServer
+from tests.fixtures.postgres import DatabaseFactory, temporary_server
+
+PROJECT = """
+    INSERT INTO datasets (id, name, owner_id, storage_path) VALUES ('ds_1', 'One', 2, 'datasets/ds_1/');
+    INSERT INTO annotation_projects (id, name, dataset_id, owner_id) VALUES ('proj_1', 'One', 'ds_1', 2);
+    INSERT INTO annotations (project_id, image_id, annotation_type, task_type, geometry, created_by)
+    SELECT 'proj_1', n::text, 'bbox', 'detection', '{}', 2 FROM generate_series(1, 2000) n;
+"""
+_WAITING = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'labeler move' AND wait_event_type = 'Lock'"
+_DEADLINE_SECONDS = 30.0
+
+
+async def execute(dsn: str, sql: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(sql)
+    finally:
+        await connection.close()
+
+
+async def until_held_up(dsn: str) -> None:
+    """Wait until a program of the tool waits for a lock: it is in the middle of its work, and stays there."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        async with asyncio.timeout(_DEADLINE_SECONDS):
+            while not await connection.fetchval(_WAITING):
+                pass
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+async def source(labeler_dsn: str) -> str:
+    """A Labeler DB with a project to annotate in."""
+    await execute(labeler_dsn, PROJECT)
+    return labeler_dsn
+
+
+@pytest.fixture
+async def target(create_database: DatabaseFactory) -> str:
+    return await create_database()
+
+
+@pytest.fixture(scope="package")
+async def other_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PostgresServer]:
+    """A server that only these tests use."""
+    async with temporary_server(tmp_path_factory) as server:
+        yield server
+
+
+@pytest.fixture
+async def elsewhere(other_server: PostgresServer) -> AsyncIterator[str]:
+    """An empty database on the other server."""
+    await execute(other_server.dsn("postgres"), "CREATE DATABASE moved TEMPLATE template0")
+    yield other_server.dsn("moved")
+    await execute(other_server.dsn("postgres"), "DROP DATABASE moved WITH (FORCE)")

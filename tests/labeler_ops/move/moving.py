@@ -1,0 +1,45 @@
+"""Moves for tests: of rows, of objects, or of both, to a listener."""
+
+from pathlib import Path
+from typing import Any
+
+from labeler_ops.database.replication.sides import Urls
+from labeler_ops.move.road import Road
+from labeler_ops.move.work import Ends, Part, Plan, Stores, Wishes, Work
+from labeler_ops.runs import Run
+from labeler_ops.storage.access import StorageAccess
+from tests.labeler_ops.listening import Listener
+
+NOTHING = Wishes()
+
+
+def rows(source: str, target: str, **seen: str) -> Ends:
+    """Both databases, and no stores."""
+    return Ends(Urls(source, target, **seen), None)
+
+
+def objects(source: StorageAccess, target: StorageAccess, database: str | None = None) -> Ends:
+    """Both stores, and no databases."""
+    return Ends(None, Stores(source, target, database))
+
+
+def everything(urls: tuple[str, str], stores: tuple[StorageAccess, StorageAccess]) -> Ends:
+    return Ends(Urls(*urls), Stores(*stores, urls[0]))
+
+
+def begun(runs: Path, ends: Ends, wishes: Wishes = NOTHING, **plan: Any) -> Road:
+    """A new run; the parts that have no ends are not moved."""
+    only = Part.OBJECTS if ends.databases is None else Part.DATABASES if ends.stores is None else None
+    return Road(Work.begin(runs, Plan(**{"only": only, **plan}), ends, Listener(), wishes))
+
+
+def again(run: Path, ends: Ends, wishes: Wishes = NOTHING) -> Road:
+    """A run as the next command finds it."""
+    return Road(Work.of(Run.resume(run.parent, run.name), ends, Listener(), wishes))
+
+
+def lines(road: Road) -> list[str]:
+    """What was said."""
+    voice = road.work.voice
+    assert isinstance(voice, Listener)
+    return voice.lines
