@@ -82,10 +82,12 @@ class UserGatewayServicer(pb_grpc.UserGatewayServiceServicer):
         ids = list(dict.fromkeys(request.ids))
         rows = await self._store.find_many(ids, full=full, seconds=self._seconds(context))
         found = {row["id"]: row for row in rows}
-        return pb.BatchGetUsersResponse(
-            users=[to_message(found[user_id], full=full) for user_id in ids if user_id in found],
-            missing_ids=[user_id for user_id in ids if user_id not in found],
-        )
+        response = pb.BatchGetUsersResponse(missing_ids=[user_id for user_id in ids if user_id not in found])
+        add = response.users.add
+        for user_id in ids:
+            if (row := found.get(user_id)) is not None:
+                to_message(row, full=full, make=add)
+        return response
 
     async def SearchUsers(self, request: pb.SearchUsersRequest, context: Context) -> pb.SearchUsersResponse:  # noqa: N802
         """Answer SearchUsers."""

@@ -1,6 +1,6 @@
 """A user as the database gives it and as the wire shows it: the allow-list of each view."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import asyncpg
@@ -30,15 +30,17 @@ def columns_of(*, full: bool) -> Sequence[str]:
     return FULL_COLUMNS if full else BASIC_COLUMNS
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIMES = ("created_at", "updated_at")
 _PLAIN = {full: tuple(column for column in columns_of(full=full) if column not in _TIMES) for full in (False, True)}
 
 
-def to_message(row: asyncpg.Record, *, full: bool) -> pb.User:
-    """Build the message of a row that was selected with `columns_of(full=full)`."""
+def to_message(row: asyncpg.Record, *, full: bool, make: Callable[..., pb.User] = pb.User) -> pb.User:
+    """Build the message of a row that was selected with `columns_of(full=full)`.
+
+    `make` is `add` of a repeated field where the message belongs into one: a finished message would be copied there.
+    """
     # Columns stand in the order of the view, the times last; protobuf takes None for a field that is not set.
-    user = pb.User(**dict(zip(_PLAIN[full], row.values(), strict=False)))
+    user = make(**dict(zip(_PLAIN[full], row.values(), strict=False)))
     if full:
         _set(user.created_at, row["created_at"])
         _set(user.updated_at, row["updated_at"])
@@ -55,6 +57,7 @@ def timestamp(moment: datetime) -> Timestamp:
 def _set(message: Timestamp, moment: datetime | None) -> None:
     if moment is None:
         return
-    since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
-    message.seconds = since.days * 86_400 + since.seconds  # three times as fast as FromDatetime, 500 users a call
-    message.nanos = since.microseconds * 1_000
+    known = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    # Five times as fast as FromDatetime, 500 users a call. The sum is a whole number but for the error of a double.
+    message.seconds = round(known.timestamp() - known.microsecond * 1e-6)
+    message.nanos = known.microsecond * 1_000

@@ -16,7 +16,7 @@ from tests.user_gateway.calls import Calls, refused
 from tests.user_gateway.waiting import until
 
 OTHER_TOKEN = "token-of-another-caller-in-tests"
-_SEARCHES = 5  # at once: half of the pool's ten
+_SEARCHES = 3  # at once: a third of the pool's ten
 
 # A search reads all names and waits 20 ms for each of them; a look-up reads one. No core is busy meanwhile.
 SLOW = """
