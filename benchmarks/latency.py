@@ -15,12 +15,13 @@ import asyncio
 import os
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import Any
 
 import asyncpg
 import httpx
@@ -32,7 +33,7 @@ import labeler_api
 from benchmarks.api import fill, stack, token
 from benchmarks.bars import Bar, chart
 from benchmarks.far import Far
-from benchmarks.frontend_calls import Frontend, Step
+from benchmarks.frontend_calls import Colleague, Frontend, Step
 from benchmarks.processes import api_process, environment_of
 
 ADDED_MS = (0, 2, 10)
@@ -82,10 +83,9 @@ async def measure(step: Step, frontend: Frontend, far: Far, rounds: int, unit: f
         for added in ADDED_MS if turn >= _WARM else (0,):
             far.one_way_seconds = 0.0
             made = await step.prepare() if step.prepare else None
-            path = step.path.format(made) if made is not None else step.path
             far.one_way_seconds = added / 2000
             before, started = far.round_trips, perf_counter()
-            await frontend.send(step.method, path, step.body)
+            await frontend.take(step, made)
             wait = (perf_counter() - started) * 1000
             if turn >= _WARM:
                 waits[added].append(wait)
@@ -109,12 +109,22 @@ async def run(rounds: int, only: str, name: str) -> Run:
         api.headers["Authorization"] = f"Bearer {await token(ready, api)}"
         dataset, project, _ = await fill(dsn, api)
         units = await select_ms(far, rounds)
-        frontend = Frontend(api, dataset, project)
-        steps = [step for step in [*frontend.reads(), *frontend.writes()] if only in step.name]
+        frontend = Frontend(api, dataset, project, await colleague(ready, api))
+        steps = [*frontend.reads(), *frontend.writes(), *frontend.people()]
+        steps = [step for step in steps if only in step.name]
         calls = [await measure(step, frontend, far, rounds, units[10] - units[0]) for step in steps]
         load = os.getloadavg()[1]
     units = {added: round(value, 2) for added, value in units.items()}
     return Run(name or commit(), f"{datetime.now(UTC):%Y-%m-%d}", round(load, 1), rounds, units, calls)
+
+
+async def colleague(ready: Mapping[str, Any], api: httpx.AsyncClient) -> Colleague:
+    """Find an account of the demo to be made a member. It makes no calls of its own here."""
+    account = next(account for account in ready["accounts"] if account["role"] == "annotator")
+    login = {"email": account["email"], "password": account["password"]}
+    token = (await api.post("/api/v1/auth/login", json=login)).raise_for_status().json()["access_token"]
+    me = await api.get("/api/v1/auth/me", headers={"Authorization": f"Bearer {token}"})
+    return Colleague(me.raise_for_status().json()["id"], account["email"], api)
 
 
 def commit() -> str:
