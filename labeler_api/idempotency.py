@@ -9,7 +9,8 @@ A key belongs to a user and to one request, and lives for a day. What is remembe
 put to it; those are as of the repeated call.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
@@ -55,6 +56,13 @@ class _Answer(msgspec.Struct):
 
     row: dict[str, Any]
     times: list[str]
+
+
+@asynccontextmanager
+async def transaction(call: Call) -> AsyncIterator[WriteTransaction]:
+    """Open the transaction of `once`: of one statement, which needs neither BEGIN nor COMMIT, where no key came."""
+    async with call.db.single() if call.idempotency is None else call.db.begin() as tx:
+        yield tx
 
 
 async def once(tx: WriteTransaction, call: Call, make: Callable[[], Awaitable[Row]]) -> Row:

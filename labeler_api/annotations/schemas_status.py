@@ -1,6 +1,6 @@
 """Wire types of image statuses and project statistics."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from itertools import repeat
 from typing import Annotated, Any, Literal
@@ -149,14 +149,14 @@ def task_stats(task_type: str, total_images: int, counts: Mapping[str, int] | No
     )
 
 
-def image_confirm(image_id: str, rows: Sequence[Mapping[str, Any]]) -> ImageConfirmResponse:
-    """Sum the status rows of an image; nobody began one that has none."""
-    confirmed = bool(rows) and all(row["is_image_confirmed"] for row in rows)
+def image_confirm(image_id: str, row: Mapping[str, Any]) -> ImageConfirmResponse:
+    """Say what the statuses of an image are, taken together; nobody began one that has none."""
+    confirmed, begun = bool(row["is_confirmed"]), row["total_annotations"] is not None
     return ImageConfirmResponse(
         image_id=image_id,
         is_confirmed=confirmed,
-        confirmed_at=max(row["confirmed_at"] for row in rows) if confirmed else None,
-        status="completed" if confirmed else "in-progress" if rows else "not-started",
-        total_annotations=sum(row["total_annotations"] for row in rows),
-        confirmed_annotations=sum(row["confirmed_annotations"] for row in rows),
+        confirmed_at=row["confirmed_at"] if confirmed else None,
+        status="completed" if confirmed else "in-progress" if begun else "not-started",
+        total_annotations=row["total_annotations"] or 0,
+        confirmed_annotations=row["confirmed_annotations"] or 0,
     )

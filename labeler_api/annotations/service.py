@@ -22,7 +22,7 @@ from labeler_api.annotations.schemas import (
     annotation_response,
     user_ids,
 )
-from labeler_api.annotations.store_ledger import ConfirmationEffect, StatusChange
+from labeler_api.annotations.store_ledger import ConfirmationEffect
 from labeler_api.context import Call
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.errors import BadRequest, Conflict, Forbidden, Missed, NotFound, invalid
@@ -72,7 +72,7 @@ async def _create_with_task(tx: WriteTransaction, call: Call, access: Access, bo
 
 
 async def _insert(tx: WriteTransaction, call: Call, draft: AnnotationDraft, reference: str) -> Row:
-    row = await store.create(tx, _writer(call), reference, encode(draft).decode(), WRITE_SECONDS)
+    row = await store.create(tx, writer(call), reference, encode(draft).decode(), WRITE_SECONDS)
     access = access_held(row, call, Role.ANNOTATOR)
     tx.know(access.dataset_id, access.project)
     return _written(row, draft.image_id)
@@ -82,7 +82,7 @@ async def get(call: Call, annotation_id: int) -> AnnotationResponse:
     """Return one annotation."""
     async with call.db.read() as connection:
         row = await store.find_for(connection, annotation_id, call.user_id)
-    _access_to(row, call, annotation_id)
+    access_to(row, call, annotation_id)
     assert row is not None  # noqa: S101 - its access was judged
     return await response(call, row)
 
@@ -95,7 +95,7 @@ async def update(call: Call, annotation_id: int, body: AnnotationUpdate) -> Anno
     change = encode(_checked_change(found, body)).decode()
     async with _saying_what_was_missed(call, annotation_id, version), call.db.single() as tx:
         tx.stand_in_line(access.project)
-        row = await store.update(tx, _writer(call), annotation_id, version, change, WRITE_SECONDS)
+        row = await store.update(tx, writer(call), annotation_id, version, change, WRITE_SECONDS)
         changed = written(call, row, annotation_id)
     return await response(call, changed)
 
@@ -106,7 +106,7 @@ async def delete(call: Call, annotation_id: int) -> DeletedResponse:
     _, access = await find_editable(call, annotation_id)
     async with _saying_what_was_missed(call, annotation_id, version), call.db.single() as tx:
         tx.stand_in_line(access.project)
-        row = await store.delete(tx, _writer(call), annotation_id, version, WRITE_SECONDS)
+        row = await store.delete(tx, writer(call), annotation_id, version, WRITE_SECONDS)
         written(call, row, annotation_id)
     return DeletedResponse(message=f"Annotation {annotation_id} was deleted.")
 
@@ -116,11 +116,12 @@ async def set_state(call: Call, annotation_id: int, state: str, effect: Confirma
     _, access = await find_editable(call, annotation_id)
     async with call.db.single() as tx:
         tx.stand_in_line(access.project)
-        row = await store.set_state(tx, _writer(call), annotation_id, state, effect.value)
+        row = await store.set_state(tx, writer(call), annotation_id, state, effect.value)
         return written(call, row, annotation_id)
 
 
-def _writer(call: Call) -> store.Writer:
+def writer(call: Call) -> store.Writer:
+    """Say who writes, and which roles let them: their own annotations as an annotator, anybody's as a reviewer."""
     own, others = roles_from(Role.ANNOTATOR), roles_from(Role.REVIEWER)
     return store.Writer(call.user_id, own, others, is_let_in(call, Role.REVIEWER))
 
@@ -156,7 +157,7 @@ async def _saying_what_was_missed(call: Call, annotation_id: int, version: int |
                 raise await _missed(connection, annotation_id, version) from None
 
 
-def _access_to(row: Row | None, call: Call, annotation_id: int) -> Access:
+def access_to(row: Row | None, call: Call, annotation_id: int) -> Access:
     """Judge what was found of an annotation. Raises NotFound, the same for one that the caller may not know of."""
     if row is None:
         raise no_annotation(annotation_id)
@@ -170,7 +171,7 @@ async def find_editable(call: Call, annotation_id: int) -> tuple[Row, Access]:
     """Find the kind of an annotation that the caller may change: their own as an annotator, anybody's as a reviewer."""
     async with call.db.read() as connection:
         row = await store.find_kind(connection, annotation_id, call.user_id)
-    access = _access_to(row, call, annotation_id)
+    access = access_to(row, call, annotation_id)
     assert row is not None  # noqa: S101 - its access was judged
     check_may_change(call, access, row["created_by"])
     return row, access
@@ -302,11 +303,6 @@ def version_conflict(row: Row, version: int) -> Conflict:
 def no_annotation(annotation_id: int) -> NotFound:
     """The answer for an annotation that does not exist, and for one that the caller may not know of."""
     return NotFound(f"There is no annotation {annotation_id}.", code="annotation_not_found")
-
-
-def status_change(row: Row, effect: ConfirmationEffect, added: int = 0) -> StatusChange:
-    """Name the image and task of a row that was written, for `refresh_progress`."""
-    return StatusChange(row["image_id"], row["task_type"], effect, added)
 
 
 async def response(call: Call, row: Row) -> AnnotationResponse:

@@ -12,9 +12,9 @@ from labeler_api.annotations.store_ledger import ConfirmationEffect, StatusChang
 from labeler_api.context import Call
 from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import AppError, BadRequest, Forbidden
-from labeler_api.locks.service import hold_each, hold_images, image_not_found, naming_the_holder
-from labeler_api.members.policy import Lock, Role
-from labeler_api.members.service import Access, authorize
+from labeler_api.locks.service import check_claimed, hold_each, image_not_found, naming_the_holder
+from labeler_api.members.policy import Role
+from labeler_api.members.service import Access, access_held, is_let_in, roles_from
 from labeler_api.names import quoted
 
 
@@ -30,13 +30,11 @@ async def unconfirm(call: Call, annotation_id: int) -> ConfirmResponse:
 
 async def confirm_image(call: Call, project: str, image_id: str, task_type: str | None) -> ImageConfirmResponse:
     """Confirm an image in a task, or in each task that has annotations on it, and the drafts with it."""
-    async with naming_the_holder(call), call.db.begin(planned_once=True) as tx:
-        access = await authorize(tx, call, project, Role.REVIEWER, Lock.NONE)
-        rows = await _set_state_of_image(tx, call, access, image_id, task_type, "confirmed", ConfirmationEffect.CONFIRM)
-        if not rows:
-            what = f"no annotation of the task {quoted(task_type)}" if task_type else "no annotation"
-            raise BadRequest(f"The image {quoted(image_id)} has {what} to confirm.", code="nothing_to_confirm")
-    return image_confirm(image_id, rows)
+    row = await _set_state_of_image(call, project, image_id, task_type, "confirmed", ConfirmationEffect.CONFIRM)
+    if row["outcome"] != "done":
+        what = f"no annotation of the task {quoted(task_type)}" if task_type else "no annotation"
+        raise BadRequest(f"The image {quoted(image_id)} has {what} to confirm.", code="nothing_to_confirm")
+    return image_confirm(image_id, row)
 
 
 async def unconfirm_image(call: Call, project: str, image_id: str, task_type: str | None) -> ImageConfirmResponse:
@@ -44,12 +42,10 @@ async def unconfirm_image(call: Call, project: str, image_id: str, task_type: st
 
     An image without annotations is not confirmed, and stays so. Raises NotFound for one that the dataset does not have.
     """
-    async with naming_the_holder(call), call.db.begin(planned_once=True) as tx:
-        access = await authorize(tx, call, project, Role.REVIEWER, Lock.NONE)
-        rows = await _set_state_of_image(tx, call, access, image_id, task_type, "draft", ConfirmationEffect.CLEAR)
-        if not rows and not await store_confirm.image_exists(tx, access.dataset_id, image_id):
-            raise image_not_found(image_id)
-    return image_confirm(image_id, rows)
+    row = await _set_state_of_image(call, project, image_id, task_type, "draft", ConfirmationEffect.CLEAR)
+    if row["outcome"] == "missing":
+        raise image_not_found(image_id)
+    return image_confirm(image_id, row)
 
 
 async def confirm_many(call: Call, body: BulkConfirm) -> BulkConfirmResponse:
@@ -115,22 +111,19 @@ async def _set_state(call: Call, annotation_id: int, state: str, effect: Confirm
 
 
 async def _set_state_of_image(
-    tx: WriteTransaction,
-    call: Call,
-    access: Access,
-    image_id: str,
-    task_type: str | None,
-    state: str,
-    effect: ConfirmationEffect,
-) -> list[Row]:
-    """Change the image's annotations; return its statuses, none where it has no annotation of the task."""
-    await hold_images(tx, access, [image_id])
-    tasks = await store_confirm.set_state_of_image(tx, access.project, image_id, task_type, call.user_id, state)
-    if not tasks:
-        return []
-    return await store_ledger.refresh_progress(
-        tx, access.project, [StatusChange(image_id, task, effect) for task in tasks], call.user_id
-    )
+    call: Call, project: str, image_id: str, task_type: str | None, state: str, effect: ConfirmationEffect
+) -> Row:
+    """Change what is drawn on an image; return its statuses, taken together, or why there is nothing to change."""
+    approver = store_confirm.Approver(project, call.user_id, roles_from(Role.REVIEWER), is_let_in(call, Role.REVIEWER))
+    async with naming_the_holder(call), call.db.single() as tx:
+        tx.stand_in_line(project)
+        row = await store_confirm.set_state_of_image(tx, approver, image_id, task_type, state, effect.value)
+        access = access_held(row, call, Role.REVIEWER)
+        assert row is not None  # noqa: S101 - it was just judged
+        tx.know(access.dataset_id, access.project)
+        if row["outcome"] == "importing":
+            check_claimed(row, image_id)
+    return row
 
 
 def _confirmed(row: Row, name: str | None) -> ConfirmResponse:

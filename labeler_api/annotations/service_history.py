@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from labeler_api.annotations import store_history, store_ledger
+from labeler_api.annotations import store_history
 from labeler_api.annotations.schemas import AnnotationResponse
 from labeler_api.annotations.schemas_history import (
     ANNOTATION_LIMIT,
@@ -14,22 +14,23 @@ from labeler_api.annotations.schemas_history import (
     history_entry,
 )
 from labeler_api.annotations.service import (
+    access_to,
     check_may_change,
     expected_version,
     no_annotation,
     response,
-    status_change,
     version_conflict,
+    writer,
+    written,
 )
-from labeler_api.annotations.store_ledger import ConfirmationEffect
 from labeler_api.context import Call
 from labeler_api.db.page_bytes import PAGE_BYTES
-from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
-from labeler_api.errors import AppError, Conflict, NotFound, invalid
+from labeler_api.db.pool import Row
+from labeler_api.errors import AppError, Conflict, Missed, NotFound, invalid
 from labeler_api.http.paging import decode_cursor, encode_cursor
-from labeler_api.locks.service import claim_for_write, naming_the_holder
-from labeler_api.members.policy import Lock, Role
-from labeler_api.members.service import Access, access_of, authorize
+from labeler_api.locks.service import WRITE_SECONDS, naming_the_holder
+from labeler_api.members.policy import Role
+from labeler_api.members.service import Access, access_of
 
 _AFTER_ALL = (datetime.max.replace(tzinfo=UTC), 2**63 - 1)
 # What a state needs to be a whole annotation. Rows of the service that ran before have a part of it.
@@ -76,54 +77,47 @@ async def of_annotation(
 async def restore(call: Call, annotation_id: int, body: Restore) -> AnnotationResponse:
     """Make a revision the newest one, also of an annotation that was deleted. A write, as an update is."""
     version = expected_version(call, body.version)
-    async with naming_the_holder(call), call.db.begin(planned_once=True) as tx:
-        place, access = await _require_place(tx, call, annotation_id)
-        check_may_change(call, access, place["created_by"])  # before anything is waited for
-        tx.stand_in_line(access.project)
-        access = await authorize(tx, call, access.project, Role.VIEWER, Lock.ROLE)
-        check_may_change(call, access, place["created_by"])
-        found = await _whole_state(tx, access, annotation_id, body.revision)
-        await claim_for_write(tx, call, access, [found["image_id"]])
-        row = await store_history.restore(tx, annotation_id, found["state"], version, call.user_id)
-        if row is None:
-            raise await _missed(tx, annotation_id, version)
-        change = status_change(row, ConfirmationEffect.CLEAR, added=row["added"])
-        await store_ledger.refresh_progress(tx, access.project, [change], call.user_id)
-    return await response(call, row)
-
-
-async def _require_place(connection: ReadConnection, call: Call, annotation_id: int) -> tuple[Row, Access]:
-    """Find where an annotation is or was. Raises NotFound, the same for one that the caller may not know of."""
-    place = await store_history.place(connection, annotation_id)
-    if place is None:
-        raise no_annotation(annotation_id)
+    place, access = await _require_place(call, annotation_id)
+    check_may_change(call, access, place["created_by"])  # before anything is waited for
     try:
-        return place, await authorize(connection, call, place["project_id"], Role.VIEWER, Lock.NONE)
-    except NotFound:
-        raise no_annotation(annotation_id) from None
-
-
-async def _whole_state(tx: WriteTransaction, access: Access, annotation_id: int, revision: int) -> Row:
-    found = await store_history.state(tx, annotation_id, access.project, revision, _WHOLE)
-    if found is not None and found["is_whole"]:
-        if found["state"] is None:
-            raise Conflict(
-                f"Revision {revision} is larger than {PAGE_BYTES >> 20} MiB and cannot be restored by a call. Ask an "
-                "operator.",
-                code="revision_too_large",
+        async with call.db.single() as tx:
+            tx.stand_in_line(access.project)
+            row = await store_history.restore(
+                tx, writer(call), annotation_id, version, body.revision, _WHOLE, WRITE_SECONDS
             )
-        return found
-    written = await store_history.kind_of_revision(tx, annotation_id, revision)
-    raise _not_restorable(annotation_id, revision, written)
+    except Missed:
+        raise await _missed(call, annotation_id, version) from None
+    if row is not None and row["outcome"] in {"no_state", "too_large"}:
+        raise await _not_restorable(call, annotation_id, body.revision, row["outcome"])
+    async with naming_the_holder(call):
+        restored = written(call, row, annotation_id)
+    return await response(call, restored)
 
 
-def _not_restorable(annotation_id: int, revision: int, written: Row | None) -> AppError:
-    if written is None:
+async def _require_place(call: Call, annotation_id: int) -> tuple[Row, Access]:
+    """Find where an annotation is or was. Raises NotFound, the same for one that the caller may not know of."""
+    async with call.db.read() as connection:
+        place = await store_history.place(connection, annotation_id, call.user_id)
+    access = access_to(place, call, annotation_id)
+    assert place is not None  # noqa: S101 - its access was judged
+    return place, access
+
+
+async def _not_restorable(call: Call, annotation_id: int, revision: int, outcome: str) -> AppError:
+    if outcome == "too_large":
+        return Conflict(
+            f"Revision {revision} is larger than {PAGE_BYTES >> 20} MiB and cannot be restored by a call. Ask an "
+            "operator.",
+            code="revision_too_large",
+        )
+    async with call.db.read() as connection:
+        found = await store_history.kind_of_revision(connection, annotation_id, revision)
+    if found is None:
         return NotFound(
             f"The annotation {annotation_id} has no revision {revision}. Its history lists those that it has.",
             code="revision_not_found",
         )
-    if written["revision"] is not None and written["action"] == "delete":
+    if found["revision"] is not None and found["action"] == "delete":
         return Conflict(
             f"Revision {revision} is the deletion of the annotation. Restore the revision before it.",
             code="revision_is_deletion",
@@ -135,9 +129,10 @@ def _not_restorable(annotation_id: int, revision: int, written: Row | None) -> A
     )
 
 
-async def _missed(tx: WriteTransaction, annotation_id: int, version: int | None) -> AppError:
+async def _missed(call: Call, annotation_id: int, version: int | None) -> AppError:
     """Say why a state found nothing to be put to: the version is another."""
-    place = await store_history.place(tx, annotation_id)
+    async with call.db.read() as connection:
+        place = await store_history.place(connection, annotation_id, call.user_id)
     if place is None or place["version"] is None or version is None:
         return no_annotation(annotation_id)
     return version_conflict(place, version)

@@ -69,18 +69,19 @@ _PAGE_OF_IMAGE = f"""
 
 
 # What the functions of the database return: what became of the call, and the annotation.
-def _writing(call: str, *of_the_lock: str) -> str:
+def writing(call: str) -> str:
+    """Call a function of the database that writes one annotation."""
     return f"""
     SELECT w.outcome, w.found_project_id, w.found_dataset_id, w.found_visibility, w.found_owner_id, w.found_role,
-           {", ".join((*of_the_lock, COLUMNS))}
+           w.lock, {COLUMNS}
     FROM {call} w CROSS JOIN LATERAL (SELECT (w.annotation).*) a
     """
 
 
-_CREATE = _writing("create_annotation_2($1, $2, $3, $4, $5, $6::jsonb, $7)", "w.lock")
-_UPDATE = _writing("update_annotation_2($1, $2, $3, $4, $5, $6, $7::jsonb, $8)", "w.lock")
-_DELETE = _writing("delete_annotation_2($1, $2, $3, $4, $5, $6, $7)", "w.lock")
-_SET_STATE = _writing("set_annotation_state_2($1, $2, $3, $4, $5, $6, $7)", "w.lock")
+_CREATE = writing("create_annotation_2($1, $2, $3, $4, $5, $6::jsonb, $7)")
+_UPDATE = writing("update_annotation_2($1, $2, $3, $4, $5, $6, $7::jsonb, $8)")
+_DELETE = writing("delete_annotation_2($1, $2, $3, $4, $5, $6, $7)")
+_SET_STATE = writing("set_annotation_state_2($1, $2, $3, $4, $5, $6, $7)")
 
 # The task of the `no_object` that create_annotation_2 would bring back, or the project's only one.
 _TASK = """

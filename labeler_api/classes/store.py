@@ -1,42 +1,54 @@
-"""SQL of classes, which live in the project's row."""
+"""SQL of classes, which live in the project's row. Each change is a function of the database."""
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 
 from labeler_api.db.pool import Row, WriteTransaction
 
-_READ = """
-    SELECT $2::varchar = ANY (task_types) AS has_task, COALESCE(task_classes -> $2::text, '{}')::text AS classes
-    FROM annotation_projects WHERE id = $1
-"""
+_FOUND = "outcome, found_project_id, found_dataset_id, found_visibility, found_owner_id, found_role"
 
-_WRITE = """
-    UPDATE annotation_projects
-    SET task_classes = jsonb_set(task_classes, ARRAY[$2::text], $3::jsonb),
-        revision = revision + 1, last_updated_by = $4, updated_at = clock_timestamp()
-    WHERE id = $1
-"""
+_ADD = f"SELECT {_FOUND}, class::text AS class FROM add_class_1($1, $2, $3, $4, $5, $6, $7::jsonb, $8)"  # noqa: S608 - columns
 
-_IN_USE = """
-    SELECT EXISTS (SELECT FROM annotations WHERE project_id = $1 AND task_type = $2 AND class_id = $3)
-"""
+_CHANGE = f"""
+    SELECT {_FOUND}, missing, classes::text AS classes, counts::text AS counts
+    FROM change_classes_1($1, $2, $3, $4, $5, $6, $7::jsonb, $8)
+"""  # noqa: S608 - columns
+
+_DELETE = "SELECT * FROM delete_class_1($1, $2, $3, $4, $5, $6)"
 
 
-async def read(tx: WriteTransaction, project_id: str, task_type: str) -> Row:
-    """Whether a project has the task, and the task's classes as JSON text by class id.
+@dataclass(frozen=True, slots=True)
+class Changer:
+    """Who changes the classes of which project: roles that are enough; `anyway` needs none."""
 
-    The project must have been locked in the same transaction: writers of its classes queue there, so no change is lost.
+    reference: str
+    user_id: int
+    roles: Sequence[str]
+    anyway: bool
+
+
+async def add(
+    tx: WriteTransaction, changer: Changer, task_type: str, class_id: str, stored: str, most_bytes: int
+) -> Row | None:
+    """Append a class, given as JSON without its place; say what became of it, with the class as it is stored."""
+    return await tx.fetchrow(_ADD, *astuple(changer), task_type, class_id, stored, most_bytes)
+
+
+async def change(
+    tx: WriteTransaction,
+    changer: Changer,
+    task_type: str,
+    class_ids: Sequence[str],
+    changes: str | None,
+    most_bytes: int | None,
+) -> Row | None:
+    """Change classes: a JSON list with an object for each id, None to look only. Say what became of it.
+
+    With the classes by id, and for each id the numbers of its annotations and of the images with them.
     """
-    (row,) = await tx.fetch(_READ, project_id, task_type)
-    return row
+    return await tx.fetchrow(_CHANGE, *astuple(changer), task_type, list(class_ids), changes, most_bytes)
 
 
-async def write(tx: WriteTransaction, project_id: str, task_type: str, classes: str, actor: int) -> None:
-    """Replace the classes of one task. The project must have been locked in the same transaction."""
-    await tx.execute(_WRITE, project_id, task_type, classes, actor)
-
-
-async def in_use(tx: WriteTransaction, project_id: str, task_type: str, class_id: str) -> bool:
-    """Whether an annotation of the task has the class.
-
-    The project must have been locked alone in the same transaction: writers of annotations wait for that.
-    """
-    used: bool = await tx.fetchval(_IN_USE, project_id, task_type, class_id)
-    return used
+async def delete(tx: WriteTransaction, changer: Changer, task_type: str, class_id: str) -> Row | None:
+    """Remove a class that no annotation of the task has; say what became of it."""
+    return await tx.fetchrow(_DELETE, *astuple(changer), task_type, class_id)

@@ -107,22 +107,16 @@ async def _access(call: Call, project: str, minimum: Role) -> Access:
         return await authorize(connection, call, project, minimum, Lock.NONE)
 
 
-async def claim_for_write(tx: WriteTransaction, call: Call, access: Access, image_ids: Sequence[str]) -> None:
-    """Make sure that the caller may write to the images: extend their locks, or take short ones.
-
-    Other writers of the images wait until the transaction ends. Belongs into the transaction of the write, so that a
-    write that is refused takes none. Raises Locked while somebody else holds one of the images, or an import is at
-    work on it, NotFound for an image that the dataset does not have.
-    """
-    for row in await _claim(tx, access, image_ids, call.user_id, WRITE_SECONDS):
-        if not row["mine"]:
-            raise _refusal(row)
-
-
 async def claim_each(
     tx: WriteTransaction, call: Call, access: Access, image_ids: Sequence[str]
 ) -> dict[str, NotFound | Locked]:
-    """Claim as `claim_for_write` does those images that the caller may write to; return why not the others."""
+    """Claim those of the images that the caller may write to: extend their locks, or take short ones.
+
+    Returns why not the others: somebody else holds one, an import is at work on it, or the dataset does not have it.
+
+    Other writers of the images wait until the transaction ends. Belongs into the transaction of the write, so that a
+    write that is refused takes none.
+    """
     wanted, refused = set(image_ids), dict[str, NotFound | Locked]()
     rows = await _claim_known(tx, access, wanted, call.user_id)
     refused |= {image_id: image_not_found(image_id) for image_id in wanted - {row["image_id"] for row in rows}}
@@ -142,18 +136,12 @@ async def _claim_known(tx: WriteTransaction, access: Access, wanted: set[str], u
             continue
 
 
-async def hold_images(tx: WriteTransaction, access: Access, image_ids: Sequence[str]) -> None:
+async def hold_each(tx: WriteTransaction, access: Access, image_ids: Sequence[str]) -> dict[str, Locked]:
     """Keep the caller's role, and have other writers of these distinct images wait, until the transaction ends.
 
-    For changes that are no writes in the sense of locks, such as confirming. Raises Stale as `authorize` does, Locked
-    where an import is at work on one of the images.
+    For changes that are no writes in the sense of locks, such as confirming. Returns why not, for those that an import
+    is at work on. Raises Stale as `authorize` does.
     """
-    for refusal in (await hold_each(tx, access, image_ids)).values():
-        raise refusal
-
-
-async def hold_each(tx: WriteTransaction, access: Access, image_ids: Sequence[str]) -> dict[str, Locked]:
-    """Hold as `hold_images` does; return why not, for those that an import is at work on."""
     tx.stand_in_line(access.project)
     held = await store.hold(tx, access.project, access.member_id, access.role.text, access.dataset_id, image_ids)
     if held is None:

@@ -37,7 +37,6 @@ OTHERS = {
     ("annotation_history", "deletion"): _WITH_ITS_IMAGE,
     ("annotations", "imports"): _STAGED,
     ("image_annotation_status", "imports"): _STAGED,
-    ("annotation_projects", "classes"): "classes are a column of the project",
     ("annotation_projects", "deletion"): _ALL_OF_A_DATASET,
     ("annotation_projects", "images"): "the number of images is a column of the project",
     ("annotation_projects", "imports"): "a file brings tasks and classes along",

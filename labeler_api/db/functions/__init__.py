@@ -28,6 +28,14 @@ NAMES: Final = (
     "update_annotation_2",
     "delete_annotation_2",
     "set_annotation_state_2",
+    "lock_project_1",
+    "classes_of_1",
+    "write_classes_1",
+    "add_class_1",
+    "change_classes_1",
+    "delete_class_1",
+    "set_state_of_image_1",
+    "restore_annotation_1",
 )
 """Those that this version needs, in an order in which they can be made."""
 

@@ -12,7 +12,8 @@ import asyncpg
 import msgspec
 import pytest
 
-from labeler_api.annotations import store, store_confirm, store_ledger
+from labeler_api.annotations import store, store_confirm, store_history, store_ledger
+from labeler_api.classes import store as store_classes
 from labeler_api.db.connection import PLANNED_ONCE
 from labeler_api.locks import store as store_locks
 from labeler_api.members import store as store_members
@@ -51,7 +52,15 @@ STATEMENTS = {
     "update": (store._UPDATE, """$id, 2, '{owner}', '{owner}', true, NULL, '{"notes": "x"}', 60"""),
     "delete": (store._DELETE, "$id, 2, '{owner}', '{owner}', true, NULL, 60"),
     "confirm": (store._SET_STATE, "$id, 2, '{owner}', '{owner}', true, 'confirmed', 'confirm_if_complete'"),
-    "confirm the image": (store_confirm._SET_STATE_OF_IMAGE, f"'proj_1', '{_IMAGE}', 'detection', 2, 'confirmed'"),
+    "confirm the image": (
+        store_confirm._SET_STATE_OF_IMAGE,
+        f"'proj_1', 2, '{{owner}}', true, '{_IMAGE}', 'detection', 'confirmed', 'confirm'",
+    ),
+    "restore": (
+        store_history._RESTORE,
+        "$id, 2, '{owner}', '{owner}', true, NULL, 1, '{id}', 1000000, 60",
+    ),
+    "delete a class": (store_classes._DELETE, "'proj_1', 2, '{owner}', true, 'detection', 'none'"),
     "refresh": (store_ledger._REFRESH, f"'proj_1', '{{{_IMAGE}}}', '{{detection}}', '{{clear}}', '{{1}}', 2"),
 }
 
@@ -124,6 +133,13 @@ async def test_a_kept_plan_goes_by_keys_however_the_tables_grew(connection: asyn
         await filled(connection, 9, FOREIGN, 1)
     if state != "fresh":
         await filled(connection, 1, IMAGES, 3)
+    await connection.execute(
+        'UPDATE annotation_projects SET task_classes = \'{"detection": {"none": {"order": 0}}}\' WHERE id = \'proj_1\''
+    )
+    await connection.execute(
+        f"INSERT INTO annotation_history (annotation_id, project_id, image_id, action, new_state, changed_by, revision)"
+        f" SELECT id, project_id, image_id, 'create', to_jsonb(a), 2, 1 FROM annotations a WHERE id = {_ID}"
+    )
     await connection.execute(
         "INSERT INTO image_locks (project_id, image_id, user_id, expires_at)"
         " SELECT 'proj_9', 'train/good/' || to_char(n, 'FM000000'), 2, now() + interval '1 hour'"

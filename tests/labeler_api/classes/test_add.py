@@ -204,11 +204,11 @@ async def test_of_equal_ids_at_once_one_wins(api: Api) -> None:
 
 
 @pytest.mark.parametrize("number", [0, 10, 1000])
-async def test_three_statements_whatever_the_number_of_classes(api: Api, number: int) -> None:
+async def test_one_statement_whatever_the_number_of_classes(api: Api, number: int) -> None:
     of_task = {f"class{n}": {"name": "x", "color": "red", "description": None, "order": n} for n in range(number)}
     made = await api.dataset(tasks=["detection"], classes={"detection": of_task})
     owner = await api.login("owner")
     with api.count() as counted:
         answer = await owner.post(_url(made), params=DETECTION, json={"name": "x", "color": "red"})
     assert (answer.status_code, answer.json()["order"]) == (201, number)
-    assert counted.value == 3
+    assert counted.value == 1
