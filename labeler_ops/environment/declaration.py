@@ -22,6 +22,7 @@ GROUPS: Sequence[Group] = (
     others.GATEWAY,
     others.OPS,
     others.MOVE,
+    others.BACKUP,
 )
 """In the order in which the documents list them."""
 

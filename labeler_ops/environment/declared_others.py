@@ -292,3 +292,60 @@ MOVE = Group(
         *_store("TARGET", "the store that objects are copied to", "복사해 넣을 스토리지"),
     ),
 )
+
+BACKUP = Group(
+    "Backups: `labeler backup …` (docs/deployment/backup-and-restore.md)",
+    "백업: `labeler backup …` (docs/deployment/backup-and-restore.ko.md)",
+    ("ops",),
+    (
+        Text(
+            "BACKUP_PLACE",
+            "where backups are kept",
+            "백업을 보관하는 위치",
+            form="path of a directory, or s3://bucket/prefix",
+            fallback=True,
+        ),
+        Text(
+            "BACKUP_DATABASE_URL",
+            "`create`: the database, unpooled, as a role that reads everything; default: LABELER_DB_URL or its parts",
+            "`create`: 백업할 데이터베이스(풀러 없이, 모두 읽는 역할). 기본값: LABELER_DB_URL 또는 개별 값",
+            secret=True,
+            url=True,
+            form=_POSTGRES,
+            fallback=True,
+        ),
+        Text(
+            "RESTORE_DATABASE_URL",
+            "`restore`: a database that is empty, or not there yet",
+            "`restore`: 비어 있거나 아직 없는 데이터베이스",
+            secret=True,
+            url=True,
+            form=_POSTGRES,
+            fallback=True,
+        ),
+        Text(
+            "BACKUP_SCRATCH_DATABASE_URL",
+            "`create`, `verify`: a server where backups are tried, in a database of their own",
+            "`create`, `verify`: 백업을 시험 복원할 서버(임시 데이터베이스 사용)",
+            secret=True,
+            url=True,
+            form=_POSTGRES,
+            fallback=True,
+        ),
+        Text(
+            "BACKUP_WORK",
+            "a directory with room for a dump; default: the system's for such files",
+            "덤프를 둘 공간이 있는 디렉터리. 기본값: 시스템의 임시 디렉터리",
+            form="path of a directory",
+            fallback=True,
+        ),
+        Text(
+            "BACKUP_ALLOW_PLAIN",
+            "true lets data pass unencrypted over a network that is not private",
+            "true면 사설망이 아니어도 암호화하지 않은 전송을 허용",
+            form="true | false",
+            fallback=True,
+        ),
+        *_store("BACKUP", "the store of s3:// places", "s3:// 위치의 스토리지")[:5],
+    ),
+)

@@ -15,13 +15,17 @@ Entry = tuple[str, int, str, str]
 """Key, size in bytes, ETag without quotes, time of the last change (RFC 3339)."""
 
 
-async def pages(store: Store, bucket: str, *, at_once: int = 1000) -> AsyncGenerator[list[Entry], None]:
-    """Yield every object of a bucket, so many at once, a thousand at most. Raises StorageError."""
+async def pages(
+    store: Store, bucket: str, *, at_once: int = 1000, prefix: str = ""
+) -> AsyncGenerator[list[Entry], None]:
+    """Yield every object of a bucket, or of a prefix, so many at once, a thousand at most. Raises StorageError."""
     token: str | None = ""
     while token is not None:
         # In the order of the names, as they are signed; encoded keys, since XML cannot carry every character.
         more = f"continuation-token={quote(token, safe='')}&" if token else ""
-        entries, token = await _page(store, bucket, f"{more}encoding-type=url&list-type=2&max-keys={at_once}")
+        below = f"&prefix={quote(prefix, safe='')}" if prefix else ""
+        query = f"{more}encoding-type=url&list-type=2&max-keys={at_once}{below}"
+        entries, token = await _page(store, bucket, query)
         yield entries
 
 

@@ -53,7 +53,7 @@ def test_nothing_is_invented() -> None:
         side, _, rest = name.partition("_S3_")
         if prefix in {"LABELER_DB", "PLATFORM_DB", "USER_DB"}:
             assert part in PARTS | {"URL"}, name
-        elif side in {"SOURCE", "TARGET"}:
+        elif side in {"SOURCE", "TARGET", "BACKUP"}:
             assert re.search(f"['\"]{rest}['\"]", text), name
         else:
             assert f'"{name}"' in text, name

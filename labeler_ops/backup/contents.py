@@ -1,0 +1,112 @@
+"""What a database held at one moment, as numbers and definitions that a restored one can be compared with later.
+
+The move compares two databases that are both there. After a disaster there is only one: so a backup carries what the
+comparison needs of the other.
+"""
+
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+
+import msgspec
+
+from labeler_ops.database.verify import sequences, structure, tables
+from labeler_ops.database.verify.checksums import Checksum, checksum
+from labeler_ops.database.verify.session import Side, opened
+
+CONNECTIONS = 4  # as a comparison's
+
+Told = Callable[[int, int], None]
+"""Called with (done, in all)."""
+
+
+class Contents(msgspec.Struct):
+    """Every table's rows as a checksum, every definition, and how each sequence is defined.
+
+    Where sequences stand is not in a moment: they know no snapshots. `ahead` names those whose next number is taken.
+    """
+
+    tables: dict[str, Checksum]
+    definitions: dict[str, dict[str, str]]
+    sequences: dict[str, str]
+    ahead: list[str] = []
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are in all tables."""
+        return sum(one.rows for one in self.tables.values())
+
+    @property
+    def digest(self) -> str:
+        """One number for all of it."""
+        lines = [f"table {name} {one.rows} {one.low} {one.high}" for name, one in sorted(self.tables.items())]
+        lines += [f"sequence {name} {text}" for name, text in sorted(self.sequences.items())]
+        lines += [
+            f"{kind} {name} {text}"
+            for kind, found in sorted(self.definitions.items())
+            for name, text in sorted(found.items())
+        ]
+        return sha256("\n".join(lines).encode()).hexdigest()
+
+
+async def take(url: str, *, as_of: str | None = None, told: Told | None = None) -> Contents:
+    """Read a database as of now, or of a snapshot that somebody holds. Raises DatabaseRefused when it cannot be."""
+    async with opened("database", url, CONNECTIONS, as_of) as side:
+        found = await tables.read(side)
+        standing = await sequences.read(side)
+        return Contents(
+            tables=await _checksums(side, found, told),
+            definitions=_plain(await structure.read(side)),
+            sequences={name: one.definition for name, one in standing.items()},
+            ahead=[
+                f"sequence {name} would give {one.following}, and {one.used_to} is taken already"
+                for name, one in standing.items()
+                if not one.is_free
+            ],
+        )
+
+
+async def _checksums(side: Side, found: list[tables.Table], told: Told | None) -> dict[str, Checksum]:
+    total = sum(table.pages for table in found)
+    done = 0
+
+    def tell(pages: int) -> None:
+        nonlocal done
+        done += pages
+        if told:
+            told(done, total)
+
+    # One after the other: each is spread over the connections, and the largest decides in any case.
+    return {table.title: await checksum(side, table, tell) for table in found}
+
+
+def _plain(definitions: structure.Definitions) -> dict[str, dict[str, str]]:
+    return {kind: dict(found) for kind, found in definitions.items()}
+
+
+def differences(then: Contents, now: Contents) -> list[str]:
+    """Say in sentences what a restored database has otherwise than the backup."""
+    lines = [
+        str(one)
+        .replace("on the source", "in the backup")
+        .replace("on the target", "as restored")
+        .replace("source:", "")
+        for one in structure.differences(then.definitions, now.definitions)
+    ]
+    lines += _named("sequence", then.sequences, now.sequences)
+    counts = [
+        {name: f"{one.rows} rows, sum {one.low} {one.high}" for name, one in side.tables.items()}
+        for side in (then, now)
+    ]
+    return lines + _named("table", *counts) + [text for text in now.ahead if text not in then.ahead]
+
+
+def _counted(side: Contents) -> Mapping[str, str]:
+    return {name: f"{one.rows} rows, sum {one.low} {one.high}" for name, one in side.tables.items()}
+
+
+def _named(kind: str, then: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    return [
+        f"{kind} {name}: {then.get(name, 'none')} in the backup, {now.get(name, 'none')} as restored"
+        for name in sorted(then.keys() | now.keys())
+        if then.get(name) != now.get(name)
+    ]

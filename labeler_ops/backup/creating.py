@@ -1,0 +1,175 @@
+"""Make a backup: one moment of a database, dumped, measured, hashed and kept; the objects' inventory beside it."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+
+import asyncpg
+import msgspec
+
+from labeler_api.db.failures import FAILURES
+from labeler_ops.backup import clients, contents, dumps, inventory
+from labeler_ops.backup.places import Place, piece_of
+from labeler_ops.backup.record import CONTENTS, DUMP, INVENTORY, RECORD, Objects, Piece, Record, new_id
+from labeler_ops.backup.transport import require_encrypted
+from labeler_ops.backup.voice import Voice
+from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.database.roles import Database
+from labeler_ops.runs import place as place_of
+from labeler_ops.storage.access import StorageAccess
+
+_FACTS = """
+    SELECT pg_database_size(oid) AS size, pg_encoding_to_char(encoding) AS encoding, datcollate, datctype,
+           to_regclass('public.alembic_version') IS NOT NULL AS versioned
+    FROM pg_database WHERE datname = current_database()
+"""
+_ROOM = 1.2  # of the database's size: a dump is compressed, and smaller than the tables and their indexes
+
+
+class _Facts(msgspec.Struct, kw_only=True):
+    server: int
+    size: int
+    encoding: str
+    collate: str
+    ctype: str
+    revision: str | None
+
+
+async def create(
+    place: Place,
+    url: str,
+    voice: Voice,
+    *,
+    database: Database = "labeler",
+    objects: StorageAccess | None = None,
+    work: Path | None = None,
+    jobs: int = dumps.JOBS,
+    environ: Mapping[str, str] = os.environ,
+) -> Record:
+    """Make a backup of the database at `url` and keep it. Raises DatabaseRefused; then nothing is listed as a backup.
+
+    `work` is where the dump lies until it is kept; the system's directory for such files, if none is given.
+    """
+    begun, started = datetime.now(UTC), perf_counter()
+    facts = await _look(url, environ)
+    tools = clients.find(facts.server)
+    backup_id = new_id(database, begun)
+    async with working(work, facts.size) as directory:
+        held = await _dumped(tools, url, directory, voice, jobs)
+        found = None
+        if objects is not None:
+            voice.line("listing the objects")
+            # After the moment of the dump: an upload puts its object before its row, so every row's is listed.
+            found = await inventory.take(objects, directory / INVENTORY)
+        files = await asyncio.to_thread(_pieces, directory)
+        record = _record(backup_id, begun, database, url, facts, held, files, found)
+        await _keep(place, record, directory, voice)
+    record = msgspec.structs.replace(record, seconds=round(perf_counter() - started, 3))
+    # Last, and only now: what has a record is a backup.
+    await place.write(f"{backup_id}/{RECORD}", msgspec.json.encode(record))
+    return record
+
+
+def _record(
+    backup_id: str,
+    begun: datetime,
+    database: Database,
+    url: str,
+    facts: _Facts,
+    held: contents.Contents,
+    files: dict[str, Piece],
+    objects: Objects | None,
+) -> Record:
+    return Record(
+        id=backup_id,
+        database=database,
+        source=place_of(url),
+        created_at=begun,
+        seconds=0,
+        server=facts.server,
+        revision=facts.revision,
+        encoding=facts.encoding,
+        collate=facts.collate,
+        ctype=facts.ctype,
+        database_bytes=facts.size,
+        rows=held.rows,
+        digest=held.digest,
+        files=files,
+        objects=objects,
+    )
+
+
+async def _dumped(tools: clients.Clients, url: str, directory: Path, voice: Voice, jobs: int) -> contents.Contents:
+    """Dump a moment, and measure the same one."""
+    async with dumps.snapshot(url) as moment:
+        voice.line("dumping")
+        await dumps.dump(tools, url, directory / DUMP, as_of=moment, jobs=jobs, told=voice.progress, kept=False)
+        voice.line("measuring every table")
+        held = await contents.take(url, as_of=moment, told=voice.progress)
+    (directory / CONTENTS).write_bytes(msgspec.json.encode(held))
+    return held
+
+
+def _pieces(directory: Path) -> dict[str, Piece]:
+    files = sorted(path for path in directory.rglob("*") if path.is_file())
+    return {str(path.relative_to(directory)): piece_of(path) for path in files}
+
+
+async def _keep(place: Place, record: Record, directory: Path, voice: Voice) -> None:
+    voice.line(f"keeping {record.bytes:,} bytes in {place.name}")
+    done = 0
+
+    def told(size: int) -> None:
+        nonlocal done
+        done += size
+        voice.progress(done, record.bytes)
+
+    for name, piece in record.files.items():
+        await place.take_in(f"{record.id}/{name}", directory / name, piece, told)
+
+
+async def _look(url: str, environ: Mapping[str, str]) -> _Facts:
+    try:
+        connection = await asyncpg.connect(url, timeout=20)
+    except FAILURES as error:
+        raise DatabaseRefused(f"the database cannot be read: {error}") from error
+    try:
+        await require_encrypted(url, connection, environ)
+        row = await connection.fetchrow(_FACTS)
+        assert row is not None  # noqa: S101 - the database that we are connected to
+        revision = None
+        if row["versioned"]:
+            revision = await connection.fetchval("SELECT string_agg(version_num, ',') FROM public.alembic_version")
+        return _Facts(
+            server=connection.get_server_version().major,
+            size=row["size"],
+            encoding=row["encoding"],
+            collate=row["datcollate"],
+            ctype=row["datctype"],
+            revision=revision,
+        )
+    except FAILURES as error:
+        raise DatabaseRefused(f"the database cannot be read: {error}") from error
+    finally:
+        await connection.close(timeout=5)
+
+
+@asynccontextmanager
+async def working(root: Path | None, size: int) -> AsyncIterator[Path]:
+    """Lend a directory that only we may read, with room for a dump; it is gone afterwards. Raises DatabaseRefused."""
+    directory = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="labeler-backup-", dir=root))
+    try:
+        free = shutil.disk_usage(directory).free
+        if free < size * _ROOM:
+            raise DatabaseRefused(
+                f"{size:,} bytes need room, and {free:,} are free in {directory.parent}: name another place with --work"
+            )
+        yield directory
+    finally:
+        await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)

@@ -1,0 +1,110 @@
+"""What is written beside a backup: what it consists of, what it held, and when it was last proven."""
+
+import re
+import secrets
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+
+from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.database.roles import Database
+
+RECORD = "backup.json"
+"""Written last: what has none is not a backup, but what an attempt left behind."""
+PROOF = "verified.json"
+CONTENTS = "contents.json"
+INVENTORY = "objects.jsonl.gz"
+DUMP = "dump/"
+SUMS = f"{DUMP}SHA256SUMS"
+FORMAT = 1
+
+_ID = re.compile(r"(\d{8}T\d{6}Z)-(labeler|users|platform)-[0-9a-f]{6}")
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """One file of a backup; `size` in bytes."""
+
+    size: int
+    sha256: str
+
+
+class Objects(msgspec.Struct, frozen=True):
+    """The inventory of the object store: how many objects, how many bytes."""
+
+    store: str
+    objects: int
+    bytes: int
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A backup. `digest` is of everything that the database held at that moment; times are in UTC, sizes in bytes."""
+
+    id: str
+    database: Database
+    source: str
+    created_at: datetime
+    seconds: float
+    server: int
+    revision: str | None
+    encoding: str
+    collate: str
+    ctype: str
+    database_bytes: int
+    rows: int
+    digest: str
+    files: dict[str, Piece]
+    objects: Objects | None = None
+    format: int = FORMAT
+
+    @property
+    def bytes(self) -> int:
+        """How much it takes where it is kept."""
+        return sum(piece.size for piece in self.files.values())
+
+
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
+    """When a backup was last proven. `bytes`: every file has its hash; `restored`: it was restored, and was equal."""
+
+    at: datetime
+    how: Literal["bytes", "restored"]
+    digest: str
+    seconds: float
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A backup where it is kept, with its last proof of either kind, if any."""
+
+    record: Record
+    proof: Proof | None = None
+
+    @property
+    def restored(self) -> bool:
+        """Whether it was once restored and found equal."""
+        return self.proof is not None and self.proof.how == "restored"
+
+
+def new_id(database: Database, at: datetime) -> str:
+    """Name a backup; in the order of the names is in the order of time."""
+    return f"{at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{database}-{secrets.token_hex(3)}"
+
+
+def is_id(name: str) -> bool:
+    """Whether a name is one of ours."""
+    return _ID.fullmatch(name) is not None
+
+
+def begun_at(backup_id: str) -> datetime:
+    """When the attempt of an id was begun."""
+    return datetime.strptime(backup_id.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+
+
+def decoded(content: bytes, backup_id: str) -> Record:
+    """Read a record. Raises DatabaseRefused when it is damaged, or of a version that is not known."""
+    try:
+        record = msgspec.json.decode(content, type=Record)
+    except msgspec.MsgspecError as error:
+        raise DatabaseRefused(f"{RECORD} of the backup {backup_id} is damaged: {error}") from error
+    if record.id != backup_id or record.format != FORMAT:
+        raise DatabaseRefused(f"{RECORD} of the backup {backup_id} says {record.id}, format {record.format}")
+    return record

@@ -1,0 +1,209 @@
+"""The way back: fetch a backup, prove its bytes, restore it, and compare what came out with what went in."""
+
+import asyncio
+import os
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from urllib.parse import urlsplit
+
+import asyncpg
+import msgspec
+
+from labeler_api.db.failures import FAILURES
+from labeler_ops.backup import clients, contents, db_settings, dumps, inventory, target
+from labeler_ops.backup.creating import working
+from labeler_ops.backup.places import Place, prove
+from labeler_ops.backup.record import CONTENTS, DUMP, INVENTORY, Proof, Record
+from labeler_ops.backup.voice import Voice
+from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.storage.access import StorageAccess
+
+
+class Restored(msgspec.Struct, kw_only=True):
+    """What a restore did; seconds of each part. `differences` is empty where the database is what it was."""
+
+    id: str
+    rows: int
+    digest: str
+    fetch_seconds: float
+    restore_seconds: float
+    compare_seconds: float
+    differences: list[str]
+    objects: inventory.Missing | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long all of it took."""
+        return round(self.fetch_seconds + self.restore_seconds + self.compare_seconds, 3)
+
+    @property
+    def same(self) -> bool:
+        """Whether the database is what it was."""
+        return not self.differences
+
+
+async def restore(
+    place: Place,
+    record: Record,
+    into: str,
+    voice: Voice,
+    *,
+    replace: str | None = None,
+    owners: bool = False,
+    objects: StorageAccess | None = None,
+    work: Path | None = None,
+    jobs: int = dumps.JOBS,
+    environ: Mapping[str, str] = os.environ,
+) -> Restored:
+    """Restore a backup into a database that is empty, or is not there yet, or may be emptied.
+
+    Nothing is touched before every file was fetched and has its hash. Raises DatabaseRefused.
+    """
+    tools = await _tools(record, into, environ)
+    async with working(work, record.bytes) as directory:
+        fetched = await _fetch(place, record, directory, voice)
+        made = await target.made_ready(into, record, replace=replace, environ=environ)
+        try:
+            done = await _restored(tools, record, directory, into, voice, fetched, owners=owners, jobs=jobs)
+        except BaseException:
+            if made:  # half of a database must not be taken for one
+                with suppress(*FAILURES):
+                    await asyncio.shield(target.dropped(into))
+            raise
+        if objects is not None and record.objects is not None:
+            voice.line("looking for the objects")
+            done.objects = await inventory.compare(objects, directory / INVENTORY)
+    await _note(place, record, done)
+    return done
+
+
+async def try_out(
+    place: Place,
+    record: Record,
+    at: str,
+    voice: Voice,
+    *,
+    work: Path | None = None,
+    jobs: int = dumps.JOBS,
+    environ: Mapping[str, str] = os.environ,
+) -> Restored:
+    """Restore a backup into a scratch database on the server of `at`, compare, and drop it again."""
+    scratch = urlsplit(at)._replace(path=f"/labeler_drill_{secrets.token_hex(4)}").geturl()
+    tools = await _tools(record, scratch, environ)
+    async with working(work, record.bytes) as directory:
+        fetched = await _fetch(place, record, directory, voice)
+        await target.made_ready(scratch, record, replace=None, environ=environ)
+        try:
+            done = await _restored(tools, record, directory, scratch, voice, fetched, owners=False, jobs=jobs)
+        finally:
+            await asyncio.shield(target.dropped(scratch))
+    await _note(place, record, done)
+    return done
+
+
+async def check(place: Place, record: Record, voice: Voice) -> float:
+    """Read every file of a backup where it is kept, and compare hashes; seconds. Raises DatabaseRefused."""
+    started, done = perf_counter(), 0
+
+    def told(size: int) -> None:
+        nonlocal done
+        done += size
+        voice.progress(done, record.bytes)
+
+    voice.line(f"reading {record.bytes:,} bytes of {record.id}")
+    wrong = []
+    for name, piece in record.files.items():
+        found = await place.digest(f"{record.id}/{name}", told)
+        if found != piece:
+            wrong.append(f"{name} {'is missing' if found is None else 'is damaged'}")
+    if wrong:
+        raise DatabaseRefused(f"the backup {record.id} cannot be restored: {', '.join(wrong)}")
+    seconds = round(perf_counter() - started, 3)
+    await prove(place, record.id, Proof(at=datetime.now(UTC), how="bytes", digest=record.digest, seconds=seconds))
+    return seconds
+
+
+async def _tools(record: Record, into: str, environ: Mapping[str, str]) -> clients.Clients:
+    major = await target.major_of(into, environ)
+    if major < record.server:
+        raise DatabaseRefused(
+            f"the backup is of PostgreSQL {record.server}, and the target runs {major}: an older one cannot take it"
+        )
+    return clients.find(major)
+
+
+async def _fetch(place: Place, record: Record, directory: Path, voice: Voice) -> float:
+    """Fetch every file, and compare its hash with the record; seconds."""
+    started, done = perf_counter(), 0
+
+    def told(size: int) -> None:
+        nonlocal done
+        done += size
+        voice.progress(done, record.bytes)
+
+    voice.line(f"fetching {record.bytes:,} bytes from {place.name}")
+    await asyncio.to_thread((directory / DUMP).mkdir)
+    wrong = []
+    for name, piece in record.files.items():
+        if await place.hand_out(f"{record.id}/{name}", directory / name, told) != piece:
+            wrong.append(name)
+    if wrong:
+        raise DatabaseRefused(
+            f"the backup {record.id} is damaged, and nothing was restored: {', '.join(wrong)} does not have its hash"
+        )
+    return round(perf_counter() - started, 3)
+
+
+async def _restored(
+    tools: clients.Clients,
+    record: Record,
+    directory: Path,
+    into: str,
+    voice: Voice,
+    fetched: float,
+    *,
+    owners: bool,
+    jobs: int,
+) -> Restored:
+    then = msgspec.json.decode((directory / CONTENTS).read_bytes(), type=contents.Contents)
+    started = perf_counter()
+    voice.line(f"restoring {record.rows:,} rows")
+    await dumps.restore(
+        tools, directory / DUMP, into, jobs=jobs, told=voice.progress, size=record.database_bytes, owners=owners
+    )
+    await _set(into, then.definitions["setting"])
+    # A dump carries no statistics: without them the first queries would be planned blindly.
+    await tools.run("vacuumdb", "--analyze-only", f"--jobs={jobs}", url=into)
+    restored = perf_counter()
+    voice.line("comparing every table")
+    now = await contents.take(into, told=voice.progress)
+    return Restored(
+        id=record.id,
+        rows=now.rows,
+        digest=now.digest,
+        fetch_seconds=fetched,
+        restore_seconds=round(restored - started, 3),
+        compare_seconds=round(perf_counter() - restored, 3),
+        differences=contents.differences(then, now),
+    )
+
+
+async def _set(into: str, settings: Mapping[str, str]) -> None:
+    """Give the database the settings that it had for everybody, which no dump holds."""
+    connection = await asyncpg.connect(into, timeout=20)
+    try:
+        await db_settings.put(connection, settings)
+    except asyncpg.PostgresError as error:
+        raise DatabaseRefused(f"the settings of the database cannot be given to the restored one: {error}") from error
+    finally:
+        await connection.close(timeout=5)
+
+
+async def _note(place: Place, record: Record, done: Restored) -> None:
+    if done.same:
+        proof = Proof(at=datetime.now(UTC), how="restored", digest=done.digest, seconds=done.seconds)
+        await prove(place, record.id, proof)

@@ -1,0 +1,138 @@
+"""The database that a backup is restored into: made where it is missing, and never written over by accident."""
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import TypeAlias
+from urllib.parse import unquote, urlsplit
+
+import asyncpg
+
+from labeler_api.db.failures import FAILURES
+from labeler_ops.backup.record import Record
+from labeler_ops.backup.transport import require_encrypted
+from labeler_ops.database.errors import DatabaseRefused
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+_ENTRANCE = "postgres"  # the database that is there on every server
+_SECONDS = 20.0
+
+_OURS = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+_NOT_EXTENSION_S = (
+    "NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = '{}'::regclass AND e.objid = {}.oid AND e.deptype = 'e')"
+)
+_THINGS = f"""
+    SELECT (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE {_OURS} AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+              AND {_NOT_EXTENSION_S.format("pg_class", "c")})
+         + (SELECT count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+            WHERE {_OURS} AND {_NOT_EXTENSION_S.format("pg_proc", "p")})
+         + (SELECT count(*) FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+            WHERE {_OURS} AND t.typtype IN ('d', 'e') AND {_NOT_EXTENSION_S.format("pg_type", "t")})
+         + (SELECT count(*) FROM pg_namespace n
+            WHERE {_OURS} AND n.nspname <> 'public' AND {_NOT_EXTENSION_S.format("pg_namespace", "n")})
+         + (SELECT count(*) FROM pg_largeobject_metadata)
+"""  # noqa: S608 - constants of ours
+_OTHERS = """
+    SELECT string_agg(DISTINCT coalesce(nullif(application_name, ''), usename), ', ') FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+"""
+_CREATE = """
+    SELECT format('CREATE DATABASE %I TEMPLATE template0 ENCODING %L LC_COLLATE %L LC_CTYPE %L',
+                  $1::text, $2::text, $3::text, $4::text)
+"""
+
+
+def name_of(url: str) -> str:
+    """Give the name of a URL's database."""
+    return unquote(urlsplit(url).path.removeprefix("/"))
+
+
+async def major_of(url: str, environ: Mapping[str, str] = os.environ) -> int:
+    """Give the major version of a URL's server, whether its database is there or not. Raises DatabaseRefused."""
+    async with _connected(url, environ) as connection:
+        if connection is not None:
+            return connection.get_server_version().major
+    async with _connected(_entrance(url), environ) as connection:
+        if connection is None:
+            raise DatabaseRefused(f"the server has neither {name_of(url)!r} nor {_ENTRANCE!r}")
+        return connection.get_server_version().major
+
+
+async def made_ready(url: str, record: Record, *, replace: str | None, environ: Mapping[str, str] = os.environ) -> bool:
+    """Make the database or see that it is empty; True when it was made. Raises DatabaseRefused, and changed nothing.
+
+    `replace` is the name of a database that may be emptied: nobody types it by mistake.
+    """
+    async with _connected(url, environ) as connection:
+        if connection is not None:
+            await _emptied(connection, name_of(url), replace, record)
+            return False
+    async with _connected(_entrance(url), environ) as connection:
+        if connection is None:
+            raise DatabaseRefused(f"the server has neither {name_of(url)!r} nor {_ENTRANCE!r}")
+        try:
+            await connection.execute(
+                await connection.fetchval(_CREATE, name_of(url), record.encoding, record.collate, record.ctype)
+            )
+        except asyncpg.PostgresError as error:
+            raise DatabaseRefused(f"the database {name_of(url)!r} is not there and cannot be made: {error}") from error
+    return True
+
+
+async def dropped(url: str) -> None:
+    """Take a database away that we made ourselves."""
+    connection = await asyncpg.connect(_entrance(url), timeout=_SECONDS)
+    try:
+        name = await connection.fetchval("SELECT quote_ident($1)", name_of(url))
+        await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    finally:
+        await connection.close(timeout=5)
+
+
+async def _emptied(connection: Connection, name: str, replace: str | None, record: Record) -> None:
+    encoding = await connection.fetchval(
+        "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()"
+    )
+    if encoding != record.encoding:
+        raise DatabaseRefused(f"the database {name!r} is in {encoding}, the backup in {record.encoding}")
+    if not await connection.fetchval(_THINGS):
+        return
+    if replace != name:
+        raise DatabaseRefused(
+            f"the database {name!r} is not empty, and nothing was changed. Give a new name in --into, or, to lose what "
+            f"it holds, --replace {name}"
+        )
+    if others := await connection.fetchval(_OTHERS):
+        raise DatabaseRefused(f"the database {name!r} is in use by {others}: stop that first; nothing was changed")
+    schemas = await connection.fetch(
+        f"SELECT quote_ident(n.nspname) FROM pg_namespace n WHERE {_OURS} AND NOT EXISTS"  # noqa: S608 - a constant
+        " (SELECT FROM pg_depend e WHERE e.objid = n.oid AND e.deptype = 'e')"
+    )
+    async with connection.transaction():
+        for (schema,) in schemas:
+            await connection.execute(f"DROP SCHEMA {schema} CASCADE")
+        await connection.execute("CREATE SCHEMA public")
+        await connection.execute("SELECT lo_unlink(oid) FROM pg_largeobject_metadata")
+
+
+def _entrance(url: str) -> str:
+    return urlsplit(url)._replace(path=f"/{_ENTRANCE}").geturl()
+
+
+@asynccontextmanager
+async def _connected(url: str, environ: Mapping[str, str]) -> "AsyncIterator[Connection | None]":
+    """Connect; None where the server has no such database."""
+    try:
+        connection = await asyncpg.connect(url, timeout=_SECONDS)
+    except asyncpg.InvalidCatalogNameError:
+        yield None
+        return
+    except FAILURES as error:
+        raise DatabaseRefused(f"the target cannot be reached: {error}") from error
+    try:
+        await require_encrypted(url, connection, environ)
+        yield connection
+    finally:
+        await connection.close(timeout=5)
