@@ -137,14 +137,14 @@ def test_the_image_is_one_for_production_and_installs_from_hashes_only() -> None
     text = (ROOT / "Dockerfile").read_text()
     assert re.search(r"^ENV .*\bENVIRONMENT=production$", text, re.MULTILINE)
     installs = re.findall(r"pip install (.*)", text)
-    assert len(installs) == 3
+    assert len(installs) == 5
     for install in installs:
         ours = install.split("&&")[0].split()[-2:]
         assert "--require-hashes" in install or (
             "." in ours and {"--no-index", "--no-build-isolation"} < {*install.split()}
         )
         assert "--no-deps" in install
-    for lock in ("build.txt", "runtime.txt"):
+    for lock in ("build.txt", "runtime.txt", "ops.txt"):
         pinned = re.findall(
             r"^([a-z0-9._-]+)==", (ROOT / "requirements" / lock).read_text(), re.MULTILINE | re.IGNORECASE
         )
@@ -152,7 +152,8 @@ def test_the_image_is_one_for_production_and_installs_from_hashes_only() -> None
 
 
 def test_images_are_named_by_digest_or_by_a_tag_of_one_release(compose: dict[str, Any]) -> None:
-    bases = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    stages = re.findall(r"^FROM (\S+)(?: AS (\S+))?$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    bases = [base for base, _ in stages if base not in {name for _, name in stages}]
     others = [service["image"] for service in compose["services"].values() if service["image"] != "labeler"]
     assert len(set(bases)) == 1
     for image in (*bases, *others):
