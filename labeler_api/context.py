@@ -28,6 +28,7 @@ from service_kit import container
 
 _REQUEST_SECONDS = 30.0  # what browsers and proxies wait for at most; every call below gets what is left of it
 _ANSWER_SECONDS = 1.0  # of it, for the answer to get back
+_REREAD_AT_ONCE = 4  # connections to the store; each brings some 100 MB/s, and other exports share them
 _PATIENCE_SECONDS = 20.0  # of it, in which a connection is waited for: what it is wanted for takes time, too
 
 
@@ -76,6 +77,8 @@ class Services:
     # As many files of annotations are read at once as there are cores: more would only add their memory up.
     # One person's leave one over.
     parsing: Turns = field(default_factory=lambda: Turns(container.cores(), each=max(1, container.cores() - 1)))
+    # Images of before are read once more for their checksums: so many at once, whoever asks.
+    rereading: Turns = field(default_factory=lambda: Turns(_REREAD_AT_ONCE, each=_REREAD_AT_ONCE))
     maintenance: Maintenance = field(default_factory=Maintenance)
     draining: Draining = field(default_factory=Draining)
 

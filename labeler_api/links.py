@@ -20,6 +20,7 @@ from labeler_api.errors import NotFound
 Kind = Literal["images", "thumbnails", "exports"]
 
 WINDOW_SECONDS = 12 * 3600
+VERSION_CHARACTERS = 16  # of a SHA-256: enough to tell the uploads of one path apart
 _EXPORT_SECONDS = 7 * 24 * 3600  # contract, 10.1
 _REMEMBERED = 8192  # links, of some 600 bytes each: eighty pages of images with their thumbnails
 _SIGNATURE_CHARACTERS = 43  # sha256 in unpadded base64url
@@ -28,7 +29,7 @@ _SIGNATURE_CHARACTERS = 43  # sha256 in unpadded base64url
 def object_version(row: Mapping[str, Any]) -> str:
     """Name the version of an image's object, from its row: a new upload gives a new link."""
     sha256_hex: str | None = row["content_sha256"]
-    return sha256_hex[:16] if sha256_hex else f"t{int(row['last_modified'].timestamp())}"
+    return sha256_hex[:VERSION_CHARACTERS] if sha256_hex else f"t{int(row['last_modified'].timestamp())}"
 
 
 class LinkQuery(msgspec.Struct, frozen=True):

@@ -68,6 +68,16 @@ class UnfinishedUpload:
     begun_at: datetime
 
 
+class ByteStream(Protocol):
+    """Open bytes: an object, or what is put together of several. `length` is how many of them come."""
+
+    length: int
+    content_range: str | None
+
+    def iter_chunks(self) -> AsyncGenerator[bytes, None]:
+        """Yield the bytes as they arrive. Raises Unavailable when the store breaks off."""
+
+
 class ObjectStream:
     """An open object. `size` is the whole object's, `length` what this stream carries: less for a range."""
 

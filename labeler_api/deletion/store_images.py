@@ -18,7 +18,7 @@ from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 # when a table has a column that is not here.
 IMAGE_COLUMNS = (
     *("dataset_id", "id", "file_name", "s3_key", "folder_path", "size", "width", "height", "uploaded_at"),
-    *("last_modified", "content_sha256", "content_type", "thumbnail_key", "rendition_key"),
+    *("last_modified", "content_sha256", "content_type", "thumbnail_key", "rendition_key", "content_checksum"),
 )
 ANNOTATION_COLUMNS = (
     *("id", "project_id", "image_id", "annotation_type", "geometry", "class_id", "class_name", "attributes"),

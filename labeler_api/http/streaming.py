@@ -10,6 +10,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import TypeVar
 
 import structlog
 from starlette.requests import Request
@@ -20,7 +21,7 @@ from labeler_api.errors import RangeNotSatisfiable, Unavailable
 from labeler_api.http.endpoint import matches
 from labeler_api.http.errors import render
 from labeler_api.http.leaving import client_left
-from labeler_api.objects import ObjectStream
+from labeler_api.objects import ByteStream
 
 _RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))", re.IGNORECASE)
 _STALLED_SECONDS = 300.0  # one chunk at 1 KB/s; who takes nothing for longer has gone without saying so
@@ -28,8 +29,9 @@ _STALLED_SECONDS = 300.0  # one chunk at 1 KB/s; who takes nothing for longer ha
 log = structlog.get_logger("labeler_api.streaming")
 
 
-Opener = Callable[[str | None], AbstractAsyncContextManager[ObjectStream]]
-Refine = Callable[[ObjectStream], Mapping[str, str]]
+Source = TypeVar("Source", bound=ByteStream)
+Opener = Callable[[str | None], AbstractAsyncContextManager[Source]]
+Refine = Callable[[Source], Mapping[str, str]]
 
 
 class ClosingStream(Response):
@@ -72,13 +74,13 @@ class ClosingStream(Response):
 
 async def stream_object(
     request: Request,
-    opened: Opener,
+    opened: Opener[Source],
     *,
     place: AbstractAsyncContextManager[None],
     size: int | None,
     etag: str,
     headers: Mapping[str, str],
-    refine: Refine | None = None,
+    refine: Refine[Source] | None = None,
 ) -> Response:
     """Answer with an object of `size` bytes, None where only the store knows: 200, 206, 304 without asking it, or 416.
 
@@ -121,8 +123,8 @@ def wanted_range(header: str | None, if_range: str | None, etag: str) -> str | N
 
 
 async def _started(
-    place: AbstractAsyncContextManager[None], opened: Opener, byte_range: str | None
-) -> tuple[ClosingStream, ObjectStream]:
+    place: AbstractAsyncContextManager[None], opened: Opener[Source], byte_range: str | None
+) -> tuple[ClosingStream, Source]:
     """Take the place, then the source."""
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(place)
@@ -136,8 +138,8 @@ async def _started(
 
 
 async def _opened(
-    opened: Opener, byte_range: str | None, *, tries: int = 2
-) -> tuple[bytes, AsyncGenerator[bytes, None], ObjectStream, AsyncExitStack]:
+    opened: Opener[Source], byte_range: str | None, *, tries: int = 2
+) -> tuple[bytes, AsyncGenerator[bytes, None], Source, AsyncExitStack]:
     """Open the source and await its first bytes; once more when the store breaks off before them."""
     async with AsyncExitStack() as stack:
         source = await stack.enter_async_context(opened(byte_range))

@@ -23,12 +23,14 @@ from labeler_api.decoders import SHOWS_OPEN_FILES, DecodingFailed, open_file
 from labeler_api.errors import AppError, Stale, Unavailable
 from labeler_api.http.multipart import Spool
 from labeler_api.images import removal, rendition, upload_store
+from labeler_api.images.checksum import Checksum
 from labeler_api.images.description import describe
 from labeler_api.images.paths import ImagePath, ObjectKeys, image_path
 from labeler_api.images.pictures import Picture, Rejected, look
 from labeler_api.images.refusals import Refusals
 from labeler_api.images.schemas import UploadedImage, UploadSummary
 from labeler_api.images.upload_store import Stored
+from labeler_api.links import VERSION_CHARACTERS
 from labeler_api.members import service as members
 from labeler_api.members.policy import Lock, Role
 from labeler_api.names import quoted
@@ -360,4 +362,5 @@ def _stored(dataset_id: str, path: ImagePath, size: int, picture: Picture, *, sh
         content_type=picture.content_type,
         thumbnail_key=keys.thumbnail,
         rendition_key=keys.rendition if shown else None,
+        content_checksum=str(Checksum(picture.crc32, size, picture.sha256[:VERSION_CHARACTERS])),
     )

@@ -24,23 +24,23 @@ _LOCK = """
 # An image is known by its path, which is its folder and its file's name, and keeps the id that it has; its key is new
 # with every upload. A new one gets its stem, or its whole path where another extension holds the
 # stem, in the table or earlier in this batch. Who gets no id even so (a file named like another's whole path) is
-# returned with a NULL one. Legacy rows are spelt as they were sent, on macOS with letters and accents apart (NFD): $14
+# returned with a NULL one. Legacy rows are spelt as they were sent, on macOS with letters and accents apart (NFD): $15
 # has those spellings of the ids. Rows are written in the order of ids, in which writers of annotations lock them.
 _SAVE = """
     WITH given AS (
         SELECT * FROM unnest(
             $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], $8::int[], $9::int[],
-            $10::text[], $11::text[], $12::text[], $13::text[]
+            $10::text[], $11::text[], $12::text[], $13::text[], $14::text[]
         ) WITH ORDINALITY AS g (
             path, s3_key, stem, file_name, folder_path, size, width, height, content_sha256, content_type,
-            thumbnail_key, rendition_key, n
+            thumbnail_key, rendition_key, content_checksum, n
         )
     ), held AS (
         SELECT id, normalize(concat_ws('/', NULLIF(folder_path, ''), file_name)) AS path, s3_key, thumbnail_key,
             rendition_key
         FROM image_metadata
         WHERE dataset_id = $1
-          AND id IN (SELECT stem FROM given UNION SELECT path FROM given UNION SELECT unnest($14::text[]))
+          AND id IN (SELECT stem FROM given UNION SELECT path FROM given UNION SELECT unnest($15::text[]))
     ), own AS (
         SELECT DISTINCT ON (path) * FROM held ORDER BY path, id IS NOT NFC NORMALIZED, id = path
     ), named AS (
@@ -58,16 +58,17 @@ _SAVE = """
     ), saved AS (
         INSERT INTO image_metadata (
             dataset_id, id, file_name, s3_key, folder_path, size, width, height, content_sha256, content_type,
-            thumbnail_key, rendition_key
+            thumbnail_key, rendition_key, content_checksum
         )
         SELECT $1, id, file_name, s3_key, folder_path, size, width, height, content_sha256, content_type, thumbnail_key,
-            rendition_key
+            rendition_key, content_checksum
         FROM ranked WHERE rank = 1 ORDER BY id
         ON CONFLICT (dataset_id, id) DO UPDATE
         SET file_name = excluded.file_name, folder_path = excluded.folder_path, s3_key = excluded.s3_key,
             size = excluded.size, width = excluded.width, height = excluded.height,
             content_sha256 = excluded.content_sha256, content_type = excluded.content_type,
-            thumbnail_key = excluded.thumbnail_key, rendition_key = excluded.rendition_key, last_modified = now()
+            thumbnail_key = excluded.thumbnail_key, rendition_key = excluded.rendition_key,
+            content_checksum = excluded.content_checksum, last_modified = now()
         WHERE normalize(concat_ws('/', NULLIF(image_metadata.folder_path, ''), image_metadata.file_name))
             = concat_ws('/', NULLIF(excluded.folder_path, ''), excluded.file_name)
         RETURNING id, s3_key
@@ -123,6 +124,7 @@ class Stored:
     content_type: str
     thumbnail_key: str
     rendition_key: str | None
+    content_checksum: str
 
     @property
     def keys(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Exporting what there is now (contract 61, and POST /export): a file by a link, and nothing kept in the database.
+"""Exporting what there is now, or a version (contract 61, and POST /export): a file by a link, and no row kept.
 
 Everything is read in one read-only snapshot, so counts, classes and annotations agree whatever is edited meanwhile, and
 is streamed to the store as it is made. The same transaction holds the project's turn, so a process that dies gives it
@@ -17,21 +17,22 @@ from functools import partial
 import structlog
 
 from labeler_api.context import Call
-from labeler_api.db.pool import Snapshot
-from labeler_api.errors import AppError, BadRequest, TooMany, Unavailable
+from labeler_api.db.pool import Row, Snapshot
+from labeler_api.errors import AppError, TooMany, Unavailable
+from labeler_api.images import checksums
 from labeler_api.members.policy import Lock, Role
 from labeler_api.members.service import authorize, not_found
-from labeler_api.versions import contents, files, naming, store_export, store_selection
+from labeler_api.versions import bundles, contents, exported_images, files, naming, store_export, subjects
 from labeler_api.versions.formats import Format
-from labeler_api.versions.formats.source import Header
+from labeler_api.versions.formats.placing import Placed
 from labeler_api.versions.schemas import ExportRequest
+from labeler_api.versions.subjects import Subject
 
 _TURNS = 5  # exports of a project at once, over all processes: one more waits for minutes and not for the others
 _RETRY_SECONDS = 10  # most exports take less
 _EXPORT_SECONDS = 600.0  # as for publishing
 _UNFINISHED = timedelta(minutes=15)  # longer than _EXPORT_SECONDS: no upload that is older is under way
 _KEPT = timedelta(days=8)  # a link lives for seven days and up to twelve hours
-_NAMED_IMAGES = 5
 _FOLDER = re.compile(r"export_\d{8}_\d{6}_[0-9a-f]{8}")  # longer than a version's number can be
 
 log = structlog.get_logger("labeler_api.versions")
@@ -46,18 +47,21 @@ class Exported:
     kind: Format
     annotation_count: int
     image_count: int
+    images_left_out: int  # of an export with images: those that are not there any more
     written: files.Written
 
 
 async def export(call: Call, reference: str, body: ExportRequest) -> Exported:
-    """Export annotations of a task.
+    """Export annotations of a task, or of a version.
 
     Raises BadRequest for a format, a task, images or annotations that are not there, TooMany when the project exports
     as much as it may, Unavailable when this process has as much long work as it may for a while.
     """
     try:
-        async with asyncio.timeout(_EXPORT_SECONDS), call.db.snapshot() as snapshot:
-            exported = await _in_snapshot(call, snapshot, reference, body)
+        async with asyncio.timeout(_EXPORT_SECONDS):
+            found = await _count_bytes(call, reference, body) if body.include_images else {}
+            async with call.db.snapshot() as snapshot:
+                exported = await _in_snapshot(call, snapshot, reference, body, found)
     except TimeoutError:
         raise Unavailable(
             "The export took longer than ten minutes and was given up. Choose fewer images, or try again when the "
@@ -69,93 +73,81 @@ async def export(call: Call, reference: str, body: ExportRequest) -> Exported:
     return exported
 
 
-async def _in_snapshot(call: Call, snapshot: Snapshot, reference: str, body: ExportRequest) -> Exported:
+async def _count_bytes(call: Call, reference: str, body: ExportRequest) -> exported_images.Found:
+    """Read the images of before that nobody has counted yet, before the export takes its turn and its connection."""
+    found: exported_images.Found = {}
+    after = ""
+    while True:
+        async with call.db.snapshot() as snapshot:
+            subject, kind = await _subject(call, snapshot, reference, body)
+            await _summary(snapshot, subject, kind)  # before bytes are read for nothing
+            images = await exported_images.unread(snapshot, subject, found, after)
+        found |= await checksums.compute(call, images)
+        if len(images) < exported_images.AT_ONCE:
+            return found
+        after = images[-1].image_id
+
+
+async def _subject(call: Call, snapshot: Snapshot, reference: str, body: ExportRequest) -> tuple[Subject, Format]:
     access = await authorize(snapshot, call, reference, Role.ADMIN, Lock.NONE)
-    task_type = contents.task_of(
-        body.task_type or await store_selection.first_task(snapshot, access.project) or "detection"
-    )
-    kind = contents.offered(body.export_format, task_type)
-    if not await store_export.take_turn(snapshot, access.project, _TURNS):
+    subject = await subjects.find(snapshot, access, body)
+    return subject, contents.offered(body.export_format, subject.task_type)
+
+
+async def _in_snapshot(
+    call: Call, snapshot: Snapshot, reference: str, body: ExportRequest, found: exported_images.Found
+) -> Exported:
+    subject, kind = await _subject(call, snapshot, reference, body)
+    if not await store_export.take_turn(snapshot, subject.project_id, _TURNS):
         raise _too_many()
-    if body.image_ids is not None:
-        await _require_images(snapshot, access.dataset_id, body.image_ids)
-    chosen = store_export.Chosen(
-        project_id=access.project,
-        dataset_id=access.dataset_id,
-        stored_types=contents.stored_types(task_type),
-        include_draft=body.include_draft,
-        image_ids=body.image_ids,
+    summary = await _summary(snapshot, subject, kind)
+    header = contents.header(
+        summary,
+        dataset_id=subject.dataset_id,
+        task_type=subject.task_type,
+        made_at=datetime.now(UTC),
+        people=await contents.emails(call, summary["user_ids"]) if kind.names_people else {},
     )
-    header = await _header(call, snapshot, chosen, task_type, kind)
-    path = f"{access.project}/{task_type}/{_folder(header.version_created_at)}/{kind.file_name}"
+    file_name = kind.bundle_name if body.include_images else kind.file_name
+    path = f"{subject.project_id}/{subject.task_type}/{_folder(header.version_created_at)}/{file_name}"
+    metadata = {
+        "project_id": subject.project_id,
+        "format": kind.name,
+        "uploaded_at": header.version_created_at.isoformat(),
+    }
+    place = bundles.Place(call.settings.s3_bucket_annotations, naming.export_key(path))
+    if body.include_images:
+        survey = await exported_images.survey(snapshot, subject, kind, found)
+        header = survey.of(header)
+        if not header.image_count:
+            raise contents.nothing("export", "None of the images is there any more: there is nothing to export.")
+        source = Placed(subject.source(snapshot, header), kind.label_of, survey.left_out)
+        pictures = exported_images.pictures(snapshot, subject, found)
+        written = await bundles.write(call.objects, place, kind, source, pictures, survey.missing, metadata)
+    else:
+        source_alone = subject.source(snapshot, header)
+        written = await files.write(call.objects, place.bucket, place.key, kind, source_alone, metadata)
     return Exported(
-        project_id=access.project,
+        project_id=subject.project_id,
         path=path,
         kind=kind,
         annotation_count=header.annotation_count,
         image_count=header.image_count,
-        written=await _write(call, snapshot, chosen, header, kind, path),
+        images_left_out=summary["image_count"] - header.image_count,
+        written=written,
     )
 
 
-async def _require_images(snapshot: Snapshot, dataset_id: str, image_ids: list[str]) -> None:
-    unknown = await store_selection.unknown_images(snapshot, dataset_id, image_ids, _NAMED_IMAGES + 1)
-    if unknown:
-        named = ", ".join(unknown[:_NAMED_IMAGES]) + (" and more" if len(unknown) > _NAMED_IMAGES else "")
-        raise BadRequest(
-            f"The dataset has no images of these ids: {named}. Send ids as the list of images tells them.",
-            code="image_not_found",
-            image_ids=unknown[:_NAMED_IMAGES],
-        )
-
-
-async def _header(call: Call, snapshot: Snapshot, chosen: store_export.Chosen, task_type: str, kind: Format) -> Header:
+async def _summary(snapshot: Snapshot, subject: Subject, kind: Format) -> Row:
     """Look at what is chosen. Raises BadRequest when there is nothing, or the format cannot tell it."""
     await store_export.prefer_hash_joins(snapshot)
-    summary = await store_export.summary_of(snapshot, chosen, task_type)
+    summary = await subject.summary(snapshot)
     if summary is None:
         raise not_found()
     if summary["annotation_count"] == 0:
-        if task_type not in summary["task_types"]:
-            raise contents.task_missing(task_type, summary["task_types"])
-        raise _nothing(chosen, task_type)
-    await contents.require_sizes(kind, partial(store_export.unsized, snapshot, chosen))
-    return contents.header(
-        summary,
-        dataset_id=chosen.dataset_id,
-        task_type=task_type,
-        made_at=datetime.now(UTC),
-        people=await contents.emails(call, summary["user_ids"]) if kind.names_people else {},
-    )
-
-
-def _nothing(chosen: store_export.Chosen, task_type: str) -> BadRequest:
-    where = "" if chosen.image_ids is None else " on these images"
-    if chosen.include_draft:
-        return contents.nothing(
-            "export", f"There are no annotations of {task_type}{where}: there is nothing to export."
-        )
-    return contents.nothing(
-        "export",
-        f"No annotation of {task_type}{where} is confirmed yet. Confirm some first, or include the drafts.",
-    )
-
-
-async def _write(
-    call: Call, snapshot: Snapshot, chosen: store_export.Chosen, header: Header, kind: Format, path: str
-) -> files.Written:
-    source = files.StoredSource(
-        header,
-        partial(store_export.annotations, snapshot, chosen),
-        partial(store_export.images, snapshot, chosen),
-    )
-    metadata = {
-        "project_id": chosen.project_id,
-        "format": kind.name,
-        "uploaded_at": header.version_created_at.isoformat(),
-    }
-    bucket = call.settings.s3_bucket_annotations
-    return await files.write(call.objects, bucket, naming.export_key(path), kind, source, metadata)
+        raise subject.nothing(summary)
+    await contents.require_sizes(kind, partial(subject.unsized, snapshot))
+    return summary
 
 
 def _folder(moment: datetime) -> str:

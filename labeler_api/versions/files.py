@@ -68,10 +68,22 @@ async def write(
     objects: ObjectStore, bucket: str, key: str, wanted: Format, source: Source, metadata: Mapping[str, str]
 ) -> Written:
     """Write one file; it appears whole or not at all. Raises Unavailable when the store is away."""
+    return await store_chunks(objects, bucket, key, wanted.content_type, wanted.render(source), metadata)
+
+
+async def store_chunks(
+    objects: ObjectStore,
+    bucket: str,
+    key: str,
+    content_type: str,
+    pieces: AsyncGenerator[bytes, None],
+    metadata: Mapping[str, str],
+) -> Written:
+    """Write one object from its pieces, as `write` does."""
     digest = sha256()
     async with (
-        objects.upload_stream(bucket, key, wanted.content_type, metadata) as upload,
-        aclosing(gathered(wanted.render(source))) as chunks,
+        objects.upload_stream(bucket, key, content_type, metadata) as upload,
+        aclosing(gathered(pieces)) as chunks,
     ):
         async for chunk in chunks:
             digest.update(chunk)

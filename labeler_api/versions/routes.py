@@ -1,8 +1,5 @@
 """Exports and published versions (contract 61-63), and the files behind their links."""
 
-from typing import Annotated
-
-from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,11 +15,10 @@ from labeler_api.versions.schemas import (
     ExportResponse,
     ProjectExport,
     PublishVersion,
+    VersionId,
     VersionPage,
     VersionResponse,
 )
-
-VersionId = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
 
 async def publish(call: Call, project_id: str, body: PublishVersion) -> VersionResponse:
@@ -62,6 +58,8 @@ async def export(call: Call, body: ProjectExport, request: Request) -> ExportRes
         task_type=body.task_type,
         include_draft=body.include_draft,
         image_ids=body.image_ids,
+        include_images=body.include_images,
+        version_id=body.version_id,
     )
     return await while_connected(request, service.export(call, body.project_id, wanted))
 
@@ -91,7 +89,7 @@ async def _sent(call: Call, file: service.ExportFile, query: LinkQuery, request:
     }
     return await stream_object(
         request,
-        lambda byte_range: call.objects.open(file.bucket, file.key, byte_range),
+        file.open,
         place=call.stream_place(query.u),
         size=file.size_bytes,
         etag=file.etag,

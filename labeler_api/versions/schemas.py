@@ -20,6 +20,7 @@ FormatName = Annotated[
         extra_json_schema={"pattern": "^([Dd][Ii][Cc][Ee]|[Cc][Oo][Cc][Oo]|[Yy][Oo][Ll][Oo]|[Vv][Oo][Cc])$"},
     ),
 ]
+VersionId = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 VersionNumber = Annotated[str, Meta(min_length=1, max_length=20, pattern=VERSION)]
 # More do not fit in a body anyway.
 ImageIds = Annotated[list[Annotated[str, Meta(min_length=1, max_length=255)]], Meta(min_length=1, max_length=50_000)]
@@ -42,7 +43,8 @@ class ExportRequest(Struct):
     """What to export: the confirmed annotations of a task, drafts too with `include_draft`, of all images or of some.
 
     Without a `task_type` it is the project's first. The `project_id` of the path counts; that of the body may be left
-    out, and is not read.
+    out, and is not read. With a `version_id` it is what that version has. With `include_images` the file is a ZIP that
+    has the images, too, and with which training can begin as it is unpacked.
     """
 
     export_format: FormatName
@@ -50,12 +52,15 @@ class ExportRequest(Struct):
     project_id: str | None = None
     include_draft: bool = False
     image_ids: ImageIds | None = None
+    include_images: bool = False
+    version_id: VersionId | None = None
 
 
 class ProjectExport(Struct):
     """What to export: the confirmed annotations of a task, drafts too with `include_draft`, of all images or of some.
 
-    `project_id` is the id of a project or of its dataset.
+    `project_id` is the id of a project or of its dataset. With a `version_id` it is what that version has. With
+    `include_images` the file is a ZIP that has the images, too, and with which training can begin as it is unpacked.
     """
 
     project_id: Annotated[str, Meta(min_length=1, max_length=100)]
@@ -63,10 +68,16 @@ class ProjectExport(Struct):
     export_format: FormatName
     include_draft: bool = False
     image_ids: ImageIds | None = None
+    include_images: bool = False
+    version_id: VersionId | None = None
 
 
 class ExportResponse(Struct):
-    """An exported file (contract, section 10); the link downloads it for seven days."""
+    """An exported file (contract, section 10); the link downloads it for seven days.
+
+    `images_left_out` counts, of an export with images, those that are not there any more, and whose annotations are
+    therefore left out; `missing_images.txt` in the ZIP names them.
+    """
 
     export_path: str
     download_url: str
@@ -75,6 +86,7 @@ class ExportResponse(Struct):
     annotation_count: int
     image_count: int
     file_size_bytes: int | None
+    images_left_out: int
 
 
 class VersionResponse(Struct):

@@ -1,8 +1,10 @@
 """Use cases of versions and exports: make one, list the versions, and find the file behind a link."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from labeler_api import idempotency
 from labeler_api.context import Call, Principal
@@ -12,8 +14,9 @@ from labeler_api.http.paging import decode_cursor, encode_cursor
 from labeler_api.links import LinkQuery
 from labeler_api.members.policy import Lock, Role
 from labeler_api.members.service import access_of, authorize, not_found
-from labeler_api.versions import exporting, naming, publishing, store, store_selection
-from labeler_api.versions.formats import DICE, OFFERED, Format
+from labeler_api.objects import ByteStream
+from labeler_api.versions import bundles, exporting, naming, publishing, store, store_selection
+from labeler_api.versions.formats import DICE, OFFERED
 from labeler_api.versions.schemas import (
     ExportRequest,
     ExportResponse,
@@ -28,12 +31,14 @@ _PAGE_LIMIT = 1000  # the frontend asks for no pages and expects them all; a ver
 _VERSION_CHARACTERS = 16  # of the content's SHA-256, as the links of images have it
 
 
+Opener = Callable[[str | None], AbstractAsyncContextManager[ByteStream]]
+
+
 @dataclass(frozen=True, slots=True)
 class ExportFile:
-    """A file in the object store, the name under which it is saved, and a strong quoted ETag."""
+    """A file, how it is opened, the name under which it is saved, and a strong quoted ETag."""
 
-    bucket: str
-    key: str
+    open: Opener
     file_name: str
     content_type: str
     size_bytes: int
@@ -83,6 +88,7 @@ async def export(call: Call, reference: str, body: ExportRequest) -> ExportRespo
         annotation_count=row["annotation_count"],
         image_count=row["image_count"],
         file_size_bytes=row["size_bytes"],
+        images_left_out=row.get("images_left_out", 0),  # an answer of before has none
     )
 
 
@@ -106,6 +112,7 @@ async def _kept(call: Call, made: exporting.Exported) -> Row:
         "format": made.kind.name,
         "annotation_count": made.annotation_count,
         "image_count": made.image_count,
+        "images_left_out": made.images_left_out,
         "size_bytes": made.written.size_bytes,
     }
     if call.idempotency is None:
@@ -129,22 +136,24 @@ async def exported_file(call: Call, path: str, query: LinkQuery) -> ExportFile:
         except Forbidden:
             raise _no_file() from None
         project_name = await store_selection.project_name(connection, access.project)
-    bucket, key, kind = call.settings.s3_bucket_annotations, naming.export_key(path), _kind(file_name)
-    info = await call.objects.head(bucket, key)
+    bucket, key = call.settings.s3_bucket_annotations, naming.export_key(path)
+    kind = next(kind for kind in OFFERED.values() if file_name in {kind.file_name, kind.bundle_name})
+    what, content_type, extension = kind.name, kind.content_type, kind.extension
+    opened: Opener
+    if file_name == kind.bundle_name:
+        bundle = await bundles.Bundle.find(call.objects, bundles.Place(bucket, key), call.settings.s3_bucket_datasets)
+        opened, size = bundle.open, bundle.size
+        what, content_type, extension = f"{kind.name}_with_images", bundles.CONTENT_TYPE, ".zip"
+    else:
+        opened, size = partial(call.objects.open, bucket, key), (await call.objects.head(bucket, key)).size
     made = folder.rpartition("_")[0]  # without what tells it from others of the same second
     return ExportFile(
-        bucket=bucket,
-        key=key,
-        content_type=kind.content_type,
-        size_bytes=info.size,
+        open=opened,
+        content_type=content_type,
+        size_bytes=size,
         etag=f'"{query.v}"',
-        file_name=naming.download_name(project_name or "", task_type, made, kind.name, kind.extension),
+        file_name=naming.download_name(project_name or "", task_type, made, what, extension),
     )
-
-
-def _kind(file_name: str) -> Format:
-    """Find the format of a file by its name, which was signed."""
-    return next(kind for kind in OFFERED.values() if kind.file_name == file_name)
 
 
 async def file(call: Call, version_id: int, query: LinkQuery) -> ExportFile:
@@ -167,8 +176,7 @@ async def file(call: Call, version_id: int, query: LinkQuery) -> ExportFile:
     format_name = row["export_format"] or DICE.name
     kind = OFFERED.get(format_name, DICE)
     return ExportFile(
-        bucket=bucket,
-        key=key,
+        open=partial(call.objects.open, bucket, key),
         content_type=kind.content_type,
         size_bytes=size,
         etag=f'"{digest}"',

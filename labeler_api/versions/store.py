@@ -81,7 +81,7 @@ _RESERVE = """
 """
 
 
-def _rows_of(source: str) -> str:
+def rows_of(source: str) -> str:
     """SQL of the rows of a version; `source` selects its `id` and `snapshot_ids`.
 
     Each part is a query of its own that the planner cannot turn round, and asks for a range: of an equality the planner
@@ -109,7 +109,7 @@ def _rows_of(source: str) -> str:
 # `*=` compares bytes: `=` takes 1.0 for 1, and the files would differ. Neighbouring ids become one range.
 _FREEZE = f"""
     WITH {SIZES}, latest AS ({
-    _rows_of('''
+    rows_of('''
         SELECT id, snapshot_ids FROM annotation_versions
         WHERE project_id = $1 AND task_type = $5 AND version_type = 'published'
         ORDER BY includes_drafts IS NOT DISTINCT FROM $4 DESC, id DESC LIMIT 1
@@ -144,24 +144,24 @@ _FREEZE = f"""
 # loops that it then takes for small tables read the images once for every annotation.
 _NO_NESTED_LOOPS = "SET LOCAL enable_nestloop = off"
 
-_OF_VERSION = _rows_of("SELECT id, snapshot_ids FROM annotation_versions WHERE id = $1")
+OF_VERSION = rows_of("SELECT id, snapshot_ids FROM annotation_versions WHERE id = $1")
 
 # By code point, whatever the database's collation is: the order is part of the files.
 _FROZEN = f"""
-    SELECT snapshot_data::text AS annotation FROM ({_OF_VERSION}) AS rows
+    SELECT snapshot_data::text AS annotation FROM ({OF_VERSION}) AS rows
     ORDER BY snapshot_data ->> 'image_id' COLLATE "C", annotation_id
 """
 
 _FROZEN_IMAGES = f"""
     SELECT snapshot_data ->> 'image_id' AS image_id, (snapshot_data -> 'image')::text AS image,
            snapshot_data ->> 'annotation_type' AS annotation_type, snapshot_data ->> 'class_id' AS class_id
-    FROM ({_OF_VERSION}) AS rows
+    FROM ({OF_VERSION}) AS rows
     ORDER BY snapshot_data ->> 'image_id' COLLATE "C", annotation_id
 """
 
 _FROZEN_UNSIZED = f"""
     SELECT DISTINCT snapshot_data ->> 'image_id' COLLATE "C" AS image_id
-    FROM ({_OF_VERSION}) AS rows
+    FROM ({OF_VERSION}) AS rows
     WHERE snapshot_data ->> 'annotation_type' NOT IN ('classification', 'no_object')
         AND snapshot_data @@ '$.image.width <= 0 || $.image.height <= 0'
     ORDER BY 1 LIMIT $2

@@ -81,6 +81,7 @@ Released: status
 Heartbeat: status lock:Lock
 Locks: locks:[Lock]
 Export: export_path download_url download_url_expires_at export_format annotation_count image_count file_size_bytes
+    images_left_out
 Version: id project_id task_type version_number version_type created_at created_by description annotation_count
     image_count export_format export_path download_url download_url_expires_at created_by_name created_by_email
 Versions: versions:[Version] total project_id

@@ -77,6 +77,11 @@ image_metadata = Table(
     Column("content_type", String(50)),
     Column("thumbnail_key", String(1000), doc="NULL: this image has no thumbnail."),
     Column("rendition_key", String(1000), doc="What browsers are shown instead of it. NULL: they draw it as it is."),
+    Column(
+        "content_checksum",
+        String(60),
+        doc="CRC-32 of the stored bytes (hex), their number, and the version of them that it was computed of.",
+    ),
     Index("ix_image_metadata_dataset_id_uploaded_at_id", "dataset_id", "uploaded_at", "id"),
     Index("ix_image_metadata_dataset_id_folder_path", "dataset_id", "folder_path"),
 )

@@ -2,9 +2,26 @@
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from labeler_api.versions.formats import coco, dice, voc, yolo
+from labeler_api.versions.formats.archive import Archive
 from labeler_api.versions.formats.source import Source
+
+Render = Callable[[Source], AsyncGenerator[bytes, None]]
+
+
+async def _one_file(name: str, render: Render, archive: Archive, source: Source) -> AsyncGenerator[bytes, None]:
+    archive.begin(name)
+    async for piece in render(source):
+        archive.write(piece)
+        if out := archive.take():
+            yield out
+    archive.end()
+
+
+def _path(image_path: str) -> str:
+    return image_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,15 +30,26 @@ class Format:
 
     `tasks` are those that it can carry, None where it carries every task. `needs_sizes`: it tells places in fractions
     of the image. `names_people`: it tells who labeled and who confirmed.
+
+    With the images: `fill` adds its files to an archive, `images_folder` is where readers look for the images beside
+    them, and `label_of` tells what they tell images apart by.
     """
 
     name: str
     file_name: str
     content_type: str
-    render: Callable[[Source], AsyncGenerator[bytes, None]]
+    render: Render
+    fill: Callable[[Archive, Source], AsyncGenerator[bytes, None]]
+    images_folder: str = "images"
+    label_of: Callable[[str], str] = _path
     tasks: frozenset[str] | None = None
     needs_sizes: bool = False
     names_people: bool = False
+
+    @property
+    def bundle_name(self) -> str:
+        """Name, in the bucket, of the archive that has the images, too."""
+        return f"{self.name}_with_images.zip"
 
     @property
     def extension(self) -> str:
@@ -33,9 +61,38 @@ class Format:
         return self.tasks is None or task_type in self.tasks
 
 
-DICE = Format("dice", "annotations.json", "application/json", dice.render, names_people=True)
-COCO = Format("coco", "annotations_coco.json", "application/json", coco.render)
-YOLO = Format("yolo", "annotations_yolo.zip", "application/zip", yolo.render, tasks=yolo.TASKS, needs_sizes=True)
-VOC = Format("voc", "annotations_voc.zip", "application/zip", voc.render, tasks=voc.TASKS)
+_COCO_FILE = "annotations/instances_default.json"  # where CVAT and Datumaro look, and others are told
+
+DICE = Format(
+    "dice",
+    "annotations.json",
+    "application/json",
+    dice.render,
+    partial(_one_file, "annotations.json", dice.render),
+    names_people=True,
+)
+COCO = Format(
+    "coco", "annotations_coco.json", "application/json", coco.render, partial(_one_file, _COCO_FILE, coco.render)
+)
+YOLO = Format(
+    "yolo",
+    "annotations_yolo.zip",
+    "application/zip",
+    yolo.render,
+    yolo.fill,
+    label_of=yolo.label_of,
+    tasks=yolo.TASKS,
+    needs_sizes=True,
+)
+VOC = Format(
+    "voc",
+    "annotations_voc.zip",
+    "application/zip",
+    voc.render,
+    voc.fill,
+    images_folder="JPEGImages",
+    label_of=voc.label_of,
+    tasks=voc.TASKS,
+)
 
 OFFERED: Mapping[str, Format] = {entry.name: entry for entry in (DICE, COCO, YOLO, VOC)}

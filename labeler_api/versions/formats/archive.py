@@ -11,7 +11,7 @@ from hashlib import blake2b
 from itertools import count
 from types import TracebackType
 from typing import IO, Self
-from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 from labeler_api.versions.formats.directory import Directory
 
@@ -79,10 +79,24 @@ class Archive:
             info.comment = self._comment.encode()
             self._directory.add(info)
 
+    def place(self, name: str, size: int, crc: int) -> int:
+        """Add a member, not packed, whose bytes somebody else puts in; return how many bytes came out before them."""
+        self.end()
+        info = _described(name)
+        info.compress_type = ZIP_STORED
+        info.file_size = info.compress_size = size
+        info.CRC = crc
+        info.header_offset = self._sink.tell()
+        self._sink.write(info.FileHeader())
+        at = self._sink.come_out
+        self._sink.left_out += size
+        self._directory.add(info)
+        return at
+
     def finish(self) -> Iterator[bytes]:
         """End the file; yield the rest of it."""
         self.end()
-        start = self._sink.size
+        start = self._sink.tell()
         yield self.take()
         yield from self._directory.pieces(start)
 
@@ -117,11 +131,14 @@ class _Sink:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self.size = 0
+        self.come_out = self.left_out = 0
+
+    def tell(self) -> int:
+        return self.come_out + self.left_out
 
     def write(self, data: bytes) -> int:
         self._buffer += data
-        self.size += len(data)
+        self.come_out += len(data)
         return len(data)
 
     def flush(self) -> None:

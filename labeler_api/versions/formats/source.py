@@ -3,8 +3,8 @@
 A format is a pure function of a `Source`: the same source gives the same bytes. Nothing here knows of databases.
 """
 
-from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any, Protocol
 
@@ -19,12 +19,16 @@ CLASSIFICATION = "classification"
 
 
 class Image(msgspec.Struct, frozen=True):
-    """An image as it was when the version was made; sizes in pixels as displayed, 0 where nobody knows them."""
+    """An image as it was when the version was made; sizes in pixels as displayed, 0 where nobody knows them.
+
+    `dataset_name` is its path in the dataset where a file calls it by another one (formats/placing).
+    """
 
     file_name: str
     width: int
     height: int
     confirmed_at: datetime | None
+    dataset_name: str | None = None
 
 
 class Annotation(msgspec.Struct, frozen=True):
@@ -66,6 +70,8 @@ class Header:
     image_count: int
     classes: ClassList
     emails: Mapping[int, str]
+    splits: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Folders of the images of a split, where all images lie in some (formats/yolo_paths)."""
 
 
 class Source(Protocol):

@@ -52,27 +52,38 @@ _flags = msgspec.json.Decoder(_Flags)
 
 async def render(source: Source) -> AsyncGenerator[bytes, None]:
     """Yield the file, piece by piece."""
-    header, image_id, listing = source.header, None, bytearray()
     with Archive() as archive:
-        archive.add("classes.txt", class_lines(header.classes))
-        async with aclosing(source.annotations()) as annotations:
-            async for annotation in annotations:
-                if annotation.image_id != image_id:
-                    if image_id is not None:
-                        archive.write(_END)
-                    image_id = annotation.image_id
-                    path = archive.begin_for(f"{_FOLDER}{safe_path(annotation.image.file_name)}", ".xml")
-                    listing += f"{one_line(path.removeprefix(_FOLDER))}\n".encode()
-                    archive.write(_opening(annotation.image, header))
-                archive.write(_object(annotation, header))
-                if piece := archive.take():
-                    yield piece
-        if image_id is not None:
-            archive.write(_END)
-        archive.begin("ImageSets/Main/train.txt")
-        archive.write(bytes(listing))
+        async for piece in fill(archive, source):
+            yield piece
         for piece in archive.finish():
             yield piece
+
+
+async def fill(archive: Archive, source: Source) -> AsyncGenerator[bytes, None]:
+    """Add the members; yield what comes out meanwhile."""
+    header, image_id, listing = source.header, None, bytearray()
+    archive.add("classes.txt", class_lines(header.classes))
+    async with aclosing(source.annotations()) as annotations:
+        async for annotation in annotations:
+            if annotation.image_id != image_id:
+                if image_id is not None:
+                    archive.write(_END)
+                image_id = annotation.image_id
+                path = archive.begin_for(f"{_FOLDER}{safe_path(annotation.image.file_name)}", ".xml")
+                listing += f"{one_line(path.removeprefix(_FOLDER))}\n".encode()
+                archive.write(_opening(annotation.image, header))
+            archive.write(_object(annotation, header))
+            if piece := archive.take():
+                yield piece
+    if image_id is not None:
+        archive.write(_END)
+    archive.add("ImageSets/Main/train.txt", bytes(listing))
+
+
+def label_of(image_path: str) -> str:
+    """Return the path of an image's XML file, without its extension: what readers tell images apart by."""
+    folder, slash, name = image_path.rpartition("/")
+    return folder + slash + (name.rpartition(".")[0] or name)
 
 
 def _opening(image: Image, header: Header) -> bytes:

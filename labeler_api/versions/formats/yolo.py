@@ -26,11 +26,11 @@ import yaml
 
 from labeler_api.versions.formats import shapes, yolo_paths
 from labeler_api.versions.formats.archive import Archive, safe_path
-from labeler_api.versions.formats.classes import ClassList
-from labeler_api.versions.formats.source import NO_OBJECT, Annotation, Source
+from labeler_api.versions.formats.source import NO_OBJECT, Annotation, Header, Image, Source
 from labeler_api.versions.formats.texts import class_lines
 
 TASKS = frozenset({"detection", "segmentation"})
+_EVERYTHING = {"train": [yolo_paths.ROOT], "val": [yolo_paths.ROOT]}
 LAYOUT = "images/<path>"
 """What an export of ours says of where its images lie; those of before have labels at `labels/<path>` for every path.
 """
@@ -38,40 +38,61 @@ LAYOUT = "images/<path>"
 
 async def render(source: Source) -> AsyncGenerator[bytes, None]:
     """Yield the file, piece by piece."""
-    header = source.header
-    line_of = _polygon_line if header.task_type == "segmentation" else _box_line
-    image_id = None
     with Archive() as archive:
-        archive.add("data.yaml", _description(header.classes))
-        archive.add("classes.txt", class_lines(header.classes))
-        async with aclosing(source.annotations()) as annotations:
-            async for annotation in annotations:
-                line = line_of(annotation)
-                if line is None and annotation.annotation_type != NO_OBJECT:
-                    continue
-                if annotation.image_id != image_id:
-                    image_id = annotation.image_id
-                    _begin(archive, annotation.image.file_name)
-                if line is not None:
-                    archive.write(f"{header.classes.number(annotation.class_id)} {line}\n".encode())
-                if piece := archive.take():
-                    yield piece
+        async for piece in fill(archive, source):
+            yield piece
         for piece in archive.finish():
             yield piece
 
 
-def _begin(archive: Archive, file_name: str) -> None:
+async def fill(archive: Archive, source: Source) -> AsyncGenerator[bytes, None]:
+    """Add the members; yield what comes out meanwhile."""
+    header = source.header
+    line_of = _polygon_line if header.task_type == "segmentation" else _box_line
+    image_id = None
+    archive.add("data.yaml", _description(header))
+    archive.add("classes.txt", class_lines(header.classes))
+    async with aclosing(source.annotations()) as annotations:
+        async for annotation in annotations:
+            line = line_of(annotation)
+            if line is None and annotation.annotation_type != NO_OBJECT:
+                continue
+            if annotation.image_id != image_id:
+                image_id = annotation.image_id
+                _begin(archive, annotation.image)
+            if line is not None:
+                archive.write(f"{header.classes.number(annotation.class_id)} {line}\n".encode())
+            if piece := archive.take():
+                yield piece
+
+
+def _begin(archive: Archive, image: Image) -> None:
     """Begin the label of an image."""
-    label = yolo_paths.label_path(safe_path(file_name))
-    tells = yolo_paths.image_paths(label) == [file_name]
-    archive.begin_for(label, ".txt", "" if tells else file_name)
+    name = image.dataset_name or image.file_name
+    label = yolo_paths.label_path(safe_path(image.file_name))
+    tells = yolo_paths.image_paths(label) == [name]
+    archive.begin_for(label, ".txt", "" if tells else name)
 
 
-def _description(classes: ClassList) -> bytes:
+def label_of(image_path: str) -> str:
+    """Return the path of an image's label, without its extension: what readers tell images apart by."""
+    folder, slash, name = yolo_paths.label_path(image_path).rpartition("/")
+    return folder + slash + (name.rpartition(".")[0] or name)
+
+
+def _description(header: Header) -> bytes:
+    classes, splits = header.classes, header.splits or _EVERYTHING
     names = [f"  {number}: {_quoted(entry.name)}" for number, entry in enumerate(classes.classes)]
-    lines = ["train: images", "val: images", f"layout: {LAYOUT}", f"nc: {len(names)}"]
+    lines = [line for split, folders in splits.items() for line in _split(split, folders)]
+    lines += [f"layout: {LAYOUT}", f"nc: {len(names)}"]
     lines += ["names:" if names else "names: {}", *names]
     return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _split(name: str, folders: Sequence[str]) -> list[str]:
+    if folders == [yolo_paths.ROOT]:
+        return [f"{name}: {yolo_paths.ROOT}"]
+    return [f"{name}:", *(f"  - {_quoted(folder)}" for folder in folders)]
 
 
 def _quoted(name: str) -> str:

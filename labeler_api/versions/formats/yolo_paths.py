@@ -31,3 +31,38 @@ def image_paths(label: str) -> list[str]:
             if path[0] == ROOT:
                 found.append("/".join(path[1:]))
     return found
+
+
+_SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+_FOLDERS = 100  # of splits; where there are more they are no splits
+
+
+class Splits:
+    """Finds out whether images lie in folders of splits, as `train/…` and `valid/…`, or `coco8/images/val/…`."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, dict[str, None]] = {}
+        self._all = True
+
+    def add(self, image_path: str) -> None:
+        """Look at the path of an image in the dataset."""
+        if not self._all:
+            return
+        folders = image_path.split("/")[:-1]
+        at = next((at for at, folder in enumerate(folders) if folder.lower() in _SPLITS), None)
+        if at is None:
+            self._all = False
+            return
+        found = self._folders.setdefault(_SPLITS[folders[at].lower()], {})
+        found["/".join([ROOT, *folders[: at + 1]])] = None
+        self._all = len(found) <= _FOLDERS
+
+    def told(self) -> dict[str, list[str]]:
+        """Return the folders of each split; nothing unless every image is in one, in that of training or another."""
+        if not self._all or not {"train", "val"} <= self._folders.keys():
+            return {}
+        return {split: list(self._folders[split]) for split in ("train", "val", "test") if split in self._folders}

@@ -30,5 +30,5 @@ class Gate:
 
     def offer(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Offer it as the format "held"."""
-        held = formats.Format("held", "annotations_held.json", "application/json", self.render)
+        held = formats.Format("held", "annotations_held.json", "application/json", self.render, formats.DICE.fill)
         monkeypatch.setattr("labeler_api.versions.contents.OFFERED", {**formats.OFFERED, "held": held})

@@ -29,6 +29,7 @@ KEYS = {
     "annotation_count",
     "image_count",
     "file_size_bytes",
+    "images_left_out",
 }
 
 
