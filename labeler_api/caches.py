@@ -11,7 +11,7 @@ from labeler_api.db.pool import Row
 
 T = TypeVar("T")
 
-_MEDIA_SECONDS = 5.0  # contract, section 15: a removed member loses the images within 5 seconds
+_MEDIA_SECONDS = 5.0  # contract#images: a removed member loses the images within 5 seconds
 _MEDIA_ENTRIES = 20_000  # some 400 pages of 50 images; about 20 MB of rows
 _THUMBNAIL_BYTES = 64 * 1024 * 1024
 _PAGE_BYTES = 64 * 1024 * 1024  # fifty pages of a thousand boxes: those of the projects at work

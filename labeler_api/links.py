@@ -1,4 +1,4 @@
-"""Signed links to our own media routes (contract, section 15, "image links").
+"""Signed links to our own media routes (contract#images).
 
 A link names one version of one object and one user. Its expiry is rounded to a window, so that the
 same object keeps the same URL for 12 hours and browsers reuse what they hold; every link lives for
@@ -21,7 +21,7 @@ Kind = Literal["images", "thumbnails", "exports"]
 
 WINDOW_SECONDS = 12 * 3600
 VERSION_CHARACTERS = 16  # of a SHA-256: enough to tell the uploads of one path apart
-_EXPORT_SECONDS = 7 * 24 * 3600  # contract, 10.1
+_EXPORT_SECONDS = 7 * 24 * 3600  # contract#exports
 _REMEMBERED = 8192  # links, of some 600 bytes each: eighty pages of images with their thumbnails
 _SIGNATURE_CHARACTERS = 43  # sha256 in unpadded base64url
 

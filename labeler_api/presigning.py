@@ -14,7 +14,7 @@ from botocore.auth import SIGV4_TIMESTAMP, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-WINDOW_SECONDS = 12 * 3600  # contract, section 15, "image links"
+WINDOW_SECONDS = 12 * 3600  # contract#images
 LIFE_SECONDS = 2 * WINDOW_SECONDS  # from the window's beginning, so at least one window from now; S3 allows a week
 _REMEMBERED = 8192  # links of some 600 bytes, as labeler_api/links.py remembers its own
 

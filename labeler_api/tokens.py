@@ -1,4 +1,4 @@
-"""JSON Web Tokens, shared with the Platform: HS256; claims `user_id`, `email`, `exp` (contract, section 2)."""
+"""JSON Web Tokens, shared with the Platform: HS256; claims `user_id`, `email`, `exp` (contract#logging-in)."""
 
 import time
 from collections import OrderedDict

@@ -1,4 +1,4 @@
-"""Annotation types, the task each belongs to, and the shape of their geometry (contract, 6.1 and 7.2).
+"""Annotation types, the task each belongs to, and the shape of their geometry (contract#geometry).
 
 Geometry is checked, and then stored as it was sent: other keys, `type` included, pass through untouched.
 Coordinates are pixels of the displayed image; outside of it is allowed, since pasted shapes are not clipped.
@@ -13,8 +13,8 @@ from labeler_api.errors import BadRequest, Invalid, invalid
 from labeler_api.http.decoding import from_validation
 from labeler_api.http.json_rules import Broken, check_numbers, stored_bytes
 
-MAX_POINTS = 10_000  # contract, 15, geometry
-MAX_PIXELS = 1e7  # contract, 15, geometry: products and sums of such numbers are finite wherever they are written
+MAX_POINTS = 10_000  # contract#geometry
+MAX_PIXELS = 1e7  # contract#geometry: products and sums of such numbers are finite wherever they are written
 # As PostgreSQL writes them; a page carries a thousand annotations. Ten thousand points take 440 KB at most, as
 # JavaScript and Python write doubles, and what tools add to an annotation takes a few hundred bytes.
 MAX_ATTRIBUTES_BYTES = 64 * 1024
@@ -96,7 +96,7 @@ _LEGACY_BOX = msgspec.json.Decoder(LegacyBox)
 def task_of(annotation_type: str, attributes: dict[str, Any]) -> str:
     """Return the task that an annotation belongs to; a `no_object` says it in its attributes.
 
-    The task need not be one of the project's (contract, 7.1). Raises BadRequest for an unknown type and for a
+    The task need not be one of the project's (contract#annotations). Raises BadRequest for an unknown type and for a
     `no_object` without a task.
     """
     if annotation_type in TASK_OF_TYPE:

@@ -1,4 +1,4 @@
-"""Annotations, their confirmation, and the progress that follows from them (contract 30-33, 43-53)."""
+"""Annotations, their confirmation, and progress (calls 30 to 33 and 43 to 53, contract#annotations)."""
 
 from typing import Annotated
 

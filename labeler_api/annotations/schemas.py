@@ -17,7 +17,7 @@ ClassName = Annotated[str, Meta(max_length=255)]
 ProjectRef = Annotated[str, Meta(min_length=1, max_length=100)]
 Percent = Annotated[int, Meta(ge=0, le=100)]
 Notes = Annotated[str, Meta(max_length=10_000)]  # a remark of some pages; the list carries a thousand of them
-PAGE_LIMIT = 1000  # contract, 47: a greater limit is silently this one
+PAGE_LIMIT = 1000  # contract#paging: a greater limit is silently this one
 
 
 StoredObject = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
@@ -69,7 +69,7 @@ class AnnotationDraft(Struct):
 
 
 class AnnotationResponse(Struct):
-    """An annotation (contract, section 7). `geometry` and `attributes` are objects, as they were sent."""
+    """An annotation (contract#annotations). `geometry` and `attributes` are objects, as they were sent."""
 
     id: int
     project_id: str

@@ -9,7 +9,7 @@ from msgspec import Meta, Raw, Struct
 from labeler_api.annotations.schemas import Version
 from labeler_api.directory import UserProfile
 
-PROJECT_LIMIT = 100  # contract, 49: a greater limit is silently this one
+PROJECT_LIMIT = 100  # contract#paging: a greater limit is silently this one
 ANNOTATION_LIMIT = 1000  # more than anybody edits one shape; the rest is behind the cursor
 
 

@@ -1,4 +1,4 @@
-"""Annotations: create, read, change, delete, list. Who may do what: contract, section 16."""
+"""Annotations: create, read, change, delete, list. Who may do what: docs/access.md."""
 
 import re
 from collections.abc import AsyncIterator
@@ -192,7 +192,7 @@ def check_may_change(call: Call, access: Access, created_by: int | None) -> None
 def draft_of(body: AnnotationCreate) -> AnnotationDraft:
     """Check a new annotation, but for its size, and find its task. Raises BadRequest and Invalid."""
     attributes = body.attributes if isinstance(body.attributes, Raw) else _NO_ATTRIBUTES
-    if bytes(attributes) == b"null":  # contract, 7.1: as if it were not sent
+    if bytes(attributes) == b"null":  # contract#annotations: as if it were not sent
         attributes = _NO_ATTRIBUTES
     task = task_of(body.annotation_type, attributes_of(attributes))
     geometry = checked_shape(body.annotation_type, body.geometry)

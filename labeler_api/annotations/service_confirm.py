@@ -1,4 +1,4 @@
-"""Confirming: one annotation, many, or all of an image. No write in the sense of locks (contract, section 15)."""
+"""Confirming: one annotation, many, or all of an image. No write in the sense of locks (contract#progress)."""
 
 from collections.abc import Mapping, Sequence
 

@@ -13,7 +13,7 @@ from labeler_api.db.pool import Row, WriteTransaction
 
 
 class ConfirmationEffect(StrEnum):
-    """What a write does to the image's confirmation (contract, section 15, image status)."""
+    """What a write does to the image's confirmation (contract#progress)."""
 
     KEEP = "keep"  # deleting one of several, a new no_object
     CLEAR = "clear"  # a new draft, an edit, an unconfirm

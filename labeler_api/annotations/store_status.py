@@ -10,7 +10,7 @@ from labeler_api.members.access import FOUND, WHERE_FOUND, reading
 from labeler_api.projects.changes import REVISION
 
 MOST_BEHIND = 10_000
-"""How many entries may stand behind a page (contract, section 15): as many images as one person can overlook."""
+"""How many entries may stand behind a page (contract#progress): as many images as one person can overlook."""
 
 MOST_ON_A_PAGE = 200  # the limit of the call: so many of those that were begun may stand on the page itself
 

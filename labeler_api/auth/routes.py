@@ -1,4 +1,4 @@
-"""Logging in (contract 1, 2)."""
+"""Logging in (calls 1 and 2, contract#logging-in)."""
 
 from labeler_api.auth import service
 from labeler_api.auth.schemas import Login, MeResponse, TokenResponse

@@ -24,7 +24,7 @@ class TokenResponse(Struct):
 
 
 class MeResponse(Struct):
-    """The caller (contract, 2.1). `badge_color` is never null: the sidebar calls `.toLowerCase()` on it."""
+    """The caller (contract#logging-in). `badge_color` is never null: the sidebar calls `.toLowerCase()` on it."""
 
     id: int
     email: str

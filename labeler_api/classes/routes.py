@@ -1,4 +1,4 @@
-"""Classes of a project's tasks (contract 39-42)."""
+"""Classes of a project's tasks (calls 39 to 42, contract#classes)."""
 
 from labeler_api.classes import service
 from labeler_api.classes.schemas import AddClass, ClassRef, ClassResponse, ReorderClasses, TaskQuery, UpdateClass

@@ -43,7 +43,7 @@ class ReorderClasses(Struct):
 
 
 class ClassResponse(Struct):
-    """A class of a task (contract, 6.3)."""
+    """A class of a task (contract#classes)."""
 
     class_id: str
     name: str

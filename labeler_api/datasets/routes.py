@@ -1,4 +1,4 @@
-"""Datasets (contract 5-9, 11)."""
+"""Datasets (calls 5 to 9 and 11, contract#datasets)."""
 
 from labeler_api.context import Call
 from labeler_api.datasets import service

@@ -51,7 +51,7 @@ class Position(Struct, array_like=True, frozen=True):
 
 
 class DatasetResponse(Struct):
-    """A dataset (contract, section 4)."""
+    """A dataset (contract#datasets)."""
 
     id: str
     name: str
@@ -82,7 +82,7 @@ class SizeResponse(Struct):
 
 
 def dataset_response(row: Mapping[str, Any], owner: UserProfile | None) -> DatasetResponse:
-    """Join a row with its owner; `size_mb` and `tags` are always null (contract, section 4)."""
+    """Join a row with its owner; `size_mb` and `tags` are always null (contract#datasets)."""
     return DatasetResponse(
         id=row["id"],
         name=row["name"],

@@ -23,7 +23,7 @@ from labeler_api.members.service import access_of, authorize, not_found
 from labeler_api.projects import service as projects
 from labeler_api.projects.schemas import ProjectResponse
 
-_MAX_PAGE = 100  # contract, 1.6: a greater limit is capped in silence
+_MAX_PAGE = 100  # contract#paging: a greater limit is capped in silence
 _MAX_SKIP = 2**31 - 1  # more rows than there will be; keeps any number within PostgreSQL's bigint
 
 

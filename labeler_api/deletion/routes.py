@@ -1,4 +1,4 @@
-"""Deletion of datasets and projects (contract 12, 13, 27), and of images."""
+"""Deletion of datasets and projects (calls 12, 13 and 27, contract#deleting), and of images."""
 
 from labeler_api.context import Call
 from labeler_api.deletion import service, service_images

@@ -1,4 +1,4 @@
-"""Root and health calls (contract, section 12)."""
+"""Root and health calls (contract#health)."""
 
 from labeler_api.context import Call
 from labeler_api.health import service

@@ -126,7 +126,7 @@ def endpoint(
     operation = replace(operation, idempotent=idempotent, max_json_bytes=max_json_bytes, writes=writes)
     operation = replace(operation, if_match=if_match, answers_503=answers_503, large=large, long=long)
     route = Route(path, _Endpoint(operation), methods=[method], name=f"{operation.tag}.{handler.__name__}")
-    route.methods = {method}  # Starlette adds HEAD to GET; the contract does not offer it
+    route.methods = {method}  # Starlette adds HEAD to GET; the frontend's contract does not offer it
     return route
 
 

@@ -32,8 +32,8 @@ from labeler_api.images.paths import Refused
 from labeler_api.images.shrinking import cropped, shrunk, strips_bytes
 from labeler_api.killable import Needs
 
-_THUMBNAIL_PIXELS = 256  # contract, section 8: longest side
-_THUMBNAIL_QUALITY = 85  # contract, section 8
+_THUMBNAIL_PIXELS = 256  # longest side, contract#images
+_THUMBNAIL_QUALITY = 85  # contract#images
 _DIGESTED_BYTES = 256 * 1024  # read once for both digests, from the processor's cache
 _REDUCING_GAP = 2.0  # decode JPEG at the smallest scale that is still twice the thumbnail: four times as fast
 

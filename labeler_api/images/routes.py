@@ -1,4 +1,4 @@
-"""Images of datasets and projects (contract 10, 28, the summary) and their bytes."""
+"""Images of datasets and projects (calls 10 and 28, contract#images, the summary) and their bytes."""
 
 from starlette.requests import Request
 from starlette.responses import Response

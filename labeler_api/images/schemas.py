@@ -13,7 +13,7 @@ PageLimit = Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": 200}
 
 
 class PreviewQuery(Struct):
-    """Which images of a dataset to preview (contract 10)."""
+    """Which images of a dataset to preview (call 10, contract#datasets)."""
 
     limit: Offset = 12
     random: bool = True
@@ -37,7 +37,7 @@ class PreviewImage(Struct):
 
 
 class PageQuery(Struct):
-    """Which images of a project to list (contract 28); a cursor takes the place of the offset."""
+    """Which images of a project to list (call 28, contract#images); a cursor takes the place of the offset."""
 
     limit: PageLimit = 50
     offset: Offset = 0
@@ -88,7 +88,7 @@ class SummaryImage(Struct):
 
 
 class DatasetSummary(Struct):
-    """Counts and thumbnail links of a dataset (contract, end of section 15)."""
+    """Counts and thumbnail links of a dataset (contract#datasets)."""
 
     dataset_id: str
     name: str

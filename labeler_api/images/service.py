@@ -26,8 +26,8 @@ from labeler_api.members import service as members
 from labeler_api.members.policy import Role
 
 _PREVIEW_CAP = 200  # as the other lists of images; the preview had no bound
-_PAGE_CAP = 200  # contract 28
-_SUMMARY_IMAGES = 12  # contract, end of section 15
+_PAGE_CAP = 200  # contract#paging
+_SUMMARY_IMAGES = 12  # contract#datasets
 
 
 class Position(msgspec.Struct, array_like=True):

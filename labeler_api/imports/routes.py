@@ -1,4 +1,4 @@
-"""Uploads of images with their annotations, and imports of stored annotation files (contract 14, 15, 54)."""
+"""Uploads of images with annotations, and imports of stored annotation files (calls 14, 15, 54, contract#uploads)."""
 
 from starlette.requests import Request
 

@@ -70,7 +70,7 @@ class ImportReport(Struct):
 
 
 class ImportResponse(Struct):
-    """The answer to an import that succeeded (contract 54)."""
+    """The answer to an import that succeeded (call 54, contract#annotations)."""
 
     status: Literal["success"]
     project_id: str
@@ -87,7 +87,7 @@ class ImportingUploadSummary(UploadSummary):
 
 
 class DatasetUploadResponse(Struct):
-    """A dataset that was made with its first images (contract 14)."""
+    """A dataset that was made with its first images (call 14, contract#uploads)."""
 
     dataset_id: str
     dataset_name: str

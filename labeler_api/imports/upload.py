@@ -1,4 +1,4 @@
-"""Uploads of images with the annotations that come along, into a dataset or into a new one (contract 14 and 15).
+"""Uploads of images with their annotations, into a dataset or into a new one (calls 14 and 15, contract#uploads).
 
 The annotation file may come anywhere in the form. It waits in a temporary file until the last image has come, so that
 those of the same request count as existing. Then it is judged, and when it is refused, so is the request: nothing of it
@@ -292,7 +292,7 @@ def _typed(values: dict[str, str]) -> DatasetFields:
 
 
 def _listed(text: str) -> list[str]:
-    """Read a JSON list of tasks; what is none counts as an empty one (contract, section 8)."""
+    """Read a JSON list of tasks; what is none counts as an empty one (contract#uploads)."""
     try:
         return list(dict.fromkeys(_tasks.decode(text)))
     except (msgspec.MsgspecError, RecursionError):

@@ -1,4 +1,4 @@
-"""Invitations (contract 64-67)."""
+"""Invitations (calls 64 to 67, contract#invitations)."""
 
 from typing import Annotated
 

@@ -51,7 +51,7 @@ class Position(Struct, array_like=True, frozen=True):
 
 
 class InvitationResponse(Struct):
-    """An invitation (contract, section 11). `project_id` is the dataset's id; `token` is for the invitee only."""
+    """An invitation (contract#invitations). `project_id` is the dataset's id; `token` is for the invitee only."""
 
     id: int
     project_id: str

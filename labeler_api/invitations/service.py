@@ -25,7 +25,7 @@ from labeler_api.limits import INVITATIONS_PER_INVITER
 from labeler_api.members.policy import Lock, Role, effective_role, grantable
 from labeler_api.members.service import Access, authorize, may_grant, owner_not_grantable, require_may_grant
 
-_DAYS = 7  # contract, section 11
+_DAYS = 7  # contract#invitations
 _TOKEN_BYTES = 32  # 256 bits: 43 characters, as before
 
 _AFTERWARDS = {

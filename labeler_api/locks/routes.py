@@ -1,4 +1,4 @@
-"""Image locks (contract 55-60)."""
+"""Image locks (calls 55 to 60, contract#image-locks)."""
 
 from labeler_api.context import Call
 from labeler_api.http.endpoint import endpoint

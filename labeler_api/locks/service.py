@@ -20,7 +20,7 @@ from labeler_api.members.policy import Lock, Role
 from labeler_api.members.service import Access, access_held, access_of, authorize, is_let_in, role_changed, roles_from
 from labeler_api.names import quoted
 
-OPEN_SECONDS = 300  # contract, 7.7: the frontend sends a heartbeat every 120 s
+OPEN_SECONDS = 300  # contract#image-locks: the frontend sends a heartbeat every 120 s
 # What a write takes on an image that nobody holds. Short, because nobody will release it: the frontend sends
 # release and acquire side by side after every save, and the release may land last.
 WRITE_SECONDS = 60

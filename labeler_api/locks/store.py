@@ -212,7 +212,7 @@ async def existing(connection: ReadConnection, dataset_id: str, image_ids: Seque
 
 
 async def release(tx: SingleStatement, project_id: str, image_id: str, user_id: int) -> str:
-    """Delete the user's lock; return the contract's word for what was found."""
+    """Delete the user's lock; return the frontend's word for what was found."""
     row = await tx.fetchrow(_RELEASE, project_id, image_id, user_id)
     assert row is not None  # noqa: S101 - it returns a row always
     status: str = row["status"]

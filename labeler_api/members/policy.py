@@ -1,4 +1,4 @@
-"""Who may do what: the roles of a project and their order (contract, section 16)."""
+"""Who may do what: the roles of a project and their order (docs/access.md)."""
 
 from enum import Enum, IntEnum, auto
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Members of a project (contract 34-38), and of its dataset (18-22)."""
+"""Members of a project (calls 34 to 38, contract#members), and of its dataset (18 to 22)."""
 
 from labeler_api.context import Call
 from labeler_api.http.endpoint import Reply, endpoint

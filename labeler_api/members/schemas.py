@@ -53,7 +53,7 @@ class Position(Struct, array_like=True):
 
 
 class MemberResponse(Struct):
-    """A member of a project (contract, section 5, ProjectPermission)."""
+    """A member of a project (contract#members)."""
 
     id: int
     project_id: str

@@ -28,7 +28,7 @@ class ChangePermission(Struct):
 
 
 class PermissionResponse(Struct):
-    """A member of a dataset (contract, section 4)."""
+    """A member of a dataset (contract#datasets)."""
 
     id: int
     dataset_id: str

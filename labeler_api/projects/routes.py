@@ -1,4 +1,4 @@
-"""Projects (contract 23-26, 29)."""
+"""Projects (calls 23 to 26 and 29, contract#projects)."""
 
 from labeler_api.context import Call
 from labeler_api.http.endpoint import Reply, endpoint

@@ -27,7 +27,7 @@ class ClassInfo(Struct):
 
 
 class ProjectResponse(Struct):
-    """A project (contract, section 5). The last updater's names are filled by calls 9 and 29 only."""
+    """A project (contract#projects). The last updater's names are filled by calls 9 and 29 only."""
 
     id: str
     name: str

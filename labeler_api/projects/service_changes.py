@@ -27,7 +27,7 @@ from labeler_api.projects.schemas_classes import MAX_CLASSES_BYTES, NewClass
 from labeler_api.projects.service import count, current_counts, json, require
 from labeler_api.projects.tasks import config_at_creation
 
-_MAX_PAGE = 100  # contract, 1.6: a greater limit is capped in silence
+_MAX_PAGE = 100  # contract#paging: a greater limit is capped in silence
 _MAX_SKIP = 2**31 - 1  # more rows than there will be; keeps any number within PostgreSQL's bigint
 
 

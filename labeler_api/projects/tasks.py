@@ -5,7 +5,7 @@ from typing import Literal, get_args
 TaskType = Literal["classification", "detection", "segmentation", "geometry", "keypoint", "line"]
 TASK_TYPES: tuple[str, ...] = get_args(TaskType)
 
-# Written when a dataset is created with these tasks (contract, section 4).
+# Written when a dataset is created with these tasks (contract#datasets).
 _AT_CREATION: dict[str, dict[str, object]] = {
     "detection": {"type": "bbox"},
     "segmentation": {"type": "polygon"},
@@ -13,7 +13,7 @@ _AT_CREATION: dict[str, dict[str, object]] = {
     "geometry": {"type": "line"},
 }
 
-# Written when a task is added to a project (contract, 6.2).
+# Written when a task is added to a project (contract#projects).
 _WHEN_ADDED: dict[str, dict[str, object]] = {
     "detection": {"show_labels": True, "show_confidence": False},
     "segmentation": {"show_labels": True, "show_confidence": False},

@@ -1,4 +1,4 @@
-"""Storage browsing (contract 16, 17)."""
+"""Storage browsing (calls 16 and 17, contract#uploads)."""
 
 from labeler_api.context import Call
 from labeler_api.http.endpoint import endpoint

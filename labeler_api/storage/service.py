@@ -35,7 +35,7 @@ _MOST_CHARACTERS = 16 * 1024 * 1024
 _CHECKED_AT_ONCE = 200  # on the event loop: some milliseconds of work
 _SHOWN_REFUSED = 100  # as many as an upload names
 
-_ROOT_NAME = "(루트)"  # contract, 9.1: the wizard shows it as it comes
+_ROOT_NAME = "(루트)"  # contract#uploads: the wizard shows it as it comes
 
 
 async def structure(call: Call, reference: str) -> StorageStructure:

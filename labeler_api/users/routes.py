@@ -1,4 +1,4 @@
-"""Users (contract 3, 4)."""
+"""Users (calls 3 and 4, contract#users)."""
 
 from labeler_api.context import Call
 from labeler_api.http.endpoint import endpoint

@@ -6,7 +6,7 @@ from labeler_api.limits import SEARCHES_PER_PERSON
 from labeler_api.users import store
 from labeler_api.users.schemas import SearchQuery, SearchResponse, UserResponse, found_user, user_response
 
-_MIN_CHARACTERS = 2  # contract, section 15: nobody lists everybody letter by letter
+_MIN_CHARACTERS = 2  # contract#users: nobody lists everybody letter by letter
 
 
 async def search(call: Call, query: SearchQuery) -> SearchResponse:

@@ -13,7 +13,7 @@ from labeler_api.versions.formats import OFFERED, Format
 from labeler_api.versions.formats.classes import ClassList
 from labeler_api.versions.formats.source import Header
 
-# The words of other services for our tasks; annotations of both names belong together (contract, section 10).
+# The words of other services for our tasks; annotations of both names belong together (contract#exports).
 _TASK_OF = {"object_detection": "detection", "keypoints": "keypoint"}
 
 _NAMED_IMAGES = 5  # of those that are in the way, so many are named: enough to find the rest

@@ -1,4 +1,4 @@
-"""Exporting what there is now, or a version (contract 61, and POST /export): a file by a link, and no row kept.
+"""Exports of what there is now, or of a version (call 61, contract#exports; POST /export): a file by a link, no row.
 
 Everything is read in one read-only snapshot, so counts, classes and annotations agree whatever is edited meanwhile, and
 is streamed to the store as it is made. The same transaction holds the project's turn, so a process that dies gives it

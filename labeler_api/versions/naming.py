@@ -10,7 +10,7 @@ _NAME_CHARACTERS = 100  # a file name has 255 bytes at most, a Korean letter thr
 
 
 def file_key(project_id: str, task_type: str, version_number: str, file_name: str) -> str:
-    """Key in the annotations bucket (contract, 10.1)."""
+    """Key in the annotations bucket (contract#exports)."""
     return export_key(f"{project_id}/{task_type}/{version_number}/{file_name}")
 
 

@@ -1,4 +1,4 @@
-"""Publishing a version (contract 62), in steps that each can fail without leaving half a version.
+"""Publishing a version (call 62, contract#exports), in steps that each can fail without leaving half a version.
 
 1. A short transaction checks everything, then reserves the number with a row that is an attempt (`publishing`) and no
    version yet. The project's lock and the unique index decide the number: two attempts never hold the same one, and
@@ -226,7 +226,7 @@ async def _write_files(call: Call, attempt: _Attempt, header: Header) -> files.W
 
 
 def _metadata(attempt: _Attempt, kind: Format) -> dict[str, str]:
-    """What the contract wants on the exports, and on the copy of the DICE file, which takes it along."""
+    """What the frontend's contract wants on the exports, and on the copy of the DICE file, which takes it along."""
     moment = attempt.created_at.astimezone(UTC).isoformat()
     common = {"project_id": attempt.project_id, "version": attempt.number, "format": kind.name, "uploaded_at": moment}
     if kind is not DICE:

@@ -1,4 +1,4 @@
-"""Exports and published versions (contract 61-63), and the files behind their links."""
+"""Exports and published versions (calls 61 to 63, contract#exports), and the files behind their links."""
 
 from starlette.requests import Request
 from starlette.responses import Response

@@ -73,7 +73,7 @@ class ProjectExport(Struct):
 
 
 class ExportResponse(Struct):
-    """An exported file (contract, section 10); the link downloads it for seven days.
+    """An exported file (contract#exports); the link downloads it for seven days.
 
     `images_left_out` counts, of an export with images, those that are not there any more, and whose annotations are
     therefore left out; `missing_images.txt` in the ZIP names them.
@@ -90,7 +90,7 @@ class ExportResponse(Struct):
 
 
 class VersionResponse(Struct):
-    """A version (contract, section 10); the link downloads the file in `export_format`."""
+    """A version (contract#exports); the link downloads the file in `export_format`."""
 
     id: int
     project_id: str

@@ -1,6 +1,6 @@
 """The annotation screen, call by call: what it asks for, what it keeps, and what it would then show.
 
-Not its code, but its rules (contract, section 13): after every page of images it asks for the first two hundred
+Not its code, but its rules (contract#progress): after every page of images it asks for the first two hundred
 statuses, keeps them by the id of the image, and shows every image that it has no status of as not started. Between two
 such calls it changes what it keeps by what its own person does. Like the browser around it, it sends the tag of an
 answer that it has, and uses that answer again when it is told that nothing changed.

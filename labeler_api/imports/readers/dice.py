@@ -1,4 +1,4 @@
-"""DICE, the Platform's format and our own export (contract, 10.2): the annotations stand inside their images."""
+"""DICE, the Platform's format and our own export (contract#dice): the annotations stand inside their images."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Numbers of a file into the geometry that annotations have (contract, 7.2)."""
+"""Numbers of a file into the geometry that annotations have (contract#geometry)."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""COCO (contract, 10.3; https://cocodataset.org/#format-data), one task a file.
+"""COCO (contract#coco; https://cocodataset.org/#format-data), one task a file.
 
 Boxes and polygons are COCO's own. A circle, a polyline and a rotated box are carried by the upright box around them,
 with their exact shape in a member of its own (`circle`, `polyline`, `geometry`), which readers of COCO pass over.

@@ -1,4 +1,4 @@
-"""DICE, the Platform's own format (contract, 10.2): classes, images with their annotations inside, statistics."""
+"""DICE, the Platform's own format (contract#dice): classes, images with their annotations inside, statistics."""
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
@@ -164,7 +164,7 @@ def _polyline(geometry: Geometry) -> dict[str, Any] | None:
     points = shapes.points_of(geometry)
     if points is None:
         return None
-    # Fewer than two points are no line: the contract wants the member empty and nothing beside it.
+    # Fewer than two points are no line: readers want the member empty and nothing beside it.
     return {"polyline": shapes.flat(points), **_box(shapes.around(points))} if len(points) > 1 else {"polyline": []}
 
 

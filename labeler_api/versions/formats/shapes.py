@@ -1,4 +1,4 @@
-"""Plain numbers out of stored geometries (contract, 7.2). None where a geometry has not the shape: old rows may."""
+"""Plain numbers out of stored geometries (contract#geometry). None where a geometry has not the shape: old rows may."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain

@@ -12,7 +12,7 @@ import msgspec
 
 from labeler_api.versions.formats.classes import ClassList
 
-KST = timezone(timedelta(hours=9))  # contract, 10: the files speak Korean time
+KST = timezone(timedelta(hours=9))  # contract#ids-and-times: the files speak Korean time
 
 NO_OBJECT = "no_object"
 CLASSIFICATION = "classification"

@@ -1,4 +1,4 @@
-r"""YOLO (contract, 10.4; https://docs.ultralytics.com/datasets/detect): a zip of labels, one task a file.
+r"""YOLO (contract#yolo; https://docs.ultralytics.com/datasets/detect): a zip of labels, one task a file.
 
 - `data.yaml`: `train: images`, `val: images` (unpack, and put the images into `images/` beside it, under the paths that
   they have in the dataset), `layout`, by which an import of ours knows that they lie so, `nc`, and `names`, a mapping

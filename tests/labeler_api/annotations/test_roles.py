@@ -1,4 +1,4 @@
-"""Who may do what to annotations (contract, section 16)."""
+"""Who may do what to annotations (docs/access.md)."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
