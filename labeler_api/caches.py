@@ -13,6 +13,7 @@ T = TypeVar("T")
 
 _MEDIA_SECONDS = 5.0  # contract#images: a removed member loses the images within 5 seconds
 _MEDIA_ENTRIES = 20_000  # some 400 pages of 50 images; about 20 MB of rows
+_RENDITION_SECONDS = 3600.0  # until then nobody decodes once more what cannot be shown
 _THUMBNAIL_BYTES = 64 * 1024 * 1024
 _PAGE_BYTES = 64 * 1024 * 1024  # fifty pages of a thousand boxes: those of the projects at work
 _COUNT_BYTES = 8 * 1024 * 1024  # two thousand projects of twenty classes
@@ -117,7 +118,8 @@ class SizedCache(Generic[T]):
 class Caches:
     """What is remembered between requests.
 
-    Media routes: who may see a dataset, the rows of images, and thumbnails. `pages`: lists as they were encoded last.
+    Media routes: who may see a dataset, the rows of images, thumbnails, and keys of what was made to be shown of
+    images of before (empty where nothing can be made). `pages`: lists as they were encoded last.
     `counts`: what a project's annotations add up to, by the project's id or its dataset's, with the project and the
     revision that this is true of.
     """
@@ -126,4 +128,5 @@ class Caches:
     viewers: ExpiringCache[bool] = field(default_factory=lambda: ExpiringCache(_MEDIA_SECONDS, _MEDIA_ENTRIES))
     pages: SizedCache[Any] = field(default_factory=lambda: SizedCache(_PAGE_BYTES))
     counts: SizedCache[tuple[Any, str, int]] = field(default_factory=lambda: SizedCache(_COUNT_BYTES))
+    renditions: ExpiringCache[str] = field(default_factory=lambda: ExpiringCache(_RENDITION_SECONDS, _MEDIA_ENTRIES))
     images: ExpiringCache[Row] = field(default_factory=lambda: ExpiringCache(_MEDIA_SECONDS, _MEDIA_ENTRIES))

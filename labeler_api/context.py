@@ -79,6 +79,8 @@ class Services:
     parsing: Turns = field(default_factory=lambda: Turns(container.cores(), each=max(1, container.cores() - 1)))
     # Images of before are read once more for their checksums: so many at once, whoever asks.
     rereading: Turns = field(default_factory=lambda: Turns(_REREAD_AT_ONCE, each=_REREAD_AT_ONCE))
+    # What browsers are shown of images of before is made by one request of a person at a time, and by two at all.
+    rendering: Turns = field(default_factory=lambda: Turns(2, each=1))
     maintenance: Maintenance = field(default_factory=Maintenance)
     draining: Draining = field(default_factory=Draining)
 

@@ -19,10 +19,10 @@ import structlog
 
 from labeler_api.context import Call
 from labeler_api.db.pool import Row, WriteTransaction
-from labeler_api.decoders import SHOWS_OPEN_FILES, DecodingFailed, open_file
+from labeler_api.decoders import DecodingFailed
 from labeler_api.errors import AppError, Stale, Unavailable
 from labeler_api.http.multipart import Spool
-from labeler_api.images import removal, rendition, upload_store
+from labeler_api.images import removal, rendition, showing, upload_store
 from labeler_api.images.checksum import Checksum
 from labeler_api.images.description import describe
 from labeler_api.images.paths import ImagePath, ObjectKeys, image_path
@@ -40,8 +40,6 @@ from labeler_api.streamed import StreamedFiles
 _BATCH = 100  # rows of one transaction: a statement's cost is shared, and the project is not held for long
 _WAITING_ROWS = 1000  # as many as a form has files by default, a megabyte; a crash loses no more than this
 _WAITING_FILES = 2  # beside those that are decoded: while their objects travel, the cores have work
-_SINGLE_PUT_BYTES = 8 * 1024 * 1024  # larger objects travel in parts, so that no more than this is in memory
-_READ_BYTES = 1024 * 1024
 _MAX_ENTRIES = 50_000  # of all archives of a request: as many files as the frontend's wizard takes
 _AWAY = 8  # pictures in a row that the store did not take, each tried four times: it is away, and the rest would wait
 _TRIES = 3  # of a transaction that met a deadlock; an upload is too long to be asked for again
@@ -238,37 +236,24 @@ class Intake:
 
     async def _rendition(self, path: ImagePath, picture: Picture, spool: Spool) -> Spool | None:
         """What browsers are shown instead of the picture; None when they draw it, or when none can be made of it."""
-        if picture.content_type not in rendition.NOT_DRAWN or not SHOWS_OPEN_FILES:
+        if picture.content_type not in rendition.NOT_DRAWN:
             return None
-        decoders, shown = self._call.services.decoders, Spool()
-        try:
-            arguments = (spool.file, spool.size, open_file(shown.on_disk()))
-            made = await decoders.run(self._call.user_id, rendition.render, *arguments)
-            shown.size = await asyncio.to_thread(shown.file.seek, 0, 2)
-        except (DecodingFailed, OSError) as failure:  # it is a sound picture all the same, and has a thumbnail
-            made = False
-            log.warning("no rendition of a picture", path=path.text, reason=str(failure))
-        except BaseException:
-            shown.close()
-            raise
-        if made:
-            return shown
-        shown.close()
-        return None
+        return await showing.rendered(self._call, self._call.user_id, spool, path.text)
 
     async def _put(self, stored: Stored, picture: Picture, spool: Spool, shown: Spool | None) -> bool:
         """Put all of its objects; False, with the picture refused, when the store does not take them.
 
         Raises Unavailable when it has taken none of the last few pictures either.
         """
+        put_file = partial(showing.put_file, self._call)
         put = partial(self._call.objects.put, self._bucket, stored.thumbnail_key, picture.thumbnail, "image/jpeg")
         try:
             await patiently(put)
             if stored.rendition_key is not None and shown is not None:
                 key = stored.rendition_key
-                await patiently(partial(self._put_file, key, shown, rendition.CONTENT_TYPE, describe(stored)))
+                await patiently(partial(put_file, key, shown, rendition.CONTENT_TYPE, describe(stored)))
             key, content_type = stored.s3_key, stored.content_type
-            await patiently(partial(self._put_file, key, spool, content_type, describe(stored)))
+            await patiently(partial(put_file, key, spool, content_type, describe(stored)))
         except Unavailable as error:
             self._store_error = error
             self._not_taken_in_a_row += 1
@@ -278,17 +263,6 @@ class Intake:
             return False
         self._not_taken_in_a_row = 0
         return True
-
-    async def _put_file(self, key: str, spool: Spool, content_type: str, metadata: dict[str, str]) -> None:
-        spool.file.seek(0)
-        if spool.size <= _SINGLE_PUT_BYTES:
-            body = await asyncio.to_thread(spool.file.read)
-            await self._call.objects.put(self._bucket, key, body, content_type, metadata)
-            return
-        upload = self._call.objects.upload_stream(self._bucket, key, content_type, metadata)
-        async with upload as target:
-            while chunk := await asyncio.to_thread(spool.file.read, _READ_BYTES):
-                await target.write(chunk)
 
     async def _save(self) -> None:
         batch = list(self._batch.items())[:_BATCH]

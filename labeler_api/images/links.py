@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from labeler_api.context import Call
 from labeler_api.db.pool import Row
 from labeler_api.images.paths import is_rendition_of
+from labeler_api.images.rendition import NOT_DRAWN
 from labeler_api.links import object_version
 
+_NOT_DRAWN_NAMES = (".tif", ".tiff")
 _SIGNED_AT_ONCE = 20  # signing a link of the store takes some 0.2 ms: more of them must not hold the event loop
 
 
@@ -52,16 +54,30 @@ async def _presigned(call: Call, rows: list[Row]) -> list[ImageLinks]:
 
     def signed() -> list[ImageLinks]:
         thumbnails = [row["thumbnail_key"] and sign(bucket, row["thumbnail_key"]) for row in rows]
-        keys = [shown_key(row) or row["s3_key"] for row in rows]
-        return [ImageLinks(sign(bucket, key), link) for key, link in zip(keys, thumbnails, strict=True)]
+        urls = [_presigned_url(call, row) for row in rows]
+        return [ImageLinks(url, link) for url, link in zip(urls, thumbnails, strict=True)]
 
     return signed() if len(rows) <= _SIGNED_AT_ONCE else await asyncio.to_thread(signed)
+
+
+def _presigned_url(call: Call, row: Row) -> str:
+    key = shown_key(row)
+    if key is None and not is_shown_as_it_is(row):  # what is shown of it is made by our own route, when it is asked for
+        return _signed(call, row).url
+    return call.objects.presign(call.settings.s3_bucket_datasets, key or row["s3_key"])
 
 
 def shown_key(row: Row) -> str | None:
     """The key of what browsers are shown instead of the image; None where they draw the image itself."""
     key: str | None = row["rendition_key"]
     return key if key is not None and is_rendition_of(key, row["s3_key"]) else None
+
+
+def is_shown_as_it_is(row: Row) -> bool:
+    """Whether browsers draw the image itself. Of one of before its name alone may say what it is."""
+    if row["content_type"] is None:
+        return not str(row["file_name"]).lower().endswith(_NOT_DRAWN_NAMES)
+    return row["content_type"] not in NOT_DRAWN
 
 
 def full_name(row: Row) -> str:

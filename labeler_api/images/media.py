@@ -8,10 +8,9 @@ from typing import Literal
 from labeler_api.context import Call, Principal
 from labeler_api.db.pool import Row
 from labeler_api.errors import Forbidden, NotFound, Unauthenticated
-from labeler_api.images import rendition, store
+from labeler_api.images import rendition, showing, store
 from labeler_api.images.description import is_other_version
 from labeler_api.images.formats import CONTENT_TYPES
-from labeler_api.images.links import shown_key
 from labeler_api.images.schemas import ImageLinkQuery
 from labeler_api.links import LinkQuery, object_version
 from labeler_api.members import service as members
@@ -60,10 +59,11 @@ class Media:
 async def image(call: Call, dataset_id: str, image_id: str, query: ImageLinkQuery) -> Media:
     """Find what browsers are shown of the image of a link, or its original where the query wants it.
 
-    Raises NotFound for a link that is not good any more, whatever the reason.
+    What browsers are shown of an image of before is made now. Raises NotFound for a link that is not good any more,
+    whatever the reason.
     """
     row = await _linked(call, "images", dataset_id, image_id, query)
-    key = None if query.original else shown_key(row)
+    key = None if query.original else await showing.key_of(call, row, query.u)
     if key is None:
         return _media(call, query, row, row["s3_key"], row["content_type"])
     media = _media(call, query, row, key, rendition.CONTENT_TYPE)

@@ -13,6 +13,7 @@ _MAX_CHARACTERS = 255  # of image_metadata.id, which may become the whole path
 _MAX_GIVEN = 4 * _MAX_CHARACTERS  # a character may be sent as a letter and its accents
 _MAX_FOLDER_BYTES = 255  # on any disk; stores keep a folder of a key as one, and of a file's name its beginning
 _MAX_KEY_BYTES = 1024  # S3's and R2's limit
+_MAX_ROW_KEY = 1000  # of image_metadata.rendition_key
 _MAX_STEM_BYTES, _MAX_EXTENSION_BYTES = 200, 16  # MinIO keeps a segment as a file's name, which may have 255 bytes
 _TOKEN_BYTES = 8  # a billion uploads of one path meet with a chance of one in forty
 _FORBIDDEN = {"Co", "Cn"}  # what no standard says the look of; it comes from names of another encoding
@@ -126,6 +127,13 @@ class ObjectKeys(NamedTuple):
         where = f"datasets/{dataset_id}"
         named = f"{unique}{extension}"
         return cls(f"{where}/images/{named}", f"{where}/thumbnails/{unique}.jpg", f"{where}/renditions/{named}.jpg")
+
+
+def rendition_key(dataset_id: str, image_key: str) -> str | None:
+    """The key of the rendition of an image that is there; None where its own key is too long for that."""
+    parts = image_key.split("/", 3)
+    key = f"datasets/{dataset_id}/renditions/{parts[-1]}.jpg"
+    return key if len(parts) > 3 and len(key.encode()) <= _MAX_ROW_KEY else None  # noqa: PLR2004 - as below
 
 
 def is_rendition_of(key: str, image_key: str) -> bool:

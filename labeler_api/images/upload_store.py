@@ -78,6 +78,11 @@ _SAVE = """
     ORDER BY r.n
 """
 
+# The API of before may have replaced the image, or somebody deleted it.
+_NOTE_RENDITION = """
+    UPDATE image_metadata SET rendition_key = $4 WHERE dataset_id = $1 AND id = $2 AND s3_key = $3
+"""
+
 _COUNTERS = """
     WITH counted AS (SELECT count(*) AS number FROM image_metadata WHERE dataset_id = $1), project AS (
         UPDATE annotation_projects SET total_images = number FROM counted WHERE dataset_id = $1
@@ -159,6 +164,11 @@ def _decomposed(images: Sequence[Stored]) -> set[str]:
             folders, names = ((one, unicodedata.normalize("NFD", one)) for one in (folder, name))
             found |= {first + slash + last for first in folders for last in names}
     return found
+
+
+async def note_rendition(tx: WriteTransaction, dataset_id: str, image_id: str, s3_key: str, key: str) -> bool:
+    """Note what browsers are shown of an image; False where that object is not the image's any more."""
+    return await tx.execute(_NOTE_RENDITION, dataset_id, image_id, s3_key, key) > 0
 
 
 async def referred(connection: ReadConnection, keys: Sequence[str]) -> set[str]:

@@ -1,5 +1,6 @@
 """Browsers draw no TIFF: they are shown a JPEG of the same size, and the original stays what it is."""
 
+import asyncio
 import io
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from labeler_api.killable import Needs
 from tests.fixtures.api import Api, Made
 from tests.labeler_api.images.pictures import ORIENTATION, picture, rows, stored_keys, upload
 
+ORDERS = "SELECT convert_from(payload, 'UTF8') AS payload FROM pgqueuer WHERE entrypoint = $1"
 RED, BLUE = (200, 30, 30), (30, 30, 200)
 
 
@@ -105,9 +107,7 @@ async def test_it_goes_with_its_image(api: Api) -> None:
     assert (await rows(api, made))["a"]["rendition_key"] is None
     assert (await api.client().get((await links(api, made))["url"])).content == png
     async with api.db.read() as connection:
-        [order] = await connection.fetch(
-            "SELECT convert_from(payload, 'UTF8') AS payload FROM pgqueuer WHERE entrypoint = $1", KIND
-        )
+        [order] = await connection.fetch(ORDERS, KIND)
     assert all(old[key] in order["payload"] for key in ("s3_key", "thumbnail_key", "rendition_key"))
 
 
@@ -121,6 +121,65 @@ async def test_an_api_that_knows_no_renditions_may_replace_one(api: Api) -> None
             "UPDATE image_metadata SET s3_key = $1, content_type = 'image/png', content_sha256 = NULL", key
         )
     assert (await api.client().get((await links(api, made))["url"])).content == png
+
+
+async def of_before(api: Api, content: bytes, **columns: Any) -> Made:
+    """An image that was uploaded before there were renditions."""
+    made = await uploaded(api, content)
+    [row] = (await rows(api, made)).values()
+    if row["rendition_key"]:
+        await api.services.objects.delete_many("datasets", [row["rendition_key"]])
+    async with api.db.begin() as tx:
+        await tx.execute("UPDATE image_metadata SET rendition_key = NULL")
+        for name, value in columns.items():
+            await tx.execute(f"UPDATE image_metadata SET {name} = $1", value)
+    return made
+
+
+@pytest.mark.parametrize("columns", [{}, {"content_type": None, "content_sha256": None}])
+async def test_one_of_before_gets_it_when_it_is_looked_at(api: Api, columns: dict[str, Any]) -> None:
+    content = two_colours()
+    made = await of_before(api, content, **columns)
+    url = (await links(api, made))["url"]
+    async with api.client() as browser:
+        first, second = await asyncio.gather(browser.get(url), browser.get(url))
+        original = await browser.get(f"{url}&original=true")
+    assert {(one.status_code, one.headers["content-type"], one.content) for one in (first, second)} == {
+        (200, "image/jpeg", first.content)
+    }
+    with Image.open(io.BytesIO(first.content)) as shown:
+        assert (shown.format, shown.size) == ("JPEG", (300, 200))
+        assert shown.getpixel((20, 100)) == pytest.approx(RED, abs=6)
+    assert original.content == content
+    # It is kept, with the image: nobody decodes it once more.
+    [row] = (await rows(api, made)).values()
+    assert await stored_keys(api, made, "renditions") == [row["rendition_key"].partition("/renditions/")[2]]
+    api.services.caches.renditions.forget(row["s3_key"])
+    assert (await api.client().get(url)).content == first.content
+
+
+async def test_one_of_before_that_cannot_be_shown_comes_as_it_is(api: Api) -> None:
+    made = await of_before(api, two_colours())
+    [row] = (await rows(api, made)).values()
+    await api.services.objects.put("datasets", row["s3_key"], b"II*\x00 no picture", "image/tiff")
+    url = (await links(api, made))["url"]
+    assert (await api.client().get(url)).content == b"II*\x00 no picture"
+    assert (await rows(api, made))["a"]["rendition_key"] is None
+    await api.services.objects.delete_many("datasets", [row["s3_key"]])
+    assert (await api.client().get(url)).status_code == 404
+
+
+async def test_one_that_is_replaced_meanwhile_keeps_none_of_it(api: Api) -> None:
+    made = await of_before(api, two_colours())
+    url = (await links(api, made))["url"]
+    [row] = (await rows(api, made)).values()
+    async with api.db.begin() as tx:
+        await tx.execute("UPDATE image_metadata SET s3_key = s3_key || '.other'")
+    assert (await api.client().get(url)).headers["content-type"] == "image/jpeg"  # the row was read just before
+    assert (await rows(api, made))["a"]["rendition_key"] is None
+    async with api.db.read() as connection:
+        [payload] = [one["payload"] for one in await connection.fetch(ORDERS, KIND)]
+    assert row["s3_key"].rpartition("/")[2] in payload
 
 
 def test_one_that_is_too_large_says_what_it_needs() -> None:
