@@ -16,7 +16,6 @@ from typing import Any
 
 import asyncpg
 
-from labeler_api.annotations.store_batch import MADE
 from labeler_ops.database.move.migration import Migration
 from labeler_ops.database.replication.replication import Replication
 from labeler_ops.database.replication.sides import Urls
@@ -26,7 +25,7 @@ WRITERS = 4
 _PAUSE_SECONDS = 0.01  # after each try, so that the writers are users and not the load
 _BEFORE_SECONDS, _AFTER_SECONDS = 1.0, 1.0
 _LOCK = "SELECT true FROM annotation_projects WHERE id = $1 FOR NO KEY UPDATE"
-_INSERT = f"WITH {MADE} SELECT id FROM made"
+_INSERT = "SELECT ids FROM create_annotations_1($1, $2, '{}', true, $3::jsonb, 60)"
 _DRAFT = (
     '[{"image_id": "train/000001", "annotation_type": "bbox", "task_type": "detection", "class_id": "person",'
     ' "class_name": "Person", "attributes": {}, "annotation_state": "draft", "notes": "%s",'

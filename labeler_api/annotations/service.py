@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from labeler_api import idempotency
 from labeler_api.annotations import store
 from labeler_api.annotations.geometry import NO_OBJECT, attributes_of, check_sizes, checked_shape, task_of
+from labeler_api.annotations.ledger import ConfirmationEffect
 from labeler_api.annotations.schemas import (
     AnnotationCreate,
     AnnotationDraft,
@@ -22,7 +23,6 @@ from labeler_api.annotations.schemas import (
     annotation_response,
     user_ids,
 )
-from labeler_api.annotations.store_ledger import ConfirmationEffect
 from labeler_api.context import Call
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.errors import BadRequest, Conflict, Forbidden, Missed, NotFound, invalid

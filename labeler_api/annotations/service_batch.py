@@ -2,23 +2,21 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 
 from msgspec.json import encode
 
 from labeler_api import idempotency
-from labeler_api.annotations import store_batch, store_ledger
+from labeler_api.annotations import store_batch
 from labeler_api.annotations.schemas import AnnotationCreate, AnnotationDraft
 from labeler_api.annotations.schemas_batch import BatchCreate, BatchResponse
 from labeler_api.annotations.service import draft_of, size_of, sizes_checked
-from labeler_api.annotations.store_ledger import ConfirmationEffect, StatusChange
 from labeler_api.context import Call
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.errors import AppError, Forbidden, NotFound, invalid
 from labeler_api.http.json_rules import SHORT_BYTES
-from labeler_api.locks.service import claim_each
+from labeler_api.locks.service import WRITE_SECONDS, refusal
 from labeler_api.members.policy import Lock, Role
-from labeler_api.members.service import Access, authorize, not_found, role_changed
+from labeler_api.members.service import Access, access_held, actor, authorize, not_found, role_changed
 
 _CHECKED_AT_ONCE = 200  # on the event loop: some milliseconds of work
 _MAX_PROJECTS = 100  # each is one question for the caller's role, and one lock
@@ -30,15 +28,21 @@ _ERROR_CHARACTERS = 400
 
 @dataclass(slots=True)
 class _Batch:
-    """The items that are left, by their index, and what is wrong with the others."""
+    """What became of the items, by their index: the ids of those that were made, and what is wrong with the others."""
 
-    drafts: dict[int, AnnotationDraft] = field(default_factory=dict)
-    refused: dict[int, str] = field(default_factory=dict)
     made: dict[int, int] = field(default_factory=dict)
+    refused: dict[int, str] = field(default_factory=dict)
 
     def refuse(self, index: int, error: AppError) -> None:
-        self.drafts.pop(index, None)
         self.refused[index] = error.detail
+
+    def answer(self) -> Row:
+        return {
+            "created": len(self.made),
+            "failed": len(self.refused),
+            "annotation_ids": [self.made[index] for index in sorted(self.made)],
+            "errors": [f"Index {index}: {self.refused[index]}"[:_ERROR_CHARACTERS] for index in sorted(self.refused)],
+        }
 
 
 async def create(call: Call, body: BatchCreate) -> BatchResponse:
@@ -48,9 +52,13 @@ async def create(call: Call, body: BatchCreate) -> BatchResponse:
         drafts = await call.services.judging.run(call.user_id, _drafts, items)
     else:
         drafts = _drafts(items)
+    references = distinct_projects(item.project_id for item in items)
+    if call.idempotency is None and len(references) == 1:
+        async with call.db.single() as tx:
+            return BatchResponse(**await _create_in_one(tx, call, references[0], drafts))
     async with call.db.begin() as tx:
-        allowed = await accesses(tx, call, (item.project_id for item in body.annotations), Role.ANNOTATOR)
-        row = await idempotency.once(tx, call, lambda: _create(tx, call, body.annotations, drafts, allowed))
+        allowed = await accesses(tx, call, references, Role.ANNOTATOR)
+        row = await idempotency.once(tx, call, lambda: _create_in_each(tx, call, items, drafts, allowed))
     return BatchResponse(**row)
 
 
@@ -66,77 +74,84 @@ def _drafts(items: Sequence[AnnotationCreate]) -> list[AnnotationDraft | AppErro
     return drafts
 
 
-async def _create(
+async def _create_in_one(
+    tx: WriteTransaction, call: Call, reference: str, drafts: Sequence[AnnotationDraft | AppError]
+) -> Row:
+    """Make all items in one project. Who may not write to it is told so of each of them."""
+    batch = _Batch()
+    try:
+        await _fill(tx, call, reference, dict(enumerate(drafts)), batch)
+    except NotFound:
+        refused: AppError = not_found()
+    except Forbidden as error:
+        refused = error
+    else:
+        return batch.answer()
+    for index in range(len(drafts)):
+        batch.refuse(index, refused)
+    return batch.answer()
+
+
+async def _create_in_each(
     tx: WriteTransaction,
     call: Call,
     items: Sequence[AnnotationCreate],
     drafts: Sequence[AnnotationDraft | AppError],
     allowed: Mapping[str, Access | AppError],
 ) -> Row:
-    batch, projects = _Batch(), dict[str, tuple[Access, list[int]]]()
+    batch, projects = _Batch(), dict[str, dict[int, AnnotationDraft | AppError]]()
     for index, (item, draft) in enumerate(zip(items, drafts, strict=True)):
         access = allowed[item.project_id]
         if isinstance(access, AppError):
             batch.refuse(index, access)
-        elif isinstance(draft, AppError):
-            batch.refuse(index, draft)
         elif access.project_id is None:
-            batch.refuse(index, not_found())
+            batch.refuse(index, draft if isinstance(draft, AppError) else not_found())
         else:
-            batch.drafts[index] = draft
-            projects.setdefault(access.project_id, (access, []))[1].append(index)
-    for _, (access, indexes) in sorted(projects.items()):  # in one order everywhere, so that no two batches cross
-        await _fill(tx, call, access, indexes, batch)
-    return {
-        "created": len(batch.made),
-        "failed": len(batch.refused),
-        "annotation_ids": [batch.made[index] for index in sorted(batch.made)],
-        "errors": [f"Index {index}: {batch.refused[index]}"[:_ERROR_CHARACTERS] for index in sorted(batch.refused)],
-    }
+            projects.setdefault(access.project_id, {})[index] = draft
+    for project, wanted in sorted(projects.items()):  # in one order everywhere, so that no two batches cross
+        try:
+            await _fill(tx, call, project, wanted, batch)
+        except (NotFound, Forbidden):  # it was enough a moment ago: the next look says so of this project's items alone
+            raise role_changed() from None
+    return batch.answer()
 
 
-async def _fill(tx: WriteTransaction, call: Call, access: Access, indexes: list[int], batch: _Batch) -> None:
+async def _fill(
+    tx: WriteTransaction, call: Call, project: str, items: Mapping[int, AnnotationDraft | AppError], batch: _Batch
+) -> None:
     """Insert a project's items, but those on images that somebody else holds or that are not there."""
-    tx.stand_in_line(access.project)
-    try:
-        await authorize(tx, call, access.project, Role.ANNOTATOR, Lock.ROLE)
-    except (NotFound, Forbidden):  # it was enough a moment ago: the next look says so of this project's items alone
-        raise role_changed() from None
-    refused = await claim_each(tx, call, access, [batch.drafts[index].image_id for index in indexes])
-    for index in indexes:
-        if error := refused.get(batch.drafts[index].image_id):
+    wanted = {index: draft for index, draft in items.items() if not isinstance(draft, AppError)}
+    tx.stand_in_line(project)
+    text = encode(list(wanted.values())).decode()
+    row = await store_batch.insert(tx, actor(call, project, Role.ANNOTATOR), text, WRITE_SECONDS)
+    access_held(row, call, Role.ANNOTATOR)
+    assert row is not None  # noqa: S101 - it was just judged
+    found = zip(row["refused"] or (), row["reasons"] or (), strict=True)
+    refused = {lock["image_id"]: refusal(reason, lock, lock["image_id"]) for lock, reason in found}
+    for (index, draft), made in zip(wanted.items(), row["ids"], strict=True):
+        if made is None:
+            batch.refuse(index, refused[draft.image_id])
+        else:
+            batch.made[index] = made
+    for index, error in items.items():
+        if isinstance(error, AppError):
             batch.refuse(index, error)
-    wanted = {index: batch.drafts[index] for index in indexes if index in batch.drafts}
-    if not wanted:
-        return
-    ids = await store_batch.insert(tx, access.project, call.user_id, encode(list(wanted.values())).decode())
-    batch.made |= dict(zip(wanted, ids, strict=True))
-    await store_ledger.refresh_progress(tx, access.project, _added(wanted.values()), call.user_id)
 
 
-def _added(drafts: Iterable[AnnotationDraft]) -> list[StatusChange]:
-    """Sum the new annotations of each image and task; a draft among them unconfirms it."""
-
-    def place(draft: AnnotationDraft) -> tuple[str, str]:
-        return draft.image_id, draft.task_type
-
-    changes = []
-    for (image_id, task_type), group in groupby(sorted(drafts, key=place), place):
-        states = [draft.annotation_state for draft in group]
-        effect = ConfirmationEffect.CLEAR if "draft" in states else ConfirmationEffect.KEEP
-        changes.append(StatusChange(image_id, task_type, effect, added=len(states)))
-    return changes
+def distinct_projects(references: Iterable[str]) -> list[str]:
+    """List each project or dataset once. Raises Invalid for too many."""
+    distinct = list(dict.fromkeys(references))
+    if len(distinct) > _MAX_PROJECTS:
+        raise invalid(f"names {len(distinct)} projects; {_MAX_PROJECTS} are the most", "body", code="too_many_projects")
+    return distinct
 
 
 async def accesses(
     connection: ReadConnection, call: Call, references: Iterable[str], minimum: Role
 ) -> dict[str, Access | AppError]:
     """Find the caller's access to each project or dataset, or the refusal: one statement for each of them."""
-    distinct = list(dict.fromkeys(references))
-    if len(distinct) > _MAX_PROJECTS:
-        raise invalid(f"names {len(distinct)} projects; {_MAX_PROJECTS} are the most", "body", code="too_many_projects")
     found: dict[str, Access | AppError] = {}
-    for reference in distinct:
+    for reference in references:
         try:
             found[reference] = await authorize(connection, call, reference, minimum, Lock.NONE)
         except (NotFound, Forbidden) as error:

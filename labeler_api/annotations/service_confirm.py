@@ -2,19 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 
-from labeler_api.annotations import store_confirm, store_ledger
+from labeler_api.annotations import store_confirm
+from labeler_api.annotations.ledger import ConfirmationEffect
 from labeler_api.annotations.schemas import ConfirmResponse, name_of
 from labeler_api.annotations.schemas_batch import BulkConfirm, BulkConfirmResponse
 from labeler_api.annotations.schemas_status import ImageConfirmResponse, image_confirm
 from labeler_api.annotations.service import check_may_change, no_annotation, set_state
-from labeler_api.annotations.service_batch import accesses
-from labeler_api.annotations.store_ledger import ConfirmationEffect, StatusChange
+from labeler_api.annotations.service_batch import distinct_projects
 from labeler_api.context import Call
 from labeler_api.db.pool import Row, WriteTransaction
-from labeler_api.errors import AppError, BadRequest, Forbidden
-from labeler_api.locks.service import check_claimed, hold_each, image_not_found, naming_the_holder
+from labeler_api.errors import AppError, BadRequest, Forbidden, NotFound
+from labeler_api.locks.service import check_claimed, image_not_found, naming_the_holder, refusal
 from labeler_api.members.policy import Role
-from labeler_api.members.service import Access, access_held, is_let_in, roles_from
+from labeler_api.members.service import Access, access_held, access_of, actor, actor_as_seen
 from labeler_api.names import quoted
 
 
@@ -51,9 +51,10 @@ async def unconfirm_image(call: Call, project: str, image_id: str, task_type: st
 async def confirm_many(call: Call, body: BulkConfirm) -> BulkConfirmResponse:
     """Confirm annotations: the caller's own, or as a reviewer anybody's. What is refused is said of each."""
     ids = list(dict.fromkeys(body.annotation_ids))
+    allowed, refused = await _confirmable(call, ids)
     done: dict[int, ConfirmResponse] = {}
-    async with call.db.begin() as tx:
-        allowed, refused = await _confirmable(tx, call, ids)
+    # Several projects are one transaction all the same: all of it, or nothing.
+    async with call.db.begin() if len(allowed) > 1 else call.db.single() as tx:
         for _, (access, wanted) in sorted(allowed.items()):  # in one order everywhere, so that no two calls cross
             done |= await _confirm_in_project(tx, call, access, wanted, refused)
     for annotation_id in ids:
@@ -68,16 +69,18 @@ async def confirm_many(call: Call, body: BulkConfirm) -> BulkConfirmResponse:
 
 
 async def _confirmable(
-    tx: WriteTransaction, call: Call, ids: Sequence[int]
+    call: Call, ids: Sequence[int]
 ) -> tuple[dict[str, tuple[Access, dict[int, str]]], dict[int, AppError]]:
     """Sort annotations, with their images, by project; what does not exist, or is hidden, is in neither."""
     allowed: dict[str, tuple[Access, dict[int, str]]] = {}
     refused: dict[int, AppError] = {}
-    found = await store_confirm.find(tx, ids)
-    known = await accesses(tx, call, (row["project_id"] for row in found), Role.VIEWER)
+    async with call.db.read() as connection:
+        found = await store_confirm.find(connection, ids, call.user_id)
+    of_projects = {row["project_id"]: row for row in found}
+    known = {project: _known(of_projects[project], call) for project in distinct_projects(of_projects)}
     for row in found:
         access = known[row["project_id"]]
-        if isinstance(access, AppError):
+        if access is None:
             continue
         try:
             check_may_change(call, access, row["created_by"])
@@ -88,19 +91,27 @@ async def _confirmable(
     return allowed, refused
 
 
+def _known(row: Row, call: Call) -> Access | None:
+    try:
+        return access_of(row, call, Role.VIEWER)
+    except NotFound:
+        return None
+
+
 async def _confirm_in_project(
     tx: WriteTransaction, call: Call, access: Access, wanted: Mapping[int, str], refused: dict[int, AppError]
 ) -> dict[int, ConfirmResponse]:
     """Confirm annotations, given with their images; those on an image that an import is at work on are refused."""
-    busy = await hold_each(tx, access, sorted(set(wanted.values())))
+    tx.stand_in_line(access.project)
+    images = sorted(set(wanted.values()))
+    row = await store_confirm.confirm_many(tx, actor_as_seen(call, access), list(wanted), images)
+    access_held(row, call, Role.VIEWER)
+    assert row is not None  # noqa: S101 - it was just judged
+    busy = {lock["image_id"]: refusal("importing", lock, lock["image_id"]) for lock in row["busy"]}
     refused |= {annotation_id: busy[image] for annotation_id, image in wanted.items() if image in busy}
-    ids = [annotation_id for annotation_id, image in wanted.items() if image not in busy]
-    rows = await store_confirm.confirm_many(tx, access.project, ids, call.user_id)
-    places = sorted({(row["image_id"], row["task_type"]) for row in rows})
-    if places:
-        changes = [StatusChange(image_id, task, ConfirmationEffect.CONFIRM_IF_COMPLETE) for image_id, task in places]
-        await store_ledger.refresh_progress(tx, access.project, changes, call.user_id)
-    return {row["id"]: _confirmed(row, call.principal.profile.full_name) for row in rows}
+    confirmed = {"annotation_state": "confirmed", "confirmed_at": row["confirmed_at"], "confirmed_by": call.user_id}
+    name = call.principal.profile.full_name
+    return {one: _confirmed({"id": one, **confirmed}, name) for one in row["ids"]}
 
 
 async def _set_state(call: Call, annotation_id: int, state: str, effect: ConfirmationEffect) -> ConfirmResponse:
@@ -114,10 +125,10 @@ async def _set_state_of_image(
     call: Call, project: str, image_id: str, task_type: str | None, state: str, effect: ConfirmationEffect
 ) -> Row:
     """Change what is drawn on an image; return its statuses, taken together, or why there is nothing to change."""
-    approver = store_confirm.Approver(project, call.user_id, roles_from(Role.REVIEWER), is_let_in(call, Role.REVIEWER))
+    reviewer = actor(call, project, Role.REVIEWER)
     async with naming_the_holder(call), call.db.single() as tx:
         tx.stand_in_line(project)
-        row = await store_confirm.set_state_of_image(tx, approver, image_id, task_type, state, effect.value)
+        row = await store_confirm.set_state_of_image(tx, reviewer, image_id, task_type, state, effect.value)
         access = access_held(row, call, Role.REVIEWER)
         assert row is not None  # noqa: S101 - it was just judged
         tx.know(access.dataset_id, access.project)

@@ -1,4 +1,4 @@
-"""SQL that reads the statuses of images: a row per image and task, kept by `store_ledger`."""
+"""SQL that reads the statuses of images: a row per image and task, kept by the ledger."""
 
 # ruff: noqa: S608 - the only text put into the statements is parts of ours
 

@@ -13,7 +13,7 @@ from labeler_api.context import Call
 from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import BadRequest, Conflict, NotFound, Stale, invalid
 from labeler_api.members.policy import Lock, Role
-from labeler_api.members.service import access_held, authorize, is_let_in, roles_from
+from labeler_api.members.service import access_held, actor, authorize
 from labeler_api.names import quoted
 from labeler_api.projects.schemas import ClassInfo
 from labeler_api.projects.schemas_classes import MAX_CLASSES_BYTES
@@ -39,7 +39,7 @@ async def add(call: Call, reference: str, task_type: str, body: AddClass) -> Cla
 async def _add(tx: WriteTransaction, call: Call, reference: str, task_type: str, body: AddClass) -> Row:
     class_id = body.class_id or secrets.token_hex(4)
     info = ClassInfo(name=body.name, color=body.color, description=body.description, order=0)
-    row = await store.add(tx, _changer(call, reference), task_type, class_id, json(info), MAX_CLASSES_BYTES)
+    row = await store.add(tx, actor(call, reference, Role.ADMIN), task_type, class_id, json(info), MAX_CLASSES_BYTES)
     found = _done(tx, call, row)
     if found["outcome"] == "no_task":
         raise BadRequest(
@@ -63,7 +63,7 @@ async def delete(call: Call, reference: str, task_type: str, class_id: str) -> N
     """Remove a class that no annotation of the task has. Raises NotFound as `update`, Conflict for one in use."""
     async with call.db.single() as tx:
         tx.stand_in_line(reference)
-        row = await store.delete(tx, _changer(call, reference), task_type, class_id)
+        row = await store.delete(tx, actor(call, reference, Role.ADMIN), task_type, class_id)
         found = _done(tx, call, row)
         _check_there(found["outcome"], task_type, class_id)
         if found["outcome"] == "in_use":
@@ -95,17 +95,13 @@ async def _change(
     text, most = None if changes is None else json(changes), MAX_CLASSES_BYTES if bounded else None
     async with call.db.single() as tx:
         tx.stand_in_line(reference)
-        row = await store.change(tx, _changer(call, reference), task_type, ids, text, most)
+        row = await store.change(tx, actor(call, reference, Role.ADMIN), task_type, ids, text, most)
         found = _done(tx, call, row)
         _check_there(found["outcome"], task_type, found["missing"])
     if not ids:
         return []
     classes, counts = _stored.decode(found["classes"]), _counted.decode(found["counts"])
     return [_response(class_id, classes[class_id], counts[class_id]) for class_id in ids]
-
-
-def _changer(call: Call, reference: str) -> store.Changer:
-    return store.Changer(reference, call.user_id, roles_from(Role.ADMIN), is_let_in(call, Role.ADMIN))
 
 
 def _done(tx: WriteTransaction, call: Call, row: Row | None) -> Row:

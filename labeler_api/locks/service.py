@@ -1,12 +1,12 @@
 """Image locks: who works on an image. A person holds it for five minutes from their last sign of life."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from labeler_api.context import Call
-from labeler_api.db.pool import Row, WriteTransaction
+from labeler_api.db.pool import Row
 from labeler_api.errors import Locked, NotFound, Stale
-from labeler_api.locks import store, store_importing
+from labeler_api.locks import store
 from labeler_api.locks.schemas import (
     AcquireResponse,
     ForceResponse,
@@ -17,7 +17,7 @@ from labeler_api.locks.schemas import (
     lock_info,
 )
 from labeler_api.members.policy import Lock, Role
-from labeler_api.members.service import Access, access_held, access_of, authorize, is_let_in, role_changed, roles_from
+from labeler_api.members.service import Access, access_held, access_of, authorize, is_let_in, roles_from
 from labeler_api.names import quoted
 
 OPEN_SECONDS = 300  # contract#image-locks: the frontend sends a heartbeat every 120 s
@@ -107,60 +107,19 @@ async def _access(call: Call, project: str, minimum: Role) -> Access:
         return await authorize(connection, call, project, minimum, Lock.NONE)
 
 
-async def claim_each(
-    tx: WriteTransaction, call: Call, access: Access, image_ids: Sequence[str]
-) -> dict[str, NotFound | Locked]:
-    """Claim those of the images that the caller may write to: extend their locks, or take short ones.
-
-    Returns why not the others: somebody else holds one, an import is at work on it, or the dataset does not have it.
-
-    Other writers of the images wait until the transaction ends. Belongs into the transaction of the write, so that a
-    write that is refused takes none.
-    """
-    wanted, refused = set(image_ids), dict[str, NotFound | Locked]()
-    rows = await _claim_known(tx, access, wanted, call.user_id)
-    refused |= {image_id: image_not_found(image_id) for image_id in wanted - {row["image_id"] for row in rows}}
-    for row in rows:
-        if not row["mine"]:
-            refused[row["image_id"]] = _refusal(row)
-    return refused
-
-
-async def _claim_known(tx: WriteTransaction, access: Access, wanted: set[str], user_id: int) -> list[Row]:
-    """Claim those of the images that are there. Looks again where one of them is deleted at this moment."""
-    while True:
-        known = await store.existing(tx, access.dataset_id, sorted(wanted))
-        try:
-            return await _claim(tx, access, list(known), user_id, WRITE_SECONDS)
-        except NotFound:
-            continue
-
-
-async def hold_each(tx: WriteTransaction, access: Access, image_ids: Sequence[str]) -> dict[str, Locked]:
-    """Keep the caller's role, and have other writers of these distinct images wait, until the transaction ends.
-
-    For changes that are no writes in the sense of locks, such as confirming. Returns why not, for those that an import
-    is at work on. Raises Stale as `authorize` does.
-    """
-    tx.stand_in_line(access.project)
-    held = await store.hold(tx, access.project, access.member_id, access.role.text, access.dataset_id, image_ids)
-    if held is None:
-        raise role_changed()
-    rows = await store_importing.find(tx, access.project, held) if held else []
-    return {row["image_id"]: importing(lock_info(row, {})) for row in rows}
-
-
 def check_claimed(row: Row, image_id: str) -> None:
-    """Raise why a function of the database that begins with `claim_image_2` has not claimed the image."""
-    match row["outcome"]:
-        case "missing":
-            raise image_not_found(image_id)
-        case "locked":
-            raise image_locked(lock_info(row["lock"], {}))
-        case "importing":
-            raise importing(lock_info(row["lock"], {}))
-        case "changed":
-            raise _collided()
+    """Raise why a function of the database that begins with `claim_image_1` has not claimed the image."""
+    if row["outcome"] in {"missing", "locked", "importing"}:
+        raise refusal(row["outcome"], row["lock"], image_id)
+    if row["outcome"] == "changed":
+        raise _collided()
+
+
+def refusal(outcome: str, lock: Row, image_id: str) -> NotFound | Locked:
+    """Say why the caller may not write to an image: a word of `claim_image_1`, and the lock that it came with."""
+    if outcome == "missing":
+        return image_not_found(image_id)
+    return (importing if outcome == "importing" else image_locked)(lock_info(lock, {}))
 
 
 @asynccontextmanager
@@ -176,21 +135,6 @@ async def naming_the_holder(call: Call) -> AsyncIterator[None]:
         if user := users.get(lock.user_id):
             lock.user_name, lock.user_email = user.full_name, user.email
         raise (importing if isinstance(error, Importing) else image_locked)(lock) from None
-
-
-async def _claim(
-    tx: WriteTransaction, access: Access, image_ids: Sequence[str], user_id: int, lease_seconds: int
-) -> list[Row]:
-    """Claim distinct images and return a row for each. Raises NotFound, or Stale after too many collisions."""
-    wanted = sorted(set(image_ids))
-    for _ in range(_CLAIM_ATTEMPTS):
-        rows = await store.claim(tx, access.project, access.dataset_id, wanted, user_id, lease_seconds)
-        if len(rows) == len(wanted):
-            return rows
-        missing = set(wanted) - await store.existing(tx, access.dataset_id, wanted)
-        if missing:
-            raise image_not_found(min(missing))
-    raise _collided()
 
 
 def _collided() -> Stale:
@@ -213,11 +157,6 @@ def importing(lock: LockInfo) -> Importing:
     name = lock.user_name or "Somebody"
     text = f"An import of {name} is at work on the image {lock.image_id!r}. Try again when it is done."
     return Importing(text, lock=lock)
-
-
-def _refusal(row: Row) -> Locked:
-    lock = lock_info(row, {})
-    return importing(lock) if row["importing"] else image_locked(lock)
 
 
 async def _named(call: Call, row: Row) -> LockInfo:

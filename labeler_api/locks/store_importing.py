@@ -5,7 +5,7 @@ its number is part of the mark, and every snapshot tells which transactions have
 moment at which the import is committed, rolled back, or gone with its process. Nobody has to take it away for that.
 
 Who claims or holds an image looks at the marks in the same statement. One that looked before a mark was there, and got
-the image afterwards, sees the mark when it brings the image's status up to date (`annotations.store_status`). Whoever
+the image afterwards, sees the mark when it brings the image's status up to date (`refresh_progress_1`). Whoever
 has the image already is waited for by the import, in the order in which images are claimed.
 """
 

@@ -5,6 +5,9 @@ then judges the row by `service.access_of`. Everything else asks `service.author
 locks with it.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from labeler_api.db.one_and_rows import one_and_rows
 
 # A project's id or the id of its dataset, by look-up and never by prefix: legacy ids may be UUIDs. Found from the
@@ -30,7 +33,19 @@ HELD = """
     )
 """
 IS_HELD = "COALESCE((SELECT same FROM held), (SELECT same FROM project), false)"
+OUTCOME = "outcome, found_project_id, found_dataset_id, found_visibility, found_owner_id, found_role"
+"""What a function of the database that begins with `lock_project_1` says first (`service.access_held` judges it)."""
 COLUMNS = "p.id AS project_id, d.id AS dataset_id, d.visibility, d.owner_id AS dataset_owner_id, m.role"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks a function of the database to change which project: roles that are enough; `anyway` needs none."""
+
+    reference: str
+    user_id: int
+    roles: Sequence[str]
+    anyway: bool
 
 
 def reading(rows: str, order: str = "", *, also: str = "", joined: str = "", where: str = WHERE_FOUND) -> str:

@@ -12,6 +12,7 @@ from labeler_api.errors import BadRequest, Forbidden, NotFound, Stale
 from labeler_api.http.paging import decode_cursor, encode_cursor
 from labeler_api.limits import MEMBERS_PER_PERSON
 from labeler_api.members import store
+from labeler_api.members.access import Actor
 from labeler_api.members.policy import Lock, Role, effective_role, may_change
 from labeler_api.members.schemas import AddMember, MemberResponse, Position, member_response
 
@@ -106,6 +107,16 @@ def roles_from(minimum: Role) -> list[str]:
 def is_let_in(call: Call, minimum: Role) -> bool:
     """Whether the caller needs no membership: a system admin acts as an admin on every project."""
     return call.principal.is_admin and minimum <= Role.ADMIN
+
+
+def actor(call: Call, reference: str, minimum: Role) -> Actor:
+    """Say to a function of the database who the caller is, and which roles are enough."""
+    return Actor(reference, call.user_id, roles_from(minimum), is_let_in(call, minimum))
+
+
+def actor_as_seen(call: Call, access: Access) -> Actor:
+    """Say to a function of the database who the caller is, in the role in which they were seen."""
+    return Actor(access.project, call.user_id, [access.role.text], access.member_id is None)
 
 
 def access_held(row: Row | None, call: Call, minimum: Role) -> Access:

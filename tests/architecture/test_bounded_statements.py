@@ -11,7 +11,6 @@ from tests.architecture.source import Module, modules
 _BOUNDED = re.compile(r"\bLIMIT\b|= ?ANY ?\(|\bunnest\(|\bjsonb_populate_recordset\(", re.IGNORECASE)
 
 REASONS: dict[tuple[str, str], str] = {
-    ("labeler_api/annotations/store_ledger.py", "_REFRESH"): "a row for each task of an image that the caller names",
     ("labeler_api/storage/store_orphans.py", "_DUE_COUNTS"): "a row for each of the two buckets",
 }
 """Statements without one, by module and name, and why their rows are few."""

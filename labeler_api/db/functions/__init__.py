@@ -36,6 +36,9 @@ NAMES: Final = (
     "delete_class_1",
     "set_state_of_image_1",
     "restore_annotation_1",
+    "claim_images_1",
+    "create_annotations_1",
+    "confirm_annotations_1",
 )
 """Those that this version needs, in an order in which they can be made."""
 

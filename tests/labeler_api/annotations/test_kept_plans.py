@@ -12,7 +12,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from labeler_api.annotations import store, store_confirm, store_history, store_ledger
+from labeler_api.annotations import store, store_batch, store_confirm, store_history
 from labeler_api.classes import store as store_classes
 from labeler_api.db.connection import PLANNED_ONCE
 from labeler_api.locks import store as store_locks
@@ -41,9 +41,13 @@ _ID = "(SELECT max(id) FROM annotations WHERE image_id = '" + _IMAGE + "' AND pr
 STATEMENTS = {
     "access": (store_members._ACCESS, "'proj_1', 2"),
     "access and role": (store_members._ACCESS_AND_ROLE, "'proj_1', 2, '{owner}', true"),
-    "claim": (store_locks._CLAIM, f"'proj_1', 'ds_1', '{{{_IMAGE}}}', 2, 60"),
+    "claim": ("SELECT * FROM claim_images_1($1, $2, $3, $4, $5)", f"'proj_1', 'ds_1', '{{{_IMAGE}}}', 2, 60"),
+    "batch": (store_batch._INSERT, f"'proj_1', 2, '{{owner}}', true, '[{_DRAFT}, {_DRAFT}]', 60"),
+    "confirm many": (
+        store_confirm._CONFIRM_MANY,
+        f"'proj_1', 2, '{{owner}}', true, ARRAY[$id]::bigint[], '{{{_IMAGE}}}'",
+    ),
     "acquire": (store_locks._ACQUIRE, f"'proj_1', 2, '{{owner}}', true, '{_IMAGE}', 60"),
-    "hold the image": (store_locks._HOLD, f"'proj_1', 2, 'owner', 'ds_1', '{{{_IMAGE}}}'"),
     "heartbeat": (store_locks._HEARTBEAT, f"'proj_1', '{_IMAGE}', 2, 60"),
     "release": (store_locks._RELEASE, f"'proj_1', '{_IMAGE}', 2"),
     "find": (store._FIND_FOR, "$id, 2"),
@@ -61,7 +65,10 @@ STATEMENTS = {
         "$id, 2, '{owner}', '{owner}', true, NULL, 1, '{id}', 1000000, 60",
     ),
     "delete a class": (store_classes._DELETE, "'proj_1', 2, '{owner}', true, 'detection', 'none'"),
-    "refresh": (store_ledger._REFRESH, f"'proj_1', '{{{_IMAGE}}}', '{{detection}}', '{{clear}}', '{{1}}', 2"),
+    "refresh": (
+        "SELECT * FROM refresh_progress_1($1, $2, $3, $4, $5, $6)",
+        f"'proj_1', '{{{_IMAGE}}}', '{{detection}}', '{{clear}}', '{{1}}', 2",
+    ),
 }
 
 

@@ -4,19 +4,24 @@ import asyncio
 from collections import Counter
 
 from labeler_api.db.pool import Database
-from labeler_api.locks import store
 from tests.fixtures.api import Api, Made
 
 CLAIMANTS = 50
 
 
 async def claim(db: Database, made: Made, image_ids: list[str], user_id: int, seconds: int = 300) -> dict[str, bool]:
-    """Claim until the statement has an answer for every image, as the service does."""
-    while True:
-        async with db.begin() as tx:
-            rows = await store.claim(tx, made.project_id, made.dataset_id, image_ids, user_id, seconds)
-        if len(rows) == len(image_ids):
-            return {row["image_id"]: row["mine"] for row in rows}
+    """Claim images as a batch does."""
+    async with db.begin() as tx:
+        row = await tx.fetchrow(
+            "SELECT * FROM claim_images_1($1, $2, $3, $4, $5)",
+            made.project_id,
+            made.dataset_id,
+            image_ids,
+            user_id,
+            seconds,
+        )
+    assert row is not None
+    return dict.fromkeys(row["mine"], True) | {lock["image_id"]: False for lock in row["refused"]}
 
 
 async def holder(db: Database, made: Made, image_id: str) -> int:
