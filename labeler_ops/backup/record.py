@@ -16,7 +16,6 @@ PROOF = "verified.json"
 CONTENTS = "contents.json"
 INVENTORY = "objects.jsonl.gz"
 DUMP = "dump/"
-SUMS = f"{DUMP}SHA256SUMS"
 FORMAT = 1
 
 _ID = re.compile(r"(\d{8}T\d{6}Z)-(labeler|users|platform)-[0-9a-f]{6}")

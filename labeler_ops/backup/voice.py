@@ -11,13 +11,3 @@ class Voice(Protocol):
 
     def progress(self, done: int, total: int) -> None:
         """Hear how far the step is."""
-
-
-class Silent:
-    """Hears nothing; for programs."""
-
-    def line(self, text: str) -> None:
-        """Hear nothing."""
-
-    def progress(self, done: int, total: int) -> None:
-        """Hear nothing."""

@@ -117,10 +117,6 @@ def read(run: Run) -> MoveReport:
     )
 
 
-def _serious(objects: Objects | None) -> list[str]:
-    return [str(one) for one in objects.findings if one.serious] if objects else []
-
-
 def _last(run: Run, kind: type[_T], *names: str) -> _T | None:
     """Read the first of these files that is there."""
     found = next((path for path in map(run.path, names) if path.is_file()), None)
