@@ -1,8 +1,8 @@
 """COCO (https://cocodataset.org/#format-data), our own export of it, and the flat form of older uploads.
 
-What a `segmentation` is: a polygon for each of its rings. A project that has boxes as a task and outlines not takes
-the boxes instead, since nearly every COCO file has both. `circle`, `polyline` and `geometry` are members of our own
-export, as is `category_ids` of an image: the classes that it has as a whole.
+What a `segmentation` is: a polygon for each of its rings, and for each part of a mask (RLE). A project that has boxes
+as a task and outlines not takes the boxes instead, since nearly every COCO file has both. `circle`, `polyline` and
+`geometry` are members of our own export, as is `category_ids` of an image: the classes that it has as a whole.
 """
 
 import re
@@ -26,6 +26,7 @@ from labeler_api.imports.readers.items import (
     Problems,
     Shape,
 )
+from labeler_api.imports.readers.masks import Masks
 from labeler_api.imports.readers.outlines import Malformed
 from labeler_api.imports.strict_json import BAD, Document, ItemsOf, reason
 from labeler_api.plurals import counted
@@ -63,6 +64,7 @@ class _Annotation(Struct):
     polyline: list[float] | None = None
     geometry: dict[str, Any] | None = None
     attributes: Raw = _NOTHING
+    iscrowd: Any = None
 
 
 _IMAGES = ItemsOf(_Image)
@@ -110,6 +112,7 @@ class CocoReader:
         self._has_labels = False
         self._read_images()
         self._split = self._boxed = self._turned = 0
+        self._masks = Masks()
 
     def is_about_an_image(self, number: int) -> bool:  # noqa: ARG002
         """Whether it is one: always."""
@@ -205,8 +208,11 @@ class CocoReader:
     def _region(self, annotation: _Annotation) -> Iterator[tuple[str, Geometry]]:
         has_outline = outlines.is_there(annotation.segmentation)
         if has_outline and (self._takes_outlines or not annotation.bbox):
-            rings = outlines.rings(annotation.segmentation)
-            self._split += len(rings) > 1
+            if outlines.is_mask(annotation.segmentation):
+                rings = self._masks.rings(annotation.segmentation, is_crowd=bool(annotation.iscrowd))
+            else:
+                rings = outlines.rings(annotation.segmentation)
+                self._split += len(rings) > 1
             for ring in rings:
                 yield "polygon", outlines.polygon(ring)
             return
@@ -233,6 +239,7 @@ class CocoReader:
                 f"{counted(self._split, 'annotation has', 'annotations have')} an outline of several rings; "
                 "each ring became a polygon of its own."
             )
+        self.warnings += self._masks.warnings()
         if self._turned:
             self.warnings.append(outlines.about_turned(self._turned))
         if self._boxed:

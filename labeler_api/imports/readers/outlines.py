@@ -105,17 +105,18 @@ def rings(segmentation: Raw) -> list[list[float]]:
     """Read COCO's `segmentation`: rings of coordinates, or a single one; empty where there is no outline.
 
     An empty ring says nothing and is left out.
-
-    Raises Malformed for a mask (RLE): its outline cannot be kept as polygons without losing its holes.
     """
     if not is_there(segmentation):
         return []
-    if bytes(memoryview(segmentation)[:1]) == b"{":
-        raise Malformed("its outline is a mask (RLE); turn it into polygons, or leave it out")
     try:
         return [ring for ring in _RINGS.decode(segmentation) if ring]
     except msgspec.ValidationError:
         return [_RING.decode(segmentation)]
+
+
+def is_mask(segmentation: Raw) -> bool:
+    """Whether it is a mask (RLE)."""
+    return bytes(memoryview(segmentation)[:1]) == b"{"
 
 
 def is_there(segmentation: Raw) -> bool:

@@ -40,7 +40,7 @@ def test_a_project_with_boxes_alone_takes_boxes() -> None:
 @pytest.mark.parametrize(
     ("annotation", "message"),
     [
-        ({"bbox": [1, 1, 9, 9], "segmentation": RLE}, "its outline is a mask (RLE); turn it into polygons"),
+        ({"bbox": [1, 1, 9, 9], "segmentation": RLE}, "the counts of its mask (RLE) end within a number"),
         ({}, "it has neither a box nor an outline"),
         ({"bbox": [1, 2, 3]}, "its bbox has not four numbers"),
         ({"bbox": [1, 2, 0, 4]}, "geometry.bbox"),
