@@ -19,6 +19,7 @@ pytest_plugins = [
     "tests.fixtures.storage",
     "tests.fixtures.stores",
     "tests.fixtures.schema",
+    "tests.fixtures.pgbouncer",
     "tests.fixtures.users",
     "tests.fixtures.operations",
     "tests.fixtures.api",

@@ -2,12 +2,13 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import perf_counter
 
 import asyncpg
 import msgspec
 
+from labeler_api.db.connection import OF_A_REQUEST, PATIENCE, at_the_start, begin
 from labeler_api.db.failures import FAILURES
 from labeler_api.db.read_only import NotReadOnly, prove
 from labeler_api.migrations import HEAD
@@ -17,8 +18,10 @@ from labeler_ops.environment.problems import Environment
 from labeler_ops.environment.problems_stores import databases
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.probe import probe as probe_store
+from service_kit.postgres import KEEPALIVE
 
 _CONNECT_SECONDS = 10.0  # a managed database that sleeps takes a while to wake
+_HEARD_SECONDS = 3.0  # a notification takes milliseconds
 _ROUND_TRIPS = 9  # odd, so that the median is one of them
 _SLOW_SECONDS = 0.02  # a request makes several round trips; over 20 ms each the p95 shows it
 _OLDEST_MAJOR = 15
@@ -37,6 +40,12 @@ SELECT current_user AS role, current_setting('server_version') AS version, d.dat
 FROM pg_database AS d, pg_roles AS r
 WHERE d.datname = current_database() AND r.rolname = session_user
 """
+# What each service needs of whatever stands between it and its database.
+_REMEDY = {
+    "Labeler DB": "set DB_STATEMENT_CACHE=false and LABELER_DB_UNPOOLED_URL, or give the unpooled address alone",
+    "User DB": "USER_DB_URL has to be the unpooled address: the gateway's limits come when a connection begins",
+    "Platform DB": "PLATFORM_DB_URL has to be the unpooled address: its limits come when a connection begins",
+}
 _UNREACHABLE = (*FAILURES, ssl.SSLError, ValueError)
 
 
@@ -61,7 +70,7 @@ async def probe(given: Environment) -> Probed:
     result = Probed()
     async with asyncio.TaskGroup() as group:
         for name, url in databases(given).items():
-            group.create_task(_database(result, name, url))
+            group.create_task(_database(result, name, url, _manner(given, name)))
         if given.api is not None:
             group.create_task(_listening(result, given.api.jobs_db_url))
             group.create_task(_storage(result, given))
@@ -71,16 +80,44 @@ async def probe(given: Environment) -> Probed:
     return result
 
 
-async def _database(result: Probed, name: str, url: str) -> None:
+class _Manner(msgspec.Struct, frozen=True):
+    """How the service that uses a database connects to it; `pooled`: as through a pooler in transaction mode."""
+
+    settings: Mapping[str, str]
+    pooled: bool = False
+
+
+def _manner(given: Environment, name: str) -> _Manner:
+    if name == "Labeler DB" and given.api is not None:
+        pooled = not given.api.db_statement_cache
+        return _Manner(at_the_start(pooled=pooled), pooled)
+    # The gateway and the API's reader of the Platform DB set their limits when a connection begins.
+    return _Manner({"default_transaction_read_only": "on", "statement_timeout": "10s", **KEEPALIVE})
+
+
+async def _database(result: Probed, name: str, url: str, manner: _Manner) -> None:
     def saw(what: str, level: str, text: str) -> None:
         result.seen.append(Seen(name, what, level, text))
 
     try:
-        connection = await asyncpg.connect(url, timeout=_CONNECT_SECONDS, command_timeout=_CONNECT_SECONDS)
+        connection = await asyncpg.connect(
+            url,
+            timeout=_CONNECT_SECONDS,
+            command_timeout=_CONNECT_SECONDS,
+            server_settings=dict(manner.settings),
+            statement_cache_size=0 if manner.pooled else 100,
+        )
+    except asyncpg.ProtocolViolationError as error:
+        saw("pooler", "wrong", f"{server(url)} is a pooler in transaction mode ({error}): {_REMEDY[name]}")
+        return
     except _UNREACHABLE as error:
         saw("connection", "wrong", f"{server(url)} refuses: {error or type(error).__name__}")
         return
     try:
+        if name == "Labeler DB":
+            saw(*(sessions := await _sessions(connection, pooled=manner.pooled)))
+            if sessions[1] == "wrong":  # prepared statements are somebody else's there, and all that follows fails
+                return
         await _look(result, connection, saw, name, url)
         if name == "Labeler DB":
             await _revision(connection, saw)
@@ -146,6 +183,21 @@ def _allowance(facts: asyncpg.Record, where: str) -> Allowance:
     return Allowance(where, allowed, explained)
 
 
+async def _sessions(connection: "asyncpg.Connection[asyncpg.Record]", *, pooled: bool) -> tuple[str, str, str]:
+    """See whether a limit holds that is set as the API sets it: for the session, or in each transaction."""
+    opening = begin(pooled=pooled)
+    async with asyncio.timeout(_CONNECT_SECONDS):
+        await connection.execute(opening)
+        try:
+            limit = await connection.fetchval("SELECT current_setting('statement_timeout')")
+        finally:
+            await connection.execute("ROLLBACK")
+    if limit != OF_A_REQUEST["statement_timeout"]:
+        return "pooler", "wrong", f"a statement's limit is {limit}, and not what the API sets: {_REMEDY['Labeler DB']}"
+    how = "with each transaction (DB_STATEMENT_CACHE=false)" if pooled else "when a connection begins"
+    return "pooler", "ok", f"connected as the API does: its limits come {how}"
+
+
 async def _revision(connection: "asyncpg.Connection[asyncpg.Record]", saw: Saw) -> None:
     if await connection.fetchval("SELECT to_regclass('public.alembic_version')") is None:
         saw("schema", "note", "empty: run `labeler db upgrade`")
@@ -167,16 +219,26 @@ async def _read_only(connection: "asyncpg.Connection[asyncpg.Record]", saw: Saw)
 
 
 async def _listening(result: Probed, url: str) -> None:
-    """Listen on one connection and notify on it: a transaction pooler loses it."""
+    """Listen as the job worker does, and notify from another connection: a transaction pooler does not pass it on.
+
+    On one connection it would mostly be heard there, too: whoever asks twice in a row gets the same session twice.
+    """
     heard = asyncio.Event()
+    settings = {"application_name": "labeler env check", "TimeZone": "UTC", **PATIENCE}
     try:
-        connection = await asyncpg.connect(url, timeout=_CONNECT_SECONDS, statement_cache_size=0)
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            connection = await asyncpg.connect(url, statement_cache_size=0, server_settings=settings)
+            other = await asyncpg.connect(url, statement_cache_size=0, server_settings=settings)
         try:
             await connection.add_listener("labeler_env_check", lambda *_: heard.set())
-            await connection.execute("NOTIFY labeler_env_check")
-            await asyncio.wait_for(heard.wait(), _CONNECT_SECONDS)
+            await other.execute("NOTIFY labeler_env_check")
+            await asyncio.wait_for(heard.wait(), _HEARD_SECONDS)
         finally:
             connection.terminate()
+            other.terminate()
+    except asyncpg.ProtocolViolationError as error:
+        text = f"{server(url)} is a pooler ({error}): set LABELER_DB_UNPOOLED_URL to the address past it"
+        result.seen.append(Seen("Labeler DB", "LISTEN", "wrong", text))
     except TimeoutError:
         result.seen.append(Seen("Labeler DB", "LISTEN", "wrong", "nothing is heard: is a pooler in between?"))
     except _UNREACHABLE as error:

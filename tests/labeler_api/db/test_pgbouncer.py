@@ -1,11 +1,8 @@
 """Behind PgBouncer in transaction mode, as hosted databases run it: nothing of the start-up packet is ignored."""
 
 import asyncio
-import shutil
-import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
@@ -13,18 +10,13 @@ import pytest
 
 from labeler_api.db.pool import Database, PoolOptions
 from labeler_api.errors import Unavailable
-from labeler_ops.stack import unprivileged
 from labeler_ops.stack.object_store import SeaweedServer
-from labeler_ops.stack.ports import free_port
-from labeler_ops.stack.processes import spawn
 from tests.fixtures.api import storage_environment
 from tests.fixtures.users import RunningGateway
 from tests.labeler_api.annotations.drawing import BOX
 from tests.labeler_api.images.pictures import picture
 from tests.races.processes import ApiProcess
 
-_START_SECONDS = 20.0  # a tenth of one, on a machine with nothing else to do
-_SERVER_CONNECTIONS = 3  # fewer than clients, so that transactions of one client meet several of them
 _LIMITS = {
     "statement_timeout": "20s",
     "lock_timeout": "5s",
@@ -33,41 +25,6 @@ _LIMITS = {
     "TimeZone": "UTC",
     "application_name": "labeler_api",
 }
-
-
-@pytest.fixture
-async def pooler(labeler_dsn: str, tmp_path: Path) -> AsyncIterator[str]:
-    """The database's URL by way of a PgBouncer."""
-    program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
-    assert program, "no pgbouncer: run `sh tests/install.sh`"
-    parts, port = urlsplit(labeler_dsn), free_port()
-    directory = tmp_path / "pgbouncer"
-    directory.mkdir()
-    (directory / "users.txt").write_text(f'"{parts.username}" "{parts.password}"\n')
-    (directory / "pgbouncer.ini").write_text(
-        f"[databases]\n{parts.path[1:]} = host=127.0.0.1 port={parts.port} dbname={parts.path[1:]}\n"
-        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
-        f"auth_type = scram-sha-256\nauth_file = {directory}/users.txt\n"
-        f"pool_mode = transaction\ndefault_pool_size = {_SERVER_CONNECTIONS}\n"
-    )
-    argv: list[str | Path] = [program, directory / "pgbouncer.ini"]
-    prefix = unprivileged.prefix(directory, Path(program).parent)
-    process = spawn("pgbouncer", argv, prefix=prefix, log=tmp_path / "pgbouncer.log", cwd=directory)
-    dsn = parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{port}").geturl()
-    try:
-        async with asyncio.timeout(_START_SECONDS):
-            while True:
-                assert process.exit_code() is None, process.tail()
-                try:
-                    connection = await asyncpg.connect(dsn, statement_cache_size=0)
-                except OSError:
-                    await asyncio.sleep(0.02)
-                else:
-                    await connection.close()
-                    break
-        yield dsn
-    finally:
-        await process.stop((signal.SIGINT, 5.0))
 
 
 @pytest.fixture

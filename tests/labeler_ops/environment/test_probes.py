@@ -4,6 +4,7 @@ import asyncpg
 import pytest
 
 from labeler_api.db import platform
+from labeler_api.db.connection import at_the_start
 from labeler_ops.environment import connections
 from labeler_ops.environment.check import Report, check
 from labeler_ops.environment.variables import SERVICES
@@ -159,3 +160,39 @@ async def test_a_token_without_every_scope_is_named(
 
 def test_the_sum_counts_the_platform_pool_as_it_is() -> None:
     assert connections._PLATFORM_POOL == platform._MOST_CONNECTIONS
+
+
+async def test_a_pooler_is_looked_through_as_the_api_would(environment: dict[str, str], pooler: str) -> None:
+    """In front of the Labeler DB stands a PgBouncer in transaction mode, on a port that says nothing."""
+    report = await connected(environment, LABELER_DB_URL=pooler)
+    found = wrong(report)
+    assert "unsupported startup parameter" in found["Labeler DB, pooler"]
+    assert "set DB_STATEMENT_CACHE=false and LABELER_DB_UNPOOLED_URL" in found["Labeler DB, pooler"]
+    assert "set LABELER_DB_UNPOOLED_URL to the address past it" in found["Labeler DB, LISTEN"]
+
+    right = {"LABELER_DB_URL": pooler, "LABELER_DB_UNPOOLED_URL": environment["LABELER_DB_URL"]}
+    report = await connected(environment, **right, DB_STATEMENT_CACHE="false")
+    assert wrong(report) == {}
+    seen = {f"{one.part}, {one.what}": one.text for one in report.probes}
+    assert seen["Labeler DB, pooler"] == (
+        "connected as the API does: its limits come with each transaction (DB_STATEMENT_CACHE=false)"
+    )
+    assert seen["Labeler DB, schema"].startswith("revision ")
+
+
+async def test_the_other_databases_have_to_be_reached_directly(environment: dict[str, str], pooler: str) -> None:
+    report = await connected(environment, USER_DB_URL=pooler, PLATFORM_DB_URL=pooler)
+    found = wrong(report)
+    assert "USER_DB_URL has to be the unpooled address" in found["User DB, pooler"]
+    assert "PLATFORM_DB_URL has to be the unpooled address" in found["Platform DB, pooler"]
+
+
+IGNORED = ",".join(set(at_the_start(pooled=False)) - set(at_the_start(pooled=True)))
+
+
+@pytest.mark.parametrize("pooler", [IGNORED], indirect=True, ids=["ignoring"])
+async def test_a_pooler_that_swallows_the_limits_is_seen(environment: dict[str, str], pooler: str) -> None:
+    """With `ignore_startup_parameters` it takes every connection, no limit holds, and nothing is heard."""
+    found = wrong(await connected(environment, LABELER_DB_URL=pooler))
+    assert "a statement's limit is 0, and not what the API sets" in found["Labeler DB, pooler"]
+    assert "nothing is heard" in found["Labeler DB, LISTEN"]
