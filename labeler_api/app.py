@@ -33,7 +33,7 @@ from labeler_api.http import docs_page, errors, exposition, openapi
 from labeler_api.http.client_address import ClientAddress
 from labeler_api.http.connections import STATE, Bounds, Connections, room_for_connections
 from labeler_api.http.middleware import Cors, EarlyRefusals, RequestContext, SecurityHeaders, UnexpectedErrors
-from labeler_api.http.routing import by_address
+from labeler_api.http.routing import IndexedRouter, by_address
 from labeler_api.images import removal
 from labeler_api.images import routes as images
 from labeler_api.imports import routes as imports
@@ -134,10 +134,10 @@ def create_app(settings: Settings, services: Services | None = None) -> Starlett
 
     app = Starlette(
         routes=[
+            Mount("/api/v1", app=IndexedRouter(by_address(API_ROUTES))),  # first: most requests are its
             *by_address(ROOT_ROUTES),
             *exposition.routes,
             *docs_page.routes(describe()),
-            Mount("/api/v1", routes=by_address(API_ROUTES)),
         ],
         middleware=[
             Middleware(SecurityHeaders, https=settings.public_url.startswith("https://")),

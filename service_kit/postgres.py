@@ -92,6 +92,20 @@ class Sounding:
         """Have every connection asked that does not answer from now on."""
         self._doubted_at = monotonic()
 
+    def knows(self, connection: Any) -> bool:
+        """Whether a connection that is held already needs no sign of life: it answered a short while ago."""
+        try:
+            if connection.is_closed():
+                return False
+        except asyncpg.InterfaceError:  # it was lost meanwhile, and the pool has it back
+            return False
+        now, heard_at = monotonic(), connection.heard_at
+        return bool(
+            now - connection.born_at <= self._recycle_seconds
+            and heard_at >= max(self._silent_at, self._doubted_at)
+            and now - heard_at < _QUIET_SECONDS
+        )
+
     async def take(self, seconds: float | None = None) -> Any:
         """Wait for a connection; `seconds` is for a single one, and there may be several that do not answer."""
         while True:

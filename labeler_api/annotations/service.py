@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from sys import intern
 from typing import Any
 
 from msgspec import UNSET, Raw
@@ -23,9 +24,10 @@ from labeler_api.annotations.schemas import (
     annotation_response,
     user_ids,
 )
+from labeler_api.caches import AnnotationKind
 from labeler_api.context import Call
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
-from labeler_api.errors import BadRequest, Conflict, Forbidden, Missed, NotFound, invalid
+from labeler_api.errors import AppError, BadRequest, Conflict, Forbidden, Missed, NotFound, invalid
 from labeler_api.http.json_rules import SHORT_BYTES
 from labeler_api.locks.service import WRITE_SECONDS, check_claimed, naming_the_holder
 from labeler_api.members.policy import Lock, Role
@@ -75,7 +77,9 @@ async def _insert(tx: WriteTransaction, call: Call, draft: AnnotationDraft, refe
     row = await store.create(tx, writer(call), reference, encode(draft).decode(), WRITE_SECONDS)
     access = access_held(row, call, Role.ANNOTATOR)
     tx.know(access.dataset_id, access.project)
-    return _written(row, draft.image_id)
+    made = _written(row, draft.image_id)
+    _remember(call, made)
+    return made
 
 
 async def get(call: Call, annotation_id: int) -> AnnotationResponse:
@@ -91,10 +95,10 @@ async def update(call: Call, annotation_id: int, body: AnnotationUpdate) -> Anno
     """Change what was sent. Raises, in this order: NotFound, Forbidden, Locked, Conflict on another version."""
     version = expected_version(call, body.version if isinstance(body.version, int) else None)
     await _check_sizes(call, body)
-    found, access = await find_editable(call, annotation_id)
-    change = encode(_checked_change(found, body)).decode()
+    kind, checked = await _checked_for(call, annotation_id, body)
+    change = encode(checked).decode()
     async with _saying_what_was_missed(call, annotation_id, version), call.db.single() as tx:
-        tx.stand_in_line(access.project)
+        tx.stand_in_line(kind.project_id)
         row = await store.update(tx, writer(call), annotation_id, version, change, WRITE_SECONDS)
         changed = written(call, row, annotation_id)
     return await response(call, changed)
@@ -103,9 +107,9 @@ async def update(call: Call, annotation_id: int, body: AnnotationUpdate) -> Anno
 async def delete(call: Call, annotation_id: int) -> DeletedResponse:
     """Delete an annotation; its history keeps it. Raises as `update` does."""
     version = expected_version(call, None)
-    _, access = await find_editable(call, annotation_id)
+    kind = _known(call, annotation_id) or await _found(call, annotation_id)
     async with _saying_what_was_missed(call, annotation_id, version), call.db.single() as tx:
-        tx.stand_in_line(access.project)
+        tx.stand_in_line(kind.project_id)
         row = await store.delete(tx, writer(call), annotation_id, version, WRITE_SECONDS)
         written(call, row, annotation_id)
     return DeletedResponse(message=f"Annotation {annotation_id} was deleted.")
@@ -113,9 +117,9 @@ async def delete(call: Call, annotation_id: int) -> DeletedResponse:
 
 async def set_state(call: Call, annotation_id: int, state: str, effect: ConfirmationEffect) -> Row:
     """Confirm an annotation ("confirmed") or make it a draft again ("draft"). Raises NotFound and Forbidden."""
-    _, access = await find_editable(call, annotation_id)
+    kind = _known(call, annotation_id) or await _found(call, annotation_id)
     async with call.db.single() as tx:
-        tx.stand_in_line(access.project)
+        tx.stand_in_line(kind.project_id)
         row = await store.set_state(tx, writer(call), annotation_id, state, effect.value)
         return written(call, row, annotation_id)
 
@@ -167,14 +171,37 @@ def access_to(row: Row | None, call: Call, annotation_id: int) -> Access:
         raise no_annotation(annotation_id) from None
 
 
-async def find_editable(call: Call, annotation_id: int) -> tuple[Row, Access]:
-    """Find the kind of an annotation that the caller may change: their own as an annotator, anybody's as a reviewer."""
+async def _checked_for(
+    call: Call, annotation_id: int, body: AnnotationUpdate
+) -> tuple[AnnotationKind, AnnotationUpdate]:
+    """Check a change of an annotation. What is wrong with it is said only to who may change the annotation."""
+    if (known := _known(call, annotation_id)) is not None:
+        with suppress(AppError):
+            return known, _checked_change(known, body)
+    found = await _found(call, annotation_id)
+    return found, _checked_change(found, body)
+
+
+def _known(call: Call, annotation_id: int) -> AnnotationKind | None:
+    """What this process knows of an annotation. The write itself judges whether it is there, and who may change it."""
+    return call.services.caches.kinds.get(annotation_id)
+
+
+async def _found(call: Call, annotation_id: int) -> AnnotationKind:
+    """Find an annotation that the caller may change: their own as an annotator, anybody's as a reviewer."""
     async with call.db.read() as connection:
         row = await store.find_kind(connection, annotation_id, call.user_id)
     access = access_to(row, call, annotation_id)
     assert row is not None  # noqa: S101 - its access was judged
     check_may_change(call, access, row["created_by"])
-    return row, access
+    return _remember(call, {**row, "id": annotation_id, "project_id": access.project})
+
+
+def _remember(call: Call, row: Row) -> AnnotationKind:
+    # One copy of each word, whoever sends it.
+    kind = AnnotationKind(*(intern(row[name]) for name in AnnotationKind._fields))
+    call.services.caches.kinds.put(row["id"], kind)
+    return kind
 
 
 def check_may_change(call: Call, access: Access, created_by: int | None) -> None:
@@ -250,14 +277,14 @@ def _parts(body: AnnotationCreate | AnnotationUpdate) -> tuple[Raw, Raw]:
     return geometry, body.attributes if isinstance(body.attributes, Raw) else _NO_ATTRIBUTES
 
 
-def _checked_change(row: Row, body: AnnotationUpdate) -> AnnotationUpdate:
+def _checked_change(kind: AnnotationKind, body: AnnotationUpdate) -> AnnotationUpdate:
     """Check the parts whose form depends on the annotation's type, and return what is to be stored."""
     change = replace(body, version=UNSET)
     if isinstance(body.geometry, Raw):
-        change.geometry = checked_shape(row["annotation_type"], body.geometry)
+        change.geometry = checked_shape(kind.annotation_type, body.geometry)
     if isinstance(body.attributes, Raw):
         attributes = attributes_of(body.attributes)
-        if row["annotation_type"] == NO_OBJECT and task_of(NO_OBJECT, attributes) != row["task_type"]:
+        if kind.annotation_type == NO_OBJECT and task_of(NO_OBJECT, attributes) != kind.task_type:
             raise BadRequest(
                 "A no_object annotation stays with its task. Delete it and make one for the other task.",
                 code="task_fixed",

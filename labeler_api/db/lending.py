@@ -2,6 +2,9 @@
 
 Nobody waits for a server that does not answer. A connection that was too slow is thrown away, one whose statement was
 cancelled is seen to when its user has gone on, and one that was quiet for long is asked for a sign of life first.
+
+What comes back in order is kept here for the next one, beside the pool: the driver makes a task, a timer and an object
+of its own for each time that a connection leaves the pool and returns, which is a tenth of a short call.
 """
 
 import asyncio
@@ -63,6 +66,8 @@ class Lender:
         self._sounding = Sounding(pool, options.recycle_seconds)
         self._recovering: set[asyncio.Task[None]] = set()
         self._ping: asyncio.Task[None] | None = None
+        self._kept: list[Any] = []  # the latest last, so that the others grow old and go
+        self._closing = False
         instruments.metrics.watch(self._show)
 
     async def warm(self) -> None:
@@ -94,9 +99,11 @@ class Lender:
         try:
             admitted = await self.admission.admit(work, caller.person, caller.project, until)
             try:
-                # Nobody waits here but for a new connection: there are no more places than connections.
-                async with asyncio.timeout(min(self._options.acquire_seconds, caller.deadline - monotonic())):
-                    connection = await self._sounding.take()
+                connection = self._at_hand()
+                if connection is None:
+                    # Nobody waits here but for a new connection: there are no more places than connections.
+                    async with asyncio.timeout(min(self._options.acquire_seconds, caller.deadline - monotonic())):
+                        connection = await self._take()
             except BaseException:
                 admitted.leave()
                 raise
@@ -122,6 +129,11 @@ class Lender:
             except asyncio.CancelledError:
                 self._see_to(connection, admitted)
                 raise
+        elif self._keeps(connection):
+            admitted.leave()
+            if not self._sounding.knows(self._kept[0]):
+                await self._given_back(self._kept.pop(0))  # the pool closes it when it was quiet for long
+            return
         await self._returned(connection, admitted)
 
     async def ping(self) -> None:
@@ -133,8 +145,11 @@ class Lender:
 
     async def close(self) -> None:
         """Close every connection; those at work are waited for, 5 seconds at most."""
+        self._closing = True
         try:
             async with asyncio.timeout(5):
+                while self._kept:
+                    await self._given_back(self._kept.pop())
                 await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
@@ -142,12 +157,43 @@ class Lender:
     @property
     def size(self) -> tuple[int, int]:
         """(open connections, idle ones)."""
-        return self._pool.get_size(), self._pool.get_idle_size()
+        return self._pool.get_size(), self._pool.get_idle_size() + len(self._kept)
+
+    def _at_hand(self) -> Any:
+        """Take a connection that came back a short while ago; None where there is none."""
+        if self._kept and self._sounding.knows(self._kept[-1]):
+            return self._kept.pop()
+        return None
+
+    async def _take(self) -> Any:
+        """Take a connection: one at hand, or one of the pool, which gets back what has grown old here."""
+        while self._kept:
+            if (connection := self._at_hand()) is not None:
+                return connection
+            await self._given_back(self._kept.pop())
+        return await self._sounding.take()
+
+    def _keeps(self, connection: Any) -> bool:
+        """Keep a connection whose use ended without an error; False for one that was lost, and at the end."""
+        if self._closing:
+            return False
+        try:
+            if connection.is_closed():
+                return False
+        except asyncpg.InterfaceError:  # ended already, and so back in the pool
+            return False
+        connection.note_answer()
+        self._kept.append(connection)
+        return True
+
+    async def _given_back(self, connection: Any) -> None:
+        with suppress(*FAILURES):
+            await self._pool.release(connection)
 
     async def _asked(self) -> None:
         with translated():
             async with asyncio.timeout(_PING_SECONDS):
-                connection = await self._sounding.take()
+                connection = await self._take()
             error: BaseException | None = None
             try:
                 async with asyncio.timeout(_PING_SECONDS):

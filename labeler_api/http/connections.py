@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import structlog
@@ -24,6 +25,7 @@ STATE = "connections"
 
 _LOOK_SECONDS = 1.0
 _OTHER_FILES = 192  # databases, gateway, metrics, logs, temporary files of uploads, and room
+_REMEMBERED_PEERS = 1024  # an edge has some dozens; who comes without one pays the look once
 _FEWEST = 64  # a machine with so few files gets them in spite of all that
 _REFUSED_AT_ONCE = 256  # so many are told why; of a flood beyond that each would cost another second of memory
 
@@ -156,10 +158,12 @@ class Proxies:
         parts = {part.strip() for part in text.split(",")}
         self._everybody = "*" in parts
         self._networks = [network for part in parts if (network := read_network(part)) is not None]
+        self._found = lru_cache(_REMEMBERED_PEERS)(self._find)  # proxies ask over and over
 
     def __contains__(self, address: str) -> bool:
-        if self._everybody:
-            return True
+        return self._everybody or self._found(address)
+
+    def _find(self, address: str) -> bool:
         found = read_address(address)
         return found is not None and any(found in network for network in self._networks)
 

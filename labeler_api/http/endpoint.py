@@ -203,7 +203,8 @@ class _Endpoint:
             services.maintenance.require_off()
         arguments, body = await self._arguments(call, request)
         if self.operation.idempotent:
-            call = replace(call, idempotency=_idempotency(self.operation, request, body))
+            key = _idempotency(self.operation, request, body)
+            call = replace(call, idempotency=key) if key is not None else call
         if not self.operation.large:
             await (await self._response(call, request, arguments))(scope, receive, send)
             return

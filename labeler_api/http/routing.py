@@ -3,8 +3,58 @@
 from collections.abc import Mapping, Sequence
 
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute, Route, compile_path
+from starlette.routing import BaseRoute, Match, Route, Router, compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+_NOTHING: tuple[Route, ...] = ()
+
+
+class IndexedRouter(Router):
+    """Starlette's router, which tries only those addresses that have the same first segment and as many of them.
+
+    What none of them answers, Starlette's own walk over all of them does: a 404, a redirect to the other slash.
+    """
+
+    def __init__(self, routes: Sequence[BaseRoute]) -> None:
+        super().__init__(routes)
+        mine = [route for route in self.routes if isinstance(route, Route)]
+        firsts = {_first(route.path) for route in mine}
+        # One more than the longest has: from there on only what takes a whole path fits.
+        self._most = 1 + max((route.path.count("/") for route in mine), default=0)
+        self._candidates = {
+            (first, slashes): tuple(route for route in mine if _may_fit(route.path, first, slashes))
+            for first in firsts
+            for slashes in range(1, self._most + 1)
+        }
+
+    def candidates(self, path: str) -> tuple[Route, ...]:
+        """The addresses that may fit a path, in the order in which they are tried."""
+        return self._candidates.get((_first(path), min(path.count("/"), self._most)), _NOTHING)
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a request to the first address that fits."""
+        if scope["type"] == "http":
+            for route in self.candidates(scope["path"].removeprefix(scope.get("root_path", ""))):
+                match, found = route.matches(scope)
+                if match is Match.FULL:
+                    scope.setdefault("router", self)
+                    scope["route"] = route
+                    scope.update(found)
+                    await route.handle(scope, receive, send)
+                    return
+        await super().app(scope, receive, send)
+
+
+def _first(path: str) -> str:
+    return path.split("/", 2)[1] if "/" in path else ""
+
+
+def _may_fit(template: str, first: str, slashes: int) -> bool:
+    """Whether an address may be of this template; `/{id}` is of any first segment."""
+    own = _first(template)
+    if own != first and "{" not in own:
+        return False
+    return template.count("/") == slashes or (":path}" in template and template.count("/") < slashes)
 
 
 def by_address(routes: Sequence[BaseRoute]) -> list[BaseRoute]:

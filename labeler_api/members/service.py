@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, overload
 
 from labeler_api import idempotency
@@ -99,9 +100,10 @@ async def _authorize_locked(tx: WriteTransaction, call: Call, reference: str, mi
     return access
 
 
-def roles_from(minimum: Role) -> list[str]:
+@cache
+def roles_from(minimum: Role) -> tuple[str, ...]:
     """The roles that are enough where this one is, as they are stored."""
-    return [role.text for role in Role if role >= minimum]
+    return tuple(role.text for role in Role if role >= minimum)
 
 
 def is_let_in(call: Call, minimum: Role) -> bool:

@@ -232,3 +232,42 @@ async def test_one_of_many_with_the_same_version_wins(api: Api) -> None:
     body = await drawn(client, box(made))
     answers = await asyncio.gather(*(client.put(at(body), json={"notes": str(n), "version": 1}) for n in range(12)))
     assert sorted(answer.status_code for answer in answers) == [200] + [409] * 11
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_an_annotation_that_this_process_knows_is_judged_like_any_other(api: Api, known: bool) -> None:
+    """One statement instead of two; the same answers, in the same order."""
+    made = await workshop(api)
+    owner, viewer, stranger = [await api.login(account) for account in ("owner", "viewer", "stranger")]
+    one = await drawn(owner, box(made))
+    gone = await drawn(owner, box(made))
+    assert (await owner.delete(at(gone))).status_code == 200
+    kinds = api.services.caches.kinds
+    bad = {"geometry": {"type": "bbox", "bbox": "x"}}
+    calls = [
+        (stranger, "PUT", at(one), bad, 404, "annotation_not_found"),
+        (viewer, "PUT", at(one), bad, 403, "role_too_low"),
+        (owner, "PUT", at(gone), bad, 404, "annotation_not_found"),
+        (stranger, "PUT", at(one), {"notes": "x"}, 404, "annotation_not_found"),
+        (viewer, "DELETE", at(one), None, 403, "role_too_low"),
+        (viewer, "POST", at(one, "/confirm"), {}, 403, "role_too_low"),
+        (stranger, "POST", at(one, "/confirm"), {}, 404, "annotation_not_found"),
+        (owner, "DELETE", at(gone), None, 404, "annotation_not_found"),
+        (owner, "POST", at(gone, "/unconfirm"), {}, 404, "annotation_not_found"),
+    ]
+    for client, method, path, body, status, code in calls:
+        if not known:
+            kinds.forget(one["id"])
+            kinds.forget(gone["id"])
+        answer = await client.request(method, path, json=body)
+        assert (answer.status_code, answer.json()["code"]) == (status, code), (method, path, answer.text)
+    if not known:
+        kinds.forget(one["id"])
+    answer = await owner.put(at(one), json=bad)
+    assert answer.status_code in {400, 422}, answer.text
+    for expected in (1 if known else 2, 1):
+        if not known and expected == 2:
+            kinds.forget(one["id"])
+        with api.count() as count:
+            assert (await owner.put(at(one), json={"notes": "x"})).status_code == 200
+        assert count.value == expected

@@ -195,3 +195,39 @@ async def test_statements_are_counted_through_every_level(db: Database) -> None:
     finally:
         statements.reset(token)
     assert outer.value == 2
+
+
+async def test_a_connection_that_came_back_in_order_is_lent_again(db: Database) -> None:
+    """The latest one, whatever the pool has beside; and what the server has ended meanwhile is not."""
+
+    async def backend() -> int:
+        async with db.read() as connection:
+            return int(await connection.fetchval("SELECT pg_backend_pid()"))
+
+    first = await backend()
+    async with db.read() as one, db.read() as two:
+        pids = {await each.fetchval("SELECT pg_backend_pid()") for each in (one, two)}
+    assert first in pids
+    assert {await backend() for _ in range(5)} < pids
+    size, idle = db.size
+    assert size == idle == 2
+    async with db.begin() as tx:
+        await tx.execute(
+            "SELECT pg_terminate_backend($1)", (pids - {await tx.fetchval("SELECT pg_backend_pid()")}).pop()
+        )
+    await asyncio.sleep(0.2)
+    async with db.read() as one, db.read() as two:
+        assert [await each.fetchval("SELECT 1") for each in (one, two)] == [1, 1]
+
+
+async def test_a_connection_whose_transaction_failed_is_clean_when_it_is_lent_again(db: Database) -> None:
+    async def fail() -> None:
+        async with db.begin() as tx:
+            await tx.execute("INSERT INTO t VALUES (1, 'a')")
+            await tx.execute("INSERT INTO t VALUES (1, 'a')")
+
+    for _ in range(3):
+        with pytest.raises(Conflict):
+            await fail()
+    async with db.read() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM t") == 0
