@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Mount
 
-from labeler_api import jobs, reference, tracing
+from labeler_api import jobs, reference
 from labeler_api.annotations import routes as annotations
 from labeler_api.auth import routes as auth
 from labeler_api.caches import ByteCache, Caches
@@ -58,7 +58,7 @@ from labeler_api.streams import Streams
 from labeler_api.tie import Tie
 from labeler_api.users import routes as users
 from labeler_api.versions import routes as versions
-from service_kit import event_loop
+from service_kit import event_loop, tracing
 
 log = structlog.get_logger(__name__)
 

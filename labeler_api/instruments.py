@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from labeler_api.metrics import Metrics
-from labeler_api.tracing import Tracing
+from service_kit.tracing import Tracing
 
 
 @dataclass(frozen=True, slots=True)

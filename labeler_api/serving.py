@@ -18,9 +18,9 @@ import structlog
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from labeler_api import tracing
-from labeler_api.settings import Settings, SettingsError, load, require_own_secrets
-from service_kit import event_loop, logs
+from labeler_api.settings import Settings, load, require_own_secrets
+from service_kit import event_loop, logs, tracing
+from service_kit.settings import SettingsError
 
 Application = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
 

@@ -9,6 +9,8 @@ from urllib.parse import quote, unquote, urlsplit
 import msgspec
 from msgspec import Meta
 
+from service_kit.settings import SettingsError
+
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Positive = Annotated[int, Meta(ge=1)]
 Secret = str
@@ -24,10 +26,6 @@ _PUBLISHED = {
 _SECRETS = ("jwt_secret_key", "user_gateway_token", "s3_secret_key", "media_link_keys", "metrics_token")
 _MIN_SECRET_BYTES = 32  # RFC 7518, section 3.2: an HS256 key has at least the size of the hash
 _SHARED_STORAGES = ("redis", "rediss", "valkey", "valkeys")
-
-
-class SettingsError(Exception):
-    """A variable is missing or wrong; the text names it and the form expected."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,12 +8,14 @@ import sys
 import msgspec
 import uvloop
 
+from service_kit import tracing
 from service_kit.logs import tell
-from user_gateway import logs, tracing
+from service_kit.settings import SettingsError
+from user_gateway import logs
 from user_gateway.catalog import CatalogError
 from user_gateway.proof import NotReadOnly
 from user_gateway.server import Gateway
-from user_gateway.settings import Settings, SettingsError, load
+from user_gateway.settings import Settings, load
 
 _LAST_LINES_SECONDS = 2.0  # for the log at the end; a pipe that nobody reads takes none of them
 _EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h: starting again will not help

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from service_kit.settings import SettingsError
 from user_gateway.auth import MetricsAccess
-from user_gateway.settings import SettingsError
 
 _READ_SECONDS = 5.0  # a health checker sends its few lines at once
 _MAX_LINES = 100  # header lines of one request; more is no health checker

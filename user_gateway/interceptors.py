@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from time import perf_counter
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import grpc
 import structlog
@@ -19,10 +19,13 @@ from google.protobuf.message import DecodeError
 from google.rpc import code_pb2  # type: ignore[import-untyped]
 
 from service_kit.event_loop import StepWatch
+from service_kit.tracing import Tracing, set_failed, trace_id
 from user_gateway import errors
 from user_gateway.auth import Authenticator, current_caller
 from user_gateway.metrics import Metrics
-from user_gateway.tracing import Tracing, trace_id
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 log = structlog.get_logger(__name__)
 
@@ -64,11 +67,13 @@ class CallGuard:
         async def answered(data: bytes, context: Context) -> object:
             metadata = context.invocation_metadata() or ()  # once: gRPC builds it anew each time
             if traced and not is_open:
-                with self._tracing.call(method, metadata) as span:
+                caller = {key: value for key, value in metadata if isinstance(value, str)}
+                attributes = {"rpc.system.name": "grpc", "rpc.method": method.lstrip("/")}
+                with self._tracing.span(method.rpartition(".")[2], "SERVER", attributes, caller) as span:
                     return await call(data, context, metadata, span)
             return await call(data, context, metadata)
 
-        async def call(data: bytes, context: Context, metadata: Metadata, span: object = None) -> object:
+        async def call(data: bytes, context: Context, metadata: Metadata, span: "Span | None" = None) -> object:
             started = perf_counter()
             code = "OK"
             self.under_way += 1
@@ -104,7 +109,7 @@ class CallGuard:
             response_serializer=handler.response_serializer,
         )
 
-    def _ended(self, method: str, code: str, seconds: float, span: object) -> None:
+    def _ended(self, method: str, code: str, seconds: float, span: "Span | None") -> None:
         """Log, count and trace a call; `code` is the status, with the reason behind it."""
         caller = current_caller.get(None)
         name, short = caller.name if caller else None, method.rpartition("/")[2]
@@ -120,7 +125,10 @@ class CallGuard:
             **traced,
         )
         self._metrics.call_ended(short, status, name, seconds)
-        self._tracing.call_ended(span, status, name)
+        if span is not None:
+            span.set_attributes({"rpc.response.status_code": status, "labeler.caller": name or "unknown"})
+            if status != "OK":
+                set_failed(span)
 
 
 def _parsed(data: bytes, deserialize: Callable[[bytes], Any]) -> Any:

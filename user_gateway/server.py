@@ -15,7 +15,10 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from proto.users.v1 import user_gateway_pb2 as pb
 from proto.users.v1 import user_gateway_pb2_grpc as pb_grpc
 from service_kit import event_loop
-from user_gateway import catalog, describe, indexes, proof, tls
+from service_kit.read_only import write_privileges
+from service_kit.settings import SettingsError
+from service_kit.tracing import Tracing
+from user_gateway import catalog, describe, indexes, tls
 from user_gateway.auth import Authenticator
 from user_gateway.catalog_notes import CatalogNotes
 from user_gateway.database import Connection, Database, NoteStep
@@ -25,10 +28,10 @@ from user_gateway.interceptors import CallGuard, GuardedServer
 from user_gateway.metrics import Metrics
 from user_gateway.paging import PageTokens
 from user_gateway.passwords import PasswordChecker
+from user_gateway.proof import NotReadOnly
 from user_gateway.servicer import Proof, UserGatewayServicer
-from user_gateway.settings import Settings, SettingsError
+from user_gateway.settings import Settings
 from user_gateway.store import UserStore
-from user_gateway.tracing import Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -158,9 +161,9 @@ class Gateway:
 
     async def _prepare(self, connection: Connection, step: NoteStep) -> bool:
         step("proving that the role cannot write")
-        privileges = await proof.write_privileges(connection)
+        privileges = await write_privileges(connection)
         if privileges and not self._settings.variables.user_db_allow_writable:
-            raise proof.NotReadOnly(privileges)
+            raise NotReadOnly(privileges)
         if privileges:
             self._notes.warn("USER_DB_ALLOW_WRITABLE: serving with a role that could write", privileges=privileges[:8])
         step("reading the catalog")

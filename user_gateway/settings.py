@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from service_kit import container
+from service_kit.settings import SettingsError
 from user_gateway.auth import Caller, MetricsAccess, Scope, names
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -26,10 +27,6 @@ _SHORTEST_TOKEN = 16  # characters; shorter ones can be guessed
 _PUBLISHED_TOKEN = "development-token-of-the-labeler"  # noqa: S105 - stands in docker-compose.yml; refused, see below
 _SHORTEST_PRODUCTION_TOKEN = 32  # 192 bits as token_urlsafe writes them
 _CALM_ENVIRONMENTS = {"development", "test"}
-
-
-class SettingsError(Exception):
-    """A variable is missing or wrong; the text names it and the form expected."""
 
 
 class Variables(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):

@@ -7,7 +7,8 @@ from pathlib import Path
 import grpc
 import structlog
 
-from user_gateway.settings import SettingsError, Variables
+from service_kit.settings import SettingsError
+from user_gateway.settings import Variables
 
 log = structlog.get_logger(__name__)
 

@@ -11,7 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from labeler_api.db.pool import StatementCount
 from labeler_api.instruments import Instruments
-from labeler_api.tracing import trace_id
+from service_kit.tracing import trace_id
 
 _CLIENT_CLOSED = 499  # nginx's number for a client that left; for the log and the numbers only
 _CUT = 502  # for the log and the numbers only, too: what broke off behind an answer that had begun

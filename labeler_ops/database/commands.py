@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from labeler_api.db.failures import FAILURES
-from labeler_api.settings import SettingsError, database_url
+from labeler_api.settings import database_url
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.indexes import apply_indexes, indexes_sql
 from labeler_ops.database.roles import DATABASES, READABLE, Database, apply_roles, roles_sql
+from service_kit.settings import SettingsError
 
 if TYPE_CHECKING:
     from labeler_ops.database.verify.structure import Roles

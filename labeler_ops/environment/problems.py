@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from labeler_api import settings as api_settings
-from labeler_api import tracing
-from labeler_api.settings import SettingsError
 from labeler_ops.environment.declaration import VARIABLES
 from labeler_ops.environment.reading import overruled
 from labeler_ops.environment.variables import Service
 from labeler_ops.stack.errors import StackError
 from labeler_ops.stack.postgres_install import find_install
+from service_kit import tracing
+from service_kit.settings import SettingsError
 from user_gateway import settings as gateway_settings
 
 _T = TypeVar("_T")
@@ -65,7 +65,7 @@ def load(values: Mapping[str, str], services: Sequence[Service]) -> tuple[Enviro
 def _loaded(problems: list[Problem], service: str, read: Callable[[], _T]) -> _T | None:
     try:
         return read()
-    except (SettingsError, gateway_settings.SettingsError) as error:
+    except SettingsError as error:
         problems.extend(Problem("wrong", f"{service}: {line}") for line in str(error).splitlines())
         return None
 

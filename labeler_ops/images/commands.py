@@ -13,8 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from labeler_api.db.failures import FAILURES
 from labeler_api.errors import AppError
 from labeler_api.migrations import HEAD
-from labeler_api.settings import Settings, SettingsError, load
+from labeler_api.settings import Settings, load
 from labeler_ops.database.errors import DatabaseRefused
+from service_kit.settings import SettingsError
 
 if TYPE_CHECKING:
     from labeler_ops.images.backfill import BackfillReport

@@ -7,9 +7,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from labeler_api import settings as api_settings
-from labeler_api.settings import SettingsError, database_url
+from labeler_api.settings import database_url
 from labeler_ops.stack.errors import StackError
 from labeler_ops.storage.access import StorageAccess
+from service_kit.settings import SettingsError
 
 DEFAULT_HOME = Path(".labeler")
 _API_PORT = 8001

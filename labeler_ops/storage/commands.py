@@ -10,11 +10,12 @@ import typer
 from rich.console import Console
 
 from labeler_api.errors import AppError
-from labeler_api.settings import Settings, SettingsError, load
+from labeler_api.settings import Settings, load
 from labeler_ops.storage import commands_move
 from labeler_ops.storage.access import StorageAccess, StorageError
 from labeler_ops.storage.commands_check import check
 from labeler_ops.storage.commands_tie import adopt
+from service_kit.settings import SettingsError
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(check)

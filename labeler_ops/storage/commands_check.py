@@ -8,8 +8,9 @@ import msgspec
 import typer
 from rich.console import Console
 
-from labeler_api.settings import Settings, SettingsError, load
+from labeler_api.settings import Settings, load
 from labeler_ops.storage.access import StorageAccess
+from service_kit.settings import SettingsError
 
 if TYPE_CHECKING:
     from labeler_ops.storage.probe import Seen

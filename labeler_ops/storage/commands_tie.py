@@ -9,9 +9,10 @@ import typer
 from rich.console import Console
 
 from labeler_api.errors import AppError
-from labeler_api.settings import Settings, SettingsError, load
+from labeler_api.settings import Settings, load
 from labeler_ops.storage.adopting import BothSides, look_at_both
 from labeler_ops.storage.tying import both_sides
+from service_kit.settings import SettingsError
 
 _FAILED = 1
 _NOT_STARTED = 2

@@ -17,10 +17,11 @@ from labeler_api import job_queue, jobs
 from labeler_api.context import Services
 from labeler_api.db.pool import Database
 from labeler_api.jobs import Handler, Periodic, Worker
-from labeler_api.settings import SettingsError, load
+from labeler_api.settings import load
 from labeler_ops.database.upgrade import upgrade
 from labeler_ops.stack.ports import free_port
 from labeler_ops.stack.postgres import PostgresServer
+from service_kit.settings import SettingsError
 from tests.fixtures.api import Api
 
 NOW = timedelta(0)

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from labeler_api.settings import SettingsError, load, require_own_secrets
+from labeler_api.settings import load, require_own_secrets
+from service_kit.settings import SettingsError
 
 URL = "postgresql://labeler:secret@db.example:5432/labeler"
 PRODUCTION = {

@@ -182,7 +182,7 @@ async def test_a_gateway_that_is_away_is_seen(open_directory: OpenDirectory) -> 
 
 def test_nothing_of_opentelemetry_is_loaded_when_it_is_off() -> None:
     code = (
-        "import sys, labeler_api.app, user_gateway.server, labeler_api.tracing as t;"
+        "import sys, labeler_api.app, user_gateway.server, service_kit.tracing as t;"
         "assert not t.from_environment({}, 'x').on;"
         "print([name for name in sys.modules if name.startswith('opentelemetry')])"
     )

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from service_kit.settings import SettingsError
 from user_gateway.auth import Scope
-from user_gateway.settings import Settings, SettingsError, load
+from user_gateway.settings import Settings, load
 
 TOKEN = "t" * 43
 MINIMUM = {"USER_DB_URL": "postgresql://u:p@db:5434/users", "USER_GATEWAY_TOKENS": f"labeler={TOKEN}:users.read"}

@@ -11,9 +11,9 @@ import structlog
 
 from labeler_api.directory import UserDirectory
 from labeler_api.errors import Unavailable
+from service_kit.settings import SettingsError
 from tests.fixtures.users import StartGateway
 from tests.user_gateway.calls import Calls, refused
-from user_gateway.settings import SettingsError
 
 FILES = Path(__file__).parent / "tls"
 SERVER = {

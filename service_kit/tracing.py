@@ -1,6 +1,6 @@
 """Traces: OpenTelemetry spans where an exporter is configured (OTEL_*), and no cost where none is.
 
-Spans are made by hand at the few places where this service leaves the process, so that what goes into them is a
+Spans are made by hand at the few places where a service leaves its process, so that what goes into them is a
 short list: route templates, SQL texts without values, methods, codes. Never a query string (that of a media link is a
 credential), a header, a value, or the text of an exception. Nothing of OpenTelemetry is imported until it is wanted.
 """
@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Literal
 
-from labeler_api.settings import SettingsError
+from service_kit.settings import SettingsError
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -29,9 +29,9 @@ _PROTOCOL = "http/protobuf"
 class Tracing:
     """Starts spans; without a provider every method does nothing."""
 
-    def __init__(self, provider: "TracerProvider | None" = None) -> None:
+    def __init__(self, provider: "TracerProvider | None" = None, service: str = "") -> None:
         self._provider = provider
-        self._tracer: Any = provider.get_tracer("labeler_api") if provider else None
+        self._tracer: Any = provider.get_tracer(service) if provider else None
 
     @property
     def on(self) -> bool:
@@ -49,7 +49,7 @@ class Tracing:
         self, name: str, kind: Kind, attributes: Mapping[str, Value], parent: Mapping[str, str] | None
     ) -> "Iterator[Span]":
         from opentelemetry.propagate import extract
-        from opentelemetry.trace import SpanKind, StatusCode
+        from opentelemetry.trace import SpanKind
 
         context = extract(parent) if parent is not None else None
         with self._tracer.start_as_current_span(
@@ -64,7 +64,7 @@ class Tracing:
                 yield span
             except BaseException as error:
                 span.set_attribute("error.type", type(error).__qualname__)
-                span.set_status(StatusCode.ERROR)
+                set_failed(span)
                 raise
 
     def headers(self) -> list[tuple[str, str]]:
@@ -82,7 +82,7 @@ class Tracing:
 
         Statements that belong to no request, such as a queue's polling, would be traces of their own: left out.
         """
-        from opentelemetry.trace import SpanKind, StatusCode
+        from opentelemetry.trace import SpanKind
 
         if trace_id() is None:
             return
@@ -100,13 +100,20 @@ class Tracing:
         )
         if query.exception is not None:
             span.set_attribute("error.type", type(query.exception).__qualname__)
-            span.set_status(StatusCode.ERROR)
+            set_failed(span)
         span.end(ended)
 
     def close(self) -> None:
         """Send what is left; waits for the exporter, so not for the event loop."""
         if self._provider is not None:
             self._provider.shutdown()
+
+
+def set_failed(span: "Span") -> None:
+    """Mark a span as that of something that failed."""
+    from opentelemetry.trace import StatusCode
+
+    span.set_status(StatusCode.ERROR)
 
 
 def trace_id() -> str | None:
@@ -132,11 +139,11 @@ def from_environment(environ: Mapping[str, str], service: str) -> Tracing:
     # The SDK reads the rest of OTEL_* itself: sampler, limits, batches, endpoints and their headers.
     provider = TracerProvider(
         resource=Resource.create({} if named else {"service.name": service}),
-        shutdown_on_exit=False,  # the lifespan does it
+        shutdown_on_exit=False,  # `close` does it
     )
     for name in names:
         provider.add_span_processor(BatchSpanProcessor(_EXPORTERS[name]()))
-    return Tracing(provider)
+    return Tracing(provider, service)
 
 
 def exporters(environ: Mapping[str, str]) -> list[str]:
@@ -163,7 +170,7 @@ def _otlp() -> "SpanExporter":
 def _console() -> "SpanExporter":
     from opentelemetry.sdk.trace.export import ConsoleSpanExporter
 
-    # One line a span, on standard error: standard output is the log's.
+    # One line a span, on standard error.
     return ConsoleSpanExporter(out=sys.stderr, formatter=lambda span: span.to_json(indent=None) + "\n")
 
 
