@@ -1,7 +1,5 @@
 """Masks of COCO (RLE) become polygons; pycocotools writes them, and says whether the polygons are the same mask."""
 
-import threading
-import time
 import warnings
 from typing import Any
 
@@ -131,19 +129,6 @@ def test_noise_and_a_flood_of_large_masks_are_refused(monkeypatch: pytest.Monkey
     assert [rings(told, reader) for _ in range(2)]
     with pytest.raises(Malformed, match="import it in parts"):
         rings(told, reader)
-
-
-def test_others_go_on_while_a_large_mask_is_traced() -> None:
-    """Another thread gets many turns meanwhile: as few as the masks themselves if the lock were held."""
-    told = Raw(msgspec.json.encode(compressed(disc(1414, 1414, 700))))
-    Masks().outlined(told)  # loads what it needs
-    turns = 0
-    tracing = threading.Thread(target=lambda: [Masks().outlined(told) for _ in range(20)])
-    tracing.start()
-    while tracing.is_alive():
-        time.sleep(0.001)
-        turns += 1
-    assert turns > 40
 
 
 async def test_masks_of_a_file_are_imported(api: Api) -> None:
