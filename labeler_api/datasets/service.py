@@ -19,7 +19,7 @@ from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import invalid
 from labeler_api.http.paging import decode_cursor, encode_cursor
 from labeler_api.members.policy import Lock, Role
-from labeler_api.members.service import access_of, authorize, not_found
+from labeler_api.members.service import access_of, authorize, not_found, role_changed
 from labeler_api.projects import service as projects
 from labeler_api.projects.schemas import ProjectResponse
 
@@ -32,22 +32,23 @@ async def create(call: Call, body: CreateDataset) -> DatasetResponse:
     task_types = body.task_types or []
     if len(set(task_types)) < len(task_types):
         raise invalid("names a task twice", "body", "task_types")
-    async with call.db.begin() as tx:
+    async with idempotency.transaction(call) as tx:
         row = await idempotency.once(tx, call, lambda: _create(tx, call, body))
     return dataset_response(row, call.principal.profile)
 
 
 async def _create(tx: WriteTransaction, call: Call, body: CreateDataset) -> Row:
-    row = await store.create(
+    task_types = body.task_types or []
+    project_id, config, classes = projects.new(task_types)
+    return await store.create(
         tx,
+        store.NewProject(project_id, task_types, config, classes),
         dataset_id=f"ds_{secrets.token_hex(8)}",
         name=body.name,
         description=body.description,
         owner_id=call.user_id,
         visibility=body.visibility or "private",
     )
-    await projects.create(tx, row["id"], body.task_types or [], call.user_id)
-    return row
 
 
 async def page(call: Call, query: DatasetsQuery) -> tuple[list[DatasetResponse], str | None]:
@@ -79,17 +80,19 @@ async def get(call: Call, reference: str) -> DatasetResponse:
 
 async def update(call: Call, reference: str, body: UpdateDataset) -> DatasetResponse:
     """Change a dataset's name, description and visibility; its project keeps its own name."""
-    async with call.db.begin() as tx:
-        access = await authorize(tx, call, reference, Role.OWNER, Lock.ROLE)
+    async with call.db.read() as connection:
+        access = await authorize(connection, call, reference, Role.OWNER, Lock.NONE)
+    async with call.db.single() as tx:
         row = await store.update(
             tx,
             access.dataset_id,
+            (access.project_id, access.member_id, access.role.text),
             name=body.name,
             description=body.description,
             visibility=body.visibility or None,
         )
-    if row is None:  # deleted since the access was checked
-        raise not_found()
+    if row is None:  # deleted or transferred since the access was checked: the next look says which
+        raise role_changed()
     owners = await call.directory.get_many([row["owner_id"]], timeout=call.remaining_seconds)
     return dataset_response(row, owners.get(row["owner_id"]))
 

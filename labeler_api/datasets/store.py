@@ -2,11 +2,14 @@
 
 # ruff: noqa: S608 - the only text put into the statements is the list of columns below
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from labeler_api.db import page_bytes
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
-from labeler_api.members.access import reading
+from labeler_api.members.access import HELD, IS_HELD, reading
+from labeler_api.projects.made import made
 
 _PLAIN = (
     *("id", "name", "owner_id", "visibility", "storage_path", "storage_type", "format", "labeled", "num_images"),
@@ -15,9 +18,12 @@ _PLAIN = (
 _COLUMNS = ", ".join((*_PLAIN, page_bytes.text_value("description")))
 
 _CREATE = f"""
-    INSERT INTO datasets (id, name, description, owner_id, visibility, storage_path)
-    VALUES ($1::varchar, $2, $3, $4, $5, 'datasets/' || $1::varchar || '/')
-    RETURNING {_COLUMNS}
+    WITH dataset AS (
+        INSERT INTO datasets (id, name, description, owner_id, visibility, storage_path)
+        VALUES ($6::varchar, $7, $8, $5::integer, $9, 'datasets/' || $6::varchar || '/')
+        RETURNING *
+    ), {made()}
+    SELECT {_COLUMNS} FROM dataset
 """
 
 _GET = reading(f"SELECT {_COLUMNS} FROM datasets WHERE id = found.dataset_id")
@@ -42,10 +48,12 @@ _LIST = page_bytes.page(
     text=("description",),
 )
 
+# $2 and $3: the membership as it was seen. A dataset without a project has no member rows.
 _UPDATE = f"""
+    WITH {HELD}
     UPDATE datasets
-    SET name = $2, description = $3, visibility = COALESCE($4, visibility), updated_at = clock_timestamp()
-    WHERE id = $1
+    SET name = $5, description = $6, visibility = COALESCE($7, visibility), updated_at = clock_timestamp()
+    WHERE id = $4 AND ($1::varchar IS NULL OR {IS_HELD})
     RETURNING {_COLUMNS}
 """
 
@@ -55,11 +63,39 @@ _SIZE = reading("""
 """)
 
 
+@dataclass(frozen=True, slots=True)
+class NewProject:
+    """The project that a dataset begins with; JSON as text."""
+
+    id: str
+    task_types: Sequence[str]
+    task_config: str
+    task_classes: str
+
+
 async def create(
-    tx: WriteTransaction, *, dataset_id: str, name: str, description: str | None, owner_id: int, visibility: str
+    tx: WriteTransaction,
+    project: NewProject,
+    *,
+    dataset_id: str,
+    name: str,
+    description: str | None,
+    owner_id: int,
+    visibility: str,
 ) -> Row:
-    """Insert a dataset."""
-    row = await tx.fetchrow(_CREATE, dataset_id, name, description, owner_id, visibility)
+    """Insert a dataset, its project and the owner's role."""
+    row = await tx.fetchrow(
+        _CREATE,
+        project.id,
+        list(project.task_types),
+        project.task_config,
+        project.task_classes,
+        owner_id,
+        dataset_id,
+        name,
+        description,
+        visibility,
+    )
     assert row is not None  # noqa: S101 - INSERT … RETURNING gives a row or raises
     return row
 
@@ -81,10 +117,19 @@ async def page(
 
 
 async def update(
-    tx: WriteTransaction, dataset_id: str, *, name: str, description: str | None, visibility: str | None
+    tx: WriteTransaction,
+    dataset_id: str,
+    held: tuple[str | None, int | None, str],
+    *,
+    name: str,
+    description: str | None,
+    visibility: str | None,
 ) -> Row | None:
-    """Change a dataset; a visibility of None stays as it is. None when the dataset is gone."""
-    return await tx.fetchrow(_UPDATE, dataset_id, name, description, visibility)
+    """Change a dataset; a visibility of None stays as it is. None when the dataset is gone, or who asks has changed.
+
+    `held`: the project, whose membership gives the right (None: none does), and the role.
+    """
+    return await tx.fetchrow(_UPDATE, *held, dataset_id, name, description, visibility)
 
 
 async def size(connection: ReadConnection, reference: str, user_id: int) -> Row | None:

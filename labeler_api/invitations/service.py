@@ -23,7 +23,16 @@ from labeler_api.invitations.schemas import (
 )
 from labeler_api.limits import INVITATIONS_PER_INVITER
 from labeler_api.members.policy import Lock, Role, effective_role, grantable
-from labeler_api.members.service import Access, authorize, may_grant, owner_not_grantable, require_may_grant
+from labeler_api.members.service import (
+    Access,
+    access_held,
+    access_of,
+    actor_as_seen,
+    authorize,
+    may_grant,
+    owner_not_grantable,
+    require_may_grant,
+)
 
 _DAYS = 7  # contract#invitations
 _TOKEN_BYTES = 32  # 256 bits: 43 characters, as before
@@ -43,12 +52,12 @@ async def create(call: Call, body: CreateInvitation) -> InvitationResponse:
     """
     wanted = Role.of(body.role)
     async with call.db.read() as connection:
-        await require_may_grant(connection, call, body.project_id, wanted)
+        access = await require_may_grant(connection, call, body.project_id, wanted)
     invitee = await _require_invitee(call, body)
     await call.services.limits.hit(INVITATIONS_PER_INVITER, str(call.user_id))
-    async with call.db.begin() as tx:
-        # Again: it may have changed meanwhile.
-        access = may_grant(await authorize(tx, call, body.project_id, Role.ADMIN, Lock.ROLE), wanted)
+    async with idempotency.transaction(call) as tx:
+        if call.idempotency is not None:  # the access comes before the key
+            access = may_grant(await authorize(tx, call, body.project_id, Role.ADMIN, Lock.ROLE), wanted)
         row = await idempotency.once(tx, call, lambda: _create(tx, call, access, invitee, wanted))
     return await _response(call, row)
 
@@ -88,71 +97,49 @@ async def accept(call: Call, body: AcceptInvitation) -> AcceptedResponse:
         raise _no_such_token()
     _require_acceptable(call, found)
     inviter = await call.directory.find(found["inviter_id"]) if found["status"] == "pending" else None
-    async with call.db.begin() as tx:
-        members = await store.hold_roles(tx, found["project_id"], [found["inviter_id"], call.user_id])
-        row = await store.lock(tx, found["id"])
-        if row is None:
+    stands = found["status"] == "accepted" or _may_still_invite(inviter, found["inviter_role"], found["role"])
+    async with call.db.single() as tx:
+        member = await store.accept(tx, found, stands=stands)
+    match member["outcome"]:
+        case "gone":
             raise _no_such_token()
-        project_id = _require_acceptable(call, row)
-        if project_id != found["project_id"]:
+        case "changed":
             raise Stale("The project changed at this moment. Try again.", retry_after=1)
-        stands = row["status"] == "accepted" or _may_still_invite(inviter, members.get(row["inviter_id"]), row["role"])
-        if stands:
-            member = await _join(tx, row, members.get(call.user_id))
-        else:
-            await store.cancel(tx, row["id"])
-    if not stands:
-        raise _not_pending("does not hold any more: whoever sent it may not invite to that role now. Ask for a new one")
+        case "removed":
+            raise _not_pending("was accepted before, and you have been removed since. Ask for a new one")
+        case "cancelled":
+            raise _not_pending(
+                "does not hold any more: whoever sent it may not invite to that role now. Ask for a new one"
+            )
     return AcceptedResponse(
-        message=f"You are a member of {row['project_name']} now, with the role {member['role']}.",
-        project_id=row["dataset_id"],
+        message=f"You are a member of {found['project_name']} now, with the role {member['role']}.",
+        project_id=found["dataset_id"],
         role=member["role"],
         permission_id=member["id"],
     )
 
 
-async def _join(tx: WriteTransaction, row: Row, member: Row | None) -> Row:
-    """Use the invitation up, and return the membership. `member` is the one that was there before."""
-    project_id, invitee_id = row["project_id"], row["invitee_id"]
-    if row["status"] == "accepted":
-        member = member or await store.member(tx, project_id, invitee_id)  # another request has just made it
-        if member is None:
-            raise _not_pending("was accepted before, and you have been removed since. Ask for a new one")
-        return member
-    joined = await store.accept(
-        tx,
-        row["id"],
-        project_id=project_id,
-        invitee_id=invitee_id,
-        role=row["role"],
-        inviter_id=row["inviter_id"],
-    )
-    member = joined or member
-    if member is None:  # added by somebody since the memberships were held
-        raise Stale("Somebody made you a member at this moment. Try again.", retry_after=1)
-    return member
-
-
-def _may_still_invite(inviter: UserProfile | None, member: Row | None, role: str) -> bool:
+def _may_still_invite(inviter: UserProfile | None, present: str | None, role: str) -> bool:
     """Whether the inviter, as they are now, could send an invitation with this role."""
     if inviter is None or not inviter.is_active:
         return False
-    present = effective_role(member["role"] if member else None, is_admin=inviter.is_admin, is_public=False)
-    return role in grantable(present)
+    return role in grantable(effective_role(present, is_admin=inviter.is_admin, is_public=False))
 
 
 async def cancel(call: Call, invitation_id: int) -> InvitationResponse:
     """Withdraw or decline an invitation: its inviter, its invitee, or an admin of the project."""
-    async with call.db.begin() as tx:
-        row = await store.find(tx, invitation_id)
-        if row is None:
-            raise _not_found()
-        if call.user_id not in {row["inviter_id"], row["invitee_id"]}:
-            await _require_admin(tx, call, row["dataset_id"])
+    async with call.db.read() as connection:
+        row = await store.find_for(connection, invitation_id, call.user_id)
+    if row is None:
+        raise _not_found()
+    if call.user_id not in {row["inviter_id"], row["invitee_id"]}:
+        _require_admin(row, call)
+    async with call.db.single() as tx:
         cancelled = await store.cancel(tx, invitation_id)
-        if cancelled is None:
-            present = await store.find(tx, invitation_id)
-            raise _not_pending(_AFTERWARDS[present["status"]]) if present else _not_found()
+    if cancelled is None:
+        async with call.db.read() as connection:
+            present = await store.find(connection, invitation_id)
+        raise _not_pending(_AFTERWARDS[present["status"]]) if present else _not_found()
     return await _response(call, cancelled)
 
 
@@ -170,23 +157,15 @@ async def _require_invitee(call: Call, body: CreateInvitation) -> UserProfile:
 
 
 async def _create(tx: WriteTransaction, call: Call, access: Access, invitee: UserProfile, role: Role) -> Row:
-    await store.expire(tx, access.dataset_id, invitee.id)
-    row = await store.create(
-        tx,
-        token=secrets.token_urlsafe(_TOKEN_BYTES),
-        dataset_id=access.dataset_id,
-        project_id=access.project,
-        inviter_id=call.user_id,
-        invitee_id=invitee.id,
-        invitee_email=invitee.email,
-        role=role.text,
-        days=_DAYS,
-    )
-    if row is not None:
-        return row
-    if await store.member(tx, access.project, invitee.id) is not None:
+    new = store.NewInvitation(secrets.token_urlsafe(_TOKEN_BYTES), invitee.id, invitee.email, role.text, _DAYS)
+    row = await store.create(tx, actor_as_seen(call, access), new)
+    access_held(row, call, Role.ADMIN)
+    assert row is not None  # noqa: S101 - it was just judged
+    if row["outcome"] == "member":
         raise BadRequest("This user is a member of the project already.", code="already_member")
-    raise BadRequest("An invitation of this user to this project is pending already.", code="invitation_pending")
+    if row["outcome"] == "pending":
+        raise BadRequest("An invitation of this user to this project is pending already.", code="invitation_pending")
+    return row
 
 
 def _require_acceptable(call: Call, row: Row) -> str:
@@ -205,9 +184,9 @@ def _require_acceptable(call: Call, row: Row) -> str:
     return project_id
 
 
-async def _require_admin(tx: WriteTransaction, call: Call, dataset_id: str) -> None:
+def _require_admin(row: Row, call: Call) -> None:
     try:
-        await authorize(tx, call, dataset_id, Role.ADMIN, Lock.NONE)
+        access_of(row, call, Role.ADMIN)
     except NotFound:
         raise _not_found() from None
 

@@ -2,10 +2,11 @@
 
 # ruff: noqa: S608 - the only text put into the statements is the columns and conditions below
 
-from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 from datetime import datetime
 
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
+from labeler_api.members.access import COLUMNS, OUTCOME, Actor
 
 _STATUS = "CASE WHEN i.status = 'pending' AND i.expires_at <= clock_timestamp() THEN 'expired' ELSE i.status END"
 
@@ -47,59 +48,34 @@ _SENT = _list("inviter_id")
 
 _FIND = f"SELECT {_COLUMNS}, {_PROJECT_NAME} FROM invitations i WHERE i.id = $1"
 
+# The access has a `role`, too: the caller's.
+_FIND_FOR = f"""
+    SELECT {COLUMNS}, i.inviter_id, i.invitee_id
+    FROM invitations i
+    JOIN datasets d ON d.id = i.dataset_id
+    LEFT JOIN annotation_projects p ON p.dataset_id = d.id
+    LEFT JOIN project_permissions m ON m.project_id = p.id AND m.user_id = $2
+    WHERE i.id = $1
+"""
+
 _PROJECT_ID = "(SELECT p.id FROM annotation_projects p WHERE p.dataset_id = i.dataset_id) AS project_id"
 
-_FIND_BY_TOKEN = f"SELECT {_COLUMNS}, {_PROJECT_NAME}, {_PROJECT_ID} FROM invitations i WHERE i.token = $1"
-
-# Whoever removes one of the two or lowers their role waits for this transaction, or this for them and then finds what
-# has become of the role. In the order in which those take their locks: the project's row, the owner's, a member's, and
-# the invitations last. $2 the inviter and the invitee.
-_HOLD_ROLES = """
-    WITH project AS MATERIALIZED (SELECT id FROM annotation_projects WHERE id = $1 FOR KEY SHARE)
-    SELECT m.id, m.user_id, m.role FROM project_permissions m
-    WHERE m.project_id = (SELECT id FROM project) AND m.user_id = ANY ($2::integer[])
-    ORDER BY m.role = 'owner' DESC, m.user_id
-    FOR SHARE OF m
+_INVITER_ROLE = """
+    (SELECT m.role FROM project_permissions m JOIN annotation_projects p ON p.id = m.project_id
+     WHERE p.dataset_id = i.dataset_id AND m.user_id = i.inviter_id) AS inviter_role
 """
 
-# Two accepts, or an accept and a cancel, take turns here; the second sees what the first one did.
-_LOCK = f"SELECT {_COLUMNS}, {_PROJECT_NAME}, {_PROJECT_ID} FROM invitations i WHERE i.id = $1 FOR UPDATE OF i"
-
-# An invitation past its time must not stand in the way of a new one: the index knows no time.
-_EXPIRE = """
-    UPDATE invitations SET status = 'expired'
-    WHERE dataset_id = $1 AND invitee_id = $2 AND status = 'pending' AND expires_at <= clock_timestamp()
+_FIND_BY_TOKEN = f"""
+    SELECT {_COLUMNS}, {_PROJECT_NAME}, {_PROJECT_ID}, {_INVITER_ROLE} FROM invitations i WHERE i.token = $1
 """
 
-# Of two at once the second finds the first one's row and makes none.
 _CREATE = f"""
-    WITH made AS (
-        INSERT INTO invitations (token, dataset_id, inviter_id, invitee_id, invitee_email, role, status,
-                                 created_at, expires_at)
-        SELECT $1, $2, $4::integer, $5::integer, $6, $7, 'pending',
-               statement_timestamp(), statement_timestamp() + make_interval(days => $8::integer)
-        WHERE NOT EXISTS (SELECT FROM project_permissions WHERE project_id = $3 AND user_id = $5)
-        ON CONFLICT (dataset_id, invitee_id) WHERE status = 'pending' DO NOTHING
-        RETURNING *
-    )
-    SELECT i.id, NULL AS token, i.dataset_id, i.inviter_id, i.invitee_id, i.invitee_email, i.role, i.status,
+    SELECT {OUTCOME}, i.id, NULL AS token, i.dataset_id, i.inviter_id, i.invitee_id, i.invitee_email, i.role, i.status,
            i.created_at, i.expires_at, i.accepted_at, i.cancelled_at, {_PROJECT_NAME}
-    FROM made i
+    FROM create_invitation_1($1, $2, $3, $4, $5, $6, $7, $8, $9) w CROSS JOIN LATERAL (SELECT (w.invitation).*) i
 """
 
-_MEMBER = "SELECT id, role FROM project_permissions WHERE project_id = $1 AND user_id = $2"
-
-# Who became a member by another way meanwhile keeps the role that they have.
-_ACCEPT = """
-    WITH joined AS (
-        INSERT INTO project_permissions (project_id, user_id, role, granted_by) VALUES ($2, $3, $4, $5)
-        ON CONFLICT ON CONSTRAINT uq_project_user DO NOTHING
-        RETURNING id, role
-    ), used AS (
-        UPDATE invitations SET status = 'accepted', accepted_at = clock_timestamp() WHERE id = $1
-    )
-    SELECT id, role FROM joined
-"""
+_ACCEPT = "SELECT w.outcome, (w.member).* FROM accept_invitation_1($1, $2, $3, $4, $5) w"
 
 _CANCEL = f"""
     UPDATE invitations i SET status = 'cancelled', cancelled_at = clock_timestamp()
@@ -134,52 +110,37 @@ async def find(connection: ReadConnection, invitation_id: int) -> Row | None:
     return await connection.fetchrow(_FIND, invitation_id)
 
 
+async def find_for(connection: ReadConnection, invitation_id: int, user_id: int) -> Row | None:
+    """Find who sent an invitation and to whom, with the user's access to its project."""
+    return await connection.fetchrow(_FIND_FOR, invitation_id, user_id)
+
+
 async def find_by_token(connection: ReadConnection, token: str) -> Row | None:
-    """Find the invitation with this token, with the project's id."""
+    """Find the invitation with this token, with the project's id, and the role that its inviter has there."""
     return await connection.fetchrow(_FIND_BY_TOKEN, token)
 
 
-async def hold_roles(tx: WriteTransaction, project_id: str | None, user_ids: Sequence[int]) -> dict[int, Row]:
-    """Return the memberships of these users, and see to it that they stay as they are until the end."""
-    return {row["user_id"]: row for row in await tx.fetch(_HOLD_ROLES, project_id, list(user_ids))}
+@dataclass(frozen=True, slots=True)
+class NewInvitation:
+    """Whom to invite, and to what."""
+
+    token: str
+    invitee_id: int
+    invitee_email: str
+    role: str
+    days: int
 
 
-async def lock(tx: WriteTransaction, invitation_id: int) -> Row | None:
-    """Return what `find_by_token` does, as it is now, and keep others from it until the end; None when it is gone."""
-    return await tx.fetchrow(_LOCK, invitation_id)
+async def create(tx: WriteTransaction, actor: Actor, new: NewInvitation) -> Row | None:
+    """Make an invitation; say what became of it, and return it without its token."""
+    return await tx.fetchrow(_CREATE, *astuple(actor), *astuple(new))
 
 
-async def expire(tx: WriteTransaction, dataset_id: str, invitee_id: int) -> None:
-    """Write down that the pending invitation of a user is past its time, if it is."""
-    await tx.execute(_EXPIRE, dataset_id, invitee_id)
-
-
-async def create(
-    tx: WriteTransaction,
-    *,
-    token: str,
-    dataset_id: str,
-    project_id: str,
-    inviter_id: int,
-    invitee_id: int,
-    invitee_email: str,
-    role: str,
-    days: int,
-) -> Row | None:
-    """Make an invitation, and return it without its token; None for a member, or where one is pending already."""
-    return await tx.fetchrow(_CREATE, token, dataset_id, project_id, inviter_id, invitee_id, invitee_email, role, days)
-
-
-async def member(connection: ReadConnection, project_id: str, user_id: int) -> Row | None:
-    """Find the membership of a user."""
-    return await connection.fetchrow(_MEMBER, project_id, user_id)
-
-
-async def accept(
-    tx: WriteTransaction, invitation_id: int, *, project_id: str, invitee_id: int, role: str, inviter_id: int
-) -> Row | None:
-    """Write down that the invitation was accepted, and make the invitee a member; None for who is one already."""
-    return await tx.fetchrow(_ACCEPT, invitation_id, project_id, invitee_id, role, inviter_id)
+async def accept(tx: WriteTransaction, seen: Row, *, stands: bool) -> Row:
+    """Make the invitee of an invitation, as `find_by_token` found it, a member; say what became of it."""
+    row = await tx.fetchrow(_ACCEPT, seen["id"], seen["status"], seen["project_id"], seen["inviter_role"], stands)
+    assert row is not None  # noqa: S101 - it returns a row always
+    return row
 
 
 async def cancel(tx: WriteTransaction, invitation_id: int) -> Row | None:

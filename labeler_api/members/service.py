@@ -195,21 +195,24 @@ async def add_user(call: Call, reference: str, email: str, wanted: Role) -> tupl
     The access is checked before the address is looked up, so that nobody learns who has an account without it.
     """
     async with call.db.read() as connection:
-        await require_may_grant(connection, call, reference, wanted)
+        access = await require_may_grant(connection, call, reference, wanted)
     await call.services.limits.hit(MEMBERS_PER_PERSON, str(call.user_id))
     user = await call.directory.find_by_email(email.strip())
     if user is None or not user.is_active:
         raise NotFound("There is no active user with this e-mail address.", code="user_not_found")
-    async with call.db.begin() as tx:
-        # Again: it may have changed meanwhile.
-        access = may_grant(await authorize(tx, call, reference, Role.ADMIN, Lock.ROLE), wanted)
+    async with idempotency.transaction(call) as tx:
+        if call.idempotency is not None:  # the access comes before the key
+            access = may_grant(await authorize(tx, call, reference, Role.ADMIN, Lock.ROLE), wanted)
         row = await idempotency.once(tx, call, lambda: _add(tx, call, access, user.id, wanted))
     return access, row
 
 
 async def _add(tx: WriteTransaction, call: Call, access: Access, user_id: int, role: Role) -> Row:
-    row = await store.add(tx, access.project, user_id, role.text, call.user_id)
-    if row is None:
+    seen = store.Seen(access.project, access.member_id, access.role.text)
+    row = dict(await store.add(tx, seen, user_id, role.text, call.user_id))
+    if not row.pop("is_held"):  # the access may have changed since it was looked at
+        raise role_changed()
+    if row["id"] is None:
         raise BadRequest("This user is a member of the project already.", code="already_member")
     return row
 

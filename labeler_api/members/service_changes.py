@@ -8,7 +8,7 @@ and could not send any more.
 """
 
 from labeler_api.context import Call
-from labeler_api.db.pool import ReadConnection, Row
+from labeler_api.db.pool import Row
 from labeler_api.errors import AppError, BadRequest, Forbidden, NotFound
 from labeler_api.members import store
 from labeler_api.members.policy import Lock, Role, changeable, grantable
@@ -19,7 +19,15 @@ from labeler_api.members.schemas import (
     TransferResponse,
     member_response,
 )
-from labeler_api.members.service import Access, authorize, named, owner_not_grantable
+from labeler_api.members.service import (
+    Access,
+    access_held,
+    access_of,
+    actor_as_seen,
+    authorize,
+    named,
+    owner_not_grantable,
+)
 
 
 async def change(call: Call, project: str, user_id: int, body: ChangeMember) -> MemberResponse:
@@ -30,26 +38,39 @@ async def change(call: Call, project: str, user_id: int, body: ChangeMember) -> 
 
 async def set_role(call: Call, reference: str, user_id: int, wanted: Role) -> tuple[Access, Row]:
     """Give a member another role, and return the row."""
-    async with call.db.begin() as tx:
-        access = await authorize(tx, call, reference, Role.ADMIN, Lock.ROLE)
-        if wanted is Role.OWNER:
-            raise owner_not_grantable()
-        row = await store.change(tx, access.project, user_id, wanted.text, changeable(access.role, wanted))
-        if row is None:
-            raise await _untouchable(tx, access, user_id, wanted)
-        await store.cancel_invitations(tx, access.project, to=[user_id], sent_by=user_id, grantable=grantable(wanted))
-    return access, row
+    async with call.db.read() as connection:
+        access = await authorize(connection, call, reference, Role.ADMIN, Lock.NONE)
+    if wanted is Role.OWNER:
+        raise owner_not_grantable()
+    return access, await _set_role(call, access, user_id, wanted)
 
 
 async def remove(call: Call, reference: str, user_id: int) -> None:
     """Remove a member, with their locks and invitations. Raises as `change`, and BadRequest for the caller."""
-    async with call.db.begin() as tx:
-        access = await authorize(tx, call, reference, Role.ADMIN, Lock.ROLE)
-        if user_id == call.user_id:
-            raise _cannot_leave(access)
-        if not await store.remove(tx, access.project, user_id, changeable(access.role, None)):
-            raise await _untouchable(tx, access, user_id, None)
+    async with call.db.read() as connection:
+        access = await authorize(connection, call, reference, Role.ADMIN, Lock.NONE)
+    if user_id == call.user_id:
+        raise _cannot_leave(access)
+    await _set_role(call, access, user_id, None)
     call.services.caches.viewers.forget((access.dataset_id, user_id))
+
+
+async def _set_role(call: Call, access: Access, user_id: int, wanted: Role | None) -> Row:
+    """Give a member another role, or remove them; in the role in which the caller was seen."""
+    async with call.db.single() as tx:
+        row = await store.set_role(
+            tx,
+            actor_as_seen(call, access),
+            user_id,
+            wanted.text if wanted else None,
+            changeable(access.role, wanted),
+            grantable(wanted),
+        )
+        access_held(row, call, Role.ADMIN)
+        assert row is not None  # noqa: S101 - it was just judged
+    if row["outcome"] == "untouchable":
+        raise _untouchable(row["role"], access, wanted)
+    return row
 
 
 async def transfer(call: Call, project: str, body: TransferOwnership) -> TransferResponse:
@@ -70,37 +91,34 @@ async def move(
 
     Raises `stranger` for who is no member, BadRequest for the caller and for a deactivated account.
     """
-    await _require_candidate(call, reference, new_owner, stranger)
-    async with call.db.begin() as tx:
-        access = await authorize(tx, call, reference, Role.OWNER, Lock.NONE)
-        await store.move_owner(tx, access.project, new_owner, call.user_id)
-        if not await store.resign(tx, access.project, call.user_id, former.text):
-            raise Forbidden("You are not the owner any more: the ownership has just moved.", code="role_too_low")
-        row = await store.make_owner(tx, access.project, new_owner)
-        if row is None:
-            raise _no_member(stranger)
-        await store.cancel_invitations(
-            tx, access.project, to=[call.user_id, new_owner], sent_by=call.user_id, grantable=grantable(former)
-        )
+    access = await _require_candidate(call, reference, new_owner, stranger)
+    async with call.db.single() as tx:
+        row = await store.transfer(tx, access.project, call.user_id, new_owner, former.text, grantable(former))
+    if row["outcome"] == "not_owner":
+        raise Forbidden("You are not the owner any more: the ownership has just moved.", code="role_too_low")
+    if row["outcome"] == "no_member":
+        raise _no_member(stranger)
     return access, row
 
 
-async def _require_candidate(call: Call, reference: str, user_id: int, stranger: type[AppError]) -> None:
+async def _require_candidate(call: Call, reference: str, user_id: int, stranger: type[AppError]) -> Access:
     """Check who is to be the owner, as far as that takes the gateway; the transaction checks the membership again."""
     async with call.db.read() as connection:
-        access = await authorize(connection, call, reference, Role.OWNER, Lock.NONE)
-        if user_id == call.user_id:
-            raise BadRequest("You are the owner already.", code="already_owner")
-        if await store.role(connection, access.project, user_id) is None:
-            raise _no_member(stranger)
+        row = await store.access_and_member(connection, reference, call.user_id, user_id)
+    access = access_of(row, call, Role.OWNER)
+    if user_id == call.user_id:
+        raise BadRequest("You are the owner already.", code="already_owner")
+    _ = access.project  # raises where there is none
+    if row is None or row["member_role"] is None:
+        raise _no_member(stranger)
     user = await call.directory.find(user_id)
     if user is None or not user.is_active:
         raise BadRequest("This account is not active: it cannot own a project.", code="user_inactive")
+    return access
 
 
-async def _untouchable(connection: ReadConnection, access: Access, user_id: int, wanted: Role | None) -> AppError:
+def _untouchable(present: str | None, access: Access, wanted: Role | None) -> AppError:
     """Say why a change found no row that it may touch."""
-    present = await store.role(connection, access.project, user_id)
     if present is None:
         return _no_member(NotFound)
     if present == Role.OWNER.text:

@@ -10,7 +10,7 @@ from labeler_api.context import Call
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.errors import BadRequest
 from labeler_api.members.policy import Lock, Role
-from labeler_api.members.service import Access, access_of, authorize, not_found
+from labeler_api.members.service import Access, access_held, access_of, actor, authorize, not_found
 from labeler_api.names import quoted
 from labeler_api.projects import store
 from labeler_api.projects.schemas import AddTaskType, ClassCount, Counts, ProjectResponse, project_response
@@ -21,7 +21,7 @@ _ENTRY_BYTES = 400  # of one class in memory: a tuple, two strings, the counts
 
 async def get(call: Call, reference: str) -> ProjectResponse:
     """Return a project with its stored counters."""
-    row, access, counts = await _counted(call, reference)
+    row, access, counts = await counted(call, reference)
     _ = access.project  # raises where there is none
     return project_response(row, counts)
 
@@ -29,47 +29,57 @@ async def get(call: Call, reference: str) -> ProjectResponse:
 async def add_task_type(call: Call, reference: str, body: AddTaskType) -> ProjectResponse:
     """Add a task to a project. Raises BadRequest for one that is unknown or there already."""
     task_type = body.task_type
+    if task_type not in TASK_TYPES:
+        async with call.db.read() as connection:
+            _ = (await authorize(connection, call, reference, Role.ADMIN, Lock.NONE)).project
+        raise BadRequest(
+            f"There is no task type {quoted(task_type)}. Choose one of: {', '.join(TASK_TYPES)}.",
+            code="unknown_task_type",
+        )
+    if call.idempotency is not None:
+        return await _add_task_type_once(call, reference, task_type)
+    async with call.db.single() as tx:
+        tx.stand_in_line(reference)
+        await _add_task_type(tx, call, reference, task_type)
+    row, _, counts = await counted(call, reference)
+    return await _with_updater(call, row, counts)
+
+
+async def _add_task_type_once(call: Call, reference: str, task_type: str) -> ProjectResponse:
+    async def make() -> Row:
+        await _add_task_type(tx, call, access.project, task_type)
+        return await require(tx, access.project)
+
     async with call.db.begin() as tx:
         access = await authorize(tx, call, reference, Role.ADMIN, Lock.TURN)
-        if task_type not in TASK_TYPES:
-            raise BadRequest(
-                f"There is no task type {quoted(task_type)}. Choose one of: {', '.join(TASK_TYPES)}.",
-                code="unknown_task_type",
-            )
-        row = await idempotency.once(tx, call, lambda: _add_task_type(tx, call, access.project, task_type))
+        row = await idempotency.once(tx, call, make)
         counts = await count(tx, access.project)
     return await _with_updater(call, row, counts)
 
 
-async def _add_task_type(tx: WriteTransaction, call: Call, project_id: str, task_type: str) -> Row:
+async def _add_task_type(tx: WriteTransaction, call: Call, reference: str, task_type: str) -> None:
     config = json(config_when_added(task_type))
-    if not await store.add_task_type(tx, project_id, task_type, config, call.user_id):
+    row = await store.add_task_type(tx, actor(call, reference, Role.ADMIN), task_type, config)
+    access_held(row, call, Role.ADMIN)
+    if row is None or not row["is_added"]:
         raise BadRequest(f"The project has the task type {task_type} already.", code="task_type_exists")
-    return await require(tx, project_id)
 
 
 async def of_dataset(call: Call, reference: str) -> ProjectResponse:
     """Return the project of a dataset with live counters; a dataset without one gets it now, for its owner."""
-    row, access, counts = await _counted(call, reference)
+    row, access, counts = await counted(call, reference)
     if access.project_id is None:
         await _create_now(call, access.dataset_id)
-        row, access, counts = await _counted(call, reference)
+        row, access, counts = await counted(call, reference)
     response = await _with_updater(call, row, counts)
     response.annotated_images, response.total_annotations = counts.images, counts.annotations
     return response
 
 
-async def create(tx: WriteTransaction, dataset_id: str, task_types: Sequence[str], actor: int) -> None:
-    """Make the project of a dataset, with the owner's role and what each task needs; keeps one that is there."""
-    await store.create(
-        tx,
-        project_id=f"proj_{secrets.token_hex(6)}",
-        dataset_id=dataset_id,
-        task_types=task_types,
-        task_config=json({task_type: config_at_creation(task_type) for task_type in task_types}),
-        task_classes=json({task_type: {} for task_type in task_types}),
-        actor=actor,
-    )
+def new(task_types: Sequence[str]) -> tuple[str, str, str]:
+    """Say what a project begins with: its id, what each task is configured with, and no classes, both as JSON."""
+    configs = json({task_type: config_at_creation(task_type) for task_type in task_types})
+    return f"proj_{secrets.token_hex(6)}", configs, json({task_type: {} for task_type in task_types})
 
 
 async def count(connection: ReadConnection, project_id: str) -> Counts:
@@ -106,7 +116,7 @@ async def _count(connection: ReadConnection, project_ids: Sequence[str]) -> dict
     return {project_id: _summed(lines) for project_id, lines in found.items()}
 
 
-async def _counted(call: Call, reference: str) -> tuple[Row, Access, Counts]:
+async def counted(call: Call, reference: str) -> tuple[Row, Access, Counts]:
     """Read a project with what it counts, in one statement; of a dataset without a project the row says nothing.
 
     What is known of the revision is not counted again (see `current_counts`).
@@ -142,8 +152,17 @@ def _summed(counted: Iterable[tuple[str | None, str, int, int]]) -> Counts:
 
 
 async def _create_now(call: Call, dataset_id: str) -> None:
-    async with call.db.begin() as tx:
-        await create(tx, dataset_id, [], call.user_id)
+    project_id, config, classes = new([])
+    async with call.db.single() as tx:
+        await store.create(
+            tx,
+            project_id=project_id,
+            dataset_id=dataset_id,
+            task_types=[],
+            task_config=config,
+            task_classes=classes,
+            actor=call.user_id,
+        )
 
 
 async def _with_updater(call: Call, row: Row, counts: Counts) -> ProjectResponse:

@@ -12,7 +12,7 @@ from labeler_api.errors import Conflict, invalid
 from labeler_api.http.json_rules import stored_bytes
 from labeler_api.http.paging import decode_cursor, encode_cursor
 from labeler_api.members.policy import Lock, Role
-from labeler_api.members.service import Access, authorize
+from labeler_api.members.service import Access, access_held, actor, authorize
 from labeler_api.projects import store
 from labeler_api.projects.schemas import ClassInfo, Counts, ProjectResponse, project_response
 from labeler_api.projects.schemas_changes import (
@@ -24,7 +24,7 @@ from labeler_api.projects.schemas_changes import (
     UpdateProject,
 )
 from labeler_api.projects.schemas_classes import MAX_CLASSES_BYTES, NewClass
-from labeler_api.projects.service import count, current_counts, json, require
+from labeler_api.projects.service import counted, current_counts, json
 from labeler_api.projects.tasks import config_at_creation
 
 _MAX_PAGE = 100  # contract#paging: a greater limit is capped in silence
@@ -33,21 +33,30 @@ _MAX_SKIP = 2**31 - 1  # more rows than there will be; keeps any number within P
 
 async def create(call: Call, body: CreateProject) -> ProjectResponse:
     """Make the project of a dataset. Raises Conflict when the dataset has one, Invalid for classes without a task."""
-    async with call.db.begin() as tx:
-        access = await authorize(tx, call, body.dataset_id, Role.OWNER, Lock.NONE)
+    if call.idempotency is None:
+        async with call.db.read() as connection:
+            access = await authorize(connection, call, body.dataset_id, Role.OWNER, Lock.NONE)
         _check_tasks(body)
-        row = await idempotency.once(tx, call, lambda: _create(tx, call, access, body))
+        async with call.db.single() as tx:
+            row = await _create(tx, call, access, body)
+    else:
+        async with call.db.begin() as tx:
+            access = await authorize(tx, call, body.dataset_id, Role.OWNER, Lock.NONE)
+            _check_tasks(body)
+            row = await idempotency.once(tx, call, lambda: _create(tx, call, access, body))
     return project_response(row, Counts(annotations=0, images=0, classes={}))
 
 
 async def update(call: Call, reference: str, body: UpdateProject) -> ProjectResponse:
     """Change what was sent; nothing sent changes nothing."""
-    async with call.db.begin() as tx:
-        access = await authorize(tx, call, reference, Role.ADMIN, Lock.TURN)
-        if body != UpdateProject():
-            await _update(tx, access.project, body, call.user_id)
-        row = await require(tx, access.project)
-        counts = await count(tx, access.project)
+    if body == UpdateProject():
+        async with call.db.read() as connection:
+            _ = (await authorize(connection, call, reference, Role.ADMIN, Lock.NONE)).project
+    else:
+        async with call.db.single() as tx:
+            tx.stand_in_line(reference)
+            access_held(await _update(tx, call, reference, body), call, Role.ADMIN)
+    row, _, counts = await counted(call, reference)
     return project_response(row, counts)
 
 
@@ -90,12 +99,12 @@ async def _create(tx: WriteTransaction, call: Call, access: Access, body: Create
         description=body.description,
         settings=_free(body.settings or {}, "settings"),
     )
-    if not made:
+    if made is None:
         raise Conflict(
             "This dataset has a project already, and a dataset has one at most. Change that one, or delete it first.",
             code="project_exists",
         )
-    return await require(tx, project_id)
+    return made
 
 
 def _stored_classes(classes: Mapping[str, NewClass]) -> dict[str, ClassInfo]:
@@ -111,17 +120,16 @@ def _stored_classes(classes: Mapping[str, NewClass]) -> dict[str, ClassInfo]:
     }
 
 
-async def _update(tx: WriteTransaction, project_id: str, body: UpdateProject, actor: int) -> None:
-    await store.update(
+async def _update(tx: WriteTransaction, call: Call, reference: str, body: UpdateProject) -> Row | None:
+    return await store.update(
         tx,
-        project_id,
+        actor(call, reference, Role.ADMIN),
         name=body.name if isinstance(body.name, str) else None,
         new_description=body.description is not UNSET,
         description=body.description if isinstance(body.description, str) else None,
         task_config=_sent(body.task_config, "task_config"),
         settings=_sent(body.settings, "settings"),
         status=body.status if isinstance(body.status, str) else None,
-        actor=actor,
     )
 
 

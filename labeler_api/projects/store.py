@@ -3,12 +3,14 @@
 # ruff: noqa: S608 - the only text put into the statements is the lists of columns below
 
 from collections.abc import Sequence
+from dataclasses import astuple
 from datetime import datetime
 
 from labeler_api.db import page_bytes
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
-from labeler_api.members.access import reading
+from labeler_api.members.access import OUTCOME, Actor, reading
 from labeler_api.projects.changes import COUNTED, WAITING
+from labeler_api.projects.made import made
 
 _OWN = (
     *("id", "name", "dataset_id", "owner_id", "task_types", "total_images", "annotated_images", "total_annotations"),
@@ -98,21 +100,14 @@ _GET_COUNTED = reading(f"""
 
 # The dataset's row is locked so that its image count cannot change between being read and being copied.
 # Of two calls at once the second finds the first one's project and changes nothing.
-_CREATE = """
+_CREATE = f"""
     WITH dataset AS (
-        SELECT id, name, description, owner_id, num_images FROM datasets WHERE id = $2 FOR NO KEY UPDATE
-    ), project AS (
-        INSERT INTO annotation_projects (id, dataset_id, name, description, owner_id, task_types, task_config,
-                                         task_classes, total_images, last_updated_by, settings)
-        SELECT $1, id, COALESCE($7::varchar, name),
-               COALESCE($8::text, NULLIF(description, ''), 'Annotations of the dataset ' || name), owner_id,
-               $3::varchar[], $4::jsonb, $5::jsonb, num_images, $6::integer, $9::jsonb
-        FROM dataset
-        ON CONFLICT (dataset_id) DO NOTHING
-        RETURNING id, owner_id
-    )
-    INSERT INTO project_permissions (project_id, user_id, role, granted_by)
-    SELECT id, owner_id, 'owner', owner_id FROM project
+        SELECT id, name, description, owner_id, num_images FROM datasets WHERE id = $6 FOR NO KEY UPDATE
+    ), {made(name="COALESCE($7::varchar, name)", description="$8::text", settings="$9::jsonb")}
+    SELECT {", ".join(f"p.{column}" for column in _OWN)}, dataset.name AS dataset_name,
+           dataset.num_images AS dataset_num_items, {page_bytes.text_value("p.description")},
+           {", ".join(page_bytes.json_value(f"p.{column}") for column in _JSON)}
+    FROM project p, dataset
 """
 
 # The newest first.
@@ -134,24 +129,34 @@ _LIST = page_bytes.page(
     most=_MOST_BYTES,
 )
 
-_UPDATE = """
-    UPDATE annotation_projects
-    SET name = COALESCE($2, name),
-        description = CASE WHEN $3::boolean THEN $4 ELSE description END,
-        task_config = COALESCE($5::jsonb, task_config),
-        settings = COALESCE($6::jsonb, settings),
-        status = COALESCE($7, status),
-        last_updated_by = $8, updated_at = clock_timestamp()
-    WHERE id = $1
+# What is not sent stays. The row that was locked is the one that is changed: an update goes on to its latest version.
+_UPDATE = f"""
+    WITH held AS MATERIALIZED (SELECT * FROM lock_project_1($1, $2, $3, $4, 'turn')),
+    changed AS (
+        UPDATE annotation_projects
+        SET name = COALESCE($5, name),
+            description = CASE WHEN $6::boolean THEN $7 ELSE description END,
+            task_config = COALESCE($8::jsonb, task_config),
+            settings = COALESCE($9::jsonb, settings),
+            status = COALESCE($10, status),
+            last_updated_by = $2, updated_at = clock_timestamp()
+        WHERE id = (SELECT found_project_id FROM held WHERE outcome = 'held')
+    )
+    SELECT {OUTCOME} FROM held
 """
 
-_ADD_TASK_TYPE = """
-    UPDATE annotation_projects
-    SET task_types = task_types || $2::varchar,
-        task_config = jsonb_build_object($2::text, $3::jsonb) || task_config,
-        task_classes = jsonb_build_object($2::text, '{}'::jsonb) || task_classes,
-        revision = revision + 1, last_updated_by = $4, updated_at = clock_timestamp()
-    WHERE id = $1 AND $2 <> ALL (task_types)
+_ADD_TASK_TYPE = f"""
+    WITH held AS MATERIALIZED (SELECT * FROM lock_project_1($1, $2, $3, $4, 'turn')),
+    changed AS (
+        UPDATE annotation_projects
+        SET task_types = task_types || $5::varchar,
+            task_config = jsonb_build_object($5::text, $6::jsonb) || task_config,
+            task_classes = jsonb_build_object($5::text, '{{}}'::jsonb) || task_classes,
+            revision = revision + 1, last_updated_by = $2, updated_at = clock_timestamp()
+        WHERE id = (SELECT found_project_id FROM held WHERE outcome = 'held') AND $5 <> ALL (task_types)
+        RETURNING id
+    )
+    SELECT {OUTCOME}, EXISTS (SELECT FROM changed) AS is_added FROM held
 """
 
 
@@ -188,24 +193,23 @@ async def create(
     name: str | None = None,
     description: str | None = None,
     settings: str = "{}",
-) -> bool:
-    """Make the project of a dataset, owned by the dataset's owner; False and nothing where there is one already.
+) -> Row | None:
+    """Make the project of a dataset, owned by the dataset's owner, and return it; None where there is one already.
 
     Without a name or a description of its own it has the dataset's.
     """
-    made = await tx.execute(
+    return await tx.fetchrow(
         _CREATE,
         project_id,
-        dataset_id,
         list(task_types),
         task_config,
         task_classes,
         actor,
+        dataset_id,
         name,
         description,
         settings,
     )
-    return made > 0
 
 
 async def page(
@@ -221,7 +225,7 @@ async def page(
 
 async def update(
     tx: WriteTransaction,
-    project_id: str,
+    actor: Actor,
     *,
     name: str | None,
     new_description: bool,
@@ -229,12 +233,13 @@ async def update(
     task_config: str | None,
     settings: str | None,
     status: str | None,
-    actor: int,
-) -> None:
+) -> Row | None:
     """Change a project; None leaves a column as it is, the description aside, for which `new_description` decides."""
-    await tx.execute(_UPDATE, project_id, name, new_description, description, task_config, settings, status, actor)
+    return await tx.fetchrow(
+        _UPDATE, *astuple(actor), name, new_description, description, task_config, settings, status
+    )
 
 
-async def add_task_type(tx: WriteTransaction, project_id: str, task_type: str, config: str, actor: int) -> bool:
-    """Append a task with its configuration; False when the project has it already."""
-    return await tx.execute(_ADD_TASK_TYPE, project_id, task_type, config, actor) > 0
+async def add_task_type(tx: WriteTransaction, actor: Actor, task_type: str, config: str) -> Row | None:
+    """Append a task with its configuration; not `is_added` when the project has it already."""
+    return await tx.fetchrow(_ADD_TASK_TYPE, *astuple(actor), task_type, config)

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 
 from labeler_api.members import store
+from labeler_api.members.access import Actor
 from tests.fixtures.api import USER_IDS, Made
 from tests.labeler_api.annotations.drawing import box, check_counters, drawn, rows
 from tests.races.processes import CROWD, Cluster
@@ -36,7 +37,10 @@ async def test_a_save_that_passed_its_check_before_the_removal(cluster: Cluster)
     annotator, elsewhere = cluster.clients("annotator")  # of one person two changes wait for a lock in each process
     body = await drawn(annotator, box(made))
     async with cluster.api.db.begin() as tx:
-        assert await store.remove(tx, made.project_id, USER_IDS["annotator"], ["annotator"])
+        owner = Actor(made.project_id, USER_IDS["owner"], ["owner"], anyway=False)
+        removed = await store.set_role(tx, owner, USER_IDS["annotator"], None, ["annotator"], [])
+        assert removed is not None
+        assert removed["outcome"] == "done"
         saves = [
             asyncio.create_task(annotator.post("/api/v1/annotations", json=box(made))),
             asyncio.create_task(annotator.put(f"/api/v1/annotations/{body['id']}", json={"notes": "late"})),
@@ -55,7 +59,10 @@ async def test_a_save_that_passed_its_check_before_the_role_was_lowered(cluster:
     body = await drawn(cluster.client("annotator"), box(made))
     await cluster.client("annotator").delete(f"/api/v1/image-locks/{made.project_id}/{made.image_ids[0]}")
     async with cluster.api.db.begin() as tx:
-        assert await store.change(tx, made.project_id, USER_IDS["reviewer"], "annotator", ["reviewer"])
+        owner = Actor(made.project_id, USER_IDS["owner"], ["owner"], anyway=False)
+        lowered = await store.set_role(tx, owner, USER_IDS["reviewer"], "annotator", ["reviewer"], [])
+        assert lowered is not None
+        assert lowered["outcome"] == "done"
         save = asyncio.create_task(reviewer.put(f"/api/v1/annotations/{body['id']}", json={"notes": "late"}))
         await waiting(cluster.api)
     assert (await save).status_code == 403

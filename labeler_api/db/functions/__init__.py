@@ -39,6 +39,11 @@ NAMES: Final = (
     "claim_images_1",
     "create_annotations_1",
     "confirm_annotations_1",
+    "cancel_invitations_1",
+    "set_member_role_1",
+    "transfer_project_1",
+    "create_invitation_1",
+    "accept_invitation_1",
 )
 """Those that this version needs, in an order in which they can be made."""
 

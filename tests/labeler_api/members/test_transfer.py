@@ -134,9 +134,9 @@ async def test_a_transfer_and_the_removal_of_its_target(api: Api) -> None:
     assert seen
 
 
-async def test_seven_statements(api: Api) -> None:
+async def test_two_statements(api: Api) -> None:
     made = await api.dataset(members=ALL)
     owner = await api.login("owner")
     with api.count() as counted:
         await _transfer(owner, made, "project", "viewer")
-    assert counted.value == 7
+    assert counted.value == 2
