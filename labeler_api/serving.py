@@ -20,7 +20,7 @@ from uvicorn.supervisors import Multiprocess
 
 from labeler_api.settings import Settings, load, require_own_secrets
 from service_kit import event_loop, logs, tracing
-from service_kit.settings import SettingsError
+from service_kit.settings import EXIT_CONFIGURATION, SettingsError
 
 Application = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
 
@@ -37,7 +37,7 @@ _BACKLOG = 2048  # connections that wait to be accepted; uvicorn's own number
 
 
 def main() -> None:
-    """Serve. Exit status 2 when a setting is missing or wrong, or the port is taken."""
+    """Serve. Exit status 78 (EX_CONFIG) when a setting is missing or wrong, or the port is taken."""
     try:
         settings = load()
         require_own_secrets(settings)
@@ -207,4 +207,4 @@ def _add_trace_id(_logger: object, _method: str, event: structlog.typing.EventDi
 
 def _refuse(text: str) -> int:
     logs.tell(sys.stderr, f"labeler_api cannot start:\n{text}\n".encode())
-    return 2
+    return EXIT_CONFIGURATION

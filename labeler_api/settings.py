@@ -4,12 +4,13 @@ import os
 from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from typing import Annotated, Any, Literal
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 from msgspec import Meta
 
 from service_kit.settings import SettingsError
+from service_kit.settings import database_url as normal_database_url
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Positive = Annotated[int, Meta(ge=1)]
@@ -149,7 +150,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     }
     given["labeler_db_url"] = database_url(env, "LABELER_DB", fall_back_to_railway=True)
     if url := env.get("LABELER_DB_UNPOOLED_URL"):
-        given["labeler_db_unpooled_url"] = _normal_url(url, "LABELER_DB_UNPOOLED_URL")
+        given["labeler_db_unpooled_url"] = normal_database_url(url, "LABELER_DB_UNPOOLED_URL")
     if env.get("PLATFORM_DB_URL") or env.get("PLATFORM_DB_HOST"):
         given["platform_db_url"] = database_url(env, "PLATFORM_DB")
     if env.get("PORT"):  # Railway's: the port that its edge and its health check use
@@ -164,14 +165,14 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
 def database_url(env: Mapping[str, str], prefix: str, *, fall_back_to_railway: bool = False) -> str:
     """Find one database's URL: `<PREFIX>_URL`, then `<PREFIX>_HOST` …, then Railway's `DATABASE_URL` and `PG*`."""
     if url := env.get(f"{prefix}_URL"):
-        return _normal_url(url, f"{prefix}_URL")
+        return normal_database_url(url, f"{prefix}_URL")
     if env.get(f"{prefix}_HOST"):
         return _url_from_parts(env, {part: f"{prefix}_{part}" for part in ("HOST", "PORT", "NAME", "USER", "PASSWORD")})
     if fall_back_to_railway:
         # The unpooled one: prepared statements do not survive PgBouncer's transaction mode.
         for name in ("DATABASE_UNPOOLED_URL", "DATABASE_URL"):
             if url := env.get(name):
-                return _normal_url(url, name)
+                return normal_database_url(url, name)
         if env.get("PGHOST"):
             railway = {
                 "HOST": "PGHOST",
@@ -196,24 +197,6 @@ def _url_from_parts(env: Mapping[str, str], names: Mapping[str, str]) -> str:
         raise SettingsError(f"{names['PORT']}: expected a port number, got {port!r}")
     user, password = quote(env[names["USER"]], safe=""), quote(env.get(names["PASSWORD"], ""), safe="")
     return f"postgresql://{user}:{password}@{env[names['HOST']]}:{port}/{quote(env[names['NAME']], safe='')}"
-
-
-def _normal_url(url: str, name: str) -> str:
-    """Accept what SQLAlchemy and Railway write; asyncpg wants the plain scheme."""
-    scheme, _, rest = url.partition("://")
-    if scheme.partition("+")[0] not in {"postgresql", "postgres"} or not rest:
-        raise SettingsError(f"{name}: expected postgresql://user:password@host:port/name")
-    normal = f"postgresql://{rest}"
-    try:
-        parts = urlsplit(normal)
-        complete = bool(parts.hostname) and (parts.port or True) and bool(unquote(parts.path.lstrip("/")))
-    except ValueError:
-        complete = False
-    if not complete:
-        raise SettingsError(
-            f"{name}: expected postgresql://user:password@host:port/name, with a host and a database name"
-        )
-    return normal
 
 
 def _convert(given: dict[str, Any]) -> Settings:

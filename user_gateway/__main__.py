@@ -10,7 +10,7 @@ import uvloop
 
 from service_kit import tracing
 from service_kit.logs import tell
-from service_kit.settings import SettingsError
+from service_kit.settings import EXIT_CONFIGURATION, SettingsError
 from user_gateway import logs
 from user_gateway.catalog import CatalogError
 from user_gateway.proof import NotReadOnly
@@ -18,7 +18,6 @@ from user_gateway.server import Gateway
 from user_gateway.settings import Settings, load
 
 _LAST_LINES_SECONDS = 2.0  # for the log at the end; a pipe that nobody reads takes none of them
-_EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h: starting again will not help
 
 
 def main() -> int:
@@ -32,7 +31,7 @@ def main() -> int:
             lines.close(_LAST_LINES_SECONDS)
     except (SettingsError, NotReadOnly, CatalogError) as error:
         tell(sys.stderr, f"user_gateway: {error}\n".encode())
-        return _EXIT_CONFIGURATION
+        return EXIT_CONFIGURATION
     if checking:
         # Whoever asked has left, and Python would wait for the threads, some seconds of a core each.
         os._exit(0)

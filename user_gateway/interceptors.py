@@ -121,7 +121,7 @@ class CallGuard:
             code=code,
             caller=name,
             request_id=current_request_id.get(""),
-            milliseconds=round(seconds * 1000, 2),
+            duration_ms=round(seconds * 1000, 2),
             **traced,
         )
         self._metrics.call_ended(short, status, name, seconds)

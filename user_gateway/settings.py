@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta
 
 from service_kit import container
-from service_kit.settings import SettingsError
+from service_kit.settings import SettingsError, database_url
 from user_gateway.auth import Caller, MetricsAccess, Scope, names
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -149,7 +149,7 @@ def _check_tls(variables: Variables) -> None:
 
 def _database_url(env: Mapping[str, str]) -> str:
     if url := env.get("USER_DB_URL"):
-        return _normal_url(url)
+        return database_url(url, "USER_DB_URL")
     if host := env.get("USER_DB_HOST"):
         port, name = env.get("USER_DB_PORT") or "5434", env.get("USER_DB_NAME") or "users"
         user, password = env.get("USER_DB_USER") or "user_readonly", env.get("USER_DB_PASSWORD", "")
@@ -161,20 +161,6 @@ def _database_url(env: Mapping[str, str]) -> str:
         "USER_DB_URL is not set. Expected postgresql://user_readonly:password@host:5434/users, "
         "or the parts USER_DB_HOST, USER_DB_PORT, USER_DB_NAME, USER_DB_USER and USER_DB_PASSWORD."
     )
-
-
-def _normal_url(url: str) -> str:
-    """Accept what SQLAlchemy and Railway write; asyncpg wants the plain scheme."""
-    scheme, _, rest = url.partition("://")
-    normal = f"postgresql://{rest}"
-    try:
-        parts = urlsplit(normal)
-        complete = bool(parts.hostname) and (parts.port or 1) > 0 and parts.path not in {"", "/"}
-    except ValueError:
-        complete = False
-    if scheme.partition("+")[0] not in {"postgresql", "postgres"} or not complete:
-        raise SettingsError("USER_DB_URL: expected postgresql://user:password@host:port/name")
-    return normal
 
 
 def _callers(text: str, environment: str) -> tuple[Caller, ...]:

@@ -69,7 +69,7 @@ async def test_a_taken_port_is_one_clear_line(start: Start) -> None:
         port = taken.getsockname()[1]
         process = await start({"LABELER_DB_URL": "postgresql://x@127.0.0.1:1/x", "API_PORT": str(port)})
         _, error = await asyncio.wait_for(process.communicate(), 60)
-    assert process.returncode == 2
+    assert process.returncode == 78
     assert f"API_HOST and API_PORT: cannot listen on 127.0.0.1, port {port}: Address already in use" in error.decode()
     assert b"Traceback" not in error
 

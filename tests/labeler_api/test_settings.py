@@ -139,7 +139,7 @@ def test_the_process_says_what_is_missing_and_starts_nothing() -> None:
         timeout=60,
         check=False,
     )
-    assert done.returncode == 2
+    assert done.returncode == 78
     assert "LABELER_DB_URL is not set" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -206,5 +206,5 @@ def test_the_process_does_not_start_with_published_secrets() -> None:
         timeout=60,
         check=False,
     )
-    assert started.returncode == 2
+    assert started.returncode == 78
     assert "JWT_SECRET_KEY: this secret is published with the source" in started.stderr

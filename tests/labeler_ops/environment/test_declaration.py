@@ -26,7 +26,11 @@ FOREIGN = {
 
 
 def sources() -> str:
-    files = [path for name in ("labeler_api", "user_gateway", "labeler_ops") for path in (ROOT / name).rglob("*.py")]
+    files = [
+        path
+        for name in ("labeler_api", "user_gateway", "service_kit", "labeler_ops")
+        for path in (ROOT / name).rglob("*.py")
+    ]
     return "\n".join(path.read_text() for path in files if path.parent.name != "environment")
 
 
