@@ -21,8 +21,8 @@ import msgspec
 import psutil
 
 from labeler_ops.backup import clients, dumps
-from labeler_ops.database.move import copy
 from labeler_ops.database.verify.run import verify
+from labeler_ops.move.rows import copy
 
 _SAMPLE_SECONDS = 0.1  # between two looks at the memory
 

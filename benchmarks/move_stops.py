@@ -16,9 +16,9 @@ from typing import Any
 
 import asyncpg
 
-from labeler_ops.database.move.migration import Migration
-from labeler_ops.database.replication.replication import Replication
-from labeler_ops.database.replication.sides import Urls
+from labeler_ops.move.replication.sides import Urls
+from labeler_ops.move.road import Road
+from labeler_ops.move.work import Ends, Mode, Part, Plan, Wishes, Work
 from labeler_ops.voice import Shown
 
 WRITERS = 4
@@ -124,35 +124,44 @@ async def writing(serving: Callable[[], str]) -> AsyncIterator[Writers]:
 
 async def by_dump(source: str, target: str, runs: Path, jobs: int) -> Stop:
     """Move by dump and restore: nobody writes from the fence to the opening, all rows compared in between."""
-    move = Migration.begin(runs, source, target, Quiet(), jobs=jobs)
-    await move.migrate(until="backup")
+    move = _begun(runs, source, target, Wishes(jobs=jobs))
+    await move.go(until="backup")
 
     async def stop() -> None:
-        await move.migrate()
+        await move.go()
         await move.open()
 
     seen = await _during(stop, lambda: target if move.run.ended("open") is not None else source, lambda: target)
     await move.finalize()
-    seen.parts = _seconds(move, "maintenance", "copy", "verify", "switch", "open")
+    seen.parts = _seconds(move, "read only", "copy", "verify", "switch", "open")
     return seen
 
 
 async def by_replication(source: str, target: str, runs: Path) -> tuple[Stop, Stop]:
     """Move by replication, rows compared after the opening; and the way back, rows compared before it is open."""
-    urls = Urls(source, target)
-    await Replication.begin(runs, urls, Quiet(), backup=False).migrate(until="copying")
-    move = Replication.begin(runs, urls, Quiet(), compare_after=True, backup=False)  # goes on with that run
+    move = _begun(runs, source, target, mode=Mode.LOGICAL, compare_after=True, backup=False)
+    await move.go(until="following")
+
+    async def stop() -> None:
+        await move.go()
+        await move.open()
+
     forth = await _during(
-        lambda: move.migrate(until="open"),
+        stop,
         lambda: target if move.run.ended("open") is not None else source,
         lambda: target,
     )
-    forth.parts = _seconds(move, "stand-still", "switch", "open", "prove")
+    forth.parts = _seconds(move, "read only", "switch", "open", "verify")
     back = await _during(
-        move.rollback, lambda: source if move.run.ended("rollback") is not None else target, lambda: source
+        move.rollback, lambda: source if move.run.ended("back: open") is not None else target, lambda: source
     )
-    back.parts = _seconds(move, "go-back", "rollback")
+    back.parts = _seconds(move, "back: read only", "back: switch", "back: open")
     return forth, back
+
+
+def _begun(runs: Path, source: str, target: str, wishes: Wishes | None = None, **plan: Any) -> Road:
+    ends = Ends(Urls(source, target), None)
+    return Road(Work.begin(runs, Plan(only=Part.DATABASES, **plan), ends, Quiet(), wishes or Wishes()))
 
 
 async def _during(work: Callable[[], Awaitable[object]], serving: Callable[[], str], after: Callable[[], str]) -> Stop:

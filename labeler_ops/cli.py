@@ -6,8 +6,6 @@ import typer
 
 from labeler_ops.backup import commands as backup
 from labeler_ops.database import commands as database
-from labeler_ops.database import commands_move as old_move
-from labeler_ops.database import commands_replicate as replicate
 from labeler_ops.environment import commands as environment
 from labeler_ops.images import commands as images
 from labeler_ops.maintenance import commands as maintenance
@@ -27,15 +25,13 @@ app = typer.Typer(
 )
 stack.register(app)
 smoke.register(app)
-old_move.register(database.app)
-database.app.add_typer(replicate.app, name="replicate", help="Move with seconds without writes, and back.")
-app.add_typer(database.app, name="db", help="The databases: upgrade, check, compare, move, roles.")
+app.add_typer(database.app, name="db", help="The databases: upgrade, check, compare, roles.")
 app.add_typer(backup.app, name="backup", help="Backups of the databases, and the way back from a disaster.")
 app.add_typer(environment.app, name="env", help="What the environment says, and whether it is right.")
 app.add_typer(maintenance.app, name="maintenance", help="Stop all writing, and allow it again.")
 app.add_typer(images.app, name="images", help="Images in the object store and their rows.")
 app.add_typer(move.app, name="move", help="Everything to another place, in one run, and the way back.")
-app.add_typer(storage.app, name="storage", help="The object store: buckets, checks, the move.")
+app.add_typer(storage.app, name="storage", help="The object store: buckets and checks.")
 
 
 @app.command()

@@ -90,6 +90,10 @@ class Run:
         """Whether a phase was ever begun, however it went."""
         return any(event.phase == phase and event.event == "started" for event in self.events)
 
+    def last(self, phase: str) -> str | None:
+        """What happened last to a phase."""
+        return next((event.event for event in reversed(self.events) if event.phase == phase), None)
+
     def attempts(self, phase: str) -> int:
         """How often a phase was begun."""
         return sum(event.phase == phase and event.event == "started" for event in self.events)

@@ -223,8 +223,8 @@ def _store(prefix: str, english: str, korean: str) -> Sequence[Text]:
 
 
 MOVE = Group(
-    "The move: `labeler db migrate`, `labeler storage copy`",
-    "이전: `labeler db migrate`, `labeler storage copy`",
+    "The move: `labeler move`",
+    "이전: `labeler move`",
     ("ops",),
     (
         Text(
@@ -265,8 +265,8 @@ MOVE = Group(
         ),
         Text(
             "ROLLBACK_DATABASE_URL",
-            "`labeler db rollback`: an empty database for all that the target holds",
-            "`labeler db rollback`: 대상의 모든 내용을 옮길 빈 데이터베이스",
+            "`labeler move rollback`: an empty database for all that the target holds",
+            "`labeler move rollback`: 대상의 모든 내용을 옮길 빈 데이터베이스",
             secret=True,
             url=True,
             form=_POSTGRES,

@@ -1,22 +1,18 @@
 """`labeler maintenance on|off|status`: stop all writing to a Labeler DB, and allow it again."""
 
-import asyncio
 import getpass
-from collections.abc import Coroutine
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
 from rich.console import Console
 
 from labeler_ops.database.commands import Url, dsn
-from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.maintenance import fence
 from labeler_ops.maintenance.fence import State
+from labeler_ops.refusing import run
 
 app = typer.Typer(no_args_is_help=True)
-
-_FAILED = 1
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for programs.")]
 Wait = Annotated[float, typer.Option(min=0, help="Seconds to wait for transactions that are at work.")]
@@ -30,19 +26,19 @@ def on(
     as_json: AsJson = False,
 ) -> None:
     """Refuse every write from now on; returns when no write is left. Reading goes on."""
-    _show(_run(fence.on(dsn(url), reason=reason, by=getpass.getuser(), patience=wait)), as_json)
+    _show(run(lambda: fence.on(dsn(url), reason=reason, by=getpass.getuser(), patience=wait)), as_json)
 
 
 @app.command()
 def off(url: Url = None, wait: Wait = 60.0, as_json: AsJson = False) -> None:
     """Allow writing again."""
-    _show(_run(fence.off(dsn(url), by=getpass.getuser(), patience=wait)), as_json)
+    _show(run(lambda: fence.off(dsn(url), by=getpass.getuser(), patience=wait)), as_json)
 
 
 @app.command()
 def status(url: Url = None, as_json: AsJson = False) -> None:
     """Say whether writing is refused, since when and why, and who is writing."""
-    _show(_run(fence.status(dsn(url))), as_json)
+    _show(run(lambda: fence.status(dsn(url))), as_json)
 
 
 def _show(state: State, as_json: bool) -> None:
@@ -58,11 +54,3 @@ def _show(state: State, as_json: bool) -> None:
     console.print(f"fence: {said if state.fenced else 'none; writing is possible'}", markup=False)
     for writer in state.writers:
         console.print(f"writing now: {writer}", markup=False)
-
-
-def _run(work: Coroutine[Any, Any, State]) -> State:
-    try:
-        return asyncio.run(work)
-    except DatabaseRefused as error:
-        Console(stderr=True, soft_wrap=True).print(str(error), markup=False)
-        raise typer.Exit(_FAILED) from None

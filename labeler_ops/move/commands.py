@@ -2,22 +2,23 @@
 
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
-import uvloop
 from rich.console import Console
 
 from labeler_ops.database.commands import dsn
 from labeler_ops.move import environment, report
-from labeler_ops.move.engine import REFUSALS
 from labeler_ops.move.estimate import duration, estimate
-from labeler_ops.move.options import FAILED, Given, Places, Planned, Runs, Which, refuse, taking
-from labeler_ops.move.road import Road
-from labeler_ops.move.work import KIND, Plan, Wishes, Work, plan_of
+from labeler_ops.move.options import Given, Places, Planned, Runs, Which, taking
+from labeler_ops.move.replication.leftovers import drop_everything
+from labeler_ops.move.replication.status import Status, looked_at
+from labeler_ops.move.road import NAMES, Road
+from labeler_ops.move.work import KIND, Mode, Plan, Wishes, Work, plan_of
+from labeler_ops.refusing import FAILED, refuse
+from labeler_ops.refusing import run as doing
 from labeler_ops.runs import Run, RunError
 from labeler_ops.screen import Screen
 
@@ -47,7 +48,7 @@ def check(places: Places, planned: Planned, runs: Runs, given: Given) -> None:
     try:
         with Screen() as screen:
             road = Road(Work.begin(directory, plan, ends, screen, wishes))
-            _run(lambda: _look(road, runs.runs, screen))
+            doing(lambda: _look(road, runs.runs, screen))
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -58,6 +59,8 @@ def run(places: Places, planned: Planned, runs: Runs, given: Given, until: Until
     """Begin a move, and do all of it: with --smoke-url to its end, else up to the switch. Stops at the first doubt."""
     plan = planned.plan()
     ends, wishes = places.ends(plan), given.wishes(plan.database)
+    if until is not None and until not in NAMES:
+        refuse(f"--until: expected one of {', '.join(NAMES)}")
     with Screen() as screen:
         _require_none(runs.runs, ends.places)
         work = Work.begin(runs.runs, plan, ends, screen, wishes)
@@ -74,19 +77,35 @@ def resume(places: Places, which: Which, given: Given, until: Until = None) -> N
 
 def _go(road: Road, screen: Screen, until: str | None) -> None:
     screen.line(f"run {road.run.id}")
-    _run(lambda: road.go(until=until), hint=f"after mending it: labeler move resume --run {road.run.id}")
+    doing(lambda: road.go(until=until), hint=f"after mending it: labeler move resume --run {road.run.id}")
     _next(road, screen)
 
 
 @app.command()
 @taking
-def status(which: Which, as_json: AsJson = False) -> None:
-    """Say how far a move is, from its journal; nothing is touched."""
-    found = report.read(Run.read(_found(which).directory))
+def status(places: Places, which: Which, as_json: AsJson = False) -> None:
+    """Say how far a move is; nothing is touched. By logical replication also what each side is behind.
+
+    Exit code 1: somebody should look.
+    """
+    run = _found(which)
+    found = report.read(run)
+    flows = _flows(places, run) if places.source and places.target else None
     if as_json:
-        typer.echo(msgspec.json.encode(found))
-        return
-    Console(soft_wrap=True, highlight=False).print(report.text(found), markup=False, end="")
+        typer.echo(msgspec.json.encode({"report": found, "flows": flows}))
+    else:
+        console = Console(soft_wrap=True, highlight=False)
+        console.print(report.text(found), markup=False, end="")
+        for line in (*flows.lines, *flows.warnings) if flows else ():
+            console.print(line, markup=False)
+    if flows and flows.warnings:
+        raise typer.Exit(FAILED)
+
+
+def _flows(places: Places, run: Run) -> Status | None:
+    plan = plan_of(run)
+    rows = places.ends(plan).databases if plan.mode is Mode.LOGICAL else None
+    return None if rows is None else doing(lambda: looked_at(rows))
 
 
 @app.command("open")
@@ -95,7 +114,7 @@ def open_target(places: Places, which: Which, given: Given) -> None:
     """Let users write on the new side, once the services use it and have been looked at; then fill in what lacks."""
     with Screen() as screen:
         road = _road(places, which, screen, given)
-        _run(road.open, hint="after mending it: the same command once more")
+        doing(road.open, hint="after mending it: the same command once more")
         _next(road, screen)
 
 
@@ -113,26 +132,40 @@ def rollback(
             show_default=False,
         ),
     ] = None,
+    leftovers: Annotated[
+        bool, typer.Option("--leftovers", help="Drop what replication left on both sides, of a run that is not here.")
+    ] = False,
 ) -> None:
     """Go back with nothing lost: to the source, or, after the target was opened, with all that was written there.
 
     Given again after it was cut off, it goes on where it was.
     """
     with Screen() as screen:
+        if leftovers:
+            rows = places.rows()
+            doing(lambda: drop_everything(rows, screen))
+            screen.line("what replication left was dropped, and no fence was touched")
+            return
         road = _road(places, which, screen, given)
         empty = dsn(into, "--into") if into else None
-        _run(lambda: road.rollback(empty), hint="after mending it: the same command once more")
+        doing(lambda: road.rollback(empty), hint="after mending it: the same command once more")
         path = road.run.path(environment.ROLLBACK)
         screen.line(f"set on every service, and deploy: {', '.join(environment.names(path))}, from {path}")
 
 
 @app.command()
 @taking
-def finalize(places: Places, which: Which) -> None:
+def finalize(
+    places: Places,
+    which: Which,
+    unproven: Annotated[
+        bool, typer.Option("--unproven", help="Although the rows were not found the same after the opening.")
+    ] = False,
+) -> None:
     """Give up the way back: the source's fence is taken down, and the source may be archived or dropped."""
     with Screen() as screen:
         road = _road(places, which, screen, Given())
-        _run(road.finalize)
+        doing(lambda: road.finalize(unproven=unproven))
         screen.line("the move is final. Keep the backup of the run; the source may go")
 
 
@@ -213,13 +246,3 @@ def _require_none(runs: Path, places: dict[str, str]) -> None:
                 f"run {one.id} of these ends is not over: labeler move resume --run {one.id}, or "
                 f"labeler move rollback --run {one.id} to give it up"
             )
-
-
-def _run(work: Callable[[], Awaitable[None]], hint: str = "") -> None:
-    async def whole() -> None:
-        await work()
-
-    try:
-        uvloop.run(whole())
-    except REFUSALS as error:
-        refuse("\n".join(filter(None, (str(error) or type(error).__name__, hint))))

@@ -3,6 +3,7 @@
 import getpass
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -10,17 +11,22 @@ from labeler_api.migrations import HEAD
 from labeler_ops.backup import clients
 from labeler_ops.database import state
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move import copy, ownership, upgrading
-from labeler_ops.database.move.databases import VARIABLES, reader
-from labeler_ops.database.move.preflight import Finding, connected, is_bare, preflight
-from labeler_ops.database.move.proven_backup import back_up
 from labeler_ops.database.verify.run import verify
 from labeler_ops.maintenance import fence
 from labeler_ops.move import environment, stop
 from labeler_ops.move.engine import Back, Do, Facts, Look, Phase
 from labeler_ops.move.objects import serving_variables
 from labeler_ops.move.report import COMPARISON, COMPARISON_BACK
+from labeler_ops.move.rows import copy, ownership, upgrading
+from labeler_ops.move.rows.databases import VARIABLES, reader
+from labeler_ops.move.rows.preflight import Finding, connected, is_bare, preflight
+from labeler_ops.move.rows.proven_backup import back_up
 from labeler_ops.move.work import Work
+
+_OWNERS = """
+    SELECT string_agg(DISTINCT tableowner, ', ') FROM pg_tables
+    WHERE schemaname !~ '^pg_' AND schemaname <> 'information_schema'
+"""
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ class Dump:
             "backup": self._phase("backup", self._backup, "with its restore test; users work"),
             "read only": self._phase("read only", self._read_only, "from here on users read only", stands, again),
             "copy": self._phase("copy", self._copy, "a dump, and its restore into the target"),
-            "verify": self._phase("verify", self._verify, "every row, sequence and definition of both sides"),
+            "verify": Phase(self.name("verify"), self._verify, says="every row and definition of both", proves=True),
             "upgrade": self._phase("upgrade", self._upgrade, f"a source of before; its times are read as {zone}"),
             "roles": self._phase("roles", self._roles, "the role that serves, its grants, the new environment"),
             "switch": self._phase("switch", self._switch, "the target is closed until `open`", None, untouched),
@@ -150,7 +156,17 @@ class Dump:
             variables = dict(await reader(database, self.target))
         name = environment.ROLLBACK if self.back else environment.NEW
         environment.write(work.run.path(name), {**variables, **serving_variables(work, back=self.back)})
-        facts.update(environment=name, variables=list(variables))
+        serves = urlsplit(variables[VARIABLES[database]]).username
+        facts.update(environment=name, role=serves, **await self._owner())
+
+    async def _owner(self) -> Facts:
+        if self.work.plan.database != "labeler":
+            return {"owner": "who owned them on the source", "carried": True}
+        connection = await connected("target", self.target)
+        try:
+            return {"owner": await connection.fetchval(_OWNERS)}
+        finally:
+            await connection.close(timeout=5)
 
     async def _switch(self, facts: Facts) -> None:
         # Nobody writes to the target before it was looked at: then the source, which nobody wrote to either, is a way

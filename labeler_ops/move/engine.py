@@ -12,17 +12,14 @@ from typing import Any, TypeAlias
 from labeler_api.db.failures import FAILURES
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.move import report
-from labeler_ops.runs import Run, RunError
-from labeler_ops.storage.access import StorageError
+from labeler_ops.refusing import first
+from labeler_ops.runs import Run
 from labeler_ops.voice import Voice
 
 Facts: TypeAlias = dict[str, Any]
 Do: TypeAlias = Callable[[Facts], Awaitable[None]]
 Look: TypeAlias = Callable[[], Awaitable[str | None]]
 Back: TypeAlias = Callable[[], Awaitable[None]]
-
-REFUSALS = (DatabaseRefused, RunError, StorageError, *FAILURES)
-"""What stops a move with a word to the operator; the same command goes on once it is mended."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,8 @@ class Phase:
 
     `do` fills in what the journal keeps, and may be begun anew wherever it was cut off. `look` says what is the matter
     with what was done, None when it stands. `back` takes it back, also when it was cut off. `says` is its line of the
-    plan; `unless` says why this run leaves it to a person.
+    plan; `unless` says why this run leaves it to a person. One that `proves` names what differs, which says more than
+    that something does not stand: that is looked at after it.
     """
 
     name: str
@@ -40,6 +38,7 @@ class Phase:
     back: Back | None = None
     says: str = ""
     unless: str | None = None
+    proves: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,8 @@ class Engine:
             elif phase.unless is not None:
                 return
             else:
-                await self._stand(phases[:place])
+                if not phase.proves:
+                    await self._stand(phases[:place])
                 await self.one(phase)
             if phase.name == until:
                 return
@@ -72,7 +72,7 @@ class Engine:
             try:
                 await phase.do(facts)
             except ExceptionGroup as group:
-                raise _first(group) from group
+                raise first(group) from group
             except DatabaseRefused:
                 raise
             except FAILURES as error:
@@ -95,7 +95,3 @@ class Engine:
         """Write what became of the run beside its journal."""
         with suppress(OSError):  # a full disk has said so already
             report.write(self.run)
-
-
-def _first(error: BaseException) -> BaseException:
-    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error

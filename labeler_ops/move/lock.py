@@ -20,7 +20,7 @@ import asyncpg
 
 from labeler_api.db.failures import FAILURES
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move.preflight import connected
+from labeler_ops.move.rows.preflight import connected
 from labeler_ops.runs import place
 from labeler_ops.storage import sides
 from labeler_ops.storage.access import StorageAccess, StorageError

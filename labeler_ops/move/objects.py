@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 from rich.filesize import decimal
 
-from labeler_ops.database.move.preflight import Finding
 from labeler_ops.move.engine import Facts, Phase
+from labeler_ops.move.rows.preflight import Finding
 from labeler_ops.move.work import Work
 from labeler_ops.storage.access import StorageError
 from labeler_ops.storage.sides import variables

@@ -6,28 +6,26 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import msgspec
 import typer
-from rich.console import Console
 
 from labeler_ops.backup.dumps import JOBS
 from labeler_ops.database import zones
 from labeler_ops.database.commands import dsn
-from labeler_ops.database.move import upgrading
-from labeler_ops.database.replication.sides import Urls
 from labeler_ops.database.roles import Database
+from labeler_ops.move.replication.sides import Urls
+from labeler_ops.move.rows import upgrading
 from labeler_ops.move.serving import ENVIRONMENT_VARIABLE
 from labeler_ops.move.work import CONCURRENCY, Ends, Launch, Mode, Part, Plan, Stores, Wishes
-from labeler_ops.runs import redacted
+from labeler_ops.refusing import WRONG_USE, refuse
 from labeler_ops.storage.access import StorageError
 from labeler_ops.storage.sides import both
 
 if TYPE_CHECKING:
     from labeler_ops.smoke.deployment import Account
 
-FAILED, WRONG_USE = 1, 2
 _PASSWORD = "LABELER_SMOKE_PASSWORD"  # noqa: S105 - a variable's name
 _STORES = ("SOURCE_S3_ENDPOINT", "TARGET_S3_ENDPOINT")
 
@@ -77,11 +75,12 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
 
     def ends(self, plan: Plan) -> Ends:
         """Both ends of what a plan moves; exits with what is missing."""
-        rows = self._rows() if plan.only is not Part.OBJECTS else None
+        rows = self.rows() if plan.only is not Part.OBJECTS else None
         wanted = plan.only is Part.OBJECTS or (plan.only is None and plan.database == "labeler")
         return Ends(rows, self._stores(rows) if wanted else None)
 
-    def _rows(self) -> Urls:
+    def rows(self) -> Urls:
+        """Both databases; exits with what is missing."""
         for name, url in (("SOURCE_DATABASE_URL", self.source), ("TARGET_DATABASE_URL", self.target)):
             if url is None:
                 refuse(f"{name} is missing: the URL of that side (or --only objects)", WRONG_USE)
@@ -213,12 +212,6 @@ def _account(email: str) -> "Account":
     if not password and not sys.stdin.isatty():
         refuse(f"the password of {email}: set {_PASSWORD}", WRONG_USE)
     return Account(email, password or typer.prompt("Password", hide_input=True, err=True))
-
-
-def refuse(text: str, code: int = FAILED) -> NoReturn:
-    """End with a word on the error stream."""
-    Console(stderr=True, soft_wrap=True).print(redacted(text), markup=False)
-    raise typer.Exit(code) from None
 
 
 def taking(command: Callable[..., None]) -> Callable[..., None]:

@@ -9,10 +9,10 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from labeler_ops.database.move import upgrading
 from labeler_ops.database.report import UpgradeReport
 from labeler_ops.database.verify.report import Report
 from labeler_ops.move import stop
+from labeler_ops.move.rows import upgrading
 from labeler_ops.runs import Event, Run
 from labeler_ops.storage.findings import Report as Objects
 
@@ -71,6 +71,7 @@ class MoveReport(msgspec.Struct, frozen=True, kw_only=True):
     target: str | None
     source_store: str | None
     target_store: str | None
+    plan: dict[str, Any]
     state: str
     phases: list[PhaseReport]
     stops: list[Stop]
@@ -104,6 +105,7 @@ def read(run: Run) -> MoveReport:
     return MoveReport(
         run=run.id,
         **{name: run.facts.get(name) for name in places},
+        plan=run.facts.get("plan", {}),
         state=_state(run),
         phases=_phases(run.events),
         stops=stops,

@@ -8,20 +8,26 @@ from dataclasses import dataclass
 import msgspec
 
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move.databases import VARIABLES
-from labeler_ops.database.move.preflight import Findings
 from labeler_ops.move import environment, lock
 from labeler_ops.move.dump import Dump
-from labeler_ops.move.engine import Engine, Facts, Phase
+from labeler_ops.move.engine import Do, Engine, Facts, Phase
+from labeler_ops.move.logical import Logical
 from labeler_ops.move.objects import Objects, serving_variables
+from labeler_ops.move.replication.sides import SideAway
+from labeler_ops.move.rows.databases import VARIABLES
+from labeler_ops.move.rows.preflight import Findings
 from labeler_ops.move.serving import Serving, opened
-from labeler_ops.move.work import Part, Work
+from labeler_ops.move.work import Mode, Part, Work
 from labeler_ops.runs import Run, RunError, place
 
 # Rows and objects are moved side by side: what takes long while users work, what has to be done while they read only.
 ORDER = (
     "check",
     "backup",
+    "tables",
+    "publication",
+    "subscription",
+    "following",
     "objects, first pass",
     "read only",
     "copy",
@@ -32,6 +38,9 @@ ORDER = (
     "roles",
     "switch",
 )
+NAMES = (*ORDER, "deploy", "smoke, reading", "open", "smoke", "backfill")
+"""Every phase that a run may have."""
+
 _ENDS = ("finalize", "rollback")
 _WAY_BACK = "way back"  # noted with the database that it leads into
 
@@ -62,7 +71,11 @@ class Road:
             known["switch"] = Phase("switch", self._environment, says="the new environment")
         elif rows:
             known |= _by_name(rows.phases.values())
-        return [*(known[name] for name in ORDER if name in known), *self._serving(rows).phases(by_hand=by_hand)]
+        serving = self._serving(rows).phases(by_hand=by_hand)
+        if isinstance(rows, Logical):
+            opens = [phase.name for phase in serving].index("open") + 1
+            serving[opens:opens] = rows.after
+        return [*(known[name] for name in ORDER if name in known), *serving]
 
     async def go(self, *, until: str | None = None) -> None:
         """Do everything that has not ended, up to and with `until`. Raises DatabaseRefused at the first doubt."""
@@ -70,7 +83,11 @@ class Road:
         if until is not None and until not in (names := [phase.name for phase in phases]):
             raise RunError(f"--until: expected one of {', '.join(names)}")
         async with self._alone():
-            await self.engine.forth(phases, until=until)
+            try:
+                await self.engine.forth(phases, until=until)
+            except DatabaseRefused:
+                self._warn_of_slot()
+                raise
 
     async def open(self) -> None:
         """Let users write on the new side, and do what comes after it."""
@@ -82,21 +99,31 @@ class Road:
     async def rollback(self, into: str | None = None) -> None:
         """Go back with nothing lost: to the source, or, once the target was open, with all that was written there."""
         async with self._alone(into, back=True):
-            if not opened(self.run.events):
-                await self._undo()
-            elif self.run.ended("open") is None:
+            rows, was_open = self._rows(), opened(self.run.events)
+            if was_open and self.run.ended("open") is None:
                 raise DatabaseRefused(
                     "`labeler move open` was cut off, so users may have written on the target: give it again first"
                 )
-            else:
+            if isinstance(rows, Logical):
+                await self._back_by_log(rows, into, was_open=was_open)
+            elif was_open:
                 await self._way_back(into)
+            else:
+                await self._undo()
 
-    async def finalize(self) -> None:
+    async def finalize(self, *, unproven: bool = False) -> None:
         """Give the way back up: the source may be written to or dropped by whoever owns it."""
         async with self._alone():
             if self.run.ended("open") is None:
                 raise DatabaseRefused("there is nothing to finalize before the target is open")
+            if self.run.last("back: read only") in {"started", "ended"}:
+                raise DatabaseRefused("a way back has begun: `labeler move rollback` goes on with it")
             rows = self._rows()
+            if isinstance(rows, Logical) and rows.after and self.run.ended("verify") is None and not unproven:
+                raise DatabaseRefused(
+                    "the rows were not found the same after the opening: `labeler move rollback`, or, if you know why, "
+                    "--unproven"
+                )
 
             async def give_up(facts: Facts) -> None:
                 if rows and self.work.plan.only is not Part.OBJECTS:
@@ -115,8 +142,10 @@ class Road:
         path = self.run.path("compare.json")
         return int(msgspec.json.decode(path.read_bytes())["source_bytes"]) if path.is_file() else 0
 
-    def _rows(self) -> Dump | None:
+    def _rows(self) -> Dump | Logical | None:
         work = self.work
+        if work.ends.databases is not None and work.plan.mode is Mode.LOGICAL:
+            return Logical(work)
         if work.ends.databases is not None:
             return Dump(work, work.ends.databases.source, work.ends.databases.target)
         # Where only the objects are moved, the database that names them is read only for a while.
@@ -129,19 +158,9 @@ class Road:
             return None
         return Objects(self.work, ends.databases.source if ends.databases else ends.stores.database)
 
-    def _serving(self, rows: Dump | None, *, back: bool = False) -> Serving:
-        moved = self.work.ends.databases is not None and rows is not None
-
-        async def nothing(_: Facts) -> None:
-            """Nobody was kept from writing."""
-
-        return Serving(
-            self.work,
-            rows.target if rows and moved else None,
-            rows.open if rows else nothing,
-            None if back else self._images(),
-            back,
-        )
+    def _serving(self, rows: Dump | Logical | None) -> Serving:
+        moved = rows.target if rows and self.work.ends.databases is not None else None
+        return Serving(self.work, moved, rows.open if rows else _nothing, self._images())
 
     def _images(self) -> dict[str, str] | None:
         """The environment of the images that the moved rows name; None where they are not of the Labeler DB."""
@@ -167,11 +186,44 @@ class Road:
     async def _undo(self) -> None:
         with self.run.phase("rollback"):
             await self.engine.back(self.phases())
-            databases, plan = self.work.ends.databases, self.work.plan
-            # For a reader it would be another password than the services have.
-            old = {VARIABLES["labeler"]: databases.source} if databases and plan.database == "labeler" else {}
-            path = self.run.path(environment.ROLLBACK)
-            environment.write(path, {**old, **serving_variables(self.work, back=True)})
+            self._old_environment()
+
+    def _old_environment(self) -> None:
+        databases, plan = self.work.ends.databases, self.work.plan
+        # For a reader it would be another password than the services have.
+        old = {VARIABLES["labeler"]: databases.source} if databases and plan.database == "labeler" else {}
+        path = self.run.path(environment.ROLLBACK)
+        environment.write(path, {**old, **serving_variables(self.work, back=True)})
+
+    async def _back_by_log(self, rows: Logical, into: str | None, *, was_open: bool) -> None:
+        """Back to the source, which follows the target; into an empty database where it cannot."""
+        if into is not None and was_open:
+            if rows.is_turning and opened(self.run.events, back=True) and not self._ways():
+                raise DatabaseRefused(
+                    "the way back to the source has begun, and users may have written there: "
+                    "`labeler move rollback` without --into goes on with it"
+                )
+            await self._way_back(into)
+            return
+        if self._ways():
+            raise DatabaseRefused(f"the way back into {self._ways()[-1]} has begun: give that one, --into")
+        if was_open and not self.work.plan.reverse:
+            raise DatabaseRefused("nothing flows back (--no-reverse): give an empty database, --into, for all of it")
+        if was_open or (self.run.ended("switch") is not None and await rows.flows_back()):
+            try:
+                await self.engine.forth(self.phases_back(None))
+            except SideAway as error:
+                if was_open:
+                    raise DatabaseRefused(f"{error}. If it is the source that is lost: {rows.way_out}") from error
+                self.work.voice.line("users never wrote on the target, which is away: the source serves on without it")
+            else:
+                await self.engine.one(Phase("rollback", _nothing))
+                return
+        elif self.run.ended("switch") is not None:
+            await rows.compare()  # nobody may have written there; who did would lose it now
+        with self.run.phase("rollback") as facts:
+            await rows.give_up(facts)
+            self._old_environment()
 
     async def _way_back(self, into: str | None) -> None:
         """Everything of the open target goes into an empty database, and the objects to the old store."""
@@ -179,30 +231,40 @@ class Road:
         if into is not None:
             self._require_one_way(place(into), phases)
         await self.engine.forth(phases)
+        rows = self._rows()
         with self.run.phase("rollback") as facts:
+            if isinstance(rows, Logical) and into is not None:
+                await rows.leave(into)
             facts["into"] = place(into) if into else None
 
     def phases_back(self, into: str | None) -> list[Phase]:
         """Every phase of the way back once the target was open. Raises DatabaseRefused where it needs a database."""
         work, rows = self.work, self._rows()
-        if rows and work.ends.databases is not None:
+        objects = Objects(work, rows.target if rows else None, back=True) if work.ends.stores else None
+        known = _by_name(objects.phases.values() if objects else ())
+        opens: tuple[Do, str | None] = (_nothing, None)
+        if isinstance(rows, Logical) and into is None:
+            known |= rows.phases_back
+            opens = rows.open_source, rows.source
+        elif rows and work.ends.databases is not None:
             if into is None:
                 raise DatabaseRefused(
                     "the target has been written to since it was opened: give an empty database, --into, for all of it"
                 )
-            rows = Dump(work, rows.target, into, back=True)
+            copied = Dump(work, rows.target, into, back=True)
+            known |= _by_name([self._check_back(copied), *copied.phases.values()])
+            opens = copied.open, into
         elif rows:
-            rows = Dump(work, rows.source, rows.source, back=True)
-        objects = Objects(work, rows.source if rows else None, back=True) if work.ends.stores else None
-        known = _by_name(objects.phases.values() if objects else ())
-        if rows and work.ends.databases is not None:
-            known |= _by_name([self._check_back(rows), *rows.phases.values()])
+            stopped = Dump(work, rows.source, rows.source, back=True)
+            known |= {"back: read only": stopped.phases["read only"], **self._switched_back()}
+            opens = stopped.open, None
         else:
-            known |= _by_name([rows.phases["read only"]] if rows else [])
-            known["back: switch"] = Phase("back: switch", self._environment_back)
-        order = [f"back: {name}" for name in ORDER]
-        serving = self._serving(rows, back=True).phases(by_hand=True)
-        return [*(known[name] for name in order if name in known), *serving]
+            known |= self._switched_back()
+        serving = Serving(work, opens[1], opens[0], back=True).phases(by_hand=True)
+        return [*(known[name] for name in (f"back: {name}" for name in ORDER) if name in known), *serving]
+
+    def _switched_back(self) -> dict[str, Phase]:
+        return {"back: switch": Phase("back: switch", self._environment_back)}
 
     def _check_back(self, rows: Dump) -> Phase:
         async def check(facts: Facts) -> None:
@@ -216,7 +278,7 @@ class Road:
 
     def _require_one_way(self, into: str, phases: Sequence[Phase]) -> None:
         """Go on into the database that a way back was begun with; another one begins anew, until users were let in."""
-        noted = [event.facts["into"] for event in self.run.events if event.phase == _WAY_BACK]
+        noted = self._ways()
         if noted and noted[-1] == into:
             return
         if noted and opened(self.run.events, back=True):
@@ -224,6 +286,17 @@ class Road:
         for phase in phases:
             self.run.forget(phase.name)
         self.run.note(_WAY_BACK, into=into)
+
+    def _ways(self) -> list[str]:
+        """Into which databases a way back was begun."""
+        return [event.facts["into"] for event in self.run.events if event.phase == _WAY_BACK]
+
+    def _warn_of_slot(self) -> None:
+        if self.run.began("publication") and not opened(self.run.events):
+            self.work.voice.line(
+                "a slot keeps the source's log until the run goes on, and fills its disk in the end: "
+                f"`labeler move rollback --run {self.run.id}` gives the move up"
+            )
 
     @asynccontextmanager
     async def _alone(self, into: str | None = None, *, back: bool = False) -> AsyncIterator[None]:
@@ -239,6 +312,10 @@ class Road:
                 yield
             finally:
                 self.engine.written()
+
+
+async def _nothing(_: Facts) -> None:
+    """Nothing is left to do."""
 
 
 def _by_name(phases: Iterable[Phase]) -> dict[str, Phase]:

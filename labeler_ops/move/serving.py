@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.move.preflight import connected
 from labeler_ops.maintenance import fence
 from labeler_ops.move import environment, stop
 from labeler_ops.move.engine import Facts, Phase
+from labeler_ops.move.rows.preflight import connected
 from labeler_ops.move.work import Work
 from labeler_ops.runs import Event
 

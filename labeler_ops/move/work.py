@@ -10,8 +10,8 @@ import msgspec
 
 from labeler_ops.backup.dumps import JOBS
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.replication.sides import Urls
 from labeler_ops.database.roles import Database
+from labeler_ops.move.replication.sides import Urls
 from labeler_ops.runs import Run, RunError
 from labeler_ops.storage import sides
 from labeler_ops.storage.access import StorageAccess, StorageError
@@ -109,7 +109,8 @@ class Work:
     @classmethod
     def begin(cls, root: Path, plan: Plan, ends: Ends, voice: Voice, wishes: Wishes = Wishes()) -> "Work":
         """Start a run."""
-        facts = {**ends.places, "plan": msgspec.to_builtins(plan)}
+        seen = ends.databases.seen if ends.databases else []
+        facts = {**ends.places, "seen": seen, "plan": msgspec.to_builtins(plan)}
         return cls(Run.start(root, KIND, facts), plan, ends, voice, wishes)
 
     @classmethod
@@ -117,7 +118,7 @@ class Work:
         """Go on with a run. Raises RunError when these are not its ends."""
         known = {name: run.facts.get(name) for name in ("source", "target", "source_store", "target_store")}
         if (given := ends.places) != {name: value for name, value in known.items() if value is not None}:
-            raise RunError(f"run {run.id} moves {said(known)}, not {said(given)}: give its ends")
+            raise RunError(f"run {run.id} moves {said(known)}, not {said(given)}: give its URLs")
         return cls(run, plan_of(run), ends, voice, wishes)
 
     @property

@@ -11,16 +11,17 @@ from rich.console import Console
 
 from labeler_api.errors import AppError
 from labeler_api.settings import Settings, load
-from labeler_ops.storage import commands_move
 from labeler_ops.storage.access import StorageAccess, StorageError
 from labeler_ops.storage.commands_check import check
+from labeler_ops.storage.commands_compare import compare, verify
 from labeler_ops.storage.commands_tie import adopt
 from service_kit.settings import SettingsError
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(check)
 app.command()(adopt)
-commands_move.register(app)
+app.command()(compare)
+app.command()(verify)
 
 _FAILED = 1
 _NOT_STARTED = 2

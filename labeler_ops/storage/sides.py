@@ -1,9 +1,7 @@
 """The two stores of a move, read from SOURCE_S3_… and TARGET_S3_…, and the environment that each one means."""
 
 import os
-import shlex
 from collections.abc import Mapping
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from labeler_ops.storage.access import StorageAccess, StorageError
@@ -72,14 +70,3 @@ def variables(access: StorageAccess) -> dict[str, str]:
         "S3_REGION": access.region,
         "S3_USE_SSL": "true" if access.endpoint.startswith("https://") else "false",
     }
-
-
-def write_environment(path: Path, access: StorageAccess) -> None:
-    """Write the variables to a file that only its owner may read; it appears whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.writelines(f"{name}={shlex.quote(value)}\n" for name, value in variables(access).items())
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

@@ -8,6 +8,12 @@ import pytest
 
 from labeler_ops.stack.postgres import PostgresServer
 from tests.fixtures.postgres import DatabaseFactory, temporary_server
+from tests.labeler_ops.database.conftest import (  # noqa: F401 - fixtures
+    hazards_dsn,
+    hazards_template,
+    production_dsn,
+    production_template,
+)
 
 PROJECT = """
     INSERT INTO datasets (id, name, owner_id, storage_path) VALUES ('ds_1', 'One', 2, 'datasets/ds_1/');

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from labeler_ops.database.replication.sides import Urls
+from labeler_ops.move.replication.sides import Urls
 from labeler_ops.move.road import Road
-from labeler_ops.move.work import Ends, Part, Plan, Stores, Wishes, Work
+from labeler_ops.move.work import Ends, Mode, Part, Plan, Stores, Wishes, Work
 from labeler_ops.runs import Run
 from labeler_ops.storage.access import StorageAccess
 from tests.labeler_ops.listening import Listener
@@ -31,6 +31,17 @@ def begun(runs: Path, ends: Ends, wishes: Wishes = NOTHING, **plan: Any) -> Road
     """A new run; the parts that have no ends are not moved."""
     only = Part.OBJECTS if ends.databases is None else Part.DATABASES if ends.stores is None else None
     return Road(Work.begin(runs, Plan(**{"only": only, **plan}), ends, Listener(), wishes))
+
+
+def following(runs: Path, urls: Urls, **plan: Any) -> Road:
+    """A new run by logical replication."""
+    return begun(runs, Ends(urls, None), mode=Mode.LOGICAL, **plan)
+
+
+async def through(road: Road) -> None:
+    """Go there, and let users write there."""
+    await road.go()
+    await road.open()
 
 
 def again(run: Path, ends: Ends, wishes: Wishes = NOTHING) -> Road:

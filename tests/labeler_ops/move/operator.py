@@ -5,6 +5,7 @@ SIGKILL takes from it is what it takes from `labeler move`.
 """
 
 import asyncio
+import itertools
 import multiprocessing
 import os
 import resource
@@ -15,9 +16,11 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-from labeler_ops.move.engine import REFUSALS
+from labeler_ops.move import environment
 from labeler_ops.move.work import Ends
+from labeler_ops.refusing import REFUSALS
 from labeler_ops.runs import Run
+from labeler_ops.storage import inventory, manifest
 from tests.labeler_ops.move.moving import again
 
 _ENDS_SECONDS = 60.0
@@ -30,6 +33,7 @@ class Order:
     """What an operator does with a run: `go`, `open` or `rollback`. `die_at` is a phase and an event of the journal.
 
     At `started` the process dies right after the line is written, at `ended` right before: all is done, nobody knows.
+    `die_in` is something that is done over and over, and which time of it is the last.
     """
 
     directory: Path
@@ -38,6 +42,7 @@ class Order:
     until: str | None = None
     into: str | None = None
     die_at: tuple[str, str] | None = None
+    die_in: tuple[str, int] | None = None
     file_bytes: int | None = None
 
 
@@ -63,6 +68,8 @@ async def done(order: Order) -> int:
 def _work(order: Order) -> None:
     if order.die_at is not None:
         _die_at(*order.die_at)
+    if order.die_in is not None:
+        _die_in(*order.die_in)
     if order.file_bytes is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (order.file_bytes, order.file_bytes))
     try:
@@ -81,6 +88,23 @@ async def _move(order: Order) -> None:
         await road.open()
     else:
         await road.go(until=order.until)
+
+
+def _die_in(what: str, number: int) -> None:
+    places = {
+        "copied": (manifest.Manifest, "add"),
+        "digested": (inventory.Inventory, "note_digests"),
+        "written": (environment, "write"),
+    }
+    owner, name = places[what]
+    whole, turns = getattr(owner, name), itertools.count(1)
+
+    def dying(*arguments: Any) -> Any:
+        if next(turns) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return whole(*arguments)
+
+    setattr(owner, name, dying)
 
 
 def _die_at(phase: str, event: str) -> None:

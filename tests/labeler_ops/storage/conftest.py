@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from labeler_ops.storage.access import StorageAccess
-from labeler_ops.storage.moving import StorageMove
-from tests.labeler_ops.listening import Listener
-from tests.labeler_ops.storage.stores import Objects
+from labeler_ops.storage.passes import Passes
+from tests.labeler_ops.storage.stores import Objects, passes
 
 
 @pytest.fixture
@@ -26,5 +25,5 @@ def target(target_objects: Objects) -> Objects:
 
 
 @pytest.fixture
-def move(sides: tuple[StorageAccess, StorageAccess], tmp_path: Path) -> StorageMove:
-    return StorageMove.begin(tmp_path / "runs", *sides, None, Listener())
+def move(sides: tuple[StorageAccess, StorageAccess], tmp_path: Path) -> Passes:
+    return passes(tmp_path / "runs", *sides, None)

@@ -4,11 +4,14 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.buckets import connect
 from labeler_ops.storage.description import METADATA
+from labeler_ops.storage.passes import Passes
 from labeler_ops.storage.s3 import Read, Store, digests
+from tests.labeler_ops.listening import Listener
 
 ODD_KEYS = (
     "datasets/ds_1/images/한글 폴더/사진 1.jpg",
@@ -61,6 +64,12 @@ async def objects(access: StorageAccess) -> AsyncIterator[Objects]:
     """Open a store for a test."""
     async with Store.open(access, 16) as store:
         yield Objects(store)
+
+
+def passes(directory: Path, source: StorageAccess, target: StorageAccess, database: str | None = None) -> Passes:
+    """Passes over two stores that nobody listens to."""
+    directory.mkdir(parents=True, exist_ok=True)
+    return Passes(directory, source, target, database, Listener())
 
 
 async def fill(side: Objects, count: int) -> None:

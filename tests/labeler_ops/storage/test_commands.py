@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -30,7 +29,7 @@ def environment(source: StorageAccess, target: StorageAccess) -> dict[str, str]:
 
 def start(environ: Mapping[str, str], *arguments: str, cwd: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "labeler_ops.cli", "storage", *arguments],
+        [sys.executable, "-m", "labeler_ops.cli", *arguments],
         env={**os.environ, "PYTHONPATH": str(Path.cwd()), **environ},
         cwd=cwd,
         stdout=subprocess.PIPE,
@@ -50,22 +49,21 @@ async def test_the_commands_in_the_guide_s_order(
 ) -> None:
     await fill(source, COUNT)
     environ = environment(*sides)
-    code, said = await run(environ, "copy", "--no-database", "--dry-run", cwd=tmp_path)
-    assert (code, f"would copy {COUNT} objects" in said) == (0, True), said
+    alone = ("--only", "objects", "--no-references")
+    code, said = await run(environ, "move", "check", *alone, cwd=tmp_path)
+    assert (code, f"objects  {COUNT}, " in said) == (0, True), said
     assert await target.listing() == set()
-    shutil.rmtree(tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
 
-    code, said = await run(environ, "copy", "--no-database", cwd=tmp_path)
-    directory = next((tmp_path / "runs").glob("*-storage-*"))
+    code, said = await run(environ, "move", "run", *alone, "--until", "objects, first pass", cwd=tmp_path)
+    directory = next((tmp_path / "runs").glob("*-move-*"))
     assert (code, f"run {directory.name}" in said, f"copied {COUNT} objects" in said) == (0, True, True), said
-    run_id = directory.name
     await source.put("datasets/ds_1/images/later.jpg", b"later")
-    code, said = await run(environ, "copy", "--no-database", "--resume", run_id, cwd=tmp_path)
+    code, said = await run(environ, "move", "resume", "--no-references", cwd=tmp_path)
     assert (code, f"copied 1 objects, 5 bytes; {COUNT} were done already" in said) == (0, True), said
-    code, said = await run(environ, "verify", "--no-database", "--run", run_id, cwd=tmp_path)
+    assert "every object read on both sides" in said
+    code, said = await run(environ, "storage", "verify", "--no-database", cwd=tmp_path)
     assert (code, "every object read on both sides" in said) == (0, True), said
-    code, said = await run(environ, "switch", "--run", run_id, cwd=tmp_path)
-    assert code == 0, said
     secrets = [access.secret_key for access in sides]
     kept = [path for path in directory.iterdir() if not path.name.startswith("environment")]
     assert not [path for path in kept for secret in secrets if secret in path.read_text()]
@@ -73,8 +71,8 @@ async def test_the_commands_in_the_guide_s_order(
 
 
 async def test_what_is_missing_is_said_in_a_line(tmp_path: Path) -> None:
-    code, said = await run({}, "compare", "--no-database", cwd=tmp_path)
+    code, said = await run({}, "storage", "compare", "--no-database", cwd=tmp_path)
     assert (code, "SOURCE_S3_ENDPOINT, SOURCE_S3_ACCESS_KEY, SOURCE_S3_SECRET_KEY: missing" in said) == (2, True), said
     away = StorageAccess("http://127.0.0.1:1", "a", "b"), StorageAccess("http://127.0.0.1:2", "a", "b")
-    code, said = await run(environment(*away), "compare", "--no-database", cwd=tmp_path)
+    code, said = await run(environment(*away), "storage", "compare", "--no-database", cwd=tmp_path)
     assert (code, "cannot be listed" in said, "Traceback" in said) == (1, True, False), said

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from labeler_ops.move import environment
 from labeler_ops.storage.access import StorageAccess, StorageError
 from labeler_ops.storage.description import described, unlike, wire
 from labeler_ops.storage.inventory import oddity
 from labeler_ops.storage.manifest import Copied, Manifest, entries
 from labeler_ops.storage.parts import part_size
 from labeler_ops.storage.s3 import MIB
-from labeler_ops.storage.sides import both, side, write_environment
+from labeler_ops.storage.sides import both, side, variables
 
 ONE = {"SOURCE_S3_ENDPOINT": "localhost:9000", "SOURCE_S3_ACCESS_KEY": "a", "SOURCE_S3_SECRET_KEY": "it's $ecret"}
 TWO = {"TARGET_S3_ENDPOINT": "https://x.r2.cloudflarestorage.com", "TARGET_S3_ACCESS_KEY": "b"}
@@ -69,10 +70,10 @@ def test_the_two_sides_come_from_the_environment() -> None:
 
 def test_the_environment_is_for_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "environment.new"
-    write_environment(path, side(ONE, "SOURCE"))
+    environment.write(path, variables(side(ONE, "SOURCE")))
     assert path.stat().st_mode & 0o777 == 0o600
     assert """S3_SECRET_KEY='it'"'"'s $ecret'\n""" in path.read_text()
-    write_environment(path, StorageAccess("https://r2", "k", "s"))
+    environment.write(path, variables(StorageAccess("https://r2", "k", "s")))
     assert "S3_USE_SSL=true\n" in path.read_text()
 
 

@@ -6,11 +6,10 @@ from pathlib import Path
 
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.description import METADATA
-from labeler_ops.storage.moving import StorageMove
+from labeler_ops.storage.passes import Passes
 from labeler_ops.storage.s3 import MIB
-from tests.labeler_ops.listening import Listener
 from tests.labeler_ops.storage.roads import R2, faults, rclone_server, road
-from tests.labeler_ops.storage.stores import HEADERS, ODD_KEYS, Objects, fill, objects
+from tests.labeler_ops.storage.stores import HEADERS, ODD_KEYS, Objects, fill, objects, passes
 
 COUNT = 300
 BIG, IN_PARTS = "datasets/ds_1/images/big.tif", "datasets/ds_1/images/in-parts.tif"
@@ -18,9 +17,9 @@ KOREAN = {"content-type": "image/tiff", METADATA + "place": "창고 3번, 2026�
 EXPORT = "exports/proj_1/detection/v1.0/annotations.json"
 
 
-async def moved(runs: Path, source: StorageAccess, target: StorageAccess, count: int) -> tuple[StorageMove, str]:
+async def moved(runs: Path, source: StorageAccess, target: StorageAccess, count: int) -> tuple[Passes, str]:
     """Copy and verify; the digest of what both sides have."""
-    move = StorageMove.begin(runs, source, target, None, Listener())
+    move = passes(runs, source, target, None)
     copies, report = await move.copy()
     assert (copies.copied, report.findings) == (count, [])
     proof = await move.verify()

@@ -6,9 +6,8 @@ from pathlib import Path
 import asyncpg
 
 from labeler_ops.storage.access import StorageAccess
-from labeler_ops.storage.moving import StorageMove
-from tests.labeler_ops.listening import Listener
-from tests.labeler_ops.storage.stores import HEADERS, ODD_KEYS, Objects, fill
+from labeler_ops.storage.passes import Passes
+from tests.labeler_ops.storage.stores import HEADERS, ODD_KEYS, Objects, fill, passes
 
 EXTRA = "datasets/ds_1/images/extra.jpg"
 CASE, COMPOSED = "datasets/ds_1/images/0013.JPG", unicodedata.normalize("NFD", ODD_KEYS[0])
@@ -82,7 +81,7 @@ async def plant(fault: str, target: Objects) -> None:
         await target.put(key, bodies.get(fault, body), headers)
 
 
-async def test_every_planted_fault_is_named(move: StorageMove, source: Objects, target: Objects) -> None:
+async def test_every_planted_fault_is_named(move: Passes, source: Objects, target: Objects) -> None:
     await fill(source, 30)
     await move.copy()
     whole = await move.verify()
@@ -112,7 +111,7 @@ async def test_the_database_s_part_is_named_as_well(
         " 'datasets/ds_1/images/' || name FROM unnest(ARRAY['a.jpg', 'no-object.jpg']) name"
     )
     await connection.close()
-    move = StorageMove.begin(tmp_path, *sides, labeler_dsn, Listener())
+    move = passes(tmp_path, *sides, labeler_dsn)
     await move.copy()
     report = await move.verify()
     assert [(one.kind, one.key, one.text) for one in report.findings] == [
@@ -122,7 +121,7 @@ async def test_the_database_s_part_is_named_as_well(
     assert not report.same
 
 
-async def test_a_sample_still_compares_every_listing(move: StorageMove, source: Objects, target: Objects) -> None:
+async def test_a_sample_still_compares_every_listing(move: Passes, source: Objects, target: Objects) -> None:
     await fill(source, 24)
     await move.copy()
     assert (await move.verify()).same

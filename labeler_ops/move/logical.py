@@ -1,0 +1,258 @@
+"""The rows by logical replication: seconds without writes, and afterwards everything flows back to the source.
+
+Up to `following` everybody writes. `read only` stops writing on the source, waits for the last change and compares;
+`switch` turns the direction round: from then on, what is written on the target flows back, so that the way back is a
+stop as short as the first.
+"""
+
+import getpass
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+from labeler_ops.backup import clients
+from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.maintenance import fence
+from labeler_ops.move import environment, stop
+from labeler_ops.move.engine import Facts, Look, Phase
+from labeler_ops.move.objects import serving_variables
+from labeler_ops.move.replication import copying, looks
+from labeler_ops.move.replication.channel import drop_publication
+from labeler_ops.move.replication.leftovers import drop_everything
+from labeler_ops.move.replication.sides import BACK, SideAway, Urls, opened, side
+from labeler_ops.move.replication.standstill import StandStill
+from labeler_ops.move.rows import copy
+from labeler_ops.move.rows.databases import VARIABLES
+from labeler_ops.move.rows.preflight import Finding, connected, is_bare
+from labeler_ops.move.rows.proven_backup import back_up
+from labeler_ops.move.work import Work
+
+_TURNING = "back: read only"
+
+
+@dataclass(frozen=True)
+class Logical:
+    """One Labeler DB that is followed by another."""
+
+    work: Work
+    _moment: AsyncExitStack = field(default_factory=AsyncExitStack)
+    _as_of: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def urls(self) -> Urls:
+        """Both databases."""
+        return self.work.databases
+
+    @property
+    def source(self) -> str:
+        """The database that is moved."""
+        return self.urls.source
+
+    @property
+    def target(self) -> str:
+        """Where to."""
+        return self.urls.target
+
+    async def look(self) -> list[Finding]:
+        """Look whether it can be moved in this way; nothing is changed."""
+        async with opened(self.urls) as sides:
+            return await looks.look(sides, self.work.run.directory.parent, reverse=self.work.plan.reverse)
+
+    @property
+    def phases(self) -> Mapping[str, Phase]:
+        """What is done to the rows, by name and in its order."""
+        stands = self._stands(self.source)
+        return {
+            phase.name: phase
+            for phase in (
+                Phase("backup", self._backup, says="with its restore test; users work"),
+                Phase("tables", self._tables, says="the source's tables are made on the target"),
+                Phase("publication", self._publish, says="the source keeps its changes for the target"),
+                Phase("subscription", self._subscribe, says="the target copies, and follows"),
+                Phase("following", self._following, says="until the target is near; users work"),
+                Phase("read only", self._read_only, stands, says="the last change, then every row is compared"),
+                Phase("switch", self._switch, says="the target is closed until `open`; writes will flow back"),
+            )
+        }
+
+    @property
+    def after(self) -> list[Phase]:
+        """What comes after the opening: the rows of that moment are compared, where that was asked for."""
+        return [Phase("verify", self._verify, says="the rows of the opening")] if self.work.plan.compare_after else []
+
+    @property
+    def phases_back(self) -> Mapping[str, Phase]:
+        """The way back to the source, which follows the target."""
+        stands = self._stands(self.target)
+        turned = Phase("back: switch", self._give_back)
+        return {_TURNING: Phase(_TURNING, self._turn, stands), turned.name: turned}
+
+    async def open(self, _: Facts) -> None:
+        """Let users write on the target; hold both sides as they are now where they are compared afterwards."""
+        # Once more, users may have written since the first time: nothing can be held that is the same.
+        if self.work.plan.compare_after and self.work.run.attempts("open") == 1:
+            self._as_of.append(await self._moment.enter_async_context(self._still.moment()))
+        await fence.off(self.target, by=getpass.getuser())
+
+    async def open_source(self, _: Facts) -> None:
+        """Let users write on the source again."""
+        await fence.off(self.source, by=getpass.getuser())
+
+    async def flows_back(self) -> bool:
+        """Whether the source follows the target: where it does not, a comparison is enough to go back unopened."""
+        if not self.work.plan.reverse or self.is_turning:
+            return self.work.plan.reverse
+        try:
+            async with opened(self.urls) as sides:
+                return (await sides.back.flow()).ready
+        except SideAway:
+            return True
+
+    @property
+    def is_turning(self) -> bool:
+        """Whether a way back to the source has begun, and users may have been let in there."""
+        return self.work.run.last(_TURNING) in {"started", "ended"}
+
+    async def compare(self) -> None:
+        """Compare every row of both sides. Raises DatabaseRefused."""
+        await self._still.compare()
+
+    async def give_up(self, facts: Facts) -> None:
+        """Take everything away that replication left: before the opening the source serves, after it the target."""
+        work = self.work
+        if self.is_turning:
+            raise DatabaseRefused("`labeler move rollback` was cut off while it changed sides: give it again first")
+        away = await drop_everything(self.urls, work.voice)
+        serving = "target" if work.run.ended("open") is not None else "source"
+        if serving in away:
+            raise DatabaseRefused(f"the {serving} serves and cannot be reached: give it again when it is back")
+        # A fence that this run did not build is another's: the target of that one may be serving.
+        if "source" not in away and work.run.began("read only"):
+            await fence.off(self.source, by=getpass.getuser())
+        if serving == "source":
+            stop.over(work.run)
+        facts["away"] = away
+
+    async def leave(self, into: str) -> None:
+        """Take the replication away once a copy of the target serves; a dump brings its publication along."""
+        await drop_everything(self.urls, self.work.voice)
+        async with AsyncExitStack() as stack:
+            await drop_publication(await side(stack, "copy", into), BACK)
+
+    @property
+    def way_out(self) -> str:
+        """What is left when the source cannot follow."""
+        return (
+            f"mend it, or `labeler move rollback --run {self.work.run.id} --into` an empty database, which takes a "
+            "copy of everything on the target"
+        )
+
+    @property
+    def _still(self) -> StandStill:
+        return StandStill(self.work.run, self.urls, self.work.voice)
+
+    def _stands(self, url: str) -> Look:
+        async def look() -> str | None:
+            if (await fence.status(url)).stands:
+                return None
+            return (
+                "the fence of the side that is left has been taken down, and somebody may have written there since: "
+                "`labeler move rollback`, and start anew with an empty target"
+            )
+
+        return look
+
+    async def _backup(self, facts: Facts) -> None:
+        if not self.work.plan.backup:
+            facts["left_out"] = True
+            self.work.voice.line(
+                "NO BACKUP is made (--no-backup): replication copies mistakes, too, and does not undo them"
+            )
+            return
+        connection = await connected("target", self.target)
+        try:
+            tools = clients.find(connection.get_server_version().major)
+        finally:
+            await connection.close(timeout=5)
+        work = self.work
+        facts.update(await back_up(work.run, tools, self.source, self.target, work.voice, work.wishes.jobs))
+
+    async def _tables(self, _: Facts) -> None:
+        async with opened(self.urls) as sides:
+            if await is_bare(sides.target):
+                await copy.clear(self.target)
+            await copying.make_tables(sides, self.work.run.path("schema.dump"))
+
+    async def _publish(self, _: Facts) -> None:
+        async with opened(self.urls) as sides:
+            await sides.forth.publish()
+
+    async def _subscribe(self, _: Facts) -> None:
+        self._require_seen()
+        async with opened(self.urls) as sides:
+            await sides.forth.subscribe(copy=True)
+
+    async def _following(self, facts: Facts) -> None:
+        async with opened(self.urls) as sides:
+            facts["tables"] = await copying.copied(sides, self.work.voice)
+
+    async def _read_only(self, facts: Facts) -> None:
+        """Stop and compare; on any doubt users write on."""
+        async with opened(self.urls) as sides:
+            found = await self._still.make(sides.forth, self.source, rows=not self.work.plan.compare_after)
+        if found:
+            facts.update(digest=found.digest, rows=found.rows)
+
+    async def _switch(self, facts: Facts) -> None:
+        reverse = self.work.plan.reverse
+        if reverse:
+            self._require_seen()
+        async with opened(self.urls) as sides:
+            if reverse:
+                # The slot is there before anybody writes on the target, and the old subscription is gone before the
+                # new one applies anything: no change is missed, and none goes round in a circle.
+                await sides.back.publish()
+            await sides.forth.drop()
+            if reverse:
+                await sides.back.subscribe(copy=False)
+        # Nobody writes on the target before it was looked at.
+        await fence.on(self.target, reason=fence.MOVED, by=getpass.getuser())
+        facts["environment"] = self._environment(environment.NEW, self.target, back=False)
+
+    async def _verify(self, facts: Facts) -> None:
+        if not self._as_of:
+            raise DatabaseRefused(
+                "the rows were not found the same after the opening, or the comparison was cut off: "
+                "`labeler move rollback` compares everything"
+            )
+        async with self._moment:
+            found = await self._still.compare(self._as_of.pop())
+            facts.update(digest=found.digest, rows=found.rows)
+
+    async def _turn(self, facts: Facts) -> None:
+        was_open = self.work.run.ended("open") is not None
+        try:
+            async with opened(self.urls) as sides:
+                found = await self._still.make(sides.back, self.target, rows=True, was_open=was_open)
+        except DatabaseRefused as error:
+            if not was_open or isinstance(error, SideAway):
+                raise
+            raise DatabaseRefused(f"{error}. The target serves on, and nothing is lost: {self.way_out}") from error
+        if found:
+            facts.update(digest=found.digest, rows=found.rows)
+
+    async def _give_back(self, facts: Facts) -> None:
+        async with opened(self.urls) as sides:
+            await sides.back.drop()
+        facts["environment"] = self._environment(environment.ROLLBACK, self.source, back=True)
+
+    def _require_seen(self) -> None:
+        if (known := self.work.run.facts.get("seen")) != (given := self.urls.seen):
+            raise DatabaseRefused(
+                "the servers see each other as the run began with: give --source-as-seen-by-target and "
+                f"--target-as-seen-by-source as then ({known}, now {given})"
+            )
+
+    def _environment(self, name: str, url: str, *, back: bool) -> str:
+        variables = {VARIABLES["labeler"]: url, **serving_variables(self.work, back=back)}
+        return environment.write(self.work.run.path(name), variables).name

@@ -1,0 +1,102 @@
+"""What comes before the stop, while everybody works: the backup, the tables on the target, the copy of the rows."""
+
+import asyncio
+import getpass
+from pathlib import Path
+from time import monotonic
+
+from labeler_ops.backup import clients
+from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.maintenance import fence
+from labeler_ops.move.replication import schema
+from labeler_ops.move.replication.channel import Channel, Connection, Flow
+from labeler_ops.move.replication.sides import Sides
+from labeler_ops.voice import Voice
+
+_POLL_SECONDS = 0.2
+_FAILURES = 5
+_STUCK_SECONDS = 120.0  # the servers try again every five seconds
+# A table that is copied is without its slot for milliseconds, when all is well.
+_IN_VAIN_SECONDS = 15.0
+# A backlog that is applied in about a second: what is left is waited for at the switch.
+_NEAR_BYTES = 16 * 2**20
+_OURS_AT_WORK = """
+    SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+    WHERE application_name = 'labeler move' AND datname = current_database()
+"""
+_BYTES = """
+    SELECT coalesce(sum(pg_table_size(c.oid)), 0)::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+"""
+
+
+async def make_tables(sides: Sides, file: Path) -> None:
+    """Make the source's tables on the target, and keep an API that is deployed too early from writing there."""
+    # A restore outlives its killed caller. It is one transaction: its tables are all there, or none.
+    await sides.target.fetch(_OURS_AT_WORK)
+    if not await fence.tables_of(sides.target):
+        tools = clients.find(sides.target.get_server_version().major)
+        await schema.copy_definitions(tools, sides.urls.source, sides.urls.target, file)
+    await schema.require_same(sides.urls.source, sides.urls.target, with_sequences=False)
+    # The fence is the source's: replication has to fill the target.
+    if await sides.target.fetchval("SELECT to_regclass('public.maintenance')") is not None:
+        await sides.target.execute(fence.SWITCH, "on", fence.MOVED, getpass.getuser())
+
+
+async def copied(sides: Sides, voice: Voice) -> int:
+    """Wait until every table is copied and the target is near; how many tables. Raises DatabaseRefused if it stops."""
+    tables = await _tables_copied(sides, voice)
+    await sides.target.execute("ANALYZE")
+    await _near(sides.forth, voice)
+    return tables
+
+
+async def _tables_copied(sides: Sides, voice: Voice) -> int:
+    channel, whole = sides.forth, await _bytes(sides.source)
+    flow = best = await channel.flow()
+    since = well = monotonic()
+    while not flow.ready:
+        voice.progress(await _bytes(sides.target), whole)
+        lost = await channel.in_vain()
+        well = well if lost else monotonic()
+        _require_slots(lost if monotonic() - well > _IN_VAIN_SECONDS else [])
+        if flow.copied > best.copied:
+            best, since = flow, monotonic()
+        # Servers try again by themselves, and on a busy source they have to: only what stays is a reason to stop.
+        stuck = flow.errors - best.errors >= _FAILURES and monotonic() - since > _STUCK_SECONDS
+        _require_flow(channel, flow, stuck=stuck)
+        await asyncio.sleep(_POLL_SECONDS)
+        flow = await channel.flow()
+    return flow.tables
+
+
+async def _near(channel: Channel, voice: Voice) -> None:
+    flow = best = await channel.flow()
+    first, since = flow.lag or 0, monotonic()
+    while flow.lag is None or flow.lag > _NEAR_BYTES:
+        voice.progress(first - (flow.lag or 0), first)
+        if (flow.lag or 0) < (best.lag or 0):
+            best, since = flow, monotonic()
+        _require_flow(channel, flow, stuck=monotonic() - since > _STUCK_SECONDS)
+        await asyncio.sleep(_POLL_SECONDS)
+        flow = await channel.flow()
+    voice.line(channel.said(flow))
+
+
+def _require_slots(lost: list[str]) -> None:
+    if lost:
+        raise DatabaseRefused(
+            f"the target crashed at the end of the copy of {', '.join(lost)}, and its server waits in vain for a slot "
+            "that is gone: `labeler move rollback` gives the move up, and the source serves on; then an empty target, "
+            "a new run"
+        )
+
+
+def _require_flow(channel: Channel, flow: Flow, *, stuck: bool) -> None:
+    if stuck or not flow.subscribed or flow.slot in {None, "lost"}:
+        raise DatabaseRefused(channel.said(flow))
+
+
+async def _bytes(connection: Connection) -> int:
+    size: int = await connection.fetchval(_BYTES)
+    return size

@@ -1,0 +1,241 @@
+"""Whether logical replication can work between two databases: every setting and right by its name."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import asyncpg
+
+from labeler_api.migrations import HEAD
+from labeler_ops.maintenance import fence
+from labeler_ops.move.replication.channel import WITHOUT_IDENTITY, Connection, literal
+from labeler_ops.move.replication.silence import unlogged
+from labeler_ops.move.rows.preflight import Finding
+
+OLDEST = 15  # production's major; older servers do not say how often applying failed
+_SUBSCRIBERS = 16  # the major since which a role may be allowed to subscribe without being a superuser
+_PROBE = "labeler_probe"
+
+_USER = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+_FREE = """
+    SELECT current_setting('max_replication_slots')::int - (SELECT count(*) FROM pg_replication_slots)::int AS slots,
+           current_setting('max_wal_senders')::int - (SELECT count(*) FROM pg_stat_replication)::int AS senders,
+           current_setting('max_logical_replication_workers')::int
+           - (SELECT count(*) FROM pg_stat_subscription WHERE pid IS NOT NULL)::int AS workers,
+           coalesce(current_setting('max_active_replication_origins', true),  -- of its own since PostgreSQL 18
+                    current_setting('max_replication_slots'))::int
+           - (SELECT count(*) FROM pg_replication_origin)::int AS origins,
+           current_setting('max_sync_workers_per_subscription')::int AS copies
+"""
+_UNUSUAL = f"""
+    SELECT (SELECT count(*) FROM pg_largeobject_metadata) AS large_objects,
+           (SELECT count(*) FROM pg_event_trigger) AS event_triggers,
+           (SELECT count(*) FROM pg_class WHERE relkind = 'f') AS foreign_tables,
+           (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE c.relkind IN ('r', 'S') AND c.relpersistence = 'u' AND {_USER}) AS unlogged_tables,
+           (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+             WHERE c.relkind = 'm' AND {_USER}) AS materialized_views,
+           (SELECT count(*) FROM pg_trigger g WHERE NOT g.tgisinternal AND g.tgenabled IN ('A', 'R')
+             AND g.tgname <> '{fence.NAME}') AS triggers_that_fire_on_replicas
+"""  # noqa: S608 - constants
+_SEQUENCES = f"""
+    SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'S' AND {_USER}
+"""  # noqa: S608 - constants
+_WHOLE_ROWS = f"""
+    SELECT c.oid::regclass::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'r' AND c.relreplident = 'f' AND {_USER}
+"""  # noqa: S608 - constants
+# Types that have no equality of their own.
+_INCOMPARABLE = """
+    SELECT a.attrelid::regclass::text AS name, a.attname, t.typname AS type
+    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+    WHERE a.attrelid = ANY($1::text[]::regclass[]) AND a.attnum > 0 AND NOT a.attisdropped
+      AND t.typname IN ('json', 'xml', 'jsonpath', 'point', 'line', 'lseg', 'box', 'path', 'polygon', 'circle')
+    ORDER BY 1, a.attnum
+"""
+_MAY_CREATE = """
+    SELECT has_database_privilege(current_database(), 'CREATE') AND has_schema_privilege('public', 'CREATE')
+"""
+_NOT_OWNED = """
+    SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+      AND NOT pg_has_role(c.relowner, 'USAGE')
+"""
+
+
+@dataclass(frozen=True)
+class Way:
+    """A direction: from, to, what each is called, and the first one's URL as the second one sees it."""
+
+    publisher: Connection
+    subscriber: Connection
+    called: tuple[str, str]
+    route: str
+
+
+Look = Callable[[Way], Awaitable[list[Finding]]]
+
+
+async def look(way: Way) -> list[Finding]:
+    """Look at one direction; never raises for what it finds."""
+    return [finding for one in _LOOKS for finding in await one(way)]
+
+
+async def look_at_schema(source: Connection, target: Connection) -> list[Finding]:
+    """Look at what can be moved in this way at all."""
+    findings = await _schema(source)
+    row = await source.fetchrow(_UNUSUAL)
+    assert row is not None  # noqa: S101 - an aggregate has one row
+    unusual = [f"{count} {name.replace('_', ' ')}" for name, count in row.items() if count]
+    if unusual:
+        text = f"the source has {', '.join(unusual)}, which are not replicated: use --mode dump"
+        findings.append(Finding("unusual things", "refused", text))
+    findings += await _identities(source)
+    sequences = await source.fetchval(_SEQUENCES)
+    findings.append(Finding("sequences", "ok", f"{sequences}, which are not replicated: the switch sets them"))
+    return findings + _majors(source, target)
+
+
+async def _schema(source: Connection) -> list[Finding]:
+    """Both sides have the same tables all the time, so nothing is upgraded on the way as a dump is."""
+    table = await source.fetchval("SELECT to_regclass('public.alembic_version')")
+    revision = await source.fetchval("SELECT max(version_num) FROM public.alembic_version") if table else None
+    if revision == HEAD:
+        return [Finding("schema", "ok", f"{revision}, the newest")]
+    text = (
+        f"the source stands at {revision or 'no revision of the labeler'}, not at {HEAD}, and replication needs the "
+        "same tables on both sides: `labeler db upgrade` the source first, with the API of this version, or move it "
+        "with --mode dump, which upgrades the copy"
+    )
+    return [Finding("schema", "refused", text)]
+
+
+async def _identities(source: Connection) -> list[Finding]:
+    """Rows of a table without a key are found by all of their columns, which have to be comparable."""
+    keyless = [row["name"] for row in await source.fetch(WITHOUT_IDENTITY)]
+    whole = [row["name"] for row in await source.fetch(_WHOLE_ROWS)]
+    names = sorted({*keyless, *whole})
+    if bad := await source.fetch(_INCOMPARABLE, names):
+        said = ", ".join(f"{row['name']}.{row['attname']} ({row['type']})" for row in bad)
+        text = (
+            f"rows without a primary key cannot be told apart by {said}: give the table a primary key, or --mode dump"
+        )
+        return [Finding("replica identity", "refused", text)]
+    if keyless:
+        text = (
+            f"{', '.join(keyless)} without a primary key: REPLICA IDENTITY FULL for the time, and its own back after it"
+        )
+        return [Finding("replica identity", "note", text)]
+    return [Finding("replica identity", "ok", "every table has a primary key")]
+
+
+def _majors(source: Connection, target: Connection) -> list[Finding]:
+    ours, theirs = (side.get_server_version().major for side in (source, target))
+    if ours == theirs:
+        return []
+    text = (
+        f"from {ours} to {theirs}: the subscription back to {ours} works; a dump of {theirs} (`rollback --into`) "
+        f"needs a server of {theirs} or newer"
+    )
+    return [Finding("major versions", "note", text)]
+
+
+async def _versions(way: Way) -> list[Finding]:
+    majors = [side.get_server_version().major for side in (way.publisher, way.subscriber)]
+    text = f"{way.called[0]} {majors[0]}, {way.called[1]} {majors[1]}"
+    return [Finding("versions", "refused" if min(majors) < OLDEST else "ok", f"{text}; {OLDEST} is the oldest")]
+
+
+async def _wal_level(way: Way) -> list[Finding]:
+    level = await way.publisher.fetchval("SHOW wal_level")
+    if level == "logical":
+        return [Finding("wal_level", "ok", f"logical on the {way.called[0]}")]
+    text = (
+        f"is {level} on the {way.called[0]}: ALTER SYSTEM SET wal_level = 'logical', and restart the server "
+        "(on Railway: in the service's data tab, then Restart)"
+    )
+    return [Finding("wal_level", "refused", text)]
+
+
+async def _free(way: Way) -> list[Finding]:
+    """A subscription takes a slot, a sender and a worker, and for each table that it copies at a time another one."""
+    here, there = await way.publisher.fetchrow(_FREE), await way.subscriber.fetchrow(_FREE)
+    assert here is not None  # noqa: S101 - settings always are one row
+    assert there is not None  # noqa: S101
+    wanted = 1 + there["copies"]
+    asked = [
+        ("max_replication_slots", way.called[0], here["slots"], wanted),
+        ("max_wal_senders", way.called[0], here["senders"], wanted),
+        ("max_replication_slots", way.called[1], there["origins"], wanted),
+        ("max_logical_replication_workers", way.called[1], there["workers"], 2),
+    ]
+    short = [
+        Finding(name, "refused", f"{free} are free on the {side}, {need} are needed: raise it there, and restart")
+        for name, side, free, need in asked
+        if free < need
+    ]
+    tables = len(await fence.tables_of(way.publisher))
+    if not short and there["origins"] <= tables:
+        # A table that is copied keeps its place until the worker for all has come as far as its copy.
+        text = (
+            f"{there['origins']} are free on the {way.called[1]}: while many write, {tables} tables wait in turn,"
+            f" and its log tells of failures that mend themselves; {tables + 5} spare that"
+        )
+        return [Finding("max_replication_slots", "note", text)]
+    return short or [Finding("slots and workers", "ok", f"{here['slots']} slots, {here['senders']} senders are free")]
+
+
+async def _rights(way: Way) -> list[Finding]:
+    found = []
+    may = "SELECT rolsuper OR rolreplication FROM pg_roles WHERE rolname = current_user"
+    if not await way.publisher.fetchval(may):
+        found.append(f"the {way.called[0]}'s role lacks REPLICATION (ALTER ROLE … REPLICATION, as a superuser)")
+    if foreign := await way.publisher.fetchval(_NOT_OWNED):
+        found.append(f"the {way.called[0]}'s role does not own {foreign}: only an owner may publish a table")
+    if not await way.publisher.fetchval(_MAY_CREATE):
+        found.append(
+            f"the {way.called[0]}'s role lacks CREATE on its database or on the schema public, for the publication "
+            "and the fence: GRANT CREATE ON DATABASE … TO …; GRANT CREATE ON SCHEMA public TO …"
+        )
+    return [Finding("rights", "refused", text) for text in found] or [
+        Finding("rights", "ok", f"{way.called[0]}: enough")
+    ]
+
+
+async def _route(way: Way) -> list[Finding]:
+    """Let the subscriber's server itself connect, as it will, and take the trial back."""
+    transaction = way.subscriber.transaction()
+    await transaction.start()
+    try:
+        await unlogged(way.subscriber)
+        await way.subscriber.execute(
+            f"CREATE SUBSCRIPTION {_PROBE} CONNECTION {literal(way.route)} PUBLICATION {_PROBE}"
+            " WITH (create_slot = false, slot_name = NONE, enabled = false, copy_data = false)"
+        )
+    except asyncpg.InsufficientPrivilegeError as error:
+        also = (
+            ""
+            if way.subscriber.get_server_version().major < _SUBSCRIBERS
+            else (", or GRANT pg_create_subscription and CREATE on the database to it")
+        )
+        text = f"the {way.called[1]}'s role may not subscribe ({error}): use a superuser{also}"
+        return [Finding("subscription", "refused", text)]
+    except asyncpg.PostgresError as error:
+        text = (
+            f"the {way.called[1]}'s server cannot reach the {way.called[0]} ({error}): give the URL that it can use "
+            f"with --{way.called[0]}-as-seen-by-{way.called[1]}"
+        )
+        return [Finding("route", "refused", text)]
+    finally:
+        await transaction.rollback()
+    return [Finding("route", "ok", f"the {way.called[1]}'s server reaches the {way.called[0]}")]
+
+
+async def _disk(way: Way) -> list[Finding]:
+    limit = await way.publisher.fetchval("SHOW max_slot_wal_keep_size")
+    if limit == "-1":
+        text = f"a slot that is left behind fills the {way.called[0]}'s disk: max_slot_wal_keep_size sets a limit"
+        return [Finding("max_slot_wal_keep_size", "note", text)]
+    return [Finding("max_slot_wal_keep_size", "note", f"the slot is lost, and all begins anew, beyond {limit} of log")]
+
+
+_LOOKS: list[Look] = [_versions, _wal_level, _free, _rights, _route, _disk]

@@ -1,0 +1,357 @@
+"""Whether a database can be moved to another: everything that fails in practice, looked at before anything is done."""
+
+import shutil
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Literal
+
+import asyncpg
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from labeler_api.db.failures import FAILURES
+from labeler_api.db.tables import metadata
+from labeler_ops.backup import clients, db_settings, dumps
+from labeler_ops.database import zones
+from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.database.roles import ROLES, Database
+from labeler_ops.move.rows import databases, grants
+from labeler_ops.runs import place, redacted
+
+Connection = "asyncpg.Connection[asyncpg.Record]"
+Verdict = Literal["ok", "note", "refused"]
+
+_MARKS = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "refused": "[red]refused[/]"}
+
+# What a pooler in front of a server refuses as a parameter of the connection, or takes and does not pass on.
+_PROBE = {"lock_timeout": "12345ms", "application_name": "labeler preflight"}
+# A dump needs about a third of the database's size, its restore drill all of it again.
+_LOCAL_SHARE = 0.5
+_TARGET_SHARE = 2.5
+_LONG_SECONDS = 300
+_NOT_OURS = """
+    SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+      AND NOT pg_has_role(c.relowner, 'USAGE')
+      AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = c.oid AND e.deptype = 'e')
+"""
+
+
+_TABLES = """
+    SELECT c.oid::regclass::text, c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+      AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = c.oid AND e.deptype = 'e') ORDER BY 1
+"""
+_NAMED = 5
+# What an upgrade itself writes, the identity that the API gives a database at its first start, and the switch.
+_OF_ITSELF = frozenset({"alembic_version", "migration_report", "labeler_identity", "maintenance"})
+_OF_THE_QUEUE = "pgqueuer"  # the API's daily work, which it schedules at its first start
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What one look found. `refused` stops the move; a `note` is worth knowing."""
+
+    name: str
+    verdict: Verdict
+    text: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What all looks found."""
+
+    findings: list[Finding]
+
+    @property
+    def refused(self) -> list[str]:
+        """What stops the move."""
+        return [f"{one.name}: {one.text}" for one in self.findings if one.verdict == "refused"]
+
+    def show(self, console: Console) -> None:
+        """Print them."""
+        grid = Table(box=None, show_header=False, pad_edge=False)
+        for one in self.findings:
+            grid.add_row(_MARKS[one.verdict], one.name, redacted(one.text))
+        console.print(grid)
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Both databases, connected, and where the run writes."""
+
+    source: "asyncpg.Connection[asyncpg.Record]"
+    target: "asyncpg.Connection[asyncpg.Record]"
+    source_url: str
+    target_url: str
+    directory: Path
+    database: Database = "labeler"
+    legacy_timezone: str = "UTC"
+
+
+async def preflight(
+    source_url: str,
+    target_url: str,
+    directory: Path,
+    *,
+    database: Database = "labeler",
+    legacy_timezone: str = "UTC",
+) -> list[Finding]:
+    """Look at everything; never raises for what it finds. Raises DatabaseRefused when a side cannot be reached."""
+    if place(source_url) == place(target_url):
+        raise DatabaseRefused("the source and the target are one and the same database")
+    source = await connected("source", source_url)
+    try:
+        target = await connected("target", target_url)
+        try:
+            sides = Sides(source, target, source_url, target_url, directory, database, legacy_timezone)
+            return [finding for look in LOOKS for finding in await look(sides)]
+        finally:
+            await target.close(timeout=5)
+    finally:
+        await source.close(timeout=5)
+
+
+async def connected(side: str, url: str) -> "asyncpg.Connection[asyncpg.Record]":
+    """Connect to a server itself. Raises DatabaseRefused when it is away, or when a pooler answers in its place."""
+    pooler = (
+        f"the {side} is reached through a pooler (PgBouncer), which breaks dumps, locks and snapshots: "
+        "give the unpooled URL (on Railway: DATABASE_UNPOOLED_URL)"
+    )
+    try:
+        connection = await asyncpg.connect(url, server_settings=_PROBE, timeout=20, statement_cache_size=0)
+    except asyncpg.ProtocolViolationError as error:
+        raise DatabaseRefused(pooler if "startup parameter" in str(error) else f"the {side}: {error}") from error
+    except FAILURES as error:
+        raise DatabaseRefused(
+            f"the {side} at {place(url)} cannot be reached: {error or type(error).__name__}"
+        ) from error
+    if await connection.fetchval("SHOW lock_timeout") != "12345ms":
+        await connection.close(timeout=5)
+        raise DatabaseRefused(pooler)
+    return connection
+
+
+async def _versions(sides: Sides) -> list[Finding]:
+    source, target = sides.source.get_server_version(), sides.target.get_server_version()
+    spelled = [await side.fetchval("SHOW server_version") for side in (sides.source, sides.target)]
+    text = f"source {spelled[0]}, target {spelled[1]}"
+    if target.major < source.major:
+        return [Finding("versions", "refused", f"{text}: a dump cannot be restored into an older major version")]
+    findings = [Finding("versions", "ok" if source.major == target.major else "note", text)]
+    try:
+        found = clients.find(target.major)
+        findings.append(Finding("client programs", "ok", f"{found.major} in {found.bin_dir}"))
+    except DatabaseRefused as error:
+        findings.append(Finding("client programs", "refused", str(error)))
+    return findings
+
+
+async def _locales(sides: Sides) -> list[Finding]:
+    query = (
+        "SELECT pg_encoding_to_char(encoding) AS encoding, datcollate, datctype FROM pg_database"
+        " WHERE datname = current_database()"
+    )
+    source, target = [await side.fetchrow(query) for side in (sides.source, sides.target)]
+    assert source is not None  # noqa: S101 - the database that we are connected to
+    assert target is not None  # noqa: S101
+    if source["encoding"] != target["encoding"]:
+        text = (
+            f"{source['encoding']} on the source, {target['encoding']} on the target: make the target with the source's"
+        )
+        return [Finding("encoding", "refused", text)]
+    same = tuple(source) == tuple(target)
+    text = f"{source['datcollate']} on the source, {target['datcollate']} on the target"
+    # Indexes are built anew by a restore, so another collation moves no row; it may only sort lists in another way.
+    return [Finding("collation", "ok" if same else "note", text)]
+
+
+async def _extensions(sides: Sides) -> list[Finding]:
+    wanted = await sides.source.fetch("SELECT extname FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1")
+    offered = {row[0] for row in await sides.target.fetch("SELECT name FROM pg_available_extensions")}
+    missing = [row[0] for row in wanted if row[0] not in offered]
+    if missing:
+        return [Finding("extensions", "refused", f"the target's server does not offer {', '.join(missing)}")]
+    return [Finding("extensions", "ok", ", ".join(row[0] for row in wanted) or "none")]
+
+
+async def _target_is_empty(sides: Sides) -> list[Finding]:
+    tables = [row[0] for row in await sides.target.fetch(_TABLES)]
+    if not tables:
+        return [Finding("target", "ok", "empty")]
+    if sides.database == "labeler" and await is_bare(sides.target):
+        text = "a Labeler DB that was upgraded and has no rows yet; its tables are made anew by the copy"
+        return [Finding("target", "ok", text)]
+    names = ", ".join(tables[:_NAMED])
+    text = f"is not empty ({names} …): make an empty database; nothing is overwritten"
+    return [Finding("target", "refused", text)]
+
+
+async def is_bare(target: "asyncpg.Connection[asyncpg.Record]") -> bool:
+    """Whether a database is what an upgrade of an empty one made, and nobody has written anything into it."""
+    if await target.fetchval("SELECT to_regclass('public.alembic_version')") is None:
+        return False
+    names = [row[0] for row in await target.fetch(_TABLES) if row[1] != "S"]
+    theirs = [name for name in names if not name.startswith(_OF_THE_QUEUE) and name not in _OF_ITSELF]
+    if any(name not in metadata.tables for name in theirs):
+        return False
+    filled = [await target.fetchval(f"SELECT EXISTS (SELECT FROM {name})") for name in theirs]  # noqa: S608 - our tables
+    return not any(filled)
+
+
+async def _rights(sides: Sides) -> list[Finding]:
+    unread = await sides.source.fetchval(
+        "SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+        " AND NOT has_table_privilege(c.oid, 'SELECT')"
+    )
+    may_create = await sides.target.fetchval(
+        "SELECT has_database_privilege(current_database(), 'CREATE') AND has_schema_privilege('public', 'CREATE')"
+    )
+    foreign = await sides.source.fetchval(_NOT_OURS)
+    findings = []
+    if unread:
+        findings.append(Finding("rights", "refused", f"the source's role may not read {unread}: use the owner"))
+    elif foreign:
+        text = f"the source's role does not own {foreign}: maintenance mode builds a trigger there, use the owner"
+        findings.append(Finding("rights", "refused", text))
+    if sides.database != "labeler" and (missing := await grants.missing(sides.source, sides.target, sides.database)):
+        text = (
+            f"the target's server lacks {', '.join(missing)}, which own or may use something on the source: make them "
+            "there (`pg_dumpall --roles-only` of the source has them), or take them away from the source"
+        )
+        findings.append(Finding("roles", "refused", text))
+    if sides.database != "labeler" and not await databases.may_make_roles(sides.target):
+        text = f"the target's role makes {ROLES[sides.database]}, which the services read by: use a superuser"
+        findings.append(Finding("rights", "refused", text))
+    if not may_create:
+        findings.append(
+            Finding("rights", "refused", "the target's role may not create tables: use the database's owner")
+        )
+    if (
+        await dumps.drill_place(sides.source_url, sides.target_url, major=sides.target.get_server_version().major)
+        is None
+    ):
+        text = "neither role may create a scratch database for the restore drill: ALTER ROLE … CREATEDB on one side"
+        findings.append(Finding("rights", "refused", text))
+    return findings or [Finding("rights", "ok", "the source can be read, the target written, a restore tried")]
+
+
+async def _disk(sides: Sides) -> list[Finding]:
+    size: int = await sides.source.fetchval("SELECT pg_database_size(current_database())")
+    free = shutil.disk_usage(_existing(sides.directory)).free
+    needed = int(size * _LOCAL_SHARE)
+    text = f"the database has {_megabytes(size)}; {_megabytes(free)} free for the backup in {sides.directory}"
+    if free < needed:
+        return [Finding("disk", "refused", f"{text}: about {_megabytes(needed)} are needed")]
+    wanted = _megabytes(int(size * _TARGET_SHARE))
+    return [Finding("disk", "ok", f"{text}; the target's volume should have {wanted} free (ask its provider)")]
+
+
+async def _at_work(sides: Sides) -> list[Finding]:
+    long = await sides.source.fetchval(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        " AND xact_start < now() - $1 * interval '1 second'",
+        _LONG_SECONDS,
+    )
+    prepared = await sides.source.fetchval("SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()")
+    slots = await sides.source.fetchval("SELECT count(*) FROM pg_replication_slots WHERE database = current_database()")
+    findings = []
+    if prepared:
+        text = f"{prepared} prepared transactions on the source hold locks for ever: COMMIT or ROLLBACK PREPARED first"
+        findings.append(Finding("transactions", "refused", text))
+    if long:
+        text = f"{long} transactions on the source are older than {_LONG_SECONDS} s: maintenance mode waits for writers"
+        findings.append(Finding("transactions", "note", text))
+    if slots:
+        findings.append(Finding("replication slots", "note", f"{slots} on the source; they are not moved"))
+    return findings or [Finding("transactions", "ok", "none that is long or prepared")]
+
+
+async def _unusual(sides: Sides) -> list[Finding]:
+    counts = await sides.source.fetchrow(
+        "SELECT (SELECT count(*) FROM pg_class WHERE relkind = 'f') AS foreign_tables,"
+        " (SELECT count(*) FROM pg_event_trigger) AS event_triggers,"
+        " (SELECT count(*) FROM pg_class WHERE relpersistence = 'u') AS unlogged_tables,"
+        " (SELECT count(*) FROM pg_publication) AS publications,"
+        " (SELECT count(*) FROM pg_subscription) AS subscriptions,"
+        " (SELECT count(*) FROM pg_largeobject_metadata) AS large_objects"
+    )
+    assert counts is not None  # noqa: S101 - an aggregate has one row
+    names = {name.replace("_", " "): count for name, count in counts.items() if count}
+    stops = [name for name in ("foreign tables", "event triggers", "unlogged tables") if name in names]
+    if stops:
+        return [Finding("unusual things", "refused", f"the source has {', '.join(stops)}, which are not moved")]
+    said = ", ".join(f"{count} {name}" for name, count in names.items())
+    return [Finding("unusual things", "note" if said else "ok", said or "none")]
+
+
+async def _settings(sides: Sides) -> list[Finding]:
+    """What `ALTER DATABASE … SET` gave the source; that the target can have it is tried, and taken back."""
+    ours, theirs = [await db_settings.read(side) for side in (sides.source, sides.target)]
+    if only := sorted(theirs.keys() - ours.keys()):
+        text = f"the target alone has {', '.join(only)}: ALTER DATABASE … RESET each, or SET them on the source"
+        return [Finding("settings", "refused", text)]
+    trial = sides.target.transaction()
+    await trial.start()
+    try:
+        await db_settings.put(sides.target, ours)
+    except (asyncpg.PostgresError, DatabaseRefused) as error:
+        return [Finding("settings", "refused", f"the target's role may not set what the source has: {error}")]
+    finally:
+        await trial.rollback()
+    said = [f"{name} = {value}" for name, value in ours.items()]
+    findings = [Finding("settings", "ok", ", ".join(said) or "none")]
+    if roles := await db_settings.of_roles(sides.source):
+        findings.append(Finding("settings", "note", f"those of {roles} in this database are not moved"))
+    return findings
+
+
+async def _zone(sides: Sides) -> list[Finding]:
+    """The zone that the upgrade of an old Labeler DB reads the server's times in."""
+    if sides.database != "labeler":
+        return []
+    try:
+        reading = await zones.read(sides.source, sides.legacy_timezone)
+    except DatabaseRefused as error:
+        return [Finding("times of the server", "refused", str(error))]
+    if reading.doubts:
+        return [Finding("times of the server", "refused", zones.refusal(reading))]
+    said = ", ".join(str(column) for column in reading.columns)
+    return [Finding("times of the server", "note", f"read as {reading.zone}: {said}")] if said else []
+
+
+async def _route(sides: Sides) -> list[Finding]:
+    encrypted = await sides.target.fetchval("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+    started = perf_counter()
+    for _ in range(5):
+        await sides.target.fetchval("SELECT 1")
+    milliseconds = (perf_counter() - started) * 200
+    text = f"{'TLS' if encrypted else 'no TLS'}, {milliseconds:.1f} ms for a round trip"
+    local = sides.target_url.partition("@")[2].startswith(("127.0.0.1", "localhost", "[::1]"))
+    return [Finding("route to the target", "ok" if encrypted or local else "note", text)]
+
+
+LOOKS: list[Callable[[Sides], Awaitable[list[Finding]]]] = [
+    _versions,
+    _locales,
+    _extensions,
+    _target_is_empty,
+    _rights,
+    _disk,
+    _at_work,
+    _unusual,
+    _settings,
+    _zone,
+    _route,
+]
+
+
+def _existing(directory: Path) -> Path:
+    return next(path for path in (directory, *directory.absolute().parents) if path.exists())
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 2**20:,.1f} MiB"

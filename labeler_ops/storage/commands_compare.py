@@ -1,0 +1,87 @@
+"""`labeler storage compare|verify`: two stores beside each other, whoever copied."""
+
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from labeler_ops.database.commands import dsn
+from labeler_ops.refusing import FAILED, WRONG_USE, refuse, run
+from labeler_ops.screen import Screen
+from labeler_ops.storage.access import StorageError
+from labeler_ops.storage.sides import both
+
+if TYPE_CHECKING:
+    from labeler_ops.storage.findings import Report
+    from labeler_ops.storage.passes import Passes
+
+_CONCURRENCY = 16
+
+Url = Annotated[
+    str | None,
+    typer.Option("--url", help="The Labeler DB. Default: LABELER_DB_URL and its kin.", show_default=False),
+]
+WithDatabase = Annotated[
+    bool, typer.Option("--database/--no-database", help="Ask the Labeler DB which objects there must be.")
+]
+Found = Annotated[Path | None, typer.Option(help="A directory for every finding by name.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON, for programs.")]
+
+
+def compare(url: Url = None, database: WithDatabase = True, found: Found = None, as_json: AsJson = False) -> None:
+    """Compare the database's references and both stores' listings; no object is read, nothing is changed.
+
+    The stores are those of SOURCE_S3_… and TARGET_S3_…. Exit code 1: there is a difference, as there is before a copy.
+    """
+    _show(lambda passes: passes.compare(), url, database, found, as_json)
+
+
+def verify(
+    url: Url = None,
+    database: WithDatabase = True,
+    found: Found = None,
+    concurrency: Annotated[int, typer.Option(min=1, max=128, help="Objects under way at once.")] = _CONCURRENCY,
+    sample: Annotated[
+        float, typer.Option(min=0.001, max=1.0, help="Share of the objects to read; the listings are compared whole.")
+    ] = 1.0,
+    as_json: AsJson = False,
+) -> None:
+    """Read every object of both stores and compare bytes, size, content type, headers and metadata.
+
+    The stores are those of SOURCE_S3_… and TARGET_S3_…, whichever program copied. Exit code 1: there is a difference.
+    """
+    _show(lambda passes: passes.verify(sample=sample), url, database, found, as_json, concurrency=concurrency)
+
+
+def _show(
+    look: "Callable[[Passes], Awaitable[Report]]",
+    url: str | None,
+    database: bool,
+    found: Path | None,
+    as_json: bool,
+    concurrency: int = _CONCURRENCY,
+) -> None:
+    where = dsn(url) if database else None
+    try:
+        sides = both()
+    except StorageError as error:
+        refuse(str(error), WRONG_USE)
+
+    async def whole() -> "Report":
+        from labeler_ops.storage.passes import Passes  # the S3 library takes its time to load
+
+        return await look(Passes(directory, *sides, where, screen, concurrency))
+
+    with Screen() as screen, tempfile.TemporaryDirectory() as scratch:
+        directory = found or Path(scratch)
+        directory.mkdir(parents=True, exist_ok=True)
+        report = run(whole)
+        if as_json:
+            typer.echo(msgspec.json.encode(report))
+        else:
+            screen.show(report)
+    if not report.same:
+        raise typer.Exit(FAILED)

@@ -1,0 +1,268 @@
+"""The move and the way back, with writers at work."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.database.upgrade import upgrade
+from labeler_ops.database.verify.run import verify
+from labeler_ops.maintenance import fence
+from labeler_ops.move import report
+from labeler_ops.move.work import Wishes
+from labeler_ops.runs import Run
+from labeler_ops.storage.access import StorageAccess
+from tests.e2e.moving import variables
+from tests.fixtures.postgres import DatabaseFactory
+from tests.labeler_api.images.pictures import picture
+from tests.labeler_ops.move.conftest import execute
+from tests.labeler_ops.move.moving import begun, everything, lines, rows
+from tests.labeler_ops.move.operator import Order, done
+from tests.labeler_ops.storage.stores import Objects
+
+WRITERS = 20
+_PAUSE_SECONDS = 0.1  # of a writer: two hundred writes a second from all, and time for the move itself
+
+
+async def write(dsn: Callable[[], str | None], number: int, acknowledged: set[str]) -> None:
+    """Annotate one image after another on the database that serves, until there is none to go on with."""
+    count = 0
+    while (url := dsn()) is not None:
+        connection = await asyncpg.connect(url)
+        try:
+            while dsn() == url:
+                if await _annotated(connection, image := f"{number}-{count}"):
+                    acknowledged.add(image)
+                    count += 1
+                await asyncio.sleep(_PAUSE_SECONDS)
+        finally:
+            await connection.close()
+
+
+async def _annotated(connection: "asyncpg.Connection[asyncpg.Record]", image: str) -> bool:
+    try:
+        await connection.execute(
+            "INSERT INTO annotations (project_id, image_id, annotation_type, task_type, geometry, created_by)"
+            " VALUES ('proj_1', $1, 'bbox', 'detection', '{}', 2)",
+            image,
+        )
+    except asyncpg.PostgresError as error:
+        if error.sqlstate != fence.SQLSTATE:
+            raise
+        return False
+    return True
+
+
+async def more(acknowledged: set[str], than: int) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            if len(acknowledged) > than:
+                return
+            await asyncio.sleep(0.01)
+
+
+async def written(dsn: str) -> set[str]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return {row[0] for row in await connection.fetch("SELECT image_id FROM annotations WHERE image_id LIKE '%-%'")}
+    finally:
+        await connection.close()
+
+
+async def test_no_acknowledged_write_is_lost_on_the_way_there_and_back(
+    source: str, target: str, create_database: DatabaseFactory, tmp_path: Path
+) -> None:
+    serving: list[str | None] = [source]
+    acknowledged: set[str] = set()
+    writers = [asyncio.create_task(write(lambda: serving[-1], number, acknowledged)) for number in range(WRITERS)]
+    try:
+        move = begun(tmp_path, rows(source, target))
+        await move.go()
+        serving.append(target)
+        await move.open()
+        on_arrival = len(acknowledged)
+        await more(acknowledged, on_arrival + 50)
+        local = await create_database()
+        await move.rollback(local)
+        serving.append(local)
+        back = len(acknowledged)
+        await more(acknowledged, back + 50)
+    finally:
+        serving.append(None)
+        await asyncio.gather(*writers)
+    assert await written(local) == acknowledged
+    assert await written(target) < acknowledged
+    assert (await fence.status(source)).stands
+    assert (await fence.status(target)).stands
+
+
+async def test_before_it_was_opened_the_way_back_is_the_source(source: str, target: str, tmp_path: Path) -> None:
+    move = begun(tmp_path, rows(source, target))
+    await move.go()
+    assert (await fence.status(target)).mode == "on"
+    url = variables(move.run.path("environment.new"))["LABELER_DB_URL"]
+    assert url.startswith("postgresql://labeler:")  # the role that serves, and not the superuser who moved it
+    assert url.partition("@")[2] == target.partition("@")[2]
+    assert report.read(move.run).state == "switched, not open"
+    assert report.write(move.run).seconds_without_writes is None
+    await move.rollback()
+    assert not (await fence.status(source)).fenced
+    written_down = report.write(move.run)
+    assert (written_down.state, written_down.same, written_down.differences) == ("rolled back", True, [])
+    assert (written_down.seconds_without_writes or 0) > 0
+    assert "nobody could write for" in move.run.path("report.txt").read_text()
+    with pytest.raises(DatabaseRefused, match="rollback has been done"):
+        await move.go()
+
+
+async def test_after_it_was_opened_the_way_back_needs_a_database(source: str, target: str, tmp_path: Path) -> None:
+    move = begun(tmp_path, rows(source, target))
+    await move.go()
+    await move.open()
+    with pytest.raises(DatabaseRefused, match="--into"):
+        await move.rollback()
+    await move.finalize()
+    assert not (await fence.status(source)).fenced
+    with pytest.raises(DatabaseRefused, match="finalize has been done"):
+        await move.rollback()
+
+
+async def test_somebody_who_writes_past_the_fence_is_noticed(source: str, target: str, tmp_path: Path) -> None:
+    move = begun(tmp_path, rows(source, target))
+    await move.go(until="copy")
+    await execute(source, f"DROP FUNCTION {fence.NAME}() CASCADE; UPDATE annotations SET notes = 'late' WHERE id = 7")
+    with pytest.raises(DatabaseRefused, match="not the same"):
+        await move.go()
+    assert any("annotations: (7) differs" in line for line in lines(move))
+    assert move.run.ended("switch") is None
+
+
+async def test_without_its_target_the_source_serves_again(
+    source: str, target: str, create_database: DatabaseFactory, tmp_path: Path
+) -> None:
+    """The target is closed until it is opened: when it is lost before that, nothing is."""
+    move = begun(tmp_path, rows(source, target))
+    await move.go()
+    await create_database.drop(target)
+    await move.rollback()
+    assert not (await fence.status(source)).fenced
+
+
+async def test_a_closed_target_whose_fence_was_taken_down_is_no_safe_way_back(
+    production_dsn: str, target: str, tmp_path: Path
+) -> None:
+    """Its rows are in another form than the source's, so only the fence says that nobody wrote."""
+    move = begun(tmp_path, rows(production_dsn, target), Wishes(accept_quarantine=True), legacy_timezone="Asia/Seoul")
+    await move.go()
+    with pytest.raises(asyncpg.PostgresError, match="maintenance mode"):
+        await execute(target, "UPDATE annotations SET notes = 'early'")
+    await fence.off(target, by="somebody")
+    with pytest.raises(DatabaseRefused, match="target's fence does not stand"):
+        await move.rollback()
+    await fence.on(target, reason="again", by="somebody")
+    await move.rollback()
+    assert not (await fence.status(production_dsn)).fenced
+
+
+async def test_an_opening_that_was_cut_off_is_finished_before_a_way_back(
+    source: str, target: str, tmp_path: Path
+) -> None:
+    """Users may have written since; the source would not know."""
+    move = begun(tmp_path, rows(source, target))
+    await move.go()
+    order = Order(move.run.directory, rows(source, target), "open", die_at=("open", "ended"))
+    assert await done(order) < 0
+    with pytest.raises(DatabaseRefused, match="open` was cut off"):
+        await move.rollback()
+
+
+async def test_a_way_back_that_was_opened_is_the_only_one(
+    source: str, target: str, create_database: DatabaseFactory, tmp_path: Path
+) -> None:
+    """Users may write there already: a second copy of the target would lose that."""
+    move = begun(tmp_path, rows(source, target))
+    await move.go()
+    await move.open()
+    first, second = await create_database(), await create_database()
+
+    order = Order(move.run.directory, rows(source, target), "rollback", into=first, die_at=("rollback", "started"))
+    assert await done(order) < 0
+    move.run.read_again()
+    with pytest.raises(DatabaseRefused, match="was opened already"):
+        await move.rollback(second)
+    await move.rollback(first)
+    assert not (await fence.status(first)).fenced
+
+
+async def test_another_way_back_begins_anew_until_users_were_let_in(
+    source: str, target: str, create_database: DatabaseFactory, tmp_path: Path
+) -> None:
+    """What was done on the way to the first database is not taken for done on the way to the second."""
+    move = begun(tmp_path, rows(source, target))
+    await move.go()
+    await move.open()
+    first, second = await create_database(), await create_database()
+    order = Order(move.run.directory, rows(source, target), "rollback", into=first, die_at=("back: switch", "ended"))
+    assert await done(order) < 0
+    await move.rollback(second)
+    assert await written(second) == await written(target)
+    assert (await verify(target, second)).lines() == []
+    assert Run.read(move.run.directory).ended("rollback") is not None
+
+
+async def test_a_fence_that_somebody_took_down_stops_the_switch(source: str, target: str, tmp_path: Path) -> None:
+    move = begun(tmp_path, rows(source, target))
+    await move.go(until="verify")
+    await fence.off(source, by="somebody")
+    with pytest.raises(DatabaseRefused, match="fence does not stand"):
+        await move.go()
+
+
+async def test_the_id_that_the_buckets_name_moves_with_the_database(source: str, target: str, tmp_path: Path) -> None:
+    ids = []
+    await begun(tmp_path, rows(source, target)).go()
+    for dsn in (source, target):
+        connection = await asyncpg.connect(dsn)
+        ids.append(await connection.fetchval("SELECT id FROM labeler_identity"))
+        await connection.close()
+    assert ids[0] == ids[1]
+
+
+async def test_a_labeler_db_that_was_upgraded_and_has_no_rows_is_a_target(
+    source: str, target: str, tmp_path: Path
+) -> None:
+    """So a first deployment leaves it: its tables, the identity that the API gave it, and nothing of anybody."""
+    await upgrade(target)
+    await execute(target, "INSERT INTO labeler_identity DEFAULT VALUES ON CONFLICT DO NOTHING")
+    move = begun(tmp_path, rows(source, target))
+    await execute(target, "INSERT INTO datasets (id, name, owner_id, storage_path) VALUES ('x', 'x', 1, 'x')")
+    with pytest.raises(DatabaseRefused, match="target: is not empty"):
+        await move.go()
+    await execute(target, "DELETE FROM datasets")
+    await move.go()
+    assert (await verify(source, target)).lines() == []
+
+
+async def test_images_of_before_have_their_sizes_after_the_move(
+    source: str, target: str, stores: tuple[StorageAccess, StorageAccess], source_objects: Objects, tmp_path: Path
+) -> None:
+    """Without them an export to YOLO is refused."""
+    await source_objects.put("datasets/ds_1/images/a.jpg", picture(12, 8))
+    await execute(
+        source,
+        "INSERT INTO image_metadata (dataset_id, id, file_name, size, s3_key)"
+        " VALUES ('ds_1', 'a', 'a.jpg', 1, 'datasets/ds_1/images/a.jpg')",
+    )
+    move = begun(tmp_path, everything((source, target), stores))
+    await move.go()
+    await move.open()
+    connection = await asyncpg.connect(target)
+    try:
+        row = await connection.fetchrow("SELECT width, height, content_type FROM image_metadata WHERE id = 'a'")
+    finally:
+        await connection.close()
+    assert tuple(row or ()) == (12, 8, "image/jpeg")
+    assert (move.run.ended("backfill") or {})["filled"] == 1

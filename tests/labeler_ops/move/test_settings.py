@@ -1,0 +1,65 @@
+"""What a database sets for everybody who connects is moved with it."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from labeler_ops.backup.db_settings import carry
+from labeler_ops.move.rows.preflight import preflight
+from tests.labeler_ops.move.conftest import execute
+from tests.labeler_ops.move.moving import begun, rows
+
+SETTINGS = {
+    "TimeZone": "'Asia/Seoul'",
+    "work_mem": "'65536'",
+    "search_path": '"$user", public, "odd ""name"""',
+    "app.greeting": "'it''s, \"odd\"; SELECT 1'",
+}
+_READ = """
+    SELECT array_agg(s ORDER BY s) FROM pg_db_role_setting CROSS JOIN unnest(setconfig) s
+    WHERE setrole = 0 AND setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
+async def fetch(dsn: str, query: str) -> object:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await connection.fetchval(query)
+    finally:
+        await connection.close()
+
+
+async def give(dsn: str, settings: dict[str, str]) -> None:
+    name = urlsplit(dsn).path.removeprefix("/")
+    for key, value in settings.items():
+        await execute(dsn, f"ALTER DATABASE {name} SET {key} = {value}")
+
+
+async def test_settings_of_a_database_move_with_it(source: str, target: str, tmp_path: Path) -> None:
+    await give(source, SETTINGS)
+    move = begun(tmp_path, rows(source, target))
+    await move.go()
+    assert await fetch(target, _READ) == await fetch(source, _READ)
+    assert await fetch(target, "SHOW timezone") == "Asia/Seoul"
+
+
+async def test_preflight_says_which_settings_there_are_and_leaves_none(
+    source: str, target: str, tmp_path: Path
+) -> None:
+    await give(source, {"TimeZone": "'Asia/Seoul'"})
+    found = {one.name: one for one in await preflight(source, target, tmp_path)}["settings"]
+    assert (found.verdict, found.text) == ("ok", "TimeZone = Asia/Seoul")
+    assert await fetch(target, _READ) is None
+
+
+async def test_a_setting_that_the_target_alone_has_is_refused(source: str, target: str, tmp_path: Path) -> None:
+    await give(target, {"TimeZone": "'Asia/Tokyo'"})
+    found = {one.name: one for one in await preflight(source, target, tmp_path)}["settings"]
+    assert found.verdict == "refused"
+    assert "the target alone has TimeZone" in found.text
+
+
+async def test_without_settings_nothing_is_set(source: str, target: str) -> None:
+    await carry(source, target)
+    assert await fetch(target, _READ) is None
