@@ -69,7 +69,7 @@ async def require_sizes(wanted: Format, unsized: Callable[[int], Awaitable[list[
     named = ", ".join(found[:_NAMED_IMAGES]) + (" and more" if len(found) > _NAMED_IMAGES else "")
     raise BadRequest(
         f"The format {wanted.name} tells places in fractions of the image, and the size of these images is not known: "
-        f"{named}. Upload them again, or use the format dice or coco.",
+        f"{named}. Whoever runs the labeler fills them in with `labeler images backfill`; until then: dice or coco.",
         code="image_size_unknown",
         image_ids=found[:_NAMED_IMAGES],
     )

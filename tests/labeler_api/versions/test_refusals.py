@@ -59,6 +59,7 @@ async def test_yolo_of_an_image_without_size_is_refused_before_anything_is_writt
         assert answer.status_code == 400
         assert answer.json()["code"] == "image_size_unknown"
         assert f"{', '.join(made.image_ids[1:6])} and more" in answer.json()["detail"]
+        assert "`labeler images backfill`" in answer.json()["detail"]
     rows, after = await _stored(api)
     assert rows == 0
     assert set(after) <= set(before)  # the number's keys, which other tests have filled, are emptied
