@@ -1,4 +1,4 @@
-"""What became of a move, read from its journal: `report.json` for programs, `report.txt` for people."""
+"""What became of a move, read from its journal: `report.json` for programs, `report.txt` and `.html` for people."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -88,10 +88,13 @@ class MoveReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write(run: Run) -> MoveReport:
-    """Write both files of a run, and give what they say."""
+    """Write the three files of a run, and give what they say."""
+    from labeler_ops.move.page import page  # it takes its time to load
+
     report = read(run)
     run.write("report.json", report)
     run.path("report.txt").write_text(text(report))
+    run.path("report.html").write_text(page(report))
     return report
 
 
