@@ -23,11 +23,6 @@ from labeler_ops.move.rows.preflight import Finding, connected, is_bare, preflig
 from labeler_ops.move.rows.proven_backup import back_up
 from labeler_ops.move.work import Work
 
-_OWNERS = """
-    SELECT string_agg(DISTINCT tableowner, ', ') FROM pg_tables
-    WHERE schemaname !~ '^pg_' AND schemaname <> 'information_schema'
-"""
-
 
 @dataclass(frozen=True)
 class Dump:
@@ -157,16 +152,9 @@ class Dump:
         name = environment.ROLLBACK if self.back else environment.NEW
         environment.write(work.run.path(name), {**variables, **serving_variables(work, back=self.back)})
         serves = urlsplit(variables[VARIABLES[database]]).username
-        facts.update(environment=name, role=serves, **await self._owner())
-
-    async def _owner(self) -> Facts:
-        if self.work.plan.database != "labeler":
-            return {"owner": "who owned them on the source", "carried": True}
-        connection = await connected("target", self.target)
-        try:
-            return {"owner": await connection.fetchval(_OWNERS)}
-        finally:
-            await connection.close(timeout=5)
+        theirs = {"owner": "who owned them on the source", "carried": True}
+        owner = {"owner": await ownership.owner(self.target)} if database == "labeler" else theirs
+        facts.update(environment=name, role=serves, **owner)
 
     async def _switch(self, facts: Facts) -> None:
         # Nobody writes to the target before it was looked at: then the source, which nobody wrote to either, is a way

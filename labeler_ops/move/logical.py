@@ -9,6 +9,7 @@ import getpass
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from labeler_ops.backup import clients
 from labeler_ops.database.errors import DatabaseRefused
@@ -21,7 +22,7 @@ from labeler_ops.move.replication.channel import drop_publication
 from labeler_ops.move.replication.leftovers import drop_everything
 from labeler_ops.move.replication.sides import BACK, SideAway, Urls, opened, side
 from labeler_ops.move.replication.standstill import StandStill
-from labeler_ops.move.rows import copy
+from labeler_ops.move.rows import copy, ownership
 from labeler_ops.move.rows.databases import VARIABLES
 from labeler_ops.move.rows.preflight import Finding, connected, is_bare
 from labeler_ops.move.rows.proven_backup import back_up
@@ -71,6 +72,7 @@ class Logical:
                 Phase("subscription", self._subscribe, says="the target copies, and follows"),
                 Phase("following", self._following, says="until the target is near; users work"),
                 Phase("read only", self._read_only, stands, says="the last change, then every row is compared"),
+                Phase("roles", self._roles, says="the role that serves, its grants, the new environment"),
                 Phase("switch", self._switch, says="the target is closed until `open`; writes will flow back"),
             )
         }
@@ -203,7 +205,15 @@ class Logical:
         if found:
             facts.update(digest=found.digest, rows=found.rows)
 
-    async def _switch(self, facts: Facts) -> None:
+    async def _roles(self, facts: Facts) -> None:
+        serves = await ownership.served(self.target)
+        facts.update(
+            environment=self._environment(environment.NEW, serves, back=False),
+            role=urlsplit(serves).username,
+            owner=await ownership.owner(self.target),
+        )
+
+    async def _switch(self, _: Facts) -> None:
         reverse = self.work.plan.reverse
         if reverse:
             self._require_seen()
@@ -217,7 +227,6 @@ class Logical:
                 await sides.back.subscribe(copy=False)
         # Nobody writes on the target before it was looked at.
         await fence.on(self.target, reason=fence.MOVED, by=getpass.getuser())
-        facts["environment"] = self._environment(environment.NEW, self.target, back=False)
 
     async def _verify(self, facts: Facts) -> None:
         if not self._as_of:

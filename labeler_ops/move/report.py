@@ -82,10 +82,6 @@ class MoveReport(msgspec.Struct, frozen=True, kw_only=True):
     objects: Objects | None
     upgrade: UpgradeReport | None
 
-    def done(self) -> list[str]:
-        """Name the phases that have ended."""
-        return [phase.name for phase in self.phases if phase.state == "ended"]
-
 
 def write(run: Run) -> MoveReport:
     """Write the three files of a run, and give what they say."""

@@ -35,6 +35,11 @@ _HAND_OVER = f"""
     WHERE {_OURS} AND n.nspname <> 'public' AND {_NOT_EXTENSION_S.format("n")}
 """  # noqa: S608 - constants of ours
 
+_OWNERS = """
+    SELECT string_agg(DISTINCT tableowner, ', ') FROM pg_tables
+    WHERE schemaname !~ '^pg_' AND schemaname <> 'information_schema'
+"""
+
 
 async def served(target: str) -> str:
     """Give everything to the role that serves, and return its URL as the services reach the target.
@@ -53,6 +58,16 @@ async def served(target: str) -> str:
     except FAILURES as error:
         raise DatabaseRefused(f"the target cannot be given to the role {ROLES['labeler']}: {error}") from error
     return _as_reached(url, encrypted=encrypted)
+
+
+async def owner(target: str) -> str | None:
+    """Who owns the tables now; several are named one after the other."""
+    connection = await asyncpg.connect(target, timeout=20)
+    try:
+        found: str | None = await connection.fetchval(_OWNERS)
+        return found
+    finally:
+        await connection.close(timeout=5)
 
 
 async def _handed_over(target: str) -> str:

@@ -15,6 +15,7 @@ from labeler_ops.move.replication.leftovers import drop_everything
 from labeler_ops.move.replication.sides import Urls
 from labeler_ops.move.replication.status import looked_at
 from labeler_ops.stack.postgres import PostgresServer
+from tests.e2e.moving import variables
 from tests.fixtures.postgres import DatabaseFactory
 from tests.labeler_ops.listening import Listener
 from tests.labeler_ops.move.moving import following, lines, through
@@ -42,6 +43,9 @@ async def test_the_fenced_source_follows_the_target_and_nobody_else_writes_there
     assert [(await fence.status(side)).mode for side in pair] == ["off", "on"]
     await through(move)
     assert move.run.ended("verify") is not None
+    serves = variables(move.run.path("environment.new"))["LABELER_DB_URL"]
+    assert serves.startswith("postgresql://labeler:")  # the role that serves, and not the superuser who moved it
+    assert await rows(serves, "SELECT count(*) > 0 FROM annotations") == [(True,)]
     assert [(await fence.status(side)).mode for side in pair] == ["on", "off"]
     await execute(urls.target, "TRUNCATE keyless; INSERT INTO keyless VALUES (1, 'there')")
     async with sides.opened(urls) as both:
