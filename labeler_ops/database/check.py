@@ -40,3 +40,5 @@ def _build(connection: Connection) -> None:
     metadata.create_all(connection, checkfirst=False)
     for name in functions.NAMES:
         connection.exec_driver_sql(functions.source(name))
+    for trigger in functions.TRIGGERS:
+        connection.exec_driver_sql(trigger)

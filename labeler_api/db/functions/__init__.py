@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 NAMES: Final = (
+    "delete_history_1",
     "undo_key_1",
     "count_in_project_1",
     "refresh_progress_1",
@@ -46,6 +47,12 @@ NAMES: Final = (
     "accept_invitation_1",
 )
 """Those that this version needs, in an order in which they can be made."""
+
+TRIGGERS: Final = (
+    "CREATE TRIGGER delete_history AFTER DELETE ON annotation_projects"
+    " FOR EACH ROW EXECUTE FUNCTION delete_history_1()",
+)
+"""The statements that make the triggers; they need the functions."""
 
 
 def source(name: str) -> str:

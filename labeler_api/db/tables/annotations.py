@@ -49,13 +49,14 @@ annotations = Table(
     Index("ix_annotations_project_id_id", "project_id", "id"),
 )
 
-# No foreign key to annotations: history outlives them.
+# No foreign key to annotations: history outlives them. None to the project either: a trigger deletes the history
+# with it (`db.functions.TRIGGERS`). A reference is looked up for each row of an import, whose annotations have one.
 annotation_history = Table(
     "annotation_history",
     metadata,
     Column("id", BigInteger, primary_key=True),
     Column("annotation_id", BigInteger, nullable=False),
-    Column("project_id", ForeignKey("annotation_projects.id", ondelete="CASCADE"), nullable=False),
+    Column("project_id", String(50), nullable=False),
     Column("action", String(20), nullable=False),
     Column("previous_state", JSONB(none_as_null=True)),
     Column("new_state", JSONB(none_as_null=True)),
