@@ -12,6 +12,7 @@ project's row is taken where it is free (`projects/changes.py`): a deletion wait
 from collections.abc import Sequence
 from datetime import timedelta
 
+from labeler_api.annotations.revisions import logged
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 
 # What is put back. Named one by one: a row that was kept before a column came gets the column's default. A test says
@@ -33,16 +34,11 @@ STATUS_COLUMNS = (
 
 # The deletion is a revision of each annotation, as if somebody deleted it alone; without `undo_key`, since nobody
 # undoes it by drawing. $2 is NULL for a dataset without a project.
-_MOVE = """
+_MOVE = f"""
     WITH annotations_gone AS (
         DELETE FROM annotations WHERE project_id = $2::varchar AND image_id = ANY($3::varchar[]) RETURNING *
     ),
-    logged AS (
-        INSERT INTO annotation_history
-            (annotation_id, project_id, image_id, action, previous_state, changed_by, timestamp, revision)
-        SELECT g.id, g.project_id, g.image_id, 'delete', to_jsonb(g), $4::int, statement_timestamp(), g.version + 1
-        FROM annotations_gone g ORDER BY g.id
-    ),
+    {logged("'delete'", old="annotations_gone", user="$4::int")},
     statuses_gone AS (
         DELETE FROM image_annotation_status WHERE project_id = $2 AND image_id = ANY($3) RETURNING *
     ),
@@ -135,12 +131,7 @@ _PUT_BACK_ROWS = f"""
         ON CONFLICT (id) DO NOTHING
         RETURNING *
     ),
-    logged AS (
-        INSERT INTO annotation_history
-            (annotation_id, project_id, image_id, action, new_state, changed_by, timestamp, revision)
-        SELECT m.id, m.project_id, m.image_id, 'restore', to_jsonb(m), $2::int, statement_timestamp(), m.version
-        FROM made m ORDER BY m.id
-    ),
+    {logged("'restore'", new="made", user="$2::int")},
     statuses AS (
         INSERT INTO image_annotation_status ({", ".join(STATUS_COLUMNS)})
         SELECT {", ".join(f"s.{name}" for name in STATUS_COLUMNS)}

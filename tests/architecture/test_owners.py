@@ -34,7 +34,6 @@ _WITH_ITS_IMAGE = "an image goes and comes back with all that hangs on it, in st
 _STAGED = "a file is written by statements over all of its stage: a million calls of the ledger would take minutes"
 
 OTHERS = {
-    ("annotation_history", "deletion"): _WITH_ITS_IMAGE,
     ("annotations", "imports"): _STAGED,
     ("image_annotation_status", "imports"): _STAGED,
     ("annotation_projects", "deletion"): _ALL_OF_A_DATASET,
@@ -81,3 +80,13 @@ def _writers() -> Iterator[tuple[str, str]]:
             yield table, feature
     for path in (ROOT / "labeler_api" / "db" / "functions").glob("*.sql"):
         assert set(_WRITE.findall(path.read_text())) <= OWNERS.keys(), path  # they are their owners' statements
+
+
+_LEDGER = {"labeler_api.annotations.revisions", "log_revision_1.sql", "log_revision_2.sql"}
+"""The only places that write the history: what is written by rows of a statement, and by functions of one row."""
+
+
+def test_the_history_is_written_by_the_ledger() -> None:
+    texts = {module.name: module.text for module in modules("labeler_api") if ".migrations." not in module.name}
+    texts |= {path.name: path.read_text() for path in (ROOT / "labeler_api" / "db" / "functions").glob("*.sql")}
+    assert {name for name, text in texts.items() if "INSERT INTO annotation_history" in text} == _LEDGER
