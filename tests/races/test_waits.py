@@ -1,0 +1,188 @@
+"""Who saves on one image waits for nobody who changes another: neither for work on many, nor for who is far away.
+
+Each kind of change of many images is one call of the database, or has its locks for its last moments only.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from benchmarks.far import Far
+from tests.fixtures.api import Made
+from tests.labeler_api.annotations.drawing import at, box, check_counters, drawn
+from tests.labeler_api.imports.files import boxes, coco, stored
+from tests.races.processes import Cluster
+from tests.races.test_imports import added
+
+MEMBERS = {"admin": "admin", "reviewer": "reviewer", "annotator": "annotator"}
+CLASSES = {"detection": {"c1": {"name": "scratch", "color": "#ff0000", "order": 0}}}
+TASK = {"task_type": "detection"}
+NAMES = ["train/good/0000.jpg", "train/good/0001.jpg"]
+IMAGES, FREE = 40, 35  # work is done on the images before the first free one, saves on those behind
+
+# One way and back. Whoever had to wait for a lock that is held from one statement to the next would wait for as long.
+# Who waits for nobody takes some 10 ms, and some 200 ms on a machine with much else to do.
+AWAY_SECONDS = 0.8
+LOCK_SECONDS = 0.25
+
+Prepare = Callable[[httpx.AsyncClient, Made], Awaitable[Any]]
+Work = Callable[[httpx.AsyncClient, Made, Any], Awaitable[httpx.Response]]
+
+
+def classes(made: Made) -> str:
+    return f"/api/v1/projects/{made.project_id}/classes"
+
+
+async def a_class(client: httpx.AsyncClient, made: Made) -> str:
+    added = await client.post(classes(made), params=TASK, json={"name": "not needed", "color": "#102030"})
+    return f"{classes(made)}/{added.json()['class_id']}"
+
+
+async def delete_class(client: httpx.AsyncClient, _made: Made, of: str) -> httpx.Response:
+    return await client.delete(of, params=TASK)
+
+
+async def nothing(_client: httpx.AsyncClient, _made: Made) -> None:
+    return None
+
+
+async def batch(client: httpx.AsyncClient, made: Made, _: None) -> httpx.Response:
+    items = [box(made, number % FREE) for number in range(1000)]
+    return await client.post("/api/v1/annotations/batch", json={"annotations": items})
+
+
+async def some(client: httpx.AsyncClient, made: Made) -> list[int]:
+    ids: list[int] = (await batch(client, made, None)).json()["annotation_ids"]
+    return ids
+
+
+async def confirm_many(client: httpx.AsyncClient, _made: Made, ids: list[int]) -> httpx.Response:
+    return await client.post("/api/v1/annotations/bulk-confirm", json={"annotation_ids": ids})
+
+
+async def confirm_image(client: httpx.AsyncClient, made: Made, _: list[int]) -> httpx.Response:
+    url = f"/api/v1/projects/{made.project_id}/images/{made.image_ids[1]}/confirm"
+    return await client.post(url, params=TASK, json={})
+
+
+async def changed(client: httpx.AsyncClient, made: Made) -> dict[str, Any]:
+    old = await drawn(client, box(made, 0))
+    await client.put(at(old), json={"notes": "new"})
+    return old
+
+
+async def restore(client: httpx.AsyncClient, _made: Made, old: dict[str, Any]) -> httpx.Response:
+    return await client.post(at(old, "/restore"), json={"revision": 1})
+
+
+async def add_pictures(client: httpx.AsyncClient, made: Made, _: None) -> httpx.Response:
+    return await added(client, made, coco(boxes(*[1, 2] * 300), NAMES))
+
+
+WORK: dict[str, tuple[Prepare, Work]] = {
+    "class deleted": (a_class, delete_class),
+    "batch": (nothing, batch),
+    "bulk confirmation": (some, confirm_many),
+    "image confirmed": (some, confirm_image),
+    "restore": (changed, restore),
+}
+
+
+class Savers:
+    """Two people who draw and move boxes on images of their own, and how long each of their saves took."""
+
+    def __init__(self, cluster: Cluster, made: Made) -> None:
+        self._clients = [cluster.client("annotator", 1), cluster.client("reviewer", 1)]
+        self._made = made
+        self._done = asyncio.Event()
+        self.seconds: list[float] = []
+
+    async def work(self, number: int) -> None:
+        client, image = self._clients[number], FREE + number
+        while not self._done.is_set():
+            started = time.monotonic()
+            answer = await client.post("/api/v1/annotations", json=box(self._made, image))
+            self.seconds.append(time.monotonic() - started)
+            assert answer.status_code == 200, answer.text
+            await asyncio.sleep(0.02)
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(self.work(number)) for number in range(len(self._clients))]
+        try:
+            yield
+        finally:
+            self._done.set()
+            await asyncio.gather(*tasks)
+
+
+async def _workshop(cluster: Cluster) -> Made:
+    made = await cluster.api.dataset(images=IMAGES, tasks=["detection"], members=MEMBERS, classes=CLASSES)
+    await stored(cluster.api, made, coco(boxes(*[1, 2] * 40), NAMES))
+    return made
+
+
+async def test_nobody_waits_for_who_is_far_away(cluster: Cluster, tmp_path: Path) -> None:
+    """Not for an import, which has the images that it names for long, and says so to others."""
+    made, near = await _workshop(cluster), cluster.client("owner")
+    async with Far(cluster.processes[0].database) as far, _distant(cluster, far, tmp_path) as owner:
+        for prepare, work in WORK.values():  # its statements are prepared after that
+            assert (await work(owner, made, await prepare(near, made))).is_success
+        slowest = {}
+        for kind, (prepare, work) in WORK.items():
+            savers, prepared = Savers(cluster, made), await prepare(near, made)
+            async with savers.at_work():
+                far.one_way_seconds = AWAY_SECONDS / 2
+                answer = await work(owner, made, prepared)
+                far.one_way_seconds = 0.0
+            assert answer.is_success, answer.text
+            slowest[kind] = max(savers.seconds)
+    assert {kind: seconds for kind, seconds in slowest.items() if seconds > AWAY_SECONDS} == {}
+    await check_counters(cluster.api, made)
+
+
+@asynccontextmanager
+async def _distant(cluster: Cluster, far: Far, directory: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """The owner's client of a process whose way to the database is that long."""
+    process = cluster.processes[0].sibling(directory / "distant.log", LABELER_DB_URL=far.dsn, JOBS="off")
+    process.launch()
+    headers = {"Authorization": f"Bearer {cluster.api.token(2, 'owner@example.com')}"}
+    try:
+        await process.ready()
+        async with httpx.AsyncClient(base_url=process.url, headers=headers, timeout=120, trust_env=False) as client:
+            yield client
+    finally:
+        await process.stop()
+
+
+# The longest that a save waits for a lock at this moment.
+_WAITS = """
+    SELECT COALESCE(max(extract(epoch FROM clock_timestamp() - l.waitstart)), 0)::float8
+    FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+    WHERE NOT l.granted AND a.datname = current_database() AND a.query LIKE '%create\\_annotation\\_%'
+"""
+
+
+async def test_saves_wait_for_no_lock_of_large_work(cluster: Cluster) -> None:
+    made = await _workshop(cluster)
+    owner, savers, waits = cluster.client("owner"), Savers(cluster, made), [0.0]
+    async with savers.at_work(), cluster.api.db.read() as connection:
+        working = asyncio.gather(_all(owner, made))
+        while not working.done():
+            waits.append(await connection.fetchval(_WAITS))
+            await asyncio.sleep(0.01)
+        await working
+    assert max(waits) < LOCK_SECONDS
+    await check_counters(cluster.api, made)
+
+
+async def _all(client: httpx.AsyncClient, made: Made) -> None:
+    every: list[tuple[Prepare, Work]] = [*WORK.values(), (nothing, add_pictures)]
+    for prepare, work in every:
+        answer = await work(client, made, await prepare(client, made))
+        assert answer.is_success, answer.text
