@@ -5,24 +5,18 @@ before the chapter of the way back, and a deployment before the first look at it
 `labeler` is started some fifteen times.
 """
 
-import asyncio
 import os
-import re
-import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pytest
-import yaml
-
-from labeler_ops.backup import clients, contents
+from labeler_ops.backup import contents
 from labeler_ops.database.roles import ROLES
 from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.sides import variables
 from tests.fixtures.users import RunningGateway
-from tests.guides.reading import Block, Guide, guides
+from tests.guides.following import filled_in, shell
+from tests.guides.reading import guides
 from tests.labeler_ops.backup.conftest import bucket, count, execute, named, source, store
 from tests.races.processes import ApiProcess
 
@@ -32,60 +26,8 @@ GUIDE = next(guide for guide in guides() if guide.name == "backup-and-restore.md
 WAY_BACK = "## 7."
 
 
-class Shell:
-    """One shell that is typed into block by block; a block that fails ends the test."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-
-    async def type(self, lines: str) -> str:
-        """Type a block, and return what is said until it has ended."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{lines}\necho '(end of the block)'\n".encode())
-        said = b""
-        while not said.endswith(b"(end of the block)\n"):
-            line = await self._process.stdout.readline()
-            assert line, f"it failed:\n{lines}\n{said.decode()}"
-            said += line
-        return said.decode()
-
-
-@pytest.fixture
-async def shell(store: StorageAccess, tmp_path: Path) -> AsyncIterator[Shell]:
-    plain = {
-        name: value for name, value in os.environ.items() if not re.search(r"LABELER|DATABASE|S3_|BACKUP|PG", name)
-    }
-    path = f"{Path(sys.executable).parent}:{clients.find(15).bin_dir}:{os.environ['PATH']}"
-    process = await asyncio.create_subprocess_exec(
-        "bash",
-        "-e",
-        env={**plain, **variables(store), "PATH": path, "COLUMNS": "200"},
-        cwd=tmp_path,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    yield Shell(process)
-    if process.returncode is None:
-        process.terminate()
-    await process.wait()
-
-
-def filled_in(block: Block, guide: Guide, values: dict[str, str]) -> str:
-    """Put the test's servers in the place of the guide's placeholders. The longest first: some begin like others."""
-    front = yaml.safe_load(guide.text.split("---\n")[1])["placeholders"]
-    text = "\n".join(block.lines)
-    for placeholder, name in sorted(front.items(), key=lambda item: -len(item[0])):
-        text = text.replace(placeholder, values[name])
-    typed = re.sub(r"\s#.*", "", text)
-    assert "…" not in typed, f"a placeholder has no value: {typed}"
-    assert "example.com:" not in typed
-    return text
-
-
 async def test_the_guide_to_backups_can_be_followed(
-    shell: Shell, source: str, bucket: str, object_store: SeaweedServer, gateway: RunningGateway, store: StorageAccess,
+    source: str, bucket: str, object_store: SeaweedServer, gateway: RunningGateway, store: StorageAccess,
     tmp_path: Path,
 ) -> None:  # fmt: skip
     admin, restored = named(source, "postgres"), f"restored_{os.getpid()}"
@@ -119,18 +61,21 @@ async def test_the_guide_to_backups_can_be_followed(
     destroyed = launched = False
     said = ""
     try:
-        for block in GUIDE.blocks():
-            if block.kind != "sh":
-                continue
-            if block.line > back and not destroyed:
-                await execute(admin, f'DROP DATABASE "{source.rpartition("/")[2]}" WITH (FORCE)')
-                destroyed = True
-            text = filled_in(block, GUIDE, values).replace("CREATE DATABASE restored", f"CREATE DATABASE {restored}")
-            if "labeler smoke" in text and not launched:
-                api.launch(API_PUBLIC_URL=api.url)
-                await api.ready()
-                launched = True
-            said += await shell.type(text)
+        async with shell(tmp_path, variables(store)) as typed:
+            for block in GUIDE.blocks():
+                if block.kind != "sh":
+                    continue
+                if block.line > back and not destroyed:
+                    await execute(admin, f'DROP DATABASE "{source.rpartition("/")[2]}" WITH (FORCE)')
+                    destroyed = True
+                text = filled_in(block, GUIDE, values).replace(
+                    "CREATE DATABASE restored", f"CREATE DATABASE {restored}"
+                )
+                if "labeler smoke" in text and not launched:
+                    api.launch(API_PUBLIC_URL=api.url)
+                    await api.ready()
+                    launched = True
+                said += await typed.type(text)
         assert destroyed
         assert launched
         assert said.count("The same: every row and definition") == 3, said  # verified, made with a trial, restored
