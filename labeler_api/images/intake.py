@@ -336,5 +336,5 @@ def _stored(dataset_id: str, path: ImagePath, size: int, picture: Picture, *, sh
         content_type=picture.content_type,
         thumbnail_key=keys.thumbnail,
         rendition_key=keys.rendition if shown else None,
-        content_checksum=str(Checksum(picture.crc32, size, picture.sha256[:VERSION_CHARACTERS])),
+        content_checksum=str(Checksum(picture.crc32, size, picture.sha256[:VERSION_CHARACTERS], picture.orientation)),
     )

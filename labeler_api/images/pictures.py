@@ -68,6 +68,7 @@ class Picture:
     width: int
     height: int
     thumbnail: bytes
+    orientation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ def _read(file: IO[bytes], memory_bytes: int, max_pixels: int) -> Picture | Need
     if turned in SIDEWAYS:
         width, height = height, width
     sha256, crc32 = _digests(file)
-    return Picture(sha256, crc32, CONTENT_TYPES[kind], width, height, thumbnail)
+    return Picture(sha256, crc32, CONTENT_TYPES[kind], width, height, thumbnail, turned)
 
 
 def _digests(file: IO[bytes]) -> tuple[str, int]:

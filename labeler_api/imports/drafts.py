@@ -27,6 +27,7 @@ from labeler_api.annotations.geometry import (
 )
 from labeler_api.errors import AppError
 from labeler_api.http.json_rules import Broken, holds_nul, judge
+from labeler_api.imports import turning
 from labeler_api.imports.readers.items import (
     MAX_CLASSES,
     NO_ATTRIBUTES,
@@ -85,7 +86,7 @@ def make_drafts(reader: Reader, images: Sequence[PlacedImage | None], problems: 
         targets = _Targets(reader.images, images, problems)
         for place, shapes in groupby(reader.shapes(images), key=_PLACE):
             try:  # of one place all shapes are taken, or none
-                lines = [_checked(shape, target) for shape in shapes if (target := targets.of(shape)) is not None]
+                lines = [_checked(*fitted) for shape in shapes if (fitted := targets.of(shape)) is not None]
             except AppError as error:
                 problems.add(place, _told(error))
                 continue
@@ -105,7 +106,12 @@ def sizes_differ(images: Sequence[FileImage], placed: Sequence[PlacedImage | Non
     return sum(
         1
         for image, one in zip(images, placed, strict=True)
-        if one and image.width and image.height and one.width and (image.width, image.height) != (one.width, one.height)
+        if one
+        and image.width
+        and image.height
+        and one.width
+        and (image.width, image.height) != (one.width, one.height)
+        and not turning.is_turned(image, one)
     )
 
 
@@ -131,12 +137,19 @@ class _Targets:
         self._told = set[int]()
         self._problems = problems
 
-    def of(self, shape: Shape) -> _Target | None:
-        """Return the image of a shape, None where it is not there or the shape would come to lie somewhere else."""
-        if shape.image in self._swapped and shape.annotation_type not in _WITHOUT_PLACE:
-            self._tell(shape.image)
-            return None
-        return self._targets[shape.image]
+    def of(self, shape: Shape) -> tuple[Shape, _Target] | None:
+        """Return a shape with its image, turned with it where the file has it unturned.
+
+        None where the image is not there, or the shape would come to lie somewhere else.
+        """
+        target = self._targets[shape.image]
+        if target is not None and shape.image in self._swapped and shape.annotation_type not in _WITHOUT_PLACE:
+            turned = turning.turned(shape, self._in_file[shape.image], self._placed[shape.image])
+            if turned is None:
+                self._tell(shape.image)
+                return None
+            shape = turned
+        return None if target is None else (shape, target)
 
     def _tell(self, number: int) -> None:
         """Say once what is wrong with the size of an image."""

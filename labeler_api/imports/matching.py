@@ -259,4 +259,4 @@ def _only_one(candidates: Sequence[PlacedImage | None], row: Row | None) -> _Fou
 
 
 def _placed(row: Row) -> PlacedImage:
-    return PlacedImage(row["id"], row["width"], row["height"])
+    return PlacedImage(row["id"], row["width"], row["height"], row["orientation"])

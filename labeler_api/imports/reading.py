@@ -23,6 +23,7 @@ from labeler_api.imports.readers.items import (
 )
 from labeler_api.imports.readers.opening import open_reader
 from labeler_api.imports.schemas import ImportReport
+from labeler_api.imports.turning import is_turned
 from labeler_api.members.service import Access, not_found
 from labeler_api.plurals import counted
 
@@ -116,7 +117,13 @@ async def _opened(call: Call, access: Access, spool: Spool, problems: Problems) 
 def _warnings(reader: Reader, images: list[PlacedImage | None], texts: Set[int], left_out: Problems) -> list[str]:
     named = enumerate(zip(reader.images, images, strict=True))
     skipped = [image.name for number, (image, one) in named if one is None and number not in texts]
-    return [*reader.warnings, *_about_sizes(reader, images), *_about_skipped(skipped), *_about_left_out(left_out)]
+    return [
+        *reader.warnings,
+        *_about_sizes(reader, images),
+        *_about_turned(reader, images),
+        *_about_skipped(skipped),
+        *_about_left_out(left_out),
+    ]
 
 
 def _about_sizes(reader: Reader, images: list[PlacedImage | None]) -> list[str]:
@@ -125,6 +132,14 @@ def _about_sizes(reader: Reader, images: list[PlacedImage | None]) -> list[str]:
         return []
     what = counted(differ, "image has", "images have")
     return [f"{what} another size in the file than in the dataset; look whether the shapes fit."]
+
+
+def _about_turned(reader: Reader, images: list[PlacedImage | None]) -> list[str]:
+    turned = sum(one is not None and is_turned(image, one) for image, one in zip(reader.images, images, strict=True))
+    if not turned:
+        return []
+    what = counted(turned, "image has", "images have")
+    return [f"{what} the size of before its EXIF orientation in the file; the shapes were turned with the picture."]
 
 
 def _about_left_out(problems: Problems) -> list[str]:

@@ -1,29 +1,32 @@
 """SQL that finds the images which a file names."""
 
+# ruff: noqa: S608 - the statements are put together from constants
+
 from collections.abc import Sequence
 
 from labeler_api.db.pool import ReadConnection, Row
+from labeler_api.images.checksum import ORIENTATION
 
 # `path` is the image's, with its extension. Each of the two joins is by equality, so that it is hashed.
-_EXACT = """
+_EXACT = f"""
     WITH named AS (SELECT DISTINCT name FROM unnest($2::text[]) AS n (name)),
     held AS (
-        SELECT id, width, height,
+        SELECT id, width, height, {ORIENTATION} AS orientation,
                concat_ws('/', NULLIF(folder_path, ''), file_name) AS path
-        FROM image_metadata WHERE dataset_id = $1
+        FROM image_metadata i WHERE dataset_id = $1
     )
-    SELECT n.name, h.id, h.width, h.height, true AS by_path FROM named n JOIN held h ON h.path = n.name
+    SELECT n.name, h.id, h.width, h.height, h.orientation, true AS by_path FROM named n JOIN held h ON h.path = n.name
     UNION ALL
-    SELECT n.name, h.id, h.width, h.height, false FROM named n JOIN held h ON h.id = n.name
+    SELECT n.name, h.id, h.width, h.height, h.orientation, false FROM named n JOIN held h ON h.id = n.name
 """
 
 # An image is found by each end of its path that begins at a folder: a/b/c.jpg by b/c.jpg, b/c, c.jpg and c.
-_BY_TAIL = """
+_BY_TAIL = f"""
     WITH named AS (SELECT DISTINCT name FROM unnest($2::text[]) AS n (name)),
     held AS (
-        SELECT id, width, height,
+        SELECT id, width, height, {ORIENTATION} AS orientation,
                concat_ws('/', NULLIF(folder_path, ''), file_name) AS path
-        FROM image_metadata WHERE dataset_id = $1
+        FROM image_metadata i WHERE dataset_id = $1
     ),
     split AS (
         SELECT id, string_to_array(id, '/') AS segments FROM held
@@ -38,7 +41,7 @@ _BY_TAIL = """
         SELECT n.name, min(t.id) AS id, count(DISTINCT t.id)::int AS number
         FROM named n JOIN tails t ON t.tail = n.name GROUP BY n.name
     )
-    SELECT f.name, f.id, f.number, h.width, h.height FROM found f JOIN held h ON h.id = f.id
+    SELECT f.name, f.id, f.number, h.width, h.height, h.orientation FROM found f JOIN held h ON h.id = f.id
 """
 
 

@@ -80,7 +80,8 @@ image_metadata = Table(
     Column(
         "content_checksum",
         String(60),
-        doc="CRC-32 of the stored bytes (hex), their number, and the version of them that it was computed of.",
+        doc="CRC-32 of the stored bytes (hex), their number, the version of them that it was computed of, and the EXIF"
+        " orientation where that was looked at.",
     ),
     Index("ix_image_metadata_dataset_id_uploaded_at_id", "dataset_id", "uploaded_at", "id"),
     Index("ix_image_metadata_dataset_id_folder_path", "dataset_id", "folder_path"),

@@ -110,11 +110,15 @@ class ImageList(list[FileImage]):
 
 @dataclass(frozen=True, slots=True)
 class PlacedImage:
-    """The image of the dataset that a file means; sizes in pixels as displayed, None where nobody knows them."""
+    """The image of the dataset that a file means; sizes in pixels as displayed, None where nobody knows them.
+
+    `orientation` is that of EXIF, by which it is turned when it is displayed.
+    """
 
     id: str
     width: int | None
     height: int | None
+    orientation: int | None = None
 
 
 class Shape(Struct, frozen=True):
