@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from labeler_api.errors import AppError
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.maintenance import fence
 from labeler_ops.move import environment, stop
@@ -130,12 +131,12 @@ class Serving:
         from labeler_ops.images.backfill import backfill
 
         voice = self.work.voice
-        kept = {
-            name: value for name, value in os.environ.items() if name in {"MAX_IMAGE_PIXELS", "DECODING_MEMORY_BYTES"}
-        }
-        report = await backfill(
-            load({**kept, **(self.filled or {})}), None, _FILLERS, lambda now: voice.progress(now.examined, now.lacking)
-        )
+        kept = {name: os.environ[name] for name in _LIMITS & os.environ.keys()}
+        settings = load({**kept, **(self.filled or {})})
+        try:
+            report = await backfill(settings, None, _FILLERS, lambda now: voice.progress(now.examined, now.lacking))
+        except AppError as error:  # the store is away
+            raise DatabaseRefused(f"users work, and some images lack their sizes still: {error.detail}") from error
         facts.update(lacking=report.lacking, filled=report.filled, failed=len(report.failed))
         voice.line(f"{report.filled:,} of {report.lacking:,} images have sizes now, {len(report.failed):,} failed")
         for failure in report.failed[:_NAMED]:

@@ -266,3 +266,24 @@ async def test_images_of_before_have_their_sizes_after_the_move(
         await connection.close()
     assert tuple(row or ()) == (12, 8, "image/jpeg")
     assert (move.run.ended("backfill") or {})["filled"] == 1
+
+
+async def test_a_store_that_is_away_keeps_nobody_from_working(
+    source: str, target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sizes are filled in when it is back, by the same command."""
+    away = {"S3_ENDPOINT": "http://127.0.0.1:1", "S3_ACCESS_KEY": "a", "S3_SECRET_KEY": "b"}
+    for name, value in away.items():
+        monkeypatch.setenv(name, value)
+    await execute(
+        source,
+        "INSERT INTO image_metadata (dataset_id, id, file_name, size, s3_key)"
+        " VALUES ('ds_1', 'a', 'a.jpg', 1, 'datasets/ds_1/images/a.jpg')",
+    )
+    move = begun(tmp_path, rows(source, target))
+    await move.go()
+    with pytest.raises(DatabaseRefused, match="users work, and some images lack their sizes still"):
+        await move.open()
+    assert move.run.ended("open") is not None
+    assert move.run.ended("backfill") is None
+    assert not (await fence.status(target)).fenced
