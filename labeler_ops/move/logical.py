@@ -197,6 +197,8 @@ class Logical:
     async def _following(self, facts: Facts) -> None:
         async with opened(self.urls) as sides:
             facts["tables"] = await copying.copied(sides, self.work.voice)
+        # The long part of `roles` while everybody works: what is left for the stop is a password.
+        await ownership.served(self.target)
 
     async def _read_only(self, facts: Facts) -> None:
         """Stop and compare; on any doubt users write on."""

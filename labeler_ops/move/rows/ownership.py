@@ -15,17 +15,18 @@ PRIVATE = "TARGET_PRIVATE_ADDRESS"
 
 _OURS = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 _NOT_EXTENSION_S = "NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = {}.oid AND e.deptype = 'e')"
-# A sequence of a column and the type of a table go with the table.
+# A sequence of a column and the type of a table go with the table; what was handed over before is left alone.
 _HAND_OVER = f"""
     SELECT format('ALTER TABLE %s OWNER TO %I', c.oid::regclass, $1::text)
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE {_OURS} AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND {_NOT_EXTENSION_S.format("c")}
+      AND pg_get_userbyid(c.relowner) <> $1
       AND NOT (c.relkind = 'S' AND EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype IN ('a', 'i')))
     UNION ALL
     SELECT format('ALTER ROUTINE %s OWNER TO %I', p.oid::regprocedure, $1::text)
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
     WHERE {_OURS} AND p.prokind IN ('f', 'p', 'w') AND p.proname <> 'maintenance_fence'
-      AND {_NOT_EXTENSION_S.format("p")}
+      AND {_NOT_EXTENSION_S.format("p")} AND pg_get_userbyid(p.proowner) <> $1
     UNION ALL
     SELECT format('ALTER TYPE %s OWNER TO %I', t.oid::regtype, $1::text)
     FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
