@@ -24,8 +24,6 @@ OPEN_SECONDS = 300  # contract#image-locks: the frontend sends a heartbeat every
 # What a write takes on an image that nobody holds. Short, because nobody will release it: the frontend sends
 # release and acquire side by side after every save, and the release may land last.
 WRITE_SECONDS = 60
-# A claim finds no row when the holder's transaction ended while it waited; the next statement sees that holder.
-_CLAIM_ATTEMPTS = 5
 
 
 class Importing(Locked):

@@ -46,6 +46,7 @@ def test_counters_are_read_with_what_waits(module: Module) -> None:
     """A project's row alone does not say what it counts: see `projects/changes.py`."""
     for name, sql in _statements(module):
         reads = sql.lstrip().startswith(("SELECT", "WITH")) and "annotation_projects" in sql
+        reads = reads and "INSERT INTO annotation_projects" not in sql  # nobody has changed a project that is made here
         if reads and re.search(r"\bp\.(revision|total_annotations|annotated_images)\b", sql):
             assert "project_changes" in sql, f"{module.where} {name}"
 
