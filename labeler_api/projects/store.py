@@ -104,10 +104,10 @@ _CREATE = f"""
     WITH dataset AS (
         SELECT id, name, description, owner_id, num_images FROM datasets WHERE id = $6 FOR NO KEY UPDATE
     ), {made(name="COALESCE($7::varchar, name)", description="$8::text", settings="$9::jsonb")}
-    SELECT {", ".join(f"p.{column}" for column in _OWN)}, dataset.name AS dataset_name,
-           dataset.num_images AS dataset_num_items, {page_bytes.text_value("p.description")},
-           {", ".join(page_bytes.json_value(f"p.{column}") for column in _JSON)}
-    FROM project p, dataset
+    SELECT {", ".join(f"project.{column}" for column in _OWN)}, dataset.name AS dataset_name,
+           dataset.num_images AS dataset_num_items, {page_bytes.text_value("project.description")},
+           {", ".join(page_bytes.json_value(f"project.{column}") for column in _JSON)}
+    FROM project, dataset
 """
 
 # The newest first.
