@@ -48,15 +48,12 @@ _FIND_KIND = f"""
 
 # With the caller's access, since an image is opened more often than anything. A row at least where there is something
 # to have access to; its `id` is NULL where nothing is drawn.
-# "+ 0" keeps the planner from walking a whole project in the order of ids to find the few of one image.
 _PAGE_OF_IMAGE = f"""
     SELECT {ACCESS}, {REVISION} AS revision, a.* {FOUND}
     LEFT JOIN LATERAL ({
     page_bytes.page(
         f'''
-        SELECT {_STORED.replace("project_id, ", "")} FROM annotations
-        WHERE project_id = p.id AND image_id = $3 AND id > $4
-        ORDER BY id + 0 LIMIT $5 OFFSET $6
+        SELECT {_STORED.replace("project_id, ", "")} FROM image_page_1(p.id, $3, $4, $5, $6) ORDER BY id
         ''',
         "id",
         kept=[column for column in PLAIN if column != "project_id"],

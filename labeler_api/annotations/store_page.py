@@ -20,12 +20,7 @@ _VIEW = f"SELECT {ACCESS}, {REVISION} AS revision {FOUND} {WHERE_FOUND}"
 
 # $6 and $7: the project and the revision that are known, of which nothing is read. $8: the oldest transaction that was
 # under way when the page was read. What was there then, and was written by an older one, is as it was: of that the id
-# alone is read. PostgreSQL marks every version of a row with the transaction that wrote it.
-#
-# Compared as rows, so that only the index (project_id, id) has this order. Given an equality the planner prefers the
-# primary key, and reads the annotations of every other project on its way. Compared with $1 itself, and not with what
-# was found: of what it does not know the planner thinks that any index of the project's will do, and sorts all of it.
-# So $1 has to be the project's id; of a dataset's there are no rows.
+# alone is read. $1 has to be the project's id; of a dataset's there are no rows.
 _PAGE = f"""
     WITH found AS MATERIALIZED (
         SELECT {ACCESS}, {REVISION} AS revision, pg_snapshot_xmin(pg_current_snapshot())::xid AS horizon
@@ -33,12 +28,9 @@ _PAGE = f"""
     ),
     present AS MATERIALIZED (
         SELECT {", ".join(_OWN)}, is_fresh, {", ".join(_IF_FRESH)}
-        FROM (
-            SELECT *, $8::xid IS NULL OR age(xmin) <= age($8::xid) AS is_fresh FROM annotations
-            WHERE (project_id, id) > ($1, $3::bigint) AND (project_id, id) <= ($1, 9223372036854775807)
-              AND (SELECT (project_id, revision) IS DISTINCT FROM ($6::varchar, $7::bigint) FROM found)
-            ORDER BY project_id, id LIMIT $4 OFFSET $5
-        ) stored
+        FROM project_page_1($1, $3, CASE WHEN (
+            SELECT (project_id, revision) IS DISTINCT FROM ($6::varchar, $7::bigint) FROM found
+        ) THEN $4::bigint ELSE 0 END, $5, $8::xid)
     ),
     listed AS MATERIALIZED (
         SELECT array_agg(id ORDER BY id) AS ids, min(id) FILTER (WHERE is_fresh) AS first_fresh FROM present

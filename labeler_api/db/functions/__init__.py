@@ -45,6 +45,8 @@ NAMES: Final = (
     "transfer_project_1",
     "create_invitation_1",
     "accept_invitation_1",
+    "project_page_1",
+    "image_page_1",
 )
 """Those that this version needs, in an order in which they can be made."""
 

@@ -12,7 +12,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from labeler_api.annotations import store, store_batch, store_confirm, store_history
+from labeler_api.annotations import store, store_batch, store_confirm, store_history, store_page
 from labeler_api.classes import store as store_classes
 from labeler_api.db.connection import PLANNED_ONCE
 from labeler_api.locks import store as store_locks
@@ -71,6 +71,15 @@ STATEMENTS = {
     ),
 }
 
+# Reads are planned for their values, or for any, as PostgreSQL likes. So each is looked at both ways.
+PAGES_OF_A_LIST = 300  # a thousand annotations are some fifty pages, and each is looked up in an index
+_FIRST, _LATER = "0, 1000, 0, NULL, NULL, NULL", "50000, 1000, 0, NULL, NULL, NULL"
+READS = {
+    "annotations": (store_page._PAGE, f"'proj_1', 2, {_FIRST}"),
+    "annotations behind a cursor": (store_page._PAGE, f"'proj_1', 2, {_LATER}"),
+    "annotations of an image": (store._PAGE_OF_IMAGE, f"'proj_1', 2, '{_IMAGE}', 0, 1000, 0"),
+}
+
 
 @pytest.fixture
 async def connection(labeler_dsn: str) -> AsyncIterator[asyncpg.Connection]:
@@ -90,6 +99,12 @@ async def prepare(connection: asyncpg.Connection) -> None:
             types = ", ".join(parameter.name for parameter in (await connection.prepare(sql)).get_parameters())
             await connection.execute(f"PREPARE kept_{number} ({types}) AS {sql}")
             await connection.execute(f"EXPLAIN EXECUTE kept_{number} ({arguments.replace('$id', '0')})")
+    await connection.execute("SET plan_cache_mode = force_generic_plan")
+    for number, (sql, arguments) in enumerate(READS.values()):
+        types = ", ".join(parameter.name for parameter in (await connection.prepare(sql)).get_parameters())
+        await connection.execute(f"PREPARE read_{number} ({types}) AS {sql}")
+        await connection.execute(f"EXPLAIN EXECUTE read_{number} ({arguments})")
+    await connection.execute("RESET plan_cache_mode")
     with suppress(asyncpg.ForeignKeyViolationError):  # where there is no project yet, which a save finds out before
         await pages(connection)  # functions plan what they meet when they meet it
 
@@ -115,6 +130,21 @@ async def pages(connection: asyncpg.Connection) -> dict[str, int]:
         found[name] = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
         through = [node["Relation Name"] for node in _nodes(plan) if node["Node Type"] == "Seq Scan"]
         assert set(through) & set(_TABLES) == set(), name
+    return found
+
+
+async def reads(connection: asyncpg.Connection) -> dict[str, int]:
+    """The pages that each reading statement looks at, planned anew for its values, and with the plan that is kept."""
+    found = {}
+    for mode in ("force_custom_plan", "force_generic_plan"):
+        await connection.execute(f"SET plan_cache_mode = {mode}")
+        for number, (name, (_, arguments)) in enumerate(READS.items()):
+            for _ in range(2):
+                explained = await connection.fetchval(
+                    f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) EXECUTE read_{number} ({arguments})"
+                )
+            plan = msgspec.json.decode(explained)[0]["Plan"]
+            found[f"{name}, {mode}"] = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
     return found
 
 
@@ -155,3 +185,5 @@ async def test_a_kept_plan_goes_by_keys_however_the_tables_grew(connection: asyn
     found = await pages(connection)
     most = PAGES_AFTER_EMPTY if state == "empty" else PAGES
     assert {name: number for name, number in found.items() if number > most} == {}
+    found = await reads(connection)
+    assert {name: number for name, number in found.items() if number > PAGES_OF_A_LIST} == {}
