@@ -9,17 +9,18 @@ from labeler_ops.voice import Shown
 
 
 class Screen:
-    """A context manager: the bar goes away with it."""
+    """A context manager: the bar goes away with it. `errors`: its lines go to standard error, as the bar does."""
 
-    def __init__(self) -> None:
-        self.console = Console(soft_wrap=True, highlight=False)
+    def __init__(self, *, errors: bool = False) -> None:
+        self.console = Console(stderr=errors, soft_wrap=True, highlight=False)
+        bar = self.console if errors else Console(stderr=True)
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
             TaskProgressColumn(),
             TextColumn("{task.fields[done]}"),
         )
-        self._bar = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+        self._bar = Progress(*columns, TimeRemainingColumn(), console=bar, transient=True)
         self._task: TaskID | None = None
         self._objects = self._bytes = 0
 

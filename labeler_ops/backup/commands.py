@@ -11,14 +11,13 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.filesize import decimal
-from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from labeler_api.db.failures import FAILURES
 from labeler_ops.database.commands import dsn
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.roles import Database
-from labeler_ops.runs import redacted
+from labeler_ops.screen import Screen
 from labeler_ops.storage.access import StorageError
 
 if TYPE_CHECKING:
@@ -58,35 +57,6 @@ Scratch = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for programs.")]
 
 
-class _Screen:
-    """The voice of a step on a terminal; a log gets its lines alone."""
-
-    def __init__(self) -> None:
-        self.console = Console(stderr=True, soft_wrap=True, highlight=False)
-        self._bar = Progress(*Progress.get_default_columns(), console=self.console, transient=True)
-        self._task: TaskID | None = None
-
-    def __enter__(self) -> "_Screen":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def line(self, text: str) -> None:
-        """Print a line; the bar of the step before is over."""
-        if self._task is not None:
-            self._bar.remove_task(self._task)
-            self._task = None
-        self._bar.console.print(redacted(text), markup=False)
-
-    def progress(self, done: int, total: int) -> None:
-        """Move the bar."""
-        if self._task is None:
-            self._task = self._bar.add_task("at work", total=None)
-        self._bar.update(self._task, completed=min(done, total), total=total or None)
-
-
 @app.command()
 def create(
     at: Where,
@@ -121,7 +91,7 @@ def create(
 
     source = dsn(url)
 
-    async def work_on(place: "Place", screen: _Screen) -> "tuple[Record, Restored | None]":
+    async def work_on(place: "Place", screen: Screen) -> "tuple[Record, Restored | None]":
         store = inventory.store_of(os.environ) if objects and database == "labeler" else None
         record = await creating.create(place, source, screen, database=database, objects=store, work=work, jobs=jobs)
         await restoring.check(place, record, screen)
@@ -212,7 +182,7 @@ def verify(
     """
     from labeler_ops.backup import places, restoring
 
-    async def work_on(place: "Place", screen: _Screen) -> "tuple[Record, float, Restored | None]":
+    async def work_on(place: "Place", screen: Screen) -> "tuple[Record, float, Restored | None]":
         record = await places.record_of(place, backup, database)
         seconds = await restoring.check(place, record, screen)
         if scratch is None:
@@ -269,7 +239,7 @@ def restore(
 
     target = dsn(into, "--into")
 
-    async def work_on(place: "Place", screen: _Screen) -> "Restored":
+    async def work_on(place: "Place", screen: Screen) -> "Restored":
         record = await places.record_of(place, backup, database)
         store = inventory.store_of(os.environ) if objects and record.objects else None
         return await restoring.restore(
@@ -304,7 +274,7 @@ def prune(
     """
     from labeler_ops.backup import places, retention
 
-    async def work_on(place: "Place", screen: _Screen) -> retention.Plan:
+    async def work_on(place: "Place", screen: Screen) -> retention.Plan:
         found, unfinished = await places.kept(place)
         rule = retention.Rule(keep_daily, keep_weekly, keep_monthly)
         plan = retention.plan(found, rule, unfinished, datetime.now(UTC))
@@ -346,17 +316,17 @@ def _print(result: object) -> None:
     typer.echo(msgspec.json.encode(result))
 
 
-def _run(at: str, work: "Callable[[Place, _Screen], Coroutine[Any, Any, _T]]") -> _T:
+def _run(at: str, work: "Callable[[Place, Screen], Coroutine[Any, Any, _T]]") -> _T:
     from labeler_ops.backup import places
 
-    async def all_of_it(screen: _Screen) -> _T:
+    async def all_of_it(screen: Screen) -> _T:
         async with places.opened(at) as place:
             return await work(place, screen)
 
-    screen = _Screen()
+    screen = Screen(errors=True)  # what is asked for with --json is alone on standard output
     try:
         with screen:
             return asyncio.run(all_of_it(screen))
     except (DatabaseRefused, StorageError, *FAILURES) as error:
-        screen.console.print(redacted(str(error) or type(error).__name__), markup=False)
+        screen.line(str(error) or type(error).__name__)
         raise typer.Exit(_FAILED) from None

@@ -18,11 +18,11 @@ from labeler_ops.backup import clients, contents, dumps, inventory
 from labeler_ops.backup.places import Place, piece_of
 from labeler_ops.backup.record import CONTENTS, DUMP, INVENTORY, RECORD, Objects, Piece, Record, new_id
 from labeler_ops.backup.transport import require_encrypted
-from labeler_ops.backup.voice import Voice
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.roles import Database
 from labeler_ops.runs import place as place_of
 from labeler_ops.storage.access import StorageAccess
+from labeler_ops.voice import Voice
 
 _FACTS = """
     SELECT pg_database_size(oid) AS size, pg_encoding_to_char(encoding) AS encoding, datcollate, datctype,

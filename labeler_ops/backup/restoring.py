@@ -18,9 +18,9 @@ from labeler_ops.backup import clients, contents, db_settings, dumps, inventory,
 from labeler_ops.backup.creating import working
 from labeler_ops.backup.places import Place, prove
 from labeler_ops.backup.record import CONTENTS, DUMP, INVENTORY, Proof, Record
-from labeler_ops.backup.voice import Voice
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.storage.access import StorageAccess
+from labeler_ops.voice import Voice
 
 
 class Restored(msgspec.Struct, kw_only=True):
