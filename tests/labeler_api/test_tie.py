@@ -19,8 +19,8 @@ from labeler_api.tie import KEY, PROBE_PREFIX, Tie
 from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.stack.ports import free_port
 from labeler_ops.storage.access import StorageAccess
-from labeler_ops.storage.buckets import prepare
 from labeler_ops.storage.tying import Sides, both_sides
+from tests.fixtures.buckets import own_buckets
 from tests.fixtures.postgres import DatabaseFactory
 from tests.labeler_api.test_jobs import until
 
@@ -50,25 +50,25 @@ class Pair:
 
 
 @pytest.fixture
-async def own_buckets(object_store: SeaweedServer) -> StorageAccess:
+async def tied_store(object_store: SeaweedServer) -> AsyncIterator[StorageAccess]:
     number = next(_numbers)
     access = replace(
         object_store.access, datasets_bucket=f"tie-images-{number}", annotations_bucket=f"tie-exports-{number}"
     )
-    await prepare(access)
-    return access
+    async with own_buckets(access):
+        yield access
 
 
 @pytest.fixture
-def pair(own_buckets: StorageAccess, labeler_dsn: str) -> Pair:
+def pair(tied_store: StorageAccess, labeler_dsn: str) -> Pair:
     return Pair(
         Settings(
             labeler_db_url=labeler_dsn,
-            s3_endpoint=own_buckets.endpoint,
-            s3_access_key=own_buckets.access_key,
-            s3_secret_key=own_buckets.secret_key,
-            s3_bucket_datasets=own_buckets.datasets_bucket,
-            s3_bucket_annotations=own_buckets.annotations_bucket,
+            s3_endpoint=tied_store.endpoint,
+            s3_access_key=tied_store.access_key,
+            s3_secret_key=tied_store.secret_key,
+            s3_bucket_datasets=tied_store.datasets_bucket,
+            s3_bucket_annotations=tied_store.annotations_bucket,
         )
     )
 
@@ -242,9 +242,9 @@ async def test_a_store_that_comes_later_is_tied_then(pair: Pair, object_store: S
     names = {"s3_bucket_datasets": access.datasets_bucket, "s3_bucket_annotations": access.annotations_bucket}
     async with pair.opened(**names) as sides, sides.tie.begun():
         await asyncio.sleep(0.1)
-        await prepare(access)
 
         async def tied() -> bool:
             return await states(sides.tie, access.buckets) == ["tied", "tied"]
 
-        await until(tied)
+        async with own_buckets(access):
+            await until(tied)

@@ -16,8 +16,9 @@ from typer.testing import CliRunner, Result
 from labeler_ops.cli import app
 from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.storage.access import StorageAccess
-from labeler_ops.storage.buckets import connect, prepare
+from labeler_ops.storage.buckets import connect
 from labeler_ops.storage.sides import variables
+from tests.fixtures.buckets import delete_buckets, own_buckets
 from tests.fixtures.postgres import DatabaseFactory
 from tests.labeler_ops.storage.stores import fill, objects
 
@@ -73,24 +74,25 @@ async def source(labeler_dsn: str) -> str:
 
 
 @pytest.fixture
-async def store(object_store: SeaweedServer) -> StorageAccess:
+async def store(object_store: SeaweedServer) -> AsyncIterator[StorageAccess]:
     """The labeler's own store, with a hundred objects in it."""
     number = next(_numbers)
     names = {"datasets_bucket": f"kept-images-{number}", "annotations_bucket": f"kept-exports-{number}"}
     access = replace(object_store.access, **names)
-    await prepare(access)
-    async with objects(access) as opened:
-        await fill(opened, 40)
-    return access
+    async with own_buckets(access):
+        async with objects(access) as opened:
+            await fill(opened, 40)
+        yield access
 
 
 @pytest.fixture
-async def bucket(object_store: SeaweedServer) -> str:
+async def bucket(object_store: SeaweedServer) -> AsyncIterator[str]:
     """A bucket for backups."""
     name = f"backups-{next(_numbers)}"
     async with connect(object_store.access) as client:
         await client.create_bucket(Bucket=name)
-    return name
+    yield name
+    await delete_buckets(object_store.access, name)
 
 
 @pytest.fixture

@@ -15,23 +15,23 @@ from labeler_ops.storage import adopting
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.buckets import connect
 from tests.fixtures.api import Api
-from tests.labeler_api.test_tie import give_new_id, own_buckets
+from tests.labeler_api.test_tie import give_new_id, tied_store
 
-__all__ = ["own_buckets"]
+__all__ = ["tied_store"]
 
 Run = Callable[..., "asyncio.Future[Result]"]
 
 
 @pytest.fixture
-def run(own_buckets: StorageAccess, api: Api) -> Run:
+def run(tied_store: StorageAccess, api: Api) -> Run:
     """Run `labeler storage …` with the test's database and buckets."""
     environment = {
         "LABELER_DB_URL": api.services.settings.labeler_db_url,
-        "S3_ENDPOINT": own_buckets.endpoint,
-        "S3_ACCESS_KEY": own_buckets.access_key,
-        "S3_SECRET_KEY": own_buckets.secret_key,
-        "S3_BUCKET_DATASETS": own_buckets.datasets_bucket,
-        "S3_BUCKET_ANNOTATIONS": own_buckets.annotations_bucket,
+        "S3_ENDPOINT": tied_store.endpoint,
+        "S3_ACCESS_KEY": tied_store.access_key,
+        "S3_SECRET_KEY": tied_store.secret_key,
+        "S3_BUCKET_DATASETS": tied_store.datasets_bucket,
+        "S3_BUCKET_ANNOTATIONS": tied_store.annotations_bucket,
     }
 
     def run(*arguments: str, answer: str = "", **variables: str) -> "asyncio.Future[Result]":
@@ -77,10 +77,10 @@ async def with_objects(api: Api, access: StorageAccess, images: int = 10, there:
     return keys
 
 
-async def test_buckets_of_before_are_tied_after_a_yes(api: Api, own_buckets: StorageAccess, run: Run) -> None:
-    await with_objects(api, own_buckets)
+async def test_buckets_of_before_are_tied_after_a_yes(api: Api, tied_store: StorageAccess, run: Run) -> None:
+    await with_objects(api, tied_store)
     no = await run("adopt", answer="n\n")
-    assert (no.exit_code, await ties(own_buckets)) == (1, [None, None])
+    assert (no.exit_code, await ties(tied_store)) == (1, [None, None])
     for shown in (
         "1 datasets, 10 images",
         "10 of 10 that were looked for",
@@ -88,22 +88,22 @@ async def test_buckets_of_before_are_tied_after_a_yes(api: Api, own_buckets: Sto
         "10 objects; it has no .labeler/database.json",
         "test_",
         await id_of(api),
-        own_buckets.endpoint,
-        own_buckets.datasets_bucket,
+        tied_store.endpoint,
+        tied_store.datasets_bucket,
         "Do these two belong together?",
     ):
         assert shown in no.stdout, no.stdout
     assert "postgresql://" not in no.stdout
     yes = await run("adopt", answer="y\n")
-    assert (yes.exit_code, await ties(own_buckets)) == (0, [await id_of(api)] * 2)
+    assert (yes.exit_code, await ties(tied_store)) == (0, [await id_of(api)] * 2)
     again = await run("adopt")
     assert (again.exit_code, "already" in again.stdout) == (0, True)
 
 
-async def test_a_script_says_yes_by_an_option(api: Api, own_buckets: StorageAccess, run: Run) -> None:
-    await with_objects(api, own_buckets)
+async def test_a_script_says_yes_by_an_option(api: Api, tied_store: StorageAccess, run: Run) -> None:
+    await with_objects(api, tied_store)
     done = await run("adopt", "--yes")
-    assert (done.exit_code, await ties(own_buckets)) == (0, [await id_of(api)] * 2)
+    assert (done.exit_code, await ties(tied_store)) == (0, [await id_of(api)] * 2)
 
 
 @pytest.mark.parametrize(
@@ -116,57 +116,57 @@ async def test_a_script_says_yes_by_an_option(api: Api, own_buckets: StorageAcce
     ],
 )
 async def test_two_strangers_are_not_tied_unless_it_is_said(
-    api: Api, own_buckets: StorageAccess, run: Run, images: int, there: int, others: int, doubt: str
+    api: Api, tied_store: StorageAccess, run: Run, images: int, there: int, others: int, doubt: str
 ) -> None:
-    await with_objects(api, own_buckets, images, there)
-    await put(own_buckets, *(f"datasets/of_others/images/{number}.jpg" for number in range(others)))
+    await with_objects(api, tied_store, images, there)
+    await put(tied_store, *(f"datasets/of_others/images/{number}.jpg" for number in range(others)))
     refused = await run("adopt", "--yes")
-    assert (refused.exit_code, await ties(own_buckets)) == (1, [None, None])
+    assert (refused.exit_code, await ties(tied_store)) == (1, [None, None])
     assert doubt in refused.stderr
     forced = await run("adopt", "--yes", "--although-images-are-missing")
-    assert (forced.exit_code, await ties(own_buckets)) == (0, [await id_of(api)] * 2)
+    assert (forced.exit_code, await ties(tied_store)) == (0, [await id_of(api)] * 2)
 
 
 async def test_the_looks_at_both_sides_have_an_end(
-    api: Api, own_buckets: StorageAccess, run: Run, monkeypatch: pytest.MonkeyPatch
+    api: Api, tied_store: StorageAccess, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(adopting, "COUNTED_AT_MOST", 8)
     monkeypatch.setattr(adopting, "SAMPLE", 3)
-    await with_objects(api, own_buckets)
+    await with_objects(api, tied_store)
     shown = (await run("adopt", "--yes")).stdout
     assert "8 objects or more" in shown
     assert "3 of 3 that were looked for" in shown
     assert "3 of 3 that were looked at" in shown
 
 
-async def test_half_of_them_are_enough(api: Api, own_buckets: StorageAccess, run: Run) -> None:
-    await with_objects(api, own_buckets, 10, 5)
+async def test_half_of_them_are_enough(api: Api, tied_store: StorageAccess, run: Run) -> None:
+    await with_objects(api, tied_store, 10, 5)
     assert (await run("adopt", "--yes")).exit_code == 0
 
 
 async def test_buckets_of_another_database_are_taken_over_by_its_id_only(
-    api: Api, own_buckets: StorageAccess, run: Run
+    api: Api, tied_store: StorageAccess, run: Run
 ) -> None:
-    await with_objects(api, own_buckets)
+    await with_objects(api, tied_store)
     assert (await run("adopt", "--yes")).exit_code == 0
     old = await id_of(api)
     await give_new_id(api.services.settings.labeler_db_url)
     for arguments in ((), ("--although-images-are-missing",), ("--instead-of", await id_of(api))):
         refused = await run("adopt", "--yes", *arguments)
-        assert (refused.exit_code, await ties(own_buckets)) == (1, [old] * 2)
+        assert (refused.exit_code, await ties(tied_store)) == (1, [old] * 2)
         assert f"--instead-of {old}" in refused.stderr
     taken = await run("adopt", "--yes", "--instead-of", old)
-    assert (taken.exit_code, await ties(own_buckets)) == (0, [await id_of(api)] * 2)
+    assert (taken.exit_code, await ties(tied_store)) == (0, [await id_of(api)] * 2)
 
 
-async def test_a_tie_that_cannot_be_read_is_written_anew(api: Api, own_buckets: StorageAccess, run: Run) -> None:
-    await with_objects(api, own_buckets)
-    await put(own_buckets, KEY, body=b"{}")
+async def test_a_tie_that_cannot_be_read_is_written_anew(api: Api, tied_store: StorageAccess, run: Run) -> None:
+    await with_objects(api, tied_store)
+    await put(tied_store, KEY, body=b"{}")
     assert (await run("adopt", "--yes")).exit_code == 0
-    assert await ties(own_buckets) == [await id_of(api)] * 2
+    assert await ties(tied_store) == [await id_of(api)] * 2
 
 
-async def test_a_side_that_is_away_is_said_to_be(own_buckets: StorageAccess, run: Run) -> None:
+async def test_a_side_that_is_away_is_said_to_be(tied_store: StorageAccess, run: Run) -> None:
     away = await run("adopt", "--yes", S3_ENDPOINT="http://127.0.0.1:1")
     assert (away.exit_code, "not available" in away.stderr) == (1, True)
     gone = await run("adopt", "--yes", LABELER_DB_URL="postgresql://nobody@127.0.0.1:1/nothing")
@@ -184,32 +184,32 @@ async def test_a_database_without_an_id_is_said_to_need_the_upgrade(api: Api, ru
     assert (refused.exit_code, "labeler db upgrade" in refused.stderr) == (1, True)
 
 
-async def test_init_ties_empty_buckets(api: Api, own_buckets: StorageAccess, run: Run) -> None:
+async def test_init_ties_empty_buckets(api: Api, tied_store: StorageAccess, run: Run) -> None:
     without = await run("init", LABELER_DB_URL="")
-    assert (without.exit_code, await ties(own_buckets)) == (0, [None, None])
+    assert (without.exit_code, await ties(tied_store)) == (0, [None, None])
     assert "The first start of the API" in without.stderr
     away = await run("init", LABELER_DB_URL="postgresql://nobody@127.0.0.1:1/nothing")
-    assert (away.exit_code, await ties(own_buckets)) == (0, [None, None])
+    assert (away.exit_code, await ties(tied_store)) == (0, [None, None])
     done = await run("init")
-    assert (done.exit_code, await ties(own_buckets)) == (0, [await id_of(api)] * 2)
+    assert (done.exit_code, await ties(tied_store)) == (0, [await id_of(api)] * 2)
     assert "belongs to this database" in done.stderr
 
 
-async def test_init_takes_no_objects_of_others(own_buckets: StorageAccess, run: Run) -> None:
-    await put(own_buckets, "datasets/of_others/images/1.jpg")
+async def test_init_takes_no_objects_of_others(tied_store: StorageAccess, run: Run) -> None:
+    await put(tied_store, "datasets/of_others/images/1.jpg")
     done = await run("init")
-    assert (done.exit_code, await ties(own_buckets)) == (0, [None, None])
+    assert (done.exit_code, await ties(tied_store)) == (0, [None, None])
     assert "labeler storage adopt" in done.stderr
 
 
-async def test_check_says_whether_anything_can_be_deleted(api: Api, own_buckets: StorageAccess, run: Run) -> None:
-    await put(own_buckets, "datasets/of_others/images/1.jpg")
+async def test_check_says_whether_anything_can_be_deleted(api: Api, tied_store: StorageAccess, run: Run) -> None:
+    await put(tied_store, "datasets/of_others/images/1.jpg")
 
     async def said() -> dict[str, tuple[str, str]]:
         seen = msgspec.json.decode((await run("check", "--json")).stdout)["seen"]
         return {one["what"]: (one["level"], one["text"]) for one in seen if one["what"].endswith("tie")}
 
-    names = [f"{bucket}: tie" for bucket in own_buckets.buckets]
+    names = [f"{bucket}: tie" for bucket in tied_store.buckets]
     missing = await said()
     assert [missing[name][0] for name in names] == ["note", "note"]
     assert "labeler storage adopt" in missing[names[0]][1]
