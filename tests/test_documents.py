@@ -4,9 +4,12 @@ import re
 from pathlib import Path
 
 import msgspec
+import typer
+from typer.core import TyperGroup
 
 from labeler_api.app import describe
 from labeler_api.settings import Settings
+from labeler_ops.cli import app
 from user_gateway.settings import Variables
 
 ROOT = Path(__file__).parent.parent
@@ -30,3 +33,10 @@ def test_every_operation_says_what_it_does() -> None:
         for method, operation in operations.items():
             assert operation["summary"], f"{method} {path}"
             assert not operation["summary"].endswith("."), f"{method} {path}"
+
+
+def test_the_readme_names_every_command() -> None:
+    group = typer.main.get_group(app)
+    assert isinstance(group, TyperGroup)
+    (line,) = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| `labeler_ops/`")]
+    assert set(group.commands) == set(re.findall(r"`([a-z-]+)`", line)) - {"labeler"}
