@@ -13,8 +13,8 @@ from typing import IO
 from PIL import Image
 
 from benchmarks import large_pictures
-from labeler_api.decoders import Decoders, capacity
-from labeler_api.images.pictures import look
+from labeler_api.images.pictures.inspection import look
+from labeler_api.workers.decoders import Decoders, capacity
 from service_kit import container
 
 ROUNDS = 3

@@ -19,10 +19,10 @@ import uvicorn
 import uvloop
 
 from labeler_api.app import create_app, open_services
-from labeler_api.directory import UserDirectory
-from labeler_api.profiles import UserProfile
-from labeler_api.serving import configure_logging
+from labeler_api.process.serving import configure_logging
 from labeler_api.settings import load
+from labeler_api.user_directory.directory import UserDirectory
+from labeler_api.user_directory.profiles import UserProfile
 
 _COLUMNS = (
     "id, email, full_name, company, division, department, organization_id, system_role::text, is_active, avatar_name,"

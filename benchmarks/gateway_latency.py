@@ -25,7 +25,7 @@ from rich.table import Table
 
 from benchmarks.gateway import TOKEN, cluster, gateway_environment, make_users, started
 from benchmarks.load import Connection, Request
-from labeler_api import tokens
+from labeler_api.tokens import access_tokens
 from labeler_ops.database.upgrade import upgrade
 from labeler_ops.smoke.gate import LIMIT, Latency, judge
 from labeler_ops.smoke.sampling import Call, one_round
@@ -178,7 +178,7 @@ async def _look_ups(copy: str) -> tuple[float, float]:
 
 
 def _headers() -> dict[str, str]:
-    token = tokens.issue(user_id=_CALLER, email=f"user{_CALLER}@example.com", secret=_SECRET, minutes=60)
+    token = access_tokens.issue(user_id=_CALLER, email=f"user{_CALLER}@example.com", secret=_SECRET, minutes=60)
     return {"Authorization": f"Bearer {token}"}
 
 

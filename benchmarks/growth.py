@@ -19,9 +19,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.move_fill import Amount, fill
-from labeler_api.annotations import store as annotations
+from labeler_api.annotations.editing import store as annotations
 from labeler_api.db.pool import Database, PoolOptions
-from labeler_api.versions import store as versions
+from labeler_api.versions.publishing import store as versions
 from labeler_ops.stack.ports import free_port
 from labeler_ops.stack.postgres import PostgresServer, find_install
 

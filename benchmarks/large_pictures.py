@@ -13,9 +13,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from labeler_api.decoders import capacity
-from labeler_api.images.pictures import look
-from labeler_api.killable import Needs
+from labeler_api.images.pictures.inspection import look
+from labeler_api.workers.decoders import capacity
+from labeler_api.workers.limited_process import Needs
 
 SIDE = 10_000
 MOST_PIXELS = 350_000_000  # the default of MAX_IMAGE_PIXELS
@@ -24,7 +24,7 @@ CONTAINERS = (512, 1024, 2048, 8192)
 
 _CHILD = """
 import sys, time, resource
-from labeler_api.images.pictures import Picture, look
+from labeler_api.images.pictures.inspection import Picture, look
 
 def memory(name):
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(name)) // 1024

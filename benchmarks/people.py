@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 import asyncpg
 import httpx
 
-from labeler_api import tokens
+from labeler_api.tokens import access_tokens
 
 NUMBER = 8
 IMAGES = 256
@@ -65,7 +65,7 @@ async def people(ready: Mapping[str, Any], secret: str) -> list[Person]:
     found = []
     for number in range(NUMBER):
         user_id = _FIRST + number
-        token = tokens.issue(user_id=user_id, email=f"person{number}@example.com", secret=secret, minutes=600)
+        token = access_tokens.issue(user_id=user_id, email=f"person{number}@example.com", secret=secret, minutes=600)
         found.append(Person(user_id, {"Authorization": f"Bearer {token}"}))
     return found
 

@@ -4,6 +4,6 @@ Processes that the API starts import this file too, as `__mp_main__`: it is empt
 """
 
 if __name__ == "__main__":
-    from labeler_api.serving import main
+    from labeler_api.process.serving import main
 
     main()

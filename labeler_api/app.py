@@ -13,51 +13,54 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import Mount
 
-from labeler_api import jobs, reference
 from labeler_api.annotations import routes as annotations
 from labeler_api.auth import routes as auth
-from labeler_api.caches import ByteCache, Caches
 from labeler_api.classes import routes as classes
 from labeler_api.context import Services
 from labeler_api.datasets import routes as datasets
 from labeler_api.db.platform import PlatformDatabase
 from labeler_api.db.pool import Database, PoolOptions
-from labeler_api.decoders import Decoders, capacity
-from labeler_api.deletion import purge, purge_images
 from labeler_api.deletion import routes as deletion
-from labeler_api.directory import UserDirectory
-from labeler_api.draining import Draining
+from labeler_api.deletion.datasets import purge as purge_datasets
+from labeler_api.deletion.images import purge as purge_images
 from labeler_api.errors import AppError
 from labeler_api.health import routes as health
-from labeler_api.http import docs_page, errors, exposition, openapi
-from labeler_api.http.client_address import ClientAddress
-from labeler_api.http.connections import STATE, Bounds, Connections, room_for_connections
+from labeler_api.http import errors, metrics_page
 from labeler_api.http.middleware import Cors, EarlyRefusals, RequestContext, SecurityHeaders, UnexpectedErrors
+from labeler_api.http.openapi import docs_page, reference
+from labeler_api.http.openapi import document as openapi
 from labeler_api.http.routing import IndexedRouter, by_address
+from labeler_api.http.server.client_address import ClientAddress
+from labeler_api.http.server.connections import STATE, Bounds, Connections, room_for_connections
 from labeler_api.images import removal
-from labeler_api.images import routes as images
+from labeler_api.images.listing import routes as images
 from labeler_api.imports import routes as imports
-from labeler_api.instruments import Instruments
 from labeler_api.invitations import routes as invitations
-from labeler_api.judging import Judging
-from labeler_api.limit_storage import LimitStorage
-from labeler_api.limits import Limits
-from labeler_api.links import Links
-from labeler_api.locks import routes as locks
-from labeler_api.maintenance import Maintenance
+from labeler_api.jobs import worker as jobs
+from labeler_api.limits.counters import LimitStorage
+from labeler_api.limits.open_streams import Streams
+from labeler_api.limits.rate_limits import Limits
+from labeler_api.locks.image_locks import routes as locks
 from labeler_api.members import routes as members
-from labeler_api.metrics import Metrics
-from labeler_api.objects import ObjectStore
-from labeler_api.organizations import Organizations
+from labeler_api.object_store.bucket_ownership import Tie
+from labeler_api.object_store.objects import ObjectStore
 from labeler_api.platform import routes as platform
+from labeler_api.process.draining import Draining
+from labeler_api.process.maintenance import Maintenance
 from labeler_api.projects import routes as projects
+from labeler_api.resilience.caches import ByteCache, Caches
 from labeler_api.settings import Settings
-from labeler_api.storage import routes as storage
-from labeler_api.storage import sweep
-from labeler_api.streams import Streams
-from labeler_api.tie import Tie
+from labeler_api.storage.browsing import routes as storage
+from labeler_api.storage.orphans import sweep
+from labeler_api.telemetry.instruments import Instruments
+from labeler_api.telemetry.metrics import Metrics
+from labeler_api.tokens.signed_links import Links
+from labeler_api.user_directory.directory import UserDirectory
+from labeler_api.user_directory.organizations import Organizations
 from labeler_api.users import routes as users
 from labeler_api.versions import routes as versions
+from labeler_api.workers.decoders import Decoders, capacity
+from labeler_api.workers.json_threads import Judging
 from service_kit import event_loop, tracing
 
 log = structlog.get_logger(__name__)
@@ -83,7 +86,7 @@ ROOT_ROUTES = [*health.routes, *images.media_routes, *versions.media_routes]
 
 JOB_HANDLERS: dict[str, jobs.Handler] = {
     removal.KIND: removal.handle,
-    purge.KIND: purge.handle,
+    purge_datasets.KIND: purge_datasets.handle,
     purge_images.KIND: purge_images.handle,
     sweep.KIND: sweep.handle,
 }
@@ -136,7 +139,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Starlett
         routes=[
             Mount("/api/v1", app=IndexedRouter(by_address(API_ROUTES))),  # first: most requests are its
             *by_address(ROOT_ROUTES),
-            *exposition.routes,
+            *metrics_page.routes,
             *docs_page.routes(describe()),
         ],
         middleware=[

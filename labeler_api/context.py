@@ -5,25 +5,25 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from time import monotonic
 
-from labeler_api.answers import AnswerRoom
-from labeler_api.caches import Caches
 from labeler_api.db.platform import PlatformDatabase
 from labeler_api.db.pool import Caller, Database
-from labeler_api.decoders import Decoders, capacity
-from labeler_api.directory import UserDirectory, UserProfile
-from labeler_api.draining import Draining
 from labeler_api.errors import Unauthenticated
-from labeler_api.instruments import Instruments
-from labeler_api.judging import Judging
-from labeler_api.limits import Limits
-from labeler_api.links import Links
-from labeler_api.maintenance import Maintenance
-from labeler_api.objects import ObjectStore
-from labeler_api.organizations import Organizations
+from labeler_api.limits.answer_memory import AnswerRoom
+from labeler_api.limits.open_streams import Streams
+from labeler_api.limits.rate_limits import Limits
+from labeler_api.object_store.bucket_ownership import Tie
+from labeler_api.object_store.objects import ObjectStore
+from labeler_api.process.draining import Draining
+from labeler_api.process.maintenance import Maintenance
+from labeler_api.resilience.caches import Caches
 from labeler_api.settings import Settings
-from labeler_api.streams import Streams
-from labeler_api.tie import Tie
-from labeler_api.turns import Turns
+from labeler_api.telemetry.instruments import Instruments
+from labeler_api.tokens.signed_links import Links
+from labeler_api.user_directory.directory import UserDirectory, UserProfile
+from labeler_api.user_directory.organizations import Organizations
+from labeler_api.workers.decoders import Decoders, capacity
+from labeler_api.workers.fair_queue import Turns
+from labeler_api.workers.json_threads import Judging
 from service_kit import container
 
 _REQUEST_SECONDS = 30.0  # what browsers and proxies wait for at most; every call below gets what is left of it
@@ -44,7 +44,7 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """What a creating request is recognised by when it is sent again (labeler_api/idempotency.py)."""
+    """What a creating request is recognised by when it is sent again (labeler_api/idempotency/keys.py)."""
 
     key: str
     operation: str

@@ -242,7 +242,7 @@ class Gateway:
             # Half-open connections: whoever does not answer a ping has gone.
             ("grpc.keepalive_time_ms", 60_000),
             ("grpc.keepalive_timeout_ms", 20_000),
-            # Clients ping every 60 s, also without calls (labeler_api/directory.py): allow twice as often.
+            # Clients ping every 60 s, also without calls (labeler_api/user_directory/directory.py): allow twice that.
             ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
             ("grpc.keepalive_permit_without_calls", 1),
             # Calls that wait for the event loop; beyond these, gRPC drops them without a reason (default 1 000).

@@ -10,8 +10,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from labeler_api.errors import BadRequest, Invalid, invalid
-from labeler_api.http.decoding import from_validation
-from labeler_api.http.json_rules import Broken, check_numbers, stored_bytes
+from labeler_api.http.input.decoding import from_validation
+from labeler_api.http.input.json_rules import Broken, check_numbers, stored_bytes
 
 MAX_POINTS = 10_000  # contract#geometry
 MAX_PIXELS = 1e7  # contract#geometry: products and sums of such numbers are finite wherever they are written

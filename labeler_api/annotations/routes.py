@@ -4,16 +4,17 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from labeler_api.annotations import (
-    description,
-    service,
-    service_batch,
-    service_confirm,
-    service_history,
-    service_page,
-    service_status,
+from labeler_api.annotations import geometry_schema
+from labeler_api.annotations.batch import service as batch_service
+from labeler_api.annotations.batch.schemas import (
+    MAX_BATCH_BYTES,
+    BatchCreate,
+    BatchResponse,
+    BulkConfirm,
+    BulkConfirmResponse,
 )
-from labeler_api.annotations.schemas import (
+from labeler_api.annotations.editing import service as editing_service
+from labeler_api.annotations.editing.schemas import (
     AnnotationCreate,
     AnnotationId,
     AnnotationResponse,
@@ -22,31 +23,28 @@ from labeler_api.annotations.schemas import (
     DeletedResponse,
     PageQuery,
 )
-from labeler_api.annotations.schemas_batch import (
-    MAX_BATCH_BYTES,
-    BatchCreate,
-    BatchResponse,
-    BulkConfirm,
-    BulkConfirmResponse,
-)
-from labeler_api.annotations.schemas_history import (
+from labeler_api.annotations.history import service as history_service
+from labeler_api.annotations.history.schemas import (
     AnnotationHistoryQuery,
     HistoryEntry,
     ProjectHistoryQuery,
     Restore,
 )
-from labeler_api.annotations.schemas_status import (
+from labeler_api.annotations.page import service as page_service
+from labeler_api.annotations.progress import service as progress_service
+from labeler_api.annotations.progress.schemas import (
     ImageConfirmResponse,
     ImageStatusList,
     ProjectStats,
     StatusQuery,
     TaskQuery,
 )
+from labeler_api.annotations.review import service as review_service
 from labeler_api.context import Call
 from labeler_api.http.endpoint import Encoded, Reply, endpoint
-from labeler_api.locks.schemas import ImageId
+from labeler_api.locks.image_locks.schemas import ImageId
 
-NewAnnotation = Annotated[AnnotationCreate, Meta(extra_json_schema=description.create_schema())]
+NewAnnotation = Annotated[AnnotationCreate, Meta(extra_json_schema=geometry_schema.create_schema())]
 
 
 async def create(call: Call, body: NewAnnotation) -> AnnotationResponse:
@@ -58,12 +56,12 @@ async def create(call: Call, body: NewAnnotation) -> AnnotationResponse:
     that it brings back, or the project's only task. A polyline whose geometry calls itself a polygon is stored as a
     polyline.
     """
-    return await service.create(call, body)
+    return await editing_service.create(call, body)
 
 
 async def get(call: Call, annotation_id: AnnotationId) -> AnnotationResponse:
     """Get an annotation"""
-    return await service.get(call, annotation_id)
+    return await editing_service.get(call, annotation_id)
 
 
 async def update(call: Call, annotation_id: AnnotationId, body: AnnotationUpdate) -> AnnotationResponse:
@@ -72,7 +70,7 @@ async def update(call: Call, annotation_id: AnnotationId, body: AnnotationUpdate
     Only the keys that are sent change. With `version` in the body, or `If-Match: "<version>"`, a change that somebody
     made meanwhile is not overwritten: 409, with the present version in `conflict`.
     """
-    return await service.update(call, annotation_id, body)
+    return await editing_service.update(call, annotation_id, body)
 
 
 async def delete(call: Call, annotation_id: AnnotationId) -> DeletedResponse:
@@ -80,7 +78,7 @@ async def delete(call: Call, annotation_id: AnnotationId) -> DeletedResponse:
 
     Honours `If-Match: "<version>"`.
     """
-    return await service.delete(call, annotation_id)
+    return await editing_service.delete(call, annotation_id)
 
 
 async def list_annotations(call: Call, project_id: str, query: PageQuery) -> Reply[list[AnnotationResponse]]:
@@ -89,7 +87,7 @@ async def list_annotations(call: Call, project_id: str, query: PageQuery) -> Rep
     Ordered by id. `limit` is 1000 at most; `X-Next-Cursor` holds the `cursor` of the next page. The ETag follows the
     project's revision and the names shown.
     """
-    page = await service_page.page(call, project_id, query)
+    page = await page_service.page(call, project_id, query)
     headers = {"ETag": page.etag}
     if page.next_cursor:
         headers["X-Next-Cursor"] = page.next_cursor
@@ -101,12 +99,12 @@ async def confirm(call: Call, annotation_id: AnnotationId) -> ConfirmResponse:
 
     After the last draft of a task on an image, the image is confirmed in that task.
     """
-    return await service_confirm.confirm(call, annotation_id)
+    return await review_service.confirm(call, annotation_id)
 
 
 async def unconfirm(call: Call, annotation_id: AnnotationId) -> ConfirmResponse:
     """Make an annotation a draft again"""
-    return await service_confirm.unconfirm(call, annotation_id)
+    return await review_service.unconfirm(call, annotation_id)
 
 
 async def create_batch(call: Call, body: BatchCreate) -> BatchResponse:
@@ -115,7 +113,7 @@ async def create_batch(call: Call, body: BatchCreate) -> BatchResponse:
     Up to 10 000, of one project or of several. Each item is judged for itself: what is refused is counted in `failed`
     and has a sentence in `errors`, which begins with its index; the others are made, all of them or none.
     """
-    return await service_batch.create(call, body)
+    return await batch_service.create(call, body)
 
 
 async def confirm_many(call: Call, body: BulkConfirm) -> BulkConfirmResponse:
@@ -124,7 +122,7 @@ async def confirm_many(call: Call, body: BulkConfirm) -> BulkConfirmResponse:
     Annotators confirm their own, reviewers anybody's; what may not be confirmed is counted in `failed` and has a
     sentence in `errors`.
     """
-    return await service_confirm.confirm_many(call, body)
+    return await review_service.confirm_many(call, body)
 
 
 async def history_of_project(call: Call, project_id: str, query: ProjectHistoryQuery) -> Reply[list[HistoryEntry]]:
@@ -132,7 +130,7 @@ async def history_of_project(call: Call, project_id: str, query: ProjectHistoryQ
 
     Newest first. `limit` is 100 at most; `X-Next-Cursor` holds the `cursor` of the next page.
     """
-    entries, cursor = await service_history.of_project(call, project_id, query)
+    entries, cursor = await history_service.of_project(call, project_id, query)
     return _page(entries, cursor)
 
 
@@ -142,7 +140,7 @@ async def history(call: Call, annotation_id: AnnotationId, query: AnnotationHist
     Newest first, also of an annotation that was deleted. `limit` is 1000 at most; `X-Next-Cursor` holds the `cursor` of
     the next page.
     """
-    entries, cursor = await service_history.of_annotation(call, annotation_id, query)
+    entries, cursor = await history_service.of_annotation(call, annotation_id, query)
     return _page(entries, cursor)
 
 
@@ -152,7 +150,7 @@ async def restore(call: Call, annotation_id: AnnotationId, body: Restore) -> Ann
     As a new version, which is a revision itself; an annotation that was deleted comes back under its id. Revisions of
     which the history holds a part only are refused with 409. Honours `version` in the body and `If-Match`.
     """
-    return await service_history.restore(call, annotation_id, body)
+    return await history_service.restore(call, annotation_id, body)
 
 
 async def list_statuses(call: Call, project_id: str, query: StatusQuery) -> Reply[ImageStatusList]:
@@ -162,13 +160,13 @@ async def list_statuses(call: Call, project_id: str, query: StatusQuery) -> Repl
     other images that somebody began, 10 000 at most: whatever is missing is not started. A page that a `cursor` leads
     to stands alone. The ETag follows the project's revision and that of its images.
     """
-    found, etag = await service_status.page(call, project_id, query)
+    found, etag = await progress_service.page(call, project_id, query)
     return Reply(Encoded(b"") if found is None else found, {"ETag": etag})
 
 
 async def stats(call: Call, project_id: str) -> ProjectStats:
     """Count the images of each task by progress"""
-    return await service_status.stats(call, project_id)
+    return await progress_service.stats(call, project_id)
 
 
 async def confirm_image(call: Call, project_id: str, image_id: ImageId, query: TaskQuery) -> ImageConfirmResponse:
@@ -176,7 +174,7 @@ async def confirm_image(call: Call, project_id: str, image_id: ImageId, query: T
 
     In one task, or without `task_type` in each task that has annotations on the image.
     """
-    return await service_confirm.confirm_image(call, project_id, image_id, query.task_type or None)
+    return await review_service.confirm_image(call, project_id, image_id, query.task_type or None)
 
 
 async def unconfirm_image(call: Call, project_id: str, image_id: ImageId, query: TaskQuery) -> ImageConfirmResponse:
@@ -184,7 +182,7 @@ async def unconfirm_image(call: Call, project_id: str, image_id: ImageId, query:
 
     What is confirmed on it becomes a draft, in one task, or without `task_type` in each.
     """
-    return await service_confirm.unconfirm_image(call, project_id, image_id, query.task_type or None)
+    return await review_service.unconfirm_image(call, project_id, image_id, query.task_type or None)
 
 
 def _page(entries: list[HistoryEntry], cursor: str | None) -> Reply[list[HistoryEntry]]:

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from labeler_api.organizations import OrganizationName
-from labeler_api.patterns import EMAIL
+from labeler_api.text.patterns import EMAIL
+from labeler_api.user_directory.organizations import OrganizationName
 
 
 class Login(Struct):

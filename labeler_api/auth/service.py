@@ -1,9 +1,9 @@
 """Logging in."""
 
-from labeler_api import tokens
 from labeler_api.auth.schemas import Login, MeResponse, TokenResponse
 from labeler_api.context import Call
 from labeler_api.errors import Forbidden, TooMany, Unauthenticated, Unavailable
+from labeler_api.tokens import access_tokens
 
 
 async def log_in(call: Call, body: Login) -> TokenResponse:
@@ -20,7 +20,7 @@ async def log_in(call: Call, body: Login) -> TokenResponse:
     if not user.is_active:
         raise Forbidden("This account is not active.", code="user_inactive")
     await attempt.succeeded()
-    token = tokens.issue(
+    token = access_tokens.issue(
         user_id=user.id, email=user.email, secret=settings.jwt_secret_key, minutes=settings.jwt_expire_minutes
     )
     return TokenResponse(access_token=token, token_type="bearer")  # noqa: S106 - the scheme's name

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from labeler_api.projects.schemas_classes import ClassDescription, ClassId, ClassName, ClassOrder, Color
+from labeler_api.projects.schemas import ClassDescription, ClassId, ClassName, ClassOrder, Color
 
 # As long as a stored id may be; one of another form is one that no class has.
 ClassRef = Annotated[str, Meta(min_length=1, max_length=50)]

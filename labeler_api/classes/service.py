@@ -6,18 +6,17 @@ from typing import Any
 
 import msgspec
 
-from labeler_api import idempotency
 from labeler_api.classes import store
 from labeler_api.classes.schemas import AddClass, ClassResponse, ReorderClasses, UpdateClass
 from labeler_api.context import Call
 from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import BadRequest, Conflict, NotFound, Stale, invalid
+from labeler_api.idempotency import keys as idempotency
+from labeler_api.members.authorization.service import access_held, actor, authorize
 from labeler_api.members.policy import Lock, Role
-from labeler_api.members.service import access_held, actor, authorize
-from labeler_api.names import quoted
-from labeler_api.projects.schemas import ClassInfo
-from labeler_api.projects.schemas_classes import MAX_CLASSES_BYTES
+from labeler_api.projects.schemas import MAX_CLASSES_BYTES, ClassInfo
 from labeler_api.projects.service import json
+from labeler_api.text.names import quoted
 
 # By class id, as stored. Fields that this service does not know are kept.
 StoredClasses = dict[str, dict[str, Any]]

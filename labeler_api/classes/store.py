@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import astuple
 
 from labeler_api.db.pool import Row, WriteTransaction
-from labeler_api.members.access import OUTCOME, Actor
+from labeler_api.members.authorization.access import OUTCOME, Actor
 
 _ADD = f"SELECT {OUTCOME}, class::text AS class FROM add_class_1($1, $2, $3, $4, $5, $6, $7::jsonb, $8)"  # noqa: S608 - columns
 

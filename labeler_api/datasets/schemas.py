@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from labeler_api.directory import UserProfile
-from labeler_api.names import NAME
 from labeler_api.projects.tasks import TaskType
+from labeler_api.text.names import NAME
+from labeler_api.user_directory.directory import UserProfile
 
 Visibility = Literal["private", "public"]
 DatasetName = Annotated[str, Meta(min_length=1, max_length=200, pattern=NAME)]

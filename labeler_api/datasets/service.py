@@ -2,7 +2,6 @@
 
 import secrets
 
-from labeler_api import idempotency
 from labeler_api.context import Call
 from labeler_api.datasets import store
 from labeler_api.datasets.schemas import (
@@ -18,8 +17,9 @@ from labeler_api.datasets.schemas import (
 from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import invalid
 from labeler_api.http.paging import decode_cursor, encode_cursor
+from labeler_api.idempotency import keys as idempotency
+from labeler_api.members.authorization.service import access_of, authorize, not_found, role_changed
 from labeler_api.members.policy import Lock, Role
-from labeler_api.members.service import access_of, authorize, not_found, role_changed
 from labeler_api.projects import service as projects
 from labeler_api.projects.schemas import ProjectResponse
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from labeler_api.db import page_bytes
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
-from labeler_api.members.access import HELD, IS_HELD, reading
+from labeler_api.members.authorization.access import HELD, IS_HELD, reading
 from labeler_api.projects.made import made
 
 _PLAIN = (

@@ -16,7 +16,7 @@ from enum import Enum
 from time import monotonic
 
 from labeler_api.errors import AppError, TooMany, Unavailable
-from labeler_api.metrics import Metrics
+from labeler_api.telemetry.metrics import Metrics
 
 _RETRY_SECONDS = 2
 _LONG_RETRY_SECONDS = 10  # most exports take less

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 
 import asyncpg
 
-from labeler_api import errors, maintenance
+from labeler_api import errors
+from labeler_api.process import maintenance
 
 # constraint → (code, what to tell the caller)
 _CONFLICTS = {

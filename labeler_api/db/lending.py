@@ -20,7 +20,7 @@ import asyncpg
 from labeler_api.db.admission import Admission, Pass, Work
 from labeler_api.db.errors import translated
 from labeler_api.db.failures import FAILURES
-from labeler_api.instruments import Instruments
+from labeler_api.telemetry.instruments import Instruments
 from service_kit.postgres import Sounding, throw_away
 
 _ROLLBACK_SECONDS = 2.0  # nothing is lost without its answer: the server rolls back what is cut off

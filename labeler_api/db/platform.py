@@ -17,7 +17,7 @@ from labeler_api.db.failures import FAILURES
 from labeler_api.db.pool import ReadConnection, traced
 from labeler_api.db.read_only import NotReadOnly, prove
 from labeler_api.errors import AppError, Unavailable
-from labeler_api.instruments import Instruments
+from labeler_api.telemetry.instruments import Instruments
 from service_kit.postgres import KEEPALIVE
 
 log = structlog.get_logger("labeler_api.platform")

@@ -23,7 +23,7 @@ from labeler_api.db.connection import PLANNED_ONCE, at_the_start, begin
 from labeler_api.db.errors import translated
 from labeler_api.db.lending import Caller, Lender, PoolOptions
 from labeler_api.errors import MustWait
-from labeler_api.instruments import Instruments
+from labeler_api.telemetry.instruments import Instruments
 from service_kit.postgres import Connection, watch_silence
 
 __all__ = ["Caller", "Database", "PoolOptions", "ReadConnection", "Row", "Snapshot", "WriteTransaction"]

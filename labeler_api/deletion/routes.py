@@ -1,9 +1,10 @@
 """Deletion of datasets and projects (calls 12, 13 and 27, contract#deleting), and of images."""
 
 from labeler_api.context import Call
-from labeler_api.deletion import service, service_images
-from labeler_api.deletion.schemas import DeleteDataset, DeletedDataset, DeletionImpact
-from labeler_api.deletion.schemas_images import (
+from labeler_api.deletion.datasets import service as datasets_service
+from labeler_api.deletion.datasets.schemas import DeleteDataset, DeletedDataset, DeletionImpact
+from labeler_api.deletion.images import service as images_service
+from labeler_api.deletion.images.schemas import (
     DeletedImagePage,
     DeletedImages,
     DeletedQuery,
@@ -12,12 +13,12 @@ from labeler_api.deletion.schemas_images import (
     RestoreImages,
 )
 from labeler_api.http.endpoint import Reply, endpoint
-from labeler_api.locks.schemas import ImageId
+from labeler_api.locks.image_locks.schemas import ImageId
 
 
 async def deletion_impact(call: Call, dataset_id: str) -> DeletionImpact:
     """Say what deleting a dataset takes away"""
-    return await service.impact(call, dataset_id)
+    return await datasets_service.impact(call, dataset_id)
 
 
 async def delete_dataset(call: Call, dataset_id: str, body: DeleteDataset) -> DeletedDataset:
@@ -27,7 +28,7 @@ async def delete_dataset(call: Call, dataset_id: str, body: DeleteDataset) -> De
     images themselves is written to the store first, and read back. `s3_deletions` counts the objects as they were
     listed right before the decision.
     """
-    return await service.delete_dataset(call, dataset_id, body)
+    return await datasets_service.delete_dataset(call, dataset_id, body)
 
 
 async def delete_project(call: Call, project_id: str) -> None:
@@ -35,7 +36,7 @@ async def delete_project(call: Call, project_id: str) -> None:
 
     Its annotations, versions and members go with it, the dataset stays. Opening the dataset makes a new project.
     """
-    await service.delete_project(call, project_id)
+    await datasets_service.delete_project(call, project_id)
 
 
 async def delete_image(call: Call, dataset_id: str, image_id: ImageId) -> DeletedImages:
@@ -44,7 +45,7 @@ async def delete_image(call: Call, dataset_id: str, image_id: ImageId) -> Delete
     What is drawn on it goes with it; published versions keep theirs. For 30 days `POST /datasets/{id}/images/restore`
     brings all of it back.
     """
-    return await service_images.delete(call, dataset_id, image_id)
+    return await images_service.delete(call, dataset_id, image_id)
 
 
 async def delete_images(call: Call, dataset_id: str, body: DeleteImages) -> DeletedImages:
@@ -53,7 +54,7 @@ async def delete_images(call: Call, dataset_id: str, body: DeleteImages) -> Dele
     All of them or none: 423 while somebody else holds one of them. Ids that are no images of the dataset are listed as
     `missing`; when all are, it is 404.
     """
-    return await service_images.delete_many(call, dataset_id, body)
+    return await images_service.delete_many(call, dataset_id, body)
 
 
 async def restore_images(call: Call, dataset_id: str, body: RestoreImages) -> RestoredImages:
@@ -62,7 +63,7 @@ async def restore_images(call: Call, dataset_id: str, body: RestoreImages) -> Re
     Within 30 days, with their annotations, statuses and history. All of them or none: 409 when another image has the id
     or the path of one of them by now.
     """
-    return await service_images.restore(call, dataset_id, body)
+    return await images_service.restore(call, dataset_id, body)
 
 
 async def list_deleted_images(call: Call, dataset_id: str, query: DeletedQuery) -> Reply[DeletedImagePage]:
@@ -70,7 +71,7 @@ async def list_deleted_images(call: Call, dataset_id: str, query: DeletedQuery) 
 
     The latest deletion first. `X-Next-Cursor` names the `cursor` of the next page.
     """
-    page, cursor = await service_images.page(call, dataset_id, query)
+    page, cursor = await images_service.page(call, dataset_id, query)
     return Reply(page, headers={"X-Next-Cursor": cursor} if cursor else {})
 
 

@@ -20,12 +20,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from labeler_api import tokens
 from labeler_api.context import Call, IdempotencyKey, Principal, Services
 from labeler_api.errors import MustWait, Stale, Unauthenticated
-from labeler_api.http.decoding import MOST_VALUES, convert, decode_json, idempotency_key, query_values, read_json
-from labeler_api.http.json_rules import SHORT_BYTES
-from labeler_api.http.pacing import PIECE_BYTES, PacedResponse
+from labeler_api.http.input.decoding import MOST_VALUES, convert, decode_json, idempotency_key, query_values, read_json
+from labeler_api.http.input.json_rules import SHORT_BYTES
+from labeler_api.http.server.pacing import PIECE_BYTES, PacedResponse
+from labeler_api.tokens import access_tokens
 
 T = TypeVar("T")
 
@@ -118,8 +118,8 @@ def endpoint(
     `max_json_bytes` is for bodies that are greater than MAX_JSON_BYTES by their nature; `reads=True` for a POST that
     changes nothing, and is answered in maintenance mode; `if_match=True` says that the use case honours If-Match, and
     `answers_503=True` that the handler's own value is answered with 503 too. `large=True` is for answers that hold what
-    clients stored: they find room first (labeler_api/answers.py). `long=True` is for work that may take longer than the
-    thirty seconds of a request: it has limits of its own.
+    clients stored: they find room first (labeler_api/limits/answer_memory.py). `long=True` is for work that may take
+    longer than the thirty seconds of a request: it has limits of its own.
     """
     operation = _describe(method, path, handler, status, login, etag, errors, multipart)
     writes = method != "GET" and not reads
@@ -166,7 +166,7 @@ def _describe(
         response_type=_unwrapped(hints.get("return")),
         raw="request" in hints,
         errors=errors,
-        tag=handler.__module__.split(".")[-2],
+        tag=handler.__module__.split(".")[1],
         summary=" ".join(summary.split()).rstrip("."),
         description=" ".join(description.split()),
         multipart=multipart,
@@ -277,7 +277,7 @@ async def _principal(request: Request, services: Services) -> Principal:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if not token or scheme.lower() != "bearer":
         raise Unauthenticated("Log in first: this call needs the header Authorization: Bearer <token>.")
-    claims = tokens.verify(token.strip(), secret=services.settings.jwt_secret_key)
+    claims = access_tokens.verify(token.strip(), secret=services.settings.jwt_secret_key)
     profile = await services.directory.require_active(claims.user_id)
     return Principal(user_id=profile.id, email=profile.email, is_admin=profile.is_admin, profile=profile)
 

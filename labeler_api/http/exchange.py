@@ -10,7 +10,7 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from labeler_api.db.pool import StatementCount
-from labeler_api.instruments import Instruments
+from labeler_api.telemetry.instruments import Instruments
 from service_kit.tracing import trace_id
 
 _CLIENT_CLOSED = 499  # nginx's number for a client that left; for the log and the numbers only

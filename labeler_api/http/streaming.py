@@ -20,8 +20,8 @@ from starlette.types import Receive, Scope, Send
 from labeler_api.errors import RangeNotSatisfiable, Unavailable
 from labeler_api.http.endpoint import matches
 from labeler_api.http.errors import render
-from labeler_api.http.leaving import client_left
-from labeler_api.objects import ByteStream
+from labeler_api.http.server.client_leaving import client_left
+from labeler_api.object_store.objects import ByteStream
 
 _RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))", re.IGNORECASE)
 _STALLED_SECONDS = 300.0  # one chunk at 1 KB/s; who takes nothing for longer has gone without saying so

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from labeler_api.errors import AppError
-from labeler_api.names import is_unseen
+from labeler_api.text.names import is_unseen
 
 _MAX_CHARACTERS = 255  # of image_metadata.id, which may become the whole path
 _MAX_GIVEN = 4 * _MAX_CHARACTERS  # a character may be sent as a letter and its accents

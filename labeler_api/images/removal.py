@@ -10,21 +10,22 @@ from datetime import timedelta
 import msgspec
 import structlog
 
-from labeler_api import jobs
 from labeler_api.context import Services
 from labeler_api.db.pool import WriteTransaction
-from labeler_api.images import upload_store
+from labeler_api.images.upload import store as upload_store
+from labeler_api.jobs import worker as jobs
 
 KIND = "images.removal"
 
-# Links to images end within 24 hours of the list that they stand in (labeler_api.links): two windows of twelve hours.
+# Links to images end within 24 hours of the list that they stand in (labeler_api.tokens.signed_links): two windows of
+# twelve hours.
 _AFTER = timedelta(hours=25)
 
 log = structlog.get_logger("labeler_api.images")
 
 
 class Removal(msgspec.Struct):
-    """Keys in the bucket of datasets. The sweep reads `keys` by SQL (labeler_api.storage.store_sweep)."""
+    """Keys in the bucket of datasets. The sweep reads `keys` by SQL (labeler_api.storage.orphans.owner_store)."""
 
     keys: list[str]
 

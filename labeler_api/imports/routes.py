@@ -4,8 +4,7 @@ from starlette.requests import Request
 
 from labeler_api.context import Call
 from labeler_api.http.endpoint import endpoint
-from labeler_api.http.multipart import UploadLimits, parts
-from labeler_api.imports import service, upload
+from labeler_api.http.forms.multipart import UploadLimits, parts
 from labeler_api.imports.schemas import (
     CheckingUploadQuery,
     DatasetUploadForm,
@@ -16,6 +15,8 @@ from labeler_api.imports.schemas import (
     ImportResponse,
     UploadQuery,
 )
+from labeler_api.imports.stored import service as stored_service
+from labeler_api.imports.upload import service as upload_service
 
 
 async def import_annotations(call: Call, project_id: str, query: ImportQuery) -> ImportResponse:
@@ -26,7 +27,7 @@ async def import_annotations(call: Call, project_id: str, query: ImportQuery) ->
     what does not fit is left out and named. With `force` it replaces every annotation of the project in the same
     transaction. With `dry_run` nothing is written.
     """
-    return await service.import_stored(call, project_id, query)
+    return await stored_service.import_stored(call, project_id, query)
 
 
 async def upload_images(
@@ -44,8 +45,8 @@ async def upload_images(
     """
     form = parts(request, _limits(call))
     if query.dry_run:
-        return await upload.check(call, dataset_id, form, skip_invalid=query.skip_invalid)
-    return await upload.into_dataset(call, dataset_id, form, skip_invalid=query.skip_invalid)
+        return await upload_service.check(call, dataset_id, form, skip_invalid=query.skip_invalid)
+    return await upload_service.into_dataset(call, dataset_id, form, skip_invalid=query.skip_invalid)
 
 
 async def upload_dataset(call: Call, query: UploadQuery, request: Request) -> DatasetUploadResponse:
@@ -53,7 +54,7 @@ async def upload_dataset(call: Call, query: UploadQuery, request: Request) -> Da
 
     As creating a dataset and uploading into it. The fields of the form come before its files.
     """
-    return await upload.into_new_dataset(call, parts(request, _limits(call)), skip_invalid=query.skip_invalid)
+    return await upload_service.into_new_dataset(call, parts(request, _limits(call)), skip_invalid=query.skip_invalid)
 
 
 def _limits(call: Call) -> UploadLimits:

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from labeler_api.directory import UserProfile
-from labeler_api.members.schemas import Email, GrantedRole
+from labeler_api.members.membership.schemas import Email, GrantedRole
+from labeler_api.user_directory.directory import UserProfile
 from labeler_api.users.schemas import UserId
 
 Status = Literal["pending", "accepted", "cancelled", "expired"]

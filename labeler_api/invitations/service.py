@@ -3,12 +3,11 @@
 import secrets
 from collections.abc import Mapping, Sequence
 
-from labeler_api import idempotency
 from labeler_api.context import Call
 from labeler_api.db.pool import Row, WriteTransaction
-from labeler_api.directory import UserProfile
 from labeler_api.errors import BadRequest, Forbidden, NotFound, Stale, invalid
 from labeler_api.http.paging import decode_cursor, encode_cursor
+from labeler_api.idempotency import keys as idempotency
 from labeler_api.invitations import store
 from labeler_api.invitations.schemas import (
     PAGE_LIMIT,
@@ -21,9 +20,8 @@ from labeler_api.invitations.schemas import (
     Position,
     invitation_response,
 )
-from labeler_api.limits import INVITATIONS_PER_INVITER
-from labeler_api.members.policy import Lock, Role, effective_role, grantable
-from labeler_api.members.service import (
+from labeler_api.limits.rate_limits import INVITATIONS_PER_INVITER
+from labeler_api.members.authorization.service import (
     Access,
     access_held,
     access_of,
@@ -33,6 +31,8 @@ from labeler_api.members.service import (
     owner_not_grantable,
     require_may_grant,
 )
+from labeler_api.members.policy import Lock, Role, effective_role, grantable
+from labeler_api.user_directory.directory import UserProfile
 
 _DAYS = 7  # contract#invitations
 _TOKEN_BYTES = 32  # 256 bits: 43 characters, as before

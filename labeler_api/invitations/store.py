@@ -6,7 +6,7 @@ from dataclasses import astuple, dataclass
 from datetime import datetime
 
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
-from labeler_api.members.access import COLUMNS, OUTCOME, Actor
+from labeler_api.members.authorization.access import COLUMNS, OUTCOME, Actor
 
 _STATUS = "CASE WHEN i.status = 'pending' AND i.expires_at <= clock_timestamp() THEN 'expired' ELSE i.status END"
 

@@ -3,9 +3,17 @@
 from labeler_api.context import Call
 from labeler_api.http.endpoint import Reply, endpoint
 from labeler_api.http.paging import CursorQuery
-from labeler_api.members import service, service_changes, service_datasets
-from labeler_api.members.schemas import AddMember, ChangeMember, MemberResponse, TransferOwnership, TransferResponse
-from labeler_api.members.schemas_datasets import ChangePermission, InviteToDataset, PermissionResponse
+from labeler_api.members.authorization import service as authorization_service
+from labeler_api.members.dataset_permissions import service as dataset_permissions_service
+from labeler_api.members.dataset_permissions.schemas import ChangePermission, InviteToDataset, PermissionResponse
+from labeler_api.members.membership import service as membership_service
+from labeler_api.members.membership.schemas import (
+    AddMember,
+    ChangeMember,
+    MemberResponse,
+    TransferOwnership,
+    TransferResponse,
+)
 from labeler_api.users.schemas import UserId
 
 
@@ -14,13 +22,13 @@ async def list_members(call: Call, project_id: str, query: CursorQuery) -> Reply
 
     5000 at most. The header X-Next-Cursor is there when more follow; give it back as `cursor`.
     """
-    members, cursor = await service.page(call, project_id, query.cursor)
+    members, cursor = await authorization_service.page(call, project_id, query.cursor)
     return Reply(members, {"X-Next-Cursor": cursor} if cursor else {})
 
 
 async def add_member(call: Call, project_id: str, body: AddMember) -> MemberResponse:
     """Add a member by e-mail address"""
-    return await service.add(call, project_id, body)
+    return await authorization_service.add(call, project_id, body)
 
 
 async def change_member(call: Call, project_id: str, user_id: UserId, body: ChangeMember) -> MemberResponse:
@@ -28,7 +36,7 @@ async def change_member(call: Call, project_id: str, user_id: UserId, body: Chan
 
     Nobody grants or changes a role at or above their own, the owner aside. Ownership moves by a transfer only.
     """
-    return await service_changes.change(call, project_id, user_id, body)
+    return await membership_service.change(call, project_id, user_id, body)
 
 
 async def remove_member(call: Call, project_id: str, user_id: UserId) -> None:
@@ -36,7 +44,7 @@ async def remove_member(call: Call, project_id: str, user_id: UserId) -> None:
 
     What they hold open is unlocked. The owner cannot leave, and nobody removes themselves.
     """
-    await service_changes.remove(call, project_id, user_id)
+    await membership_service.remove(call, project_id, user_id)
 
 
 async def transfer_ownership(call: Call, project_id: str, body: TransferOwnership) -> TransferResponse:
@@ -44,7 +52,7 @@ async def transfer_ownership(call: Call, project_id: str, body: TransferOwnershi
 
     The former owner becomes an admin. The dataset gets the same owner.
     """
-    return await service_changes.transfer(call, project_id, body)
+    return await membership_service.transfer(call, project_id, body)
 
 
 async def invite_to_dataset(call: Call, dataset_id: str, body: InviteToDataset) -> PermissionResponse:
@@ -52,7 +60,7 @@ async def invite_to_dataset(call: Call, dataset_id: str, body: InviteToDataset) 
 
     A member is an annotator of the dataset's project.
     """
-    return await service_datasets.invite(call, dataset_id, body)
+    return await dataset_permissions_service.invite(call, dataset_id, body)
 
 
 async def list_dataset_permissions(call: Call, dataset_id: str, query: CursorQuery) -> Reply[list[PermissionResponse]]:
@@ -61,7 +69,7 @@ async def list_dataset_permissions(call: Call, dataset_id: str, query: CursorQue
     Everybody but the owner is a `member`, whatever their role on the project. 5000 at most; the header X-Next-Cursor
     is there when more follow.
     """
-    members, cursor = await service_datasets.page(call, dataset_id, query.cursor)
+    members, cursor = await dataset_permissions_service.page(call, dataset_id, query.cursor)
     return Reply(members, {"X-Next-Cursor": cursor} if cursor else {})
 
 
@@ -69,12 +77,12 @@ async def change_dataset_permission(
     call: Call, dataset_id: str, user_id: UserId, body: ChangePermission
 ) -> PermissionResponse:
     """Make a member of a dataset an annotator"""
-    return await service_datasets.change(call, dataset_id, user_id, body)
+    return await dataset_permissions_service.change(call, dataset_id, user_id, body)
 
 
 async def remove_dataset_permission(call: Call, dataset_id: str, user_id: UserId) -> None:
     """Remove a member of a dataset"""
-    await service_datasets.remove(call, dataset_id, user_id)
+    await dataset_permissions_service.remove(call, dataset_id, user_id)
 
 
 async def transfer_dataset(call: Call, dataset_id: str, body: TransferOwnership) -> PermissionResponse:
@@ -82,7 +90,7 @@ async def transfer_dataset(call: Call, dataset_id: str, body: TransferOwnership)
 
     The former owner becomes a member. The project gets the same owner.
     """
-    return await service_datasets.transfer(call, dataset_id, body)
+    return await dataset_permissions_service.transfer(call, dataset_id, body)
 
 
 _OF_PROJECT = "/projects/{project_id}/permissions"

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from labeler_api.context import Call
 from labeler_api.db.pool import Row
 from labeler_api.errors import NotFound
-from labeler_api.names import shown
 from labeler_api.platform import store
 from labeler_api.platform.schemas import (
     Organization,
@@ -15,6 +14,7 @@ from labeler_api.platform.schemas import (
     Workspaces,
     WorkspacesQuery,
 )
+from labeler_api.text.names import shown
 
 
 async def organizations(call: Call, query: OrganizationsQuery) -> Organizations:

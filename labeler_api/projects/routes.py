@@ -2,9 +2,8 @@
 
 from labeler_api.context import Call
 from labeler_api.http.endpoint import Reply, endpoint
-from labeler_api.projects import service, service_changes
-from labeler_api.projects.schemas import AddTaskType, ProjectResponse
-from labeler_api.projects.schemas_changes import CreateProject, ProjectsQuery, UpdateProject
+from labeler_api.projects import service
+from labeler_api.projects.schemas import AddTaskType, CreateProject, ProjectResponse, ProjectsQuery, UpdateProject
 
 
 async def create_project(call: Call, body: CreateProject) -> ProjectResponse:
@@ -12,7 +11,7 @@ async def create_project(call: Call, body: CreateProject) -> ProjectResponse:
 
     A dataset is created with its project; this is for one whose project was deleted.
     """
-    return await service_changes.create(call, body)
+    return await service.create(call, body)
 
 
 async def list_projects(call: Call, query: ProjectsQuery) -> Reply[list[ProjectResponse]]:
@@ -20,7 +19,7 @@ async def list_projects(call: Call, query: ProjectsQuery) -> Reply[list[ProjectR
 
     The newest first. The header X-Next-Cursor is there when more follow; give it back as `cursor`.
     """
-    projects, cursor = await service_changes.page(call, query)
+    projects, cursor = await service.page(call, query)
     return Reply(projects, headers={"X-Next-Cursor": cursor} if cursor else {})
 
 
@@ -37,7 +36,7 @@ async def update_project(call: Call, project_id: str, body: UpdateProject) -> Pr
 
     Only what is sent is changed. Classes and tasks are changed by their own calls, the owner by a transfer.
     """
-    return await service_changes.update(call, project_id, body)
+    return await service.update(call, project_id, body)
 
 
 async def add_task_type(call: Call, project_id: str, body: AddTaskType) -> ProjectResponse:

@@ -6,11 +6,32 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from labeler_api.db.page_bytes import is_left_out
-from labeler_api.directory import UserProfile
-from labeler_api.projects.tasks import TASK_TYPES
+from labeler_api.projects.tasks import TASK_TYPES, TaskType
+from labeler_api.text.names import NAME
+from labeler_api.text.patterns import CLASS_ID, COLOR, STATUS
+from labeler_api.user_directory.directory import UserProfile
+
+Color = Annotated[str, Meta(max_length=60, pattern=COLOR)]
+# Annotations keep the id in 50 characters and the name in 255.
+ClassId = Annotated[str, Meta(min_length=1, max_length=50, pattern=CLASS_ID)]
+ClassName = Annotated[str, Meta(min_length=1, max_length=255, pattern=NAME)]
+ClassDescription = Annotated[str, Meta(max_length=10_000)]
+# Of a task's classes together: ten thousand with a name and a colour, or some hundreds with the longest description.
+MAX_CLASSES_BYTES = 4 * 1024 * 1024
+ClassOrder = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+
+
+class NewClass(Struct):
+    """A class of a new project; without an `order` it follows those before it."""
+
+    name: ClassName
+    color: Color
+    description: ClassDescription | None = None
+    order: ClassOrder | None = None
+
 
 StoredObject = Annotated[msgspec.Raw, Meta(extra_json_schema={"type": "object"})]
 
@@ -121,3 +142,53 @@ def project_response(row: Mapping[str, Any], counts: Counts, updater: UserProfil
         last_updated_by_name=updater.full_name if updater else None,
         last_updated_by_email=updater.email if updater else None,
     )
+
+
+# Widths of the columns.
+ProjectName = Annotated[str, Meta(min_length=1, max_length=255, pattern=NAME)]
+Description = Annotated[str, Meta(max_length=10_000)]
+Status = Annotated[str, Meta(min_length=1, max_length=20, pattern=STATUS)]
+JsonObject = dict[str, Raw]  # an object whose values are stored as they came
+# Each, as PostgreSQL writes it: every list of projects carries them, a hundred at a time.
+MAX_FREE_BYTES = 64 * 1024
+_MAX_CLASSES = 10_000  # of one task
+
+
+class CreateProject(Struct):
+    """The project of a dataset that has none. `classes` by task and class id; `dataset_id` may be any id of it."""
+
+    name: ProjectName
+    dataset_id: Annotated[str, Meta(min_length=1, max_length=100)]
+    task_types: Annotated[list[TaskType], Meta(max_length=20, extra_json_schema={"uniqueItems": True})]
+    task_config: JsonObject
+    classes: Annotated[
+        dict[TaskType, Annotated[dict[ClassId, NewClass], Meta(max_length=_MAX_CLASSES)]],
+        Meta(extra_json_schema={"propertyNames": {"enum": list(TASK_TYPES)}}),
+    ]
+    description: Description | None = None
+    settings: JsonObject | None = None
+
+
+class UpdateProject(Struct):
+    """What to change of a project; keys that are not sent stay. Classes have calls of their own."""
+
+    name: ProjectName | UnsetType = UNSET
+    description: Description | UnsetType | None = UNSET
+    task_config: JsonObject | UnsetType = UNSET
+    settings: JsonObject | UnsetType = UNSET
+    status: Status | UnsetType = UNSET
+
+
+class ProjectsQuery(Struct):
+    """Which part of the list; `limit` is capped at 100, `cursor` (from X-Next-Cursor) goes on where a page ended."""
+
+    skip: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
+    limit: Annotated[int, Meta(ge=0)] = 100
+    cursor: str = ""
+
+
+class Position(Struct, array_like=True, frozen=True):
+    """Where a page of projects ended: the last row's place in the order."""
+
+    created_at: Annotated[datetime, Meta(tz=True)]
+    id: str

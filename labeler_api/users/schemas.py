@@ -5,8 +5,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from labeler_api.directory import UserProfile
-from labeler_api.organizations import OrganizationName
+from labeler_api.user_directory.directory import UserProfile
+from labeler_api.user_directory.organizations import OrganizationName
 
 UserId = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 

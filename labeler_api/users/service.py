@@ -2,7 +2,7 @@
 
 from labeler_api.context import Call
 from labeler_api.errors import NotFound, invalid
-from labeler_api.limits import SEARCHES_PER_PERSON
+from labeler_api.limits.rate_limits import SEARCHES_PER_PERSON
 from labeler_api.users import store
 from labeler_api.users.schemas import SearchQuery, SearchResponse, UserResponse, found_user, user_response
 

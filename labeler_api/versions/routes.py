@@ -5,11 +5,12 @@ from starlette.responses import Response
 
 from labeler_api.context import Call
 from labeler_api.http.endpoint import Reply, endpoint
-from labeler_api.http.leaving import while_connected
 from labeler_api.http.paging import CursorQuery
+from labeler_api.http.server.client_leaving import while_connected
 from labeler_api.http.streaming import stream_object
-from labeler_api.links import LinkQuery
-from labeler_api.versions import naming, service
+from labeler_api.tokens.signed_links import LinkQuery
+from labeler_api.versions import service
+from labeler_api.versions.files import naming
 from labeler_api.versions.schemas import (
     ExportRequest,
     ExportResponse,

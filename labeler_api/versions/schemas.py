@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from labeler_api.directory import UserProfile
-from labeler_api.patterns import TASK, VERSION
+from labeler_api.text.patterns import TASK, VERSION
+from labeler_api.user_directory.directory import UserProfile
 
 TaskType = Annotated[str, Meta(min_length=1, max_length=20, pattern=TASK)]
 # Another word is refused with 400, which names those that there are.

@@ -6,17 +6,21 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
-from labeler_api import idempotency
 from labeler_api.context import Call, Principal
 from labeler_api.db.pool import Row
 from labeler_api.errors import Conflict, Forbidden, NotFound, Unauthenticated
 from labeler_api.http.paging import decode_cursor, encode_cursor
-from labeler_api.links import LinkQuery
+from labeler_api.idempotency import keys as idempotency
+from labeler_api.members.authorization.service import access_of, authorize, not_found
 from labeler_api.members.policy import Lock, Role
-from labeler_api.members.service import access_of, authorize, not_found
-from labeler_api.objects import ByteStream
-from labeler_api.versions import bundles, exporting, naming, publishing, store, store_selection
+from labeler_api.object_store.objects import ByteStream
+from labeler_api.tokens.signed_links import LinkQuery
+from labeler_api.versions.exporting import service as exporting_service
+from labeler_api.versions.files import bundles, naming
+from labeler_api.versions.files import store as files_store
 from labeler_api.versions.formats import DICE, OFFERED
+from labeler_api.versions.publishing import service as publishing_service
+from labeler_api.versions.publishing import store as publishing_store
 from labeler_api.versions.schemas import (
     ExportRequest,
     ExportResponse,
@@ -50,7 +54,7 @@ async def publish(call: Call, reference: str, body: PublishVersion) -> VersionRe
     row = await _answered(call, reference)
     if row is None:
         try:
-            row = await publishing.publish(call, reference, body)
+            row = await publishing_service.publish(call, reference, body)
         except Conflict:  # of the number, which an equal request may have taken
             row = await _answered(call, reference)
             if row is None:
@@ -64,7 +68,9 @@ async def page(call: Call, reference: str, cursor: str) -> tuple[VersionPage, st
     async with call.db.read() as connection:
         place = (after.created_at, after.id) if after else None
         # One row more than a page has tells whether there is a next one.
-        seen, found, is_cut = await store.page(connection, reference, call.user_id, after=place, limit=_PAGE_LIMIT + 1)
+        seen, found, is_cut = await publishing_store.page(
+            connection, reference, call.user_id, after=place, limit=_PAGE_LIMIT + 1
+        )
     if seen is None:
         raise not_found()
     project_id, rows = access_of(seen, call, Role.VIEWER).project, found[:_PAGE_LIMIT]
@@ -79,7 +85,7 @@ async def export(call: Call, reference: str, body: ExportRequest) -> ExportRespo
     """Export annotations of a task as they are now."""
     row = await _answered(call, reference)
     if row is None:
-        row = await _kept(call, await exporting.export(call, reference, body))
+        row = await _kept(call, await exporting_service.export(call, reference, body))
     return ExportResponse(
         export_path=naming.export_key(row["path"]),
         download_url=call.links.export(row["path"], row["sha256"][:_VERSION_CHARACTERS], call.user_id),
@@ -101,7 +107,7 @@ async def _answered(call: Call, reference: str) -> Row | None:
         return await idempotency.answered(connection, call)
 
 
-async def _kept(call: Call, made: exporting.Exported) -> Row:
+async def _kept(call: Call, made: exporting_service.Exported) -> Row:
     """Note the export where a key asks for it; of equal requests side by side every one answers the first one's file.
 
     The files of the others go with the old exports.
@@ -135,7 +141,7 @@ async def exported_file(call: Call, path: str, query: LinkQuery) -> ExportFile:
             access = await authorize(connection, holder, project_id, Role.ADMIN, Lock.NONE)
         except Forbidden:
             raise _no_file() from None
-        project_name = await store_selection.project_name(connection, access.project)
+        project_name = await files_store.project_name(connection, access.project)
     bucket, key = call.settings.s3_bucket_annotations, naming.export_key(path)
     kind = next(kind for kind in OFFERED.values() if file_name in {kind.file_name, kind.bundle_name})
     what, content_type, extension = kind.name, kind.content_type, kind.extension
@@ -161,7 +167,7 @@ async def file(call: Call, version_id: int, query: LinkQuery) -> ExportFile:
     call.links.check("exports", str(version_id), query)
     holder = await _as_holder(call, query.u)
     async with call.db.read() as connection:
-        row = await store.file(connection, version_id)
+        row = await publishing_store.file(connection, version_id)
         if row is None or row["version_number"] != query.v or not row["export_path"]:
             raise _no_file()
         try:

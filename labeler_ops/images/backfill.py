@@ -17,12 +17,12 @@ import asyncpg
 import msgspec
 
 from labeler_api.db.failures import FAILURES
-from labeler_api.decoders import Decoders, DecodingFailed, capacity
 from labeler_api.errors import NotFound
-from labeler_api.images.pictures import Picture, Rejected, look
+from labeler_api.images.pictures.inspection import Picture, Rejected, look
 from labeler_api.migrations import HEAD
-from labeler_api.objects import ObjectStore
+from labeler_api.object_store.objects import ObjectStore
 from labeler_api.settings import Settings
+from labeler_api.workers.decoders import Decoders, DecodingFailed, capacity
 from labeler_ops.database import state
 from labeler_ops.database.errors import DatabaseRefused
 

@@ -14,7 +14,7 @@ import asyncpg
 import msgspec
 
 from labeler_api.errors import NotFound
-from labeler_api.objects import ObjectStore
+from labeler_api.object_store.objects import ObjectStore
 from labeler_ops.database import state
 
 _PAGE = 500

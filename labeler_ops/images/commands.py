@@ -103,7 +103,7 @@ async def _backfill(settings: Settings, dataset: str | None, workers: int) -> "B
 
 
 async def _check(settings: Settings, dataset: str | None, workers: int, *, read: bool) -> "CheckReport":
-    from labeler_api.objects import ObjectStore
+    from labeler_api.object_store.objects import ObjectStore
     from labeler_ops.database import state
     from labeler_ops.images.checking import Check
 

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from labeler_api.errors import NotFound
-from labeler_api.objects import ObjectStore
+from labeler_api.object_store.bucket_ownership import KEY, PROBE_PREFIX, Look
+from labeler_api.object_store.objects import ObjectStore
 from labeler_api.settings import Settings
-from labeler_api.tie import KEY, PROBE_PREFIX, Look
 from labeler_ops.runs import place
 from labeler_ops.storage.tying import Sides
 

@@ -11,7 +11,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
-from labeler_api.tie import PROBE_PREFIX
+from labeler_api.object_store.bucket_ownership import PROBE_PREFIX
 from labeler_ops.storage.access import FRONTEND_ORIGINS, StorageAccess, StorageError
 
 if TYPE_CHECKING:

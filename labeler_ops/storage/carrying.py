@@ -1,14 +1,15 @@
-"""The tie to the Labeler DB on its way from one store to another (labeler_api.tie): the target's buckets name it, too.
+"""The tie to the Labeler DB on its way from one store to another: the target's buckets name it, too.
 
-It is no object like the others: `labeler storage init` may have tied the target's empty buckets already, at another
-time. What counts is that both sides name the same database.
+What the tie is stands in labeler_api.object_store.bucket_ownership. It is no object like the others:
+`labeler storage init` may have tied the target's empty buckets already, at another time. What counts is that both sides
+name the same database.
 """
 
 from contextlib import aclosing
 
 import msgspec
 
-from labeler_api.tie import KEY, PROBE_PREFIX, TieObject
+from labeler_api.object_store.bucket_ownership import KEY, PROBE_PREFIX, TieObject
 from labeler_ops.storage.access import StorageError
 from labeler_ops.storage.findings import Findings
 from labeler_ops.storage.listing import pages

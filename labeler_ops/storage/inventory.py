@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
-from labeler_api.tie import KEY, PROBE_PREFIX
+from labeler_api.object_store.bucket_ownership import KEY, PROBE_PREFIX
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.findings import Findings, Report
 from labeler_ops.storage.listing import pages

@@ -16,8 +16,8 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from labeler_api.errors import AppError
+from labeler_api.object_store.bucket_ownership import PROBE_PREFIX, State
 from labeler_api.settings import Settings
-from labeler_api.tie import PROBE_PREFIX, State
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.buckets import connect
 from labeler_ops.storage.tying import looked_at

@@ -8,7 +8,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from labeler_api.settings import Settings
-from labeler_api.storage.sweep import Sweep, SweepReport
+from labeler_api.storage.orphans.sweep import Sweep, SweepReport
 from labeler_ops.storage.tying import both_sides
 
 

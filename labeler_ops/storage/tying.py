@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from labeler_api.db.failures import FAILURES
 from labeler_api.db.pool import Database, PoolOptions
 from labeler_api.errors import AppError, Unavailable
-from labeler_api.instruments import Instruments
-from labeler_api.objects import ObjectStore
+from labeler_api.object_store.bucket_ownership import Look, Tie
+from labeler_api.object_store.objects import ObjectStore
 from labeler_api.settings import Settings
-from labeler_api.tie import Look, Tie
+from labeler_api.telemetry.instruments import Instruments
 from labeler_ops.storage.access import StorageAccess
 
 _NAMES = ("LABELER_DB_URL", "LABELER_DB_HOST", "DATABASE_UNPOOLED_URL", "DATABASE_URL", "PGHOST")

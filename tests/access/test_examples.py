@@ -15,7 +15,7 @@ import pytest
 import labeler_api
 from labeler_api.app import describe
 from labeler_api.http.endpoint import Operation
-from labeler_api.http.openapi import operation_id
+from labeler_api.http.openapi.document import operation_id
 from tests.access.calls import call_of
 from tests.access.stage import build
 from tests.access.table import Rule, rules

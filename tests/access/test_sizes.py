@@ -14,8 +14,8 @@ import msgspec
 import pytest
 
 from labeler_api.errors import AppError
-from labeler_api.http.decoding import decode_json
 from labeler_api.http.endpoint import Operation
+from labeler_api.http.input.decoding import decode_json
 from tests.fixtures.operations import documented, name_of
 
 SIZES = (17 * 1024, 8 * 17 * 1024)  # both longer than one piece; what is quadratic takes twice the bound

@@ -7,9 +7,9 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 import httpx
 
-from labeler_api.caches import Caches
 from labeler_api.db.pool import Database
-from labeler_api.limits import Limits
+from labeler_api.limits.rate_limits import Limits
+from labeler_api.resilience.caches import Caches
 from tests.access.calls import Ask, version_of
 from tests.access.stage import ACCOUNTS, IDS, Stage
 from tests.fixtures.api import Api

@@ -29,6 +29,24 @@ FEATURES = (
     "deletion",
 )
 
+# What every feature uses, and which knows no feature.
+ROOMS = (
+    "db",
+    "http",
+    "idempotency",
+    "jobs",
+    "limits",
+    "migrations",
+    "object_store",
+    "process",
+    "resilience",
+    "telemetry",
+    "text",
+    "tokens",
+    "user_directory",
+    "workers",
+)
+
 
 @dataclass(frozen=True)
 class Module:
@@ -54,6 +72,11 @@ class Module:
     def is_store(self) -> bool:
         """Whether this holds SQL: store.py, or a part of one that was split by use case."""
         return _is_store(self.path.stem)
+
+    @property
+    def layer(self) -> str:
+        """`store` for what holds SQL, else the name of the file, such as `service` or `routes`."""
+        return "store" if self.is_store else self.path.stem
 
     @cached_property
     def text(self) -> str:
@@ -96,7 +119,7 @@ def _is_store(stem: str) -> bool:
 def stores_used(module: Module) -> set[str]:
     """The features whose stores a module imports."""
     parts = [name.split(".") for name in module.imports if name.startswith("labeler_api.")]
-    return {part[1] for part in parts if len(part) > 2 and _is_store(part[2])}
+    return {part[1] for part in parts if part[1] in FEATURES and any(_is_store(stem) for stem in part[2:])}
 
 
 def modules(*packages: str) -> list[Module]:

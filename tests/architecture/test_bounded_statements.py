@@ -11,9 +11,9 @@ from tests.architecture.source import Module, modules
 _BOUNDED = re.compile(r"\bLIMIT\b|= ?ANY ?\(|\bunnest\(|\bjsonb_populate_recordset\(", re.IGNORECASE)
 
 REASONS: dict[tuple[str, str], str] = {
-    ("labeler_api/annotations/store.py", "_PAGE_OF_IMAGE"): "image_page_1 has the LIMIT",
-    ("labeler_api/annotations/store_page.py", "_PAGE"): "project_page_1 has the LIMIT",
-    ("labeler_api/storage/store_orphans.py", "_DUE_COUNTS"): "a row for each of the two buckets",
+    ("labeler_api/annotations/editing/store.py", "_PAGE_OF_IMAGE"): "image_page_1 has the LIMIT",
+    ("labeler_api/annotations/page/store.py", "_PAGE"): "project_page_1 has the LIMIT",
+    ("labeler_api/storage/orphans/store.py", "_DUE_COUNTS"): "a row for each of the two buckets",
 }
 """Statements without one, by module and name, and why their rows are few."""
 

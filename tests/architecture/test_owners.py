@@ -51,7 +51,6 @@ OTHERS = {
     ): "its labels' file is a column there; an upload of nothing takes its dataset back",
     ("datasets", "versions"): "the file of the newest version is a column of the dataset",
     ("idempotency_keys", "imports"): "a refused file forgets its key, in the transaction that takes the file back",
-    ("idempotency_keys", "streamed"): "an upload in parts notes its open requests and its files in the row of its key",
     ("image_annotation_status", "deletion"): _ALL_OF_A_DATASET,
     ("image_locks", "deletion"): _WITH_ITS_IMAGE,
     ("image_metadata", "deletion"): "a deleted image leaves the table, and comes back to it",

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 import asyncpg
 import pytest
 
-from labeler_api import organizations
-from labeler_api.imports import store_stage
+from labeler_api.imports.staging import store as staging_store
+from labeler_api.user_directory import organizations
 from tests.architecture.source import Module, modules
 from tests.fixtures.platform import PlatformDb
 
@@ -31,7 +31,7 @@ def _statements(module: Module) -> Iterator[tuple[str, str]]:
 async def connection(labeler_dsn: str) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(labeler_dsn)
     async with connection.transaction():
-        await connection.execute(store_stage.MAKE)  # an import's statements are about tables of its transaction, too
+        await connection.execute(staging_store.MAKE)  # an import's statements are about tables of its transaction, too
         yield connection
     await connection.close()
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from labeler_api.http.disposition import disposition
+from labeler_api.http.forms.disposition import disposition
 from labeler_api.images.paths import Refused, image_path, normal
 from tests.files.made_archives import DOS, UNIX, UTF8, Member, unicode_path, zipped
 from tests.fixtures.api import Api

@@ -6,9 +6,9 @@ from typing import IO, Any
 import pytest
 from PIL import Image
 
-from labeler_api.images import intake
-from labeler_api.images.pictures import Picture, Rejected, look
-from labeler_api.images.rendition import render
+from labeler_api.images.pictures.inspection import Picture, Rejected, look
+from labeler_api.images.pictures.rendition import render
+from labeler_api.images.upload import session
 from tests.files import made_pictures as made
 from tests.fixtures.api import Api
 from tests.labeler_api.images.pictures import archive, picture, rows, upload
@@ -219,7 +219,7 @@ FAULTY = picture(30, 20, "GIF")
 async def test_a_fault_of_ours_at_one_picture_ends_no_batch(
     api: Api, monkeypatch: pytest.MonkeyPatch, as_dataset: bool
 ) -> None:
-    monkeypatch.setattr(intake, "look", faulty)
+    monkeypatch.setattr(session, "look", faulty)
     owner, dataset = await api.login("owner"), await api.dataset()
     sent = [("first.jpg", picture()), ("bad.gif", FAULTY), ("set.zip", archive({"z.jpg": picture(), "b.gif": FAULTY}))]
     where = "upload" if as_dataset else f"{dataset.dataset_id}/images"

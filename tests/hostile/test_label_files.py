@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from labeler_api.imports.strict_json import MAX_ITEMS
+from labeler_api.imports.readers.strict_json import MAX_ITEMS
 from tests.hostile.attacked import Attacked
 from tests.labeler_api.images.pictures import picture
 

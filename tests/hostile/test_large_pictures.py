@@ -15,7 +15,7 @@ from tests.labeler_api.images.test_large_png import chunk
 
 MIB = 2**20
 DECODING_BYTES = 256 * MIB  # half of such a container
-PROCESS_BYTES = 96 * MIB  # the interpreter and its libraries, beside the pixels (labeler_api.killable)
+PROCESS_BYTES = 96 * MIB  # the interpreter and its libraries, beside the pixels (labeler_api.workers.limited_process)
 LEFT, RIGHT = (200, 30, 30), (30, 30, 200)
 
 

@@ -6,10 +6,10 @@ from contextlib import AsyncExitStack
 import pytest
 from starlette.types import Message
 
-from labeler_api.answers import AnswerRoom
 from labeler_api.errors import TooMany, Unavailable
-from labeler_api.http import pacing
-from labeler_api.http.pacing import PIECE_BYTES, PacedResponse
+from labeler_api.http.server import pacing
+from labeler_api.http.server.pacing import PIECE_BYTES, PacedResponse
+from labeler_api.limits.answer_memory import AnswerRoom
 
 
 async def test_a_person_who_holds_too_much_is_refused_and_nobody_else() -> None:

@@ -4,7 +4,7 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from labeler_api.http.client_address import ClientAddress, parsed
+from labeler_api.http.server.client_address import ClientAddress, parsed
 from tests.fixtures.api import Api
 
 Headers = list[tuple[str, str]]

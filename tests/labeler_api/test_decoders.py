@@ -13,9 +13,9 @@ from typing import IO
 import psutil
 import pytest
 
-from labeler_api.decoders import Capacity, Decoders, DecodingFailed, capacity
-from labeler_api.killable import Needs
-from labeler_api.turns import Turns
+from labeler_api.workers.decoders import Capacity, Decoders, DecodingFailed, capacity
+from labeler_api.workers.fair_queue import Turns
+from labeler_api.workers.limited_process import Needs
 from service_kit import container
 
 MIB = 1024 * 1024
@@ -109,7 +109,7 @@ async def test_it_ends_when_it_takes_too_long(
     decoders: Decoders, file: IO[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await decoders.run(PERSON, pid, file, 15)
-    monkeypatch.setattr("labeler_api.decoders._WALL_SECONDS", 2.0)
+    monkeypatch.setattr("labeler_api.workers.decoders._WALL_SECONDS", 2.0)
     with pytest.raises(DecodingFailed, match="more than 2 seconds"):
         await decoders.run(PERSON, forever, file, 15, str(tmp_path / "pid"))
     await gone(await noted(tmp_path / "pid"))
@@ -147,7 +147,7 @@ async def test_it_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     note = tmp_path / "pid"
     program = (
         "import asyncio, io\n"
-        "from labeler_api.decoders import Decoders, capacity\n"
+        "from labeler_api.workers.decoders import Decoders, capacity\n"
         "from tests.labeler_api.test_decoders import forever\n"
         f"asyncio.run(Decoders(capacity()).run(1, forever, io.BytesIO(b'x'), 1, {str(note)!r}))"
     )

@@ -6,9 +6,9 @@ import bcrypt
 import pytest
 import structlog
 
-from labeler_api.directory import UserDirectory
 from labeler_api.errors import Forbidden, Invalid, TooMany, Unauthenticated
-from labeler_api.profiles import ProfileCache, UserProfile
+from labeler_api.user_directory.directory import UserDirectory
+from labeler_api.user_directory.profiles import ProfileCache, UserProfile
 from proto.users.v1 import user_gateway_pb2 as pb
 from tests.fixtures.users import Clock, OpenDirectory, RunningGateway, StartGateway, UsersDatabase
 

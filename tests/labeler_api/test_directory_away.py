@@ -8,8 +8,8 @@ import grpc
 import pytest
 import structlog
 
-from labeler_api.directory import UserDirectory
 from labeler_api.errors import Forbidden, TooMany, Unavailable
+from labeler_api.user_directory.directory import UserDirectory
 from proto.users.v1 import user_gateway_pb2 as pb
 from proto.users.v1 import user_gateway_pb2_grpc as pb_grpc
 from tests.fixtures.users import Clock, OpenDirectory, RunningGateway, StartGateway, UsersDatabase

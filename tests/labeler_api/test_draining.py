@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from labeler_api.draining import Draining
 from labeler_api.errors import Unavailable
+from labeler_api.process.draining import Draining
 from labeler_ops.stack.object_store import SeaweedServer
 from tests.fixtures.api import ORIGIN, Api, storage_environment
 from tests.fixtures.users import RunningGateway

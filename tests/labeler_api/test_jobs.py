@@ -13,10 +13,11 @@ import pytest
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 from structlog.testing import capture_logs
 
-from labeler_api import job_queue, jobs
 from labeler_api.context import Services
 from labeler_api.db.pool import Database
-from labeler_api.jobs import Handler, Periodic, Worker
+from labeler_api.jobs import queue
+from labeler_api.jobs import worker as jobs
+from labeler_api.jobs.worker import Handler, Periodic, Worker
 from labeler_api.settings import load
 from labeler_ops.database.upgrade import upgrade
 from labeler_ops.stack.ports import free_port
@@ -70,7 +71,7 @@ async def add(db: Database, payload: bytes = b"one", *, kind: str = "job", after
 async def test_the_migration_makes_what_the_library_wants(labeler_dsn: str) -> None:
     connection = await asyncpg.connect(labeler_dsn)
     try:
-        plan = await job_queue.queries(AsyncpgDriver(connection)).plan_upgrade()
+        plan = await queue.queries(AsyncpgDriver(connection)).plan_upgrade()
     finally:
         await connection.close()
     assert list(plan.statements) == []

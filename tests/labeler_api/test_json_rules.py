@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from labeler_api.http import json_pieces, json_rules
-from labeler_api.http.json_rules import Broken, judge, stored_bytes
+from labeler_api.http.input import json_pieces, json_rules
+from labeler_api.http.input.json_rules import Broken, judge, stored_bytes
 from tests.fixtures.api import Api
 
 TEXTS = [0, 1.5, -3, True, None, "", "a,b", "[{", '\\"x', "é漢", '"', 12345678901, "😀" * 3, "x" * 100, 1e30]

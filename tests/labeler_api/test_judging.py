@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from labeler_api.errors import Invalid, Unavailable
-from labeler_api.http.decoding import MOST_VALUES, decode_json
-from labeler_api.judging import Judging
+from labeler_api.http.input.decoding import MOST_VALUES, decode_json
+from labeler_api.workers.json_threads import Judging
 from tests.fixtures.api import Api
 from tests.fixtures.operations import documented
 

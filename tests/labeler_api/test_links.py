@@ -7,9 +7,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import msgspec
 import pytest
 
-from labeler_api import links
 from labeler_api.errors import NotFound
-from labeler_api.links import WINDOW_SECONDS, LinkQuery, Links
+from labeler_api.tokens import signed_links
+from labeler_api.tokens.signed_links import WINDOW_SECONDS, LinkQuery, Links
 
 LINKS = Links("https://api.example", ["k" * 40])
 
@@ -87,8 +87,8 @@ def test_export_links_live_for_seven_days() -> None:
 def test_a_row_without_a_hash_has_a_version_too() -> None:
     from datetime import UTC, datetime
 
-    assert links.object_version({"content_sha256": "ab" * 32}) == "ab" * 8
+    assert signed_links.object_version({"content_sha256": "ab" * 32}) == "ab" * 8
     assert (
-        links.object_version({"content_sha256": None, "last_modified": datetime(2026, 1, 1, tzinfo=UTC)})
+        signed_links.object_version({"content_sha256": None, "last_modified": datetime(2026, 1, 1, tzinfo=UTC)})
         == "t1767225600"
     )

@@ -11,7 +11,7 @@ import pytest
 
 from labeler_api.app import API_ROUTES
 from labeler_api.http.endpoint import operation_of
-from labeler_api.maintenance import Maintenance
+from labeler_api.process.maintenance import Maintenance
 from labeler_ops.maintenance import fence
 from tests.fixtures.api import Api, Made
 from tests.labeler_api.annotations.drawing import box, workshop

@@ -6,8 +6,8 @@ from urllib.parse import unquote
 import pytest
 
 from labeler_api.images.paths import Refused, image_path
-from labeler_api.names import NAME, is_unseen, shown
-from labeler_api.versions.naming import content_disposition, download_name
+from labeler_api.text.names import NAME, is_unseen, shown
+from labeler_api.versions.files.naming import content_disposition, download_name
 from tests.fixtures.api import Api
 from tests.fixtures.users import OpenDirectory, StartGateway, UsersDatabase
 

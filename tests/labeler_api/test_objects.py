@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from labeler_api.errors import NotFound, RangeNotSatisfiable, Unavailable
-from labeler_api.objects import ObjectStore, UnfinishedUpload
-from labeler_api.presigning import WINDOW_SECONDS, Presigner
+from labeler_api.object_store.objects import ObjectStore, UnfinishedUpload
+from labeler_api.object_store.presigning import WINDOW_SECONDS, Presigner
 from labeler_api.settings import Settings
 from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.stack.ports import free_port
@@ -34,7 +34,7 @@ def settings_for(store: SeaweedServer, **changes: object) -> Settings:
 
 
 class Open:
-    """A guard that lets every deletion through; labeler_api.tie has tests of its own."""
+    """A guard that lets every deletion through; labeler_api.object_store.bucket_ownership has tests of its own."""
 
     async def require(self, bucket: str) -> None:
         pass
@@ -202,7 +202,7 @@ def test_a_presigned_link_stays_the_same_for_a_window(monkeypatch: pytest.Monkey
     presigner = Presigner("http://store:9000", "auto", "key", "secret")
 
     def at(seconds: float) -> str:
-        monkeypatch.setattr("labeler_api.presigning.time.time", lambda: now + seconds)
+        monkeypatch.setattr("labeler_api.object_store.presigning.time.time", lambda: now + seconds)
         return presigner.link(BUCKET, "objects/a.jpg")
 
     assert at(0) == at(WINDOW_SECONDS - 1) != at(WINDOW_SECONDS)

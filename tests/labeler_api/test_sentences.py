@@ -9,8 +9,8 @@ import pytest
 from msgspec import Meta, Struct
 
 from labeler_api.errors import Invalid, invalid
-from labeler_api.http.decoding import convert, decode_json
-from labeler_api.patterns import REFUSALS
+from labeler_api.http.input.decoding import convert, decode_json
+from labeler_api.text.patterns import REFUSALS
 from tests.fixtures.api import Api
 from tests.fixtures.language import check_sentence
 from tests.fixtures.operations import documented

@@ -12,10 +12,10 @@ import asyncpg
 import pytest
 
 from labeler_api.errors import NotFound, Unavailable
-from labeler_api.instruments import Instruments
-from labeler_api.objects import UnfinishedUpload
+from labeler_api.object_store.bucket_ownership import KEY, PROBE_PREFIX, Tie
+from labeler_api.object_store.objects import UnfinishedUpload
 from labeler_api.settings import Settings
-from labeler_api.tie import KEY, PROBE_PREFIX, Tie
+from labeler_api.telemetry.instruments import Instruments
 from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.stack.ports import free_port
 from labeler_ops.storage.access import StorageAccess

@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from labeler_api.limit_storage import LimitStorage
+from labeler_api.limits.counters import LimitStorage
 from labeler_ops.stack.ports import free_port
 
 _START_SECONDS = 20.0  # a tenth of one, on a machine with nothing else to do

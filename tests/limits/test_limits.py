@@ -5,8 +5,8 @@ import tracemalloc
 import pytest
 
 from labeler_api.errors import TooMany
-from labeler_api.limit_storage import LimitStorage, Memory, redis_url
-from labeler_api.limits import Limits
+from labeler_api.limits.counters import LimitStorage, Memory, redis_url
+from labeler_api.limits.rate_limits import Limits
 from tests.fixtures.users import Clock
 
 CLIENT, ACCOUNT = "192.0.2.1", "owner@example.com"

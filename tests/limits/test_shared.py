@@ -8,9 +8,9 @@ import structlog
 from limits import parse
 
 from labeler_api.errors import TooMany
-from labeler_api.limit_storage import LimitStorage
-from labeler_api.limits import Limits
-from labeler_api.metrics import Metrics
+from labeler_api.limits.counters import LimitStorage
+from labeler_api.limits.rate_limits import Limits
+from labeler_api.telemetry.metrics import Metrics
 from tests.limits.conftest import SharedStorage
 
 CLIENT, ACCOUNT = "192.0.2.1", "owner@example.com"

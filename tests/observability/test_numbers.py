@@ -15,10 +15,10 @@ import msgspec
 import pytest
 
 from labeler_api.app import create_app
-from labeler_api.caches import ByteCache
 from labeler_api.context import Services
-from labeler_api.instruments import Instruments
-from labeler_api.serving import shared_numbers
+from labeler_api.process.serving import shared_numbers
+from labeler_api.resilience.caches import ByteCache
+from labeler_api.telemetry.instruments import Instruments
 from tests.fixtures.api import PUBLIC_URL, Api
 from tests.fixtures.users import GATEWAY_TOKEN, OpenDirectory
 from user_gateway.auth import MetricsAccess
@@ -156,7 +156,7 @@ def test_a_worker_that_ended_keeps_its_counts_and_loses_its_gauges(
 ) -> None:
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     code = (
-        "import os; from labeler_api.metrics import Metrics; metrics = Metrics();"
+        "import os; from labeler_api.telemetry.metrics import Metrics; metrics = Metrics();"
         "metrics.request_ended('GET', '/', 200, 0.1, 1); text = metrics.text().decode();"
         "print(os.getpid()); print(text)"
     )

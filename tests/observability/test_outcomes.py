@@ -7,7 +7,7 @@ from starlette.types import Message, Scope
 
 from labeler_api.db.pool import StatementCount
 from labeler_api.http.exchange import Exchange
-from labeler_api.instruments import Instruments
+from labeler_api.telemetry.instruments import Instruments
 
 START: Message = {"type": "http.response.start", "status": 200, "headers": []}
 PIECE: Message = {"type": "http.response.body", "body": b"12", "more_body": True}

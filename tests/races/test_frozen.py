@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from labeler_api.db.frozen import end_frozen
+from labeler_api.db.stalled_transactions import end_frozen
 from labeler_api.errors import Unavailable
 from tests.fixtures.api import Api, Made
 from tests.labeler_api.annotations.drawing import box, check_counters, drawn, rows
@@ -79,7 +79,7 @@ async def test_wherever_a_transaction_stands_still(cluster: Cluster) -> None:
 
 async def test_what_works_or_waits_is_left_alone(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever looks after frozen ones ends neither long statements, nor who waits for a lock, nor a quiet reader."""
-    monkeypatch.setattr("labeler_api.db.frozen._STILL_SECONDS", 0)
+    monkeypatch.setattr("labeler_api.db.stalled_transactions._STILL_SECONDS", 0)
     made = await _project(cluster)
     api = cluster.api
 

@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from labeler_api.directory import SERVICE_CONFIG
+from labeler_api.user_directory.directory import SERVICE_CONFIG
 from tests.fixtures.users import RunningGateway
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,8 +9,8 @@ import asyncpg
 import grpc
 import pytest
 
-from labeler_api.directory import UserDirectory
 from labeler_api.errors import TooMany
+from labeler_api.user_directory.directory import UserDirectory
 from tests.fixtures.users import ALL_SCOPES, GATEWAY_TOKEN, StartGateway, UsersDatabase
 from tests.user_gateway.calls import Calls, refused
 from tests.user_gateway.waiting import until

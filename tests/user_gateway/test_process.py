@@ -14,7 +14,7 @@ import httpx
 import psutil
 import pytest
 
-from labeler_api.directory import SERVICE_CONFIG
+from labeler_api.user_directory.directory import SERVICE_CONFIG
 from proto.users.v1 import user_gateway_pb2 as pb
 from tests.fixtures.users import GATEWAY_TOKEN, UsersDatabase
 from tests.user_gateway.calls import Calls

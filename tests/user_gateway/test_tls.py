@@ -9,8 +9,8 @@ import grpc
 import pytest
 import structlog
 
-from labeler_api.directory import UserDirectory
 from labeler_api.errors import Unavailable
+from labeler_api.user_directory.directory import UserDirectory
 from service_kit.settings import SettingsError
 from tests.fixtures.users import StartGateway
 from tests.user_gateway.calls import Calls, refused

@@ -9,7 +9,7 @@ from msgspec import Raw, Struct
 
 from labeler_api.imports.readers.items import MAX_CLASSES, FileClass, Problems
 from labeler_api.imports.readers.outlines import Malformed
-from labeler_api.imports.strict_json import reason
+from labeler_api.imports.readers.strict_json import reason
 
 Key = int | float | str
 

@@ -28,8 +28,8 @@ from labeler_api.imports.readers.items import (
 )
 from labeler_api.imports.readers.masks import Masks
 from labeler_api.imports.readers.outlines import Malformed
-from labeler_api.imports.strict_json import BAD, Document, ItemsOf, reason
-from labeler_api.plurals import counted
+from labeler_api.imports.readers.strict_json import BAD, Document, ItemsOf, reason
+from labeler_api.text.counted_nouns import counted
 
 _NOTHING = Raw(b"")
 _WHOLE = re.compile("0|-?[1-9][0-9]{0,17}")

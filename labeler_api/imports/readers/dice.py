@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from labeler_api.annotations.geometry import NO_OBJECT
-from labeler_api.http.json_pieces import Pieces
+from labeler_api.http.input.json_pieces import Pieces
 from labeler_api.imports.readers import outlines
 from labeler_api.imports.readers.class_table import ClassTable, Key, pixels
 from labeler_api.imports.readers.items import (
@@ -22,9 +22,9 @@ from labeler_api.imports.readers.items import (
     Unreadable,
 )
 from labeler_api.imports.readers.outlines import Malformed
-from labeler_api.imports.strict_json import BAD, MAX_ITEMS, Document, ItemsOf, reason
-from labeler_api.names import quoted
-from labeler_api.plurals import counted
+from labeler_api.imports.readers.strict_json import BAD, MAX_ITEMS, Document, ItemsOf, reason
+from labeler_api.text.counted_nouns import counted
+from labeler_api.text.names import quoted
 
 _NOTHING = Raw(b"")
 _BACKGROUND = -1

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from labeler_api.imports.readers.outlines import Malformed
-from labeler_api.plurals import counted
+from labeler_api.text.counted_nouns import counted
 
 if TYPE_CHECKING:
     from numpy import float64

@@ -10,8 +10,8 @@ from labeler_api.imports.readers import yolo, yolo_layout, zipped
 from labeler_api.imports.readers.coco import CocoReader
 from labeler_api.imports.readers.dice import DiceReader
 from labeler_api.imports.readers.items import Problems, Reader, Unreadable
+from labeler_api.imports.readers.strict_json import Document
 from labeler_api.imports.readers.voc import VocReader
-from labeler_api.imports.strict_json import Document
 
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # the second: an empty archive
 _JSON_SPACE = b" \t\r\n\xef\xbb\xbf"

@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Raw
 
 from labeler_api.imports.readers.items import Geometry, Outline
-from labeler_api.names import quoted
-from labeler_api.plurals import counted
+from labeler_api.text.counted_nouns import counted
+from labeler_api.text.names import quoted
 
 _MIN_NUMBERS = 6  # three points
 _WHOLE_TURN = 360.0

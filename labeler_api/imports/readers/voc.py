@@ -17,8 +17,8 @@ from xml.etree.ElementTree import Element
 import msgspec
 from msgspec import Raw
 
-from labeler_api.images.archives import extract
 from labeler_api.images.paths import Refused
+from labeler_api.images.upload.archives import extract
 from labeler_api.imports.readers import outlines
 from labeler_api.imports.readers.class_table import ClassTable, pixels
 from labeler_api.imports.readers.items import (
@@ -34,8 +34,8 @@ from labeler_api.imports.readers.items import (
 )
 from labeler_api.imports.readers.outlines import Malformed
 from labeler_api.imports.readers.voc_xml import parsed
-from labeler_api.names import quoted
-from labeler_api.plurals import counted
+from labeler_api.text.counted_nouns import counted
+from labeler_api.text.names import quoted
 
 _MAX_FILE_BYTES = 16 * 1024 * 1024  # 10 000 objects of a hundred points
 _ROOT, _FOLDER = "annotation", "annotations"

@@ -12,8 +12,8 @@ from io import BytesIO
 from itertools import islice
 from typing import IO
 
-from labeler_api.images.archives import entry_name, extract, open_archive
 from labeler_api.images.paths import Refused
+from labeler_api.images.upload.archives import entry_name, extract, open_archive
 from labeler_api.imports.readers import outlines, yolo_layout, yolo_names, yolo_numbers
 from labeler_api.imports.readers.items import (
     FileClass,
@@ -26,8 +26,8 @@ from labeler_api.imports.readers.items import (
     Unreadable,
 )
 from labeler_api.imports.readers.outlines import Malformed
-from labeler_api.names import quoted
-from labeler_api.plurals import counted
+from labeler_api.text.counted_nouns import counted
+from labeler_api.text.names import quoted
 
 _MAX_DESCRIPTIONS = 10  # those of a training run lie about: args.yaml, hyp.yaml
 _LOOKED_AT = 50  # texts; among fifty there is a label, or there is none

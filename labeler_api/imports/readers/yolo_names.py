@@ -8,7 +8,7 @@ import yaml
 
 from labeler_api.imports.readers.items import MAX_CLASSES, FileClass, Unreadable
 from labeler_api.imports.readers.yolo_numbers import whole
-from labeler_api.names import quoted
+from labeler_api.text.names import quoted
 from labeler_api.versions.formats.yolo import LAYOUT
 
 MAX_BYTES = 1024 * 1024  # 10 000 names of a hundred letters

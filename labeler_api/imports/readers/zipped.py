@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from tempfile import TemporaryFile
 from typing import IO
 
-from labeler_api.images.archives import extract
 from labeler_api.images.paths import Refused
+from labeler_api.images.upload.archives import extract
 from labeler_api.imports.readers.items import (
     FileClass,
     FileImage,
@@ -22,7 +22,7 @@ from labeler_api.imports.readers.items import (
     Shape,
     Unreadable,
 )
-from labeler_api.imports.strict_json import Document
+from labeler_api.imports.readers.strict_json import Document
 
 MAX_FILE_BYTES = 512 * 1024**2  # as of a file that comes alone
 _MAX_FILES = 20  # train, valid, test and some folds

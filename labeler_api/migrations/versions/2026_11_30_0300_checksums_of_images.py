@@ -1,7 +1,7 @@
 """What a ZIP says of an image's bytes before they come.
 
 The API of before leaves the column alone. Where it replaces such an image, the old checksum stays: it names the version
-of the bytes that it is of (labeler_api.images.store_checksums), and is not used.
+of the bytes that it is of (labeler_api.images.checksums.store), and is not used.
 """
 
 from labeler_api.migrations.steps import forward_only, run

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import IO, Self
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
-from labeler_api.versions.formats.directory import Directory
+from labeler_api.versions.formats.central_directory import Directory
 
 _LEVEL = 6  # zlib's own choice, named so that it stays; 9 takes twice the time for a hundredth of the size
 _FIRST_TIME = (1980, 1, 1, 0, 0, 0)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import httpx
 
-from labeler_api.caches import SizedCache
+from labeler_api.resilience.caches import SizedCache
 from tests.fixtures.api import Api, Made
 from tests.labeler_api.annotations.drawing import at, box, drawn, workshop
 from tests.labeler_api.annotations.test_list import fill, ids, url

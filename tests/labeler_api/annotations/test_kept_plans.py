@@ -12,11 +12,15 @@ import asyncpg
 import msgspec
 import pytest
 
-from labeler_api.annotations import store, store_batch, store_confirm, store_history, store_page
+from labeler_api.annotations.batch import store as batch_store
+from labeler_api.annotations.editing import store as editing_store
+from labeler_api.annotations.history import store as history_store
+from labeler_api.annotations.page import store as page_store
+from labeler_api.annotations.review import store as review_store
 from labeler_api.classes import store as store_classes
 from labeler_api.db.connection import PLANNED_ONCE
-from labeler_api.locks import store as store_locks
-from labeler_api.members import store as store_members
+from labeler_api.locks.image_locks import store as store_locks
+from labeler_api.members.authorization import store as store_members
 from tests.labeler_api.annotations.test_status_costs import filled
 
 IMAGES = 20_000  # with three annotations each: a plan that goes through the project is seen
@@ -42,26 +46,26 @@ STATEMENTS = {
     "access": (store_members._ACCESS, "'proj_1', 2"),
     "access and role": (store_members._ACCESS_AND_ROLE, "'proj_1', 2, '{owner}', true"),
     "claim": ("SELECT * FROM claim_images_1($1, $2, $3, $4, $5)", f"'proj_1', 'ds_1', '{{{_IMAGE}}}', 2, 60"),
-    "batch": (store_batch._INSERT, f"'proj_1', 2, '{{owner}}', true, '[{_DRAFT}, {_DRAFT}]', 60"),
+    "batch": (batch_store._INSERT, f"'proj_1', 2, '{{owner}}', true, '[{_DRAFT}, {_DRAFT}]', 60"),
     "confirm many": (
-        store_confirm._CONFIRM_MANY,
+        review_store._CONFIRM_MANY,
         f"'proj_1', 2, '{{owner}}', true, ARRAY[$id]::bigint[], '{{{_IMAGE}}}'",
     ),
     "acquire": (store_locks._ACQUIRE, f"'proj_1', 2, '{{owner}}', true, '{_IMAGE}', 60"),
     "heartbeat": (store_locks._HEARTBEAT, f"'proj_1', '{_IMAGE}', 2, 60"),
     "release": (store_locks._RELEASE, f"'proj_1', '{_IMAGE}', 2"),
-    "find": (store._FIND_FOR, "$id, 2"),
-    "find its kind": (store._FIND_KIND, "$id, 2"),
-    "create": (store._CREATE, f"'proj_1', 2, '{{owner}}', true, '{{owner}}', '{_DRAFT}', 60"),
-    "update": (store._UPDATE, """$id, 2, '{owner}', '{owner}', true, NULL, '{"notes": "x"}', 60"""),
-    "delete": (store._DELETE, "$id, 2, '{owner}', '{owner}', true, NULL, 60"),
-    "confirm": (store._SET_STATE, "$id, 2, '{owner}', '{owner}', true, 'confirmed', 'confirm_if_complete'"),
+    "find": (editing_store._FIND_FOR, "$id, 2"),
+    "find its kind": (editing_store._FIND_KIND, "$id, 2"),
+    "create": (editing_store._CREATE, f"'proj_1', 2, '{{owner}}', true, '{{owner}}', '{_DRAFT}', 60"),
+    "update": (editing_store._UPDATE, """$id, 2, '{owner}', '{owner}', true, NULL, '{"notes": "x"}', 60"""),
+    "delete": (editing_store._DELETE, "$id, 2, '{owner}', '{owner}', true, NULL, 60"),
+    "confirm": (editing_store._SET_STATE, "$id, 2, '{owner}', '{owner}', true, 'confirmed', 'confirm_if_complete'"),
     "confirm the image": (
-        store_confirm._SET_STATE_OF_IMAGE,
+        review_store._SET_STATE_OF_IMAGE,
         f"'proj_1', 2, '{{owner}}', true, '{_IMAGE}', 'detection', 'confirmed', 'confirm'",
     ),
     "restore": (
-        store_history._RESTORE,
+        history_store._RESTORE,
         "$id, 2, '{owner}', '{owner}', true, NULL, 1, '{id}', 1000000, 60",
     ),
     "delete a class": (store_classes._DELETE, "'proj_1', 2, '{owner}', true, 'detection', 'none'"),
@@ -75,9 +79,9 @@ STATEMENTS = {
 PAGES_OF_A_LIST = 300  # a thousand annotations are some fifty pages, and each is looked up in an index
 _FIRST, _LATER = "0, 1000, 0, NULL, NULL, NULL", "50000, 1000, 0, NULL, NULL, NULL"
 READS = {
-    "annotations": (store_page._PAGE, f"'proj_1', 2, {_FIRST}"),
-    "annotations behind a cursor": (store_page._PAGE, f"'proj_1', 2, {_LATER}"),
-    "annotations of an image": (store._PAGE_OF_IMAGE, f"'proj_1', 2, '{_IMAGE}', 0, 1000, 0"),
+    "annotations": (page_store._PAGE, f"'proj_1', 2, {_FIRST}"),
+    "annotations behind a cursor": (page_store._PAGE, f"'proj_1', 2, {_LATER}"),
+    "annotations of an image": (editing_store._PAGE_OF_IMAGE, f"'proj_1', 2, '{_IMAGE}', 0, 1000, 0"),
 }
 
 

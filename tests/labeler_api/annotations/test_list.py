@@ -215,7 +215,7 @@ async def test_a_new_name_changes_the_tag(api: Api, users_db: UsersDatabase, sta
     """Nobody keeps an old name because the annotations are the same."""
     from dataclasses import replace
 
-    from labeler_api.directory import UserDirectory
+    from labeler_api.user_directory.directory import UserDirectory
 
     running = await start_gateway(users_db.dsn)
     made = await workshop(api)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from labeler_api.annotations import store_status
+from labeler_api.annotations.progress import store as progress_store
 from tests.fixtures.api import Api, Made
 from tests.frontend.scene import upload
 from tests.labeler_api.annotations.drawing import MEMBERS, at, box, drawn, no_object, polygon, workshop
@@ -153,7 +153,7 @@ async def test_what_stands_behind_keeps_the_order_of_the_images_and_its_bound(
         order[0],
         *order[3:],
     ]
-    monkeypatch.setattr(store_status, "MOST_BEHIND", 7)
+    monkeypatch.setattr(progress_store, "MOST_BEHIND", 7)
     found = await statuses(api, made, limit=2, task_type="detection")
     assert [item["image_id"] for item in found] == order[:9]
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from labeler_api.annotations import store
+from labeler_api.annotations.editing import store as editing_store
 from tests.fixtures.api import Api
 from tests.labeler_api.annotations.drawing import MEMBERS, at, box, check_counters, drawn, no_object, polygon
 from tests.labeler_api.annotations.test_kept_plans import _DRAFT
@@ -28,9 +28,9 @@ async def test_a_save_costs_the_same_however_much_is_drawn_on_the_image(connecti
     one = await connection.fetchval("SELECT min(id) FROM annotations")
     draft = _DRAFT.replace("000007", "000001")
     saves = {
-        "create": (store._CREATE, f"'proj_1', 2, '{{owner}}', true, '{{owner}}', '{draft}', 60"),
-        "update": (store._UPDATE, f"""{one}, 2, {_WHO}, NULL, '{{"notes": "x"}}', 60"""),
-        "confirm": (store._SET_STATE, f"{one}, 2, {_WHO}, 'confirmed', 'confirm_if_complete'"),
+        "create": (editing_store._CREATE, f"'proj_1', 2, '{{owner}}', true, '{{owner}}', '{draft}', 60"),
+        "update": (editing_store._UPDATE, f"""{one}, 2, {_WHO}, NULL, '{{"notes": "x"}}', 60"""),
+        "confirm": (editing_store._SET_STATE, f"{one}, 2, {_WHO}, 'confirmed', 'confirm_if_complete'"),
     }
 
     async def pages() -> dict[str, int]:

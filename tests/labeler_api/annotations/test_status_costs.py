@@ -11,7 +11,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from labeler_api.annotations import store_status
+from labeler_api.annotations.progress import store as progress_store
 from tests.fixtures.api import Api, Made
 from tests.labeler_api.annotations.drawing import MEMBERS, box, check_counters, drawn, no_object
 
@@ -94,10 +94,10 @@ async def costs(connection: asyncpg.Connection, number: int) -> dict[str, int]:
     project = f"'proj_{number}', 'ds_{number}'"
     who, page = f"'proj_{number}', 2", "200, 0, '-infinity', '', NULL, NULL"
     asked = {
-        "page": (store_status._PAGE, f"{who}, 'detection', {page}"),
-        "page of any": (store_status._PAGE, f"{who}, NULL, {page}"),
-        "begun": (store_status._BEGUN_IN_TASK, f"{project}, 'detection'"),
-        "begun in any": (store_status._BEGUN_IN_ANY, project),
+        "page": (progress_store._PAGE, f"{who}, 'detection', {page}"),
+        "page of any": (progress_store._PAGE, f"{who}, NULL, {page}"),
+        "begun": (progress_store._BEGUN_IN_TASK, f"{project}, 'detection'"),
+        "begun in any": (progress_store._BEGUN_IN_ANY, project),
     }
     found = {}
     for name, (sql, arguments) in asked.items():

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from labeler_api.annotations import store
+from labeler_api.annotations.editing import store as editing_store
 from tests.fixtures.api import USER_IDS, Api, Made
 from tests.labeler_api.annotations.drawing import (
     BOX,
@@ -215,9 +215,9 @@ async def read_of_history(api: Api, made: Made) -> tuple[int, int]:
         ' "annotation_state": "draft", "geometry": {"bbox": [1, 2, 3, 4]}}'
     )
     roles = ["owner", "admin", "reviewer", "annotator"]
-    writer = store.Writer(4, own_roles=roles, roles=roles, anyway=False)
+    writer = editing_store.Writer(4, own_roles=roles, roles=roles, anyway=False)
     async with api.db.begin() as tx:
-        row = await store.create(tx, writer, made.project_id, draft, 60)
+        row = await editing_store.create(tx, writer, made.project_id, draft, 60)
         assert row is not None
         assert row["outcome"] == "done"
         (seen,) = await tx.fetch(

@@ -11,9 +11,9 @@ from typing import Any
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from labeler_api.http.connections import STATE, Bounds, Connections
-from labeler_api.http.protocol import BoundedProtocol
-from labeler_api.metrics import Metrics
+from labeler_api.http.server.connections import STATE, Bounds, Connections
+from labeler_api.http.server.protocol import BoundedProtocol
+from labeler_api.telemetry.metrics import Metrics
 
 GET = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
 PATIENCE = 20.0

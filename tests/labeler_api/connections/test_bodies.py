@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 
-from labeler_api.http.connections import Bounds
+from labeler_api.http.server.connections import Bounds
 from tests.labeler_api.connections.server import GET, Client, Server, serving, until
 
 KIBIBYTE = 1024

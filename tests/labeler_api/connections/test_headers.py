@@ -2,7 +2,7 @@
 
 import pytest
 
-from labeler_api.http.connections import Bounds
+from labeler_api.http.server.connections import Bounds
 from tests.labeler_api.connections.server import GET, serving, until
 
 KIBIBYTE = 1024

@@ -5,8 +5,8 @@ import resource
 import pytest
 import structlog.testing
 
-from labeler_api.addresses import client_of
-from labeler_api.http.connections import Connections, Proxies, room_for_connections
+from labeler_api.http.server.connections import Connections, Proxies, room_for_connections
+from labeler_api.limits.client_addresses import client_of
 from labeler_api.settings import load
 from tests.labeler_api.connections.server import GET, serving, until
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from labeler_api.http.connections import Bounds
+from labeler_api.http.server.connections import Bounds
 from tests.labeler_api.connections.server import GET, Client, serving, until
 
 KIBIBYTE = 1024

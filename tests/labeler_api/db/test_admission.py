@@ -8,7 +8,7 @@ import pytest
 
 from labeler_api.db.admission import Admission, Gate, Pass, Sizes, Work
 from labeler_api.errors import TooMany, Unavailable
-from labeler_api.metrics import Metrics
+from labeler_api.telemetry.metrics import Metrics
 
 
 def soon() -> float:

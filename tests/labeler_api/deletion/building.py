@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import msgspec
 
-from labeler_api import jobs
 from labeler_api.app import JOB_HANDLERS
 from labeler_api.context import Services
+from labeler_api.jobs import worker as jobs
 from tests.fixtures.api import Api, Made
 from tests.labeler_api.versions.builders import CLASSES, annotate, annotation, stored_keys
 

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from labeler_api.context import Call
-from labeler_api.deletion import backup
-from labeler_api.deletion.schemas import BackupFile
+from labeler_api.deletion.backup import service as backup_service
+from labeler_api.deletion.datasets.schemas import BackupFile
 from tests.fixtures.api import Api, Made
 from tests.labeler_api.deletion.building import (
     delete,
@@ -101,7 +101,7 @@ async def test_a_backup_that_does_not_read_back_stops_the_deletion(
     api: Api, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
     made = await full_dataset(api)
-    before, verify = await left(api, made), backup._verify
+    before, verify = await left(api, made), backup_service._verify
 
     async def damaged(call: Call, file: BackupFile) -> None:
         if file.key.endswith(".gz"):
@@ -113,7 +113,7 @@ async def test_a_backup_that_does_not_read_back_stops_the_deletion(
                 await call.objects.put("datasets", file.key, other, "application/gzip")
         await verify(call, file)
 
-    monkeypatch.setattr(backup, "_verify", damaged)
+    monkeypatch.setattr(backup_service, "_verify", damaged)
     answer = await delete(await api.login("owner"), made, create_backup=True)
     assert (answer.status_code, answer.json()["code"]) == (503, "backup_failed"), answer.text
     assert "nothing was deleted" in answer.json()["detail"]
@@ -141,7 +141,7 @@ async def test_a_dataset_that_keeps_changing_is_not_deleted(api: Api, monkeypatc
 
 
 def _write_while_it_is_verified(api: Api, made: Made, monkeypatch: pytest.MonkeyPatch, *, times: int) -> None:
-    verify, done_so_far = backup._verify, 0
+    verify, done_so_far = backup_service._verify, 0
 
     async def busy(call: Call, file: BackupFile) -> None:
         nonlocal done_so_far
@@ -157,4 +157,4 @@ def _write_while_it_is_verified(api: Api, made: Made, monkeypatch: pytest.Monkey
             assert created.status_code == 200, created.text
         await verify(call, file)
 
-    monkeypatch.setattr(backup, "_verify", busy)
+    monkeypatch.setattr(backup_service, "_verify", busy)

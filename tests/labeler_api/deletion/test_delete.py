@@ -2,8 +2,8 @@
 
 import pytest
 
-from labeler_api.deletion import files
-from labeler_api.objects import ObjectStore
+from labeler_api.deletion.datasets import stored_files
+from labeler_api.object_store.objects import ObjectStore
 from tests.fixtures.api import Api, Made
 from tests.labeler_api.deletion.building import (
     delete,
@@ -67,7 +67,7 @@ async def test_the_impact_counts_what_is_there(api: Api) -> None:
 
 async def test_a_store_that_does_not_answer_in_time_is_estimated(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     made = await full_dataset(api)
-    monkeypatch.setattr(files, "_LIST_SECONDS", 0.0)
+    monkeypatch.setattr(stored_files, "_LIST_SECONDS", 0.0)
     answer = (await (await api.login("owner")).get(impact_path(made))).json()
     assert answer["storage_is_estimated"] is True
     assert answer["file_counts"] == {"annotations": 0, "exports": 1, "images": 3}

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from labeler_api import jobs
+from labeler_api.jobs import worker as jobs
 from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.stack.ports import free_port
 from tests.fixtures.api import JWT_SECRET, PUBLIC_URL, Api, Made, storage_environment

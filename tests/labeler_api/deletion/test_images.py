@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from labeler_api.db.tables import annotations, image_annotation_status, image_metadata
-from labeler_api.deletion import store_images
+from labeler_api.deletion.images import store as images_store
 from tests.fixtures.api import USER_IDS, Api, Made
 from tests.labeler_api.annotations.drawing import (
     MEMBERS,
@@ -138,9 +138,9 @@ def without_id(statuses: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 async def test_every_column_comes_back(api: Api) -> None:
     """Whoever adds a column says here what becomes of it."""
-    assert set(store_images.IMAGE_COLUMNS) == {column.name for column in image_metadata.columns}
-    assert {*store_images.ANNOTATION_COLUMNS, "version"} == {column.name for column in annotations.columns}
-    assert {*store_images.STATUS_COLUMNS, "id"} == {column.name for column in image_annotation_status.columns}
+    assert set(images_store.IMAGE_COLUMNS) == {column.name for column in image_metadata.columns}
+    assert {*images_store.ANNOTATION_COLUMNS, "version"} == {column.name for column in annotations.columns}
+    assert {*images_store.STATUS_COLUMNS, "id"} == {column.name for column in image_annotation_status.columns}
 
 
 async def test_many_go_at_once_and_what_is_missing_is_named(api: Api) -> None:

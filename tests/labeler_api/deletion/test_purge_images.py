@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import msgspec
 
-from labeler_api import jobs
 from labeler_api.app import JOB_HANDLERS, PERIODIC_JOBS
-from labeler_api.deletion import purge_images
+from labeler_api.deletion.images import purge
 from labeler_api.images import removal
+from labeler_api.jobs import worker as jobs
 from tests.fixtures.api import Api, Made
 from tests.labeler_api.annotations.drawing import box, drawn, leave, rows
 from tests.labeler_api.deletion.test_images import deleted, restore
@@ -49,21 +49,21 @@ async def counts(api: Api, made: Made) -> list[int]:
 
 
 async def test_it_is_looked_at_every_day() -> None:
-    assert JOB_HANDLERS[purge_images.KIND] is purge_images.handle
-    assert jobs.Periodic(purge_images.KIND, purge_images.FIRST_AFTER) in PERIODIC_JOBS
+    assert JOB_HANDLERS[purge.KIND] is purge.handle
+    assert jobs.Periodic(purge.KIND, purge.FIRST_AFTER) in PERIODIC_JOBS
 
 
 async def test_the_objects_go_when_nobody_can_bring_it_back(api: Api) -> None:
     made = await gallery(api)
     await deleted(await api.login("owner"), made, 0, 1)
-    assert await purge_images.handle(api.services, b"") == timedelta(days=1)
+    assert await purge.handle(api.services, b"") == timedelta(days=1)
     await days_pass(api, 29)
-    await purge_images.handle(api.services, b"")
+    await purge.handle(api.services, b"")
     await removals(api)
     assert await counts(api, made) == [2, 2, 1]
     assert len(await rows(api, "SELECT 1 FROM deleted_images")) == 2
     await days_pass(api, 1)
-    await purge_images.handle(api.services, b"")
+    await purge.handle(api.services, b"")
     assert await rows(api, "SELECT 1 FROM deleted_images") == []
     assert await counts(api, made) == [2, 2, 1]  # for as long as a link lives
     await removals(api)
@@ -77,7 +77,7 @@ async def test_what_came_back_in_the_last_hour_keeps_its_objects(api: Api) -> No
     await days_pass(api, 29)
     assert (await restore(owner, made, *ids)).status_code == 200
     await days_pass(api, 30)
-    await purge_images.handle(api.services, b"")
+    await purge.handle(api.services, b"")
     await removals(api)
     assert await counts(api, made) == [2, 2, 1]
     listed = await owner.get(f"/api/v1/projects/{made.project_id}/images")
@@ -97,7 +97,7 @@ async def test_a_version_keeps_the_pictures_that_it_is_about(api: Api) -> None:
     (_, deletion) = await deleted(owner, made, 0, 1)
     assert (await api.client().get(link)).content == before
     await days_pass(api)
-    await purge_images.handle(api.services, b"")
+    await purge.handle(api.services, b"")
     await removals(api)
     assert await counts(api, made) == [1, 1, 0]
     listed = await owner.get(f"/api/v1/datasets/{made.dataset_id}/images/deleted")
@@ -110,7 +110,7 @@ async def test_a_version_keeps_the_pictures_that_it_is_about(api: Api) -> None:
     # Versions go with their project, and then nothing needs it any more.
     assert (await owner.delete(f"/api/v1/projects/{made.project_id}")).status_code == 204
     await days_pass(api)
-    await purge_images.handle(api.services, b"")
+    await purge.handle(api.services, b"")
     await removals(api)
     assert await counts(api, made) == [0, 0, 0]
 

@@ -6,8 +6,8 @@ import zipfile
 
 import pytest
 
-from labeler_api.images import archives, intake
 from labeler_api.images.paths import Refused
+from labeler_api.images.upload import archives, session
 from tests.fixtures.api import Api
 from tests.labeler_api.images.pictures import archive, picture, rows, upload
 from tests.labeler_api.images.test_hostile import GOOD, failed_beside_a_good_one
@@ -35,7 +35,7 @@ async def test_an_archive_that_lies_about_its_count_is_found_out_before_it_is_re
 
 
 async def test_the_archives_of_a_request_share_a_number_of_entries(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "_MAX_ENTRIES", 5)
+    monkeypatch.setattr(session, "_MAX_ENTRIES", 5)
     made = await api.dataset()
     three = [archive({f"{name}/{number}.jpg": picture() for number in range(3)}) for name in "ab"]
     sent = [("a.zip", three[0]), ("b.zip", three[1]), ("c.zip", archive({"c/1.jpg": picture()}))]

@@ -8,10 +8,10 @@ import zlib
 import pytest
 from PIL import Image, ImageStat
 
-from labeler_api.images import pictures, png_rows, shrinking
 from labeler_api.images.paths import Refused
-from labeler_api.images.pictures import Picture, read_picture
-from labeler_api.killable import Needs
+from labeler_api.images.pictures import inspection, png_rows, shrinking
+from labeler_api.images.pictures.inspection import Picture, read_picture
+from labeler_api.workers.limited_process import Needs
 
 WIDTH, HEIGHT = 613, 1187
 PLENTY = 1 << 40
@@ -40,7 +40,7 @@ def palette(entries: int) -> bytes:
 @pytest.fixture
 def small_strips(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shrinking, "STRIP_PIXELS", 7 * WIDTH)
-    monkeypatch.setattr(pictures, "_IN_FULL_PIXELS", 0)
+    monkeypatch.setattr(inspection, "_IN_FULL_PIXELS", 0)
 
 
 def looked_at(content: bytes) -> Picture:
@@ -88,7 +88,7 @@ def test_a_thumbnail_of_strips_looks_like_that_of_the_whole(
 ) -> None:
     content = png(colour, depth, *extra)
     in_strips = looked_at(content)
-    monkeypatch.setattr(pictures, "_IN_FULL_PIXELS", PLENTY)
+    monkeypatch.setattr(inspection, "_IN_FULL_PIXELS", PLENTY)
     whole = looked_at(content)
     assert (in_strips.width, in_strips.height, in_strips.sha256) == (whole.width, whole.height, whole.sha256)
     pair = [Image.open(io.BytesIO(picture.thumbnail)).convert("RGB") for picture in (in_strips, whole)]

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from labeler_api.images.pictures import look
-from labeler_api.images.rendition import render
-from labeler_api.killable import Needs
+from labeler_api.images.pictures.inspection import look
+from labeler_api.images.pictures.rendition import render
+from labeler_api.workers.limited_process import Needs
 from tests.labeler_api.images.pictures import ORIENTATION
 
 WIDTH, HEIGHT = 300, 200

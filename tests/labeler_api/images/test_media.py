@@ -9,10 +9,10 @@ import httpx
 import pytest
 from starlette.types import Message
 
-from labeler_api.caches import ByteCache
 from labeler_api.errors import Unavailable
 from labeler_api.http.streaming import wanted_range
-from labeler_api.objects import ObjectStore
+from labeler_api.object_store.objects import ObjectStore
+from labeler_api.resilience.caches import ByteCache
 from tests.fixtures.api import ORIGIN, Api, Made
 from tests.labeler_api.images.pictures import media_path, noise, upload
 
@@ -179,7 +179,7 @@ async def test_a_store_that_breaks_off_before_the_first_byte_is_asked_again(
 ) -> None:
     made = await one_image(api)
     image, _ = await links(api, made)
-    from labeler_api.objects import ObjectStream
+    from labeler_api.object_store.objects import ObjectStream
 
     real, tries = ObjectStream.iter_chunks, []
 

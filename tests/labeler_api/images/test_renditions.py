@@ -9,9 +9,9 @@ import httpx
 import pytest
 from PIL import Image
 
+from labeler_api.images.pictures.rendition import render
 from labeler_api.images.removal import KIND
-from labeler_api.images.rendition import render
-from labeler_api.killable import Needs
+from labeler_api.workers.limited_process import Needs
 from tests.fixtures.api import Api, Made
 from tests.labeler_api.images.pictures import ORIENTATION, picture, rows, stored_keys, upload
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 import uvicorn
 
-from labeler_api.objects import ObjectStore
+from labeler_api.object_store.objects import ObjectStore
 from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.stack.ports import free_port
 from tests.fixtures.api import JWT_SECRET, PUBLIC_URL, Api, Made, storage_environment

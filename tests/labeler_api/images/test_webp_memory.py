@@ -6,8 +6,8 @@ import struct
 import pytest
 
 from labeler_api.images.paths import Refused
-from labeler_api.images.pictures import Picture, read_picture
-from labeler_api.killable import Needs
+from labeler_api.images.pictures.inspection import Picture, read_picture
+from labeler_api.workers.limited_process import Needs
 from tests.labeler_api.images.pictures import picture
 
 SIDE = 12_000

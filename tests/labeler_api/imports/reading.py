@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from labeler_api.imports.drafts import make_drafts
+from labeler_api.imports.checking.drafts import make_drafts
 from labeler_api.imports.readers.items import FileClass, PlacedImage, Problem, Problems
 from labeler_api.imports.readers.opening import open_reader
-from labeler_api.imports.store_stage import STAGED
+from labeler_api.imports.staging.store import STAGED
 
 SIZE = (640, 480)
 

@@ -7,7 +7,7 @@ import pytest
 
 from labeler_api.imports.readers import items, yolo
 from labeler_api.imports.readers.items import FileImage, ImageList, Unreadable
-from labeler_api.imports.strict_json import Document
+from labeler_api.imports.readers.strict_json import Document
 from service_kit import container
 from tests.fixtures.api import USER_IDS, Api
 from tests.labeler_api.imports.files import boxes, coco, dice, imported, packed, project, stored, take

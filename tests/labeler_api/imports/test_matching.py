@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from labeler_api.imports.class_merge import merge
-from labeler_api.imports.matching import place
+from labeler_api.imports.checking.matching import place
 from labeler_api.imports.readers.items import FileClass, FileImage, Problems
+from labeler_api.imports.writing.class_merge import merge
 from tests.fixtures.api import Api, Made
 
 PATHS = ["a/1.jpg", "b/1.jpg", "a/b/1.jpg", "2.png", "deep/er/3.v2.jpg", "폴더/사진.jpg", "images/zip/007.png"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from labeler_api.imports import store
+from labeler_api.imports.writing import store as writing_store
 from tests.fixtures.api import Api, Made
 from tests.labeler_api.annotations.drawing import box, check_counters
 from tests.labeler_api.images.pictures import picture
@@ -128,7 +128,7 @@ async def test_a_save_beside_an_import_meets_none_of_its_rows(api: Api, monkeypa
     made, other = [await api.dataset(tasks=["detection"], images=201) for _ in range(2)]
     browser = await api.login("owner")
     held, seen = asyncio.Event(), asyncio.Event()
-    refresh = store.refresh_statuses
+    refresh = writing_store.refresh_statuses
 
     async def refresh_later(*args: Any, **options: Any) -> int:
         held.set()
@@ -142,7 +142,7 @@ async def test_a_save_beside_an_import_meets_none_of_its_rows(api: Api, monkeypa
     for _ in range(10):
         await asyncio.gather(*(save() for _ in range(5)))  # every connection has its plans
     await load(api, other, 2000)
-    monkeypatch.setattr(store, "refresh_statuses", refresh_later)
+    monkeypatch.setattr(writing_store, "refresh_statuses", refresh_later)
     boxes = [{"image_id": 1 + n % 200, "bbox": [n, 1, 2, 3]} for n in range(20_000)]
     content = coco(boxes, [f"train/good/{number:04d}.jpg" for number in range(1, 201)])
     files = [("files", ("extra.png", picture())), ("annotation_file", ("a.json", content))]

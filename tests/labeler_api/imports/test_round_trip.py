@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labeler_api.names import is_unseen
+from labeler_api.text.names import is_unseen
 from labeler_api.versions.formats import COCO, DICE, YOLO, Format
 from labeler_api.versions.formats.source import Image
 from tests.fixtures.api import Api, Made

@@ -167,7 +167,7 @@ async def test_a_refusal_says_everything_that_is_wrong(api: Api) -> None:
 async def test_a_file_over_the_limit_is_refused_before_it_is_read(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     made, content = await workshop(api), coco(boxes(1))
     await stored(api, made, content)
-    monkeypatch.setattr("labeler_api.imports.service.MAX_FILE_BYTES", len(content) - 1)
+    monkeypatch.setattr("labeler_api.imports.stored.service.MAX_FILE_BYTES", len(content) - 1)
     answer = await imported(await api.login("owner"), made)
     assert (answer.status_code, answer.json()["code"]) == (413, "annotation_file_too_large")
     assert await annotations(api, made) == []

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from labeler_api.images.removal import KIND
-from labeler_api.imports import service
+from labeler_api.imports.stored import service as stored_service
 from tests.fixtures.api import USER_IDS, Api, Made
 from tests.fixtures.language import check_sentence
 from tests.labeler_api.annotations.drawing import MEMBERS, check_counters, hold
@@ -181,14 +181,14 @@ async def test_an_import_that_fails_late_says_that_the_image_is_stored(
 ) -> None:
     made = await api.dataset(tasks=["detection"], images=1, members=MEMBERS)
     owner = await api.login("owner")
-    judge = service.judge_uploaded
+    judge = stored_service.judge_uploaded
 
     async def judged_then_held(*given: Any, **options: Any) -> Any:
         prepared = await judge(*given, **options)
         await hold(api, made, "annotator", 0)
         return prepared
 
-    monkeypatch.setattr(service, "judge_uploaded", judged_then_held)
+    monkeypatch.setattr(stored_service, "judge_uploaded", judged_then_held)
     files = form("one.jpg", annotation_file=coco(boxes(1)))
     answer = await owner.post(f"/api/v1/datasets/{made.dataset_id}/images", files=files, timeout=60)
     assert (answer.status_code, answer.json()["images_uploaded"]) == (423, 1), answer.text
@@ -199,15 +199,15 @@ async def test_ids_that_others_take_meanwhile_are_found_anew(api: Api, monkeypat
     """Another extension gets the id that the image was judged with: the annotations follow their image."""
     made = await api.dataset(tasks=["detection"])
     owner = await api.login("owner")
-    judge = service.judge_uploaded
+    judge = stored_service.judge_uploaded
 
     async def judged_then_overtaken(*given: Any, **options: Any) -> Any:
         prepared = await judge(*given, **options)
-        monkeypatch.setattr(service, "judge_uploaded", judge)
+        monkeypatch.setattr(stored_service, "judge_uploaded", judge)
         await send(owner, made, form("a.png"))
         return prepared
 
-    monkeypatch.setattr(service, "judge_uploaded", judged_then_overtaken)
+    monkeypatch.setattr(stored_service, "judge_uploaded", judged_then_overtaken)
     body = await send(owner, made, form("a.jpg", annotation_file=coco(boxes(1), ["a.jpg"])))
     assert [image["id"] for image in body["images"]] == ["a.jpg"]
     assert [one["image_id"] for one in await annotations(api, made)] == ["a.jpg"]

@@ -4,8 +4,8 @@ import pytest
 
 from labeler_api.context import Call, Principal
 from labeler_api.errors import Forbidden, NotFound
+from labeler_api.members.authorization.service import Access, authorize
 from labeler_api.members.policy import Lock, Role
-from labeler_api.members.service import Access, authorize
 from tests.fixtures.api import USER_IDS, Api, Made
 
 MEMBERS = {"reviewer": "reviewer", "annotator": "annotator", "viewer": "viewer"}

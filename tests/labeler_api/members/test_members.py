@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from labeler_api.limits import MEMBERS_PER_PERSON
+from labeler_api.limits.rate_limits import MEMBERS_PER_PERSON
 from tests.fixtures.api import USER_IDS, Api, Made
 from tests.labeler_api.members.asking import dataset_url, members_url, refusal
 

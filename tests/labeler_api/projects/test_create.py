@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from labeler_api.projects import service_changes
+from labeler_api.projects import service as projects_service
 from tests.fixtures.api import Api, Made
 from tests.labeler_api.projects.building import KEYS
 
@@ -148,7 +148,7 @@ async def test_two_statements(api: Api) -> None:
 
 async def test_the_classes_of_a_task_have_a_size(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """The body has one as well, which a setting may raise: so a smaller one here."""
-    monkeypatch.setattr(service_changes, "MAX_CLASSES_BYTES", 200)
+    monkeypatch.setattr(projects_service, "MAX_CLASSES_BYTES", 200)
     made, owner = await _without_project(api), await api.login("owner")
     classes = {str(n): {"name": f"class {n}", "color": "#ff0000"} for n in range(3)}
     answer = await owner.post(URL, json=_body(made, classes={"detection": classes}))

@@ -3,8 +3,8 @@
 import asyncio
 from datetime import timedelta
 
-from labeler_api.objects import Upload
-from labeler_api.storage.sweep import Sweep, SweepReport
+from labeler_api.object_store.objects import Upload
+from labeler_api.storage.orphans.sweep import Sweep, SweepReport
 from tests.fixtures.api import Api, Made
 from tests.labeler_api.versions.builders import stored_keys
 

@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from labeler_api.storage import sweep
-from labeler_api.storage.sweep import SweepReport
+from labeler_api.storage.orphans import sweep
+from labeler_api.storage.orphans.sweep import SweepReport
 from labeler_ops.cli import app
 from labeler_ops.storage.sweeping import show
 from tests.fixtures.api import Api
@@ -40,7 +40,7 @@ async def test_the_command_line(api: Api) -> None:
 
 
 async def test_the_command_line_removes_as_many_as_it_is_told(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("labeler_api.storage.orphans.age", lambda _: timedelta(days=2))
+    monkeypatch.setattr("labeler_api.storage.orphans.judge.age", lambda _: timedelta(days=2))
     monkeypatch.setattr(sweep, "age", lambda _: timedelta(days=2))
     await put_many(api, 102)
     listed = await asyncio.to_thread(command, api, "--remove")

@@ -6,9 +6,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import httpx
 import pytest
 
-from labeler_api import streams
 from labeler_api.db import admission
 from labeler_api.db.pool import Caller
+from labeler_api.limits import open_streams
 from tests.fixtures.api import USER_IDS, Api, Made
 from tests.labeler_api.images.pictures import media_path, picture, upload
 from tests.labeler_api.versions.builders import CLASSES, annotate, annotation, exported, published
@@ -66,7 +66,7 @@ async def test_streams(api: Api, made: Made, monkeypatch: pytest.MonkeyPatch) ->
         "export": (await exported(owner, made))["download_url"],
     }
     another = (await image_links(api, made, "reviewer"))["image"]
-    monkeypatch.setattr(streams, "_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(open_streams, "_WAIT_SECONDS", 0.1)
     browser = api.client()
     async with all_streams_taken(api, "owner"):
         answers = {name: refused(await browser.get(link)) for name, link in links.items()}

@@ -5,11 +5,11 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from labeler_api import streams as module
 from labeler_api.errors import TooMany, Unavailable
-from labeler_api.metrics import Metrics
+from labeler_api.limits import open_streams as module
+from labeler_api.limits.open_streams import Streams
 from labeler_api.settings import load
-from labeler_api.streams import Streams
+from labeler_api.telemetry.metrics import Metrics
 
 
 @pytest.fixture(autouse=True)

@@ -31,4 +31,4 @@ class Gate:
     def offer(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Offer it as the format "held"."""
         held = formats.Format("held", "annotations_held.json", "application/json", self.render, formats.DICE.fill)
-        monkeypatch.setattr("labeler_api.versions.contents.OFFERED", {**formats.OFFERED, "held": held})
+        monkeypatch.setattr("labeler_api.versions.files.contents.OFFERED", {**formats.OFFERED, "held": held})

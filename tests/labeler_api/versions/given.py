@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from labeler_api.versions.files import gathered
+from labeler_api.versions.files.writing import gathered
 from labeler_api.versions.formats import Format
 from labeler_api.versions.formats.classes import ClassList
 from labeler_api.versions.formats.source import Annotation, Header, Image, LabeledImage

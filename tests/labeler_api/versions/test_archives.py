@@ -13,7 +13,7 @@ import yaml
 
 from labeler_api.versions.formats import OFFERED, VOC, YOLO, Format
 from labeler_api.versions.formats.archive import Archive
-from labeler_api.versions.formats.directory import Directory
+from labeler_api.versions.formats.central_directory import Directory
 from labeler_api.versions.formats.source import Image
 from tests.labeler_api.versions.given import Given, made, written
 from tests.labeler_api.versions.readers import members

@@ -13,7 +13,7 @@ import pytest
 
 from labeler_api.app import create_app, open_services
 from labeler_api.settings import Settings
-from labeler_api.versions import exporting
+from labeler_api.versions.exporting import service as exporting_service
 from labeler_ops.stack.ports import free_port
 from tests.fixtures.api import Api, Made
 from tests.fixtures.users import RunningGateway
@@ -208,7 +208,7 @@ async def test_an_absent_store_is_a_503(api: Api) -> None:
 async def test_it_takes_ten_minutes_at_most(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     made, gate = await _made(api), Gate(filling=9 * MIB)
     gate.offer(monkeypatch)
-    monkeypatch.setattr(exporting, "_EXPORT_SECONDS", 0.5)
+    monkeypatch.setattr(exporting_service, "_EXPORT_SECONDS", 0.5)
 
     answer = await export(await api.login("owner"), made, export_format="held")
 
@@ -221,7 +221,7 @@ async def test_files_whose_links_have_run_out_are_removed(api: Api, monkeypatch:
     owner = await api.login("owner")
     version = await published(owner, made)
     old = await exported(owner, made)
-    monkeypatch.setattr(exporting, "_KEPT", timedelta(seconds=1))
+    monkeypatch.setattr(exporting_service, "_KEPT", timedelta(seconds=1))
 
     async def removed() -> bool:
         await exported(owner, made, export_format="yolo")
@@ -272,7 +272,7 @@ async def test_a_process_killed_in_the_middle_leaves_no_file_and_holds_no_turn(
     owner = await api.login("owner")
     await exported(owner, made)  # too young to be given up: it could be under way
     still = await _unfinished(api, made)
-    monkeypatch.setattr(exporting, "_UNFINISHED", timedelta(seconds=-1))
+    monkeypatch.setattr(exporting_service, "_UNFINISHED", timedelta(seconds=-1))
     await exported(owner, made)
 
     assert await _held_files(api, made) == before

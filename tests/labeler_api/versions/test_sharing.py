@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from labeler_api.db.pool import ReadConnection, Row
-from labeler_api.versions import store
+from labeler_api.versions.publishing import store as publishing_store
 from tests.fixtures.api import Api, Made
 from tests.labeler_api.versions.builders import (
     BOX,
@@ -44,7 +44,7 @@ async def _stored(api: Api) -> int:
 async def _content(api: Api, version: dict[str, Any]) -> list[str]:
     """The frozen annotations of a version, byte for byte."""
     async with api.db.snapshot() as snapshot:
-        return [text async for text in store.frozen(snapshot, version["id"])]
+        return [text async for text in publishing_store.frozen(snapshot, version["id"])]
 
 
 async def _row(api: Api, version: dict[str, Any]) -> Row:
@@ -133,7 +133,7 @@ async def test_an_attempt_that_is_given_up_leaves_no_rows(api: Api, monkeypatch:
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "publish", fail)
+        patch.setattr(publishing_store, "publish", fail)
         assert (await publish(owner, made)).status_code == 500
     assert await _stored(api) == ROWS
     assert await _content(api, first) == content
@@ -244,11 +244,11 @@ async def test_the_rows_of_others_are_never_read(api: Api, statistics: str) -> N
         async with api.db.begin() as tx:
             if as_before:  # published before rows were shared
                 await tx.execute("UPDATE annotation_versions SET snapshot_ids = NULL")
-            for sql in (store._FROZEN, store._FROZEN_IMAGES):
+            for sql in (publishing_store._FROZEN, publishing_store._FROZEN_IMAGES):
                 assert await _rows_read(tx, sql, versions[1]["id"]) <= 2 * ROWS
-            await tx.execute(store._NO_NESTED_LOOPS)
+            await tx.execute(publishing_store._NO_NESTED_LOOPS)
             arguments = (made.project_id, made.dataset_id, ["detection"], False, "detection", versions[0]["id"])
-            assert await _rows_read(tx, store._FREEZE, *arguments) <= 2 * ROWS
+            assert await _rows_read(tx, publishing_store._FREEZE, *arguments) <= 2 * ROWS
 
 
 async def _rows_read(tx: ReadConnection, sql: str, *args: object) -> int:

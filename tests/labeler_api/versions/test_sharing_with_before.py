@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from labeler_api.app import create_app, open_services
 from labeler_api.migrations import DIRECTORY
 from labeler_api.migrations.engine import engine
-from labeler_api.versions import store
+from labeler_api.versions.publishing import store as publishing_store
 from labeler_ops.database.check import check
 from labeler_ops.database.upgrade import upgrade
 from tests.fixtures.api import Api, Made
@@ -131,7 +131,7 @@ async def upgraded(api: Api, dsn: str, before: Before) -> AsyncIterator[Api]:
 
 async def _content(api: Api, version_id: int) -> list[str]:
     async with api.db.snapshot() as snapshot:
-        return [text async for text in store.frozen(snapshot, version_id)]
+        return [text async for text in publishing_store.frozen(snapshot, version_id)]
 
 
 async def _stored(api: Api) -> int:

@@ -15,10 +15,10 @@ import asyncpg
 import pytest
 from PIL import Image
 
-from labeler_api.decoders import Decoders, capacity
 from labeler_api.errors import Unavailable
-from labeler_api.objects import ObjectStore
+from labeler_api.object_store.objects import ObjectStore
 from labeler_api.settings import Settings, load
+from labeler_api.workers.decoders import Decoders, capacity
 from labeler_ops.images.backfill import Backfill, BackfillReport
 from labeler_ops.stack.object_store import SeaweedServer
 from tests.hostile.test_pictures import SCANS, progressive_bomb

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
-from labeler_api.tie import KEY
+from labeler_api.object_store.bucket_ownership import KEY
 from labeler_ops.cli import app
 from labeler_ops.storage import adopting
 from labeler_ops.storage.access import StorageAccess

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
-from labeler_api.tie import KEY, TieObject
+from labeler_api.object_store.bucket_ownership import KEY, TieObject
 from labeler_ops.storage.access import StorageAccess, StorageError
 from labeler_ops.storage.passes import Passes
 from labeler_ops.storage.s3 import ObjectGone

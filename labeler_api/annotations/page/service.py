@@ -1,0 +1,184 @@
+"""The annotations of a project or of an image. The frontend reads a thousand of them again after every change.
+
+Nothing is read that the caller has (see page_tag). Otherwise a page of a project is put together from its rows as they
+were encoded for whoever asked last: only the rows that were written since are read and encoded again. What is kept
+needs no care when something is written: the project's revision tells whether anything was, and the transaction that
+wrote each version of a row, which ones. All of that is one statement, with the access to the project.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from labeler_api.annotations.editing import store as editing_store
+from labeler_api.annotations.editing.schemas import (
+    PAGE_LIMIT,
+    AnnotationResponse,
+    PageQuery,
+    annotation_response,
+    user_ids,
+)
+from labeler_api.annotations.page import store
+from labeler_api.annotations.page.etag import PageTag
+from labeler_api.annotations.page.store import Known, Place, Read
+from labeler_api.context import Call
+from labeler_api.db import page_bytes
+from labeler_api.db.page_bytes import PAGE_BYTES
+from labeler_api.db.pool import Row
+from labeler_api.http.endpoint import Encoded
+from labeler_api.http.paging import decode_cursor, encode_cursor
+from labeler_api.members.authorization.service import access_of, not_found
+from labeler_api.members.policy import Role
+from labeler_api.user_directory.directory import UserProfile
+
+_PART_BYTES = 150  # what Python needs for a kept row beside its JSON
+
+Body = Encoded[list[AnnotationResponse]]
+Users = Mapping[int, UserProfile]
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotationPage:
+    """A page, its ETag, and the cursor of the next one. No page when the caller has the one of this tag."""
+
+    encoded: Body | None
+    etag: str
+    next_cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A page as it was encoded last, and the JSON of each row by its id."""
+
+    known: Known
+    names: Mapping[int, str | None]  # that the rows show
+    parts: Mapping[int, bytes]
+    encoded: Body
+    is_cut: bool  # more rows belong to the page, but it has as many bytes as a page may have
+
+
+async def page(call: Call, project: str, query: PageQuery) -> AnnotationPage:
+    """List annotations of a project, or of one of its images, by id."""
+    limit = min(query.limit, PAGE_LIMIT)
+    after_id = decode_cursor(query.cursor, int) if query.cursor else 0
+    if query.image_id:
+        return await _page_of_image(call, project, query, after_id, limit)
+    place = Place(project, after_id, limit, query.skip)
+    kept, users = await _kept(call, place)
+    if kept is None and call.if_none_match:
+        # Somebody who has a page may have the right one, and a look costs less than the page.
+        async with call.db.read() as connection:
+            found = await store.view(connection, project, call.user_id)
+        if known := await _tag(call, place, found).still_valid():
+            return AnnotationPage(None, known)
+    found, kept, users = await _brought_up(call, place, kept, users)
+    tag = _tag(call, place, found)
+    if known := await tag.still_valid():
+        return AnnotationPage(None, known)
+    return AnnotationPage(kept.encoded, tag.of(kept.names, users), _next(list(kept.parts), limit, kept.is_cut))
+
+
+def _tag(call: Call, place: Place, found: Row | None) -> PageTag:
+    """Judge the access, and make the tag of a page of this revision."""
+    project_id = access_of(found, call, Role.VIEWER).project
+    revision: int = found["revision"] if found is not None else 0
+    return PageTag(call, project_id, revision, ("", place.skip, place.limit, place.after_id))
+
+
+async def _page_of_image(call: Call, project: str, query: PageQuery, after_id: int, limit: int) -> AnnotationPage:
+    """List the few annotations of an image: one statement reads them with the access to them."""
+    async with call.db.read() as connection:
+        found = await editing_store.page_of_image(
+            connection, project, call.user_id, query.image_id, after_id=after_id, limit=limit, skip=query.skip
+        )
+    access = access_of(found[0] if found else None, call, Role.VIEWER)
+    rows, is_cut = page_bytes.taken([row for row in found if row["id"] is not None])
+    users = await _users(call, rows)
+    tag = PageTag(call, access.project, found[0]["revision"], (query.image_id, query.skip, limit, after_id))
+    shown = set[int]().union(*map(user_ids, rows))
+    encoded: Body = Encoded(msgspec.json.encode([annotation_response(row, users) for row in rows]))
+    return AnnotationPage(encoded, tag.of(shown, users), _next([row["id"] for row in rows], limit, is_cut))
+
+
+async def _kept(call: Call, place: Place) -> tuple[_Kept | None, Users]:
+    """Return the page as it is kept, None where somebody whom it shows has another name now; and those users."""
+    kept: _Kept | None = call.services.caches.pages.get(place)
+    if kept is None:
+        return None, {}
+    users = await call.directory.get_many(kept.names, timeout=call.remaining_seconds)
+    return (kept if _names(kept.names, users) == kept.names else None), users
+
+
+async def _brought_up(call: Call, place: Place, kept: _Kept | None, users: Users) -> tuple[Row, _Kept, Users]:
+    """Bring the page up to date, and keep it; return it with the caller's access and the users whose names it shows."""
+    read = await _read(call, place, kept)
+    found = read.found
+    if found is None:
+        raise not_found()
+    project_id = access_of(found, call, Role.VIEWER).project
+    if project_id != place.reference:  # it was the dataset's id: the frontend sends the project's
+        return await _brought_up(call, replace(place, reference=project_id), None, {})
+    if kept is not None and (project_id, found["revision"]) == (kept.known.project_id, kept.known.revision):
+        return found, kept, users
+    parts = _still_true(kept, read)
+    if not parts:
+        kept = None
+    if parts is None:
+        parts = {}
+        read = await _read(call, place, None)
+    shown = {*(kept.names if kept is not None else ()), *set[int]().union(*map(user_ids, read.rows))}
+    users = await call.directory.get_many(shown, timeout=call.remaining_seconds)
+    names = _names(shown, users)
+    if kept is not None and any(names[user_id] != name for user_id, name in kept.names.items()):
+        return await _brought_up(call, place, None, {})  # somebody got another name meanwhile
+    parts, body = _joined(read, parts, users)
+    horizon = None if read.is_cut else found["horizon"]
+    kept = _Kept(Known(project_id, found["revision"], horizon), names, parts, body, read.is_cut)
+    size = sum(len(part) + _PART_BYTES for part in parts.values()) + len(body.body)
+    call.services.caches.pages.put(place, kept, size)
+    return found, kept, users
+
+
+async def _read(call: Call, place: Place, kept: _Kept | None) -> Read:
+    async with call.db.read() as connection:
+        return await store.page(connection, place, call.user_id, kept.known if kept is not None else None)
+
+
+def _still_true(kept: _Kept | None, read: Read) -> Mapping[int, bytes] | None:
+    """Return what is kept of the rows that were not read; None where not all of it is, or it is too much for a page."""
+    fresh = {row["id"] for row in read.rows}
+    if kept is None or kept.known.horizon is None:
+        return {}
+    old = [annotation_id for annotation_id in read.ids if annotation_id not in fresh]
+    # A row may have been behind the end of the page: one before it is gone.
+    if read.is_cut or not all(annotation_id in kept.parts for annotation_id in old):
+        return None
+    parts = {annotation_id: kept.parts[annotation_id] for annotation_id in old}
+    return parts if sum(map(len, parts.values())) + _bytes(read.rows) <= PAGE_BYTES else None
+
+
+def _bytes(rows: Iterable[Row]) -> int:
+    """Say how much of a page rows take: in characters, of which a byte has one at most."""
+    return sum(len(row["geometry"]) + len(row["attributes"]) + len(row["notes"] or "") for row in rows)
+
+
+def _joined(read: Read, known: Mapping[int, bytes], users: Users) -> tuple[dict[int, bytes], Body]:
+    encode = msgspec.json.Encoder().encode
+    fresh = {row["id"]: encode(annotation_response(row, users)) for row in read.rows}
+    ids = list(fresh) if read.is_cut else read.ids
+    parts = {annotation_id: fresh.get(annotation_id) or known[annotation_id] for annotation_id in ids}
+    return parts, Encoded(b"[" + b",".join(parts.values()) + b"]")
+
+
+def _names(ids: Iterable[int], users: Users) -> dict[int, str | None]:
+    return {user_id: users[user_id].full_name if user_id in users else None for user_id in ids}
+
+
+async def _users(call: Call, rows: Iterable[Row]) -> Users:
+    shown = set[int]().union(*map(user_ids, rows))
+    return await call.directory.get_many(shown, timeout=call.remaining_seconds)
+
+
+def _next(ids: list[int], limit: int, is_cut: bool) -> str | None:
+    return encode_cursor(ids[-1]) if is_cut or (limit and len(ids) == limit) else None

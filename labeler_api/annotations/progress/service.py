@@ -1,0 +1,131 @@
+"""How far the work is: the status of each image, and the statistics of each task."""
+
+import re
+from datetime import UTC, datetime
+from hashlib import blake2b
+from itertools import islice
+
+import msgspec
+
+from labeler_api.annotations.progress import store
+from labeler_api.annotations.progress.schemas import (
+    ImageStatus,
+    ImageStatusList,
+    ProjectStats,
+    StatusQuery,
+    image_status,
+    image_statuses,
+    task_stats,
+)
+from labeler_api.context import Call
+from labeler_api.db.pool import ReadConnection, Row
+from labeler_api.errors import BadRequest, invalid
+from labeler_api.http.endpoint import matches
+from labeler_api.http.paging import decode_cursor, encode_cursor
+from labeler_api.members.authorization.service import Access, access_of, not_found
+from labeler_api.members.policy import Role
+
+_FORM = (
+    1  # counted up when the list gains or loses a field or changes its content, so that no browser keeps the old one
+)
+_REVISIONS = re.compile(r'"([0-9]{1,18})\.([0-9]{1,18})-[0-9a-f]{32}"')
+_BEFORE_ALL = (datetime.min.replace(tzinfo=UTC), "")
+
+
+async def page(call: Call, project: str, query: StatusQuery) -> tuple[ImageStatusList | None, str]:
+    """List the statuses of a project's images in the order of the list of images, and say the tag of this list.
+
+    Behind the page stand the other images that somebody began: clients show what is missing as not started. Without a
+    task the tasks of an image are taken together: confirmed when each task that has annotations on the image is, in
+    progress when any has, and the counts are sums. None, and nothing is read, for whoever has the list of this tag.
+    """
+    position = _position(query)
+    known = _known(call)
+    async with call.db.read() as connection:
+        found = await _found(connection, call, project, query, position, known)
+        access = access_of(found, call, Role.VIEWER)
+        tag = _tag(access.project, found, query)
+        if matches(call.if_none_match, tag):
+            return None, tag
+        if found is not None and known is not None and found["is_known"]:  # the revisions, but of another request
+            found = await _found(connection, call, project, query, position, None)
+        if found is None:
+            raise not_found()
+        # What stands behind the page may be newer than its tag, which costs a request; it is never older.
+        tag = _tag(access.project, found, query)
+        statuses, total, last = await _statuses(connection, access, query, store.rows_of_page(found))
+    return ImageStatusList(statuses, total, access.project, encode_cursor(last) if last else None), tag
+
+
+async def _found(
+    connection: ReadConnection,
+    call: Call,
+    project: str,
+    query: StatusQuery,
+    after: tuple[datetime, str],
+    known: tuple[int, int] | None,
+) -> Row | None:
+    task_type, limit, offset = query.task_type or None, query.limit, query.offset
+    return await store.page(
+        connection, project, call.user_id, task_type, limit=limit, offset=offset, after=after, known=known
+    )
+
+
+def _known(call: Call) -> tuple[int, int] | None:
+    """Return the revisions that the caller's tag is of. Anybody may have written it: `matches` has the last word."""
+    match = _REVISIONS.search(call.if_none_match or "")
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def _position(query: StatusQuery) -> tuple[datetime, str]:
+    """Return behind which image the page begins. Raises for a page that is refused."""
+    if query.limit < 0:
+        raise invalid("has to be a number from 1 to 200", "query", "limit")
+    if not 1 <= query.limit <= store.MOST_ON_A_PAGE:
+        text = f"The limit has to be a number from 1 to {store.MOST_ON_A_PAGE}."
+        raise BadRequest(text, code="limit_out_of_range")
+    after = decode_cursor(query.cursor, tuple[datetime, str]) if query.cursor else _BEFORE_ALL
+    if after[0].tzinfo is None:
+        raise invalid("is not a cursor that this list gave out", "query", "cursor", code="bad_cursor")
+    return after
+
+
+def _tag(project_id: str, found: Row | None, query: StatusQuery) -> str:
+    """Make the ETag: of what numbers each change of a status or of the images, and of the request."""
+    revision, images_revision = (found["revision"], found["images_revision"]) if found is not None else (0, 0)
+    parts = msgspec.json.encode((_FORM, project_id, (revision, images_revision), query))
+    return f'W/"{revision}.{images_revision}-{blake2b(parts, digest_size=16).hexdigest()}"'
+
+
+async def _statuses(
+    connection: ReadConnection, access: Access, query: StatusQuery, rows: list[Row]
+) -> tuple[list[ImageStatus], int, tuple[datetime, str] | None]:
+    """Read what stands behind the page; return all entries, the number of images, and the page's end."""
+    project_id, task_type = access.project, query.task_type or None
+    statuses = [image_status(row, project_id, task_type) for row in rows]
+    last = (rows[-1]["uploaded_at"], rows[-1]["image_id"]) if len(rows) == query.limit else None
+    if query.cursor:
+        return statuses, await store.count_images(connection, access.dataset_id), last
+    if not query.offset and len(rows) < query.limit:
+        return statuses, len(rows), last  # every image there is
+    columns = await store.begun(connection, project_id, access.dataset_id, task_type)
+    behind = image_statuses(columns, project_id, task_type)
+    for status in statuses:
+        behind.pop(status.image_id, None)
+    in_order = (behind[image_id] for image_id in columns["in_order"] or [] if image_id in behind)
+    statuses.extend(islice(in_order, store.MOST_BEHIND))
+    return statuses, columns["total_images"], last
+
+
+async def stats(call: Call, project: str) -> ProjectStats:
+    """Count the images of each of the project's tasks by progress; without tasks one line stands for all work."""
+    async with call.db.read() as connection:
+        found, counts = await store.stats(connection, project, call.user_id)
+    if found is None:
+        raise not_found()
+    project_id, total = access_of(found, call, Role.VIEWER).project, found["total_images"]
+    if found["task_types"]:
+        lines = [task_stats(task, total, counts.get(task)) for task in dict.fromkeys(found["task_types"])]
+    else:
+        lines = [task_stats("default", total, counts[None])]
+    return ProjectStats(project_id=project_id, total_images=total, task_stats=lines)

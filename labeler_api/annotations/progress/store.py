@@ -1,0 +1,193 @@
+"""SQL that reads the statuses of images: a row per image and task, kept by the ledger."""
+
+# ruff: noqa: S608 - the only text put into the statements is parts of ours
+
+from datetime import datetime
+
+from labeler_api.db.pool import ReadConnection, Row
+from labeler_api.members.authorization.access import COLUMNS as ACCESS
+from labeler_api.members.authorization.access import FOUND, WHERE_FOUND, reading
+from labeler_api.projects.changes import REVISION
+
+MOST_BEHIND = 10_000
+"""How many entries may stand behind a page (contract#progress): as many images as one person can overlook."""
+
+MOST_ON_A_PAGE = 200  # the limit of the call: so many of those that were begun may stand on the page itself
+
+# The API of before changed a row without counting these again: a count is true as long as the row still says what it
+# said then. The next write counts anew. OFFSET keeps the planner from reading every annotation there is, once.
+_HAS_NO_OBJECT = """
+    CASE WHEN x.counted_total = x.total_annotations AND x.counted_modified_at = x.last_modified_at
+         THEN x.no_object_annotations > 0
+         ELSE EXISTS (
+             SELECT FROM annotations a
+             WHERE a.project_id = x.project_id AND a.image_id = x.image_id AND a.task_type = x.task_type
+               AND a.annotation_type = 'no_object'
+             OFFSET 0
+         )
+    END
+"""
+
+# Without a task the image's tasks are taken together.
+_TOGETHER = f"""
+    min(x.id) AS id, bool_and(x.is_image_confirmed) AS is_image_confirmed,
+    min(x.first_modified_at) AS first_modified_at, max(x.last_modified_at) AS last_modified_at,
+    CASE WHEN bool_and(x.is_image_confirmed) THEN max(x.confirmed_at) END AS confirmed_at,
+    sum(x.total_annotations)::int AS total_annotations, sum(x.confirmed_annotations)::int AS confirmed_annotations,
+    sum(x.draft_annotations)::int AS draft_annotations, bool_or({_HAS_NO_OBJECT}) AS has_no_object
+"""
+
+_COLUMNS = (
+    *("image_id", "uploaded_at", "id", "is_image_confirmed", "first_modified_at", "last_modified_at", "confirmed_at"),
+    *("total_annotations", "confirmed_annotations", "draft_annotations", "has_no_object"),
+)
+
+# The access, the numbers that every change of a status and of the list of images bumps, and the page: one entry
+# an image, in the order of the list of images. $8 and $9: the numbers that are known, for which nothing else is read.
+_PAGE = f"""
+    WITH found AS MATERIALIZED (
+        SELECT {ACCESS}, {REVISION} AS revision, d.images_revision {FOUND} {WHERE_FOUND}
+    ),
+    wanted AS MATERIALIZED (
+        SELECT project_id, dataset_id FROM found
+        WHERE project_id IS NOT NULL AND (revision, images_revision) IS DISTINCT FROM ($8::bigint, $9::bigint)
+    ),
+    page AS MATERIALIZED (
+        SELECT i.id AS image_id, i.uploaded_at, coalesce(s.id, 0) AS id, s.is_image_confirmed, s.first_modified_at,
+               s.last_modified_at, s.confirmed_at, coalesce(s.total_annotations, 0) AS total_annotations,
+               coalesce(s.confirmed_annotations, 0) AS confirmed_annotations,
+               coalesce(s.draft_annotations, 0) AS draft_annotations, coalesce(s.has_no_object, false) AS has_no_object
+        FROM wanted
+        CROSS JOIN LATERAL (
+            SELECT id, uploaded_at FROM image_metadata
+            WHERE dataset_id = wanted.dataset_id AND (uploaded_at, id) > ($6, $7)
+            ORDER BY uploaded_at, id LIMIT $4 OFFSET $5
+        ) i
+        LEFT JOIN LATERAL (
+            SELECT {_TOGETHER} FROM image_annotation_status x
+            WHERE x.project_id = wanted.project_id AND x.image_id = i.id AND ($3::text IS NULL OR x.task_type = $3)
+        ) s ON true
+        ORDER BY i.uploaded_at, i.id
+    )
+    SELECT found.*, NOT EXISTS (SELECT FROM wanted) AS is_known, shown.*
+    FROM found CROSS JOIN (SELECT {", ".join(f"array_agg({name}) AS page_{name}" for name in _COLUMNS)} FROM page) shown
+"""
+
+
+def _begun(rows: str) -> str:
+    """Select statuses, a column an array, and the ids of their images in the order of the list.
+
+    Two walks, each along one index. A join of the two would be right as well, but a planner without statistics compares
+    every row with every other. What follows IN is hashed, as it is no condition of a join; so many ids fit into any
+    work_mem.
+    """
+    return f"""
+        WITH begun AS MATERIALIZED ({rows} LIMIT {MOST_BEHIND + MOST_ON_A_PAGE})
+        SELECT array_agg(image_id) AS image_id, array_agg(id) AS id,
+               array_agg(is_image_confirmed) AS is_image_confirmed,
+               array_agg(first_modified_at) AS first_modified_at, array_agg(last_modified_at) AS last_modified_at,
+               array_agg(confirmed_at) AS confirmed_at, array_agg(total_annotations) AS total_annotations,
+               array_agg(confirmed_annotations) AS confirmed_annotations,
+               array_agg(draft_annotations) AS draft_annotations, array_agg(has_no_object) AS has_no_object,
+               (SELECT array_agg(i.id) FROM (
+                    SELECT id FROM image_metadata WHERE dataset_id = $2 ORDER BY uploaded_at, image_metadata.id
+                ) i WHERE (i.id IN (SELECT image_id FROM begun)) IS TRUE) AS in_order,
+               (SELECT count(*)::int FROM image_metadata WHERE dataset_id = $2) AS total_images
+        FROM begun
+    """
+
+
+_BEGUN_IN_TASK = _begun(
+    f"""
+    SELECT x.image_id, x.id, x.is_image_confirmed, x.first_modified_at, x.last_modified_at, x.confirmed_at,
+           x.total_annotations, x.confirmed_annotations, x.draft_annotations, {_HAS_NO_OBJECT} AS has_no_object
+    FROM image_annotation_status x WHERE x.project_id = $1 AND x.task_type = $3
+    ORDER BY x.project_id, x.image_id
+    """
+)
+
+_BEGUN_IN_ANY = _begun(
+    f"""
+    SELECT x.image_id, {_TOGETHER} FROM image_annotation_status x WHERE x.project_id = $1
+    GROUP BY x.project_id, x.image_id ORDER BY x.project_id, x.image_id
+    """
+)
+
+_COUNT_IMAGES = "SELECT count(*)::int FROM image_metadata WHERE dataset_id = $1"
+
+# A row a task that somebody began; of a project without tasks one for all. Six tasks exist. A `no_object` may name any
+# other, and a project has as many of those as somebody makes up.
+_STATS = reading(
+    """
+    (SELECT task_type, (count(*) FILTER (WHERE is_image_confirmed))::int AS confirmed,
+            (count(*) FILTER (WHERE NOT is_image_confirmed))::int AS in_progress
+     FROM image_annotation_status WHERE project_id = found.project_id AND cardinality(found.task_types) > 0
+     GROUP BY task_type ORDER BY task_type LIMIT 1000)
+    UNION ALL
+    SELECT NULL, (count(*) FILTER (WHERE done))::int, (count(*) FILTER (WHERE NOT done))::int
+    FROM (
+        SELECT bool_and(is_image_confirmed) AS done
+        FROM image_annotation_status WHERE project_id = found.project_id AND cardinality(found.task_types) = 0
+        GROUP BY image_id
+    ) images
+    """,
+    also="""
+        coalesce(p.task_types, '{}') AS task_types,
+        (SELECT count(*)::int FROM image_metadata i WHERE i.dataset_id = d.id) AS total_images
+    """,
+)
+
+
+async def page(
+    connection: ReadConnection,
+    reference: str,
+    user_id: int,
+    task_type: str | None,
+    *,
+    limit: int,
+    offset: int,
+    after: tuple[datetime, str],
+    known: tuple[int, int] | None,
+) -> Row | None:
+    """Return the user's access with `revision` and `images_revision`; and the statuses, see `rows_of_page`.
+
+    They are of the images behind a position, those without a row included. `is_known`: nothing was read, since the
+    revisions are the known ones.
+    """
+    revisions = known or (None, None)
+    return await connection.fetchrow(_PAGE, reference, user_id, task_type, limit, offset, *after, *revisions)
+
+
+def rows_of_page(found: Row) -> list[Row]:
+    """Return the statuses that `page` found."""
+    columns = [found[f"page_{name}"] or () for name in _COLUMNS]
+    return [dict(zip(_COLUMNS, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+async def begun(connection: ReadConnection, project_id: str, dataset_id: str, task_type: str | None) -> Row:
+    """Return the statuses of the images that somebody began, a column an array, NULL where there is none.
+
+    `in_order` are the ids of these images in the order of the list, `total_images` counts all there are. Of more than
+    the answer may hold those with the first ids are taken.
+    """
+    if task_type is None:
+        row = await connection.fetchrow(_BEGUN_IN_ANY, project_id, dataset_id)
+    else:
+        row = await connection.fetchrow(_BEGUN_IN_TASK, project_id, dataset_id, task_type)
+    assert row is not None  # noqa: S101 - an aggregate always gives a row
+    return row
+
+
+async def count_images(connection: ReadConnection, dataset_id: str) -> int:
+    """Count the images of a dataset."""
+    number: int = await connection.fetchval(_COUNT_IMAGES, dataset_id)
+    return number
+
+
+async def stats(connection: ReadConnection, reference: str, user_id: int) -> tuple[Row | None, dict[str | None, Row]]:
+    """Return the user's access with `task_types` and `total_images`; and images begun, by task.
+
+    Under None stands what is counted over all tasks; confirmed means in each of them. For a project without tasks.
+    """
+    rows = await connection.fetch(_STATS, reference, user_id)
+    return rows[0] if rows else None, {row["task_type"]: row for row in rows}

@@ -1,0 +1,19 @@
+"""What an image's object says of itself in its metadata, so that an object that is not its row's can be told."""
+
+from collections.abc import Mapping
+
+from labeler_api.images.upload.store import Stored
+
+
+def describe(image: Stored) -> dict[str, str]:
+    """Make the metadata of an image's object."""
+    return {"sha256": image.content_sha256, "width": str(image.width), "height": str(image.height)}
+
+
+def is_other_version(metadata: Mapping[str, str], content_sha256: str | None) -> bool:
+    """Whether an object says that its bytes are not those of the row.
+
+    Uploads of before each had a key of its own could leave that behind; `labeler images check` finds it.
+    """
+    said = metadata.get("sha256")
+    return said is not None and said != content_sha256
