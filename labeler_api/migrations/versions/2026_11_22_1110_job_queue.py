@@ -2,7 +2,7 @@
 
 The text is that of `pgq sql install` and pinned, so that a database does not depend on the version that happens to be
 installed. When PgQueuer is raised: `pgq upgrade --plan` (or `Queries.plan_upgrade()`) on a migrated database says what a
-further revision has to run; tests/labeler_api/test_jobs.py fails until one does.
+further revision has to run; tests/labeler_api/jobs/test_jobs.py fails until one does.
 """
 
 from labeler_api.migrations.steps import forward_only, run

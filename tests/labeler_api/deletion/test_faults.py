@@ -29,7 +29,7 @@ from tests.labeler_api.deletion.building import (
 from tests.labeler_api.images.pictures import picture
 from tests.labeler_api.images.relay import Relay
 from tests.labeler_api.images.test_faults import FORM, PART, running
-from tests.labeler_api.test_jobs import until
+from tests.labeler_api.jobs.test_jobs import until
 from tests.labeler_api.versions.builders import BOX, stored_keys
 
 

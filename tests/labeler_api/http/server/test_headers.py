@@ -3,7 +3,7 @@
 import pytest
 
 from labeler_api.http.server.connections import Bounds
-from tests.labeler_api.connections.server import GET, serving, until
+from tests.labeler_api.http.server.bare_server import GET, serving, until
 
 KIBIBYTE = 1024
 

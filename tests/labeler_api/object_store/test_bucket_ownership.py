@@ -22,7 +22,7 @@ from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.tying import Sides, both_sides
 from tests.fixtures.buckets import own_buckets
 from tests.fixtures.postgres import DatabaseFactory
-from tests.labeler_api.test_jobs import until
+from tests.labeler_api.jobs.test_jobs import until
 
 _numbers = itertools.count()
 LARGE = (

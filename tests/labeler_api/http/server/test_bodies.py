@@ -5,7 +5,7 @@ import contextlib
 import pytest
 
 from labeler_api.http.server.connections import Bounds
-from tests.labeler_api.connections.server import GET, Client, Server, serving, until
+from tests.labeler_api.http.server.bare_server import GET, Client, Server, serving, until
 
 KIBIBYTE = 1024
 MEBIBYTE = 1024 * KIBIBYTE

@@ -148,7 +148,7 @@ async def test_it_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     program = (
         "import asyncio, io\n"
         "from labeler_api.workers.decoders import Decoders, capacity\n"
-        "from tests.labeler_api.test_decoders import forever\n"
+        "from tests.labeler_api.workers.test_decoders import forever\n"
         f"asyncio.run(Decoders(capacity()).run(1, forever, io.BytesIO(b'x'), 1, {str(note)!r}))"
     )
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", program)

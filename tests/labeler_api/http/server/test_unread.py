@@ -3,7 +3,7 @@
 import asyncio
 
 from labeler_api.http.server.connections import Bounds
-from tests.labeler_api.connections.server import GET, Client, serving, until
+from tests.labeler_api.http.server.bare_server import GET, Client, serving, until
 
 KIBIBYTE = 1024
 LARGE = GET.replace(b"/hello", b"/large")

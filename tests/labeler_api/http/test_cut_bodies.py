@@ -12,7 +12,7 @@ from labeler_ops.stack.ports import free_port
 from tests.access.stage import build
 from tests.access.world import World
 from tests.fixtures.api import Api
-from tests.labeler_api.test_bad_input import JSON, WITH_FORM, WITH_JSON, rows
+from tests.labeler_api.http.test_bad_input import JSON, WITH_FORM, WITH_JSON, rows
 
 
 @asynccontextmanager
