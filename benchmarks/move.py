@@ -3,7 +3,7 @@
 `python -m benchmarks.move` starts two PostgreSQL servers on this machine with the same settings, fills one, and measures
 in rounds, with ourselves and PostgreSQL's own in turns and the other one first in every second round:
 
-- `pg_dump -Fd -j N` beside our backup: the dump with the hash of every file; its restore drill is shown apart;
+- `pg_dump -Fd -j N` beside our backup: the dump with the hash of every file; its restore test is shown apart;
 - that and `pg_restore -j N` into an empty database beside our copy, which also analyzes the target;
 - both together beside our verify, which reads every row of both sides.
 

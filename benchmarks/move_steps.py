@@ -94,7 +94,7 @@ async def _drill(source: str, target: str, into: Path, jobs: int) -> dict[str, f
     tools = await _tools(target)
     started = perf_counter()
     async with dumps.snapshot(source) as moment:
-        drilled = await dumps.drill(tools, into, source, moment, at=source, jobs=jobs)
+        drilled = await dumps.restore_test(tools, into, source, moment, at=source, jobs=jobs)
     took = perf_counter() - started
     if not drilled.report.same:
         raise SystemExit("\n".join(drilled.report.lines()))

@@ -19,7 +19,7 @@ import asyncpg
 from labeler_ops.move.replication.sides import Urls
 from labeler_ops.move.road import Road
 from labeler_ops.move.work import Ends, Mode, Part, Plan, Wishes, Work
-from labeler_ops.voice import Shown
+from labeler_ops.reporter import Shown
 
 WRITERS = 4
 _PAUSE_SECONDS = 0.01  # after each try, so that the writers are users and not the load
@@ -50,7 +50,7 @@ class Stop:
 
 
 class Quiet:
-    """A voice that says nothing."""
+    """A reporter that says nothing."""
 
     def line(self, text: str) -> None: ...
 

@@ -1,19 +1,25 @@
 """How commands do their work and end: with what they were asked for, or with a word and an exit code."""
 
-from collections.abc import Awaitable, Callable
-from typing import NoReturn, TypeVar
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, NoReturn, TypeVar
 
+import msgspec
 import typer
 import uvloop
 from rich.console import Console
 
 from labeler_api.db.failures import FAILURES
-from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.runs import RunError, redacted
-from labeler_ops.storage.access import StorageError
+from labeler_api.errors import AppError
+from labeler_api.settings import Settings, load
+from labeler_ops.errors import Refused
+from labeler_ops.runs import redacted
+from service_kit.settings import SettingsError
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for programs.")]
 
 FAILED, WRONG_USE = 1, 2
-REFUSALS = (DatabaseRefused, RunError, StorageError, *FAILURES)
+REFUSALS = (Refused, AppError, SettingsError, *FAILURES)
 """What stops work with a word to the operator."""
 
 _T = TypeVar("_T")
@@ -21,12 +27,15 @@ _T = TypeVar("_T")
 
 def refuse(text: str, code: int = FAILED) -> NoReturn:
     """End with a word on the error stream."""
-    Console(stderr=True, soft_wrap=True).print(redacted(text), markup=False)
+    Console(stderr=True, soft_wrap=True, highlight=False).print(redacted(text), markup=False)
     raise typer.Exit(code) from None
 
 
-def run(work: Callable[[], Awaitable[_T]], hint: str = "") -> _T:
-    """Do it, and return what comes of it; a refusal ends with its text and the hint."""
+def run(work: Callable[[], Awaitable[_T]], hint: str = "", *, code: int = FAILED, as_json: bool = False) -> _T:
+    """Do it, and return what comes of it; a refusal ends with its text and the hint, a wrong setting with WRONG_USE.
+
+    With `as_json` the text stands on the output, too.
+    """
 
     async def whole() -> _T:
         try:
@@ -37,9 +46,22 @@ def run(work: Callable[[], Awaitable[_T]], hint: str = "") -> _T:
     try:
         return uvloop.run(whole())
     except REFUSALS as error:
-        refuse("\n".join(filter(None, (str(error) or type(error).__name__, hint))))
+        text = str(error) or type(error).__name__
+        if as_json:
+            print_json({"error": redacted(text)})
+        refuse("\n".join(filter(None, (text, hint))), WRONG_USE if isinstance(error, SettingsError) else code)
+
+
+def print_json(result: object) -> None:
+    """Print a result for programs."""
+    typer.echo(msgspec.json.encode(result))
 
 
 def first(error: BaseException) -> BaseException:
     """The first thing that went wrong of several at once."""
     return first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+
+
+def settings(given: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings of the API for a command that needs none of its secrets. Raises SettingsError."""
+    return load({**os.environ, **(given or {}), "ENVIRONMENT": "development"})

@@ -17,11 +17,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from labeler_ops.errors import Refused
+
 _CREDENTIALS = re.compile(r"(?P<scheme>[a-z][a-z0-9+]*://)(?P<user>[^\s:/@]*):(?P<password>[^\s@]*)@")
 _SECRET_NAMES = re.compile(r"(?i)\b(\w*(?:password|secret|token|key)\w*)=(\S+)")
 
 
-class RunError(Exception):
+class RunError(Refused):
     """A run cannot be started or gone on with; the text says why and what to do."""
 
 

@@ -1,11 +1,11 @@
-"""The voice of long work on a terminal: lines, one bar at a time, and reports."""
+"""Reports long work on a terminal: lines, one bar at a time, and reports."""
 
 from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from labeler_ops.reporter import Shown
 from labeler_ops.runs import redacted
-from labeler_ops.voice import Shown
 
 
 class Screen:

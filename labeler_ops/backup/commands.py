@@ -1,6 +1,5 @@
 """`labeler backup create|list|verify|restore|prune`: backups of the databases, and the way back from a disaster."""
 
-import asyncio
 import os
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
@@ -13,12 +12,10 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from labeler_api.db.failures import FAILURES
 from labeler_ops.database.commands import dsn
-from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.roles import Database
+from labeler_ops.refusing import FAILED, AsJson, print_json, refuse, run
 from labeler_ops.screen import Screen
-from labeler_ops.storage.access import StorageError
 
 if TYPE_CHECKING:
     from labeler_ops.backup.places import Place
@@ -27,8 +24,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 
-_FAILED = 1
-_NOT_ASKED = 2
 _T = TypeVar("_T")
 
 Where = Annotated[
@@ -54,7 +49,6 @@ Scratch = Annotated[
         show_default=False,
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for programs.")]
 
 
 @app.command()
@@ -101,7 +95,7 @@ def create(
 
     record, tried = _run(at, work_on)
     if as_json:
-        _print({"backup": record, "restored": tried, "same": tried.same if tried else None})
+        print_json({"backup": record, "restored": tried, "same": tried.same if tried else None})
     else:
         typer.echo(
             f"backup {record.id}: {record.rows:,} rows of {record.source}, {decimal(record.bytes)}, "
@@ -129,7 +123,7 @@ def list_(
 
     found, unfinished = _run(at, lambda place, _screen: places.kept(place))
     if as_json:
-        _print({"backups": found, "unfinished": unfinished})
+        print_json({"backups": found, "unfinished": unfinished})
     else:
         _show(found, unfinished)
     if newest_within_hours is not None:
@@ -141,8 +135,7 @@ def _require_young(found: "list[Kept]", age: timedelta) -> None:
     newest = {one.record.database: one.record for one in found}  # the oldest come first
     old = [record.id for record in newest.values() if datetime.now(UTC) - record.created_at > age]
     if old or not newest:
-        typer.echo(f"too old, and the newest: {', '.join(old)}" if old else "there is no backup", err=True)
-        raise typer.Exit(_FAILED)
+        refuse(f"too old, and the newest: {', '.join(old)}" if old else "there is no backup")
 
 
 def _show(found: "list[Kept]", unfinished: list[str]) -> None:
@@ -192,7 +185,7 @@ def verify(
 
     record, seconds, tried = _run(at, work_on)
     if as_json:
-        _print(
+        print_json(
             {"backup": record.id, "files": len(record.files), "restored": tried, "same": tried.same if tried else None}
         )
     else:
@@ -248,7 +241,7 @@ def restore(
 
     done = _run(at, work_on)
     if as_json:
-        _print({"restored": done, "same": done.same})
+        print_json({"restored": done, "same": done.same})
     elif done.objects is not None:
         found = done.objects
         typer.echo(
@@ -285,7 +278,7 @@ def prune(
 
     plan = _run(at, work_on)
     if as_json:
-        _print({"removed": remove, **msgspec.to_builtins(plan)})
+        print_json({"removed": remove, **msgspec.to_builtins(plan)})
         return
     for backup_id, reasons in plan.kept.items():
         typer.echo(f"kept     {backup_id}  {', '.join(reasons)}")
@@ -309,24 +302,16 @@ def _judge(done: "Restored", *, as_json: bool) -> None:
             f"{done.restore_seconds:.1f} s, compared in {done.compare_seconds:.1f} s. Digest {done.digest[:16]}."
         )
     if not done.same:
-        raise typer.Exit(_FAILED)
-
-
-def _print(result: object) -> None:
-    typer.echo(msgspec.json.encode(result))
+        raise typer.Exit(FAILED)
 
 
 def _run(at: str, work: "Callable[[Place, Screen], Coroutine[Any, Any, _T]]") -> _T:
     from labeler_ops.backup import places
 
-    async def all_of_it(screen: Screen) -> _T:
-        async with places.opened(at) as place:
-            return await work(place, screen)
+    async def all_of_it() -> _T:
+        # What is asked for with --json is alone on standard output.
+        with Screen(errors=True) as screen:
+            async with places.opened(at) as place:
+                return await work(place, screen)
 
-    screen = Screen(errors=True)  # what is asked for with --json is alone on standard output
-    try:
-        with screen:
-            return asyncio.run(all_of_it(screen))
-    except (DatabaseRefused, StorageError, *FAILURES) as error:
-        screen.line(str(error) or type(error).__name__)
-        raise typer.Exit(_FAILED) from None
+    return run(all_of_it)

@@ -10,19 +10,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 
-import asyncpg
 import msgspec
 
-from labeler_api.db.failures import FAILURES
 from labeler_ops.backup import clients, contents, dumps, inventory
 from labeler_ops.backup.places import Place, piece_of
 from labeler_ops.backup.record import CONTENTS, DUMP, INVENTORY, RECORD, Objects, Piece, Record, new_id
 from labeler_ops.backup.transport import require_encrypted
+from labeler_ops.connecting import connected
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.roles import Database
+from labeler_ops.reporter import Reporter
 from labeler_ops.runs import place as place_of
 from labeler_ops.storage.access import StorageAccess
-from labeler_ops.voice import Voice
 
 _FACTS = """
     SELECT pg_database_size(oid) AS size, pg_encoding_to_char(encoding) AS encoding, datcollate, datctype,
@@ -32,7 +31,7 @@ _FACTS = """
 _ROOM = 1.2  # of the database's size: a dump is compressed, and smaller than the tables and their indexes
 
 
-class _Facts(msgspec.Struct, kw_only=True):
+class _Facts(msgspec.Struct):
     server: int
     size: int
     encoding: str
@@ -44,7 +43,7 @@ class _Facts(msgspec.Struct, kw_only=True):
 async def create(
     place: Place,
     url: str,
-    voice: Voice,
+    reporter: Reporter,
     *,
     database: Database = "labeler",
     objects: StorageAccess | None = None,
@@ -61,15 +60,15 @@ async def create(
     tools = clients.find(facts.server)
     backup_id = new_id(database, begun)
     async with working(work, facts.size) as directory:
-        held = await _dumped(tools, url, directory, voice, jobs)
+        held = await _dumped(tools, url, directory, reporter, jobs)
         found = None
         if objects is not None:
-            voice.line("listing the objects")
+            reporter.line("listing the objects")
             # After the moment of the dump: an upload puts its object before its row, so every row's is listed.
             found = await inventory.take(objects, directory / INVENTORY)
         files = await asyncio.to_thread(_pieces, directory)
         record = _record(backup_id, begun, database, url, facts, held, files, found)
-        await _keep(place, record, directory, voice)
+        await _keep(place, record, directory, reporter)
     record = msgspec.structs.replace(record, seconds=round(perf_counter() - started, 3))
     # Last, and only now: what has a record is a backup.
     await place.write(f"{backup_id}/{RECORD}", msgspec.json.encode(record))
@@ -105,13 +104,15 @@ def _record(
     )
 
 
-async def _dumped(tools: clients.Clients, url: str, directory: Path, voice: Voice, jobs: int) -> contents.Contents:
+async def _dumped(
+    tools: clients.Clients, url: str, directory: Path, reporter: Reporter, jobs: int
+) -> contents.Contents:
     """Dump a moment, and measure the same one."""
     async with dumps.snapshot(url) as moment:
-        voice.line("dumping")
-        await dumps.dump(tools, url, directory / DUMP, as_of=moment, jobs=jobs, told=voice.progress, kept=False)
-        voice.line("measuring every table")
-        held = await contents.take(url, as_of=moment, told=voice.progress)
+        reporter.line("dumping")
+        await dumps.dump(tools, url, directory / DUMP, as_of=moment, jobs=jobs, told=reporter.progress, kept=False)
+        reporter.line("measuring every table")
+        held = await contents.take(url, as_of=moment, told=reporter.progress)
     (directory / CONTENTS).write_bytes(msgspec.json.encode(held))
     return held
 
@@ -121,43 +122,27 @@ def _pieces(directory: Path) -> dict[str, Piece]:
     return {str(path.relative_to(directory)): piece_of(path) for path in files}
 
 
-async def _keep(place: Place, record: Record, directory: Path, voice: Voice) -> None:
-    voice.line(f"keeping {record.bytes:,} bytes in {place.name}")
+async def _keep(place: Place, record: Record, directory: Path, reporter: Reporter) -> None:
+    reporter.line(f"keeping {record.bytes:,} bytes in {place.name}")
     done = 0
 
     def told(size: int) -> None:
         nonlocal done
         done += size
-        voice.progress(done, record.bytes)
+        reporter.progress(done, record.bytes)
 
     for name, piece in record.files.items():
         await place.take_in(f"{record.id}/{name}", directory / name, piece, told)
 
 
 async def _look(url: str, environ: Mapping[str, str]) -> _Facts:
-    try:
-        connection = await asyncpg.connect(url, timeout=20)
-    except FAILURES as error:
-        raise DatabaseRefused(f"the database cannot be read: {error}") from error
-    try:
+    async with connected(url, "the database cannot be read") as connection:
         await require_encrypted(url, connection, environ)
-        row = await connection.fetchrow(_FACTS)
-        assert row is not None  # noqa: S101 - the database that we are connected to
+        ((size, encoding, collate, ctype, versioned),) = await connection.fetch(_FACTS)
         revision = None
-        if row["versioned"]:
+        if versioned:
             revision = await connection.fetchval("SELECT string_agg(version_num, ',') FROM public.alembic_version")
-        return _Facts(
-            server=connection.get_server_version().major,
-            size=row["size"],
-            encoding=row["encoding"],
-            collate=row["datcollate"],
-            ctype=row["datctype"],
-            revision=revision,
-        )
-    except FAILURES as error:
-        raise DatabaseRefused(f"the database cannot be read: {error}") from error
-    finally:
-        await connection.close(timeout=5)
+        return _Facts(connection.get_server_version().major, size, encoding, collate, ctype, revision)
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import asyncpg
 
+from labeler_ops.connecting import Connection, connected
 from labeler_ops.database.errors import DatabaseRefused
 
 _READ = """
@@ -32,12 +33,12 @@ _LISTS = frozenset(
 _LIST = re.compile(r'(?:"(?:[^"]|"")*"|[\w$]+)(?:, (?:"(?:[^"]|"")*"|[\w$]+))*')
 
 
-async def read(connection: "asyncpg.Connection[asyncpg.Record]") -> Mapping[str, str]:
+async def read(connection: Connection) -> Mapping[str, str]:
     """The settings of the database that we are connected to."""
     return {row["name"]: row["value"] for row in await connection.fetch(_READ)}
 
 
-async def of_roles(connection: "asyncpg.Connection[asyncpg.Record]") -> str | None:
+async def of_roles(connection: Connection) -> str | None:
     """The roles that have settings of their own in this database: they belong to the server, and are not moved."""
     found: str | None = await connection.fetchval(_OF_ROLES)
     return found
@@ -45,23 +46,23 @@ async def of_roles(connection: "asyncpg.Connection[asyncpg.Record]") -> str | No
 
 async def carry(source: str, target: str) -> None:
     """Give a database the settings of another. Raises DatabaseRefused when our role may not."""
-    ours = await asyncpg.connect(source, timeout=20)
-    try:
-        settings = await read(ours)
-    finally:
-        await ours.close(timeout=5)
+    async with connected(source) as connection:
+        settings = await read(connection)
+    await give(target, settings)
+
+
+async def give(url: str, settings: Mapping[str, str]) -> None:
+    """Give a database settings. Raises DatabaseRefused when our role may not."""
     if not settings:
         return
-    theirs = await asyncpg.connect(target, timeout=20)
-    try:
-        await put(theirs, settings)
-    except asyncpg.PostgresError as error:
-        raise DatabaseRefused(f"the settings of the source cannot be given to the copy: {error}") from error
-    finally:
-        await theirs.close(timeout=5)
+    async with connected(url) as connection:
+        try:
+            await put(connection, settings)
+        except asyncpg.PostgresError as error:
+            raise DatabaseRefused(f"the settings of the source cannot be given to the copy: {error}") from error
 
 
-async def put(connection: "asyncpg.Connection[asyncpg.Record]", settings: Mapping[str, str]) -> None:
+async def put(connection: Connection, settings: Mapping[str, str]) -> None:
     """Set them for everybody who connects from now on. Raises what asyncpg raises."""
     name = await connection.fetchval("SELECT format('%I', current_database())")
     for key, value in settings.items():
@@ -74,7 +75,7 @@ def _spelled(name: str) -> str:
     return name
 
 
-async def _value(connection: "asyncpg.Connection[asyncpg.Record]", name: str, value: str) -> str:
+async def _value(connection: Connection, name: str, value: str) -> str:
     if name.lower() in _LISTS and _LIST.fullmatch(value):
         return value
     return str(await connection.fetchval("SELECT quote_literal($1::text)", value))

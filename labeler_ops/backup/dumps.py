@@ -17,6 +17,7 @@ import msgspec
 
 from labeler_ops.backup import db_settings
 from labeler_ops.backup.clients import Clients
+from labeler_ops.connecting import connected
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.verify.report import Report
 from labeler_ops.database.verify.run import verify
@@ -40,7 +41,7 @@ class Manifest(msgspec.Struct):
     seconds: float
 
 
-class Drill(msgspec.Struct):
+class RestoreTest(msgspec.Struct):
     """A restore that was tried: how long it took, and what the comparison with the source said."""
 
     restore_seconds: float
@@ -50,12 +51,11 @@ class Drill(msgspec.Struct):
 @asynccontextmanager
 async def snapshot(url: str) -> AsyncIterator[str]:
     """Hold one moment of a database, for a dump and a comparison to look at alike."""
-    connection = await asyncpg.connect(url, timeout=20, server_settings={"application_name": "labeler move"})
-    try:
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            yield await connection.fetchval("SELECT pg_export_snapshot()")
-    finally:
-        await connection.close(timeout=5)
+    async with (
+        connected(url, settings={"application_name": "labeler move"}) as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        yield await connection.fetchval("SELECT pg_export_snapshot()")
 
 
 async def dump(
@@ -156,9 +156,11 @@ async def restore(
     return round(perf_counter() - started, 3)
 
 
-async def drill(clients: Clients, directory: Path, source: str, as_of: str, *, at: str, jobs: int = JOBS) -> Drill:
+async def restore_test(
+    clients: Clients, directory: Path, source: str, as_of: str, *, at: str, jobs: int = JOBS
+) -> RestoreTest:
     """Restore a dump into a scratch database on the server of `at`, compare it with its moment, and drop it again."""
-    name = f"labeler_drill_{secrets.token_hex(4)}"
+    name = f"labeler_restore_test_{secrets.token_hex(4)}"
     scratch = urlsplit(at)._replace(path=f"/{name}").geturl()
     await _execute(at, f'CREATE DATABASE "{name}" TEMPLATE template0 {await _locale(source)}')
     try:
@@ -167,7 +169,7 @@ async def drill(clients: Clients, directory: Path, source: str, as_of: str, *, a
         report = await verify(source, scratch, as_of=as_of)
     finally:
         await _execute(at, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-    return Drill(seconds, report)
+    return RestoreTest(seconds, report)
 
 
 def _table_of_contents(clients: Clients, directory: Path) -> Path:
@@ -181,64 +183,46 @@ def _table_of_contents(clients: Clients, directory: Path) -> Path:
     return path
 
 
-async def drill_place(*urls: str, major: int) -> str | None:
+async def restore_test_place(*urls: str, major: int) -> str | None:
     """Return the first of the servers, none older than the tools' major, where our role may create a database."""
     for url in urls:
-        connection = await asyncpg.connect(url, timeout=20)
-        try:
+        async with connected(url) as connection:
             may = "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
             if connection.get_server_version().major >= major and await connection.fetchval(may):
                 return url
-        finally:
-            await connection.close(timeout=5)
     return None
 
 
 async def _locale(url: str) -> str:
-    connection = await asyncpg.connect(url, timeout=20)
-    try:
-        row = await connection.fetchrow(
-            "SELECT pg_encoding_to_char(encoding) AS encoding, quote_literal(datcollate) AS sorts,"
-            " quote_literal(datctype) AS letters FROM pg_database WHERE datname = current_database()"
+    async with connected(url) as connection:
+        return str(
+            await connection.fetchval(
+                "SELECT format('ENCODING %L LC_COLLATE %L LC_CTYPE %L', pg_encoding_to_char(encoding), datcollate,"
+                " datctype) FROM pg_database WHERE datname = current_database()"
+            )
         )
-        assert row is not None  # noqa: S101 - the database that we are connected to
-        return f"ENCODING '{row['encoding']}' LC_COLLATE {row['sorts']} LC_CTYPE {row['letters']}"
-    finally:
-        await connection.close(timeout=5)
 
 
 async def _execute(url: str, sql: str) -> None:
-    try:
-        connection = await asyncpg.connect(url, timeout=20)
-    except (OSError, asyncpg.PostgresError) as error:
-        raise DatabaseRefused(f"the restore drill cannot be made: {error}") from error
-    try:
-        await connection.execute(sql)
-    except asyncpg.InsufficientPrivilegeError as error:
-        raise DatabaseRefused("the restore drill needs a role that may create databases") from error
-    finally:
-        await connection.close(timeout=5)
+    async with connected(url, "the restore test cannot be made") as connection:
+        try:
+            await connection.execute(sql)
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise DatabaseRefused("the restore test needs a role that may create databases") from error
 
 
 async def database_size(url: str) -> int:
     """How large a database is, in bytes."""
-    connection = await asyncpg.connect(url, timeout=20)
-    try:
-        size: int = await connection.fetchval("SELECT pg_database_size(current_database())")
-        return size
-    finally:
-        await connection.close(timeout=5)
+    async with connected(url) as connection:
+        return int(await connection.fetchval("SELECT pg_database_size(current_database())"))
 
 
 async def _watch(url: str, size: int, told: Told) -> None:
     """Tell how large the restored database has become; a restore itself says nothing."""
-    connection = await asyncpg.connect(url, timeout=20)
-    try:
+    async with connected(url) as connection:
         while True:
             told(await connection.fetchval("SELECT pg_database_size(current_database())"), size)
             await asyncio.sleep(0.5)
-    finally:
-        await connection.close(timeout=5)
 
 
 def _bytes_in(directory: Path) -> int:

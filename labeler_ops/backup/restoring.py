@@ -10,7 +10,6 @@ from pathlib import Path
 from time import perf_counter
 from urllib.parse import urlsplit
 
-import asyncpg
 import msgspec
 
 from labeler_api.db.failures import FAILURES
@@ -19,8 +18,8 @@ from labeler_ops.backup.creating import working
 from labeler_ops.backup.places import Place, prove
 from labeler_ops.backup.record import CONTENTS, DUMP, INVENTORY, Proof, Record
 from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.reporter import Reporter
 from labeler_ops.storage.access import StorageAccess
-from labeler_ops.voice import Voice
 
 
 class Restored(msgspec.Struct, kw_only=True):
@@ -50,7 +49,7 @@ async def restore(
     place: Place,
     record: Record,
     into: str,
-    voice: Voice,
+    reporter: Reporter,
     *,
     replace: str | None = None,
     owners: bool = False,
@@ -65,17 +64,17 @@ async def restore(
     """
     tools = await _tools(record, into, environ)
     async with working(work, record.bytes) as directory:
-        fetched = await _fetch(place, record, directory, voice)
+        fetched = await _fetch(place, record, directory, reporter)
         made = await target.made_ready(into, record, replace=replace, environ=environ)
         try:
-            done = await _restored(tools, record, directory, into, voice, fetched, owners=owners, jobs=jobs)
+            done = await _restored(tools, record, directory, into, reporter, fetched, owners=owners, jobs=jobs)
         except BaseException:
             if made:  # half of a database must not be taken for one
-                with suppress(*FAILURES):
+                with suppress(DatabaseRefused, *FAILURES):
                     await asyncio.shield(target.dropped(into))
             raise
         if objects is not None and record.objects is not None:
-            voice.line("looking for the objects")
+            reporter.line("looking for the objects")
             done.objects = await inventory.compare(objects, directory / INVENTORY)
     await _note(place, record, done)
     return done
@@ -85,36 +84,36 @@ async def try_out(
     place: Place,
     record: Record,
     at: str,
-    voice: Voice,
+    reporter: Reporter,
     *,
     work: Path | None = None,
     jobs: int = dumps.JOBS,
     environ: Mapping[str, str] = os.environ,
 ) -> Restored:
     """Restore a backup into a scratch database on the server of `at`, compare, and drop it again."""
-    scratch = urlsplit(at)._replace(path=f"/labeler_drill_{secrets.token_hex(4)}").geturl()
+    scratch = urlsplit(at)._replace(path=f"/labeler_restore_test_{secrets.token_hex(4)}").geturl()
     tools = await _tools(record, scratch, environ)
     async with working(work, record.bytes) as directory:
-        fetched = await _fetch(place, record, directory, voice)
+        fetched = await _fetch(place, record, directory, reporter)
         await target.made_ready(scratch, record, replace=None, environ=environ)
         try:
-            done = await _restored(tools, record, directory, scratch, voice, fetched, owners=False, jobs=jobs)
+            done = await _restored(tools, record, directory, scratch, reporter, fetched, owners=False, jobs=jobs)
         finally:
             await asyncio.shield(target.dropped(scratch))
     await _note(place, record, done)
     return done
 
 
-async def check(place: Place, record: Record, voice: Voice) -> float:
+async def check(place: Place, record: Record, reporter: Reporter) -> float:
     """Read every file of a backup where it is kept, and compare hashes; seconds. Raises DatabaseRefused."""
     started, done = perf_counter(), 0
 
     def told(size: int) -> None:
         nonlocal done
         done += size
-        voice.progress(done, record.bytes)
+        reporter.progress(done, record.bytes)
 
-    voice.line(f"reading {record.bytes:,} bytes of {record.id}")
+    reporter.line(f"reading {record.bytes:,} bytes of {record.id}")
     wrong = []
     for name, piece in record.files.items():
         found = await place.digest(f"{record.id}/{name}", told)
@@ -136,16 +135,16 @@ async def _tools(record: Record, into: str, environ: Mapping[str, str]) -> clien
     return clients.find(major)
 
 
-async def _fetch(place: Place, record: Record, directory: Path, voice: Voice) -> float:
+async def _fetch(place: Place, record: Record, directory: Path, reporter: Reporter) -> float:
     """Fetch every file, and compare its hash with the record; seconds."""
     started, done = perf_counter(), 0
 
     def told(size: int) -> None:
         nonlocal done
         done += size
-        voice.progress(done, record.bytes)
+        reporter.progress(done, record.bytes)
 
-    voice.line(f"fetching {record.bytes:,} bytes from {place.name}")
+    reporter.line(f"fetching {record.bytes:,} bytes from {place.name}")
     await asyncio.to_thread((directory / DUMP).mkdir)
     wrong = []
     for name, piece in record.files.items():
@@ -163,7 +162,7 @@ async def _restored(
     record: Record,
     directory: Path,
     into: str,
-    voice: Voice,
+    reporter: Reporter,
     fetched: float,
     *,
     owners: bool,
@@ -171,16 +170,16 @@ async def _restored(
 ) -> Restored:
     then = msgspec.json.decode((directory / CONTENTS).read_bytes(), type=contents.Contents)
     started = perf_counter()
-    voice.line(f"restoring {record.rows:,} rows")
+    reporter.line(f"restoring {record.rows:,} rows")
     await dumps.restore(
-        tools, directory / DUMP, into, jobs=jobs, told=voice.progress, size=record.database_bytes, owners=owners
+        tools, directory / DUMP, into, jobs=jobs, told=reporter.progress, size=record.database_bytes, owners=owners
     )
-    await _set(into, then.definitions["setting"])
+    await db_settings.give(into, then.definitions["setting"])
     # A dump carries no statistics: without them the first queries would be planned blindly.
     await tools.run("vacuumdb", "--analyze-only", f"--jobs={jobs}", url=into)
     restored = perf_counter()
-    voice.line("comparing every table")
-    now = await contents.take(into, told=voice.progress)
+    reporter.line("comparing every table")
+    now = await contents.take(into, told=reporter.progress)
     return Restored(
         id=record.id,
         rows=now.rows,
@@ -190,17 +189,6 @@ async def _restored(
         compare_seconds=round(perf_counter() - restored, 3),
         differences=contents.differences(then, now),
     )
-
-
-async def _set(into: str, settings: Mapping[str, str]) -> None:
-    """Give the database the settings that it had for everybody, which no dump holds."""
-    connection = await asyncpg.connect(into, timeout=20)
-    try:
-        await db_settings.put(connection, settings)
-    except asyncpg.PostgresError as error:
-        raise DatabaseRefused(f"the settings of the database cannot be given to the restored one: {error}") from error
-    finally:
-        await connection.close(timeout=5)
 
 
 async def _note(place: Place, record: Record, done: Restored) -> None:

@@ -2,21 +2,17 @@
 
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from typing import TypeAlias
+from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
-from labeler_api.db.failures import FAILURES
 from labeler_ops.backup.record import Record
 from labeler_ops.backup.transport import require_encrypted
+from labeler_ops.connecting import Connection, connected
 from labeler_ops.database.errors import DatabaseRefused
 
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
-
 _ENTRANCE = "postgres"  # the database that is there on every server
-_SECONDS = 20.0
 
 _OURS = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 _NOT_EXTENSION_S = (
@@ -83,12 +79,9 @@ async def made_ready(url: str, record: Record, *, replace: str | None, environ: 
 
 async def dropped(url: str) -> None:
     """Take a database away that we made ourselves."""
-    connection = await asyncpg.connect(_entrance(url), timeout=_SECONDS)
-    try:
+    async with connected(_entrance(url)) as connection:
         name = await connection.fetchval("SELECT quote_ident($1)", name_of(url))
         await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-    finally:
-        await connection.close(timeout=5)
 
 
 async def _emptied(connection: Connection, name: str, replace: str | None, record: Record) -> None:
@@ -124,15 +117,13 @@ def _entrance(url: str) -> str:
 @asynccontextmanager
 async def _connected(url: str, environ: Mapping[str, str]) -> "AsyncIterator[Connection | None]":
     """Connect; None where the server has no such database."""
-    try:
-        connection = await asyncpg.connect(url, timeout=_SECONDS)
-    except asyncpg.InvalidCatalogNameError:
-        yield None
-        return
-    except FAILURES as error:
-        raise DatabaseRefused(f"the target cannot be reached: {error}") from error
-    try:
+    async with AsyncExitStack() as stack:
+        try:
+            connection = await stack.enter_async_context(connected(url, "the target cannot be reached"))
+        except DatabaseRefused as error:
+            if not isinstance(error.__cause__, asyncpg.InvalidCatalogNameError):
+                raise
+            yield None
+            return
         await require_encrypted(url, connection, environ)
         yield connection
-    finally:
-        await connection.close(timeout=5)

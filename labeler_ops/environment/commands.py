@@ -1,6 +1,5 @@
 """`labeler env check|render`: what the environment says, and the files that are made from the declaration."""
 
-import asyncio
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,11 +9,9 @@ import typer
 from rich.console import Console
 
 from labeler_ops.environment.variables import SERVICES
+from labeler_ops.refusing import FAILED, WRONG_USE, AsJson, print_json, refuse, run
 
 app = typer.Typer(no_args_is_help=True)
-
-_WRONG = 1
-_NOT_LOOKED = 2
 
 
 class For(StrEnum):
@@ -42,32 +39,31 @@ def check(
     overlap: Annotated[
         bool, typer.Option(help="Count twice: while a deployment overlaps, old and new processes run.")
     ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print every variable, its source and form, and what is missing or contradictory. Secrets are never printed.
 
     Exit code 1: something is wrong. 2: the file cannot be read.
     """
-    from labeler_ops.environment.check import check as run
-    from labeler_ops.environment.reading import EnvironmentUnreadable, read
+    from labeler_ops.environment.check import check as whole_check
+    from labeler_ops.environment.reading import read
     from labeler_ops.environment.show import show
 
-    console = Console(stderr=True, soft_wrap=True)
-    try:
-        values = read(file)
-    except EnvironmentUnreadable as error:
-        console.print(str(error), markup=False)
-        raise typer.Exit(_NOT_LOOKED) from None
     services = [service for service in SERVICES if only is None or service in only]
     source = file.name if file else "environment"
-    with console.status("Asking every part" if connect else "Looking"):
-        report = asyncio.run(run(values, services, source=source, replicas=replicas, overlap=overlap, connect=connect))
+    with Console(stderr=True).status("Asking every part" if connect else "Looking"):
+        report = run(
+            lambda: whole_check(
+                read(file), services, source=source, replicas=replicas, overlap=overlap, connect=connect
+            ),
+            code=WRONG_USE,
+        )
     if as_json:
-        typer.echo(msgspec.json.encode({"right": report.right, **msgspec.to_builtins(report)}))
+        print_json({"right": report.right, **msgspec.to_builtins(report)})
     else:
         show(report, Console())
     if not report.right:
-        raise typer.Exit(_WRONG)
+        raise typer.Exit(FAILED)
 
 
 @app.command()
@@ -79,17 +75,16 @@ def render(
 ) -> None:
     """Write .env.example, .env.local.example and docs/deployment/environment-variables*.md anew."""
     from labeler_ops.environment.render import FILES
-    from labeler_ops.environment.render import render as run
+    from labeler_ops.environment.render import render as write
 
     if not (root / "pyproject.toml").is_file():
-        typer.echo(f"{root.absolute()} is not the project's directory: name it with --root", err=True)
-        raise typer.Exit(_NOT_LOOKED)
+        refuse(f"{root.absolute()} is not the project's directory: name it with --root", WRONG_USE)
     if not dry_run:
-        for name in run(root):
+        for name in write(root):
             typer.echo(f"{name} written")
         return
     stale = [name for name, make in FILES.items() if not (root / name).is_file() or (root / name).read_text() != make()]
     for name in stale:
         typer.echo(f"{name} differs")
     if stale:
-        raise typer.Exit(_WRONG)
+        raise typer.Exit(FAILED)

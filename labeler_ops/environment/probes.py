@@ -16,8 +16,8 @@ from labeler_ops.environment.connections import Allowance, server
 from labeler_ops.environment.probe_gateway import ask
 from labeler_ops.environment.problems import Environment
 from labeler_ops.environment.problems_stores import databases
-from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.probe import probe as probe_store
+from labeler_ops.storage.tying import access_of
 from service_kit.postgres import KEEPALIVE
 
 _CONNECT_SECONDS = 10.0  # a managed database that sleeps takes a while to wake
@@ -249,15 +249,7 @@ async def _listening(result: Probed, url: str) -> None:
 
 async def _storage(result: Probed, given: Environment) -> None:
     assert given.api is not None  # noqa: S101 - asked for by probe()
-    access = StorageAccess(
-        endpoint=given.api.storage_url,
-        access_key=given.api.s3_access_key,
-        secret_key=given.api.s3_secret_key,
-        region=given.api.s3_region,
-        datasets_bucket=given.api.s3_bucket_datasets,
-        annotations_bucket=given.api.s3_bucket_annotations,
-    )
-    for one in await probe_store(access, given.api.origins):
+    for one in await probe_store(access_of(given.api), given.api.origins):
         result.seen.append(Seen("object store", one.what, one.level, one.text))
 
 

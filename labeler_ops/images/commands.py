@@ -1,6 +1,5 @@
 """`labeler images …`: images in the object store and their rows."""
 
-import asyncio
 import os
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Annotated
@@ -11,11 +10,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from labeler_api.db.failures import FAILURES
-from labeler_api.errors import AppError
 from labeler_api.migrations import HEAD
 from labeler_api.settings import Settings, load
 from labeler_ops.database.errors import DatabaseRefused
-from service_kit.settings import SettingsError
+from labeler_ops.refusing import FAILED, WRONG_USE, AsJson, run
 
 if TYPE_CHECKING:
     from labeler_ops.images.backfill import BackfillReport
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 
-_FAILED = 1
-_NOT_STARTED = 2
 _SHOWN = 50  # failures; --json gives all of them
 
 
@@ -37,24 +33,20 @@ def images() -> None:
 def backfill(
     dataset: Annotated[str | None, typer.Option(help="Only the images of this dataset.", show_default=False)] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Images that are read at the same time.")] = 4,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Read width, height, type and content version of images whose rows lack them. Safe to interrupt and to repeat.
 
     The database is LABELER_DB_URL's, the store S3_ENDPOINT's. Exit code 1: some images could not be read (they are
     listed); 2: the database or the store could not be used.
     """
-    try:
-        report = asyncio.run(_backfill(_settings(), dataset, workers))
-    except (SettingsError, DatabaseRefused, AppError) as error:
-        Console(stderr=True, soft_wrap=True).print(str(error), markup=False)
-        raise typer.Exit(_NOT_STARTED) from None
+    report = run(lambda: _backfill(_settings(), dataset, workers), code=WRONG_USE)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(report)))
     else:
         _show(report)
     if report.failed:
-        raise typer.Exit(_FAILED)
+        raise typer.Exit(FAILED)
 
 
 @app.command()
@@ -62,7 +54,7 @@ def check(
     dataset: Annotated[str | None, typer.Option(help="Only the images of this dataset.", show_default=False)] = None,
     read: Annotated[bool, typer.Option("--read", help="Read every image to its end, and compare its bytes.")] = False,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Images that are looked at at the same time.")] = 8,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Find images whose object is not what their row says: missing, of another size, or with other bytes.
 
@@ -70,17 +62,13 @@ def check(
     the move do not have. Nothing is changed. The database is LABELER_DB_URL's, the store S3_ENDPOINT's. Exit code 1:
     something does not fit; 2: the database or the store could not be used.
     """
-    try:
-        report = asyncio.run(_check(_settings(), dataset, workers, read=read))
-    except (SettingsError, DatabaseRefused, AppError) as error:
-        Console(stderr=True, soft_wrap=True).print(str(error), markup=False)
-        raise typer.Exit(_NOT_STARTED) from None
+    report = run(lambda: _check(_settings(), dataset, workers, read=read), code=WRONG_USE)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(report)))
     else:
         _show_check(report)
     if report.mismatches:
-        raise typer.Exit(_FAILED)
+        raise typer.Exit(FAILED)
 
 
 def _settings() -> Settings:

@@ -3,18 +3,16 @@
 import getpass
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.console import Console
 
 from labeler_ops.database.commands import Url, dsn
 from labeler_ops.maintenance import fence
 from labeler_ops.maintenance.fence import State
-from labeler_ops.refusing import run
+from labeler_ops.refusing import AsJson, print_json, run
 
 app = typer.Typer(no_args_is_help=True)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for programs.")]
 Wait = Annotated[float, typer.Option(min=0, help="Seconds to wait for transactions that are at work.")]
 
 
@@ -43,7 +41,7 @@ def status(url: Url = None, as_json: AsJson = False) -> None:
 
 def _show(state: State, as_json: bool) -> None:
     if as_json:
-        typer.echo(msgspec.json.encode(state))
+        print_json(state)
         return
     console = Console(soft_wrap=True, highlight=False)
     since = f" since {state.since:%Y-%m-%d %H:%M:%S} UTC, by {state.changed_by}" if state.since else ""

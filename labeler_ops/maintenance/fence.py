@@ -17,9 +17,9 @@ import asyncpg
 import msgspec
 
 from labeler_api.db.failures import FAILURES
+from labeler_ops.connecting import Connection, connected
 from labeler_ops.database.errors import DatabaseRefused
 
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Work: TypeAlias = Callable[[Connection], Awaitable[None]]
 
 NAME = "maintenance_fence"
@@ -204,13 +204,8 @@ def _writer(row: asyncpg.Record) -> Writer:
 
 @asynccontextmanager
 async def _connected(url: str) -> AsyncIterator[Connection]:
-    try:
-        connection = await asyncpg.connect(url, timeout=20, server_settings={"application_name": "labeler maintenance"})
-    except FAILURES as error:
-        raise DatabaseRefused(f"the database cannot be reached: {error or type(error).__name__}") from error
-    try:
-        yield connection
-    except FAILURES as error:
-        raise DatabaseRefused(f"maintenance mode could not be switched: {error}") from error
-    finally:
-        await connection.close(timeout=5)
+    async with connected(url, settings={"application_name": "labeler maintenance"}) as connection:
+        try:
+            yield connection
+        except FAILURES as error:
+            raise DatabaseRefused(f"maintenance mode could not be switched: {error}") from error

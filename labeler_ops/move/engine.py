@@ -13,8 +13,8 @@ from labeler_api.db.failures import FAILURES
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.move import report
 from labeler_ops.refusing import first
+from labeler_ops.reporter import Reporter
 from labeler_ops.runs import Run
-from labeler_ops.voice import Voice
 
 Facts: TypeAlias = dict[str, Any]
 Do: TypeAlias = Callable[[Facts], Awaitable[None]]
@@ -46,7 +46,7 @@ class Engine:
     """Does the phases of one run, and says so."""
 
     run: Run
-    voice: Voice
+    voice: Reporter
 
     async def forth(self, phases: Sequence[Phase], *, until: str | None = None) -> None:
         """Do every phase that has not ended, up to and with `until`; stop before one that is left to a person.

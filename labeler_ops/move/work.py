@@ -12,10 +12,10 @@ from labeler_ops.backup.dumps import JOBS
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.roles import Database
 from labeler_ops.move.replication.sides import Urls
+from labeler_ops.reporter import Reporter
 from labeler_ops.runs import Run, RunError
 from labeler_ops.storage import sides
 from labeler_ops.storage.access import StorageAccess, StorageError
-from labeler_ops.voice import Voice
 
 if TYPE_CHECKING:
     from labeler_ops.smoke.deployment import Account
@@ -103,18 +103,18 @@ class Work:
     run: Run
     plan: Plan
     ends: Ends
-    voice: Voice
+    voice: Reporter
     wishes: Wishes = Wishes()
 
     @classmethod
-    def begin(cls, root: Path, plan: Plan, ends: Ends, voice: Voice, wishes: Wishes = Wishes()) -> "Work":
+    def begin(cls, root: Path, plan: Plan, ends: Ends, voice: Reporter, wishes: Wishes = Wishes()) -> "Work":
         """Start a run."""
         seen = ends.databases.seen if ends.databases else []
         facts = {**ends.places, "seen": seen, "plan": msgspec.to_builtins(plan)}
         return cls(Run.start(root, KIND, facts), plan, ends, voice, wishes)
 
     @classmethod
-    def of(cls, run: Run, ends: Ends, voice: Voice, wishes: Wishes = Wishes()) -> "Work":
+    def of(cls, run: Run, ends: Ends, voice: Reporter, wishes: Wishes = Wishes()) -> "Work":
         """Go on with a run. Raises RunError when these are not its ends."""
         known = {name: run.facts.get(name) for name in ("source", "target", "source_store", "target_store")}
         if (given := ends.places) != {name: value for name, value in known.items() if value is not None}:

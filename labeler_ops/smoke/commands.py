@@ -3,23 +3,23 @@
 import asyncio
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from labeler_ops.runs import Run, redacted
+from labeler_ops.refusing import FAILED, WRONG_USE, AsJson, print_json, refuse, run
+from labeler_ops.runs import Run
 
 if TYPE_CHECKING:
     from labeler_ops.smoke.checklist import StepResult
     from labeler_ops.smoke.deployment import Account
 
 _T = TypeVar("_T")
-_FAILED, _WRONG_USE, _UNDECIDED, _INTERRUPTED = 1, 2, 3, 130
+_UNDECIDED, _INTERRUPTED = 3, 130
 _PASSWORD = "LABELER_SMOKE_PASSWORD"  # noqa: S105 - a variable's name
 _MEMBER_PASSWORD = "LABELER_SMOKE_MEMBER_PASSWORD"  # noqa: S105
 _AGAINST_PASSWORD = "LABELER_SMOKE_AGAINST_PASSWORD"  # noqa: S105
@@ -30,7 +30,6 @@ MemberEmail = Annotated[
     str | None,
     typer.Option(help=f"A second account, made a member for a moment. Its password: {_MEMBER_PASSWORD}, or a prompt."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for programs.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -65,13 +64,13 @@ def smoke(
                 url, account, member=member, read_only=read_only, told=lambda one: status.update(_done(one))
             )
 
-    report = _run(work())
+    report = _run(work)
     if as_json:
-        typer.echo(msgspec.json.encode(report))
+        print_json(report)
     else:
         report.show(Console())
     if not report.ok:
-        raise typer.Exit(_INTERRUPTED if report.interrupted else _FAILED)
+        raise typer.Exit(_INTERRUPTED if report.interrupted else FAILED)
 
 
 def staging_check(
@@ -100,7 +99,7 @@ def staging_check(
     password = os.environ.get(_AGAINST_PASSWORD) or account.password
     before = (against, Account(against_email or email, password)) if against else None
     member = _account(member_email, _MEMBER_PASSWORD) if member_email else None
-    run = Run.start(runs, "staging", {"url": url, "against": against})
+    records = Run.start(runs, "staging", {"url": url, "against": against})
     log = Console(stderr=True, soft_wrap=True)
 
     async def work() -> Any:
@@ -108,7 +107,7 @@ def staging_check(
         with Progress(console=log, transient=True) as progress:
             bar = progress.add_task("smoke", total=None)
             return await staging.staging_check(
-                run,
+                records,
                 (url, account),
                 before,
                 member=member,
@@ -117,13 +116,13 @@ def staging_check(
                 told_round=lambda done, most: progress.update(bar, description="rounds", completed=done, total=most),
             )
 
-    report = _run(work())
+    report = _run(work)
     if as_json:
-        typer.echo(msgspec.json.encode(report))
+        print_json(report)
     else:
         report.show(Console())
     if report.verdict != "pass":
-        failed = _INTERRUPTED if report.smoke.interrupted else _FAILED
+        failed = _INTERRUPTED if report.smoke.interrupted else FAILED
         raise typer.Exit(failed if report.verdict == "fail" else _UNDECIDED)
 
 
@@ -132,7 +131,7 @@ def _account(email: str, variable: str) -> "Account":
 
     password = os.environ.get(variable)
     if not password and not sys.stdin.isatty():
-        _fail(f"the password of {email}: set {variable}", _WRONG_USE)
+        refuse(f"the password of {email}: set {variable}", WRONG_USE)
     return Account(email, password or typer.prompt(f"Password of {email}", hide_input=True, err=True))
 
 
@@ -142,7 +141,7 @@ def _place(url: str, option: str) -> str:
     try:
         return normal_url(url)
     except ValueError as error:
-        _fail(f"{option}: {error}", _WRONG_USE)
+        refuse(f"{option}: {error}", WRONG_USE)
 
 
 def _done(one: "StepResult") -> str:
@@ -154,20 +153,11 @@ def _need(module: str) -> None:
     from importlib.util import find_spec
 
     if find_spec(module) is None:
-        _fail(f"this needs {module}: pip install 'image-labeler[staging]'", _FAILED)
+        refuse(f"this needs {module}: pip install 'image-labeler[staging]'", FAILED)
 
 
-def _run(work: Coroutine[Any, Any, _T]) -> _T:
-    from labeler_ops.smoke.deployment import StepFailed
-
+def _run(work: Callable[[], Awaitable[_T]]) -> _T:
     try:
-        return asyncio.run(work)
-    except StepFailed as error:
-        _fail(str(error), _FAILED)
+        return run(work)
     except (KeyboardInterrupt, asyncio.CancelledError):
-        _fail("interrupted", _INTERRUPTED)
-
-
-def _fail(text: str, code: int) -> NoReturn:
-    Console(stderr=True, soft_wrap=True).print(redacted(text), markup=False)
-    raise typer.Exit(code)
+        refuse("interrupted", _INTERRUPTED)

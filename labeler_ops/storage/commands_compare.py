@@ -5,11 +5,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
 from labeler_ops.database.commands import dsn
-from labeler_ops.refusing import FAILED, WRONG_USE, refuse, run
+from labeler_ops.refusing import FAILED, WRONG_USE, AsJson, print_json, refuse, run
 from labeler_ops.screen import Screen
 from labeler_ops.storage.access import StorageError
 from labeler_ops.storage.sides import both
@@ -28,7 +27,6 @@ WithDatabase = Annotated[
     bool, typer.Option("--database/--no-database", help="Ask the Labeler DB which objects there must be.")
 ]
 Found = Annotated[Path | None, typer.Option(help="A directory for every finding by name.", show_default=False)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON, for programs.")]
 
 
 def compare(url: Url = None, database: WithDatabase = True, found: Found = None, as_json: AsJson = False) -> None:
@@ -80,7 +78,7 @@ def _show(
         directory.mkdir(parents=True, exist_ok=True)
         report = run(whole)
         if as_json:
-            typer.echo(msgspec.json.encode(report))
+            print_json(report)
         else:
             screen.show(report)
     if not report.same:

@@ -1,21 +1,15 @@
 """`labeler storage adopt`: tie buckets that have objects to the Labeler DB that they belong to."""
 
-import asyncio
-import os
 from contextlib import AsyncExitStack
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from labeler_api.errors import AppError
-from labeler_api.settings import Settings, load
+from labeler_api.settings import Settings
+from labeler_ops.refusing import FAILED, refuse, run, settings
 from labeler_ops.storage.adopting import BothSides, look_at_both
 from labeler_ops.storage.tying import both_sides
-from service_kit.settings import SettingsError
-
-_FAILED = 1
-_NOT_STARTED = 2
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; for scripts. Both sides are shown all the same.")]
 Missing = Annotated[
@@ -38,27 +32,21 @@ def adopt(yes: Yes = False, although_images_are_missing: Missing = False, instea
     LABELER_DB_URL's, the store S3_ENDPOINT's. Exit code 1: they were not tied.
     """
     console = Console(soft_wrap=True, highlight=False)
-    settings = _settings()
-    try:
-        asyncio.run(_adopt(console, settings, yes=yes, forced=although_images_are_missing, instead_of=instead_of))
-    except AppError as error:
-        typer.echo(error.detail, err=True)
-        raise typer.Exit(_FAILED) from None
+    run(lambda: _adopt(console, settings(), yes=yes, forced=although_images_are_missing, instead_of=instead_of))
 
 
-async def _adopt(console: Console, settings: Settings, *, yes: bool, forced: bool, instead_of: str | None) -> None:
+async def _adopt(console: Console, wanted: Settings, *, yes: bool, forced: bool, instead_of: str | None) -> None:
     async with AsyncExitStack() as stack:
-        sides = await both_sides(settings, stack)
-        seen = await look_at_both(settings, sides)
+        sides = await both_sides(wanted, stack)
+        seen = await look_at_both(wanted, sides)
         seen.show(console)
         if seen.tied:
             console.print("The buckets belong to this database already. Nothing was done.")
             return
         if (refusal := _refusal(seen, forced=forced, instead_of=instead_of)) is not None:
-            typer.echo(f"Not tied: {refusal}", err=True)
-            raise typer.Exit(_FAILED)
+            refuse(f"Not tied: {refusal}")
         if not yes and not typer.confirm("Do these two belong together?"):
-            raise typer.Exit(_FAILED)
+            raise typer.Exit(FAILED)
         await sides.tie.adopt(whatever_they_say=True)
         console.print("The buckets belong to this database now. What is deleted there, it decides.")
 
@@ -70,11 +58,3 @@ def _refusal(seen: BothSides, *, forced: bool, instead_of: str | None) -> str | 
     if seen.doubt is not None and not forced:
         return f"{seen.doubt}. If they belong together all the same: --although-images-are-missing"
     return None
-
-
-def _settings() -> Settings:
-    try:
-        return load({**os.environ, "ENVIRONMENT": "development"})  # no secret of the API plays a part here
-    except SettingsError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(_NOT_STARTED) from None

@@ -8,6 +8,7 @@ from time import perf_counter
 
 import msgspec
 
+from labeler_ops.reporter import Reporter
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.carrying import carry, compare_ties
 from labeler_ops.storage.copying import Copier, Copies
@@ -17,7 +18,6 @@ from labeler_ops.storage.manifest import Manifest, entries
 from labeler_ops.storage.s3 import Store
 from labeler_ops.storage.sides import place
 from labeler_ops.storage.verifying import Verifier
-from labeler_ops.voice import Voice
 
 CONCURRENCY = 16
 
@@ -33,7 +33,7 @@ class Passes:
     source: StorageAccess
     target: StorageAccess
     database: str | None
-    voice: Voice
+    reporter: Reporter
     concurrency: int = CONCURRENCY
 
     async def compare(self) -> Report:
@@ -90,9 +90,9 @@ class Passes:
                 inventory.remember(entries(manifest))
                 if source is self.source:
                     inventory.lost(findings)
-                self.voice.begin("copy", report.source_bytes)
+                self.reporter.begin("copy", report.source_bytes)
                 with Manifest(manifest) as written:
-                    copier = Copier(*stores, written, findings, overwrite=overwrite, told=self.voice.done)
+                    copier = Copier(*stores, written, findings, overwrite=overwrite, told=self.reporter.done)
                     copies = await copier.run(inventory.pairs(), self.concurrency)
                 report.retries += sum(store.retries for store in stores)
         return copies
@@ -100,8 +100,8 @@ class Passes:
     async def _read_all(self, report: Report, source: StorageAccess, target: StorageAccess, only_there: str) -> None:
         with self._findings(report) as findings:
             async with self._inventory(report, source, target) as inventory, self._stores(source, target) as stores:
-                self.voice.begin("verify", report.source_bytes)
-                verifier = Verifier(*stores, inventory, findings, sample=report.sampled, told=self.voice.done)
+                self.reporter.begin("verify", report.source_bytes)
+                verifier = Verifier(*stores, inventory, findings, sample=report.sampled, told=self.reporter.done)
                 await verifier.run(self.concurrency)
                 await compare_ties(*stores, findings)
                 inventory.lost(findings)
@@ -115,9 +115,9 @@ class Passes:
     async def _inventory(
         self, report: Report, source: StorageAccess, target: StorageAccess
     ) -> AsyncIterator[Inventory]:
-        self.voice.begin("list")
+        self.reporter.begin("list")
         path, started = self.path("inventory.sqlite"), perf_counter()
-        inventory = await Inventory.take(path, source, target, self.database, self.voice.done)
+        inventory = await Inventory.take(path, source, target, self.database, self.reporter.done)
         try:
             inventory.count_into(report, with_database=self.database is not None)
             yield inventory

@@ -2,10 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-import asyncpg
-
-from labeler_api.db.failures import FAILURES
-from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.connecting import connected
 
 _BATCH = 5000  # rows a round trip
 
@@ -28,17 +25,13 @@ _HAS = """
 
 async def references(dsn: str) -> AsyncIterator[tuple[str, str, str]]:
     """Yield (bucket, key, where it stands), in one snapshot. Raises DatabaseRefused when it cannot be read."""
-    try:
-        connection = await asyncpg.connect(dsn, timeout=20, statement_cache_size=0)
-    except FAILURES as error:
-        raise DatabaseRefused(f"the Labeler DB cannot be read: {error}") from error
-    try:
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            for table, column, bucket in _COLUMNS:
-                if await connection.fetchval(_HAS, f"public.{table}", column):
-                    # Names of our own, from above.
-                    sql = f"SELECT DISTINCT {column} FROM public.{table} WHERE {column} <> ''"  # noqa: S608
-                    async for (key,) in connection.cursor(sql, prefetch=_BATCH):
-                        yield bucket, key, f"{table}.{column}"
-    finally:
-        await connection.close(timeout=5)
+    async with (
+        connected(dsn, "the Labeler DB cannot be read", prepared=False) as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        for table, column, bucket in _COLUMNS:
+            if await connection.fetchval(_HAS, f"public.{table}", column):
+                # Names of our own, from above.
+                sql = f"SELECT DISTINCT {column} FROM public.{table} WHERE {column} <> ''"  # noqa: S608
+                async for (key,) in connection.cursor(sql, prefetch=_BATCH):
+                    yield bucket, key, f"{table}.{column}"

@@ -44,6 +44,18 @@ async def both_sides(settings: Settings, stack: AsyncExitStack) -> Sides:
     return Sides(db, objects, tie, instruments)
 
 
+def access_of(settings: Settings) -> StorageAccess:
+    """Where the store of an API is, for a client of its own."""
+    return StorageAccess(
+        endpoint=settings.storage_url,
+        access_key=settings.s3_access_key,
+        secret_key=settings.s3_secret_key,
+        region=settings.s3_region,
+        datasets_bucket=settings.s3_bucket_datasets,
+        annotations_bucket=settings.s3_bucket_annotations,
+    )
+
+
 def settings_of(dsn: str, access: StorageAccess) -> Settings:
     """Make the settings of an API on a database and a store."""
     return Settings(

@@ -1,7 +1,7 @@
-"""A voice that nobody sees."""
+"""A reporter that nobody sees."""
 
 from labeler_ops.database.verify.report import Report
-from labeler_ops.voice import Shown
+from labeler_ops.reporter import Shown
 
 
 class Listener:

@@ -11,7 +11,7 @@ from labeler_ops.maintenance import fence
 from labeler_ops.move.replication import schema
 from labeler_ops.move.replication.channel import Channel, Connection, Flow
 from labeler_ops.move.replication.sides import Sides
-from labeler_ops.voice import Voice
+from labeler_ops.reporter import Reporter
 
 _POLL_SECONDS = 0.2
 _FAILURES = 5
@@ -43,7 +43,7 @@ async def make_tables(sides: Sides, file: Path) -> None:
         await sides.target.execute(fence.SWITCH, "on", fence.MOVED, getpass.getuser())
 
 
-async def copied(sides: Sides, voice: Voice) -> int:
+async def copied(sides: Sides, voice: Reporter) -> int:
     """Wait until every table is copied and the target is near; how many tables. Raises DatabaseRefused if it stops."""
     tables = await _tables_copied(sides, voice)
     await sides.target.execute("ANALYZE")
@@ -51,7 +51,7 @@ async def copied(sides: Sides, voice: Voice) -> int:
     return tables
 
 
-async def _tables_copied(sides: Sides, voice: Voice) -> int:
+async def _tables_copied(sides: Sides, voice: Reporter) -> int:
     channel, whole = sides.forth, await _bytes(sides.source)
     flow = best = await channel.flow()
     since = well = monotonic()
@@ -70,7 +70,7 @@ async def _tables_copied(sides: Sides, voice: Voice) -> int:
     return flow.tables
 
 
-async def _near(channel: Channel, voice: Voice) -> None:
+async def _near(channel: Channel, voice: Reporter) -> None:
     flow = best = await channel.flow()
     first, since = flow.lag or 0, monotonic()
     while flow.lag is None or flow.lag > _NEAR_BYTES:

@@ -5,10 +5,10 @@ from contextlib import AsyncExitStack
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.move.replication.channel import drop_publication, drop_subscription
 from labeler_ops.move.replication.sides import BACK, FORTH, SideAway, Urls, side
-from labeler_ops.voice import Voice
+from labeler_ops.reporter import Reporter
 
 
-async def drop_everything(urls: Urls, voice: Voice) -> list[str]:
+async def drop_everything(urls: Urls, voice: Reporter) -> list[str]:
     """Drop both channels, or what is on one side while the other is away; which are. Raises DatabaseRefused if both."""
     away = []
     async with AsyncExitStack() as stack:

@@ -15,8 +15,8 @@ from labeler_ops.move.replication import schema
 from labeler_ops.move.replication.channel import Channel
 from labeler_ops.move.replication.sides import Urls
 from labeler_ops.move.report import COMPARISON
+from labeler_ops.reporter import Reporter
 from labeler_ops.runs import Run
-from labeler_ops.voice import Voice
 
 _CATCH_UP_SECONDS = 60.0
 
@@ -27,7 +27,7 @@ class StandStill:
 
     run: Run
     urls: Urls
-    voice: Voice
+    voice: Reporter
 
     async def make(self, channel: Channel, left: str, *, rows: bool, was_open: bool = True) -> Report | None:
         """Stop writing on one side and prove that the other is the same.

@@ -28,7 +28,7 @@ _MARKS = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "refused": "[red]refu
 
 # What a pooler in front of a server refuses as a parameter of the connection, or takes and does not pass on.
 _PROBE = {"lock_timeout": "12345ms", "application_name": "labeler preflight"}
-# A dump needs about a third of the database's size, its restore drill all of it again.
+# A dump needs about a third of the database's size, its restore test all of it again.
 _LOCAL_SHARE = 0.5
 _TARGET_SHARE = 2.5
 _LONG_SECONDS = 300
@@ -231,10 +231,12 @@ async def _rights(sides: Sides) -> list[Finding]:
             Finding("rights", "refused", "the target's role may not create tables: use the database's owner")
         )
     if (
-        await dumps.drill_place(sides.source_url, sides.target_url, major=sides.target.get_server_version().major)
+        await dumps.restore_test_place(
+            sides.source_url, sides.target_url, major=sides.target.get_server_version().major
+        )
         is None
     ):
-        text = "neither role may create a scratch database for the restore drill: ALTER ROLE … CREATEDB on one side"
+        text = "neither role may create a scratch database for the restore test: ALTER ROLE … CREATEDB on one side"
         findings.append(Finding("rights", "refused", text))
     return findings or [Finding("rights", "ok", "the source can be read, the target written, a restore tried")]
 

@@ -7,8 +7,8 @@ import msgspec
 from labeler_api.migrations import HEAD
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.report import UpgradeReport
+from labeler_ops.reporter import Reporter
 from labeler_ops.runs import Run
-from labeler_ops.voice import Voice
 
 UTC = "UTC"
 REPORT = "upgrade.report.json"
@@ -20,7 +20,7 @@ _FEW = 0.01
 _MOVES = ("quarantined", "merged", "changed", "added")
 
 
-async def upgrade_copy(run: Run, target: str, before: str, legacy_timezone: str, voice: Voice) -> dict[str, Any]:
+async def upgrade_copy(run: Run, target: str, before: str, legacy_timezone: str, voice: Reporter) -> dict[str, Any]:
     """Upgrade the copy, keep the report, say what became of the rows; the sums by what was done."""
     from labeler_ops.database.upgrade import last_report, upgrade  # Alembic takes most of a second to load
 

@@ -92,7 +92,7 @@ async def test_a_backup_is_tried_on_a_server_and_leaves_nothing_there(folder: Op
     made = await folder.json("create", BACKUP_SCRATCH_DATABASE_URL=source)
     assert made["restored"]["digest"] == made["backup"]["digest"]
     assert (await folder.json("verify", "--scratch", source))["same"]
-    assert await count(source, "pg_database WHERE datname LIKE 'labeler_drill%'") == 0
+    assert await count(source, "pg_database WHERE datname LIKE 'labeler_restore_test%'") == 0
     (kept,) = (await folder.json("list"))["backups"]
     assert kept["proof"]["how"] == "restored"
 

@@ -1,4 +1,4 @@
-"""Backup, restore drill and copy of a database, between databases of one server."""
+"""Backup, restore test and copy of a database, between databases of one server."""
 
 import asyncio
 from contextlib import suppress
@@ -54,11 +54,11 @@ async def test_a_backup_is_restored_and_compared_as_of_its_moment(
     async with dumps.snapshot(source) as moment:
         await execute(source, "DELETE FROM parts; INSERT INTO log VALUES ('late', now())")
         await dumps.dump(tools, source, tmp_path / "backup", as_of=moment)
-        drilled = await dumps.drill(tools, tmp_path / "backup", source, moment, at=source)
+        drilled = await dumps.restore_test(tools, tmp_path / "backup", source, moment, at=source)
     assert drilled.report.lines() == []
     assert drilled.report.rows > 3000
     await dumps.check(tmp_path / "backup")
-    assert not await databases(source, "labeler_drill%")
+    assert not await databases(source, "labeler_restore_test%")
 
 
 async def test_a_damaged_backup_is_named(source: str, tools: clients.Clients, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ class Shown(Protocol):
         """Print it."""
 
 
-class Voice(Protocol):
+class Reporter(Protocol):
     """Who listens: a terminal, or a test."""
 
     def line(self, text: str) -> None:
