@@ -34,6 +34,7 @@ from labeler_api.http.server.client_address import ClientAddress
 from labeler_api.http.server.connections import STATE, Bounds, Connections, room_for_connections
 from labeler_api.images import removal
 from labeler_api.images.listing import routes as images
+from labeler_api.images.media import routes as media
 from labeler_api.imports import routes as imports
 from labeler_api.invitations import routes as invitations
 from labeler_api.jobs import worker as jobs
@@ -82,7 +83,7 @@ API_ROUTES = [
     *storage.routes,
     *deletion.routes,
 ]
-ROOT_ROUTES = [*health.routes, *images.media_routes, *versions.media_routes]
+ROOT_ROUTES = [*health.routes, *media.media_routes, *versions.media_routes]
 
 JOB_HANDLERS: dict[str, jobs.Handler] = {
     removal.KIND: removal.handle,

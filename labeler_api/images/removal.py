@@ -25,7 +25,7 @@ log = structlog.get_logger("labeler_api.images")
 
 
 class Removal(msgspec.Struct):
-    """Keys in the bucket of datasets. The sweep reads `keys` by SQL (labeler_api.storage.orphans.owner_store)."""
+    """Keys in the bucket of datasets. The sweep reads `keys` by SQL (labeler_api.storage.orphans.store)."""
 
     keys: list[str]
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from labeler_api.images.listing.schemas import UploadForm, UploadSummary
+from labeler_api.images.upload.schemas import UploadForm, UploadSummary
 from labeler_api.imports.readers.items import FormatName, Problem
 from labeler_api.projects.tasks import TaskType
 from labeler_api.text.names import NAME

@@ -21,16 +21,8 @@ from labeler_api.invitations.schemas import (
     invitation_response,
 )
 from labeler_api.limits.rate_limits import INVITATIONS_PER_INVITER
-from labeler_api.members.authorization.service import (
-    Access,
-    access_held,
-    access_of,
-    actor_as_seen,
-    authorize,
-    may_grant,
-    owner_not_grantable,
-    require_may_grant,
-)
+from labeler_api.members.authorization.service import Access, access_held, access_of, actor_as_seen, authorize
+from labeler_api.members.membership.service import may_grant, owner_not_grantable, require_may_grant
 from labeler_api.members.policy import Lock, Role, effective_role, grantable
 from labeler_api.user_directory.directory import UserProfile
 

@@ -1,22 +1,18 @@
 """Exports and published versions (calls 61 to 63, contract#exports), and the files behind their links."""
 
 from starlette.requests import Request
-from starlette.responses import Response
 
 from labeler_api.context import Call
 from labeler_api.http.endpoint import Reply, endpoint
 from labeler_api.http.paging import CursorQuery
 from labeler_api.http.server.client_leaving import while_connected
-from labeler_api.http.streaming import stream_object
-from labeler_api.tokens.signed_links import LinkQuery
 from labeler_api.versions import service
-from labeler_api.versions.files import naming
+from labeler_api.versions.downloads.routes import download, download_export
 from labeler_api.versions.schemas import (
     ExportRequest,
     ExportResponse,
     ProjectExport,
     PublishVersion,
-    VersionId,
     VersionPage,
     VersionResponse,
 )
@@ -65,39 +61,6 @@ async def export(call: Call, body: ProjectExport, request: Request) -> ExportRes
     return await while_connected(request, service.export(call, body.project_id, wanted))
 
 
-async def download(call: Call, version_id: VersionId, query: LinkQuery, request: Request) -> Response:
-    """Download the file of a version by its signed link"""
-    return await _sent(call, await service.file(call, version_id, query), query, request)
-
-
-async def download_export(
-    call: Call, project_id: str, task_type: str, export_id: str, file_name: str, query: LinkQuery, request: Request
-) -> Response:
-    """Download an exported file by its signed link"""
-    path = f"{project_id}/{task_type}/{export_id}/{file_name}"
-    return await _sent(call, await service.exported_file(call, path, query), query, request)
-
-
-async def _sent(call: Call, file: service.ExportFile, query: LinkQuery, request: Request) -> Response:
-    headers = {
-        "Content-Type": file.content_type,
-        "Content-Disposition": naming.content_disposition(file.file_name),
-        # The file never changes, but who may have it does: browsers ask again, and a 304 costs no look at the store.
-        "Cache-Control": "private, no-cache",
-        "Referrer-Policy": "no-referrer",
-        "Cross-Origin-Resource-Policy": "cross-origin",
-        "Content-Security-Policy": "default-src 'none'; sandbox",
-    }
-    return await stream_object(
-        request,
-        file.open,
-        place=call.stream_place(query.u),
-        size=file.size_bytes,
-        etag=file.etag,
-        headers=headers,
-    )
-
-
 routes = [
     endpoint(
         "POST", "/projects/{project_id}/export", export_of_project, idempotent=True, errors=(400, 403, 404), long=True
@@ -113,6 +76,8 @@ routes = [
     ),
     endpoint("GET", "/projects/{project_id}/versions", list_versions, etag=True, errors=(404,), large=True),
 ]
+
+
 media_routes = [
     endpoint("GET", "/media/exports/{version_id}", download, login=False, errors=(404, 416, 429)),
     endpoint(

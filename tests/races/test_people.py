@@ -5,8 +5,8 @@ from typing import Any
 
 import httpx
 
-from labeler_api.members.authorization import store as authorization_store
 from labeler_api.members.authorization.access import Actor
+from labeler_api.members.membership import store as membership_store
 from tests.fixtures.api import USER_IDS, Made
 from tests.labeler_api.annotations.drawing import box, check_counters, drawn, rows
 from tests.races.processes import CROWD, Cluster
@@ -38,7 +38,7 @@ async def test_a_save_that_passed_its_check_before_the_removal(cluster: Cluster)
     body = await drawn(annotator, box(made))
     async with cluster.api.db.begin() as tx:
         owner = Actor(made.project_id, USER_IDS["owner"], ["owner"], anyway=False)
-        removed = await authorization_store.set_role(tx, owner, USER_IDS["annotator"], None, ["annotator"], [])
+        removed = await membership_store.set_role(tx, owner, USER_IDS["annotator"], None, ["annotator"], [])
         assert removed is not None
         assert removed["outcome"] == "done"
         saves = [
@@ -60,7 +60,7 @@ async def test_a_save_that_passed_its_check_before_the_role_was_lowered(cluster:
     await cluster.client("annotator").delete(f"/api/v1/image-locks/{made.project_id}/{made.image_ids[0]}")
     async with cluster.api.db.begin() as tx:
         owner = Actor(made.project_id, USER_IDS["owner"], ["owner"], anyway=False)
-        lowered = await authorization_store.set_role(tx, owner, USER_IDS["reviewer"], "annotator", ["reviewer"], [])
+        lowered = await membership_store.set_role(tx, owner, USER_IDS["reviewer"], "annotator", ["reviewer"], [])
         assert lowered is not None
         assert lowered["outcome"] == "done"
         save = asyncio.create_task(reviewer.put(f"/api/v1/annotations/{body['id']}", json={"notes": "late"}))

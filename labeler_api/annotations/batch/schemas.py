@@ -4,10 +4,12 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from labeler_api.annotations.editing.schemas import AnnotationCreate, AnnotationId, ConfirmResponse
+from labeler_api.annotations.editing.schemas import AnnotationCreate
 
 # What one transaction makes in a few seconds; the project's other writers wait for it.
 MAX_ITEMS = 10_000
+
+
 # Ten thousand annotations of a kilobyte; a polygon of fifty points has about that.
 MAX_BATCH_BYTES = 16 * 1024 * 1024
 
@@ -24,19 +26,4 @@ class BatchResponse(Struct):
     created: int
     failed: int
     annotation_ids: list[int]
-    errors: list[str]
-
-
-class BulkConfirm(Struct):
-    """The annotations to confirm; one that is named twice is confirmed once."""
-
-    annotation_ids: Annotated[list[AnnotationId], Meta(max_length=MAX_ITEMS)]
-
-
-class BulkConfirmResponse(Struct):
-    """What became of each annotation: its state, or a sentence that says why it stayed as it is."""
-
-    confirmed: int
-    failed: int
-    results: list[ConfirmResponse]
     errors: list[str]

@@ -10,14 +10,25 @@ from labeler_api.locks.image_locks.schemas import ImageId
 from labeler_api.user_directory.directory import UserProfile
 
 AnnotationId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+
+
 Version = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+
+
 # Widths of the columns.
 ClassId = Annotated[str, Meta(max_length=50)]
+
+
 ClassName = Annotated[str, Meta(max_length=255)]
+
+
 ProjectRef = Annotated[str, Meta(min_length=1, max_length=100)]
+
+
 Percent = Annotated[int, Meta(ge=0, le=100)]
+
+
 Notes = Annotated[str, Meta(max_length=10_000)]  # a remark of some pages; the list carries a thousand of them
-PAGE_LIMIT = 1000  # contract#paging: a greater limit is silently this one
 
 
 StoredObject = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
@@ -99,25 +110,6 @@ class DeletedResponse(Struct):
     """A sentence for a person."""
 
     message: str
-
-
-class ConfirmResponse(Struct):
-    """The state of an annotation after it was confirmed or unconfirmed."""
-
-    annotation_id: int
-    annotation_state: str
-    confirmed_at: datetime | None
-    confirmed_by: int | None
-    confirmed_by_name: str | None
-
-
-class PageQuery(Struct):
-    """Which annotations of a project: by image, and by position or behind a cursor."""
-
-    image_id: Annotated[str, Meta(max_length=255)] = ""
-    skip: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
-    limit: Annotated[int, Meta(ge=0)] = PAGE_LIMIT
-    cursor: str = ""
 
 
 class VersionConflict(Struct):

@@ -12,15 +12,10 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from labeler_api.annotations.editing import store as editing_store
-from labeler_api.annotations.editing.schemas import (
-    PAGE_LIMIT,
-    AnnotationResponse,
-    PageQuery,
-    annotation_response,
-    user_ids,
-)
+from labeler_api.annotations.editing.schemas import AnnotationResponse, annotation_response, user_ids
 from labeler_api.annotations.page import store
 from labeler_api.annotations.page.etag import PageTag
+from labeler_api.annotations.page.schemas import PAGE_LIMIT, PageQuery
 from labeler_api.annotations.page.store import Known, Place, Read
 from labeler_api.context import Call
 from labeler_api.db import page_bytes

@@ -8,7 +8,10 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 TaskType = Annotated[str, Meta(max_length=50)]
+
+
 StatusName = Literal["not-started", "in-progress", "completed"]
+
 
 _BEGUN: tuple[StatusName, StatusName] = ("in-progress", "completed")  # by whether the image is confirmed
 
@@ -53,12 +56,6 @@ class StatusQuery(Struct):
     cursor: str = ""
 
 
-class TaskQuery(Struct):
-    """Which task; none means each task of the image."""
-
-    task_type: TaskType = ""
-
-
 class TaskStats(Struct):
     """How far a task is. Every image is counted in exactly one of the four numbers.
 
@@ -80,17 +77,6 @@ class ProjectStats(Struct):
     project_id: str
     total_images: int
     task_stats: list[TaskStats]
-
-
-class ImageConfirmResponse(Struct):
-    """An image after it was confirmed or unconfirmed, its tasks taken together."""
-
-    image_id: str
-    is_confirmed: bool
-    confirmed_at: datetime | None
-    status: StatusName
-    total_annotations: int
-    confirmed_annotations: int
 
 
 def image_status(row: Mapping[str, Any], project_id: str, task_type: str | None) -> ImageStatus:
@@ -146,17 +132,4 @@ def task_stats(task_type: str, total_images: int, counts: Mapping[str, int] | No
         in_progress=in_progress,
         completed=0,
         confirmed=confirmed,
-    )
-
-
-def image_confirm(image_id: str, row: Mapping[str, Any]) -> ImageConfirmResponse:
-    """Say what the statuses of an image are, taken together; nobody began one that has none."""
-    confirmed, begun = bool(row["is_confirmed"]), row["total_annotations"] is not None
-    return ImageConfirmResponse(
-        image_id=image_id,
-        is_confirmed=confirmed,
-        confirmed_at=row["confirmed_at"] if confirmed else None,
-        status="completed" if confirmed else "in-progress" if begun else "not-started",
-        total_annotations=row["total_annotations"] or 0,
-        confirmed_annotations=row["confirmed_annotations"] or 0,
     )

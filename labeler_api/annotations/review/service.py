@@ -2,13 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 
-from labeler_api.annotations.batch.schemas import BulkConfirm, BulkConfirmResponse
 from labeler_api.annotations.batch.service import distinct_projects
-from labeler_api.annotations.editing.schemas import ConfirmResponse, name_of
+from labeler_api.annotations.editing.schemas import name_of
 from labeler_api.annotations.editing.service import check_may_change, no_annotation, set_state
 from labeler_api.annotations.ledger import ConfirmationEffect
-from labeler_api.annotations.progress.schemas import ImageConfirmResponse, image_confirm
 from labeler_api.annotations.review import store
+from labeler_api.annotations.review.schemas import (
+    BulkConfirm,
+    BulkConfirmResponse,
+    ConfirmResponse,
+    ImageConfirmResponse,
+    image_confirm,
+)
 from labeler_api.context import Call
 from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import AppError, BadRequest, Forbidden, NotFound

@@ -1,22 +1,9 @@
 """Images of datasets and projects (calls 10 and 28, contract#images, the summary) and their bytes."""
 
-from starlette.requests import Request
-from starlette.responses import Response
-
 from labeler_api.context import Call
-from labeler_api.http.endpoint import Reply, endpoint, matches
-from labeler_api.http.streaming import stream_object
+from labeler_api.http.endpoint import Reply, endpoint
 from labeler_api.images.listing import service
-from labeler_api.images.listing.schemas import (
-    DatasetSummary,
-    ImageLinkQuery,
-    ImagePage,
-    PageQuery,
-    PreviewImage,
-    PreviewQuery,
-)
-from labeler_api.images.media import service as media_service
-from labeler_api.tokens.signed_links import LinkQuery
+from labeler_api.images.listing.schemas import DatasetSummary, ImagePage, PageQuery, PreviewImage, PreviewQuery
 
 
 async def preview_images(call: Call, dataset_id: str, query: PreviewQuery) -> list[PreviewImage]:
@@ -37,41 +24,8 @@ async def list_images(call: Call, project_id: str, query: PageQuery) -> Reply[Im
     return await service.page(call, project_id, query)
 
 
-async def get_image(call: Call, dataset_id: str, image_id: str, query: ImageLinkQuery, request: Request) -> Response:
-    """Stream an image by a signed link
-
-    Browsers do not draw TIFF: such an image comes as a JPEG of the same size, and with `original=true` as it was sent.
-    One range is honoured; several are answered with the whole.
-    """
-    image = await media_service.image(call, dataset_id, image_id, query)
-    return await stream_object(
-        request,
-        image.open,
-        place=call.stream_place(query.u),
-        size=image.size,
-        etag=image.etag,
-        headers=image.headers,
-        refine=image.refine,
-    )
-
-
-async def get_thumbnail(call: Call, dataset_id: str, image_id: str, query: LinkQuery) -> Response:
-    """Get a thumbnail by a signed link"""
-    thumbnail = await media_service.thumbnail(call, dataset_id, image_id, query)
-    headers = {**thumbnail.headers, "ETag": thumbnail.etag}
-    if matches(call.if_none_match, thumbnail.etag):
-        return Response(status_code=304, headers=headers)
-    return Response(await thumbnail.read_small(), headers=headers)
-
-
 routes = [
     endpoint("GET", "/datasets/{dataset_id}/images", preview_images, errors=(404,)),
     endpoint("GET", "/datasets/{dataset_id}/summary", summarise_dataset, errors=(404,)),
     endpoint("GET", "/projects/{project_id}/images", list_images, etag=True, errors=(400, 404)),
-]
-
-# Outside /api/v1 and without a bearer: the link is the credential.
-media_routes = [
-    endpoint("GET", "/media/images/{dataset_id}/{image_id:path}", get_image, login=False, errors=(404, 416, 429)),
-    endpoint("GET", "/media/thumbnails/{dataset_id}/{image_id:path}", get_thumbnail, login=False, errors=(404, 429)),
 ]

@@ -5,9 +5,9 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from labeler_api.tokens.signed_links import LinkQuery
-
 Offset = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+
+
 # Beyond it the call answers 400, as it always did, and not the type with 422.
 PageLimit = Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": 200})]
 
@@ -17,12 +17,6 @@ class PreviewQuery(Struct):
 
     limit: Offset = 12
     random: bool = True
-
-
-class ImageLinkQuery(LinkQuery, frozen=True):
-    """The query string of a link to an image."""
-
-    original: bool = False
 
 
 class PreviewImage(Struct):
@@ -99,44 +93,3 @@ class DatasetSummary(Struct):
     tasks: list[TaskProgress]
     thumbnails: list[SummaryImage]
     updated_at: datetime
-
-
-class FailedFile(Struct):
-    """A file that was not taken, and why."""
-
-    filename: str
-    reason: str
-
-
-class UploadedImage(Struct):
-    """An image that was stored; `replaced` when its path was there already."""
-
-    id: str
-    file_name: str
-    width: int
-    height: int
-    size: int
-    replaced: bool
-
-
-class UploadSummary(Struct):
-    """What became of an upload; `folder_structure` counts the images of each folder.
-
-    `failed` names each file of the form that was not taken; of those in archives only as many as make a hundred.
-    `failed_total` counts all of them.
-    """
-
-    images_uploaded: int
-    annotations_imported: int
-    storage_bytes_used: int
-    folder_structure: dict[str, int]
-    failed: list[FailedFile]
-    failed_total: int
-    images: list[UploadedImage]
-
-
-class UploadForm(Struct):
-    """The form of an upload; file names carry relative paths, and a ZIP is expanded."""
-
-    files: Annotated[list[bytes], Meta(min_length=1)]
-    annotation_file: bytes | None = None

@@ -9,8 +9,8 @@ from labeler_api.context import Call, Principal
 from labeler_api.db.pool import Row
 from labeler_api.errors import Forbidden, NotFound, Unauthenticated
 from labeler_api.images.listing import store as listing_store
-from labeler_api.images.listing.schemas import ImageLinkQuery
 from labeler_api.images.media import renditions
+from labeler_api.images.media.schemas import ImageLinkQuery
 from labeler_api.images.pictures import rendition
 from labeler_api.images.pictures.formats import CONTENT_TYPES
 from labeler_api.images.upload.object_metadata import is_other_version

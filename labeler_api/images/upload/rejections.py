@@ -1,6 +1,6 @@
 """The files of an upload that are not taken: each of the form by name, with those of archives a hundred."""
 
-from labeler_api.images.listing.schemas import FailedFile
+from labeler_api.images.upload.schemas import FailedFile
 
 _NAMED = 100  # a person reads no more; without a bound one request of ZIP archives had six million of them
 _NAMED_OF_A_FORM = 1000  # as many files as it has by default: each is named, in a megabyte with the longest words

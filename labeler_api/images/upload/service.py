@@ -16,9 +16,9 @@ from labeler_api.context import Call
 from labeler_api.errors import AppError, Invalid, invalid
 from labeler_api.http.forms.multipart import Part, Spool
 from labeler_api.idempotency.streamed_uploads import StreamedFiles
-from labeler_api.images.listing.schemas import UploadSummary
 from labeler_api.images.paths import ImagePath, Refused
 from labeler_api.images.upload.archives import extract, read_directory
+from labeler_api.images.upload.schemas import UploadSummary
 from labeler_api.images.upload.session import Intake
 from labeler_api.members.authorization import service as members
 from labeler_api.members.authorization.service import Access

@@ -24,7 +24,6 @@ from labeler_api.http.forms.multipart import Spool
 from labeler_api.idempotency.streamed_uploads import StreamedFiles
 from labeler_api.images import removal
 from labeler_api.images.checksums.checksum import Checksum
-from labeler_api.images.listing.schemas import UploadedImage, UploadSummary
 from labeler_api.images.media import renditions
 from labeler_api.images.paths import ImagePath, ObjectKeys, image_path
 from labeler_api.images.pictures import rendition
@@ -32,6 +31,7 @@ from labeler_api.images.pictures.inspection import Picture, Rejected, look
 from labeler_api.images.upload import store
 from labeler_api.images.upload.object_metadata import describe
 from labeler_api.images.upload.rejections import Refusals
+from labeler_api.images.upload.schemas import UploadedImage, UploadSummary
 from labeler_api.images.upload.store import Stored
 from labeler_api.members.authorization import service as members
 from labeler_api.members.policy import Lock, Role

@@ -24,7 +24,7 @@ async def invite(call: Call, dataset: str, body: InviteToDataset) -> PermissionR
     """Make a user a member at once. Raises Conflict for who is one already."""
     wanted = _stored_role(body.role)
     try:
-        access, row = await authorization_service.add_user(call, dataset, body.user_email, wanted)
+        access, row = await membership_service.add_user(call, dataset, body.user_email, wanted)
     except BadRequest as error:
         if error.code != "already_member":
             raise
@@ -34,8 +34,8 @@ async def invite(call: Call, dataset: str, body: InviteToDataset) -> PermissionR
 
 async def page(call: Call, dataset: str, cursor: str) -> tuple[list[PermissionResponse], str | None]:
     """List members of a dataset with their names; and the cursor of the next page."""
-    access, rows, following = await authorization_service.rows_of(call, dataset, cursor)
-    users = await authorization_service.named(call, rows)
+    access, rows, following = await membership_service.rows_of(call, dataset, cursor)
+    users = await membership_service.named(call, rows)
     return [permission_response(access.dataset_id, row, users) for row in rows], following
 
 
@@ -71,4 +71,4 @@ def _stored_role(text: str) -> Role:
 
 
 async def _response(call: Call, access: Access, row: Row) -> PermissionResponse:
-    return permission_response(access.dataset_id, row, await authorization_service.named(call, [row]))
+    return permission_response(access.dataset_id, row, await membership_service.named(call, [row]))

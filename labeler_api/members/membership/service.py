@@ -1,33 +1,33 @@
-"""Use cases of a project's members: another role, removal, and the transfer of ownership.
+"""Use cases of a project's members: list, add, another role, removal, and the transfer of ownership."""
 
-The row of the member as it is when it is written decides: each change is one statement that names the roles which the
-caller may touch. A change that comes second finds another role, or none, and is refused.
-
-Invitations do not outlive the role: each change cancels those that wait for the member, and those that the member sent
-and could not send any more.
-"""
+from collections.abc import Mapping, Sequence
 
 from labeler_api.context import Call
-from labeler_api.db.pool import Row
+from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.errors import AppError, BadRequest, Forbidden, NotFound
-from labeler_api.members.authorization import store as authorization_store
+from labeler_api.http.paging import decode_cursor, encode_cursor
+from labeler_api.idempotency import keys as idempotency
+from labeler_api.limits.rate_limits import MEMBERS_PER_PERSON
 from labeler_api.members.authorization.service import (
     Access,
     access_held,
     access_of,
     actor_as_seen,
     authorize,
-    named,
-    owner_not_grantable,
+    role_changed,
 )
+from labeler_api.members.membership import store
 from labeler_api.members.membership.schemas import (
+    AddMember,
     ChangeMember,
     MemberResponse,
+    Position,
     TransferOwnership,
     TransferResponse,
     member_response,
 )
-from labeler_api.members.policy import Lock, Role, changeable, grantable
+from labeler_api.members.policy import Lock, Role, changeable, grantable, may_change
+from labeler_api.user_directory.directory import UserProfile
 
 
 async def change(call: Call, project: str, user_id: int, body: ChangeMember) -> MemberResponse:
@@ -58,7 +58,7 @@ async def remove(call: Call, reference: str, user_id: int) -> None:
 async def _set_role(call: Call, access: Access, user_id: int, wanted: Role | None) -> Row:
     """Give a member another role, or remove them; in the role in which the caller was seen."""
     async with call.db.single() as tx:
-        row = await authorization_store.set_role(
+        row = await store.set_role(
             tx,
             actor_as_seen(call, access),
             user_id,
@@ -93,9 +93,7 @@ async def move(
     """
     access = await _require_candidate(call, reference, new_owner, stranger)
     async with call.db.single() as tx:
-        row = await authorization_store.transfer(
-            tx, access.project, call.user_id, new_owner, former.text, grantable(former)
-        )
+        row = await store.transfer(tx, access.project, call.user_id, new_owner, former.text, grantable(former))
     if row["outcome"] == "not_owner":
         raise Forbidden("You are not the owner any more: the ownership has just moved.", code="role_too_low")
     if row["outcome"] == "no_member":
@@ -106,7 +104,7 @@ async def move(
 async def _require_candidate(call: Call, reference: str, user_id: int, stranger: type[AppError]) -> Access:
     """Check who is to be the owner, as far as that takes the gateway; the transaction checks the membership again."""
     async with call.db.read() as connection:
-        row = await authorization_store.access_and_member(connection, reference, call.user_id, user_id)
+        row = await store.access_and_member(connection, reference, call.user_id, user_id)
     access = access_of(row, call, Role.OWNER)
     if user_id == call.user_id:
         raise BadRequest("You are the owner already.", code="already_owner")
@@ -139,3 +137,87 @@ def _cannot_leave(access: Access) -> BadRequest:
 
 def _no_member(kind: type[AppError]) -> AppError:
     return kind("This user is not a member of the project. Add or invite them first.", code="member_not_found")
+
+
+# The frontend asks for no pages and looks for the caller's own row. Ten look-ups of names at the gateway, some 1.5 MB.
+_PAGE_LIMIT = 5000
+
+
+async def page(call: Call, project: str, cursor: str) -> tuple[list[MemberResponse], str | None]:
+    """List members of a project with their names; and the cursor of the next page."""
+    _, rows, following = await rows_of(call, project, cursor)
+    users = await named(call, rows)
+    return [member_response(row, users) for row in rows], following
+
+
+async def rows_of(call: Call, reference: str, cursor: str) -> tuple[Access, list[Row], str | None]:
+    """Read members of a project, the earliest first; and the cursor of the next page."""
+    after = decode_cursor(cursor, Position) if cursor else None
+    async with call.db.read() as connection:
+        place = (after.granted_at, after.id) if after else None
+        # One row more than a page has tells whether there is a next one.
+        seen, found = await store.page(connection, reference, call.user_id, after=place, limit=_PAGE_LIMIT + 1)
+    access = access_of(seen, call, Role.VIEWER)
+    _ = access.project  # raises where there is none
+    rows = found[:_PAGE_LIMIT]
+    last = rows[-1] if len(found) > _PAGE_LIMIT else None
+    return access, rows, encode_cursor(Position(last["granted_at"], last["id"])) if last else None
+
+
+async def named(call: Call, rows: Sequence[Row]) -> Mapping[int, UserProfile]:
+    """Look up the members in these rows, and who made them members."""
+    ids = {row["user_id"] for row in rows} | {row["granted_by"] for row in rows}
+    return await call.directory.get_many(ids, timeout=call.remaining_seconds)
+
+
+async def add(call: Call, project: str, body: AddMember) -> MemberResponse:
+    """Make the user with this e-mail address a member."""
+    _, row = await add_user(call, project, body.user_email, Role.of(body.role))
+    return member_response(row, await named(call, [row]))
+
+
+async def add_user(call: Call, reference: str, email: str, wanted: Role) -> tuple[Access, Row]:
+    """Make a member, and return the row. Raises TooMany after 500 in an hour.
+
+    The access is checked before the address is looked up, so that nobody learns who has an account without it.
+    """
+    async with call.db.read() as connection:
+        access = await require_may_grant(connection, call, reference, wanted)
+    await call.services.limits.hit(MEMBERS_PER_PERSON, str(call.user_id))
+    user = await call.directory.find_by_email(email.strip())
+    if user is None or not user.is_active:
+        raise NotFound("There is no active user with this e-mail address.", code="user_not_found")
+    async with idempotency.transaction(call) as tx:
+        if call.idempotency is not None:  # the access comes before the key
+            access = may_grant(await authorize(tx, call, reference, Role.ADMIN, Lock.ROLE), wanted)
+        row = await idempotency.once(tx, call, lambda: _add(tx, call, access, user.id, wanted))
+    return access, row
+
+
+async def _add(tx: WriteTransaction, call: Call, access: Access, user_id: int, role: Role) -> Row:
+    seen = store.Seen(access.project, access.member_id, access.role.text)
+    row = dict(await store.add(tx, seen, user_id, role.text, call.user_id))
+    if not row.pop("is_held"):  # the access may have changed since it was looked at
+        raise role_changed()
+    if row["id"] is None:
+        raise BadRequest("This user is a member of the project already.", code="already_member")
+    return row
+
+
+async def require_may_grant(connection: ReadConnection, call: Call, reference: str, wanted: Role) -> Access:
+    """Check that the caller may make somebody a member with this role. Raises as `require_role`, and BadRequest."""
+    return may_grant(await authorize(connection, call, reference, Role.ADMIN, Lock.NONE), wanted)
+
+
+def may_grant(access: Access, wanted: Role) -> Access:
+    """Check that who has this access may make somebody a member with the role. Raises Forbidden and BadRequest."""
+    if wanted is Role.OWNER:
+        raise owner_not_grantable()
+    if not may_change(access.role, present=None, wanted=wanted):
+        raise Forbidden(f"A project {access.role.text} may not grant the role {wanted.text}.", code="role_too_low")
+    return access
+
+
+def owner_not_grantable() -> BadRequest:
+    """The answer to whoever would make a second owner."""
+    return BadRequest("A project has one owner. Transfer the ownership instead.", code="owner_not_grantable")

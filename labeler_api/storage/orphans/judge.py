@@ -11,7 +11,8 @@ from itertools import groupby
 from labeler_api.db.pool import Database
 from labeler_api.object_store.objects import ObjectInfo
 from labeler_api.settings import Settings
-from labeler_api.storage.orphans import owner_store, quarantine_store
+from labeler_api.storage.orphans import store
+from labeler_api.storage.quarantine import store as quarantine_store
 
 EXPORT_AGE = timedelta(days=8)  # exports have no row; their links live for seven days
 
@@ -52,8 +53,8 @@ class Judge:
 
     async def _of_dataset(self, dataset_id: str, entries: list[ObjectInfo]) -> list[Orphan]:
         async with self._db.read() as connection:
-            held = await owner_store.held(connection, dataset_id, [entry.key for entry in entries])
-            used = bool(held) or await owner_store.folder_in_use(connection, dataset_id)
+            held = await store.held(connection, dataset_id, [entry.key for entry in entries])
+            used = bool(held) or await store.folder_in_use(connection, dataset_id)
             if not used and await quarantine_store.folder(connection, dataset_id):
                 return []
         if not used:
@@ -69,7 +70,7 @@ class Judge:
         keys = [orphan.entry.key for orphan in orphans]
         images = {key: _image_ids(key) for key in keys}
         async with self._db.read() as connection:
-            held = await owner_store.held_anywhere(connection, keys)
+            held = await store.held_anywhere(connection, keys)
             held |= await quarantine_store.keys(connection, keys)
             named = await quarantine_store.images(connection, [name for names in images.values() for name in names])
         return [
@@ -82,8 +83,8 @@ class Judge:
             return []
         wanted = list({place for _, place in places.values()})
         async with self._db.read() as connection:
-            projects = await owner_store.projects(connection, list({place[0] for place in wanted}))
-            versions = await owner_store.versions(connection, wanted)
+            projects = await store.projects(connection, list({place[0] for place in wanted}))
+            versions = await store.versions(connection, wanted)
             orphans = [
                 Orphan(self._exports, entry, reason)
                 for entry, place in places.values()

@@ -7,7 +7,7 @@ from functools import partial
 from labeler_api.db.pool import Row, Snapshot
 from labeler_api.errors import AppError, BadRequest, NotFound
 from labeler_api.members.authorization.service import Access
-from labeler_api.versions.exporting import picture_store, store
+from labeler_api.versions.exporting import store
 from labeler_api.versions.files import contents, writing
 from labeler_api.versions.files import store as files_store
 from labeler_api.versions.formats.source import Header
@@ -58,7 +58,7 @@ async def find(snapshot: Snapshot, access: Access, body: ExportRequest) -> Subje
             partial(store.annotations, snapshot, chosen),
             partial(store.images, snapshot, chosen),
         ),
-        pictures=lambda snapshot, after: picture_store.chosen(snapshot, chosen, after),
+        pictures=lambda snapshot, after: store.chosen(snapshot, chosen, after),
         nothing=partial(_nothing, chosen, task_type),
     )
 
@@ -80,7 +80,7 @@ async def _of_version(snapshot: Snapshot, access: Access, body: ExportRequest, v
         summary=lambda snapshot: store.summary_of_version(snapshot, version),
         unsized=lambda snapshot, limit: publishing_store.frozen_unsized(snapshot, version.id, limit),
         source=lambda snapshot, header: writing.frozen(snapshot, version.id, header),
-        pictures=lambda snapshot, after: picture_store.frozen(snapshot, version, after),
+        pictures=lambda snapshot, after: store.frozen(snapshot, version, after),
         nothing=lambda _: contents.nothing("export", "The version has no annotations: there is nothing to export."),
     )
 

@@ -12,7 +12,8 @@ import pytest
 from labeler_api.errors import Unavailable
 from labeler_api.object_store.bucket_ownership import KEY
 from labeler_api.object_store.objects import ObjectStore
-from labeler_api.storage.orphans import owner_store, sweep
+from labeler_api.storage.orphans import store as orphans_store
+from labeler_api.storage.orphans import sweep
 from labeler_api.storage.orphans.sweep import Sweep
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.tying import adopt
@@ -117,14 +118,14 @@ async def test_an_object_that_is_put_between_the_walk_and_the_removal_is_left_al
     await put_all(api, [(DATASETS, key)])
     await swept(api)
     await week_passes(api)
-    held = owner_store.held
+    held = orphans_store.held
 
     async def then_put(*arguments: Any) -> set[str]:
         found = await held(*arguments)
         await api.services.objects.put(DATASETS, key, b"another picture", "image/jpeg")
         return found
 
-    monkeypatch.setattr(owner_store, "held", then_put)
+    monkeypatch.setattr(orphans_store, "held", then_put)
     report = await swept(api)
     assert (report.due, report.removed) == (1, 0)
     assert (DATASETS, key) in await everything(api)
