@@ -29,6 +29,7 @@ from labeler_api.http import errors, metrics_page
 from labeler_api.http.middleware import Cors, EarlyRefusals, RequestContext, SecurityHeaders, UnexpectedErrors
 from labeler_api.http.openapi import docs_page, reference
 from labeler_api.http.openapi import document as openapi
+from labeler_api.http.pages import contact_sheet
 from labeler_api.http.routing import IndexedRouter, by_address
 from labeler_api.http.server.client_address import ClientAddress
 from labeler_api.http.server.connections import STATE, Bounds, Connections, room_for_connections
@@ -142,6 +143,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Starlett
             *by_address(ROOT_ROUTES),
             *metrics_page.routes,
             *docs_page.routes(describe()),
+            *contact_sheet.routes(settings),
         ],
         middleware=[
             Middleware(SecurityHeaders, https=settings.public_url.startswith("https://")),

@@ -1,14 +1,24 @@
 """Root and health calls (contract#health)."""
 
+from starlette.requests import Request
+
 from labeler_api.context import Call
 from labeler_api.health import service
 from labeler_api.health.schemas import DatabasesResponse, HealthResponse, ReadyResponse, RootResponse
-from labeler_api.http.endpoint import Reply, endpoint
+from labeler_api.http.endpoint import Encoded, Reply, endpoint
+from labeler_api.http.pages.front import front
+from labeler_api.http.pages.page import prefers_html
 
 
-async def root(call: Call) -> RootResponse:
-    """Say what runs here"""
-    return service.root(call)
+async def root(call: Call, request: Request) -> Reply[RootResponse]:
+    """Say what runs here
+
+    A browser, which prefers `text/html`, gets a page that says the same and links to everything.
+    """
+    if prefers_html(request.headers.get("accept", "")):
+        page = front(call.settings)
+        return Reply(Encoded(page.body), headers=page.headers)
+    return Reply(service.root(call), headers={"Vary": "Accept, Accept-Encoding"})
 
 
 async def health(call: Call) -> HealthResponse:
