@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -268,8 +269,9 @@ def _show(metrics: Metrics, objects: ObjectStore, caches: Caches) -> None:
     metrics.thumbnail_bytes.set(caches.thumbnails.size)
 
 
+@cache
 def describe() -> openapi.Document:
-    """The OpenAPI document, generated from the routes."""
+    """The OpenAPI document, generated from the routes: once, since they do not change while the process runs."""
     mounted = [("/api/v1", route) for route in API_ROUTES] + [("", route) for route in ROOT_ROUTES]
     return openapi.document(mounted, reference.reference())
 

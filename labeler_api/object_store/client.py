@@ -1,12 +1,14 @@
 """The S3 client: how it is made, and how its calls are counted, timed and traced."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiobotocore.config import AioConfig
 from aiobotocore.httpsession import AIOHTTPSession
-from aiobotocore.session import get_session
+from aiobotocore.session import AioSession, get_session
+from botocore.loaders import create_loader
 
 from labeler_api.settings import Settings
 from labeler_api.telemetry.instruments import Instruments
@@ -31,6 +33,24 @@ _LONG_OPERATIONS = frozenset(
 )
 
 Operation = Callable[..., Awaitable[Any]]
+
+_DESCRIPTIONS = create_loader()  # it keeps what it has read: two megabytes of JSON, a tenth of a second
+
+
+class _Sessions(threading.local):
+    """One session a thread: botocore lets threads share clients, but not the session that makes them."""
+
+    def __init__(self) -> None:
+        self.session: AioSession = get_session()
+        self.session.register_component("data_loader", _DESCRIPTIONS)
+
+
+_sessions = _Sessions()
+
+
+def store_session() -> AioSession:
+    """Return the session that makes clients. Kept: a new one would read botocore's descriptions for each client."""
+    return _sessions.session
 
 
 class _Session(AIOHTTPSession):
@@ -91,7 +111,7 @@ def make_client(settings: Settings, endpoint: str) -> Any:
         read_timeout=_READ_SECONDS,
         retries={"mode": "standard", "total_max_attempts": 2},
     )
-    return get_session().create_client(
+    return store_session().create_client(
         "s3",
         endpoint_url=endpoint,
         region_name=settings.s3_region,

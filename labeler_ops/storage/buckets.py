@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, ParamSpec
 
 from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from labeler_api.object_store.bucket_ownership import PROBE_PREFIX
+from labeler_api.object_store.client import store_session
 from labeler_ops.storage.access import FRONTEND_ORIGINS, StorageAccess, StorageError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ async def connect(access: StorageAccess) -> AsyncIterator["S3Client"]:
         read_timeout=30,
         retries={"max_attempts": 1},
     )
-    async with get_session().create_client(
+    async with store_session().create_client(
         "s3",
         endpoint_url=access.endpoint,
         region_name=access.region,
