@@ -1,12 +1,15 @@
 """What an upgrade did to the rows, read back from the record that the migrations keep in the database."""
 
+from typing import TYPE_CHECKING
+
 import msgspec
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import Connection, select
 
-from labeler_api.db.tables import migration_report
 from labeler_api.migrations import HEAD
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 _MOVES = ("quarantined", "merged", "added", "changed")
 
@@ -46,8 +49,12 @@ class UpgradeReport(msgspec.Struct):
     steps: list[Step] = []
 
     @classmethod
-    def read(cls, connection: Connection, before: str | None, notes: list[str]) -> "UpgradeReport":
+    def read(cls, connection: "Connection", before: str | None, notes: list[str]) -> "UpgradeReport":
         """Read the record of the upgrade that ended last, with what runs of it had done that were cut off."""
+        from sqlalchemy import select  # a third of a second to load, which other commands need not wait for
+
+        from labeler_api.db.tables import migration_report
+
         table = migration_report.c
         ends = connection.scalars(select(table.id).where(table.action == "finished").order_by(table.id.desc()).limit(2))
         _, started = (*ends, 0, 0)[:2]

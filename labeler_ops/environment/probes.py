@@ -13,7 +13,6 @@ from labeler_api.db.failures import FAILURES
 from labeler_api.db.read_only import NotReadOnly, prove
 from labeler_api.migrations import HEAD
 from labeler_ops.environment.connections import Allowance, server
-from labeler_ops.environment.probe_gateway import ask
 from labeler_ops.environment.problems import Environment
 from labeler_ops.environment.problems_stores import databases
 from labeler_ops.storage.probe import probe as probe_store
@@ -254,6 +253,8 @@ async def _storage(result: Probed, given: Environment) -> None:
 
 
 async def _gateway(result: Probed, given: Environment) -> None:
+    from labeler_ops.environment.probe_gateway import ask  # gRPC takes a fifth of a second to load
+
     assert given.api is not None  # noqa: S101 - asked for by probe()
     for what, level, text in await ask(given.api):
         result.seen.append(Seen("user gateway", what, level, text))

@@ -1,15 +1,16 @@
 """`labeler storage adopt`: tie buckets that have objects to the Labeler DB that they belong to."""
 
 from contextlib import AsyncExitStack
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from labeler_api.settings import Settings
 from labeler_ops.refusing import FAILED, refuse, run, settings
-from labeler_ops.storage.adopting import BothSides, look_at_both
-from labeler_ops.storage.tying import both_sides
+
+if TYPE_CHECKING:
+    from labeler_ops.storage.adopting import BothSides
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; for scripts. Both sides are shown all the same.")]
 Missing = Annotated[
@@ -36,6 +37,9 @@ def adopt(yes: Yes = False, although_images_are_missing: Missing = False, instea
 
 
 async def _adopt(console: Console, wanted: Settings, *, yes: bool, forced: bool, instead_of: str | None) -> None:
+    from labeler_ops.storage.adopting import look_at_both  # half a second to load
+    from labeler_ops.storage.tying import both_sides
+
     async with AsyncExitStack() as stack:
         sides = await both_sides(wanted, stack)
         seen = await look_at_both(wanted, sides)
@@ -51,7 +55,7 @@ async def _adopt(console: Console, wanted: Settings, *, yes: bool, forced: bool,
         console.print("The buckets belong to this database now. What is deleted there, it decides.")
 
 
-def _refusal(seen: BothSides, *, forced: bool, instead_of: str | None) -> str | None:
+def _refusal(seen: "BothSides", *, forced: bool, instead_of: str | None) -> str | None:
     for other in seen.others:
         if other != instead_of:
             return f"a bucket belongs to another database. If that one is given up: --instead-of {other}"

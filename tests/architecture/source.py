@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -124,14 +124,14 @@ def stores_used(module: Module) -> set[str]:
 
 def modules(*packages: str) -> list[Module]:
     """Every module that people write: all of the project's, or those of some packages; generated code aside."""
-    found = [
-        Module(path)
-        for package in packages or PACKAGES
-        for path in sorted((ROOT / package).rglob("*.py"))
-        if "_pb2" not in path.name
-    ]
+    found = [module for package in packages or PACKAGES for module in _written(package)]
     assert found, packages
     return found
+
+
+@cache  # the tests of a session share what was read and parsed
+def _written(package: str) -> tuple[Module, ...]:
+    return tuple(Module(path) for path in sorted((ROOT / package).rglob("*.py")) if "_pb2" not in path.name)
 
 
 def offenders(found: list[Module], package: str, *, allowed: tuple[str, ...] = ()) -> list[str]:
