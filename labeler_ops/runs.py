@@ -24,7 +24,7 @@ _SECRET_NAMES = re.compile(r"(?i)\b(\w*(?:password|secret|token|key)\w*)=(\S+)")
 
 
 class RunError(Refused):
-    """A run cannot be started or gone on with; the text says why and what to do."""
+    """A run cannot be started or resumed. The text says why, and what to do."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

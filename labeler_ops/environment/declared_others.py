@@ -8,7 +8,7 @@ _POSTGRES = "postgresql://user:password@host:port/name"
 _TOKENS = "caller=token[|token]:scope[+scope], separated by commas"
 
 SEEING = Group(
-    "Seeing inside, both services (docs/observability.md)",
+    "Logs, metrics and traces, both services (docs/observability.md)",
     "관측(두 서비스 공통, docs/observability.md)",
     ("api", "gateway"),
     (
