@@ -4,14 +4,14 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS ?= 2
+WORKERS ?= 3
 OUTAGE_SECONDS ?= 10
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check install
 LOCKS := requirements/dev.txt requirements/postgres.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test servers node test-browser check outages proto fuzz audit bench bench-gateway bench-users bench-imports bench-upgrade bench-move bench-growth bench-latency
+.PHONY: help install run test test-fast servers node test-browser check outages proto fuzz audit bench bench-gateway bench-users bench-imports bench-upgrade bench-move bench-growth bench-latency
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ run: $(STAMP) ## start everything on this machine, in the foreground (ARGS="--ep
 
 test: $(STAMP) servers node ## run every test on real servers that the test session starts (ARGS="-k locks", …)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-fast: $(STAMP) ## run what is quick, before each commit: a thousand and more tests in less than a minute (ARGS="-k locks", …)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m fast $(ARGS)
 
 servers: # a shared storage of rate limits, and a pooler of connections; Debian's where there are none
 	@sh tests/install.sh

@@ -14,6 +14,7 @@ _IN_MEMORY = Path("/dev/shm")
 _ENOUGH = 12 << 30  # bytes; uploads of a GiB and copies of stores need a few at once
 
 pytest_plugins = [
+    "tests.fixtures.fast",
     "tests.fixtures.held_loop",
     "tests.fixtures.postgres",
     "tests.fixtures.storage",
