@@ -38,6 +38,7 @@ from labeler_api.images import removal
 from labeler_api.images.listing import routes as images
 from labeler_api.images.media import routes as media
 from labeler_api.imports import routes as imports
+from labeler_api.imports.writing import statistics as import_statistics
 from labeler_api.invitations import routes as invitations
 from labeler_api.jobs import worker as jobs
 from labeler_api.limits.counters import LimitStorage
@@ -92,6 +93,7 @@ JOB_HANDLERS: dict[str, jobs.Handler] = {
     purge_datasets.KIND: purge_datasets.handle,
     purge_images.KIND: purge_images.handle,
     sweep.KIND: sweep.handle,
+    import_statistics.KIND: import_statistics.handle,
 }
 PERIODIC_JOBS = [
     jobs.Periodic(sweep.KIND, sweep.FIRST_AFTER),

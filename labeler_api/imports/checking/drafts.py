@@ -209,30 +209,34 @@ class _Writer:
         self._drafts = drafts
         self._items: list[bytes] = []
         self._bytes = 0
+        self._middles: dict[tuple[str, str, int | None], bytes] = {}  # the columns that many lines have in common
 
     def add(self, checked: _Checked) -> None:
         """Write the line of an annotation."""
         drafts = self._drafts
         shape, target, task, geometry, attributes = checked
-        drafts.images[target.image_id] += 1
-        if drafts.images[target.image_id] > _MAX_PER_IMAGE:  # told when they are counted
+        number = drafts.images[target.image_id] = drafts.images.get(target.image_id, 0) + 1
+        if number > _MAX_PER_IMAGE:  # told when they are counted
             return
-        line = b"%d\t%b\t%b\t%b\t%b\t%b\t%b\t%b\n" % (
-            drafts.total,
-            target.column,
-            shape.annotation_type.encode(),
-            _escaped(task.encode()),
-            _class_position(shape, task, drafts),
-            _BACKGROUND if shape.annotation_type == NO_OBJECT else b"\\N",
-            geometry,
-            attributes,
-        )
+        kind = (shape.annotation_type, task, shape.class_number)
+        middle = self._middles.get(kind)
+        if middle is None:
+            middle = self._middles[kind] = self._middle(shape, task)
+        line = b"%d\t%b\t%b\t%b\t%b\n" % (drafts.total, target.column, middle, geometry, attributes)
         drafts.total += 1
         drafts.tasks[task] += 1
         self._items.append(line)
         self._bytes += len(line)
         if self._bytes >= _CHUNK_BYTES:
             self.flush()
+
+    def _middle(self, shape: Shape, task: str) -> bytes:
+        return b"%b\t%b\t%b\t%b" % (
+            shape.annotation_type.encode(),
+            _escaped(task.encode()),
+            _class_position(shape, task, self._drafts),
+            _BACKGROUND if shape.annotation_type == NO_OBJECT else b"\\N",
+        )
 
     def flush(self) -> None:
         if self._items:

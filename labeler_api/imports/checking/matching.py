@@ -214,13 +214,16 @@ def _normal(name: str) -> str:
 
 def _preferred(rows: Sequence[Row]) -> dict[str, PlacedImage]:
     """Take the image by name; the one with this path goes before the one with this id."""
-    ordered = sorted(rows, key=lambda row: row["by_path"])
-    return {row["name"]: _placed(row) for row in ordered}
+    found = {row["name"]: _placed(row) for row in rows if not row["by_path"]}
+    found |= {row["name"]: _placed(row) for row in rows if row["by_path"]}
+    return found
 
 
 def _exactly(wanted: _Wanted, exact: Mapping[str, PlacedImage]) -> PlacedImage | None:
     if wanted.is_last_segment:
         return None
+    if (one := exact.get(wanted.names[0])) is not None:  # most are there by the first spelling
+        return one
     return next((exact[spelling] for spelling in wanted.every_spelling() if spelling in exact), None)
 
 

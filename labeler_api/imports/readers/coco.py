@@ -44,7 +44,7 @@ class _Image(Struct):
     category_ids: list[Key] | None = None
 
 
-class _Reference(Struct):
+class _Reference(Struct, gc=False):
     """As much of an annotation as says where it belongs."""
 
     image_id: Key
@@ -55,7 +55,7 @@ class _Circle(Struct):
     radius: float
 
 
-class _Annotation(Struct):
+class _Annotation(Struct, gc=False):
     image_id: Key
     category_id: Key | None = None
     bbox: list[float] | None = None
@@ -85,7 +85,7 @@ def _slot(key: Key) -> int | str:
 
 def _rotation(attributes: Raw) -> float:
     """Return by how many degrees, clockwise, a box is turned: CVAT's way to say it. Raises Malformed."""
-    if b'"rotation"' not in bytes(attributes):
+    if attributes is _NOTHING or b'"rotation"' not in bytes(attributes):
         return 0
     try:
         value = _ATTRIBUTES.decode(attributes).get("rotation")
@@ -105,6 +105,7 @@ class CocoReader:
         self._takes_outlines = "segmentation" in tasks or "detection" not in tasks
         self._classes = ClassTable(document.items("categories"), "categories", problems)
         self.classes = self._classes.classes
+        self._known: dict[int, int] = {}  # the classes that were met, by their id as a whole number
         self.warnings: list[str] = []
         self.images: list[FileImage] = ImageList()
         self._numbers: dict[int | str, int] = {}
@@ -177,45 +178,48 @@ class CocoReader:
 
     def _image_ids(self) -> Iterator[int | str]:
         for reference in self._document.decoded("annotations", _REFERENCES):
-            if isinstance(reference, _Reference):  # else it is told when the annotation itself is read
-                with suppress(Malformed):
-                    yield _slot(reference.image_id)
+            if type(reference) is not _Reference:  # told when the annotation itself is read
+                continue
+            key = reference.image_id
+            if type(key) is int:
+                yield key
+                continue
+            with suppress(Malformed):
+                yield _slot(key)
 
-    def _shapes_of(self, place: str, annotation: _Annotation) -> Iterator[Shape]:
-        slot = _slot(annotation.image_id)
+    def _shapes_of(self, place: str, annotation: _Annotation) -> list[Shape]:
+        key = annotation.image_id
+        slot = key if type(key) is int else _slot(key)
         image = self._numbers.get(slot)
         if image is None:
             raise Malformed(f"its image_id {meant(annotation.image_id)} is not among the images")
         if slot in self._twice:  # told when the images were read
-            return
+            return []
         number = None if annotation.category_id is None else self._class(annotation.category_id)
         attributes = annotation.attributes
-        if bytes(memoryview(attributes)[:5]) in (b"", b"null"):
+        if attributes is _NOTHING or bytes(memoryview(attributes)[:5]) in (b"", b"null"):
             attributes = NO_ATTRIBUTES
-        for kind, geometry in list(self._drawn(annotation)):  # all of it, or nothing
-            yield Shape(place, image, kind, geometry, number, attributes)
+        drawn = self._drawn(annotation)  # all of it, or nothing
+        return [Shape(place, image, kind, geometry, number, attributes) for kind, geometry in drawn]
 
-    def _drawn(self, annotation: _Annotation) -> Iterator[tuple[str, Geometry]]:
+    def _drawn(self, annotation: _Annotation) -> list[tuple[str, Geometry]]:
         if annotation.circle is not None:
-            yield "circle", outlines.Circle(annotation.circle.center, annotation.circle.radius)
-        elif annotation.polyline is not None:
-            yield "polyline", outlines.polyline(annotation.polyline)
-        elif annotation.geometry is not None:
-            yield "rotated_bbox", annotation.geometry
-        else:
-            yield from self._region(annotation)
+            return [("circle", outlines.Circle(annotation.circle.center, annotation.circle.radius))]
+        if annotation.polyline is not None:
+            return [("polyline", outlines.polyline(annotation.polyline))]
+        if annotation.geometry is not None:
+            return [("rotated_bbox", annotation.geometry)]
+        return self._region(annotation)
 
-    def _region(self, annotation: _Annotation) -> Iterator[tuple[str, Geometry]]:
-        has_outline = outlines.is_there(annotation.segmentation)
+    def _region(self, annotation: _Annotation) -> list[tuple[str, Geometry]]:
+        has_outline = annotation.segmentation is not _NOTHING and outlines.is_there(annotation.segmentation)
         if has_outline and (self._takes_outlines or not annotation.bbox):
             if outlines.is_mask(annotation.segmentation):
                 rings = self._masks.rings(annotation.segmentation, is_crowd=bool(annotation.iscrowd))
             else:
                 rings = outlines.rings(annotation.segmentation)
                 self._split += len(rings) > 1
-            for ring in rings:
-                yield "polygon", outlines.polygon(ring)
-            return
+            return [("polygon", outlines.polygon(ring)) for ring in rings]
         if not annotation.bbox:
             raise Malformed("it has neither a box nor an outline")
         if len(annotation.bbox) != 4:  # noqa: PLR2004 - left, top, width, height
@@ -223,14 +227,17 @@ class CocoReader:
         self._boxed += has_outline
         if degrees := _rotation(annotation.attributes):
             self._turned += 1
-            yield "rotated_bbox", outlines.turned_box(annotation.bbox, degrees)
-        else:
-            yield "bbox", outlines.Box(annotation.bbox)
+            return [("rotated_bbox", outlines.turned_box(annotation.bbox, degrees))]
+        return [("bbox", outlines.Box(annotation.bbox))]
 
     def _class(self, key: Key) -> int:
-        number = self._classes.number(key)
+        number = self._known.get(key) if type(key) is int else None
         if number is None:
-            raise Malformed(f"its class {meant(key)} is not among the categories")
+            number = self._classes.number(key)
+            if number is None:
+                raise Malformed(f"its class {meant(key)} is not among the categories")
+            if type(key) is int:  # 1.0 is equal to it, and spelled apart
+                self._known[key] = number
         return number
 
     def _warn(self) -> None:

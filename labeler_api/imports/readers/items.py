@@ -17,7 +17,7 @@ _KEPT_PROBLEMS = 100  # what a person reads; the count goes on
 NO_ATTRIBUTES = Raw(b"{}")
 
 
-class Outline(Struct, tag_field="type"):
+class Outline(Struct, tag_field="type", gc=False):
     """A geometry that was made of numbers: it has the members of its type, and no others."""
 
 
@@ -65,8 +65,7 @@ class Problems:
         self.is_fatal = self.is_fatal or others.is_fatal
 
 
-@dataclass(frozen=True, slots=True)
-class FileImage:
+class FileImage(Struct, frozen=True, gc=False):
     """An image as the file names it, and the size in pixels that the file gives it, if any.
 
     `paired` are names that go before `name`, the surest first: those under which the format's own readers look.
@@ -108,8 +107,7 @@ class ImageList(list[FileImage]):
         super().append(image)
 
 
-@dataclass(frozen=True, slots=True)
-class PlacedImage:
+class PlacedImage(Struct, frozen=True, gc=False):
     """The image of the dataset that a file means; sizes in pixels as displayed, None where nobody knows them.
 
     `orientation` is that of EXIF, by which it is turned when it is displayed.
@@ -121,7 +119,7 @@ class PlacedImage:
     orientation: int | None = None
 
 
-class Shape(Struct, frozen=True):
+class Shape(Struct, frozen=True, gc=False):
     """One annotation. `image` and `class_number` are positions in the reader's lists; no class for `no_object`.
 
     `geometry` as the file has it, or what `outlines` has made of the file's numbers.

@@ -1,6 +1,6 @@
 """Writes what was read from a file, in one transaction: all of it, or nothing, and in nobody's way.
 
-1. The file is copied into a table of the transaction's own. Nobody else sees it.
+1. The file is copied into a table of the transaction's own. Nobody else sees it. Meanwhile it goes to the store.
 2. A second, short transaction marks the images that the import writes to, and looks whether somebody else is at work on
    one of them. From its commit on a save on such an image is refused (423). Who had an image before is waited for.
 3. The annotations are written with their revisions and statuses. Nobody waits for these rows.
@@ -10,8 +10,8 @@ The marks end with the transaction, however it ends (`locks.store_importing`).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import pairwise
@@ -27,7 +27,7 @@ from labeler_api.idempotency import keys as idempotency
 from labeler_api.imports.checking.service import Prepared
 from labeler_api.imports.schemas import AddedClass, ImportReport
 from labeler_api.imports.staging import store as staging_store
-from labeler_api.imports.writing import store
+from labeler_api.imports.writing import statistics, store
 from labeler_api.imports.writing.class_merge import Merged, StoredClasses, merge, still_fits
 from labeler_api.locks.image_locks.service import naming_the_holder
 from labeler_api.locks.import_locks import service as import_locks_service
@@ -44,7 +44,7 @@ _LOOK_SECONDS = 0.1
 # Annotations of one statement: about a second, so that its limit is far however large the file is, and the checks that
 # PostgreSQL makes at its end take little memory.
 _WRITTEN_AT_ONCE = 50_000
-_WRITTEN_FIRST = 5_000  # then statistics are gathered: until then each save may look at all of them
+_WRITTEN_FIRST = 5_000  # then statistics are gathered beside: until then each save may look at all of them
 
 _classes = msgspec.json.Decoder(dict[str, dict[str, dict[str, Any]]])
 
@@ -76,6 +76,14 @@ class _Vocabulary:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """The object that keeps the file, and the task that stores it."""
+
+    key: str
+    stored: asyncio.Task[object]
+
+
+@dataclass(frozen=True, slots=True)
 class _Written:
     """What the statements did."""
 
@@ -84,14 +92,14 @@ class _Written:
     new_images: int  # those that had no annotation, less those that have none any more
 
 
-async def write(call: Call, access: Access, prepared: Prepared, mode: Mode, source_key: str | None) -> ImportReport:
+async def write(call: Call, access: Access, prepared: Prepared, mode: Mode, source: Source | None) -> ImportReport:
     """Write the annotations, and note the file that they are from.
 
     Raises BadRequest when there are annotations already (Mode.FIRST), Locked while somebody else works on an image.
     """
 
     def make(tx: WriteTransaction, access: Access) -> Callable[[], Awaitable[Row]]:
-        return lambda: _write(tx, call, access, prepared, mode, source_key)
+        return lambda: _write(tx, call, access, prepared, mode, source)
 
     try:
         for last in (False,) * (_TRIES - 1) + (True,):
@@ -104,8 +112,6 @@ async def write(call: Call, access: Access, prepared: Prepared, mode: Mode, sour
                 if last:
                     raise
             else:
-                if report.imported > _WRITTEN_FIRST:
-                    await _gather_statistics(call, report.imported)
                 return report
     finally:
         with suppress(AppError):  # they mean nothing any more; the next import takes them away
@@ -114,11 +120,13 @@ async def write(call: Call, access: Access, prepared: Prepared, mode: Mode, sour
 
 
 async def _write(
-    tx: WriteTransaction, call: Call, access: Access, prepared: Prepared, mode: Mode, source_key: str | None
+    tx: WriteTransaction, call: Call, access: Access, prepared: Prepared, mode: Mode, source: Source | None
 ) -> Row:
     importing = Importing(await _stage(tx, prepared), access.project, call.user_id)
-    project = await _marked(call, access, importing, prepared, mode)
-    if (gone := await staging_store.missing_image(tx, access.dataset_id)) is not None:
+    if source is not None:
+        await source.stored  # before anybody could notice the import: the store may be slow, or away
+    project, all_there = await _marked(call, access, importing, prepared, mode)
+    if not all_there and (gone := await staging_store.missing_image(tx, access.dataset_id)) is not None:
         raise Conflict(
             f"Somebody deleted the image {quoted(gone)} while the file was read, so nothing was imported. Import it "
             "again.",
@@ -131,8 +139,10 @@ async def _write(
     await _define(tx, access, project, vocabulary)
     grown = written.imported - written.replaced
     await store.count(tx, access.project, grown, written.new_images, call.user_id)
-    if source_key is not None:
-        await store.note_source(tx, access.dataset_id, source_key)
+    if source is not None:
+        await store.note_source(tx, access.dataset_id, source.key)
+    if written.imported > _WRITTEN_FIRST:
+        await statistics.order(tx, written.imported)
     return _report(prepared, written, vocabulary)
 
 
@@ -146,8 +156,11 @@ async def _stage(tx: WriteTransaction, prepared: Prepared) -> int:
     return number
 
 
-async def _marked(call: Call, access: Access, importing: Importing, prepared: Prepared, mode: Mode) -> Row:
-    """Mark the images; return the project as it is then. Waits a moment for another import to end."""
+async def _marked(call: Call, access: Access, importing: Importing, prepared: Prepared, mode: Mode) -> tuple[Row, bool]:
+    """Mark the images; return the project as it is then, and whether all of them are there.
+
+    Waits a moment for another import to end.
+    """
     until = monotonic() + _WAIT_SECONDS
     while True:
         try:
@@ -158,8 +171,7 @@ async def _marked(call: Call, access: Access, importing: Importing, prepared: Pr
                 raise
         await asyncio.sleep(_LOOK_SECONDS)
     async with call.db.begin() as tx:
-        await importing.wait_for_writers(tx, access.dataset_id)
-    return project
+        return project, await importing.wait_for_writers(tx, access.dataset_id)
 
 
 async def _mark(call: Call, access: Access, importing: Importing, prepared: Prepared, mode: Mode) -> Row:
@@ -191,11 +203,10 @@ async def _insert(tx: WriteTransaction, call: Call, importing: Importing, prepar
         replaced, emptied = await store.delete_present(tx, project_id, importing.id, user_id, moment)
     elif present:
         await staging_store.drop_equal(tx)
-    imported = 0
-    for first, behind in pairwise([0, *range(_WRITTEN_FIRST, total, _WRITTEN_AT_ONCE), total]):
-        imported += await store.insert(tx, project_id, user_id, moment, first=first, behind=behind)
-        if first == 0 and behind < total:
-            await _gather_statistics(call, total)
+    imported = await store.insert(tx, project_id, user_id, moment, first=0, behind=min(_WRITTEN_FIRST, total))
+    async with _meanwhile(statistics.gather(call.db, total)) if total > _WRITTEN_FIRST else nullcontext():
+        for first, behind in pairwise([*range(_WRITTEN_FIRST, total, _WRITTEN_AT_ONCE), total]):
+            imported += await store.insert(tx, project_id, user_id, moment, first=first, behind=behind)
     filled = await store.refresh_statuses(tx, project_id, moment, present_stays=mode is not Mode.REPLACE)
     return _Written(imported, replaced, filled - emptied)
 
@@ -208,16 +219,16 @@ def foreseen(project: Row, prepared: Prepared) -> ImportReport:
     return report
 
 
-async def _gather_statistics(call: Call, annotations: int) -> None:
-    """Let PostgreSQL see how many annotations there are now, if they are many more than it knows of.
-
-    Saves keep the plans of their statements. One that was made for a small table finds the annotations of an image by
-    looking at all of the project's; rows that are not committed lie in its way as well.
-    """
-    with suppress(AppError):  # somebody else does it at this moment, or no connection is free
-        async with call.db.begin() as tx:
-            if await store.grows_much(tx, annotations):
-                await store.analyse(tx)
+@asynccontextmanager
+async def _meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Have something done beside the block, which ends when both have."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+        await task
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
 
 
 def _report(prepared: Prepared, written: _Written, vocabulary: _Vocabulary) -> Row:

@@ -42,9 +42,12 @@ class Importing:
         """Mark every image that has annotations."""
         await store.mark_annotated(tx, self.project_id, self.id, self.user_id)
 
-    async def wait_for_writers(self, tx: WriteTransaction, dataset_id: str) -> None:
-        """Wait for those who had an image before its mark was committed. Belongs into a transaction of its own."""
-        await store.wait_for_writers(tx, self.project_id, self.id, dataset_id)
+    async def wait_for_writers(self, tx: WriteTransaction, dataset_id: str) -> bool:
+        """Wait for those who had an image before its mark was committed. Belongs into a transaction of its own.
+
+        Return whether all marked images are there: nobody deletes one from now on.
+        """
+        return await store.wait_for_writers(tx, self.project_id, self.id, dataset_id)
 
     async def refuse_if_taken(self, tx: WriteTransaction, *, whole: bool) -> None:
         """Raise Locked where somebody else is at work on a marked image; the marks go with the transaction.

@@ -27,12 +27,12 @@ _MARK_ANNOTATED = """
 """
 
 _WAIT = """
-    SELECT count(*) FROM (
+    SELECT count(*) = count(image.id) FROM (
         SELECT m.image_id FROM importing_images m WHERE m.project_id = $1 AND m.import_id = $2 ORDER BY m.image_id
     ) marked
-    CROSS JOIN LATERAL (
-        SELECT FROM image_metadata WHERE dataset_id = $3 AND id = marked.image_id LIMIT 1 FOR NO KEY UPDATE
-    ) image
+    LEFT JOIN LATERAL (
+        SELECT id FROM image_metadata WHERE dataset_id = $3 AND id = marked.image_id LIMIT 1 FOR NO KEY UPDATE
+    ) image ON true
 """
 
 # From the locks of others, of which there are few, to the marks: each of them is one look at the primary key.
@@ -89,9 +89,10 @@ async def mark_annotated(tx: WriteTransaction, project_id: str, import_id: int, 
     await tx.execute(_MARK_ANNOTATED, project_id, import_id, user_id)
 
 
-async def wait_for_writers(tx: WriteTransaction, project_id: str, import_id: int, dataset_id: str) -> None:
-    """Have each marked image once: who writes to it commits first."""
-    await tx.fetchval(_WAIT, project_id, import_id, dataset_id)
+async def wait_for_writers(tx: WriteTransaction, project_id: str, import_id: int, dataset_id: str) -> bool:
+    """Have each marked image once: who writes to it commits first. Return whether all of them are there."""
+    all_there: bool = await tx.fetchval(_WAIT, project_id, import_id, dataset_id)
+    return all_there
 
 
 async def held_by_other(tx: WriteTransaction, project_id: str, import_id: int, user_id: int) -> Row | None:
