@@ -28,10 +28,12 @@ _STORED = ", ".join((*PLAIN, *JSON, "notes"))
 
 _FIND = f"SELECT {COLUMNS} FROM annotations WHERE id = $1"
 
-# With the caller's access to its project: a row only where there is one.
+# With the caller's access to its project: a row only where there is one. By the primary key: a plan that was made for
+# an emptied table takes any index that has the id, and reads it through. The order has one index only, and of a value
+# it would mean nothing: so the id is given as a range.
 _FIND_FOR = f"""
     SELECT {ACCESS}, a.*
-    FROM (SELECT {COLUMNS} FROM annotations WHERE id = $1) a
+    FROM (SELECT {COLUMNS} FROM annotations WHERE id BETWEEN $1 AND $1 ORDER BY id LIMIT 1) a
     JOIN annotation_projects p ON p.id = a.project_id
     JOIN datasets d ON d.id = p.dataset_id
     LEFT JOIN project_permissions m ON m.project_id = p.id AND m.user_id = $2
@@ -40,7 +42,10 @@ _FIND_FOR = f"""
 # As much of it as decides whether it may be changed, and how.
 _FIND_KIND = f"""
     SELECT {ACCESS}, a.created_by, a.annotation_type, a.task_type
-    FROM (SELECT project_id, created_by, annotation_type, task_type FROM annotations WHERE id = $1) a
+    FROM (
+        SELECT project_id, created_by, annotation_type, task_type
+        FROM annotations WHERE id BETWEEN $1 AND $1 ORDER BY id LIMIT 1
+    ) a
     JOIN annotation_projects p ON p.id = a.project_id
     JOIN datasets d ON d.id = p.dataset_id
     LEFT JOIN project_permissions m ON m.project_id = p.id AND m.user_id = $2
