@@ -5,7 +5,7 @@ Each kind of change of many images is one call of the database, or has its locks
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,16 @@ from tests.fixtures.api import Made
 from tests.labeler_api.annotations.drawing import at, box, check_counters, drawn
 from tests.labeler_api.imports.files import boxes, coco, stored
 from tests.races.processes import Cluster
-from tests.races.test_imports import added
+from tests.races.test_imports import added, standing_import
 
 MEMBERS = {"admin": "admin", "reviewer": "reviewer", "annotator": "annotator"}
 CLASSES = {"detection": {"c1": {"name": "scratch", "color": "#ff0000", "order": 0}}}
 TASK = {"task_type": "detection"}
 NAMES = ["train/good/0000.jpg", "train/good/0001.jpg"]
 IMAGES, FREE = 40, 35  # work is done on the images before the first free one, saves on those behind
+UNTOUCHED = 2000  # images for saves beside a replacing import: more than two people save on while it is at work
+REPLACED, STANDING_SECONDS = 1000, 0.5
+IMPORTERS = {**MEMBERS, "reviewer": "admin"}
 
 # One way and back. Whoever had to wait for a lock that is held from one statement to the next would wait for as long.
 # Who waits for nobody takes some 10 ms, and some 200 ms on a machine with much else to do.
@@ -94,17 +97,22 @@ WORK: dict[str, tuple[Prepare, Work]] = {
 
 
 class Savers:
-    """Two people who draw and move boxes on images of their own, and how long each of their saves took."""
+    """Two people who draw boxes on images of their own, and how long each of their saves took.
 
-    def __init__(self, cluster: Cluster, made: Made) -> None:
+    Each has one image, or takes the next of `images` for each box.
+    """
+
+    def __init__(self, cluster: Cluster, made: Made, images: Iterator[int] | None = None) -> None:
         self._clients = [cluster.client("annotator", 1), cluster.client("reviewer", 1)]
         self._made = made
+        self._images = images
         self._done = asyncio.Event()
         self.seconds: list[float] = []
 
     async def work(self, number: int) -> None:
         client, image = self._clients[number], FREE + number
         while not self._done.is_set():
+            image = image if self._images is None else next(self._images)
             started = time.monotonic()
             answer = await client.post("/api/v1/annotations", json=box(self._made, image))
             self.seconds.append(time.monotonic() - started)
@@ -170,15 +178,47 @@ _WAITS = """
 
 async def test_saves_wait_for_no_lock_of_large_work(cluster: Cluster) -> None:
     made = await _workshop(cluster)
-    owner, savers, waits = cluster.client("owner"), Savers(cluster, made), [0.0]
+    longest = await _longest_wait(cluster, Savers(cluster, made), _all(cluster.client("owner"), made))
+    assert longest < LOCK_SECONDS
+    await check_counters(cluster.api, made)
+
+
+async def test_saves_wait_for_no_lock_of_a_replacing_import(cluster: Cluster) -> None:
+    """On images without annotations: those that have some are the import's, which takes none that people work on."""
+    made = await cluster.api.dataset(images=UNTOUCHED, tasks=["detection"], members=IMPORTERS, classes=CLASSES)
+    items = [box(made, 1 + number % 30) for number in range(REPLACED)]
+    importer = cluster.client("reviewer")
+    assert (await importer.post("/api/v1/annotations/batch", json={"annotations": items})).is_success
+    marked = asyncio.Event()
+    replacing = asyncio.create_task(_replaced(cluster, made, marked))
+    await marked.wait()
+    savers = Savers(cluster, made, iter(range(FREE, UNTOUCHED)))
+    longest = await _longest_wait(cluster, savers, replacing)
+    assert longest < LOCK_SECONDS
+    assert savers.seconds
+    await check_counters(cluster.api, made)
+
+
+async def _longest_wait(cluster: Cluster, savers: Savers, work: Awaitable[Any]) -> float:
+    """Have the work done beside the savers; return for how long one of them waited for a lock at most."""
+    waits = [0.0]
     async with savers.at_work(), cluster.api.db.read() as connection:
-        working = asyncio.gather(_all(owner, made))
+        working = asyncio.ensure_future(work)
         while not working.done():
             waits.append(await connection.fetchval(_WAITS))
             await asyncio.sleep(0.01)
         await working
-    assert max(waits) < LOCK_SECONDS
-    await check_counters(cluster.api, made)
+    return max(waits)
+
+
+async def _replaced(cluster: Cluster, made: Made, marked: asyncio.Event) -> None:
+    """Replace everything; the import stands still for a moment where it has written its annotations."""
+    async with standing_import(cluster, made, force=True) as importing:
+        marked.set()
+        await asyncio.sleep(STANDING_SECONDS)
+    answer = await importing
+    assert answer.is_success, answer.text
+    assert answer.json()["report"]["replaced"] == REPLACED
 
 
 async def _all(client: httpx.AsyncClient, made: Made) -> None:
