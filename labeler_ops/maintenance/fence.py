@@ -115,9 +115,15 @@ async def on(url: str, *, reason: str, by: str, patience: float = 60.0) -> State
     """Switch on, build the fence, and return when no write is left. Safe to repeat.
 
     Raises DatabaseRefused when writers did not end within `patience` seconds; they are named, the switch is then on,
-    the fence not built, and calling again goes on waiting.
+    the fence not built, and calling again goes on waiting. A database without tables is refused, and left as it is.
     """
     async with _connected(url) as connection:
+        if not await tables_of(connection):
+            name = await connection.fetchval("SELECT current_database()")
+            raise DatabaseRefused(
+                f"the database {name!r} has no tables, so there is no writing to stop and nothing was changed: is it "
+                "the right one? `labeler db upgrade` makes the tables of a new one"
+            )
         if await _has_switch(connection):
             await connection.execute(SWITCH, "on", reason, by)
             await connection.execute(f"NOTIFY {CHANNEL}, 'on'")

@@ -206,3 +206,13 @@ VACUUMS = """
     SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
     WHERE backend_type = 'autovacuum worker' AND relation = 'large'::regclass AND mode = 'ShareUpdateExclusiveLock'
 """
+
+
+async def test_a_database_without_tables_is_refused_in_a_sentence(create_database: DatabaseFactory) -> None:
+    url = await create_database()
+    with pytest.raises(DatabaseRefused, match="has no tables, so there is no writing to stop and nothing was changed"):
+        await fence.on(url, reason="x", by="me")
+    async with connected(url) as connection:
+        assert await connection.fetchval("SELECT to_regproc($1)", fence.NAME) is None
+    off = await fence.off(url, by="me")
+    assert (off.mode, off.tables, off.stands) == ("off", 0, False)
