@@ -20,8 +20,11 @@ SAMPLE = 200  # of either side: a pair that belongs together lacks a few, two st
 _LOOKS_AT_ONCE = 16
 
 _COUNTS = "SELECT (SELECT count(*) FROM datasets) AS datasets, (SELECT count(*) FROM image_metadata) AS images"
-_SOME_IMAGES = "SELECT s3_key FROM image_metadata ORDER BY random() LIMIT $1"
-_KNOWN = "SELECT count(DISTINCT s3_key) FROM image_metadata WHERE s3_key = ANY ($1::text[])"
+# A deleted image can be brought back for a while: its row is elsewhere, its object is where it was.
+_HAS_DELETED = "SELECT to_regclass('public.deleted_images') IS NOT NULL"
+_DELETED = "SELECT count(*) FROM deleted_images"
+_KEYS = "SELECT s3_key FROM image_metadata"
+_KEYS_OF_DELETED = " UNION SELECT s3_key FROM deleted_images"
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -52,13 +55,17 @@ class Bucket(msgspec.Struct, frozen=True):
 
 
 class BothSides(msgspec.Struct, frozen=True):
-    """What is shown before a tie is made. `rows` are image rows whose object is there, `images` objects with a row."""
+    """What is shown before a tie is made. `rows` are image rows whose object is there, `objects` those with a row.
+
+    Rows of deleted images count: their objects are kept until nobody may bring the image back.
+    """
 
     host: str
     name: str
     id: str
     datasets: int
     images: int
+    deleted: int
     endpoint: str
     buckets: list[Bucket]
     rows: Sample
@@ -89,7 +96,8 @@ class BothSides(msgspec.Struct, frozen=True):
         table = Table(box=None, pad_edge=False, show_header=False)
         table.add_row("database", f"{self.name} on {self.host}")
         table.add_row("its id", self.id)
-        table.add_row("it has", f"{self.datasets:,} datasets, {self.images:,} images")
+        deleted = f", {self.deleted:,} deleted images" if self.deleted else ""
+        table.add_row("it has", f"{self.datasets:,} datasets, {self.images:,} images{deleted}")
         table.add_row("its images in the bucket", f"{self.rows} that were looked for")
         table.add_row("store", self.endpoint)
         for bucket in self.buckets:
@@ -103,27 +111,31 @@ async def look_at_both(settings: Settings, sides: Sides) -> BothSides:
     await sides.objects.ping()
     identity = await sides.tie.identity()
     async with sides.db.read() as connection:
-        counts = await connection.fetchrow(_COUNTS)
-        keys = [row["s3_key"] for row in await connection.fetch(_SOME_IMAGES, SAMPLE)]
-    assert counts is not None  # noqa: S101 - an aggregate always gives a row
+        (counts,) = await connection.fetch(_COUNTS)
+        deleted = await connection.fetchval(_DELETED) if await connection.fetchval(_HAS_DELETED) else 0
+        rows = _KEYS + (_KEYS_OF_DELETED if deleted else "")
+        some = await connection.fetch(f"SELECT s3_key FROM ({rows}) k ORDER BY random() LIMIT $1", SAMPLE)  # noqa: S608
+        keys = [row["s3_key"] for row in some]
     buckets, listed = [], list[str]()
     for bucket in settings.buckets:
-        number, images = await _counted(sides.objects, bucket)
+        number, found = await _counted(sides.objects, bucket)
         buckets.append(Bucket(await sides.tie.look(bucket, identity), number))
-        listed += images if bucket == settings.s3_bucket_datasets else []
-    some = listed[:: max(1, len(listed) // SAMPLE)][:SAMPLE]
+        listed += found if bucket == settings.s3_bucket_datasets else []
+    looked_at = listed[:: max(1, len(listed) // SAMPLE)][:SAMPLE]
     async with sides.db.read() as connection:
-        known = await connection.fetchval(_KNOWN, some)
+        wanted = f"SELECT count(DISTINCT s3_key) FROM ({rows}) k WHERE s3_key = ANY ($1::text[])"  # noqa: S608
+        known = await connection.fetchval(wanted, looked_at)
     return BothSides(
         host=place(settings.labeler_db_url).partition("/")[0],
         name=identity.name,
         id=str(identity.id),
         datasets=counts["datasets"],
         images=counts["images"],
+        deleted=deleted,
         endpoint=settings.storage_url,
         buckets=buckets,
         rows=Sample(len(keys), await _present(sides.objects, settings.s3_bucket_datasets, keys)),
-        objects=Sample(len(some), known),
+        objects=Sample(len(looked_at), known),
     )
 
 

@@ -19,6 +19,14 @@ from tests.labeler_api.object_store.test_bucket_ownership import give_new_id, ti
 
 __all__ = ["tied_store"]
 
+# What deleting images leaves: a row elsewhere, and the object where it was.
+DELETE = """
+    WITH gone AS (DELETE FROM image_metadata WHERE s3_key = ANY ($1::text[]) RETURNING *)
+    INSERT INTO deleted_images (
+        dataset_id, image_id, deleted_by, restorable_until, purge_after, annotation_count, s3_key, image)
+    SELECT dataset_id, id, 1, now() + interval '1 day', now() + interval '1 day', 0, s3_key, to_jsonb(gone) FROM gone
+"""
+
 Run = Callable[..., "asyncio.Future[Result]"]
 
 
@@ -125,6 +133,22 @@ async def test_two_strangers_are_not_tied_unless_it_is_said(
     assert doubt in refused.stderr
     forced = await run("adopt", "--yes", "--although-images-are-missing")
     assert (forced.exit_code, await ties(tied_store)) == (0, [await id_of(api)] * 2)
+
+
+async def test_images_that_can_be_brought_back_are_the_database_s_too(
+    api: Api, tied_store: StorageAccess, run: Run
+) -> None:
+    keys = await with_objects(api, tied_store)
+    async with api.db.begin() as connection:
+        await connection.execute(DELETE, keys[:8])
+    done = await run("adopt", "--yes")
+    assert (done.exit_code, await ties(tied_store)) == (0, [await id_of(api)] * 2), done.stderr
+    for shown in (
+        "1 datasets, 2 images, 8 deleted images",
+        "10 of 10 that were looked for",
+        "10 of 10 that were looked at",
+    ):
+        assert shown in done.stdout
 
 
 async def test_the_looks_at_both_sides_have_an_end(
