@@ -26,20 +26,34 @@ Url = Annotated[
 WithDatabase = Annotated[
     bool, typer.Option("--database/--no-database", help="Ask the Labeler DB which objects there must be.")
 ]
+OneWay = Annotated[
+    bool,
+    typer.Option(
+        "--one-way",
+        help="The target is a second copy: what only it has is counted, and is no difference.",
+    ),
+]
 Found = Annotated[Path | None, typer.Option(help="A directory for every finding by name.", show_default=False)]
 
 
-def compare(url: Url = None, database: WithDatabase = True, found: Found = None, as_json: AsJson = False) -> None:
+def compare(
+    url: Url = None,
+    database: WithDatabase = True,
+    one_way: OneWay = False,
+    found: Found = None,
+    as_json: AsJson = False,
+) -> None:
     """Compare the database's references and both stores' listings; no object is read, nothing is changed.
 
     The stores are those of SOURCE_S3_… and TARGET_S3_…. Exit code 1: there is a difference, as there is before a copy.
     """
-    _show(lambda passes: passes.compare(), url, database, found, as_json)
+    _show(lambda passes: passes.compare(one_way=one_way), url, database, found, as_json)
 
 
 def verify(
     url: Url = None,
     database: WithDatabase = True,
+    one_way: OneWay = False,
     found: Found = None,
     concurrency: Annotated[int, typer.Option(min=1, max=128, help="Objects under way at once.")] = _CONCURRENCY,
     sample: Annotated[
@@ -49,9 +63,17 @@ def verify(
 ) -> None:
     """Read every object of both stores and compare bytes, size, content type, headers and metadata.
 
-    The stores are those of SOURCE_S3_… and TARGET_S3_…, whichever program copied. Exit code 1: there is a difference.
+    The stores are those of SOURCE_S3_… and TARGET_S3_…, whichever program copied. With --one-way a store that is kept
+    as a second copy is proven: all of the source is there, with the same bytes. Exit code 1: there is a difference.
     """
-    _show(lambda passes: passes.verify(sample=sample), url, database, found, as_json, concurrency=concurrency)
+    _show(
+        lambda passes: passes.verify(sample=sample, one_way=one_way),
+        url,
+        database,
+        found,
+        as_json,
+        concurrency=concurrency,
+    )
 
 
 def _show(

@@ -129,7 +129,8 @@ class Report(msgspec.Struct, kw_only=True):
         if not self.digest:
             return f"No difference, in {seconds}."
         part = "every object" if self.sampled >= 1 else f"a sample of {self.sampled:.0%}"
-        return f"The same: {part} read on both sides, in {seconds}. Digest {self.digest[:16]}."
+        all_of_it = "All of the source is on the target" if self.counts.get("kept") else "The same"
+        return f"{all_of_it}: {part} read on both sides, in {seconds}. Digest {self.digest[:16]}."
 
 
 class Findings:

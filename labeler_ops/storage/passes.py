@@ -36,14 +36,17 @@ class Passes:
     reporter: Reporter
     concurrency: int = CONCURRENCY
 
-    async def compare(self) -> Report:
-        """Compare the database's references and both listings, and read no object."""
+    async def compare(self, *, one_way: bool = False) -> Report:
+        """Compare the database's references and both listings, and read no object.
+
+        `one_way`: the target may have more, as a copy has from which nothing is ever removed.
+        """
         report = self._report("compare", self.source, self.target)
         with self._findings(report) as findings:
             async with self._inventory(report, self.source, self.target) as inventory:
                 inventory.lost(findings)
                 inventory.compare(findings)
-                inventory.extras(findings)
+                inventory.extras(findings, "kept" if one_way else "extra")
                 inventory.odd_keys(findings)
                 if self.database is not None:
                     inventory.orphans(findings)
@@ -55,10 +58,10 @@ class Passes:
         copies = await self._pass(report, self.source, self.target, self.path("manifest.jsonl"), overwrite=overwrite)
         return copies, self._written(report)
 
-    async def verify(self, *, sample: float = 1.0) -> Report:
-        """Read both stores and compare everything, or a sample of the objects' bytes."""
+    async def verify(self, *, sample: float = 1.0, one_way: bool = False) -> Report:
+        """Read both stores and compare everything, or a sample of the objects' bytes; `one_way` as in `compare`."""
         report = self._report("verify", self.source, self.target, sampled=sample)
-        await self._read_all(report, self.source, self.target, "extra")
+        await self._read_all(report, self.source, self.target, "kept" if one_way else "extra")
         return self._written(report)
 
     async def copy_back(self, *, overwrite: bool = False) -> tuple[Copies, Report]:

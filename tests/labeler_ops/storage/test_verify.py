@@ -1,10 +1,13 @@
 """Every planted fault is found, and named."""
 
+import asyncio
 import unicodedata
 from pathlib import Path
 
 import asyncpg
+from typer.testing import CliRunner
 
+from labeler_ops.cli import app
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.passes import Passes
 from tests.labeler_ops.storage.stores import HEADERS, ODD_KEYS, Objects, fill, passes
@@ -79,6 +82,37 @@ async def plant(fault: str, target: Objects) -> None:
     else:
         headers = {name: value for name, value in (HEADERS | CHANGES.get(fault, {})).items() if value}
         await target.put(key, bodies.get(fault, body), headers)
+
+
+async def test_a_second_copy_may_have_more_and_nothing_less(
+    move: Passes, source: Objects, target: Objects, sides: tuple[StorageAccess, StorageAccess]
+) -> None:
+    await fill(source, 30)
+    await move.copy()
+    await plant("extra", target)
+    assert (await move.verify()).counts == {"extra": 1}
+    proven = await move.verify(one_way=True)
+    assert (proven.same, proven.counts, proven.read_objects) == (True, {"kept": 1}, 30)
+    assert "All of the source is on the target: every object read on both sides" in proven.text()
+    assert (await move.compare(one_way=True)).same
+    environment = {
+        f"{name}_S3_{key}": value
+        for name, access in zip(("SOURCE", "TARGET"), sides, strict=True)
+        for key, value in (
+            ("ENDPOINT", access.endpoint),
+            ("ACCESS_KEY", access.access_key),
+            ("SECRET_KEY", access.secret_key),
+            ("BUCKET_DATASETS", access.datasets_bucket),
+            ("BUCKET_ANNOTATIONS", access.annotations_bucket),
+        )
+    }
+    for options, code in (((), 1), (("--one-way",), 0)):
+        command = ["storage", "verify", "--no-database", *options]
+        done = await asyncio.to_thread(CliRunner().invoke, app, command, env=environment)
+        assert done.exit_code == code, done.output
+    for fault in ("missing", "a byte", "metadata changed"):
+        await plant(fault, target)
+    assert (await move.verify(one_way=True)).counts == {"kept": 1, "missing": 1, "differs": 2}
 
 
 async def test_every_planted_fault_is_named(move: Passes, source: Objects, target: Objects) -> None:
