@@ -16,16 +16,16 @@ Service = Literal["api", "gateway", "ops"]
 SERVICES: Sequence[Service] = get_args(Service)
 
 
-class Text(msgspec.Struct, frozen=True):
-    """What is declared by hand. `example` stands in .env.example where the default would mislead.
+class Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is declared by hand, in variables.toml. `example` stands in .env.example where the default would mislead.
 
     `local` puts the variable into .env.local.example; `fallback` means that it is read only where another one is unset.
     `form` and `default` are for variables that are no field of the services' settings.
     """
 
-    name: str
     english: str
     korean: str
+    name: str = ""
     secret: bool = False
     url: bool = False
     example: str | None = None
