@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install
 LOCKS := requirements/dev.txt requirements/postgres.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-fast servers node test-browser check outages proto fuzz audit bench bench-gateway bench-users bench-imports bench-upgrade bench-move bench-growth bench-latency
+.PHONY: help install run test test-fast servers node test-browser check outages proto fuzz audit bench bench-gateway bench-users bench-imports bench-upgrade bench-move bench-objects check-image bench-growth bench-latency
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,12 @@ bench-users: $(STAMP) ## measure the gateway in front of 1,000,000 users, alone 
 
 bench-latency: $(STAMP) ## count each call's round trips to PostgreSQL, and its ms with 0, 2 and 10 ms between (ARGS="--rounds 5")
 	$(BIN)/python -m benchmarks.latency --before benchmarks/kept/latency-fe806f7.json $(ARGS)
+
+bench-objects: $(STAMP) ## measure copies of objects by our client, rclone and others (ARGS="--objects 10000 --keys 100000 --rounds 3")
+	$(BIN)/python -m benchmarks.objects $(ARGS)
+
+check-image: $(STAMP) ## build what the Dockerfile builds, as far as that goes without Docker, and ask its commands
+	$(BIN)/python -m tests.deployment.image_without_docker $(ARGS)
 
 bench-growth: $(STAMP) ## measure how the database grows with saves and versions
 	$(BIN)/python -m benchmarks.growth $(ARGS)

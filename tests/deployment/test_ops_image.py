@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.deployment import image_without_docker
+
 ROOT = Path(__file__).parents[2]
 OURS = {"proto", "service_kit", "user_gateway", "labeler_api", "labeler_ops"}
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -79,6 +81,20 @@ def test_the_next_missing_one_would_be_found() -> None:
         LOCKS["runtime.txt"] = before
     for module in ("httpx", "psutil", "matplotlib"):
         assert f"imports {module}" in said
+
+
+def test_what_is_copied_is_there_and_is_sent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = image_without_docker.stages(DOCKERFILE)
+    assert image_without_docker.missing_sources(found) == []
+    assert {"ca-certificates", "postgresql-common", "postgresql-client-17"} <= set(
+        image_without_docker.packages(found["ops"])
+    )
+    monkeypatch.setattr(image_without_docker, "ROOT", tmp_path)
+    (tmp_path / ".dockerignore").write_text("# secrets\n*.ini\n")
+    (tmp_path / "alembic.ini").touch()
+    said = image_without_docker.missing_sources({"ops": found["ops"], "build": found["build"]})
+    assert "stage 'ops' copies alembic.ini, which .dockerignore keeps back (*.ini)" in said
+    assert "stage 'build' copies labeler_ops, which is not there" in said
 
 
 def stages() -> dict[str, str]:
