@@ -1,5 +1,6 @@
 """What long work tells the person who started it."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from rich.console import Console
@@ -29,3 +30,15 @@ class Reporter(Protocol):
 
     def show(self, what: Shown) -> None:
         """Show a finding, a comparison, a report."""
+
+
+def counting(progress: Callable[[int, int], None], total: int) -> Callable[[int], None]:
+    """Add up what is done piece by piece, and move the bar of so much in all."""
+    done = 0
+
+    def told(size: int) -> None:
+        nonlocal done
+        done += size
+        progress(done, total)
+
+    return told

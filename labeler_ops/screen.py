@@ -7,6 +7,9 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from labeler_ops.reporter import Shown
 from labeler_ops.runs import redacted
 
+MARKS = {"ok": "[green]ok[/green]", "note": "[yellow]note[/yellow]", "wrong": "[red]wrong[/red]"}
+"""How the levels of what a check saw are printed."""
+
 
 class Screen:
     """A context manager: the bar goes away with it. `errors`: its lines go to standard error, as the bar does."""

@@ -12,6 +12,7 @@ import msgspec
 from labeler_ops.database.verify import sequences, structure, tables
 from labeler_ops.database.verify.checksums import Checksum, checksum
 from labeler_ops.database.verify.session import Side, opened
+from labeler_ops.reporter import counting
 
 CONNECTIONS = 4  # as a comparison's
 
@@ -66,15 +67,7 @@ async def take(url: str, *, as_of: str | None = None, told: Told | None = None) 
 
 
 async def _checksums(side: Side, found: list[tables.Table], told: Told | None) -> dict[str, Checksum]:
-    total = sum(table.pages for table in found)
-    done = 0
-
-    def tell(pages: int) -> None:
-        nonlocal done
-        done += pages
-        if told:
-            told(done, total)
-
+    tell = counting(told or (lambda _done, _total: None), sum(table.pages for table in found))
     # One after the other: each is spread over the connections, and the largest decides in any case.
     return {table.title: await checksum(side, table, tell) for table in found}
 
@@ -93,11 +86,9 @@ def differences(then: Contents, now: Contents) -> list[str]:
         for one in structure.differences(then.definitions, now.definitions)
     ]
     lines += _named("sequence", then.sequences, now.sequences)
-    counts = [
-        {name: f"{one.rows} rows, sum {one.low} {one.high}" for name, one in side.tables.items()}
-        for side in (then, now)
-    ]
-    return lines + _named("table", *counts) + [text for text in now.ahead if text not in then.ahead]
+    return (
+        lines + _named("table", _counted(then), _counted(now)) + [text for text in now.ahead if text not in then.ahead]
+    )
 
 
 def _counted(side: Contents) -> Mapping[str, str]:

@@ -19,7 +19,7 @@ from labeler_ops.backup.transport import require_encrypted
 from labeler_ops.connecting import connected
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.roles import Database
-from labeler_ops.reporter import Reporter
+from labeler_ops.reporter import Reporter, counting
 from labeler_ops.runs import place as place_of
 from labeler_ops.storage.access import StorageAccess
 
@@ -124,13 +124,7 @@ def _pieces(directory: Path) -> dict[str, Piece]:
 
 async def _keep(place: Place, record: Record, directory: Path, reporter: Reporter) -> None:
     reporter.line(f"keeping {record.bytes:,} bytes in {place.name}")
-    done = 0
-
-    def told(size: int) -> None:
-        nonlocal done
-        done += size
-        reporter.progress(done, record.bytes)
-
+    told = counting(reporter.progress, record.bytes)
     for name, piece in record.files.items():
         await place.take_in(f"{record.id}/{name}", directory / name, piece, told)
 

@@ -18,7 +18,7 @@ from labeler_ops.backup.creating import working
 from labeler_ops.backup.places import Place, prove
 from labeler_ops.backup.record import CONTENTS, DUMP, INVENTORY, Proof, Record
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.reporter import Reporter
+from labeler_ops.reporter import Reporter, counting
 from labeler_ops.storage.access import StorageAccess
 
 
@@ -106,13 +106,7 @@ async def try_out(
 
 async def check(place: Place, record: Record, reporter: Reporter) -> float:
     """Read every file of a backup where it is kept, and compare hashes; seconds. Raises DatabaseRefused."""
-    started, done = perf_counter(), 0
-
-    def told(size: int) -> None:
-        nonlocal done
-        done += size
-        reporter.progress(done, record.bytes)
-
+    started, told = perf_counter(), counting(reporter.progress, record.bytes)
     reporter.line(f"reading {record.bytes:,} bytes of {record.id}")
     wrong = []
     for name, piece in record.files.items():
@@ -137,13 +131,7 @@ async def _tools(record: Record, into: str, environ: Mapping[str, str]) -> clien
 
 async def _fetch(place: Place, record: Record, directory: Path, reporter: Reporter) -> float:
     """Fetch every file, and compare its hash with the record; seconds."""
-    started, done = perf_counter(), 0
-
-    def told(size: int) -> None:
-        nonlocal done
-        done += size
-        reporter.progress(done, record.bytes)
-
+    started, told = perf_counter(), counting(reporter.progress, record.bytes)
     reporter.line(f"fetching {record.bytes:,} bytes from {place.name}")
     await asyncio.to_thread((directory / DUMP).mkdir)
     wrong = []

@@ -30,6 +30,9 @@ _THINGS = f"""
             WHERE {_OURS} AND n.nspname <> 'public' AND {_NOT_EXTENSION_S.format("pg_namespace", "n")})
          + (SELECT count(*) FROM pg_largeobject_metadata)
 """  # noqa: S608 - constants of ours
+_SCHEMAS = f"""
+    SELECT quote_ident(n.nspname) FROM pg_namespace n WHERE {_OURS} AND {_NOT_EXTENSION_S.format("pg_namespace", "n")}
+"""  # noqa: S608 - constants of ours
 _OTHERS = """
     SELECT string_agg(DISTINCT coalesce(nullif(application_name, ''), usename), ', ') FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
@@ -99,12 +102,13 @@ async def _emptied(connection: Connection, name: str, replace: str | None, recor
         )
     if others := await connection.fetchval(_OTHERS):
         raise DatabaseRefused(f"the database {name!r} is in use by {others}: stop that first; nothing was changed")
-    schemas = await connection.fetch(
-        f"SELECT quote_ident(n.nspname) FROM pg_namespace n WHERE {_OURS} AND NOT EXISTS"  # noqa: S608 - a constant
-        " (SELECT FROM pg_depend e WHERE e.objid = n.oid AND e.deptype = 'e')"
-    )
+    await empty(connection)
+
+
+async def empty(connection: Connection) -> None:
+    """Remove every schema that is no extension's, and the large objects, at once; `public` is made anew."""
     async with connection.transaction():
-        for (schema,) in schemas:
+        for (schema,) in await connection.fetch(_SCHEMAS):
             await connection.execute(f"DROP SCHEMA {schema} CASCADE")
         await connection.execute("CREATE SCHEMA public")
         await connection.execute("SELECT lo_unlink(oid) FROM pg_largeobject_metadata")

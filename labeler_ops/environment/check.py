@@ -26,7 +26,7 @@ RULES: Sequence[problems.Rule] = (
 
 
 class Probe(msgspec.Struct, frozen=True):
-    """What one look at one part saw."""
+    """What one look at one part saw; level `ok`, or a problem's."""
 
     part: str
     what: str
@@ -82,6 +82,5 @@ async def _connect(given: Environment, report: Report) -> None:
     from labeler_ops.environment.probes import probe  # gRPC and S3 take a second to load
 
     probed = await probe(given)
-    report.probes = [Probe(one.part, one.what, one.level, one.text) for one in probed.seen]
-    report.allowances = probed.allowances
+    report.probes, report.allowances = probed.seen, probed.allowances
     report.problems += compare(report.connections, probed.allowances)

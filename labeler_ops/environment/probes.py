@@ -12,6 +12,7 @@ from labeler_api.db.connection import OF_A_REQUEST, PATIENCE, at_the_start, begi
 from labeler_api.db.failures import FAILURES
 from labeler_api.db.read_only import NotReadOnly, prove
 from labeler_api.migrations import HEAD
+from labeler_ops.environment.check import Probe
 from labeler_ops.environment.connections import Allowance, server
 from labeler_ops.environment.problems import Environment
 from labeler_ops.environment.problems_stores import databases
@@ -48,19 +49,10 @@ _REMEDY = {
 _UNREACHABLE = (*FAILURES, ssl.SSLError, ValueError)
 
 
-class Seen(msgspec.Struct, frozen=True):
-    """What one look at one part saw; level `ok`, or a problem's."""
-
-    part: str
-    what: str
-    level: str
-    text: str
-
-
 class Probed(msgspec.Struct):
     """Everything that was seen, and what the servers allow."""
 
-    seen: list[Seen] = []
+    seen: list[Probe] = []
     allowances: list[Allowance] = []
 
 
@@ -96,7 +88,7 @@ def _manner(given: Environment, name: str) -> _Manner:
 
 async def _database(result: Probed, name: str, url: str, manner: _Manner) -> None:
     def saw(what: str, level: str, text: str) -> None:
-        result.seen.append(Seen(name, what, level, text))
+        result.seen.append(Probe(name, what, level, text))
 
     try:
         connection = await asyncpg.connect(
@@ -237,19 +229,19 @@ async def _listening(result: Probed, url: str) -> None:
             other.terminate()
     except asyncpg.ProtocolViolationError as error:
         text = f"{server(url)} is a pooler ({error}): set LABELER_DB_UNPOOLED_URL to the address past it"
-        result.seen.append(Seen("Labeler DB", "LISTEN", "wrong", text))
+        result.seen.append(Probe("Labeler DB", "LISTEN", "wrong", text))
     except TimeoutError:
-        result.seen.append(Seen("Labeler DB", "LISTEN", "wrong", "nothing is heard: is a pooler in between?"))
+        result.seen.append(Probe("Labeler DB", "LISTEN", "wrong", "nothing is heard: is a pooler in between?"))
     except _UNREACHABLE as error:
-        result.seen.append(Seen("Labeler DB", "LISTEN", "wrong", str(error) or type(error).__name__))
+        result.seen.append(Probe("Labeler DB", "LISTEN", "wrong", str(error) or type(error).__name__))
     else:
-        result.seen.append(Seen("Labeler DB", "LISTEN", "ok", "notifications arrive"))
+        result.seen.append(Probe("Labeler DB", "LISTEN", "ok", "notifications arrive"))
 
 
 async def _storage(result: Probed, given: Environment) -> None:
     assert given.api is not None  # noqa: S101 - asked for by probe()
     for one in await probe_store(access_of(given.api), given.api.origins):
-        result.seen.append(Seen("object store", one.what, one.level, one.text))
+        result.seen.append(Probe("object store", one.what, one.level, one.text))
 
 
 async def _gateway(result: Probed, given: Environment) -> None:
@@ -257,4 +249,4 @@ async def _gateway(result: Probed, given: Environment) -> None:
 
     assert given.api is not None  # noqa: S101 - asked for by probe()
     for what, level, text in await ask(given.api):
-        result.seen.append(Seen("user gateway", what, level, text))
+        result.seen.append(Probe("user gateway", what, level, text))

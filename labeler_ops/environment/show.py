@@ -7,8 +7,7 @@ from rich.table import Table
 from labeler_ops.environment.check import Report
 from labeler_ops.environment.declaration import GROUPS
 from labeler_ops.environment.reading import Row
-
-_MARKS = {"ok": "[green]ok[/green]", "note": "[yellow]note[/yellow]", "wrong": "[red]wrong[/red]"}
+from labeler_ops.screen import MARKS
 
 
 def show(report: Report, console: Console) -> None:
@@ -26,13 +25,13 @@ def show(report: Report, console: Console) -> None:
         console.print("\n[bold]What the parts say[/bold]")
         for probe in report.probes:
             console.print(
-                f"  {_MARKS[probe.level]} {escape(f'{probe.part}, {probe.what}: {probe.text}')}",
+                f"  {MARKS[probe.level]} {escape(f'{probe.part}, {probe.what}: {probe.text}')}",
                 highlight=False,
                 soft_wrap=True,
             )
     console.print()
     for problem in report.problems:
-        console.print(f"{_MARKS[problem.level]} {escape(problem.text)}", highlight=False, soft_wrap=True)
+        console.print(f"{MARKS[problem.level]} {escape(problem.text)}", highlight=False, soft_wrap=True)
     wrong = [*(one.level for one in report.problems), *(one.level for one in report.probes)].count("wrong")
     said = f"{wrong} wrong" if wrong else "nothing is wrong"
     console.print(

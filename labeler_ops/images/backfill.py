@@ -6,12 +6,11 @@ A row that is filled in is not looked at again, so an interrupted run goes on wh
 at the same time: each image is one run's, by an advisory lock. A row that an upload changes meanwhile is left to it.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from hashlib import sha256
 from tempfile import SpooledTemporaryFile
-from typing import IO, TypeAlias
+from typing import IO
 
 import asyncpg
 import msgspec
@@ -19,14 +18,13 @@ import msgspec
 from labeler_api.db.failures import FAILURES
 from labeler_api.errors import NotFound
 from labeler_api.images.pictures.inspection import Picture, Rejected, look
-from labeler_api.migrations import HEAD
 from labeler_api.object_store.objects import ObjectStore
 from labeler_api.settings import Settings
 from labeler_api.workers.decoders import Decoders, DecodingFailed, capacity
-from labeler_ops.database import state
+from labeler_ops.connecting import Connection
 from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.images.walking import PAGE, count, require_head, walk
 
-_PAGE = 500
 _SPOOL_BYTES = 1024 * 1024  # what is larger is read from the disk by the process that decodes it
 
 _LACKS = "(width IS NULL OR height IS NULL OR content_sha256 IS NULL OR content_type IS NULL)"
@@ -34,7 +32,7 @@ _COUNT = f"SELECT count(*) FROM image_metadata WHERE {_LACKS} AND ($1::text IS N
 _LIST = f"""
     SELECT dataset_id, id FROM image_metadata
     WHERE {_LACKS} AND ($1::text IS NULL OR dataset_id = $1) AND (dataset_id, id) > ($2, $3)
-    ORDER BY dataset_id, id LIMIT {_PAGE}
+    ORDER BY dataset_id, id LIMIT {PAGE}
 """  # noqa: S608 - constants
 _READ = f"""
     SELECT dataset_id, id, s3_key, size, last_modified FROM image_metadata
@@ -52,8 +50,6 @@ _FILL = f"""
 """  # noqa: S608 - constants
 _LOCK = "SELECT pg_try_advisory_lock(hashtextextended('image ' || $1 || '/' || $2, 0))"
 _UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('image ' || $1 || '/' || $2, 0))"
-
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -84,8 +80,7 @@ async def backfill(
 ) -> BackfillReport:
     """Fill in the rows of all datasets, or of one. Raises DatabaseRefused, Unavailable; what was done stays done."""
     dsn, bucket = settings.labeler_db_url, settings.s3_bucket_datasets
-    if (revision := await state.revision(dsn)) != HEAD:
-        raise DatabaseRefused(f"the database is at revision {revision}, not {HEAD}: run `labeler db upgrade` first")
+    await require_head(dsn)
     async with AsyncExitStack() as stack:
         objects = await ObjectStore.connect(settings, stack)
         decoders = Decoders(capacity(settings.decoding_memory_bytes))
@@ -111,38 +106,15 @@ class Backfill:
         self, *, dataset_id: str | None = None, workers: int = 4, progress: Callable[[BackfillReport], None]
     ) -> BackfillReport:
         """Fill in every row that lacks something. Raises Unavailable when the store is away; what is done stays."""
-        reader = await state.connect(self._dsn)
-        try:
-            self.report.lacking = await reader.fetchval(_COUNT, dataset_id)
+        self.report.lacking = await count(self._dsn, _COUNT, dataset_id)
+        progress(self.report)
+
+        async def work(connection: Connection, number: int, row: asyncpg.Record) -> None:
+            await self._one(connection, number, *row)
             progress(self.report)
-            await self._work(_lacking(reader, dataset_id), workers, progress)
-        except ExceptionGroup as group:
-            raise group.exceptions[0] from None
-        finally:
-            await reader.close()
+
+        await walk(self._dsn, _LIST, dataset_id, workers, work)
         return self.report
-
-    async def _work(
-        self, rows: AsyncIterator[tuple[str, str]], workers: int, progress: Callable[[BackfillReport], None]
-    ) -> None:
-        queue: asyncio.Queue[tuple[str, str] | None] = asyncio.Queue(maxsize=2 * workers)
-
-        async def work(number: int) -> None:
-            connection = await state.connect(self._dsn)
-            try:
-                while (row := await queue.get()) is not None:
-                    await self._one(connection, number, *row)
-                    progress(self.report)
-            finally:
-                await connection.close()
-
-        async with asyncio.TaskGroup() as group:
-            for number in range(workers):
-                group.create_task(work(number))
-            async for row in rows:
-                await queue.put(row)
-            for _ in range(workers):
-                await queue.put(None)
 
     async def _one(self, connection: Connection, worker: int, dataset_id: str, image_id: str) -> None:
         if not await connection.fetchval(_LOCK, dataset_id, image_id):
@@ -196,11 +168,3 @@ class Backfill:
 
     def _fail(self, row: asyncpg.Record, reason: str) -> None:
         self.report.failed.append(Failure(row["dataset_id"], row["id"], row["s3_key"], reason))
-
-
-async def _lacking(reader: Connection, dataset_id: str | None) -> AsyncIterator[tuple[str, str]]:
-    last = ("", "")
-    while page := await reader.fetch(_LIST, dataset_id, *last):
-        for row in page:
-            yield row["dataset_id"], row["id"]
-        last = (page[-1]["dataset_id"], page[-1]["id"])

@@ -3,21 +3,19 @@
 Uploads of before each had a key of its own could leave a new object under an old row. Nothing is changed here.
 """
 
-import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TypeAlias
 
 import asyncpg
 import msgspec
 
 from labeler_api.errors import NotFound
 from labeler_api.object_store.objects import ObjectStore
-from labeler_ops.database import state
+from labeler_ops.connecting import Connection
+from labeler_ops.images.walking import PAGE, count, walk
 
-_PAGE = 500
 _NAMED = 10_000  # by name; all are counted
 
 _COLUMNS = "dataset_id, id, s3_key, thumbnail_key, rendition_key, size, content_sha256, last_modified"
@@ -25,11 +23,9 @@ _COUNT = "SELECT count(*) FROM image_metadata WHERE ($1::text IS NULL OR dataset
 _LIST = f"""
     SELECT {_COLUMNS} FROM image_metadata
     WHERE ($1::text IS NULL OR dataset_id = $1) AND (dataset_id, id) > ($2, $3)
-    ORDER BY dataset_id, id LIMIT {_PAGE}
+    ORDER BY dataset_id, id LIMIT {PAGE}
 """  # noqa: S608 - constants
 _READ = f"SELECT {_COLUMNS} FROM image_metadata WHERE dataset_id = $1 AND id = $2"  # noqa: S608 - constants
-
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
 class Mismatch(msgspec.Struct, frozen=True):
@@ -70,38 +66,15 @@ class Check:
         self, *, dataset_id: str | None, workers: int, progress: Callable[[CheckReport], None]
     ) -> CheckReport:
         """Look at every image. Raises Unavailable when the store is away."""
-        reader = await state.connect(self._dsn)
-        try:
-            self.report.images = await reader.fetchval(_COUNT, dataset_id)
-            await self._work(_rows(reader, dataset_id), workers, progress)
-        except ExceptionGroup as group:
-            raise group.exceptions[0] from None
-        finally:
-            await reader.close()
+        self.report.images = await count(self._dsn, _COUNT, dataset_id)
+
+        async def work(connection: Connection, _number: int, row: asyncpg.Record) -> None:
+            await self._one(connection, row)
+            progress(self.report)
+
+        await walk(self._dsn, _LIST, dataset_id, workers, work)
         self.report.mismatches.sort(key=lambda one: (one.dataset_id, one.image_id, one.kind))
         return self.report
-
-    async def _work(
-        self, rows: AsyncIterator[asyncpg.Record], workers: int, progress: Callable[[CheckReport], None]
-    ) -> None:
-        queue: asyncio.Queue[asyncpg.Record | None] = asyncio.Queue(maxsize=2 * workers)
-
-        async def work() -> None:
-            connection = await state.connect(self._dsn)
-            try:
-                while (row := await queue.get()) is not None:
-                    await self._one(connection, row)
-                    progress(self.report)
-            finally:
-                await connection.close()
-
-        async with asyncio.TaskGroup() as group:
-            for _ in range(workers):
-                group.create_task(work())
-            async for row in rows:
-                await queue.put(row)
-            for _ in range(workers):
-                await queue.put(None)
 
     async def _one(self, connection: Connection, row: asyncpg.Record) -> None:
         found = await self._compare(row)
@@ -156,11 +129,3 @@ class Check:
         except NotFound:
             return False
         return True
-
-
-async def _rows(reader: Connection, dataset_id: str | None) -> AsyncIterator[asyncpg.Record]:
-    last = ("", "")
-    while page := await reader.fetch(_LIST, dataset_id, *last):
-        for row in page:
-            yield row
-        last = (page[-1]["dataset_id"], page[-1]["id"])

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from labeler_api.db.failures import FAILURES
-from labeler_api.migrations import HEAD
 from labeler_api.settings import Settings, load
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.refusing import FAILED, WRONG_USE, AsJson, run
@@ -92,12 +91,11 @@ async def _backfill(settings: Settings, dataset: str | None, workers: int) -> "B
 
 async def _check(settings: Settings, dataset: str | None, workers: int, *, read: bool) -> "CheckReport":
     from labeler_api.object_store.objects import ObjectStore
-    from labeler_ops.database import state
     from labeler_ops.images.checking import Check
+    from labeler_ops.images.walking import require_head
 
     dsn, bucket = settings.labeler_db_url, settings.s3_bucket_datasets
-    if (revision := await state.revision(dsn)) != HEAD:
-        raise DatabaseRefused(f"the database is at revision {revision}, not {HEAD}: run `labeler db upgrade` first")
+    await require_head(dsn)
     async with AsyncExitStack() as stack:
         work = Check(dsn, await ObjectStore.connect(settings, stack), bucket, read=read)
         bar = stack.enter_context(_progress())

@@ -7,11 +7,10 @@ import typer
 from rich.console import Console
 
 from labeler_ops.refusing import FAILED, AsJson, print_json, run, settings
+from labeler_ops.screen import MARKS
 
 if TYPE_CHECKING:
     from labeler_ops.storage.probe import Seen
-
-_MARKS = {"ok": "[green]ok[/green]", "note": "[yellow]note[/yellow]", "wrong": "[red]wrong[/red]"}
 
 
 def check(
@@ -28,7 +27,7 @@ def check(
         print_json({"endpoint": endpoint, "seen": seen})
     else:
         for one in seen:
-            console.print(_MARKS[one.level], end=" ")
+            console.print(MARKS[one.level], end=" ")
             console.print(f"{one.what}: {one.text}", markup=False)
     if any(one.level == "wrong" for one in seen):
         raise typer.Exit(FAILED)

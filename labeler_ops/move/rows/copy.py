@@ -10,16 +10,13 @@ import msgspec
 from labeler_ops.backup import db_settings, dumps
 from labeler_ops.backup.clients import Clients
 from labeler_ops.backup.dumps import JOBS, Told
+from labeler_ops.backup.target import empty
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.roles import Database
 from labeler_ops.move.rows import grants
 
 _OURS = "labeler move"  # the application name of every tool that this one starts
 
-_SCHEMAS = """
-    SELECT format('%I', nspname) FROM pg_namespace n WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
-    AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = n.oid AND e.deptype = 'e')
-"""
 _LEFT_AT_WORK = """
     SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
     WHERE application_name = $1 AND datname = current_database() AND pid <> pg_backend_pid()
@@ -68,11 +65,7 @@ async def clear(target: str) -> None:
     try:
         # A restore outlives its killed caller and would write on into the emptied database.
         await connection.fetch(_LEFT_AT_WORK, _OURS)
-        async with connection.transaction():
-            for (schema,) in await connection.fetch(_SCHEMAS):
-                await connection.execute(f"DROP SCHEMA {schema} CASCADE")
-            await connection.execute("CREATE SCHEMA public")
-            await connection.execute("SELECT lo_unlink(oid) FROM pg_largeobject_metadata")
+        await empty(connection)
     except asyncpg.PostgresError as error:
         raise DatabaseRefused(
             f"what the copy that was cut off left on the target cannot be removed: {error}"
