@@ -142,7 +142,7 @@ class Dump:
         work = self.work
         if work.wishes.accept_quarantine:
             facts["accepted"] = True
-        else:
+        elif not self.back:  # the way back sets nothing aside, and what the way there did was accepted then
             upgrading.require_few_set_aside(work.run)
         database = work.plan.database
         if database == "labeler":

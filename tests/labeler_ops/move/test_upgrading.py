@@ -11,6 +11,7 @@ from labeler_ops.move.rows import upgrading
 from labeler_ops.move.rows.preflight import preflight
 from labeler_ops.move.work import Wishes
 from labeler_ops.runs import Run
+from tests.fixtures.postgres import DatabaseFactory
 from tests.labeler_ops.move.conftest import execute
 from tests.labeler_ops.move.moving import again, begun, lines, rows
 
@@ -72,7 +73,7 @@ async def test_times_that_would_lie_in_the_future_refute_a_zone(
 
 
 async def test_the_report_says_what_was_repaired_and_what_was_set_aside(
-    hazards_dsn: str, target: str, tmp_path: Path
+    hazards_dsn: str, target: str, create_database: DatabaseFactory, tmp_path: Path
 ) -> None:
     move = begun(tmp_path, rows(hazards_dsn, target))
     with pytest.raises(DatabaseRefused, match=r"set aside more than 1 % of a table: .*--accept-quarantine"):
@@ -92,6 +93,10 @@ async def test_the_report_says_what_was_repaired_and_what_was_set_aside(
     move = again(move.run.directory, rows(hazards_dsn, target), ACCEPTED)
     await move.go()
     assert move.run.ended("switch") is not None
+    await move.open()
+    back = again(move.run.directory, rows(hazards_dsn, target))  # with nothing to accept: it was, on the way there
+    await back.rollback(await create_database())
+    assert back.run.ended("rollback") is not None
 
 
 async def test_an_upgrade_that_was_cut_off_before_its_report_still_has_one(
