@@ -110,7 +110,7 @@ class Copier:
         read, found = await asyncio.gather(
             self._source.digest(*where[0], pair.size), self._target.digest(*where[1], pair.target_size or 0)
         )
-        if (read.sha256, read.description) == (found.sha256, found.description):
+        if read.sha256 == found.sha256 and not unlike(read.description, found.description):
             self._note(pair, read.etag, read.size, read.sha256, found.etag)
             self.copies.equal += 1
             return True

@@ -8,6 +8,8 @@ METADATA = "x-amz-meta-"
 _KEPT = frozenset(
     {"content-type", "cache-control", "content-disposition", "content-encoding", "content-language", "expires"}
 )
+# rclone notes a file's times so on every copy that it makes; they say nothing of the object.
+_TIMES = frozenset({METADATA + "mtime", METADATA + "btime"})
 _UPLOAD_CODING = "aws-chunked"  # how some clients send a body; older stores keep it as if it were the object's
 _WORD_LIMIT = 75  # RFC 2047: an encoded word is no longer
 
@@ -31,8 +33,8 @@ def wire(description: Mapping[str, str]) -> dict[str, str]:
 
 
 def unlike(source: Mapping[str, str], target: Mapping[str, str]) -> list[str]:
-    """Say in what two descriptions differ, a sentence each."""
-    names = sorted(source.keys() | target.keys())
+    """Say in what two descriptions differ, a sentence each. Times that one side alone has are no difference."""
+    names = sorted((source.keys() | target.keys()) - ((source.keys() ^ target.keys()) & _TIMES))
     return [
         f"{_title(name)} is {_quoted(source.get(name))} on the source, {_quoted(target.get(name))} on the target"
         for name in names

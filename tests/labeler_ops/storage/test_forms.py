@@ -88,3 +88,13 @@ def test_half_a_line_of_the_manifest_did_not_happen(tmp_path: Path) -> None:
     with Manifest(path) as manifest:
         manifest.add(second)
     assert list(entries(path)) == [first, second]
+
+
+def test_times_that_one_side_alone_has_are_no_difference() -> None:
+    """rclone adds them to its copies."""
+    there = {"content-type": "image/jpeg", "x-amz-meta-camera": "A 7"}
+    copied = {**there, "x-amz-meta-mtime": "1796017782", "x-amz-meta-btime": "2026-11-30T05:49:42Z"}
+    assert unlike(there, copied) == []
+    assert unlike(copied, there) == []
+    assert len(unlike(copied, {**copied, "x-amz-meta-mtime": "1"})) == 1
+    assert len(unlike(there, {**copied, "x-amz-meta-camera": "B"})) == 1
