@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from labeler_ops.environment import examples
 from labeler_ops.environment.declaration import GROUPS, VARIABLES
 from labeler_ops.environment.variables import Group, Text
 
@@ -40,6 +41,9 @@ _ENGLISH = {
     "`USER_GATEWAY_TOKEN` and `API_PUBLIC_URL`.",
     "head": "| variable | form | default | read by | |\n|---|---|---|---|---|",
     "secret": "secret",
+    "examples": "## Complete examples\nEach `…`, `PASSWORD` and `TOKEN` is a secret of your own: "
+    "`python3 -c 'import secrets; print(secrets.token_urlsafe(32))'`. `TOKEN` is the same on both sides. The last "
+    "block checks the files; each line ends with `nothing is wrong`.",
 }
 _KOREAN = {
     "title": "# 환경 변수",
@@ -54,6 +58,9 @@ _KOREAN = {
     "`API_PUBLIC_URL`도 필수입니다.",
     "head": "| 변수 | 형식 | 기본값 | 사용처 | |\n|---|---|---|---|---|",
     "secret": "비밀값",
+    "examples": "## 완전한 예\n`…`, `PASSWORD`, `TOKEN`은 직접 만드는 비밀값입니다: "
+    "`python3 -c 'import secrets; print(secrets.token_urlsafe(32))'`. `TOKEN`은 양쪽이 같습니다. 마지막 블록이 파일을 "
+    "점검하며, 각 줄은 `nothing is wrong`으로 끝납니다.",
 }
 
 
@@ -120,6 +127,7 @@ def _document(words: Mapping[str, str], title: Callable[[Group], str], said: Cal
             )
             parts.append(f"| {' | '.join(cells)} |")
         parts.append("")
+    parts += [words["examples"], *examples.blocks()]
     return "\n".join(parts).rstrip() + "\n"
 
 
