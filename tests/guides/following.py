@@ -1,45 +1,83 @@
-"""A guide that is followed: a shell that is typed into, and the guide's placeholders replaced by the test's servers."""
+"""A guide that is followed: a shell that is typed into, the guide's placeholders replaced by the test's servers, and
+what comes back compared with what the guide shows.
+"""
 
 import asyncio
 import os
 import re
+import secrets
+import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psutil
 import yaml
 
 from labeler_ops.backup import clients
+from tests.guides.comparing import difference
 from tests.guides.reading import Block, Guide
+
+_SECRET = secrets.token_urlsafe(32)
+_END = "(end of the block)"
+# `# exit code 1`, or `# exit code 0, 1 or 3`
+_ENDS = re.compile(r"^(?P<command>.*\S)\s+# exit code (?P<codes>\d(?:, \d)*(?: or \d)?)\b.*$", re.MULTILINE)
+Before = Mapping[str, Callable[[], Awaitable[None]]]
 
 
 class Shell:
     """One shell that is typed into block by block; a block that fails ends the test."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, directory: Path) -> None:
         self._process = process
+        self._directory = directory
+        self._file = directory / f".block-{process.pid}"
+
+    def write(self, name: str, lines: str) -> None:
+        """Write a file that a guide shows; what it leaves open are secrets."""
+        secret = re.compile("…|PASSWORD|TOKEN(?=[:\n])")
+        (self._directory / name).write_text(secret.sub(_SECRET, lines) + "\n")
 
     async def type(self, lines: str) -> str:
-        """Type a block, and return what is said until it has ended."""
+        """Type a block, and return what is said until it has ended. Questions are answered with yes."""
+        return (await self.until(lines, f"{_END}\n")).removesuffix(f"{_END}\n")
+
+    async def until(self, lines: str, words: str) -> str:
+        """Type a block, and return what is said up to a line with these words, whatever goes on."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(f"{lines}\necho '(end of the block)'\n".encode())
-        said = b""
-        while not said.endswith(b"(end of the block)\n"):
+        # A command whose comment tells an exit code has to end with it, and with no other.
+        self._file.write_text(_ENDS.sub(_ending, lines) + "\n")
+        self._process.stdin.write(f". {self._file} <<< y\necho '{_END}'\n".encode())
+        said = ""
+        while words not in said.rpartition("\n")[0].rpartition("\n")[2] + "\n":
             line = await self._process.stdout.readline()
-            assert line, f"it failed:\n{lines}\n{said.decode()}"
-            said += line
-        return said.decode()
+            assert line, f"it failed:\n{lines}\n{said}"
+            said += line.decode()
+        return said
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C."""
+        for child in psutil.Process(self._process.pid).children():
+            child.send_signal(signal.SIGINT)
+
+
+def _ending(found: re.Match[str]) -> str:
+    codes = "|".join(re.findall(r"\d", found["codes"]))
+    return f"code=0; {found['command']} || code=$?; case $code in {codes}) ;; *) exit $code ;; esac"
 
 
 @asynccontextmanager
-async def shell(directory: Path, environ: Mapping[str, str]) -> AsyncIterator[Shell]:
-    """Start one with these variables of ours and no others."""
+async def shell(directory: Path, environ: Mapping[str, str], labeler: Path | None = None) -> AsyncIterator[Shell]:
+    """Start one with these variables of ours and no others. `labeler` is found first."""
     plain = {
-        name: value for name, value in os.environ.items() if not re.search(r"LABELER|DATABASE|S3_|BACKUP|PG", name)
+        name: value
+        for name, value in os.environ.items()
+        if not re.search(r"LABELER|DATABASE|_DB_|S3_|BACKUP|PG|_proxy|_PROXY", name)
     }
-    path = f"{Path(sys.executable).parent}:{clients.find(15).bin_dir}:{os.environ['PATH']}"
+    ours = [] if labeler is None else [str(labeler.parent)]
+    path = ":".join([*ours, str(Path(sys.executable).parent), str(clients.find(15).bin_dir), os.environ["PATH"]])
     process = await asyncio.create_subprocess_exec(
         "bash",
         "-e",
@@ -49,19 +87,57 @@ async def shell(directory: Path, environ: Mapping[str, str]) -> AsyncIterator[Sh
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    yield Shell(process)
+    yield Shell(process, directory)
     if process.returncode is None:
         process.terminate()
     await process.wait()
 
 
-def filled_in(block: Block, guide: Guide, values: Mapping[str, str]) -> str:
+def placeholders(guide: Guide) -> dict[str, str]:
+    """The table at the guide's beginning (or in a comment, where nothing may stand before the title)."""
+    found = re.match(r"(?:---|<!--)\n(placeholders:.*?)\n(?:---|-->)\n", guide.text, re.DOTALL)
+    table: dict[str, str] = yaml.safe_load(found[1])["placeholders"] if found else {}
+    return table
+
+
+def filled_in(text: str, guide: Guide, values: Mapping[str, str]) -> str:
     """Put the test's servers in the place of the guide's placeholders. The longest first: some begin like others."""
-    front = yaml.safe_load(guide.text.split("---\n")[1])["placeholders"]
-    text = "\n".join(block.lines)
-    for placeholder, name in sorted(front.items(), key=lambda item: -len(item[0])):
-        text = text.replace(placeholder, values[name])
-    typed = re.sub(r"\s#.*", "", text)
-    assert "…" not in typed, f"a placeholder has no value: {typed}"
-    assert "example.com:" not in typed
+    for placeholder, name in sorted(placeholders(guide).items(), key=lambda item: -len(item[0])):
+        if name in values:
+            text = text.replace(placeholder, values[name])
     return text
+
+
+async def follow(
+    guide: Guide,
+    typed: Shell,
+    values: Mapping[str, str],
+    before: Before | None = None,
+    *,
+    only: Callable[[Block], bool] = bool,
+) -> str:
+    """Type every block in order, and look that what comes back is what the guide shows.
+
+    Before the first block that has a key of `before` in it, its function is called: what a person does elsewhere.
+    Returns all that was said.
+    """
+    left, everything, wrong = dict(before or {}), "", list[str]()
+    said: str | None = None
+    for block in filter(only, guide.blocks()):
+        text = filled_in(block.text, guide, values)
+        if block.kind == "" and said is not None and (found := difference(text, said)):
+            wrong.append(f"{guide.name}:{block.line}: {found}")
+        said = None
+        if block.kind == "ini" and (name := re.match(r"# ([\w.-]+)", block.lines[0])):
+            typed.write(name[1], block.text)
+        if block.kind == "sh" and not block.place:
+            for key in [key for key in left if key in block.text]:
+                await left.pop(key)()
+            plain = re.sub(r"\s#.*", "", text)
+            assert "…" not in plain, f"{guide.name}:{block.line}: a placeholder has no value: {plain}"
+            assert "example.com:" not in plain
+            said = await typed.type(text)
+            everything += said
+    assert not wrong, "\n\n".join(wrong)
+    assert not left, f"never typed: {', '.join(left)}"
+    return everything

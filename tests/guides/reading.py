@@ -12,7 +12,7 @@ GUIDES = sorted((ROOT / "docs" / "deployment").glob("*.md"))
 # Made from the declaration of the variables, and compared with it by a test of its own.
 GENERATED = {"environment-variables.md", "environment-variables.ko.md"}
 
-_FENCE = re.compile(r"^\s*```(\w*)\s*$")
+_FENCE = re.compile(r"^\s*```(\w*)(?: ([\w -]+))?\s*$")
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _CODE = re.compile(r"`([^`\n]+)`")
 _ENDS = frozenset({";", "&&", "||", "|", "&", "(", ")", ";;", "|&"})
@@ -28,6 +28,7 @@ class Command:
     line: int
     words: list[str]
     variables: set[str] = field(default_factory=set)
+    place: str = ""
 
     @property
     def where(self) -> str:
@@ -36,11 +37,20 @@ class Command:
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block; `kind` is what stands behind its fence, `line` its first line."""
+    """A fenced block; `kind` and `place` are what stands behind its fence, `line` its first line.
+
+    `sh` is typed, and what has no kind is shown for it. `sh railway` is typed, too, but where no test can: `place` says
+    whose commands they are. `sh terminal 2` runs on in a terminal of its own.
+    """
 
     kind: str
+    place: str
     line: int
     lines: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
 
 
 @dataclass(frozen=True)
@@ -59,13 +69,13 @@ class Guide:
 
     def blocks(self) -> Iterator[Block]:
         kind: str | None = None
-        start, inside = 0, list[str]()
+        place, start, inside = "", 0, list[str]()
         for number, line in enumerate(self.text.splitlines(), 1):
             fence = _FENCE.match(line)
             if fence and kind is None:
-                kind, start, inside = fence[1], number + 1, []
+                kind, place, start, inside = fence[1], fence[2] or "", number + 1, []
             elif fence:
-                yield Block(kind or "", start, tuple(inside))
+                yield Block(kind or "", place, start, tuple(inside))
                 kind = None
             else:
                 inside.append(line)
@@ -110,7 +120,7 @@ def _commands(guide: str, block: Block, exported: set[str]) -> Iterator[Command]
             elif not rest:
                 exported |= given  # `set -a` stands before such lines
             else:
-                yield Command(guide, number, rest, exported | given)
+                yield Command(guide, number, rest, exported | given, block.place)
 
 
 def _leading(words: list[str]) -> list[str]:
@@ -156,3 +166,8 @@ def pairs() -> list[tuple[Guide, Guide]]:
     """Each guide with its Korean one."""
     by_name = {guide.name: guide for guide in guides()}
     return [(by_name[name.replace(".ko.", ".")], guide) for name, guide in by_name.items() if ".ko." in name]
+
+
+def guide(name: str) -> Guide:
+    """One of them by its file's name."""
+    return next(one for one in guides() if one.name == name)

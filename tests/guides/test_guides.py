@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.guides import elsewhere
 from tests.guides.parsing import refusal, unknown_words
 from tests.guides.reading import ROOT, Command, Guide, guides, pairs, split
 
@@ -30,6 +31,7 @@ OTHERS = {
         "sh",
         "test",
         "jq",
+        "printf",
         "ps",
         "exit",
         "unset",
@@ -78,12 +80,30 @@ def test_every_line_of_a_guide_can_be_typed(guide: Guide) -> None:
 
 
 @pytest.mark.parametrize("guide", guides(), ids=_name)
+def test_what_only_others_can_run_is_in_their_documentation(guide: Guide) -> None:
+    """A block says whose lines it holds, and `elsewhere.yaml` which of their words are documented."""
+    wrong = []
+    for block in guide.blocks():
+        if block.kind == "sh" and block.place and not block.place.startswith("terminal "):
+            wrong += [] if block.place in elsewhere.table() else [f"{guide.name}:{block.line}: whose is {block.place}?"]
+    for command in guide.typed():
+        if command.words[0] in elsewhere.table():
+            wrong += [f"{command.where}: {said}" for said in [elsewhere.objection(command.words)] if said]
+            wrong += [] if command.words[0] == command.place else [f"{command.where}: not marked as {command.words[0]}"]
+    for number, span in guide.code():
+        for words in split(span) if span.startswith(tuple(f"{one} " for one in elsewhere.table())) else ():
+            said = elsewhere.objection(words) if words[1:] != ["--version"] else None
+            wrong += [f"{guide.name}:{number}: {span}: {said}"] if said else []
+    assert wrong == []
+
+
+@pytest.mark.parametrize("guide", guides(), ids=_name)
 def test_what_a_person_types_is_marked(guide: Guide) -> None:
     """Else the test above would not look at it."""
     wrong = [
         f"{guide.name}:{number}: {line}"
         for block in guide.blocks()
-        if block.kind != "sh"
+        if block.kind not in {"sh", "cron"}
         for number, line in enumerate(block.lines, block.line)
         # What a command prints as the next one is shown with an indent.
         if re.match(r"([A-Z_]+=\S+ )*(labeler|railway|make|psql|export|\.venv/bin/labeler|curl) ", line)
@@ -149,7 +169,7 @@ def test_while_nobody_may_write_a_look_only_reads(guide: Guide) -> None:
 
 
 def test_every_guide_has_its_korean() -> None:
-    english = {guide.name for guide in guides() if ".ko." not in guide.name} - {"docker.md"}
+    english = {guide.name for guide in guides() if ".ko." not in guide.name}
     assert {guide.name for _, korean in pairs() for guide in [korean]} == {
         name.replace(".md", ".ko.md") for name in english
     }
@@ -169,7 +189,11 @@ def test_the_korean_guide_says_the_same(english: Guide, korean: Guide) -> None:
         for guide in (english, korean)
     ]
     assert typed[1] == typed[0]
-    assert [block.kind for block in korean.blocks()] == [block.kind for block in english.blocks()]
+    assert [(block.kind, block.place) for block in korean.blocks()] == [
+        (block.kind, block.place) for block in english.blocks()
+    ]
+    shown = [[block.text for block in guide.blocks() if block.kind in {"", "json"}] for guide in (english, korean)]
+    assert shown[1] == shown[0]
     links = [{link.replace(".ko.md", ".md") for link in guide.links()} for guide in (english, korean)]
     assert links[0] == links[1] or links[0] ^ links[1] <= {english.name}
     spoken = [
@@ -177,6 +201,22 @@ def test_the_korean_guide_says_the_same(english: Guide, korean: Guide) -> None:
         for guide in (english, korean)
     ]
     assert spoken[1] == spoken[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("railway variable put A=1", "no command 'variable put'"),
+        ("railway redeploy --servis labeler-api", "no option --servis"),
+        ("railway redeploy --service", "--service wants a value"),
+        ("railway config plan twice", "takes 0 words"),
+        ("railway ssh --service labeler-api -- labeler --anything", None),
+        ("docker compose up --build", None),
+    ],
+)
+def test_a_line_that_others_would_refuse_is_seen(line: str, said: str | None) -> None:
+    found = elsewhere.objection(line.split())
+    assert found is None if said is None else said in (found or "")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ SAME = "0 differences found"
 
 def lines(values: Mapping[str, str]) -> dict[str, str]:
     """The guide's blocks about rclone: the variables, each night, each week."""
-    blocks = [filled_in(block, GUIDE, values) for block in GUIDE.blocks() if block.kind == "sh"]
+    blocks = [filled_in(block.text, GUIDE, values) for block in GUIDE.blocks() if block.kind == "sh"]
     found = [text for text in blocks if "rclone" in text.lower()]
     return dict(zip(("variables", "night", "week"), found, strict=True))
 

@@ -1,0 +1,148 @@
+"""The guides of every day: setting up, a new version and its way back, an incident, the time after a move, staging."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from labeler_ops.stack.object_store import SeaweedServer
+from labeler_ops.storage.access import StorageAccess
+from labeler_ops.storage.sides import variables
+from tests.fixtures.buckets import own_buckets
+from tests.fixtures.platform import PLATFORM_SQL
+from tests.fixtures.postgres import DatabaseFactory
+from tests.fixtures.users import USERS_SQL, RunningGateway
+from tests.guides.conftest import PASSWORD, SMOKE, Buckets, Deployment, Servers, deployed, execute, serving
+from tests.guides.following import follow, shell
+from tests.guides.reading import ROOT, Guide, guide
+from tests.labeler_ops.backup.conftest import store
+
+__all__ = ["store"]
+
+
+@pytest.fixture(scope="module")
+async def production(
+    create_database: DatabaseFactory, labeler_template: str, object_store: SeaweedServer, gateway: RunningGateway,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Deployment]:  # fmt: skip
+    """A deployment that these guides look at."""
+    database = await create_database(labeler_template)
+    async with deployed(gateway, object_store.access, database, tmp_path_factory.mktemp("production")) as deployment:
+        yield deployment
+    await create_database.drop(database)
+
+
+def values(production: Deployment) -> dict[str, str]:
+    return {"API": production.front.url, **SMOKE}
+
+
+async def test_the_guide_to_incidents_can_be_followed(production: Deployment, labeler: Path, tmp_path: Path) -> None:
+    environ = {"LABELER_DB_URL": production.database}
+    async with shell(tmp_path, environ, labeler) as typed:
+        said = await follow(guide("incident.md"), typed, values(production))
+    assert said.count("everything works") == 2
+    assert "maintenance mode: on" in said
+
+
+async def test_the_guide_to_a_new_version_can_be_followed(
+    production: Deployment, labeler: Path, tmp_path: Path
+) -> None:
+    secret = tmp_path / "labeler-db"
+    secret.write_text(production.database)
+    secret.chmod(0o600)
+    environ = {"BACKUP_DATABASE_URL": production.database, **production.settings}
+    more = {"PLACE": str(tmp_path / "backups"), "SECRET": f"@{secret}"}
+    async with shell(tmp_path, environ, labeler) as typed:
+        said = await follow(guide("rollback.md"), typed, {**values(production), **more})
+    assert said.count("everything works") == 2
+    assert "nothing is wrong" in said
+
+
+async def test_the_guide_to_the_time_after_the_move_can_be_followed(
+    production: Deployment, object_store: SeaweedServer, second_store: SeaweedServer, store: StorageAccess,
+    labeler: Path, tmp_path: Path,
+) -> None:  # fmt: skip
+    first, second = object_store.access, second_store.access
+    more = {
+        "FIRST": first.endpoint,
+        "SECOND": second.endpoint,
+        "FIRST_KEY": f"RCLONE_CONFIG_R2_ACCESS_KEY_ID={first.access_key}",
+        "FIRST_SECRET": f"RCLONE_CONFIG_R2_SECRET_ACCESS_KEY={first.secret_key}",
+        "SECOND_KEY": f"RCLONE_CONFIG_SECOND_ACCESS_KEY_ID={second.access_key}",
+        "SECOND_SECRET": f"RCLONE_CONFIG_SECOND_SECRET_ACCESS_KEY={second.secret_key}",
+        "DATASETS": f"r2:{store.datasets_bucket} second:{store.datasets_bucket}",
+        "ANNOTATIONS": f"r2:{store.annotations_bucket} second:{store.annotations_bucket}",
+    }
+    async with shell(tmp_path, variables(first), labeler) as typed:
+        said = await follow(guide("after-the-move.md"), typed, {**values(production), **more})
+    assert "HTTP/1.1 200 OK" in said
+    assert said.count("everything works") == 1
+    assert said.count("0 differences found") == 2
+
+
+async def test_the_guide_to_railway_can_be_followed(
+    servers: Servers, production: Deployment, buckets: Buckets, labeler: Path, tmp_path: Path
+) -> None:
+    for name, schema in (
+        ("labeler", "SELECT"),
+        ("users", USERS_SQL.read_text()),
+        ("platform", PLATFORM_SQL.read_text()),
+    ):
+        dsn = await servers.database(servers.new, name)
+        await execute(dsn, schema)
+    admins = {f"{name.upper()}_ADMIN": servers.new.dsn(name) for name in ("labeler", "users", "platform")}
+    environ = {**variables(buckets.new), "CORS_ORIGINS": "https://app.example.com"}
+    async with shell(tmp_path, environ, labeler) as typed:
+        await typed.type("labeler storage init")  # what a person does in the dashboard
+        said = await follow(guide("railway-setup.md"), typed, {**values(production), **admins})
+    assert said.count("nothing is wrong") == 2
+    assert "everything works" in said
+
+
+async def test_the_guide_to_staging_can_be_followed(
+    servers: Servers, production: Deployment, gateway: RunningGateway, object_store: SeaweedServer,
+    labeler: Path, tmp_path: Path,
+) -> None:  # fmt: skip
+    admin = await servers.database(servers.new, "staging")
+    access, ours = (
+        object_store.access,
+        replace(object_store.access, datasets_bucket="staging-images", annotations_bucket="staging-exports"),
+    )
+    backups = {"BACKUP_PLACE": str(tmp_path / "backups"), "BACKUP_DATABASE_URL": production.database}
+    async with shell(tmp_path, backups, labeler) as typed:
+        await typed.type("labeler backup create")
+    more = {
+        "PLACE": backups["BACKUP_PLACE"],
+        "BACKUP_STORE": "",
+        "BACKUP_KEY": "",
+        "BACKUP_SECRET": "",
+        "ADMIN": admin,
+        "STAGING": serving(admin),
+        "ROLE_PASSWORD": f"LABELER_ROLE_PASSWORD={PASSWORD}",
+        "STORE": access.endpoint,
+        "KEY": f"S3_ACCESS_KEY={access.access_key}",
+        "SECRET": f"S3_SECRET_KEY={access.secret_key}",
+        "REGION": "S3_REGION=us-east-1",
+        "STAGING_DATASETS": f"S3_BUCKET_DATASETS={ours.datasets_bucket}",
+        "STAGING_ANNOTATIONS": f"S3_BUCKET_ANNOTATIONS={ours.annotations_bucket}",
+        "COPIED_DATASETS": f"store:{access.datasets_bucket} store:{ours.datasets_bucket}",
+        "COPIED_ANNOTATIONS": f"store:{access.annotations_bucket} store:{ours.annotations_bucket}",
+    }
+    async with own_buckets(ours), deployed(gateway, ours, None, tmp_path) as staging:
+
+        async def deploy() -> None:
+            await staging.deploy(LABELER_DB_URL=serving(admin))
+
+        more["STAGING_API"] = staging.front.url
+        async with shell(tmp_path, {}, labeler) as typed:
+            said = await follow(guide("staging.md"), typed, {**values(production), **more}, {"labeler smoke": deploy})
+    assert "everything works" in said
+    assert "verdict" in said
+
+
+async def test_the_examples_of_an_environment_are_complete(labeler: Path, tmp_path: Path) -> None:
+    page = Guide(ROOT / "docs" / "deployment" / "environment-variables.md")
+    async with shell(tmp_path, {}, labeler) as typed:
+        said = await follow(page, typed, {})
+    assert said.count("nothing is wrong") == 6
