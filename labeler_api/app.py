@@ -28,7 +28,7 @@ from labeler_api.errors import AppError
 from labeler_api.health import routes as health
 from labeler_api.http import errors, metrics_page
 from labeler_api.http.middleware import Cors, EarlyRefusals, RequestContext, SecurityHeaders, UnexpectedErrors
-from labeler_api.http.openapi import docs_page, reference
+from labeler_api.http.openapi import docs_page, tags_and_examples
 from labeler_api.http.openapi import document as openapi
 from labeler_api.http.pages import contact_sheet
 from labeler_api.http.routing import IndexedRouter, by_address
@@ -46,7 +46,7 @@ from labeler_api.limits.open_streams import Streams
 from labeler_api.limits.rate_limits import Limits
 from labeler_api.locks.image_locks import routes as locks
 from labeler_api.members import routes as members
-from labeler_api.object_store.bucket_ownership import Tie
+from labeler_api.object_store.bucket_ownership import BucketOwnership
 from labeler_api.object_store.objects import ObjectStore
 from labeler_api.platform import routes as platform
 from labeler_api.process.draining import Draining
@@ -64,7 +64,7 @@ from labeler_api.user_directory.organizations import Organizations
 from labeler_api.users import routes as users
 from labeler_api.versions import routes as versions
 from labeler_api.workers.decoders import Decoders, capacity
-from labeler_api.workers.json_threads import Judging
+from labeler_api.workers.json_threads import JsonThreads
 from service_kit import event_loop, tracing
 
 log = structlog.get_logger(__name__)
@@ -123,7 +123,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Starlett
             lag = running.instruments.metrics.event_loop_lag
             await stack.enter_async_context(event_loop.watched(lag.observe))
             if settings.jobs == "on":  # who does no jobs is a guest, and ties nothing
-                await stack.enter_async_context(running.tie.begun())
+                await stack.enter_async_context(running.bucket_ownership.begun())
             worker = jobs.Worker(running, settings.jobs_db_url, JOB_HANDLERS, PERIODIC_JOBS)
             stack.push_async_callback(worker.stop)
 
@@ -221,9 +221,9 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
     limits = open_limits(settings, instruments.metrics)
     stack.push_async_callback(limits.close)
     objects = await ObjectStore.connect(settings, stack, instruments)
-    objects.guard = tie = Tie(db, objects, settings.buckets, instruments.metrics)
-    judging = Judging()
-    stack.callback(judging.close)
+    objects.guard = bucket_ownership = BucketOwnership(db, objects, settings.buckets, instruments.metrics)
+    json_threads = JsonThreads()
+    stack.callback(json_threads.close)
     caches = Caches(thumbnails=ByteCache(settings.thumbnail_cache_bytes, instruments.metrics.thumbnail_looked_up))
     instruments.metrics.watch(lambda: _show(instruments.metrics, objects, caches))
     return Services(
@@ -231,11 +231,11 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
         db=db,
         directory=directory,
         objects=objects,
-        tie=tie,
+        bucket_ownership=bucket_ownership,
         links=Links(settings.public_url, settings.link_keys),
         limits=limits,
         caches=caches,
-        judging=judging,
+        json_threads=json_threads,
         platform=platform_db,
         organizations=organizations,
         instruments=instruments,
@@ -247,7 +247,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
 
 
 async def open_instruments(stack: AsyncExitStack) -> Instruments:
-    """Make what watches the service: its numbers, and traces where OTEL_* asks for them."""
+    """Make what watches the service: its metrics, and traces where OTEL_* asks for them."""
     instruments = Instruments(Metrics(), tracing.from_environment(os.environ, "labeler_api"))
     # What is left in memory is sent at the end, over the network: not on the event loop.
     stack.push_async_callback(asyncio.to_thread, instruments.tracing.close)
@@ -275,7 +275,7 @@ def _show(metrics: Metrics, objects: ObjectStore, caches: Caches) -> None:
 def describe() -> openapi.Document:
     """The OpenAPI document, generated from the routes: once, since they do not change while the process runs."""
     mounted = [("/api/v1", route) for route in API_ROUTES] + [("", route) for route in ROOT_ROUTES]
-    return openapi.document(mounted, reference.reference())
+    return openapi.document(mounted, tags_and_examples.reference())
 
 
 def _path(text: str) -> Path | None:

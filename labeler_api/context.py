@@ -8,10 +8,10 @@ from time import monotonic
 from labeler_api.db.platform import PlatformDatabase
 from labeler_api.db.pool import Caller, Database
 from labeler_api.errors import Unauthenticated
-from labeler_api.limits.answer_memory import AnswerRoom
+from labeler_api.limits.answer_memory import AnswerMemory
 from labeler_api.limits.open_streams import Streams
 from labeler_api.limits.rate_limits import Limits
-from labeler_api.object_store.bucket_ownership import Tie
+from labeler_api.object_store.bucket_ownership import BucketOwnership
 from labeler_api.object_store.objects import ObjectStore
 from labeler_api.process.draining import Draining
 from labeler_api.process.maintenance import Maintenance
@@ -22,8 +22,8 @@ from labeler_api.tokens.signed_links import Links
 from labeler_api.user_directory.directory import UserDirectory, UserProfile
 from labeler_api.user_directory.organizations import Organizations
 from labeler_api.workers.decoders import Decoders, capacity
-from labeler_api.workers.fair_queue import Turns
-from labeler_api.workers.json_threads import Judging
+from labeler_api.workers.fair_queue import FairQueue
+from labeler_api.workers.json_threads import JsonThreads
 from service_kit import container
 
 _REQUEST_SECONDS = 30.0  # what browsers and proxies wait for at most; every call below gets what is left of it
@@ -59,7 +59,7 @@ class Services:
     db: Database
     directory: UserDirectory
     objects: ObjectStore
-    tie: Tie
+    bucket_ownership: BucketOwnership
     links: Links
     limits: Limits
     platform: PlatformDatabase
@@ -69,18 +69,18 @@ class Services:
     caches: Caches = field(default_factory=Caches)
     # Directories of archives are read one at a time: each is up to a second of pure Python in a thread.
     unpacking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
-    answers: AnswerRoom = field(default_factory=AnswerRoom)
+    answers: AnswerMemory = field(default_factory=AnswerMemory)
     # Pictures are decoded in processes that can be killed.
     decoders: Decoders = field(default_factory=lambda: Decoders(capacity()))
     # Long JSON bodies are judged in threads of their own.
-    judging: Judging = field(default_factory=Judging)
+    json_threads: JsonThreads = field(default_factory=JsonThreads)
     # As many files of annotations are read at once as there are cores: more would only add their memory up.
     # One person's leave one over.
-    parsing: Turns = field(default_factory=lambda: Turns(container.cores(), each=max(1, container.cores() - 1)))
+    parsing: FairQueue = field(default_factory=lambda: FairQueue(container.cores(), each=max(1, container.cores() - 1)))
     # Images of before are read once more for their checksums: so many at once, whoever asks.
-    rereading: Turns = field(default_factory=lambda: Turns(_REREAD_AT_ONCE, each=_REREAD_AT_ONCE))
+    rereading: FairQueue = field(default_factory=lambda: FairQueue(_REREAD_AT_ONCE, each=_REREAD_AT_ONCE))
     # What browsers are shown of images of before is made by one request of a person at a time, and by two at all.
-    rendering: Turns = field(default_factory=lambda: Turns(2, each=1))
+    rendering: FairQueue = field(default_factory=lambda: FairQueue(2, each=1))
     maintenance: Maintenance = field(default_factory=Maintenance)
     draining: Draining = field(default_factory=Draining)
 

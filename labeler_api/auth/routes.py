@@ -3,6 +3,7 @@
 from labeler_api.auth import service
 from labeler_api.auth.schemas import Login, MeResponse, TokenResponse
 from labeler_api.context import Call
+from labeler_api.errors import Forbidden, TooMany, Unauthenticated
 from labeler_api.http.endpoint import endpoint
 
 
@@ -21,7 +22,7 @@ async def me(call: Call) -> MeResponse:
 
 
 routes = [
-    endpoint("POST", "/auth/login", log_in, login=False, reads=True, errors=(401, 403, 429)),
+    endpoint("POST", "/auth/login", log_in, login=False, reads=True, errors=(Unauthenticated, Forbidden, TooMany)),
     endpoint("OPTIONS", "/auth/login", login_options, login=False),
     endpoint("GET", "/auth/me", me),
 ]

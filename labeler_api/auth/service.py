@@ -21,7 +21,11 @@ async def log_in(call: Call, body: Login) -> TokenResponse:
         raise Forbidden("This account is not active.", code="user_inactive")
     await attempt.succeeded()
     token = access_tokens.issue(
-        user_id=user.id, email=user.email, secret=settings.jwt_secret_key, minutes=settings.jwt_expire_minutes
+        user_id=user.id,
+        email=user.email,
+        secret=settings.jwt_secret_key,
+        algorithm=settings.jwt_algorithm,
+        minutes=settings.jwt_expire_minutes,
     )
     return TokenResponse(access_token=token, token_type="bearer")  # noqa: S106 - the scheme's name
 

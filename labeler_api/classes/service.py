@@ -30,7 +30,7 @@ async def add(call: Call, reference: str, task_type: str, body: AddClass) -> Cla
     async with idempotency.transaction(call) as tx:
         tx.stand_in_line(reference)
         if call.idempotency is not None:  # the access comes before the key
-            _ = (await authorize(tx, call, reference, Role.ADMIN, Lock.TURN)).project
+            (await authorize(tx, call, reference, Role.ADMIN, Lock.TURN)).require_project_id()
         row = await idempotency.once(tx, call, lambda: _add(tx, call, reference, task_type, body))
     return _response(row["class_id"], row["info"], (0, 0))
 
@@ -107,7 +107,7 @@ def _done(tx: WriteTransaction, call: Call, row: Row | None) -> Row:
     """Judge what a function of the database found. Raises as `authorize` does, and BadRequest for too many classes."""
     access = access_held(row, call, Role.ADMIN)
     assert row is not None  # noqa: S101 - it was just judged
-    tx.know(access.dataset_id, access.project)
+    tx.know(access.dataset_id, access.require_project_id())
     if row["outcome"] == "too_large":
         raise BadRequest(
             f"The task's classes would take more than {MAX_CLASSES_BYTES} bytes. Remove some, or shorten descriptions.",

@@ -3,7 +3,8 @@
 from labeler_api.context import Call
 from labeler_api.datasets import service
 from labeler_api.datasets.schemas import CreateDataset, DatasetResponse, DatasetsQuery, SizeResponse, UpdateDataset
-from labeler_api.http.endpoint import Reply, endpoint
+from labeler_api.errors import Forbidden, NotFound
+from labeler_api.http.endpoint import Link, Reply, endpoint, links_to
 from labeler_api.projects.schemas import ProjectResponse
 
 
@@ -47,11 +48,66 @@ async def get_size(call: Call, dataset_id: str) -> SizeResponse:
     return await service.size(call, dataset_id)
 
 
+_AFTER_CREATE_DATASET = [
+    *links_to(
+        {"dataset_id": "$response.body#/id"},
+        "datasets_get_dataset",
+        "datasets_get_project_of_dataset",
+        "datasets_update_dataset",
+        "datasets_get_size",
+        "images_summarise_dataset",
+        "images_preview_images",
+    ),
+    *links_to({"project_id": "$response.body#/id"}, "images_list_images"),
+    *links_to(
+        {"dataset_id": "$response.body#/id"},
+        "imports_upload_images",
+        "storage_get_structure",
+        "storage_preview_upload",
+        "members_list_dataset_permissions",
+        "members_invite_to_dataset",
+        "deletion_deletion_impact",
+    ),
+    Link("invitations_create_invitation", body={"project_id": "$response.body#/id"}),
+    Link("versions_export", body={"project_id": "$response.body#/id"}),
+    Link("projects_create_project", body={"dataset_id": "$response.body#/id"}),
+]
+
+_AFTER_GET_PROJECT_OF_DATASET = [
+    *links_to(
+        {"project_id": "$response.body#/id"},
+        "projects_get_project",
+        "projects_update_project",
+        "projects_add_task_type",
+        "classes_add_class",
+        "images_list_images",
+        "annotations_list_statuses",
+        "annotations_stats",
+        "annotations_list_annotations",
+        "annotations_history_of_project",
+        "locks_list_locks",
+        "members_list_members",
+        "members_add_member",
+        "members_transfer_ownership",
+        "versions_list_versions",
+        "versions_publish",
+        "versions_export_of_project",
+        "deletion_delete_project",
+    ),
+]
+
 routes = [
-    endpoint("POST", "/datasets", create_dataset, status=201, idempotent=True),
+    endpoint("POST", "/datasets", create_dataset, links=_AFTER_CREATE_DATASET, status=201, idempotent=True),
     endpoint("GET", "/datasets", list_datasets, large=True),
-    endpoint("GET", "/datasets/{dataset_id}", get_dataset, errors=(404,)),
-    endpoint("PUT", "/datasets/{dataset_id}", update_dataset, errors=(403, 404)),
-    endpoint("GET", "/datasets/{dataset_id}/project", get_project_of_dataset, errors=(404,), large=True),
-    endpoint("GET", "/datasets/{dataset_id}/size", get_size, errors=(404,)),
+    endpoint("GET", "/datasets/{dataset_id}", get_dataset, errors=(NotFound,)),
+    endpoint("PUT", "/datasets/{dataset_id}", update_dataset, errors=(Forbidden, NotFound)),
+    endpoint(
+        "GET",
+        "/datasets/{dataset_id}/project",
+        get_project_of_dataset,
+        links=_AFTER_GET_PROJECT_OF_DATASET,
+        errors=(NotFound,),
+        large=True,
+    ),
+    endpoint("GET", "/datasets/{dataset_id}/size", get_size, errors=(NotFound,)),
 ]

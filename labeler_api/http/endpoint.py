@@ -9,7 +9,7 @@ them, None (with status 204), a `Reply` to add headers, or a Starlette Response.
 import asyncio
 import gzip
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b, sha256
 from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
@@ -20,12 +20,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from labeler_api.context import Call, IdempotencyKey, Principal, Services
-from labeler_api.errors import MustWait, Stale, Unauthenticated
+from labeler_api.context import Call, IdempotencyKey, Services
+from labeler_api.errors import AppError, MustWait, Stale
+from labeler_api.http.authentication import authenticate
 from labeler_api.http.input.decoding import MOST_VALUES, convert, decode_json, idempotency_key, query_values, read_json
 from labeler_api.http.input.json_rules import SHORT_BYTES
 from labeler_api.http.server.pacing import PIECE_BYTES, PacedResponse
-from labeler_api.tokens import access_tokens
 
 T = TypeVar("T")
 
@@ -37,6 +37,23 @@ _GZIP_LEVEL = 3  # JSON of a thousand boxes: 1.5 ms to a twelfth; 4 takes 2.7 ms
 
 # Of what met somebody else's change. Beside somebody who deletes and remakes a project, two were too few now and then.
 _TRIES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where an answer leads: the operationId of a next call, and its `parameters` and members of its `body`.
+
+    The values are runtime expressions of OpenAPI, such as `$response.body#/id`.
+    """
+
+    target: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, str] = field(default_factory=dict)
+
+
+def links_to(parameters: Mapping[str, str], *targets: str) -> list[Link]:
+    """Make links to several calls that take the same parameters."""
+    return [Link(target, parameters) for target in targets]
 
 
 @dataclass(slots=True)
@@ -71,10 +88,11 @@ class Operation:
     body_type: Any
     response_type: Any
     raw: bool
-    errors: tuple[int, ...]
+    errors: tuple[type[AppError], ...]
     tag: str
     summary: str
     description: str
+    links: tuple[Link, ...] = ()
     multipart: type[msgspec.Struct] | None = None
     idempotent: bool = False
     max_json_bytes: int = 0
@@ -102,7 +120,9 @@ def endpoint(
     status: int = 200,
     login: bool = True,
     etag: bool = False,
-    errors: tuple[int, ...] = (),
+    errors: tuple[type[AppError], ...] = (),
+    tag: str = "",
+    links: Sequence[Link] = (),
     multipart: type[msgspec.Struct] | None = None,
     idempotent: bool = False,
     max_json_bytes: int = 0,
@@ -114,6 +134,9 @@ def endpoint(
 ) -> Route:
     """Make a route. `login=False` needs no token; `etag=True` is for lists that clients poll.
 
+    `errors` are those that only this call answers with; `links` lead from its answer to the next call; `tag` is the
+    group in the OpenAPI document, else the handler's feature.
+
     `idempotent=True` takes the header Idempotency-Key, which the use case has to honour by `idempotency.once`;
     `max_json_bytes` is for bodies that are greater than MAX_JSON_BYTES by their nature; `reads=True` for a POST that
     changes nothing, and is answered in maintenance mode; `if_match=True` says that the use case honours If-Match, and
@@ -121,10 +144,34 @@ def endpoint(
     clients stored: they find room first (labeler_api/limits/answer_memory.py). `long=True` is for work that may take
     longer than the thirty seconds of a request: it has limits of its own.
     """
-    operation = _describe(method, path, handler, status, login, etag, errors, multipart)
-    writes = method != "GET" and not reads
-    operation = replace(operation, idempotent=idempotent, max_json_bytes=max_json_bytes, writes=writes)
-    operation = replace(operation, if_match=if_match, answers_503=answers_503, large=large, long=long)
+    hints = get_type_hints(handler, include_extras=True)
+    summary, _, description = (inspect.getdoc(handler) or "").partition("\n\n")
+    operation = Operation(
+        method=method,
+        path=path,
+        handler=handler,
+        status=status,
+        login=login,
+        etag=etag,
+        path_type=_path_type(handler, path, hints),
+        query_type=hints.get("query"),
+        body_type=hints.get("body"),
+        response_type=_unwrapped(hints.get("return")),
+        raw="request" in hints,
+        errors=errors,
+        tag=tag or handler.__module__.split(".")[1],
+        summary=" ".join(summary.split()).rstrip("."),
+        description=" ".join(description.split()),
+        links=tuple(links),
+        multipart=multipart,
+        idempotent=idempotent,
+        max_json_bytes=max_json_bytes,
+        writes=method != "GET" and not reads,
+        if_match=if_match,
+        answers_503=answers_503,
+        large=large,
+        long=long,
+    )
     route = Route(path, _Endpoint(operation), methods=[method], name=f"{operation.tag}.{handler.__name__}")
     route.methods = {method}  # Starlette adds HEAD to GET; the frontend's contract does not offer it
     return route
@@ -136,48 +183,18 @@ def operation_of(route: object) -> Operation | None:
     return app.operation if isinstance(app, _Endpoint) else None
 
 
-def _describe(
-    method: str,
-    path: str,
-    handler: Callable[..., Awaitable[Any]],
-    status: int,
-    login: bool,
-    etag: bool,
-    errors: tuple[int, ...],
-    multipart: type[msgspec.Struct] | None,
-) -> Operation:
-    hints = get_type_hints(handler, include_extras=True)
+def _path_type(
+    handler: Callable[..., Awaitable[Any]], path: str, hints: Mapping[str, Any]
+) -> type[msgspec.Struct] | None:
+    """The parameters of a handler that stand in its path, as one type. Raises TypeError for one that does not."""
     names = [name for name in inspect.signature(handler).parameters if name not in {"call", "query", "body", "request"}]
     for name in names:
         if "{" + name not in path:
             raise TypeError(f"{handler.__module__}.{handler.__name__}: parameter {name!r} is not in {path}")
-    path_type = _path_type(handler, {name: hints[name] for name in names})
-    summary, _, description = (inspect.getdoc(handler) or "").partition("\n\n")
-    return Operation(
-        method=method,
-        path=path,
-        handler=handler,
-        status=status,
-        login=login,
-        etag=etag,
-        path_type=path_type,
-        query_type=hints.get("query"),
-        body_type=hints.get("body"),
-        response_type=_unwrapped(hints.get("return")),
-        raw="request" in hints,
-        errors=errors,
-        tag=handler.__module__.split(".")[1],
-        summary=" ".join(summary.split()).rstrip("."),
-        description=" ".join(description.split()),
-        multipart=multipart,
-    )
-
-
-def _path_type(handler: Callable[..., Awaitable[Any]], fields: dict[str, Any]) -> type[msgspec.Struct] | None:
-    if not fields:
+    if not names:
         return None
-    name = f"{handler.__module__.replace('.', '_')}_{handler.__name__}_Path"  # OpenAPI tells types apart by name
-    return msgspec.defstruct(name, list(fields.items()))
+    told_apart = f"{handler.__module__.replace('.', '_')}_{handler.__name__}_Path"  # OpenAPI tells types apart by name
+    return msgspec.defstruct(told_apart, [(name, hints[name]) for name in names])
 
 
 def _unwrapped(kind: Any) -> Any:
@@ -246,11 +263,13 @@ class _Endpoint:
     async def _decode(self, call: Call, body: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
         if len(body) <= SHORT_BYTES or call.user is None:  # without a token it is short
             return decode_json(body, decoder)
-        return await call.services.judging.run(call.user_id, decode_json, body, decoder, self.operation.most_values)
+        return await call.services.json_threads.run(
+            call.user_id, decode_json, body, decoder, self.operation.most_values
+        )
 
 
 async def _call(request: Request, services: Services, *, login: bool, long: bool) -> Call:
-    principal = await _principal(request, services) if login else None
+    principal = await authenticate(request, services) if login else None
     if principal is not None:
         request.scope["state"]["user_id"] = principal.user_id
     return Call(
@@ -271,15 +290,6 @@ def _idempotency(operation: Operation, request: Request, body: bytes) -> Idempot
         return None
     digest = sha256(f"{request.url.path}?{request.url.query}\0".encode("utf-8", "surrogatepass") + body).hexdigest()
     return IdempotencyKey(key=key, operation=f"{operation.method} {operation.path}", request_sha256=digest)
-
-
-async def _principal(request: Request, services: Services) -> Principal:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if not token or scheme.lower() != "bearer":
-        raise Unauthenticated("Log in first: this call needs the header Authorization: Bearer <token>.")
-    claims = access_tokens.verify(token.strip(), secret=services.settings.jwt_secret_key)
-    profile = await services.directory.require_active(claims.user_id)
-    return Principal(user_id=profile.id, email=profile.email, is_admin=profile.is_admin, profile=profile)
 
 
 async def _respond(operation: Operation, request: Request, result: Any) -> Response:

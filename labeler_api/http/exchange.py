@@ -1,4 +1,4 @@
-"""One request as it is seen from outside: its log line, its numbers and its span."""
+"""One request as it is seen from outside: its log line, its metrics and its span."""
 
 from contextlib import AbstractContextManager
 from time import perf_counter
@@ -13,8 +13,8 @@ from labeler_api.db.pool import StatementCount
 from labeler_api.telemetry.instruments import Instruments
 from service_kit.tracing import trace_id
 
-_CLIENT_CLOSED = 499  # nginx's number for a client that left; for the log and the numbers only
-_CUT = 502  # for the log and the numbers only, too: what broke off behind an answer that had begun
+_CLIENT_CLOSED = 499  # nginx's number for a client that left; for the log and the metrics only
+_CUT = 502  # for the log and the metrics only, too: what broke off behind an answer that had begun
 _SERVER_ERROR = 500
 _UNMATCHED = "unmatched"
 
@@ -63,7 +63,7 @@ class Exchange:
 
     @property
     def status(self) -> int:
-        """The status for the log and the numbers: the client's, if it got the whole answer."""
+        """The status for the log and the metrics: the client's, if it got the whole answer."""
         outcome = self.outcome
         if outcome == "refused":
             return int(self._scope["state"]["refused"])

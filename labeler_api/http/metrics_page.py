@@ -1,4 +1,4 @@
-"""`GET /metrics`: the numbers, for Prometheus. No operation of the contract, so not in the OpenAPI document."""
+"""`GET /metrics`, for Prometheus. No operation of the contract, so not in the OpenAPI document."""
 
 import asyncio
 import hmac
@@ -15,7 +15,7 @@ from labeler_api.settings import Settings
 
 
 async def metrics(request: Request) -> Response:
-    """Return the numbers of this process, and of the other workers."""
+    """Return the metrics of this process, and of the other workers."""
     services: Services = request.app.state.services
     _admit(request, services.settings)
     # In a thread: with several workers it reads some megabytes of files.

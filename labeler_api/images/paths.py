@@ -20,7 +20,7 @@ _FORBIDDEN = {"Co", "Cn"}  # what no standard says the look of; it comes from na
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
-class Refused(AppError):
+class FileRejected(AppError):
     """A file of an upload is not taken; the detail is the reason that its sender is told."""
 
     status = 422
@@ -63,44 +63,46 @@ def normal(given: str) -> str:
 
 
 def image_path(given: str, dataset_id: str) -> ImagePath:
-    """Check and normalise a path. Raises Refused with a reason."""
+    """Check and normalise a path. Raises FileRejected with a reason."""
     if len(given) > _MAX_GIVEN:  # first: what follows looks at each character, and a name may have 64 KiB of them
         raise _too_long()
     text = normal(given)
     if len(text) > _MAX_CHARACTERS:
         raise _too_long()
     if not text.strip():
-        raise Refused("it has no name")
+        raise FileRejected("it has no name")
     if "\ufffd" in text:
-        raise Refused("its name is not UTF-8")
+        raise FileRejected("its name is not UTF-8")
     if any(is_unseen(character) or unicodedata.category(character) in _FORBIDDEN for character in text):
-        raise Refused("its name holds a control character, or one that cannot be seen")
+        raise FileRejected("its name holds a control character, or one that cannot be seen")
     if text.startswith("/") or _DRIVE.match(text):
-        raise Refused("its path is absolute; send one relative to the dataset")
+        raise FileRejected("its path is absolute; send one relative to the dataset")
     *folders, name = text.split("/")
     for segment in (*folders, name):
         _check_segment(segment)
     if any(len(folder.encode()) > _MAX_FOLDER_BYTES for folder in folders):
-        raise Refused(f"its path holds a folder of more than {_MAX_FOLDER_BYTES} bytes in UTF-8, which no disk takes")
+        raise FileRejected(
+            f"its path holds a folder of more than {_MAX_FOLDER_BYTES} bytes in UTF-8, which no disk takes"
+        )
     path = ImagePath(text)
     if max(len(key.encode()) for key in ObjectKeys.new(dataset_id, path)) > _MAX_KEY_BYTES:
-        raise Refused(f"its path is longer than the {_MAX_KEY_BYTES} bytes that the store takes")
+        raise FileRejected(f"its path is longer than the {_MAX_KEY_BYTES} bytes that the store takes")
     return path
 
 
-def _too_long() -> Refused:
-    return Refused(f"its path is longer than {_MAX_CHARACTERS} characters")
+def _too_long() -> FileRejected:
+    return FileRejected(f"its path is longer than {_MAX_CHARACTERS} characters")
 
 
 def _check_segment(segment: str) -> None:
     if segment == "..":
-        raise Refused("its path points upwards (..)")
+        raise FileRejected("its path points upwards (..)")
     if segment == "__MACOSX":
-        raise Refused("it belongs to macOS (__MACOSX) and is no image")
+        raise FileRejected("it belongs to macOS (__MACOSX) and is no image")
     if segment.startswith("."):
-        raise Refused("its path holds a name that begins with a dot")
+        raise FileRejected("its path holds a name that begins with a dot")
     if not segment.strip():
-        raise Refused("its path holds an empty name")
+        raise FileRejected("its path holds an empty name")
 
 
 class ObjectKeys(NamedTuple):

@@ -3,7 +3,8 @@
 from starlette.requests import Request
 
 from labeler_api.context import Call
-from labeler_api.http.endpoint import endpoint
+from labeler_api.errors import BadRequest, Forbidden, Locked, NotFound, TooLarge
+from labeler_api.http.endpoint import endpoint, links_to
 from labeler_api.http.forms.multipart import UploadLimits, parts
 from labeler_api.imports.schemas import (
     CheckingUploadQuery,
@@ -61,20 +62,25 @@ def _limits(call: Call) -> UploadLimits:
     return UploadLimits(files=call.settings.max_upload_files, total_bytes=call.settings.max_upload_bytes)
 
 
+_AFTER_UPLOAD_DATASET = [
+    *links_to({"dataset_id": "$response.body#/dataset_id"}, "datasets_get_dataset"),
+    *links_to({"project_id": "$response.body#/project_id"}, "images_list_images", "imports_import_annotations"),
+]
+
 routes = [
     endpoint(
         "POST",
         "/annotations/import/project/{project_id}",
         import_annotations,
         idempotent=True,
-        errors=(400, 403, 404, 413, 423),
+        errors=(BadRequest, Forbidden, NotFound, TooLarge, Locked),
         long=True,
     ),
     endpoint(
         "POST",
         "/datasets/{dataset_id}/images",
         upload_images,
-        errors=(400, 403, 404, 413, 423),
+        errors=(BadRequest, Forbidden, NotFound, TooLarge, Locked),
         multipart=ImportingUploadForm,
         long=True,
     ),
@@ -82,9 +88,10 @@ routes = [
         "POST",
         "/datasets/upload",
         upload_dataset,
+        links=_AFTER_UPLOAD_DATASET,
         status=201,
         idempotent=True,
-        errors=(400, 413),
+        errors=(BadRequest, TooLarge),
         long=True,
         multipart=DatasetUploadForm,
     ),

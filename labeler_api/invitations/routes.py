@@ -5,7 +5,8 @@ from typing import Annotated
 from msgspec import Meta
 
 from labeler_api.context import Call
-from labeler_api.http.endpoint import Reply, endpoint
+from labeler_api.errors import BadRequest, Forbidden, NotFound, TooMany
+from labeler_api.http.endpoint import Link, Reply, endpoint, links_to
 from labeler_api.invitations import service
 from labeler_api.invitations.schemas import (
     AcceptedResponse,
@@ -54,9 +55,26 @@ async def cancel_invitation(call: Call, invitation_id: InvitationId) -> Invitati
     return await service.cancel(call, invitation_id)
 
 
+_AFTER_CREATE_INVITATION = [
+    *links_to({"invitation_id": "$response.body#/id"}, "invitations_cancel_invitation"),
+]
+
+_AFTER_LIST_INVITATIONS = [
+    Link("invitations_accept_invitation", body={"token": "$response.body#/invitations/0/token"}),
+]
+
 routes = [
-    endpoint("POST", "/invitations", create_invitation, idempotent=True, errors=(400, 403, 404, 429)),
-    endpoint("GET", "/invitations", list_invitations, etag=True, errors=(400,)),
-    endpoint("POST", "/invitations/accept", accept_invitation, errors=(400, 403, 404)),
-    endpoint("POST", "/invitations/{invitation_id}/cancel", cancel_invitation, errors=(400, 403, 404)),
+    endpoint(
+        "POST",
+        "/invitations",
+        create_invitation,
+        links=_AFTER_CREATE_INVITATION,
+        idempotent=True,
+        errors=(BadRequest, Forbidden, NotFound, TooMany),
+    ),
+    endpoint("GET", "/invitations", list_invitations, links=_AFTER_LIST_INVITATIONS, etag=True, errors=(BadRequest,)),
+    endpoint("POST", "/invitations/accept", accept_invitation, errors=(BadRequest, Forbidden, NotFound)),
+    endpoint(
+        "POST", "/invitations/{invitation_id}/cancel", cancel_invitation, errors=(BadRequest, Forbidden, NotFound)
+    ),
 ]

@@ -28,7 +28,7 @@ class Room:
 
     __slots__ = ("_answers", "_person", "_size")
 
-    def __init__(self, answers: "AnswerRoom", person: int, size: int) -> None:
+    def __init__(self, answers: "AnswerMemory", person: int, size: int) -> None:
         self._answers, self._person, self._size = answers, person, size
 
     def needs(self, size: int) -> None:
@@ -38,7 +38,7 @@ class Room:
         self._size = size
 
 
-class AnswerRoom:
+class AnswerMemory:
     """A sum of bytes, and of each person's. First come, first served, but nobody waits behind a greedy one."""
 
     def __init__(self, pages: int = _PAGES, pages_of_one: int = _PAGES_OF_ONE, wait: float = _WAIT_SECONDS) -> None:

@@ -1,4 +1,8 @@
-"""Who may do what: the roles of a project and their order (docs/access.md)."""
+"""Who may do what: the roles of a project, their order, and who may do what cannot be taken back.
+
+Every other use case names the role that it needs where it asks for access (`members.authorization.service.authorize`);
+docs/access.md is the table of all of them.
+"""
 
 from enum import Enum, IntEnum, auto
 from typing import Literal
@@ -25,6 +29,11 @@ class Role(IntEnum):
     def of(cls, text: str) -> "Role":
         """Read the word."""
         return cls[text.upper()]
+
+
+MAY_DELETE_DATASET = Role.OWNER
+MAY_DELETE_PROJECT = Role.OWNER
+MAY_TRANSFER_OWNERSHIP = Role.OWNER
 
 
 class Lock(Enum):

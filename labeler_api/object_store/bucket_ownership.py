@@ -61,7 +61,7 @@ class Look(msgspec.Struct, frozen=True):
     tie: TieObject | None = None
 
 
-class Tie:
+class BucketOwnership:
     """Knows both sides. As the guard of an ObjectStore it is asked before every deletion."""
 
     def __init__(self, db: Database, objects: ObjectStore, buckets: Sequence[str], metrics: Metrics) -> None:

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from labeler_api.errors import NotFound, RangeNotSatisfiable, Unavailable
 from labeler_api.object_store.client import CHUNK_BYTES, ObservedCalls, make_client
 from labeler_api.object_store.presigning import Presigner
-from labeler_api.resilience.retry import patiently
+from labeler_api.resilience.retry import retry_while_unavailable
 from labeler_api.settings import Settings
 from labeler_api.telemetry.instruments import Instruments
 from labeler_api.text.counted_nouns import counted
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         UploadPartOutputTypeDef,
     )
 
-_OPEN_SECONDS = 15.0  # for the first answer, the wait for a free connection of the pool included
+_FIRST_ANSWER_SECONDS = 15.0  # for the first answer, the wait for a free connection of the pool included
 _RETRY_SECONDS = 2
 _PART_BYTES = 8 * 1024 * 1024  # S3 wants 5 MiB at least; 10 000 parts of 8 MiB are 78 GiB
 _DELETE_BATCH = 1000  # S3's own limit of DeleteObjects
@@ -134,7 +134,7 @@ class Upload:
             with _translated():
                 return await self._client.upload_part(**self._where, UploadId=upload_id, PartNumber=number, Body=part)
 
-        sent = await patiently(send)
+        sent = await retry_while_unavailable(send)
         self._parts.append({"PartNumber": number, "ETag": sent["ETag"]})
 
     async def finish(self) -> None:
@@ -235,7 +235,7 @@ class ObjectStore:
         """
         given: Any = {"Range": byte_range} if byte_range else {}
         with _translated():
-            async with asyncio.timeout(_OPEN_SECONDS):
+            async with asyncio.timeout(_FIRST_ANSWER_SECONDS):
                 answer = await self._client.get_object(Bucket=bucket, Key=key, **given)
         self.open_streams += 1
         try:

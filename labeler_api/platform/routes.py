@@ -1,6 +1,7 @@
 """The platform's data, read-only."""
 
 from labeler_api.context import Call
+from labeler_api.errors import NotFound
 from labeler_api.http.endpoint import endpoint
 from labeler_api.platform import service
 from labeler_api.platform.schemas import (
@@ -34,6 +35,6 @@ async def list_workspaces(call: Call, query: WorkspacesQuery) -> Workspaces:
 
 routes = [
     endpoint("GET", "/platform/organizations", list_organizations),
-    endpoint("GET", "/platform/organizations/{organization_id}", get_organization, errors=(404,)),
-    endpoint("GET", "/platform/workspaces", list_workspaces, errors=(404,)),
+    endpoint("GET", "/platform/organizations/{organization_id}", get_organization, errors=(NotFound,)),
+    endpoint("GET", "/platform/workspaces", list_workspaces, errors=(NotFound,)),
 ]

@@ -50,7 +50,7 @@ def main() -> None:
     except OSError as error:
         where = f"{settings.api_host}, port {settings.api_port}"
         sys.exit(_refuse(f"API_HOST and API_PORT: cannot listen on {where}: {error.strerror}"))
-    with shared_numbers(settings.api_workers):
+    with shared_metrics(settings.api_workers):
         serve(settings, listener)
 
 
@@ -65,7 +65,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 @contextmanager
-def shared_numbers(workers: int) -> Iterator[None]:
+def shared_metrics(workers: int) -> Iterator[None]:
     """Lend workers an empty directory for their metrics (labeler_api/telemetry/metrics.py); what a run left goes.
 
     Must come before prometheus_client is imported: it reads the variable once.

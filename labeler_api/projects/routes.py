@@ -1,7 +1,8 @@
 """Projects (calls 23 to 26 and 29, contract#projects)."""
 
 from labeler_api.context import Call
-from labeler_api.http.endpoint import Reply, endpoint
+from labeler_api.errors import BadRequest, Conflict, Forbidden, NotFound
+from labeler_api.http.endpoint import Reply, endpoint, links_to
 from labeler_api.projects import service
 from labeler_api.projects.schemas import AddTaskType, CreateProject, ProjectResponse, ProjectsQuery, UpdateProject
 
@@ -44,10 +45,28 @@ async def add_task_type(call: Call, project_id: str, body: AddTaskType) -> Proje
     return await service.add_task_type(call, project_id, body)
 
 
+_AFTER_CREATE_PROJECT = [
+    *links_to({"project_id": "$response.body#/id"}, "projects_get_project"),
+]
+
 routes = [
-    endpoint("POST", "/projects", create_project, status=201, idempotent=True, errors=(403, 404, 409)),
+    endpoint(
+        "POST",
+        "/projects",
+        create_project,
+        links=_AFTER_CREATE_PROJECT,
+        status=201,
+        idempotent=True,
+        errors=(Forbidden, NotFound, Conflict),
+    ),
     endpoint("GET", "/projects", list_projects, large=True),
-    endpoint("GET", "/projects/{project_id}", get_project, errors=(404,), large=True),
-    endpoint("PATCH", "/projects/{project_id}", update_project, errors=(403, 404)),
-    endpoint("POST", "/projects/{project_id}/task-types", add_task_type, idempotent=True, errors=(400, 403, 404)),
+    endpoint("GET", "/projects/{project_id}", get_project, errors=(NotFound,), large=True),
+    endpoint("PATCH", "/projects/{project_id}", update_project, errors=(Forbidden, NotFound)),
+    endpoint(
+        "POST",
+        "/projects/{project_id}/task-types",
+        add_task_type,
+        idempotent=True,
+        errors=(BadRequest, Forbidden, NotFound),
+    ),
 ]

@@ -40,7 +40,7 @@ _ENTRY_BYTES = 400  # of one class in memory: a tuple, two strings, the counts
 async def get(call: Call, reference: str) -> ProjectResponse:
     """Return a project with its stored counters."""
     row, access, counts = await counted(call, reference)
-    _ = access.project  # raises where there is none
+    access.require_project_id()
     return project_response(row, counts)
 
 
@@ -49,7 +49,7 @@ async def add_task_type(call: Call, reference: str, body: AddTaskType) -> Projec
     task_type = body.task_type
     if task_type not in TASK_TYPES:
         async with call.db.read() as connection:
-            _ = (await authorize(connection, call, reference, Role.ADMIN, Lock.NONE)).project
+            (await authorize(connection, call, reference, Role.ADMIN, Lock.NONE)).require_project_id()
         raise BadRequest(
             f"There is no task type {quoted(task_type)}. Choose one of: {', '.join(TASK_TYPES)}.",
             code="unknown_task_type",
@@ -65,13 +65,13 @@ async def add_task_type(call: Call, reference: str, body: AddTaskType) -> Projec
 
 async def _add_task_type_once(call: Call, reference: str, task_type: str) -> ProjectResponse:
     async def make() -> Row:
-        await _add_task_type(tx, call, access.project, task_type)
-        return await require(tx, access.project)
+        await _add_task_type(tx, call, access.require_project_id(), task_type)
+        return await require(tx, access.require_project_id())
 
     async with call.db.begin() as tx:
         access = await authorize(tx, call, reference, Role.ADMIN, Lock.TURN)
         row = await idempotency.once(tx, call, make)
-        counts = await count(tx, access.project)
+        counts = await count(tx, access.require_project_id())
     return await _with_updater(call, row, counts)
 
 
@@ -226,7 +226,7 @@ async def update(call: Call, reference: str, body: UpdateProject) -> ProjectResp
     """Change what was sent; nothing sent changes nothing."""
     if body == UpdateProject():
         async with call.db.read() as connection:
-            _ = (await authorize(connection, call, reference, Role.ADMIN, Lock.NONE)).project
+            (await authorize(connection, call, reference, Role.ADMIN, Lock.NONE)).require_project_id()
     else:
         async with call.db.single() as tx:
             tx.stand_in_line(reference)

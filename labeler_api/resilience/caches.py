@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from labeler_api.db.pool import Row
+from labeler_api.resilience.single_flight import SingleFlight
 
 T = TypeVar("T")
 
@@ -57,7 +58,7 @@ class ByteCache:
         self._limit = limit_bytes
         self._looked_up = looked_up or (lambda _found: None)
         self._values: OrderedDict[Hashable, bytes] = OrderedDict()
-        self._loading: dict[Hashable, asyncio.Task[bytes]] = {}
+        self._loads: SingleFlight[Hashable, bytes] = SingleFlight()
         self.size = 0
 
     async def get(self, key: Hashable, load: Callable[[], Awaitable[bytes]]) -> bytes:
@@ -67,10 +68,9 @@ class ByteCache:
         if value is not None:
             self._values.move_to_end(key)
             return value
-        task = self._loading.get(key)
+        task = self._loads.running(key)
         if task is None:
-            task = self._loading[key] = asyncio.create_task(self._load(key, load))
-            task.add_done_callback(lambda done: self._loaded(key, done))
+            task = self._loads.start([key], self._load(key, load))
         # Shielded: the one who asked first may leave while others wait.
         return await asyncio.shield(task)
 
@@ -82,11 +82,6 @@ class ByteCache:
         while self.size > self._limit:
             self.size -= len(self._values.popitem(last=False)[1])
         return value
-
-    def _loaded(self, key: Hashable, task: "asyncio.Task[bytes]") -> None:
-        self._loading.pop(key, None)
-        if not task.cancelled():
-            task.exception()  # retrieved, so that nobody is told of it when all who waited have left
 
 
 class SizedCache(Generic[T]):

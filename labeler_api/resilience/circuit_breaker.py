@@ -8,30 +8,30 @@ from collections.abc import Callable
 from time import monotonic
 
 _FAILURES_TO_OPEN = 3
-_OPEN_SECONDS = 1.0
+_RETRY_AFTER_SECONDS = 1.0
 
 
-class Breaker:
+class CircuitBreaker:
     """Belongs to one kind of call. Ask `admits` before the call and tell what came of it."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._failures = 0
-        self._closed_until = 0.0
+        self._open_until = 0.0
 
     def admits(self, seconds: float) -> bool:
         """Whether a call may be made now. Of those that would try a part left alone, one in `seconds`, its deadline."""
         if self._failures < _FAILURES_TO_OPEN:
             return True
-        if self._clock() < self._closed_until:
+        if self._clock() < self._open_until:
             return False
-        self._closed_until = self._clock() + seconds
+        self._open_until = self._clock() + seconds
         return True
 
     def failed(self) -> None:
         """The part did not answer."""
         self._failures += 1
-        self._closed_until = self._clock() + _OPEN_SECONDS
+        self._open_until = self._clock() + _RETRY_AFTER_SECONDS
 
     def answered(self) -> None:
         """The part answered, if only with an error of its own."""

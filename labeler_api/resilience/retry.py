@@ -14,7 +14,7 @@ _TRIES = 4
 _WAIT_SECONDS = 0.2  # before the second try; then twice as long each time, less up to a half, for chance
 
 
-async def patiently(attempt: Callable[[], Awaitable[T]]) -> T:
+async def retry_while_unavailable(attempt: Callable[[], Awaitable[T]]) -> T:
     """Return what `attempt` returns; after Unavailable try again, for a second and a half. Raises Unavailable."""
     for number in range(_TRIES - 1):
         try:

@@ -1,52 +1,51 @@
-"""Single flight: whoever asks for the same user at the same time waits for one and the same call."""
+"""Single-flight: whoever asks for the same key at the same time waits for one and the same task."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Hashable, Sequence
+from typing import Any, Generic, TypeVar
 
 from labeler_api.errors import Unavailable
-from labeler_api.user_directory.profiles import UserProfile
 
-Flight = asyncio.Task[Mapping[int, UserProfile | None]]
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
 
 
-class Flights:
-    """The look-ups under way, by the ids that they will bring."""
+class SingleFlight(Generic[K, T]):
+    """The tasks under way, by the keys that each will bring. Belongs to the event loop it is used in."""
 
     def __init__(self) -> None:
-        self._under_way: dict[int, Flight] = {}
+        self._running: dict[K, asyncio.Task[T]] = {}
 
-    def carrying(self, user_id: int) -> Flight | None:
-        """Return the flight that brings this id."""
-        return self._under_way.get(user_id)
+    def running(self, key: K) -> asyncio.Task[T] | None:
+        """Return the task that will bring this key."""
+        return self._running.get(key)
 
-    def launch(self, ids: Sequence[int], look_up: Coroutine[None, None, Mapping[int, UserProfile | None]]) -> Flight:
-        """Start a look-up as a task of its own: the first to ask may leave while others wait for the answer."""
-        flight = asyncio.get_running_loop().create_task(look_up, name="user look-up")
-        for user_id in ids:
-            self._under_way[user_id] = flight
+    def start(self, keys: Sequence[K], work: Coroutine[Any, Any, T], name: str | None = None) -> asyncio.Task[T]:
+        """Start a task that brings these keys. It goes on when the first to ask leaves: wait for it shielded."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        for key in keys:
+            self._running[key] = task
 
-        def land(_: Flight) -> None:
-            for user_id in ids:
-                self._under_way.pop(user_id, None)
-            if not flight.cancelled():
-                flight.exception()  # seen here, should nobody wait any more
+        def done(_: asyncio.Task[T]) -> None:
+            for key in keys:
+                self._running.pop(key, None)
+            if not task.cancelled():
+                task.exception()  # seen here, should nobody wait any more
 
-        flight.add_done_callback(land)
-        return flight
+        task.add_done_callback(done)
+        return task
 
     async def cancel(self) -> None:
         """End all of them."""
-        flights = set(self._under_way.values())
-        for flight in flights:
-            flight.cancel()
-        await asyncio.gather(*flights, return_exceptions=True)
+        tasks = set(self._running.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def landed(flights: set[Flight], timeout: float | None) -> list[Mapping[int, UserProfile | None]]:
-    """Wait for flights, at most `timeout` seconds; return what came, without what failed for want of a gateway."""
-    if not flights:
+async def results_within(timeout: float | None, tasks: set[asyncio.Task[T]]) -> list[T]:
+    """Wait for tasks, at most `timeout` seconds; return what came, without what failed for want of a part."""
+    if not tasks:
         return []
-    done, _ = await asyncio.wait(flights, timeout=timeout)
-    return [
-        flight.result() for flight in done if not flight.cancelled() and not isinstance(flight.exception(), Unavailable)
-    ]
+    done, _ = await asyncio.wait(tasks, timeout=timeout)
+    return [task.result() for task in done if not task.cancelled() and not isinstance(task.exception(), Unavailable)]

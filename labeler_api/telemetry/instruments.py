@@ -1,4 +1,4 @@
-"""What watches the service work: its numbers and its traces, made once by the lifespan."""
+"""What watches the service work: its metrics and its traces, made once by the lifespan."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,6 +1,6 @@
-"""The numbers of one process, in Prometheus' form; docs/observability.md lists them.
+"""The metrics of one process, in Prometheus' form; docs/observability.md lists them.
 
-With several workers each writes its numbers into files of one directory (PROMETHEUS_MULTIPROC_DIR, made by
+With several workers each writes its metrics into files of one directory (PROMETHEUS_MULTIPROC_DIR, made by
 `labeler_api.process.serving` before prometheus_client is imported), and whichever worker is asked adds all of them up.
 """
 
@@ -179,7 +179,7 @@ class Metrics:
             self._jobs_due_seconds.labels(kind).set(seconds)
 
     def text(self) -> bytes:
-        """Return what Prometheus reads: the numbers of this process, or of all workers together."""
+        """Return what Prometheus reads: the metrics of this process, or of all workers together."""
         self.sample()
         if not _directory():
             return generate_latest(self.registry)

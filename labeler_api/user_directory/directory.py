@@ -16,8 +16,8 @@ import grpc
 import structlog
 
 from labeler_api.errors import AppError, Forbidden, Invalid, TooMany, Unauthenticated, Unavailable
-from labeler_api.resilience.circuit_breaker import Breaker
-from labeler_api.resilience.single_flight import Flight, Flights, landed
+from labeler_api.resilience.circuit_breaker import CircuitBreaker
+from labeler_api.resilience.single_flight import SingleFlight, results_within
 from labeler_api.telemetry.instruments import Instruments
 from labeler_api.user_directory.channel_options import OPTIONS, SERVICE_CONFIG
 from labeler_api.user_directory.profiles import ProfileCache, UserProfile, to_profile
@@ -82,8 +82,8 @@ class UserDirectory:
         self._cache = ProfileCache(cache_seconds, clock=clock)
         self._grace_seconds = grace_seconds
         self._clock = clock
-        self._flights = Flights()
-        self._breakers = {kind: Breaker(clock) for kind in _FAILURES}
+        self._look_ups: SingleFlight[int, Mapping[int, UserProfile | None]] = SingleFlight()
+        self._breakers = {kind: CircuitBreaker(clock) for kind in _FAILURES}
         self._searching = asyncio.Semaphore(_SEARCHES_AT_ONCE)
         self._searches_waiting = 0
         self._instruments = instruments or Instruments()
@@ -94,7 +94,7 @@ class UserDirectory:
 
     async def close(self) -> None:
         """Give up the look-ups under way and close the channel."""
-        await self._flights.cancel()
+        await self._look_ups.cancel()
         await self._channel.close()
 
     async def get_many(self, ids: Iterable[int], timeout: float | None = None) -> Mapping[int, UserProfile]:
@@ -113,7 +113,7 @@ class UserDirectory:
                 unknown.append(user_id)
         self._metrics.cache_hits.inc(len(known))
         self._metrics.cache_misses.inc(len(unknown))
-        for answer in await landed(self._batch(unknown), timeout):
+        for answer in await results_within(timeout, self._batch(unknown)):
             known |= answer
         for user_id in unknown:
             if user_id not in known and (last := self._cache.last(user_id)) is not None:
@@ -149,10 +149,10 @@ class UserDirectory:
         (self._metrics.cache_misses if seen is None else self._metrics.cache_hits).inc()
         if seen is not None:
             return seen.profile
-        flight = self._flights.carrying(user_id)
-        if flight is None:
-            flight = self._flights.launch([user_id], self._fetch_one(user_id))
-        return (await asyncio.shield(flight)).get(user_id)
+        task = self._look_ups.running(user_id)
+        if task is None:
+            task = self._look_ups.start([user_id], self._fetch_one(user_id), "user look-up")
+        return (await asyncio.shield(task)).get(user_id)
 
     async def find_by_email(self, email: str) -> UserProfile | None:
         """Find a user by e-mail address without regard to case, always asking. Raises Unavailable."""
@@ -199,12 +199,12 @@ class UserDirectory:
         """Raise Unavailable unless the gateway answers, knows our token and has its database."""
         await self._call("GetServiceInfo", pb.GetServiceInfoRequest())
 
-    def _batch(self, ids: Sequence[int]) -> set[Flight]:
-        """Return the flights that bring these ids: those that others wait for already, and new ones for the rest."""
-        flights = {flight for user_id in ids if (flight := self._flights.carrying(user_id))}
-        rest = [user_id for user_id in ids if not self._flights.carrying(user_id)]
+    def _batch(self, ids: Sequence[int]) -> set[asyncio.Task[Mapping[int, UserProfile | None]]]:
+        """Return the look-ups that bring these ids: those that others wait for already, and new ones for the rest."""
+        running = {task for user_id in ids if (task := self._look_ups.running(user_id))}
+        rest = [user_id for user_id in ids if not self._look_ups.running(user_id)]
         chunks = [rest[start : start + BATCH_IDS] for start in range(0, len(rest), BATCH_IDS)]
-        return flights | {self._flights.launch(chunk, self._fetch_many(chunk)) for chunk in chunks}
+        return running | {self._look_ups.start(chunk, self._fetch_many(chunk), "user look-up") for chunk in chunks}
 
     async def _fetch_one(self, user_id: int) -> Mapping[int, UserProfile | None]:
         asked_at = self._clock()

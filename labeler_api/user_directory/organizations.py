@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from labeler_api.db.platform import PlatformDatabase
 from labeler_api.errors import Unavailable
+from labeler_api.resilience.single_flight import SingleFlight
 from labeler_api.text.names import shown
 
 _NAME = "SELECT id, name FROM organizations WHERE id = $1"
@@ -39,7 +40,7 @@ class Organizations:
         self._platform = platform
         self._clock = clock
         self._seen: OrderedDict[int, _Seen] = OrderedDict()
-        self._under_way: dict[int, asyncio.Task[None]] = {}
+        self._look_ups: SingleFlight[int, None] = SingleFlight()
         self._impatient_until = 0.0
 
     async def find(self, organization_id: int | None) -> OrganizationName | None:
@@ -57,18 +58,13 @@ class Organizations:
 
     async def close(self) -> None:
         """Give up the look-ups under way."""
-        tasks = list(self._under_way.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._look_ups.cancel()
 
     async def _look_up(self, organization_id: int) -> None:
         """Ask, or wait for who asks already, as long as patience goes. The question goes on without us."""
-        task = self._under_way.get(organization_id)
+        task = self._look_ups.running(organization_id)
         if task is None:
-            task = asyncio.create_task(self._ask(organization_id), name="organization look-up")
-            self._under_way[organization_id] = task
-            task.add_done_callback(lambda _: self._under_way.pop(organization_id, None))
+            task = self._look_ups.start([organization_id], self._ask(organization_id), "organization look-up")
         if self._clock() < self._impatient_until:
             await asyncio.sleep(0)  # an answer that needs no waiting, such as a refusal, is taken
             return

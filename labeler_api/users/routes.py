@@ -1,6 +1,7 @@
 """Users (calls 3 and 4, contract#users)."""
 
 from labeler_api.context import Call
+from labeler_api.errors import NotFound, TooMany
 from labeler_api.http.endpoint import endpoint
 from labeler_api.users import service
 from labeler_api.users.schemas import SearchQuery, SearchResponse, UserId, UserResponse
@@ -20,6 +21,6 @@ async def get_user(call: Call, user_id: UserId) -> UserResponse:
 
 
 routes = [
-    endpoint("GET", "/users/search", search_users, errors=(404, 429)),
-    endpoint("GET", "/users/{user_id}", get_user, errors=(404,)),
+    endpoint("GET", "/users/search", search_users, errors=(NotFound, TooMany)),
+    endpoint("GET", "/users/{user_id}", get_user, errors=(NotFound,)),
 ]

@@ -3,7 +3,8 @@
 from starlette.requests import Request
 
 from labeler_api.context import Call
-from labeler_api.http.endpoint import Reply, endpoint
+from labeler_api.errors import BadRequest, Conflict, Forbidden, NotFound, RangeNotSatisfiable, TooMany
+from labeler_api.http.endpoint import Reply, endpoint, links_to
 from labeler_api.http.paging import CursorQuery
 from labeler_api.http.server.client_leaving import while_connected
 from labeler_api.versions import service
@@ -61,30 +62,42 @@ async def export(call: Call, body: ProjectExport, request: Request) -> ExportRes
     return await while_connected(request, service.export(call, body.project_id, wanted))
 
 
+_AFTER_PUBLISH = [
+    *links_to({"version_id": "$response.body#/id"}, "versions_download"),
+]
+
 routes = [
     endpoint(
-        "POST", "/projects/{project_id}/export", export_of_project, idempotent=True, errors=(400, 403, 404), long=True
+        "POST",
+        "/projects/{project_id}/export",
+        export_of_project,
+        idempotent=True,
+        errors=(BadRequest, Forbidden, NotFound),
+        long=True,
     ),
-    endpoint("POST", "/export", export, idempotent=True, errors=(400, 403, 404), long=True),
+    endpoint("POST", "/export", export, idempotent=True, errors=(BadRequest, Forbidden, NotFound), long=True),
     endpoint(
         "POST",
         "/projects/{project_id}/versions/publish",
         publish,
+        links=_AFTER_PUBLISH,
         idempotent=True,
-        errors=(400, 403, 404, 409),
+        errors=(BadRequest, Forbidden, NotFound, Conflict),
         long=True,
     ),
-    endpoint("GET", "/projects/{project_id}/versions", list_versions, etag=True, errors=(404,), large=True),
+    endpoint("GET", "/projects/{project_id}/versions", list_versions, etag=True, errors=(NotFound,), large=True),
 ]
 
 
 media_routes = [
-    endpoint("GET", "/media/exports/{version_id}", download, login=False, errors=(404, 416, 429)),
+    endpoint(
+        "GET", "/media/exports/{version_id}", download, login=False, errors=(NotFound, RangeNotSatisfiable, TooMany)
+    ),
     endpoint(
         "GET",
         "/media/exports/{project_id}/{task_type}/{export_id}/{file_name}",
         download_export,
         login=False,
-        errors=(404, 416, 429),
+        errors=(NotFound, RangeNotSatisfiable, TooMany),
     ),
 ]

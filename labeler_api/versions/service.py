@@ -54,7 +54,7 @@ async def page(call: Call, reference: str, cursor: str) -> tuple[VersionPage, st
         )
     if seen is None:
         raise not_found()
-    project_id, rows = access_of(seen, call, Role.VIEWER).project, found[:_PAGE_LIMIT]
+    project_id, rows = access_of(seen, call, Role.VIEWER).require_project_id(), found[:_PAGE_LIMIT]
     users = await call.directory.get_many(_authors(rows), timeout=call.remaining_seconds)
     versions = [version_response(row, users, _link(call, row)) for row in rows]
     more = is_cut or len(found) > _PAGE_LIMIT

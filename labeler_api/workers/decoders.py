@@ -18,7 +18,7 @@ from anyio import to_process
 
 from labeler_api.errors import Unavailable
 from labeler_api.workers import limited_process
-from labeler_api.workers.fair_queue import Turns
+from labeler_api.workers.fair_queue import FairQueue
 from labeler_api.workers.limited_process import Needs, OutOfMemory, Source
 from service_kit import container
 
@@ -71,8 +71,8 @@ class Decoders:
 
     def __init__(self, allowed: Capacity) -> None:
         self.allowed = allowed
-        self._turns = Turns(allowed.processes, each=max(1, allowed.processes - 1))
-        self._large = Turns(1, each=1)
+        self._turns = FairQueue(allowed.processes, each=max(1, allowed.processes - 1))
+        self._large = FairQueue(1, each=1)
         self._limiter = anyio.CapacityLimiter(allowed.processes)
         self._started = self._running = 0
 

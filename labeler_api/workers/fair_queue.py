@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
-class Turns:
+class FairQueue:
     """Gives `slots` turns at once, `each` of them to one person at most.
 
     A free turn goes to the waiting person who holds the fewest, and among equals to the one who was served longest

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from labeler_api.errors import Unavailable
-from labeler_api.workers.fair_queue import Turns
+from labeler_api.workers.fair_queue import FairQueue
 
 T = TypeVar("T")
 
@@ -22,11 +22,11 @@ _WAIT_SECONDS = 15.0  # half of the time that a request may take; the longest bo
 _RETRY_SECONDS = 2
 
 
-class Judging:
+class JsonThreads:
     """Runs functions in threads: one for each person, and a few in all."""
 
     def __init__(self, threads: int = _THREADS, wait: float = _WAIT_SECONDS) -> None:
-        self._turns = Turns(threads, each=1)
+        self._turns = FairQueue(threads, each=1)
         self._wait = wait
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="judging")
 

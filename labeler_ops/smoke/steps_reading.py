@@ -7,7 +7,6 @@ from labeler_ops.smoke.deployment import check, decoded, told
 from labeler_ops.smoke.pictures import dimensions
 from labeler_ops.smoke.subject import Subject
 
-THUMBNAIL_SIDE = 256
 _OK, _UNAVAILABLE = 200, 503
 
 

@@ -3,10 +3,11 @@
 from typing import Any
 from urllib.parse import quote
 
+from labeler_api.images import thumbnails
 from labeler_ops.smoke.checklist import Step
 from labeler_ops.smoke.deployment import Deployment, check
 from labeler_ops.smoke.pictures import HEIGHT, WIDTH, picture
-from labeler_ops.smoke.steps_reading import THUMBNAIL_SIDE, decoded_size, health, login, look_up_users
+from labeler_ops.smoke.steps_reading import decoded_size, health, login, look_up_users
 from labeler_ops.smoke.subject import Subject
 
 _FOLDER = "first day/사진"  # a space and Korean letters, as real folders have
@@ -82,7 +83,7 @@ async def load(subject: Subject) -> str:
         check((part.status_code, part.content) == (_PARTIAL, one.content[100:200]), f"{one.path}: no ranges")
         thumbnail = await subject.deployment.download(image["thumbnail_url"])
         size = decoded_size(thumbnail.content, f"the thumbnail of {one.path}")
-        check(max(size) <= THUMBNAIL_SIDE, f"{one.path}: the thumbnail has {size}")
+        check(max(size) <= thumbnails.SIDE_PIXELS, f"{one.path}: the thumbnail has {size}")
     return "bytes equal, ranges, thumbnails"
 
 

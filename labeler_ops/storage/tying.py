@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from labeler_api.db.failures import FAILURES
 from labeler_api.db.pool import Database, PoolOptions
 from labeler_api.errors import AppError, Unavailable
-from labeler_api.object_store.bucket_ownership import Look, Tie
+from labeler_api.object_store.bucket_ownership import BucketOwnership, Look
 from labeler_api.object_store.objects import ObjectStore
 from labeler_api.settings import Settings
 from labeler_api.telemetry.instruments import Instruments
@@ -23,7 +23,7 @@ class Sides:
 
     db: Database
     objects: ObjectStore
-    tie: Tie
+    tie: BucketOwnership
     instruments: Instruments
 
 
@@ -40,7 +40,7 @@ async def both_sides(settings: Settings, stack: AsyncExitStack) -> Sides:
     db = await Database.connect(settings.labeler_db_url, options, instruments)
     stack.push_async_callback(db.close)
     objects = await ObjectStore.connect(settings, stack, instruments)
-    objects.guard = tie = Tie(db, objects, settings.buckets, instruments.metrics)
+    objects.guard = tie = BucketOwnership(db, objects, settings.buckets, instruments.metrics)
     return Sides(db, objects, tie, instruments)
 
 

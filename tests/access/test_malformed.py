@@ -9,6 +9,7 @@ import httpx
 import msgspec
 import pytest
 
+from labeler_api.errors import RangeNotSatisfiable
 from labeler_api.http.endpoint import Operation
 from tests.access.calls import Ask, call_of
 from tests.access.stage import Stage, build, rows_of
@@ -138,7 +139,7 @@ async def test_what_is_announced_as_too_large_is_not_read(world: World, rule: Ru
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large"), answer.text
 
 
-@pytest.mark.parametrize("rule", _first_rules(lambda o: 416 in o.errors), ids=lambda rule: rule.name)
+@pytest.mark.parametrize("rule", _first_rules(lambda o: RangeNotSatisfiable in o.errors), ids=lambda rule: rule.name)
 async def test_a_range_beyond_the_end_is_416(world: World, rule: Rule) -> None:
     call, stage = call_of(rule.call, rule.case), await build(world.db)
     assert call.arrange

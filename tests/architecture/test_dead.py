@@ -16,8 +16,6 @@ ROOT = Path(__file__).parent.parent.parent
 PACKAGES = ("labeler_api", "labeler_ops", "user_gateway", "service_kit")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 
-# Read from the environment so that a wrong value is refused when the service starts, and used nowhere.
-ONLY_JUDGED = {"jwt_algorithm"}
 # Called by a library under their names: Alembic.
 CALLED_BY_NAME = {"upgrade", "downgrade", "revision", "down_revision", "branch_labels", "depends_on"}
 
@@ -54,7 +52,7 @@ def test_every_setting_is_read() -> None:
         fields = [field.name for field in msgspec.structs.fields(settings)]
         unread = [name for name in fields if not re.search(rf"\.{name}\b", text[package])]
         own = (ROOT / package / "settings.py").read_text()
-        assert [n for n in unread if n not in ONLY_JUDGED and not re.search(rf"self\.{n}\b|settings\.{n}\b", own)] == []
+        assert [n for n in unread if not re.search(rf"self\.{n}\b|settings\.{n}\b", own)] == []
 
 
 def test_every_name_at_the_top_of_a_module_is_used() -> None:

@@ -81,7 +81,7 @@ def _writers() -> Iterator[tuple[str, str]]:
         assert set(_WRITE.findall(path.read_text())) <= OWNERS.keys(), path  # they are their owners' statements
 
 
-_LEDGER = {"labeler_api.annotations.ledger", "log_revision_1.sql", "log_revision_2.sql"}
+_LEDGER = {"labeler_api.annotations.history.ledger", "log_revision_1.sql", "log_revision_2.sql"}
 """The only places that write the history: what is written by rows of a statement, and by functions of one row."""
 
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from labeler_api.http.forms.disposition import disposition
-from labeler_api.images.paths import Refused, image_path, normal
+from labeler_api.images.paths import FileRejected, image_path, normal
 from tests.files.made_archives import DOS, UNIX, UTF8, Member, unicode_path, zipped
 from tests.fixtures.api import Api
 from tests.labeler_api.images.pictures import archive, picture, rows, upload
@@ -77,7 +77,7 @@ def test_one_spelling(given: str, path: str) -> None:
     ],
 )
 def test_what_leads_out_or_is_no_name_is_refused(given: str, reason: str) -> None:
-    with pytest.raises(Refused, match=reason):
+    with pytest.raises(FileRejected, match=reason):
         image_path(given, "ds_1")
 
 

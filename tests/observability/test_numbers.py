@@ -16,7 +16,7 @@ import pytest
 
 from labeler_api.app import create_app
 from labeler_api.context import Services
-from labeler_api.process.serving import shared_numbers
+from labeler_api.process.serving import shared_metrics
 from labeler_api.resilience.caches import ByteCache
 from labeler_api.telemetry.instruments import Instruments
 from tests.fixtures.api import PUBLIC_URL, Api
@@ -166,9 +166,9 @@ def test_a_worker_that_ended_keeps_its_counts_and_loses_its_gauges(
         pid, _, text = done.stdout.partition("\n")
         assert f'labeler_http_requests_total{{method="GET",route="/",status="200"}} {number}.0' in text
         assert set(re.findall(r'process_resident_memory_bytes{pid="(\d+)"}', text)) == {pid}
-    with shared_numbers(2):
+    with shared_metrics(2):
         assert list(tmp_path.iterdir()) == []  # what another run left counts for nobody
-    with shared_numbers(1):
+    with shared_metrics(1):
         assert "PROMETHEUS_MULTIPROC_DIR" not in os.environ
 
 

@@ -14,7 +14,8 @@ from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.errors import AppError, Forbidden, NotFound, invalid
 from labeler_api.http.input.json_rules import SHORT_BYTES
 from labeler_api.idempotency import keys as idempotency
-from labeler_api.locks.image_locks.service import WRITE_SECONDS, refusal
+from labeler_api.locks.image_locks.lease import WRITE_LEASE_SECONDS
+from labeler_api.locks.image_locks.service import refusal
 from labeler_api.members.authorization.service import Access, access_held, actor, authorize, not_found, role_changed
 from labeler_api.members.policy import Lock, Role
 
@@ -49,7 +50,7 @@ async def create(call: Call, body: BatchCreate) -> BatchResponse:
     """Add annotations, of several projects if need be. An item that is refused does not stop the others."""
     items = body.annotations
     if len(items) > _CHECKED_AT_ONCE or sum(map(size_of, items)) > SHORT_BYTES:
-        drafts = await call.services.judging.run(call.user_id, _drafts, items)
+        drafts = await call.services.json_threads.run(call.user_id, _drafts, items)
     else:
         drafts = _drafts(items)
     references = distinct_projects(item.project_id for item in items)
@@ -123,7 +124,7 @@ async def _fill(
     wanted = {index: draft for index, draft in items.items() if not isinstance(draft, AppError)}
     tx.stand_in_line(project)
     text = encode(list(wanted.values())).decode()
-    row = await store.insert(tx, actor(call, project, Role.ANNOTATOR), text, WRITE_SECONDS)
+    row = await store.insert(tx, actor(call, project, Role.ANNOTATOR), text, WRITE_LEASE_SECONDS)
     access_held(row, call, Role.ANNOTATOR)
     assert row is not None  # noqa: S101 - it was just judged
     found = zip(row["refused"] or (), row["reasons"] or (), strict=True)

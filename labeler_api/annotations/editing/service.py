@@ -22,13 +22,14 @@ from labeler_api.annotations.editing.schemas import (
     user_ids,
 )
 from labeler_api.annotations.geometry import NO_OBJECT, attributes_of, check_sizes, checked_shape, task_of
-from labeler_api.annotations.ledger import ConfirmationEffect
+from labeler_api.annotations.history.ledger import ConfirmationEffect
 from labeler_api.context import Call
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.errors import AppError, BadRequest, Conflict, Forbidden, Missed, NotFound, invalid
 from labeler_api.http.input.json_rules import SHORT_BYTES
 from labeler_api.idempotency import keys as idempotency
-from labeler_api.locks.image_locks.service import WRITE_SECONDS, check_claimed, naming_the_holder
+from labeler_api.locks.image_locks.lease import WRITE_LEASE_SECONDS
+from labeler_api.locks.image_locks.service import check_claimed, naming_the_holder
 from labeler_api.members.authorization.service import (
     Access,
     access_held,
@@ -76,15 +77,17 @@ async def _create_in_steps(call: Call, body: AnnotationCreate) -> Row:
 async def _create_with_task(tx: WriteTransaction, call: Call, access: Access, body: AnnotationCreate) -> Row:
     if lacks_task(body):
         of_others = access.role >= Role.REVIEWER
-        task = await store.task_of_undone(tx, access.project, call.user_id, body.image_id, of_others=of_others)
+        task = await store.task_of_undone(
+            tx, access.require_project_id(), call.user_id, body.image_id, of_others=of_others
+        )
         body = replace(body, attributes=with_task(body, task) if task is not None else body.attributes)
-    return await _insert(tx, call, draft_of(body), access.project)
+    return await _insert(tx, call, draft_of(body), access.require_project_id())
 
 
 async def _insert(tx: WriteTransaction, call: Call, draft: AnnotationDraft, reference: str) -> Row:
-    row = await store.create(tx, writer(call), reference, encode(draft).decode(), WRITE_SECONDS)
+    row = await store.create(tx, writer(call), reference, encode(draft).decode(), WRITE_LEASE_SECONDS)
     access = access_held(row, call, Role.ANNOTATOR)
-    tx.know(access.dataset_id, access.project)
+    tx.know(access.dataset_id, access.require_project_id())
     made = _written(row, draft.image_id)
     _remember(call, made)
     return made
@@ -107,7 +110,7 @@ async def update(call: Call, annotation_id: int, body: AnnotationUpdate) -> Anno
     change = encode(checked).decode()
     async with _saying_what_was_missed(call, annotation_id, version), call.db.single() as tx:
         tx.stand_in_line(kind.project_id)
-        row = await store.update(tx, writer(call), annotation_id, version, change, WRITE_SECONDS)
+        row = await store.update(tx, writer(call), annotation_id, version, change, WRITE_LEASE_SECONDS)
         changed = written(call, row, annotation_id)
     return await response(call, changed)
 
@@ -118,7 +121,7 @@ async def delete(call: Call, annotation_id: int) -> DeletedResponse:
     kind = _known(call, annotation_id) or await _found(call, annotation_id)
     async with _saying_what_was_missed(call, annotation_id, version), call.db.single() as tx:
         tx.stand_in_line(kind.project_id)
-        row = await store.delete(tx, writer(call), annotation_id, version, WRITE_SECONDS)
+        row = await store.delete(tx, writer(call), annotation_id, version, WRITE_LEASE_SECONDS)
         written(call, row, annotation_id)
     return DeletedResponse(message=f"Annotation {annotation_id} was deleted.")
 
@@ -202,7 +205,7 @@ async def _found(call: Call, annotation_id: int) -> AnnotationKind:
     access = access_to(row, call, annotation_id)
     assert row is not None  # noqa: S101 - its access was judged
     check_may_change(call, access, row["created_by"])
-    return _remember(call, {**row, "id": annotation_id, "project_id": access.project})
+    return _remember(call, {**row, "id": annotation_id, "project_id": access.require_project_id()})
 
 
 def _remember(call: Call, row: Row) -> AnnotationKind:
@@ -275,7 +278,7 @@ def size_of(body: AnnotationCreate | AnnotationUpdate) -> int:
 
 async def _check_sizes(call: Call, body: AnnotationCreate | AnnotationUpdate) -> None:
     if size_of(body) > SHORT_BYTES:  # before a connection is held, too
-        await call.services.judging.run(call.user_id, sizes_checked, body)
+        await call.services.json_threads.run(call.user_id, sizes_checked, body)
     else:
         sizes_checked(body)
 

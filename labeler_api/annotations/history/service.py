@@ -28,7 +28,8 @@ from labeler_api.db.page_bytes import PAGE_BYTES
 from labeler_api.db.pool import Row
 from labeler_api.errors import AppError, Conflict, Missed, NotFound, invalid
 from labeler_api.http.paging import decode_cursor, encode_cursor
-from labeler_api.locks.image_locks.service import WRITE_SECONDS, naming_the_holder
+from labeler_api.locks.image_locks.lease import WRITE_LEASE_SECONDS
+from labeler_api.locks.image_locks.service import naming_the_holder
 from labeler_api.members.authorization.service import Access, access_of
 from labeler_api.members.policy import Role
 
@@ -51,7 +52,7 @@ async def of_project(call: Call, project: str, query: ProjectHistoryQuery) -> tu
         found, rows, is_cut = await store.of_project(
             connection, project, call.user_id, before=before, limit=limit, skip=query.skip
         )
-    _ = access_of(found, call, Role.VIEWER).project
+    access_of(found, call, Role.VIEWER).require_project_id()
     more = is_cut or (limit and len(rows) == limit)
     return await _entries(call, rows), encode_cursor((rows[-1]["timestamp"], rows[-1]["id"])) if more else None
 
@@ -81,8 +82,10 @@ async def restore(call: Call, annotation_id: int, body: Restore) -> AnnotationRe
     check_may_change(call, access, place["created_by"])  # before anything is waited for
     try:
         async with call.db.single() as tx:
-            tx.stand_in_line(access.project)
-            row = await store.restore(tx, writer(call), annotation_id, version, body.revision, _WHOLE, WRITE_SECONDS)
+            tx.stand_in_line(access.require_project_id())
+            row = await store.restore(
+                tx, writer(call), annotation_id, version, body.revision, _WHOLE, WRITE_LEASE_SECONDS
+            )
     except Missed:
         raise await _missed(call, annotation_id, version) from None
     if row is not None and row["outcome"] in {"no_state", "too_large"}:

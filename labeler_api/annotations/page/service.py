@@ -76,7 +76,7 @@ async def page(call: Call, project: str, query: PageQuery) -> AnnotationPage:
 
 def _tag(call: Call, place: Place, found: Row | None) -> PageTag:
     """Judge the access, and make the tag of a page of this revision."""
-    project_id = access_of(found, call, Role.VIEWER).project
+    project_id = access_of(found, call, Role.VIEWER).require_project_id()
     revision: int = found["revision"] if found is not None else 0
     return PageTag(call, project_id, revision, ("", place.skip, place.limit, place.after_id))
 
@@ -90,7 +90,9 @@ async def _page_of_image(call: Call, project: str, query: PageQuery, after_id: i
     access = access_of(found[0] if found else None, call, Role.VIEWER)
     rows, is_cut = page_bytes.taken([row for row in found if row["id"] is not None])
     users = await _users(call, rows)
-    tag = PageTag(call, access.project, found[0]["revision"], (query.image_id, query.skip, limit, after_id))
+    tag = PageTag(
+        call, access.require_project_id(), found[0]["revision"], (query.image_id, query.skip, limit, after_id)
+    )
     shown = set[int]().union(*map(user_ids, rows))
     encoded: Body = Encoded(msgspec.json.encode([annotation_response(row, users) for row in rows]))
     return AnnotationPage(encoded, tag.of(shown, users), _next([row["id"] for row in rows], limit, is_cut))
@@ -111,7 +113,7 @@ async def _brought_up(call: Call, place: Place, kept: _Kept | None, users: Users
     found = read.found
     if found is None:
         raise not_found()
-    project_id = access_of(found, call, Role.VIEWER).project
+    project_id = access_of(found, call, Role.VIEWER).require_project_id()
     if project_id != place.reference:  # it was the dataset's id: the frontend sends the project's
         return await _brought_up(call, replace(place, reference=project_id), None, {})
     if kept is not None and (project_id, found["revision"]) == (kept.known.project_id, kept.known.revision):

@@ -44,7 +44,7 @@ async def page(call: Call, project: str, query: StatusQuery) -> tuple[ImageStatu
     async with call.db.read() as connection:
         found = await _found(connection, call, project, query, position, known)
         access = access_of(found, call, Role.VIEWER)
-        tag = _tag(access.project, found, query)
+        tag = _tag(access.require_project_id(), found, query)
         if matches(call.if_none_match, tag):
             return None, tag
         if found is not None and known is not None and found["is_known"]:  # the revisions, but of another request
@@ -52,9 +52,9 @@ async def page(call: Call, project: str, query: StatusQuery) -> tuple[ImageStatu
         if found is None:
             raise not_found()
         # What stands behind the page may be newer than its tag, which costs a request; it is never older.
-        tag = _tag(access.project, found, query)
+        tag = _tag(access.require_project_id(), found, query)
         statuses, total, last = await _statuses(connection, access, query, store.rows_of_page(found))
-    return ImageStatusList(statuses, total, access.project, encode_cursor(last) if last else None), tag
+    return ImageStatusList(statuses, total, access.require_project_id(), encode_cursor(last) if last else None), tag
 
 
 async def _found(
@@ -101,7 +101,7 @@ async def _statuses(
     connection: ReadConnection, access: Access, query: StatusQuery, rows: list[Row]
 ) -> tuple[list[ImageStatus], int, tuple[datetime, str] | None]:
     """Read what stands behind the page; return all entries, the number of images, and the page's end."""
-    project_id, task_type = access.project, query.task_type or None
+    project_id, task_type = access.require_project_id(), query.task_type or None
     statuses = [image_status(row, project_id, task_type) for row in rows]
     last = (rows[-1]["uploaded_at"], rows[-1]["image_id"]) if len(rows) == query.limit else None
     if query.cursor:
@@ -123,7 +123,7 @@ async def stats(call: Call, project: str) -> ProjectStats:
         found, counts = await store.stats(connection, project, call.user_id)
     if found is None:
         raise not_found()
-    project_id, total = access_of(found, call, Role.VIEWER).project, found["total_images"]
+    project_id, total = access_of(found, call, Role.VIEWER).require_project_id(), found["total_images"]
     if found["task_types"]:
         lines = [task_stats(task, total, counts.get(task)) for task in dict.fromkeys(found["task_types"])]
     else:

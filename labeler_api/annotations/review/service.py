@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from labeler_api.annotations.batch.service import distinct_projects
 from labeler_api.annotations.editing.schemas import name_of
 from labeler_api.annotations.editing.service import check_may_change, no_annotation, set_state
-from labeler_api.annotations.ledger import ConfirmationEffect
+from labeler_api.annotations.history.ledger import ConfirmationEffect
 from labeler_api.annotations.review import store
 from labeler_api.annotations.review.schemas import (
     BulkConfirm,
@@ -92,7 +92,7 @@ async def _confirmable(
         except Forbidden as error:
             refused[row["id"]] = error
         else:
-            allowed.setdefault(access.project, (access, {}))[1][row["id"]] = row["image_id"]
+            allowed.setdefault(access.require_project_id(), (access, {}))[1][row["id"]] = row["image_id"]
     return allowed, refused
 
 
@@ -107,7 +107,7 @@ async def _confirm_in_project(
     tx: WriteTransaction, call: Call, access: Access, wanted: Mapping[int, str], refused: dict[int, AppError]
 ) -> dict[int, ConfirmResponse]:
     """Confirm annotations, given with their images; those on an image that an import is at work on are refused."""
-    tx.stand_in_line(access.project)
+    tx.stand_in_line(access.require_project_id())
     images = sorted(set(wanted.values()))
     row = await store.confirm_many(tx, actor_as_seen(call, access), list(wanted), images)
     access_held(row, call, Role.VIEWER)
@@ -136,7 +136,7 @@ async def _set_state_of_image(
         row = await store.set_state_of_image(tx, reviewer, image_id, task_type, state, effect.value)
         access = access_held(row, call, Role.REVIEWER)
         assert row is not None  # noqa: S101 - it was just judged
-        tx.know(access.dataset_id, access.project)
+        tx.know(access.dataset_id, access.require_project_id())
         if row["outcome"] == "importing":
             check_claimed(row, image_id)
     return row

@@ -16,7 +16,7 @@ from hashlib import sha256
 from labeler_api.context import Call
 from labeler_api.db.pool import Row, Snapshot
 from labeler_api.deletion.backup import store
-from labeler_api.deletion.backup.dice import AllTasks, dice_header
+from labeler_api.deletion.backup.project_as_dice import AllTasks, dice_header
 from labeler_api.deletion.backup.rows import Lines, row_lines
 from labeler_api.deletion.datasets.schemas import BackupFile
 from labeler_api.errors import NotFound, Unavailable

@@ -25,7 +25,7 @@ from labeler_api.deletion.datasets.schemas import (
 from labeler_api.deletion.datasets.stored_files import StoredFiles, stored_files
 from labeler_api.errors import BadRequest, Conflict, Stale, Unavailable
 from labeler_api.members.authorization.service import Access, authorize, not_found
-from labeler_api.members.policy import Lock, Role
+from labeler_api.members.policy import MAY_DELETE_DATASET, MAY_DELETE_PROJECT, Lock
 
 _DELETE_SECONDS = 600.0  # a million annotations with their history, or the backup of them: about two minutes
 _BACKUP_TRIES = 3  # while others go on writing; then they have to be asked to stop
@@ -66,10 +66,10 @@ async def delete_dataset(call: Call, reference: str, body: DeleteDataset) -> Del
 async def delete_project(call: Call, reference: str) -> None:
     """Delete a project; its dataset stays, with the annotation files that were copied beside its images."""
     async with call.db.begin(long=True) as tx:
-        access = await authorize(tx, call, reference, Role.OWNER, Lock.ALONE)
-        await store.delete_contents(tx, access.project)
-        await store.delete_project(tx, access.project, access.dataset_id)
-        await purge.order(tx, purge.Purge(dataset_id=None, project_ids=[access.project]))
+        access = await authorize(tx, call, reference, MAY_DELETE_PROJECT, Lock.ALONE)
+        await store.delete_contents(tx, access.require_project_id())
+        await store.delete_project(tx, access.require_project_id(), access.dataset_id)
+        await purge.order(tx, purge.Purge(dataset_id=None, project_ids=[access.require_project_id()]))
 
 
 async def _delete_dataset(call: Call, reference: str, body: DeleteDataset) -> DeletedDataset:
@@ -116,7 +116,7 @@ async def _decide(call: Call, reference: str, name: str, saved: Backup | None) -
 
 async def _lock(tx: WriteTransaction, call: Call, reference: str) -> _Locked:
     """Check the role once more and keep everybody else out. Raises NotFound, Forbidden, Stale."""
-    access = await authorize(tx, call, reference, Role.OWNER, Lock.ALONE)
+    access = await authorize(tx, call, reference, MAY_DELETE_DATASET, Lock.ALONE)
     dataset = await store.lock_dataset(tx, access.dataset_id)
     if dataset is None:
         raise not_found()
@@ -128,7 +128,7 @@ async def _lock(tx: WriteTransaction, call: Call, reference: str) -> _Locked:
 
 
 async def _require(connection: ReadConnection, call: Call, reference: str) -> tuple[Access, Row]:
-    access = await authorize(connection, call, reference, Role.OWNER, Lock.NONE)
+    access = await authorize(connection, call, reference, MAY_DELETE_DATASET, Lock.NONE)
     row = await store.impact(connection, access.dataset_id)
     if row is None:  # deleted since the access was checked
         raise not_found()

@@ -12,7 +12,7 @@ project's row is taken where it is free (`projects/changes.py`): a deletion wait
 from collections.abc import Sequence
 from datetime import timedelta
 
-from labeler_api.annotations.ledger import logged
+from labeler_api.annotations.history.ledger import logged
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 
 # What is put back. Named one by one: a row that was kept before a column came gets the column's default. A test says

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 from starlette.routing import BaseRoute
 
-from labeler_api.http.endpoint import Operation, operation_of
+from labeler_api.errors import RangeNotSatisfiable
+from labeler_api.http.endpoint import Link, Operation, operation_of
 from labeler_api.http.openapi import responses
 from labeler_api.http.openapi import schemas as openapi_schemas
 
@@ -59,21 +60,10 @@ _RANGE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
-    """Where an answer leads: the target's `parameters` and members of its `body` as runtime expressions."""
-
-    source: str
-    target: str
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    body: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Reference:
     """What the routes do not say. Examples by operationId, with `parameters`, `request` and `response`."""
 
     tags: Mapping[str, str] = field(default_factory=dict)
-    links: Sequence[Link] = ()
     examples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -142,7 +132,7 @@ def _operation(
     name = operation_id(operation)
     examples = reference.examples.get(name, {})
     schema = refs.get(id(operation.response_type))
-    links = {link.target: _link(link) for link in reference.links if link.source == name}
+    links = {link.target: _link(link) for link in operation.links}
     described: dict[str, Any] = {
         "operationId": name,
         "summary": operation.summary,
@@ -207,7 +197,7 @@ def _headers(operation: Operation) -> list[dict[str, Any]]:
         headers.append(_IF_NONE_MATCH)
     if operation.if_match:
         headers.append(_IF_MATCH)
-    if 416 in operation.errors:  # noqa: PLR2004 - Range Not Satisfiable
+    if RangeNotSatisfiable in operation.errors:
         headers.append(_RANGE)
     return [dict(header) for header in headers]
 

@@ -156,7 +156,7 @@ def of(operation: Operation, schema: Any, links: _Described, example: Any = msgs
     if operation.etag or sends_file(operation):
         headers = _headers("X-Request-Id", "ETag")
         responses["304"] = {"description": "Unchanged since the ETag that the client sent", "headers": headers}
-    expected = {*operation.errors, 422, 500, 503, *([401, 429] if operation.login else [])}
+    expected = {*(error.status for error in operation.errors), 422, 500, 503, *([401, 429] if operation.login else [])}
     if operation.body_type is not None or operation.multipart is not None:
         expected.add(413)
     if operation.large:

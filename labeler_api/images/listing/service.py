@@ -74,7 +74,7 @@ async def page(call: Call, reference: str, query: PageQuery) -> Reply[ImagePage]
                 connection, reference, call.user_id, query.limit, position.uploaded_at, position.image_id
             )
     access, rows = _judged(call, found)
-    project_id, total = access.project, found[0]["total"]
+    project_id, total = access.require_project_id(), found[0]["total"]
     links = await image_links(call, rows)
     images = [_metadata(row, link) for row, link in zip(rows, links, strict=True)]
     value = ImagePage(images=images, total=total, dataset_id=access.dataset_id, project_id=project_id)

@@ -18,7 +18,7 @@ from labeler_api.images.media.links import is_shown_as_it_is, shown_key
 from labeler_api.images.paths import rendition_key
 from labeler_api.images.pictures import rendition
 from labeler_api.images.upload import store as upload_store
-from labeler_api.resilience.retry import patiently
+from labeler_api.resilience.retry import retry_while_unavailable
 from labeler_api.workers.decoders import SHOWS_OPEN_FILES, DecodingFailed, open_file
 
 _SINGLE_PUT_BYTES = 8 * 1024 * 1024  # larger objects travel in parts, so that no more than this is in memory
@@ -99,7 +99,7 @@ async def _made(call: Call, row: Row, person: int) -> str:
     if shown is None:
         return ""
     try:
-        await patiently(partial(put_file, call, key, shown, rendition.CONTENT_TYPE, {}))
+        await retry_while_unavailable(partial(put_file, call, key, shown, rendition.CONTENT_TYPE, {}))
     finally:
         shown.close()
     await _note(call, row, key)

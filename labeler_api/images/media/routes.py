@@ -4,6 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from labeler_api.context import Call
+from labeler_api.errors import NotFound, RangeNotSatisfiable, TooMany
 from labeler_api.http.endpoint import endpoint, matches
 from labeler_api.http.streaming import stream_object
 from labeler_api.images.media import service as media_service
@@ -40,6 +41,14 @@ async def get_thumbnail(call: Call, dataset_id: str, image_id: str, query: LinkQ
 
 # Outside /api/v1 and without a bearer: the link is the credential.
 media_routes = [
-    endpoint("GET", "/media/images/{dataset_id}/{image_id:path}", get_image, login=False, errors=(404, 416, 429)),
-    endpoint("GET", "/media/thumbnails/{dataset_id}/{image_id:path}", get_thumbnail, login=False, errors=(404, 429)),
+    endpoint(
+        "GET",
+        "/media/images/{dataset_id}/{image_id:path}",
+        get_image,
+        login=False,
+        errors=(NotFound, RangeNotSatisfiable, TooMany),
+    ),
+    endpoint(
+        "GET", "/media/thumbnails/{dataset_id}/{image_id:path}", get_thumbnail, login=False, errors=(NotFound, TooMany)
+    ),
 ]

@@ -40,7 +40,7 @@ class Bare:
 
 
 def bare(file: IO[bytes], kind: Kind) -> Bare:
-    """Leave out the metadata of a picture. Raises Refused for a camera's raw file, which only looks like a TIFF."""
+    """Leave out the metadata of a picture. Raises FileRejected for a raw file, which only looks like a TIFF."""
     file.seek(0)
     if kind == "TIFF":
         pieces = bare_tiff.pieces(file)

@@ -6,7 +6,7 @@ They are hidden where they stand, by a type that means nothing: each byte of the
 import os
 from typing import IO, Literal
 
-from labeler_api.images.paths import Refused
+from labeler_api.images.paths import FileRejected
 from labeler_api.images.pictures.formats import camera_raw
 from labeler_api.images.pictures.spliced import Piece, Range
 
@@ -24,7 +24,7 @@ _MOST_TAGS = 4096
 def pieces(file: IO[bytes]) -> list[Piece] | None:
     """Return the file with the tags hidden that nobody needs; None for one that the decoder shall judge as it is.
 
-    Raises Refused for a camera's raw file.
+    Raises FileRejected for a camera's raw file.
     """
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
@@ -62,4 +62,4 @@ def pieces(file: IO[bytes]) -> list[Piece] | None:
 def _refuse_raw(tags: dict[int, int]) -> None:
     is_preview = tags.get(_SUBFILE, 0) & _REDUCED and _SUB_DIRECTORIES in tags
     if _DNG_VERSION in tags or is_preview or tags.get(_PHOTOMETRIC) in _SENSOR:
-        raise Refused(camera_raw())
+        raise FileRejected(camera_raw())

@@ -23,7 +23,8 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from labeler_api.images.paths import Refused
+from labeler_api.images import thumbnails
+from labeler_api.images.paths import FileRejected
 from labeler_api.images.pictures import jpeg_scans, png_rows, tiff
 from labeler_api.images.pictures.bare import bare
 from labeler_api.images.pictures.formats import CONTENT_TYPES, HEAD_BYTES, Kind, kind_of, not_taken
@@ -32,8 +33,6 @@ from labeler_api.images.pictures.orientation import SIDEWAYS, UPRIGHT, orientati
 from labeler_api.images.pictures.shrinking import cropped, shrunk, strips_bytes
 from labeler_api.workers.limited_process import Needs
 
-_THUMBNAIL_PIXELS = 256  # longest side, contract#images
-_THUMBNAIL_QUALITY = 85  # contract#images
 _DIGESTED_BYTES = 256 * 1024  # read once for both digests, from the processor's cache
 _REDUCING_GAP = 2.0  # decode JPEG at the smallest scale that is still twice the thumbnail: four times as fast
 
@@ -53,7 +52,7 @@ _AT_ONCE_PIXELS = 16 * 1024 * 1024  # a larger one that cannot be scaled as it i
 # 128 MiB, which the least share holds (labeler_api.workers.decoders). What is larger is decoded in strips, where it can
 # be.
 _IN_FULL_PIXELS = 32 * 1024 * 1024
-_STRIPS_TO_PIXELS = int(_THUMBNAIL_PIXELS * _REDUCING_GAP)  # for the longer side; from there on smoothly
+_STRIPS_TO_PIXELS = int(thumbnails.SIDE_PIXELS * _REDUCING_GAP)  # for the longer side; from there on smoothly
 
 # Its own bound is 89 million pixels; ours is a setting, is checked as early, and has limits of memory and time behind.
 Image.MAX_IMAGE_PIXELS = None
@@ -83,7 +82,7 @@ def look(file: IO[bytes], memory_bytes: int, max_pixels: int) -> Picture | Rejec
     """`read_picture` for labeler_api.workers.decoders: nothing is raised across processes but what nobody expects."""
     try:
         return read_picture(file, memory_bytes, max_pixels)
-    except Refused as refusal:
+    except FileRejected as refusal:
         return Rejected(refusal.detail)
     except MemoryError:
         raise
@@ -92,7 +91,7 @@ def look(file: IO[bytes], memory_bytes: int, max_pixels: int) -> Picture | Rejec
 
 
 def read_picture(file: IO[bytes], memory_bytes: int, max_pixels: int) -> Picture | Needs:
-    """Identify, measure, hash and decode the image in `file`, from its beginning. Raises Refused with a reason.
+    """Identify, measure, hash and decode the image in `file`, from its beginning. Raises FileRejected with a reason.
 
     Returns Needs, before anything is decoded, when that takes more than `memory_bytes`.
     """
@@ -106,10 +105,10 @@ def _read(file: IO[bytes], memory_bytes: int, max_pixels: int) -> Picture | Need
     file.seek(0)
     head = file.read(HEAD_BYTES)
     if not head:
-        raise Refused("it is empty")
+        raise FileRejected("it is empty")
     kind = kind_of(head)
     if kind is None:
-        raise Refused(not_taken(head))
+        raise FileRejected(not_taken(head))
     file.seek(0)
     if (needed := _webp_bytes(file, max_pixels)) > memory_bytes:
         return Needs(needed)
@@ -126,7 +125,7 @@ def _read(file: IO[bytes], memory_bytes: int, max_pixels: int) -> Picture | Need
         except MemoryError:
             raise
         except Exception as error:  # a hostile file may raise anything out of a decoder
-            raise Refused(f"it is damaged: {_reason(error)}") from error
+            raise FileRejected(f"it is damaged: {_reason(error)}") from error
     if turned in SIDEWAYS:
         width, height = height, width
     sha256, crc32 = _digests(file)
@@ -159,12 +158,12 @@ def _webp_bytes(file: IO[bytes], max_pixels: int) -> int:
     else:
         width, height = int.from_bytes(head[26:28], "little") & 0x3FFF, int.from_bytes(head[28:30], "little") & 0x3FFF
     if width * height > max_pixels:
-        raise Refused(f"it has more than {max_pixels} pixels")
+        raise FileRejected(f"it has more than {max_pixels} pixels")
     return width * height * (4 + _LIBRARY_BYTES["WEBP"])
 
 
 def _needed_bytes(image: Image.Image, file: IO[bytes]) -> int:
-    """What decoding takes, from the header alone. Raises Refused for a JPEG of too many scans."""
+    """What decoding takes, from the header alone. Raises FileRejected for a JPEG of too many scans."""
     pixels = image.width * image.height
     per_pixel = pixel_bytes(image.mode)
     if image.format == "TIFF":
@@ -175,10 +174,10 @@ def _needed_bytes(image: Image.Image, file: IO[bytes]) -> int:
     scans = jpeg_scans.scans(file)
     file.seek(position)
     if scans.count > jpeg_scans.MAX_SCANS:
-        raise Refused(
+        raise FileRejected(
             f"it is a JPEG of more than {jpeg_scans.MAX_SCANS} scans, where encoders write about 10: save it again"
         )
-    scale = next((scale for scale in (8, 4, 2) if max(image.size) >= scale * _REDUCING_GAP * _THUMBNAIL_PIXELS), 1)
+    scale = next((scale for scale in (8, 4, 2) if max(image.size) >= scale * _REDUCING_GAP * thumbnails.SIDE_PIXELS), 1)
     return pixels // scale**2 * per_pixel + scans.whole_picture_bytes
 
 
@@ -196,23 +195,25 @@ def _identified(file: IO[bytes], kind: Kind, max_pixels: int) -> Image.Image:
     except MemoryError:
         raise
     except Exception as error:
-        raise Refused(
+        raise FileRejected(
             f"it begins as a {kind} image and cannot be decoded ({_reason(error)}): save it again as PNG or JPEG"
         ) from error
     if image.width * image.height > max_pixels:
         image.close()
-        raise Refused(f"it has more than {max_pixels} pixels")
+        raise FileRejected(f"it has more than {max_pixels} pixels")
     return image
 
 
 def _thumbnail(image: Image.Image, turned: int) -> bytes:
     image = _shrunk_from(image) if _is_for_strips(image) else _smooth(image)
-    image.thumbnail((_THUMBNAIL_PIXELS, _THUMBNAIL_PIXELS), Image.Resampling.LANCZOS, reducing_gap=_REDUCING_GAP)
+    image.thumbnail(
+        (thumbnails.SIDE_PIXELS, thumbnails.SIDE_PIXELS), Image.Resampling.LANCZOS, reducing_gap=_REDUCING_GAP
+    )
     small = on_white(image)
     if turned in UPRIGHT:
         small = small.transpose(UPRIGHT[turned])
     out = io.BytesIO()
-    small.save(out, "JPEG", quality=_THUMBNAIL_QUALITY, optimize=True)
+    small.save(out, "JPEG", quality=thumbnails.JPEG_QUALITY, optimize=True)
     return out.getvalue()
 
 

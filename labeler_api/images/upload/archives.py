@@ -6,9 +6,9 @@ import zipfile
 from dataclasses import dataclass, field
 from typing import IO
 
-from labeler_api.images.paths import ImagePath, Refused, image_path, normal
+from labeler_api.images.paths import FileRejected, ImagePath, image_path, normal
 from labeler_api.images.upload import archive_names
-from labeler_api.images.upload.rejections import Refusals
+from labeler_api.images.upload.rejections import Rejections
 
 _MAX_ENTRIES = 20_000  # some 20 MB of what the library keeps of each
 _MAX_TOTAL_BYTES = 2 * 1024**3
@@ -25,41 +25,43 @@ _ENCRYPTED = 0x1  # a bit of the entry's flags
 _DOS_FOLDER = 0x10  # an attribute
 
 
-class TooManyEntries(Refused):
+class TooManyEntries(FileRejected):
     """An archive with more entries than it may have."""
 
 
 @dataclass(slots=True)
-class Directory:
+class ArchiveContents:
     """What an archive holds: the files whose names are good, and those that are not taken."""
 
     archive: zipfile.ZipFile
     entries: int
     taken: list[tuple[zipfile.ZipInfo, ImagePath]] = field(default_factory=list)
-    refused: Refusals = field(default_factory=Refusals)
+    refused: Rejections = field(default_factory=Rejections)
 
 
-def read_directory(file: IO[bytes], dataset_id: str, max_entries: int) -> Directory:
-    """Open an archive and judge every name in it: a second and more for the largest. Raises Refused with a reason."""
+def read_contents(file: IO[bytes], dataset_id: str, max_entries: int) -> ArchiveContents:
+    """Open an archive and judge every name in it: a second and more for the largest. Raises FileRejected."""
     try:
         archive = open_archive(file, min(max_entries, _MAX_ENTRIES))
     except TooManyEntries as refusal:
         if max_entries < _MAX_ENTRIES:
-            raise Refused("it has too many entries beside the other archives; send it in another request") from refusal
+            raise FileRejected(
+                "it has too many entries beside the other archives; send it in another request"
+            ) from refusal
         raise
-    directory = Directory(archive, len(archive.infolist()))
+    contents = ArchiveContents(archive, len(archive.infolist()))
     for entry in archive.infolist():
         if _is_folder(entry):
             continue
         try:
-            directory.taken.append((entry, image_path(entry.filename, dataset_id)))
-        except Refused as refusal:
-            directory.refused.add(entry.filename, refusal.detail, is_member=True)
-    return directory
+            contents.taken.append((entry, image_path(entry.filename, dataset_id)))
+        except FileRejected as refusal:
+            contents.refused.add(entry.filename, refusal.detail, is_member=True)
+    return contents
 
 
 def open_archive(file: IO[bytes], max_entries: int = _MAX_ENTRIES) -> zipfile.ZipFile:
-    """Open an archive whose size, count and ratio are within bounds. Raises Refused with a reason.
+    """Open an archive whose size, count and ratio are within bounds. Raises FileRejected with a reason.
 
     The names of its entries are as they were meant.
     """
@@ -75,15 +77,15 @@ def open_archive(file: IO[bytes], max_entries: int = _MAX_ENTRIES) -> zipfile.Zi
         struct.error,
         NotImplementedError,
     ) as error:
-        raise Refused("it is not a ZIP archive, or it is damaged") from error
+        raise FileRejected("it is not a ZIP archive, or it is damaged") from error
     entries = archive.infolist()
     packed, total = sum(entry.compress_size for entry in entries), sum(entry.file_size for entry in entries)
     if len(entries) > max_entries:
         raise TooManyEntries(f"it has more than {max_entries} entries")
     if total > _MAX_TOTAL_BYTES:
-        raise Refused(f"it is larger than {_MAX_TOTAL_BYTES // 1024**2} MiB unpacked")
+        raise FileRejected(f"it is larger than {_MAX_TOTAL_BYTES // 1024**2} MiB unpacked")
     if total > _MAX_RATIO * max(packed, 1):
-        raise Refused(f"it unpacks to more than {_MAX_RATIO} times its size")
+        raise FileRejected(f"it unpacks to more than {_MAX_RATIO} times its size")
     archive_names.read(entries)
     return archive
 
@@ -104,7 +106,7 @@ def _check_end_record(file: IO[bytes], max_entries: int) -> None:
     tail = file.read()
     at = tail.rfind(b"PK\x05\x06")
     if at < 0 or len(tail) - at < _END.size:
-        raise Refused("it is not a ZIP archive, or it is damaged")
+        raise FileRejected("it is not a ZIP archive, or it is damaged")
     _, _, _, _, entries, directory_bytes, _, _ = _END.unpack_from(tail, at)
     end = size - len(tail) + at
     if tail[max(0, at - _LOCATOR_BYTES) : at].startswith(b"PK\x06\x07"):
@@ -127,27 +129,27 @@ def _read_end64(file: IO[bytes], start: int) -> tuple[int, int]:
     file.seek(max(0, start))
     record = file.read(_END64.size)
     if start < 0 or len(record) < _END64.size or not record.startswith(b"PK\x06\x06"):
-        raise Refused("its ZIP64 records cannot be read; pack it again")
+        raise FileRejected("its ZIP64 records cannot be read; pack it again")
     *_, entries, directory_bytes, _ = _END64.unpack(record)
     return entries, directory_bytes
 
 
 def extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: IO[bytes], limit: int) -> int:
-    """Expand one entry of at most `limit` bytes into `target`, return its size. Raises Refused with a reason."""
+    """Expand one entry of at most `limit` bytes into `target`, return its size. Raises FileRejected with a reason."""
     if entry.flag_bits & _ENCRYPTED:
-        raise Refused("it is encrypted")
+        raise FileRejected("it is encrypted")
     if stat.S_ISLNK(entry.external_attr >> 16):
-        raise Refused("it is a link and no file")
+        raise FileRejected("it is a link and no file")
     if entry.compress_type not in _METHODS:
-        raise Refused("it is packed with a method other than deflate")
+        raise FileRejected("it is packed with a method other than deflate")
     if entry.file_size > limit:
-        raise Refused(f"it is larger than {limit} bytes")
+        raise FileRejected(f"it is larger than {limit} bytes")
     try:
         _copy(archive, entry, target, limit)
-    except Refused:
+    except FileRejected:
         raise
     except Exception as error:  # zipfile and zlib raise many things at damaged bytes
-        raise Refused("it is damaged inside the archive") from error
+        raise FileRejected("it is damaged inside the archive") from error
     size = target.tell()
     target.seek(0)
     return size
@@ -159,5 +161,5 @@ def _copy(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: IO[bytes], l
         while chunk := source.read(_COPY_BYTES):
             left -= len(chunk)
             if left < 0:  # the directory may lie about the size
-                raise Refused(f"it is larger than {limit} bytes")
+                raise FileRejected(f"it is larger than {limit} bytes")
             target.write(chunk)

@@ -7,7 +7,7 @@ _NAMED_OF_A_FORM = 1000  # as many files as it has by default: each is named, in
 _NAME_CHARACTERS, _REASON_CHARACTERS = 500, 500
 
 
-class Refusals:
+class Rejections:
     """Notes files and why they are not taken."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Refusals:
         if is_member:
             self._members.append(one)
 
-    def include(self, others: "Refusals", where: str) -> None:
+    def include(self, others: "Rejections", where: str) -> None:
         """Note those of an archive, whose name goes in front of theirs."""
         for one in others.first:
             self.add(f"{where}: {one.filename}", one.reason, is_member=True)

@@ -1,4 +1,4 @@
-"""The use case of an upload: read the form, and give every file of it to the intake.
+"""The use case of an upload: read the form, and give every file of it to the session.
 
 What the form's `annotation_file` means is not known here: features further on know annotations, and pass in what is to
 be done with it, as an `AnnotationFile`.
@@ -16,10 +16,10 @@ from labeler_api.context import Call
 from labeler_api.errors import AppError, Invalid, invalid
 from labeler_api.http.forms.multipart import Part, Spool
 from labeler_api.idempotency.streamed_uploads import StreamedFiles
-from labeler_api.images.paths import ImagePath, Refused
-from labeler_api.images.upload.archives import extract, read_directory
+from labeler_api.images.paths import FileRejected, ImagePath
+from labeler_api.images.upload.archives import extract, read_contents
 from labeler_api.images.upload.schemas import UploadSummary
-from labeler_api.images.upload.session import Intake
+from labeler_api.images.upload.session import UploadSession
 from labeler_api.members.authorization import service as members
 from labeler_api.members.authorization.service import Access
 from labeler_api.members.policy import Lock, Role
@@ -44,7 +44,7 @@ class AnnotationFile(Protocol):
     async def take(self, part: Part) -> None:
         """Read the part before returning."""
 
-    async def judge(self, call: Call, access: Access, intake: Intake) -> None:
+    async def judge(self, call: Call, access: Access, session: UploadSession) -> None:
         """Raise an AppError that refuses what was read. The images are in the store by then, and have no rows yet."""
 
 
@@ -72,60 +72,60 @@ async def upload(
     """
     async with call.db.read() as connection:
         access = await members.authorize(connection, call, reference, Role.ADMIN, Lock.NONE)
-    intake = Intake(call, access.dataset_id, sent)
+    session = UploadSession(call, access.dataset_id, sent)
     try:
         async with call.services.draining.bounded():
-            await _read_form(call, intake, form, annotations, sent)
-            await intake.finish()
-            await _judge(call, access, intake, annotations)
-            await intake.settle()
+            await _read_form(call, session, form, annotations, sent)
+            await session.finish()
+            await _judge(call, access, session, annotations)
+            await session.save_rest()
     except asyncio.CancelledError:
-        await intake.cancel()
+        await session.cancel()
         raise
     except Exception as error:
-        await _keep_what_came_before(intake, error)
+        await _keep_what_came_before(session, error)
         raise
-    return Uploaded(access, intake.summary(), intake.is_as_foreseen)
+    return Uploaded(access, session.summary(), session.is_as_foreseen)
 
 
-async def _judge(call: Call, access: Access, intake: Intake, annotations: AnnotationFile) -> None:
+async def _judge(call: Call, access: Access, session: UploadSession, annotations: AnnotationFile) -> None:
     try:
-        await annotations.judge(call, access, intake)
+        await annotations.judge(call, access, session)
     except AppError as error:
         if error.status >= _SERVER_ERROR:  # not for what was sent: the images stay
             raise
-        had_images = intake.waiting or intake.stored
-        await intake.discard()
-        summary = intake.summary()
+        had_images = session.waiting or session.stored
+        await session.discard()
+        summary = session.summary()
         if not had_images and summary.failed_total:
             raise nothing_stored(summary, f" The annotation file: {error.detail}") from None
-        if not intake.stored:
+        if not session.stored:
             error.detail += " Nothing was stored."
         error.extra |= {"failed": summary.failed, "failed_total": summary.failed_total}
         raise
 
 
-async def _keep_what_came_before(intake: Intake, error: Exception) -> None:
+async def _keep_what_came_before(session: UploadSession, error: Exception) -> None:
     if not isinstance(error, AppError):  # the client left: what is not stored soon is not worth the computing
-        await intake.give_up_after(_AFTER_LEAVING_SECONDS)
+        await session.give_up_after(_AFTER_LEAVING_SECONDS)
     try:
-        await intake.settle()
+        await session.save_rest()
     except AppError as later:
         if later is not error:
             log.warning("the end of an upload was lost", reason=later.detail)
-            await intake.cancel()
+            await session.cancel()
     if not isinstance(error, AppError):  # a client that left reads no answer
         return
-    error.extra["images_uploaded"] = intake.stored
-    if intake.stored:
-        single = intake.stored == 1
-        before = "image that came before it is" if single else f"{intake.stored} images that came before it are"
+    error.extra["images_uploaded"] = session.stored
+    if session.stored:
+        single = session.stored == 1
+        before = "image that came before it is" if single else f"{session.stored} images that came before it are"
         error.detail += f" The {before} stored."
 
 
 async def _read_form(
     call: Call,
-    intake: Intake,
+    session: UploadSession,
     form: AsyncIterator[Part],
     annotations: AnnotationFile,
     sent: StreamedFiles | None,
@@ -135,46 +135,46 @@ async def _read_form(
         if part.name == "files":
             if part.filename:
                 files += 1
-                await _take(call, intake, part, part.filename, sent)
+                await _take(call, session, part, part.filename, sent)
             else:
-                files += await _refuse_nameless(call, intake, part, sent)
+                files += await _refuse_nameless(call, session, part, sent)
         elif part.name == "annotation_file" and part.filename:
             await annotations.take(part)
     if files == 0:
         raise invalid("is missing: send one or more files in the form's field of this name", "body", "files")
 
 
-async def _refuse_nameless(call: Call, intake: Intake, part: Part, sent: StreamedFiles | None) -> bool:
+async def _refuse_nameless(call: Call, session: UploadSession, part: Part, sent: StreamedFiles | None) -> bool:
     """Refuse a file that came without a name. False for the empty part of a file input that was left empty."""
     try:
         spool = await _spooled(part, "", call.settings.max_upload_file_bytes, sent)
         spool.close()
         if not spool.size:
             return False
-        intake.refuse(_NAMELESS, "it came without a name: send its path as the filename of its part")
-    except Refused as refusal:
-        intake.refuse(_NAMELESS, refusal.detail)
+        session.reject(_NAMELESS, "it came without a name: send its path as the filename of its part")
+    except FileRejected as refusal:
+        session.reject(_NAMELESS, refusal.detail)
     return True
 
 
-async def _take(call: Call, intake: Intake, part: Part, filename: str, sent: StreamedFiles | None) -> None:
+async def _take(call: Call, session: UploadSession, part: Part, filename: str, sent: StreamedFiles | None) -> None:
     limit = call.settings.max_upload_file_bytes
     try:
         if filename.lower().endswith(".zip"):
             spool = await _spooled(part, filename, _MAX_ARCHIVE_BYTES, sent)
-            await _expand(call, intake, filename, spool, limit)
+            await _expand(call, session, filename, spool, limit)
             return
         # Without a key a file whose name is refused is skipped unread; with one its size belongs to the request.
-        path = intake.path(filename) if sent is None else None
+        path = session.path(filename) if sent is None else None
         spool = await _spooled(part, filename, limit, sent)
         try:
-            path = path or intake.path(filename)
-        except Refused:
+            path = path or session.path(filename)
+        except FileRejected:
             spool.close()
             raise
-        await intake.take(path, spool)
-    except Refused as refusal:
-        intake.refuse(filename, refusal.detail)
+        await session.take(path, spool)
+    except FileRejected as refusal:
+        session.reject(filename, refusal.detail)
 
 
 async def _spooled(part: Part, filename: str, limit: int, sent: StreamedFiles | None) -> Spool:
@@ -182,7 +182,7 @@ async def _spooled(part: Part, filename: str, limit: int, sent: StreamedFiles | 
         spool = await part.spool(limit)
     except OSError as error:  # a full disk; what is not read is skipped
         log.warning("a file of an upload cannot be kept", reason=repr(error))
-        raise Refused(_NO_ROOM) from error
+        raise FileRejected(_NO_ROOM) from error
     if sent is not None:
         try:
             sent.add(part.name, filename, spool.size if spool is not None else None)
@@ -191,28 +191,28 @@ async def _spooled(part: Part, filename: str, limit: int, sent: StreamedFiles | 
                 spool.close()
             raise
     if spool is None:
-        raise Refused(f"it is larger than {limit} bytes")
+        raise FileRejected(f"it is larger than {limit} bytes")
     return spool
 
 
-async def _expand(call: Call, intake: Intake, filename: str, spool: Spool, limit: int) -> None:
+async def _expand(call: Call, session: UploadSession, filename: str, spool: Spool, limit: int) -> None:
     try:
         # In a thread, and one at a time: several would take turns with the event loop, and it would wait for all.
         async with call.services.unpacking:
-            directory = await asyncio.to_thread(read_directory, spool.file, intake.dataset_id, intake.entries_left)
-        intake.entries_left -= directory.entries
-        intake.refusals.include(directory.refused, filename)
-        for entry, path in directory.taken:
+            contents = await asyncio.to_thread(read_contents, spool.file, session.dataset_id, session.entries_left)
+        session.entries_left -= contents.entries
+        session.rejections.include(contents.refused, filename)
+        for entry, path in contents.taken:
             try:
-                await _take_entry(intake, directory.archive, entry, path, limit)
-            except Refused as refusal:
-                intake.refuse(f"{filename}: {path.text}", refusal.detail, is_member=True)
+                await _take_entry(session, contents.archive, entry, path, limit)
+            except FileRejected as refusal:
+                session.reject(f"{filename}: {path.text}", refusal.detail, is_member=True)
     finally:
         spool.close()
 
 
 async def _take_entry(
-    intake: Intake, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: ImagePath, limit: int
+    session: UploadSession, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: ImagePath, limit: int
 ) -> None:
     target = Spool()
     try:
@@ -220,7 +220,7 @@ async def _take_entry(
     except BaseException:
         target.close()
         raise
-    await intake.take(path, target, is_member=True)
+    await session.take(path, target, is_member=True)
 
 
 def nothing_stored(summary: UploadSummary, and_also: str = "") -> Invalid:

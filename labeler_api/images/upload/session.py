@@ -30,12 +30,12 @@ from labeler_api.images.pictures import rendition
 from labeler_api.images.pictures.inspection import Picture, Rejected, look
 from labeler_api.images.upload import store
 from labeler_api.images.upload.object_metadata import describe
-from labeler_api.images.upload.rejections import Refusals
+from labeler_api.images.upload.rejections import Rejections
 from labeler_api.images.upload.schemas import UploadedImage, UploadSummary
 from labeler_api.images.upload.store import Stored
 from labeler_api.members.authorization import service as members
 from labeler_api.members.policy import Lock, Role
-from labeler_api.resilience.retry import patiently
+from labeler_api.resilience.retry import retry_while_unavailable
 from labeler_api.text.names import quoted
 from labeler_api.tokens.signed_links import VERSION_CHARACTERS
 from labeler_api.workers.decoders import DecodingFailed
@@ -56,7 +56,7 @@ class _Rehearsed(Exception):
     """Ends the transaction of a rehearsal, so that nothing of it is kept."""
 
 
-class Intake:
+class UploadSession:
     """Takes the files of one upload one by one and works on a few of them at once."""
 
     def __init__(self, call: Call, dataset_id: str, files: StreamedFiles | None) -> None:
@@ -73,16 +73,16 @@ class Intake:
         self._foreseen: dict[str, str | None] = {}
         self._not_taken_in_a_row = 0
         self._store_error: Unavailable | None = None
-        self.refusals = Refusals()
+        self.rejections = Rejections()
         self.entries_left = _MAX_ENTRIES
 
     def path(self, filename: str) -> ImagePath:
-        """Check a name. Raises Refused."""
+        """Check a name. Raises FileRejected."""
         return image_path(filename, self.dataset_id)
 
-    def refuse(self, filename: str, reason: str, *, is_member: bool = False) -> None:
+    def reject(self, filename: str, reason: str, *, is_member: bool = False) -> None:
         """Note a file that is not taken."""
-        self.refusals.add(filename, reason, is_member=is_member)
+        self.rejections.add(filename, reason, is_member=is_member)
 
     async def take(self, path: ImagePath, spool: Spool, *, is_member: bool = False) -> None:
         """Start the work on a file, of the form or of an archive, when there is room for it; closes the file.
@@ -152,7 +152,7 @@ class Intake:
         async with self._call.db.begin() as tx:
             await removal.order(tx, keys)
 
-    async def settle(self) -> None:
+    async def save_rest(self) -> None:
         """Wait for the work at hand and write the last rows: what is in the store by now is kept."""
         await self.finish()
         while self._batch:
@@ -195,8 +195,8 @@ class Intake:
             annotations_imported=0,
             storage_bytes_used=sum(image.size for image in images),
             folder_structure=dict(folders),
-            failed=self.refusals.first,
-            failed_total=self.refusals.total,
+            failed=self.rejections.first,
+            failed_total=self.rejections.total,
             images=images,
         )
 
@@ -210,7 +210,7 @@ class Intake:
     async def _store(self, path: ImagePath, spool: Spool, *, is_member: bool) -> None:
         picture = await self._picture(spool)
         if isinstance(picture, Rejected):
-            self.refuse(path.text, picture.reason, is_member=is_member)
+            self.reject(path.text, picture.reason, is_member=is_member)
             return
         shown = await self._rendition(path, picture, spool)
         try:
@@ -251,18 +251,18 @@ class Intake:
         put_file = partial(renditions.put_file, self._call)
         put = partial(self._call.objects.put, self._bucket, stored.thumbnail_key, picture.thumbnail, "image/jpeg")
         try:
-            await patiently(put)
+            await retry_while_unavailable(put)
             if stored.rendition_key is not None and shown is not None:
                 key = stored.rendition_key
-                await patiently(partial(put_file, key, shown, rendition.CONTENT_TYPE, describe(stored)))
+                await retry_while_unavailable(partial(put_file, key, shown, rendition.CONTENT_TYPE, describe(stored)))
             key, content_type = stored.s3_key, stored.content_type
-            await patiently(partial(put_file, key, spool, content_type, describe(stored)))
+            await retry_while_unavailable(partial(put_file, key, spool, content_type, describe(stored)))
         except Unavailable as error:
             self._store_error = error
             self._not_taken_in_a_row += 1
             if self._not_taken_in_a_row >= _AWAY:
                 raise
-            self.refuse(stored.path, "the object store did not take it; send it again")
+            self.reject(stored.path, "the object store did not take it; send it again")
             return False
         self._not_taken_in_a_row = 0
         return True
@@ -276,7 +276,7 @@ class Intake:
         rows = await self._write_rows(images, superseded)
         for row, image in zip(rows, images, strict=True):
             if row["id"] is None:
-                self.refuse(image.path, f"its id {quoted(image.path)} belongs to another image of this dataset")
+                self.reject(image.path, f"its id {quoted(image.path)} belongs to another image of this dataset")
                 continue
             self._images[image.path] = uploaded_image(image, row["id"], replaced=row["replaced"])
             if row["replaced"]:

@@ -108,7 +108,7 @@ def _stored(call: Call) -> Place:
 
 async def _opened(call: Call, access: Access, spool: Spool, problems: Problems) -> Reader:
     async with call.db.read() as connection:
-        project = await writing_store.project(connection, access.project)
+        project = await writing_store.project(connection, access.require_project_id())
     if project is None:  # deleted since the access was checked
         raise not_found()
     async with call.services.parsing.turn(call.user_id):

@@ -1,4 +1,4 @@
-"""DICE, the Platform's format and our own export (contract#dice): the annotations stand inside their images."""
+"""DICE, the Platform's file format (contract#dice), not the Dice score: the annotations stand inside their images."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

@@ -17,7 +17,7 @@ from xml.etree.ElementTree import Element
 import msgspec
 from msgspec import Raw
 
-from labeler_api.images.paths import Refused
+from labeler_api.images.paths import FileRejected
 from labeler_api.images.upload.archives import extract
 from labeler_api.imports.readers import outlines
 from labeler_api.imports.readers.class_table import ClassTable, pixels
@@ -115,7 +115,7 @@ class VocReader:
         target = BytesIO()
         try:
             extract(self._archive, entry, target, _MAX_FILE_BYTES)
-        except Refused as refusal:
+        except FileRejected as refusal:
             raise Malformed(refusal.detail) from None
         return parsed(target.getvalue())
 

@@ -12,7 +12,7 @@ from io import BytesIO
 from itertools import islice
 from typing import IO
 
-from labeler_api.images.paths import Refused
+from labeler_api.images.paths import FileRejected
 from labeler_api.images.upload.archives import entry_name, extract, open_archive
 from labeler_api.imports.readers import outlines, yolo_layout, yolo_names, yolo_numbers
 from labeler_api.imports.readers.items import (
@@ -85,8 +85,8 @@ class YoloReader:
     def _lines(self, label: _Label, image: int, width: int, height: int) -> Iterator[Shape]:
         try:
             text = _read(self._archive, label.entry, _MAX_LABEL_BYTES).decode("utf-8-sig")
-        except (Refused, UnicodeDecodeError) as error:
-            self._problems.add(label.name, error.detail if isinstance(error, Refused) else "is not UTF-8")
+        except (FileRejected, UnicodeDecodeError) as error:
+            self._problems.add(label.name, error.detail if isinstance(error, FileRejected) else "is not UTF-8")
             return
         for line, content in enumerate(text.splitlines(), start=1):
             if not (words := content.split()):
@@ -188,7 +188,7 @@ class YoloReader:
     def _content(self, name: str) -> bytes:
         try:
             return _read(self._archive, self._entries[name], yolo_names.MAX_BYTES)
-        except Refused as refusal:
+        except FileRejected as refusal:
             raise Unreadable(f"{name}: {refusal.detail}") from None
 
 
@@ -196,7 +196,7 @@ def opened(file: IO[bytes]) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]
     """Open an archive, and return its members by name. Raises Unreadable."""
     try:
         archive = open_archive(file, max_entries=_MAX_ENTRIES)
-    except Refused as refusal:
+    except FileRejected as refusal:
         raise Unreadable(f"the archive cannot be taken: {refusal.detail}") from None
     names = ((entry_name(entry).replace("\\", "/"), entry) for entry in archive.infolist())
     return archive, {name: entry for name, entry in names if yolo_layout.is_wanted(name)}
@@ -212,7 +212,7 @@ def _start(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     """Read the beginning of a member; what is wrong with it is told when it is read."""
     try:
         return _read(archive, entry, _MAX_LABEL_BYTES)[: yolo_numbers.SNIFFED_BYTES]
-    except Refused:
+    except FileRejected:
         return b""
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from tempfile import TemporaryFile
 from typing import IO
 
-from labeler_api.images.paths import Refused
+from labeler_api.images.paths import FileRejected
 from labeler_api.images.upload.archives import extract
 from labeler_api.imports.readers.items import (
     FileClass,
@@ -98,7 +98,7 @@ def annotation_files(
         file = TemporaryFile()  # noqa: SIM115 - closed with its reader, which reads it again
         try:
             extract(archive, entries[name], file, MAX_FILE_BYTES)
-        except Refused as refusal:
+        except FileRejected as refusal:
             file.close()
             raise Unreadable(f"{name}: {refusal.detail}") from None
         yield name, file

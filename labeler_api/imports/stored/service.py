@@ -10,7 +10,7 @@ from labeler_api.context import Call
 from labeler_api.errors import AppError, NotFound, TooLarge
 from labeler_api.http.forms.multipart import Spool
 from labeler_api.idempotency import keys as idempotency
-from labeler_api.images.upload.session import Intake
+from labeler_api.images.upload.session import UploadSession
 from labeler_api.imports.checking import service as checking_service
 from labeler_api.imports.readers.items import PlacedImage
 from labeler_api.imports.readers.opening import is_archive
@@ -40,7 +40,7 @@ async def import_stored(call: Call, reference: str, query: ImportQuery) -> Impor
         access = await authorize(connection, call, reference, Role.ADMIN, Lock.NONE)
         if (answer := await idempotency.answered(connection, call)) is not None:
             return _response(access, writing_service.report_of(answer))
-        project = await writing_store.project(connection, access.project)
+        project = await writing_store.project(connection, access.require_project_id())
     if project is None:  # deleted since the access was checked
         raise not_found()
     if not project["annotation_path"]:
@@ -66,7 +66,7 @@ async def import_stored(call: Call, reference: str, query: ImportQuery) -> Impor
 def _response(access: Access, report: ImportReport) -> ImportResponse:
     return ImportResponse(
         status="success",
-        project_id=access.project,
+        project_id=access.require_project_id(),
         imported=report.imported,
         skipped=report.skipped,
         total=report.total,
@@ -77,7 +77,7 @@ def _response(access: Access, report: ImportReport) -> ImportResponse:
 async def check_uploaded(call: Call, access: Access, spool: Spool, *, skip_invalid: bool) -> ImportReport:
     """Say what an import of this file would do, and write nothing."""
     async with call.db.read() as connection:
-        project = await writing_store.project(connection, access.project)
+        project = await writing_store.project(connection, access.require_project_id())
     if project is None:
         raise not_found()
     with checking_service.closing(
@@ -87,13 +87,13 @@ async def check_uploaded(call: Call, access: Access, spool: Spool, *, skip_inval
 
 
 async def judge_uploaded(
-    call: Call, access: Access, spool: Spool, intake: Intake, *, skip_invalid: bool
+    call: Call, access: Access, spool: Spool, session: UploadSession, *, skip_invalid: bool
 ) -> checking_service.Prepared:
     """Read and check a file that came with images, before they have their rows. Raises what refuses it."""
 
     async def place(look: checking_service.Look) -> list[PlacedImage | None]:
         async with naming_the_holder(call):
-            placed = await intake.rehearse(look)
+            placed = await session.rehearse(look)
             async with call.db.read() as connection:
                 await look_ahead(connection, call, access, await asyncio.to_thread(_ids, placed))
         return placed

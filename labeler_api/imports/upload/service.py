@@ -23,7 +23,7 @@ from labeler_api.http.input.decoding import convert
 from labeler_api.idempotency.streamed_uploads import StreamedFiles
 from labeler_api.images.upload.service import Uploaded, nothing_stored
 from labeler_api.images.upload.service import upload as upload_images
-from labeler_api.images.upload.session import Intake
+from labeler_api.images.upload.session import UploadSession
 from labeler_api.imports.checking import service as checking_service
 from labeler_api.imports.schemas import (
     DatasetFields,
@@ -75,13 +75,13 @@ class _AnnotationFile:
                 code="annotation_file_too_large",
             )
 
-    async def judge(self, call: Call, access: Access, intake: Intake) -> None:
+    async def judge(self, call: Call, access: Access, session: UploadSession) -> None:
         """Read the file, and check it against the images that there will be. Raises what refuses it."""
         if self._refusal is not None:
             raise self._refusal
         if self._spool is not None:
             self._prepared = await stored_service.judge_uploaded(
-                call, access, self._spool, intake, skip_invalid=self.skip_invalid
+                call, access, self._spool, session, skip_invalid=self.skip_invalid
             )
 
     async def fields(self, form: AsyncIterator[Part]) -> AsyncGenerator[Part, None]:

@@ -122,7 +122,7 @@ async def write(call: Call, access: Access, prepared: Prepared, mode: Mode, sour
 async def _write(
     tx: WriteTransaction, call: Call, access: Access, prepared: Prepared, mode: Mode, source: Source | None
 ) -> Row:
-    importing = Importing(await _stage(tx, prepared), access.project, call.user_id)
+    importing = Importing(await _stage(tx, prepared), access.require_project_id(), call.user_id)
     if source is not None:
         await source.stored  # before anybody could notice the import: the store may be slow, or away
     project, all_there = await _marked(call, access, importing, prepared, mode)
@@ -138,7 +138,7 @@ async def _write(
     access = await authorize(tx, call, access.dataset_id, Role.ADMIN, Lock.TURN, in_line=False)
     await _define(tx, access, project, vocabulary)
     grown = written.imported - written.replaced
-    await store.count(tx, access.project, grown, written.new_images, call.user_id)
+    await store.count(tx, access.require_project_id(), grown, written.new_images, call.user_id)
     if source is not None:
         await store.note_source(tx, access.dataset_id, source.key)
     if written.imported > _WRITTEN_FIRST:
@@ -177,13 +177,13 @@ async def _marked(call: Call, access: Access, importing: Importing, prepared: Pr
 async def _mark(call: Call, access: Access, importing: Importing, prepared: Prepared, mode: Mode) -> Row:
     images = await asyncio.to_thread(sorted, prepared.drafts.images)
     async with call.db.begin() as tx:
-        tx.stand_in_line(access.project)
+        tx.stand_in_line(access.require_project_id())
         await importing.mark(tx, images)
         if mode is Mode.REPLACE:
             await importing.mark_annotated(tx)
         access = await authorize(tx, call, access.dataset_id, Role.ADMIN, Lock.TURN)
         await importing.refuse_if_taken(tx, whole=mode is not Mode.ADD)
-        project = await store.project(tx, access.project)
+        project = await store.project(tx, access.require_project_id())
         if project is None:
             raise not_found()
         _refuse_unless_first(project["last_id"], mode)
@@ -300,7 +300,7 @@ def _check_size(task: str, classes: StoredClasses) -> None:
 
 async def _define(tx: WriteTransaction, access: Access, seen: Row, vocabulary: _Vocabulary) -> None:
     """Add the tasks and classes that the file needs. Raises Stale where somebody changed the file's own meanwhile."""
-    project = await store.project(tx, access.project)
+    project = await store.project(tx, access.require_project_id())
     if project is None:
         raise not_found()
     stored = _classes.decode(project["task_classes"])
@@ -318,7 +318,7 @@ async def _define(tx: WriteTransaction, access: Access, seen: Row, vocabulary: _
         _check_size(task, classes)  # others may have added some
     if changed:
         config = {task: config_when_added(task) for task in new_tasks}
-        await store.define(tx, access.project, new_tasks, _json(config), _json(changed))
+        await store.define(tx, access.require_project_id(), new_tasks, _json(config), _json(changed))
 
 
 def _json(value: object) -> str:

@@ -8,7 +8,7 @@ Rows are counted here and never handed out: there may be a million.
 from collections.abc import Sequence
 from datetime import datetime
 
-from labeler_api.annotations.ledger import logged
+from labeler_api.annotations.history.ledger import logged
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 
 _PROJECT = """

@@ -1,7 +1,8 @@
 """Image locks (calls 55 to 60, contract#image-locks)."""
 
 from labeler_api.context import Call
-from labeler_api.http.endpoint import endpoint
+from labeler_api.errors import Forbidden, NotFound
+from labeler_api.http.endpoint import endpoint, links_to
 from labeler_api.locks.image_locks import service
 from labeler_api.locks.image_locks.schemas import (
     AcquireResponse,
@@ -61,11 +62,27 @@ async def force(call: Call, project_id: str, image_id: ImageId) -> ForceResponse
     return await service.force(call, project_id, image_id)
 
 
+_AFTER_ACQUIRE = [
+    *links_to(
+        {"project_id": "$request.path.project_id", "image_id": "$request.path.image_id"},
+        "locks_heartbeat",
+        "locks_status",
+        "locks_release",
+        "locks_force",
+    ),
+]
+
 routes = [
-    endpoint("POST", "/image-locks/{project_id}/{image_id:path}/acquire", acquire, errors=(403, 404)),
-    endpoint("POST", "/image-locks/{project_id}/{image_id:path}/heartbeat", heartbeat, errors=(403, 404)),
-    endpoint("DELETE", "/image-locks/{project_id}/{image_id:path}", release, errors=(403, 404)),
-    endpoint("DELETE", "/image-locks/{project_id}/{image_id:path}/force", force, errors=(403, 404)),
-    endpoint("GET", "/image-locks/{project_id}/{image_id:path}/status", status, errors=(404,)),
-    endpoint("GET", "/image-locks/{project_id}", list_locks, etag=True, errors=(404,)),
+    endpoint(
+        "POST",
+        "/image-locks/{project_id}/{image_id:path}/acquire",
+        acquire,
+        links=_AFTER_ACQUIRE,
+        errors=(Forbidden, NotFound),
+    ),
+    endpoint("POST", "/image-locks/{project_id}/{image_id:path}/heartbeat", heartbeat, errors=(Forbidden, NotFound)),
+    endpoint("DELETE", "/image-locks/{project_id}/{image_id:path}", release, errors=(Forbidden, NotFound)),
+    endpoint("DELETE", "/image-locks/{project_id}/{image_id:path}/force", force, errors=(Forbidden, NotFound)),
+    endpoint("GET", "/image-locks/{project_id}/{image_id:path}/status", status, errors=(NotFound,)),
+    endpoint("GET", "/image-locks/{project_id}", list_locks, etag=True, errors=(NotFound,)),
 ]

@@ -1,4 +1,4 @@
-"""Image locks: who works on an image. A person holds it for five minutes from their last sign of life."""
+"""Image locks: who works on an image. How long one lives: `lease.py`."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,6 +7,7 @@ from labeler_api.context import Call
 from labeler_api.db.pool import Row
 from labeler_api.errors import Locked, NotFound, Stale
 from labeler_api.locks.image_locks import store
+from labeler_api.locks.image_locks.lease import LEASE_SECONDS
 from labeler_api.locks.image_locks.schemas import (
     AcquireResponse,
     ForceResponse,
@@ -19,11 +20,6 @@ from labeler_api.locks.image_locks.schemas import (
 from labeler_api.members.authorization.service import Access, access_held, access_of, authorize, is_let_in, roles_from
 from labeler_api.members.policy import Lock, Role
 from labeler_api.text.names import quoted
-
-OPEN_SECONDS = 300  # contract#image-locks: the frontend sends a heartbeat every 120 s
-# What a write takes on an image that nobody holds. Short, because nobody will release it: the frontend sends
-# release and acquire side by side after every save, and the release may land last.
-WRITE_SECONDS = 60
 
 
 class Importing(Locked):
@@ -40,7 +36,7 @@ async def acquire(call: Call, project: str, image_id: str) -> AcquireResponse:
             call.user_id,
             roles_from(Role.ANNOTATOR),
             image_id,
-            OPEN_SECONDS,
+            LEASE_SECONDS,
             anyway=is_let_in(call, Role.ANNOTATOR),
         )
     access_held(row, call, Role.ANNOTATOR)
@@ -60,7 +56,7 @@ async def release(call: Call, project: str, image_id: str) -> ReleaseResponse:
     """Give the image back."""
     access = await _access(call, project, Role.ANNOTATOR)
     async with call.db.single() as tx:
-        status = await store.release(tx, access.project, image_id, call.user_id)
+        status = await store.release(tx, access.require_project_id(), image_id, call.user_id)
     return ReleaseResponse(status=status)  # type: ignore[arg-type] # the SQL knows these words only
 
 
@@ -68,7 +64,7 @@ async def heartbeat(call: Call, project: str, image_id: str) -> HeartbeatRespons
     """Go on holding the image. An expired lock is lost, and has to be acquired again."""
     access = await _access(call, project, Role.ANNOTATOR)
     async with call.db.single() as tx:
-        row = await store.heartbeat(tx, access.project, image_id, call.user_id, OPEN_SECONDS)
+        row = await store.heartbeat(tx, access.require_project_id(), image_id, call.user_id, LEASE_SECONDS)
     if row["image_id"] is None:
         return HeartbeatResponse(status="not_owner" if row["is_held_by_other"] else "not_locked", lock=None)
     return HeartbeatResponse(status="updated", lock=await _named(call, row))
@@ -78,7 +74,7 @@ async def page(call: Call, project: str) -> LockListResponse:
     """List the live locks of a project."""
     async with call.db.read() as connection:
         found = await store.page(connection, project, call.user_id)
-    _ = access_of(found[0] if found else None, call, Role.VIEWER).project
+    access_of(found[0] if found else None, call, Role.VIEWER).require_project_id()
     rows = [row for row in found if row["image_id"] is not None]
     users = await call.directory.get_many({row["user_id"] for row in rows}, timeout=call.remaining_seconds)
     return LockListResponse(locks=[lock_info(row, users) for row in rows])
@@ -88,7 +84,7 @@ async def status(call: Call, project: str, image_id: str) -> LockInfo | None:
     """Say who holds an image, or None."""
     async with call.db.read() as connection:
         row = await store.find(connection, project, call.user_id, image_id)
-    _ = access_of(row, call, Role.VIEWER).project
+    access_of(row, call, Role.VIEWER).require_project_id()
     return await _named(call, row) if row is not None and row["image_id"] is not None else None
 
 
@@ -96,7 +92,7 @@ async def force(call: Call, project: str, image_id: str) -> ForceResponse:
     """Free an image, whoever holds it."""
     access = await _access(call, project, Role.ADMIN)
     async with call.db.single() as tx:
-        released = await store.force(tx, access.project, image_id)
+        released = await store.force(tx, access.require_project_id(), image_id)
     return ForceResponse(status="released" if released else "not_locked")
 
 

@@ -1,39 +1,42 @@
 """SQL of image locks. The database's clock decides what has expired, and one statement who holds an image."""
 
+# ruff: noqa: S608 - the only text put into the statements is constants
+
 from collections.abc import Sequence
 
 from labeler_api.db.pool import ReadConnection, Row, SingleStatement
+from labeler_api.locks.image_locks.lease import LIVE
 from labeler_api.members.authorization.access import COLUMNS, FOUND, WHERE_FOUND
 
 _ACQUIRE = "SELECT * FROM acquire_image_2($1, $2, $3, $4, $5, $6)"
 
-_RELEASE = """
+_RELEASE = f"""
     WITH mine AS (
         DELETE FROM image_locks WHERE project_id = $1 AND image_id = $2 AND user_id = $3
-        RETURNING expires_at > clock_timestamp() AS live
+        RETURNING {LIVE} AS live
     )
     SELECT CASE
         WHEN (SELECT live FROM mine) THEN 'released'
         WHEN EXISTS (
             SELECT FROM image_locks
-            WHERE project_id = $1 AND image_id = $2 AND user_id <> $3 AND expires_at > clock_timestamp()
+            WHERE project_id = $1 AND image_id = $2 AND user_id <> $3 AND {LIVE}
         ) THEN 'not_owner'
         ELSE 'not_locked' END AS status
 """
 
 # A row always: the lock, or whether somebody else has one.
-_HEARTBEAT = """
+_HEARTBEAT = f"""
     WITH beat AS (
         UPDATE image_locks
         SET heartbeat_at = statement_timestamp(),
             expires_at = statement_timestamp() + make_interval(secs => $4::int),
             lease_seconds = $4::int
-        WHERE project_id = $1 AND image_id = $2 AND user_id = $3 AND expires_at > clock_timestamp()
+        WHERE project_id = $1 AND image_id = $2 AND user_id = $3 AND {LIVE}
         RETURNING image_id, user_id, locked_at, expires_at, heartbeat_at
     )
     SELECT beat.*, EXISTS (
         SELECT FROM image_locks
-        WHERE project_id = $1 AND image_id = $2 AND user_id <> $3 AND expires_at > clock_timestamp()
+        WHERE project_id = $1 AND image_id = $2 AND user_id <> $3 AND {LIVE}
     ) AS is_held_by_other
     FROM (SELECT) always LEFT JOIN beat ON true
 """
@@ -48,22 +51,22 @@ _LIST = f"""
     SELECT {COLUMNS}, l.image_id, l.user_id, l.locked_at, l.expires_at, l.heartbeat_at
     {FOUND}
     LEFT JOIN LATERAL (
-        SELECT * FROM image_locks WHERE project_id = p.id AND expires_at > clock_timestamp()
+        SELECT * FROM image_locks WHERE project_id = p.id AND {LIVE}
         ORDER BY image_id LIMIT {_MOST_SHOWN}
     ) l ON true
     {WHERE_FOUND}
     ORDER BY l.image_id
-"""  # noqa: S608 - a number and constants
+"""
 
 _FIND = f"""
     SELECT {COLUMNS}, l.image_id, l.user_id, l.locked_at, l.expires_at, l.heartbeat_at
     {FOUND}
-    LEFT JOIN image_locks l ON l.project_id = p.id AND l.image_id = $3 AND l.expires_at > clock_timestamp()
+    LEFT JOIN image_locks l ON l.project_id = p.id AND l.image_id = $3 AND l.{LIVE}
     {WHERE_FOUND}
 """
 
-_FORCE = """
-    DELETE FROM image_locks WHERE project_id = $1 AND image_id = $2 RETURNING expires_at > clock_timestamp() AS live
+_FORCE = f"""
+    DELETE FROM image_locks WHERE project_id = $1 AND image_id = $2 RETURNING {LIVE} AS live
 """
 
 

@@ -70,10 +70,10 @@ async def look_ahead(connection: ReadConnection, call: Call, access: Access, ima
     names = list(image_ids)
     for start in range(0, len(names), _MARKED_AT_ONCE):
         some = names[start : start + _MARKED_AT_ONCE]
-        held = await store.held_by_others(connection, access.project, call.user_id, some)
+        held = await store.held_by_others(connection, access.require_project_id(), call.user_id, some)
         if held is not None:
             raise image_locked(lock_info(held, {}))
-        for row in await store.find(connection, access.project, some):
+        for row in await store.find(connection, access.require_project_id(), some):
             raise importing(lock_info(row, {}))
 
 

@@ -24,9 +24,8 @@ class Access:
     role: Role
     member_id: int | None = None
 
-    @property
-    def project(self) -> str:
-        """The project's id. Raises NotFound when the dataset has none."""
+    def require_project_id(self) -> str:
+        """Return the project's id. Raises NotFound when the dataset has none."""
         if self.project_id is None:
             raise NotFound("This dataset has no project yet. Open it once to make one.", code="project_not_found")
         return self.project_id
@@ -109,7 +108,7 @@ def actor(call: Call, reference: str, minimum: Role) -> Actor:
 
 def actor_as_seen(call: Call, access: Access) -> Actor:
     """Say to a function of the database who the caller is, in the role in which they were seen."""
-    return Actor(access.project, call.user_id, [access.role.text], access.member_id is None)
+    return Actor(access.require_project_id(), call.user_id, [access.role.text], access.member_id is None)
 
 
 def access_held(row: Row | None, call: Call, minimum: Role) -> Access:
@@ -127,7 +126,7 @@ def access_held(row: Row | None, call: Call, minimum: Role) -> Access:
         "role": row["found_role"],
     }
     access = access_of(found, call, minimum)
-    if access.project and row["outcome"] in {"refused", "changed"}:
+    if access.require_project_id() and row["outcome"] in {"refused", "changed"}:
         raise role_changed()
     return access
 

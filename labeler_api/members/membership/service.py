@@ -26,7 +26,7 @@ from labeler_api.members.membership.schemas import (
     TransferResponse,
     member_response,
 )
-from labeler_api.members.policy import Lock, Role, changeable, grantable, may_change
+from labeler_api.members.policy import MAY_TRANSFER_OWNERSHIP, Lock, Role, changeable, grantable, may_change
 from labeler_api.user_directory.directory import UserProfile
 
 
@@ -93,7 +93,9 @@ async def move(
     """
     access = await _require_candidate(call, reference, new_owner, stranger)
     async with call.db.single() as tx:
-        row = await store.transfer(tx, access.project, call.user_id, new_owner, former.text, grantable(former))
+        row = await store.transfer(
+            tx, access.require_project_id(), call.user_id, new_owner, former.text, grantable(former)
+        )
     if row["outcome"] == "not_owner":
         raise Forbidden("You are not the owner any more: the ownership has just moved.", code="role_too_low")
     if row["outcome"] == "no_member":
@@ -105,10 +107,10 @@ async def _require_candidate(call: Call, reference: str, user_id: int, stranger:
     """Check who is to be the owner, as far as that takes the gateway; the transaction checks the membership again."""
     async with call.db.read() as connection:
         row = await store.access_and_member(connection, reference, call.user_id, user_id)
-    access = access_of(row, call, Role.OWNER)
+    access = access_of(row, call, MAY_TRANSFER_OWNERSHIP)
     if user_id == call.user_id:
         raise BadRequest("You are the owner already.", code="already_owner")
-    _ = access.project  # raises where there is none
+    access.require_project_id()
     if row is None or row["member_role"] is None:
         raise _no_member(stranger)
     user = await call.directory.find(user_id)
@@ -158,7 +160,7 @@ async def rows_of(call: Call, reference: str, cursor: str) -> tuple[Access, list
         # One row more than a page has tells whether there is a next one.
         seen, found = await store.page(connection, reference, call.user_id, after=place, limit=_PAGE_LIMIT + 1)
     access = access_of(seen, call, Role.VIEWER)
-    _ = access.project  # raises where there is none
+    access.require_project_id()
     rows = found[:_PAGE_LIMIT]
     last = rows[-1] if len(found) > _PAGE_LIMIT else None
     return access, rows, encode_cursor(Position(last["granted_at"], last["id"])) if last else None
@@ -195,7 +197,7 @@ async def add_user(call: Call, reference: str, email: str, wanted: Role) -> tupl
 
 
 async def _add(tx: WriteTransaction, call: Call, access: Access, user_id: int, role: Role) -> Row:
-    seen = store.Seen(access.project, access.member_id, access.role.text)
+    seen = store.Seen(access.require_project_id(), access.member_id, access.role.text)
     row = dict(await store.add(tx, seen, user_id, role.text, call.user_id))
     if not row.pop("is_held"):  # the access may have changed since it was looked at
         raise role_changed()

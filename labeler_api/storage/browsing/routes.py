@@ -1,6 +1,7 @@
 """Storage browsing (calls 16 and 17, contract#uploads)."""
 
 from labeler_api.context import Call
+from labeler_api.errors import Forbidden, NotFound, TooLarge
 from labeler_api.http.endpoint import endpoint
 from labeler_api.storage.browsing import service
 from labeler_api.storage.browsing.schemas import PreviewRequest, StoragePreview, StorageStructure
@@ -23,13 +24,15 @@ async def preview_upload(call: Call, dataset_id: str, body: PreviewRequest) -> S
 
 
 routes = [
-    endpoint("GET", "/datasets/{dataset_id}/storage/structure", get_structure, errors=(403, 404), large=True),
+    endpoint(
+        "GET", "/datasets/{dataset_id}/storage/structure", get_structure, errors=(Forbidden, NotFound), large=True
+    ),
     endpoint(
         "POST",
         "/datasets/{dataset_id}/storage/preview",
         preview_upload,
         reads=True,
-        errors=(403, 404, 413),
+        errors=(Forbidden, NotFound, TooLarge),
         max_json_bytes=_PREVIEW_BYTES,
     ),
 ]

@@ -11,7 +11,7 @@ from labeler_api.context import Call
 from labeler_api.db.page_bytes import PAGE_BYTES
 from labeler_api.db.pool import Row
 from labeler_api.errors import invalid
-from labeler_api.images.paths import Refused, image_path, normal
+from labeler_api.images.paths import FileRejected, image_path, normal
 from labeler_api.members.authorization.service import authorize
 from labeler_api.members.policy import Lock, Role
 from labeler_api.storage.browsing import store
@@ -50,7 +50,7 @@ async def preview(call: Call, reference: str, body: PreviewRequest) -> StoragePr
     """Tell the files of an upload to come apart: those that are new, and those whose path an image has."""
     target = body.target_folder.rstrip("/")
     if len(body.file_mappings) > _CHECKED_AT_ONCE:
-        named = await call.services.judging.run(call.user_id, _named, body.file_mappings, target)
+        named = await call.services.json_threads.run(call.user_id, _named, body.file_mappings, target)
     else:
         named = _named(body.file_mappings, target)
     paths = [path for path, _ in named]
@@ -99,7 +99,7 @@ def _refusal(path: str) -> str | None:
         return None
     try:
         image_path(path, "")
-    except Refused as refusal:
+    except FileRejected as refusal:
         return refusal.detail
     return None
 

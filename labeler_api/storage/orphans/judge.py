@@ -13,8 +13,7 @@ from labeler_api.object_store.objects import ObjectInfo
 from labeler_api.settings import Settings
 from labeler_api.storage.orphans import store
 from labeler_api.storage.quarantine import store as quarantine_store
-
-EXPORT_AGE = timedelta(days=8)  # exports have no row; their links live for seven days
+from labeler_api.versions.files.naming import EXPORT_KEPT
 
 _EXPORT = "export_"  # how the folder of an export is named, in the place of a version number
 _NO_DATASET = "its dataset is deleted"
@@ -117,7 +116,7 @@ def _of_export(
     if place in versions:
         return None
     if place[2].startswith(_EXPORT):
-        return "the link to this export has expired" if age(entry) > EXPORT_AGE else None
+        return "the link to this export has expired" if age(entry) > EXPORT_KEPT else None
     return "no version has it"
 
 

@@ -40,7 +40,7 @@ async def exported_file(call: Call, path: str, query: LinkQuery) -> ExportFile:
             access = await authorize(connection, holder, project_id, Role.ADMIN, Lock.NONE)
         except Forbidden:
             raise _no_file() from None
-        project_name = await files_store.project_name(connection, access.project)
+        project_name = await files_store.project_name(connection, access.require_project_id())
     bucket, key = call.settings.s3_bucket_annotations, naming.export_key(path)
     kind = next(kind for kind in OFFERED.values() if file_name in {kind.file_name, kind.bundle_name})
     what, content_type, extension = kind.name, kind.content_type, kind.extension

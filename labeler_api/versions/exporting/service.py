@@ -34,7 +34,6 @@ _TURNS = 5  # exports of a project at once, over all processes: one more waits f
 _RETRY_SECONDS = 10  # most exports take less
 _EXPORT_SECONDS = 600.0  # as for publishing
 _UNFINISHED = timedelta(minutes=15)  # longer than _EXPORT_SECONDS: no upload that is older is under way
-_KEPT = timedelta(days=8)  # a link lives for seven days and up to twelve hours
 _FOLDER = re.compile(r"export_\d{8}_\d{6}_[0-9a-f]{8}")  # longer than a version's number can be
 
 log = structlog.get_logger("labeler_api.versions")
@@ -172,7 +171,7 @@ async def _tidy(call: Call, project_id: str) -> None:
         old = [
             info.key
             async for info in call.objects.list(bucket, prefix)
-            if info.last_modified < now - _KEPT and _FOLDER.fullmatch(info.key.split("/")[-2])
+            if info.last_modified < now - naming.EXPORT_KEPT and _FOLDER.fullmatch(info.key.split("/")[-2])
         ]
         await call.objects.delete_many(bucket, old)
         async for upload in call.objects.unfinished(bucket, prefix):

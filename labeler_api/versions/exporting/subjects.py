@@ -36,19 +36,19 @@ async def find(snapshot: Snapshot, access: Access, body: ExportRequest) -> Subje
     if body.version_id is not None:
         return await _of_version(snapshot, access, body, body.version_id)
     task_type = contents.task_of(
-        body.task_type or await files_store.first_task(snapshot, access.project) or "detection"
+        body.task_type or await files_store.first_task(snapshot, access.require_project_id()) or "detection"
     )
     if body.image_ids is not None:
         await _require_images(snapshot, access.dataset_id, body.image_ids)
     chosen = store.Chosen(
-        project_id=access.project,
+        project_id=access.require_project_id(),
         dataset_id=access.dataset_id,
         stored_types=contents.stored_types(task_type),
         include_draft=body.include_draft,
         image_ids=body.image_ids,
     )
     return Subject(
-        project_id=access.project,
+        project_id=access.require_project_id(),
         dataset_id=access.dataset_id,
         task_type=task_type,
         summary=lambda snapshot: store.summary_of(snapshot, chosen, task_type),
@@ -69,12 +69,12 @@ async def _of_version(snapshot: Snapshot, access: Access, body: ExportRequest, v
             "A version is exported as it was published. Leave out image_ids and include_draft, or version_id.",
             code="version_is_whole",
         )
-    version = await store.version(snapshot, version_id, access.project, access.dataset_id)
+    version = await store.version(snapshot, version_id, access.require_project_id(), access.dataset_id)
     if version is None or (body.task_type is not None and contents.task_of(body.task_type) != version.task_type):
         of_task = "" if body.task_type is None else f" of {body.task_type}"
         raise NotFound(f"The project has no version{of_task} of this id.", code="version_not_found")
     return Subject(
-        project_id=access.project,
+        project_id=access.require_project_id(),
         dataset_id=access.dataset_id,
         task_type=version.task_type,
         summary=lambda snapshot: store.summary_of_version(snapshot, version),

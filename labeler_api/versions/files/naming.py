@@ -1,11 +1,13 @@
 """Keys of a version's files in the object store, and the names under which people save them."""
 
 import re
+from datetime import timedelta
 from urllib.parse import quote
 
 from labeler_api.text.names import is_unseen
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f"*/:<>?\\|]+')  # what no file system or header takes
+EXPORT_KEPT = timedelta(days=8)  # exports have no row; a link to one lives for seven days and up to twelve hours
 _NAME_CHARACTERS = 100  # a file name has 255 bytes at most, a Korean letter three
 
 

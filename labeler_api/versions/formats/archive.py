@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import IO, Self
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
-from labeler_api.versions.formats.central_directory import Directory
+from labeler_api.versions.formats.central_directory import CentralDirectory
 
 _LEVEL = 6  # zlib's own choice, named so that it stays; 9 takes twice the time for a hundredth of the size
 _FIRST_TIME = (1980, 1, 1, 0, 0, 0)
@@ -29,7 +29,7 @@ class Archive:
 
     def __init__(self) -> None:
         self._sink = _Sink()
-        self._directory = Directory()
+        self._directory = CentralDirectory()
         self._names = set[bytes]()
         self._zip = ZipFile(self._sink, "w", ZIP_DEFLATED, compresslevel=_LEVEL)  # type: ignore[call-overload]
         self._name: str | None = None

@@ -20,7 +20,7 @@ _LOCATOR_64 = struct.Struct("<4sLQL")
 _END = struct.Struct("<4s4H2LH")
 
 
-class Directory:
+class CentralDirectory:
     """Add members as they are written, then `pieces` of the directory, which begins where the last member ended."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""DICE, the Platform's own format (contract#dice): classes, images with their annotations inside, statistics."""
+"""DICE, the Platform's own file format (contract#dice), not the Dice score: classes, annotated images, statistics."""
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping

@@ -101,12 +101,12 @@ async def _reserve(call: Call, reference: str, body: PublishVersion) -> _Attempt
         # As who writes classes of the project does: numbers are given out one by one.
         access = await authorize(tx, call, reference, Role.ADMIN, Lock.TURN)
         wanted = contents.offered(body.export_format, task_type)
-        project = await store.present(tx, access.project, contents.stored_types(task_type))
+        project = await store.present(tx, access.require_project_id(), contents.stored_types(task_type))
         _check_content(project, task_type, include_draft=body.include_draft)
-        await store.drop_abandoned(tx, access.project, _ABANDONED)
+        await store.drop_abandoned(tx, access.require_project_id(), _ABANDONED)
         row = await store.reserve(
             tx,
-            project_id=access.project,
+            project_id=access.require_project_id(),
             task_type=task_type,
             version_number=body.version_number,
             created_by=call.user_id,
@@ -123,7 +123,7 @@ async def _reserve(call: Call, reference: str, body: PublishVersion) -> _Attempt
         version_id=row["id"],
         number=row["version_number"],
         created_at=row["created_at"],
-        project_id=access.project,
+        project_id=access.require_project_id(),
         dataset_id=access.dataset_id,
         task_type=task_type,
         include_draft=body.include_draft,

@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from labeler_api.images.paths import Refused
+from labeler_api.images.paths import FileRejected
 from labeler_api.images.upload import archives, session
 from tests.fixtures.api import Api
 from tests.labeler_api.images.pictures import archive, picture, rows, upload
@@ -29,7 +29,7 @@ async def test_an_archive_that_lies_about_its_count_is_found_out_before_it_is_re
     content = bytearray(archive({f"{number}.jpg": b"" for number in range(20_001)}, zipfile.ZIP_STORED))
     end = content.rindex(b"PK\x05\x06")
     struct.pack_into("<HH", content, end + 8, 1, 1)
-    with pytest.raises(Refused, match="more than 20000 entries"):
+    with pytest.raises(FileRejected, match="more than 20000 entries"):
         archives._check_end_record(io.BytesIO(content), 20_000)
     assert "more than 20000 entries" in await failed_beside_a_good_one(api, "lie.zip", bytes(content))
 

@@ -8,7 +8,7 @@ import zlib
 import pytest
 from PIL import Image, ImageStat
 
-from labeler_api.images.paths import Refused
+from labeler_api.images.paths import FileRejected
 from labeler_api.images.pictures import inspection, png_rows, shrinking
 from labeler_api.images.pictures.inspection import Picture, read_picture
 from labeler_api.workers.limited_process import Needs
@@ -100,14 +100,14 @@ def test_a_thumbnail_of_strips_looks_like_that_of_the_whole(
 
 @pytest.mark.parametrize("cut", [60, 20_000])
 def test_a_large_png_that_is_cut_off_is_damaged(small_strips: None, cut: int) -> None:
-    with pytest.raises(Refused, match="damaged"):
+    with pytest.raises(FileRejected, match="damaged"):
         looked_at(png(2, 8)[:-cut])
 
 
 def test_one_that_is_garbled_is_damaged(small_strips: None) -> None:
     content = bytearray(png(0, 1))
     content[5000:5100] = bytes(100)
-    with pytest.raises(Refused, match="damaged"):
+    with pytest.raises(FileRejected, match="damaged"):
         looked_at(bytes(content))
 
 

@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from labeler_api.images.paths import Refused
+from labeler_api.images.paths import FileRejected
 from labeler_api.images.pictures.inspection import Picture, read_picture
 from labeler_api.workers.limited_process import Needs
 from tests.labeler_api.images.pictures import picture
@@ -30,7 +30,7 @@ HEADS = {
 @pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
 def test_a_large_one_is_told_before_it_is_opened(head: bytes) -> None:
     assert read_picture(io.BytesIO(head), 64 * 1024**2, MORE_THAN_ENOUGH) == Needs(SIDE * SIDE * BYTES_A_PIXEL)
-    with pytest.raises(Refused, match="it has more than 143999999 pixels"):
+    with pytest.raises(FileRejected, match="it has more than 143999999 pixels"):
         read_picture(io.BytesIO(head), 64 * 1024**2, SIDE * SIDE - 1)
 
 

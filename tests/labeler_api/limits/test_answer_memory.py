@@ -9,11 +9,11 @@ from starlette.types import Message
 from labeler_api.errors import TooMany, Unavailable
 from labeler_api.http.server import pacing
 from labeler_api.http.server.pacing import PIECE_BYTES, PacedResponse
-from labeler_api.limits.answer_memory import AnswerRoom
+from labeler_api.limits.answer_memory import AnswerMemory
 
 
 async def test_a_person_who_holds_too_much_is_refused_and_nobody_else() -> None:
-    room = AnswerRoom(pages=4, pages_of_one=2, wait=0.05)
+    room = AnswerMemory(pages=4, pages_of_one=2, wait=0.05)
     async with AsyncExitStack() as stack:
         for _ in range(2):
             await stack.enter_async_context(room.page(1))
@@ -30,7 +30,7 @@ async def test_a_person_who_holds_too_much_is_refused_and_nobody_else() -> None:
 
 
 async def test_sixteen_pages_are_held_at_once_and_four_by_one_person() -> None:
-    room = AnswerRoom(wait=0.05)
+    room = AnswerMemory(wait=0.05)
     async with AsyncExitStack() as stack:
         for number in range(16):
             await stack.enter_async_context(room.page(number // 4))
@@ -41,7 +41,7 @@ async def test_sixteen_pages_are_held_at_once_and_four_by_one_person() -> None:
 
 
 async def test_who_waits_is_let_in_when_there_is_room() -> None:
-    room = AnswerRoom(pages=2, pages_of_one=1, wait=30)
+    room = AnswerMemory(pages=2, pages_of_one=1, wait=30)
     order: list[str] = []
 
     async def ask(person: int, name: str) -> None:
@@ -59,7 +59,7 @@ async def test_who_waits_is_let_in_when_there_is_room() -> None:
 
 
 async def test_who_leaves_while_waiting_takes_nothing() -> None:
-    room = AnswerRoom(pages=1, pages_of_one=1, wait=30)
+    room = AnswerMemory(pages=1, pages_of_one=1, wait=30)
     async with room.page(1):
         waiting = asyncio.create_task(room.page(2).__aenter__())
         await asyncio.sleep(0)

@@ -31,7 +31,7 @@ async def _outcome(api: Api, account: str, made: Made, minimum: Role) -> Role | 
     try:
         by_project = await _ask(api, account, made.project_id, minimum)
         assert by_project == await _ask(api, account, made.dataset_id, minimum)
-        assert (by_project.project, by_project.dataset_id) == (made.project_id, made.dataset_id)
+        assert (by_project.require_project_id(), by_project.dataset_id) == (made.project_id, made.dataset_id)
     except (NotFound, Forbidden) as error:
         return error.status
     return by_project.role
@@ -60,7 +60,7 @@ async def test_the_owner_of_a_dataset_without_a_project(api: Api) -> None:
     access = await _ask(api, "owner", "ds_alone", Role.OWNER)
     assert (access.project_id, access.dataset_id, access.role) == (None, "ds_alone", Role.OWNER)
     with pytest.raises(NotFound, match="no project yet"):
-        _ = access.project
+        access.require_project_id()
     for account, status in (("viewer", 404), ("admin", 403)):
         with pytest.raises((NotFound, Forbidden)) as refused:
             await _ask(api, account, "ds_alone", Role.OWNER)

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from labeler_api.errors import NotFound, Unavailable
-from labeler_api.object_store.bucket_ownership import KEY, PROBE_PREFIX, Tie
+from labeler_api.object_store.bucket_ownership import KEY, PROBE_PREFIX, BucketOwnership
 from labeler_api.object_store.objects import UnfinishedUpload
 from labeler_api.settings import Settings
 from labeler_api.telemetry.instruments import Instruments
@@ -80,7 +80,7 @@ async def give_new_id(dsn: str) -> None:
     await connection.close()
 
 
-async def states(tie: Tie, buckets: tuple[str, str]) -> list[str]:
+async def states(tie: BucketOwnership, buckets: tuple[str, str]) -> list[str]:
     identity = await tie.identity()
     return [(await tie.look(bucket, identity)).state for bucket in buckets]
 

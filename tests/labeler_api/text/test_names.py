@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from labeler_api.images.paths import Refused, image_path
+from labeler_api.images.paths import FileRejected, image_path
 from labeler_api.text.names import NAME, is_unseen, shown
 from labeler_api.versions.files.naming import content_disposition, download_name
 from tests.fixtures.api import Api
@@ -36,7 +36,7 @@ def test_real_names_are_taken(name: str) -> None:
 def test_what_cannot_be_seen_is_refused(kind: str) -> None:
     assert not re.search(NAME, HIDDEN[kind])
     assert "\\u00" in shown(HIDDEN[kind]) or "\\u20" in shown(HIDDEN[kind]) or "\\ufeff" in shown(HIDDEN[kind])
-    with pytest.raises(Refused, match="cannot be seen"):
+    with pytest.raises(FileRejected, match="cannot be seen"):
         image_path(f"x{HIDDEN[kind]}x.jpg", "ds_1")
 
 

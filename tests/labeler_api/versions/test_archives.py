@@ -13,7 +13,7 @@ import yaml
 
 from labeler_api.versions.formats import OFFERED, VOC, YOLO, Format
 from labeler_api.versions.formats.archive import Archive
-from labeler_api.versions.formats.central_directory import Directory
+from labeler_api.versions.formats.central_directory import CentralDirectory
 from labeler_api.versions.formats.source import Image
 from tests.labeler_api.versions.given import Given, made, written
 from tests.labeler_api.versions.readers import members
@@ -160,7 +160,7 @@ def test_a_directory_beyond_four_gibibytes(tmp_path: Path) -> None:
     far, end = 5 * 2**30, 12 * 2**30
     info = zipfile.ZipInfo("labels/a.txt")
     info.header_offset, info.file_size, info.compress_size, info.CRC = far, far + 1, far + 2, 0
-    directory = Directory()
+    directory = CentralDirectory()
     directory.add(info)
     with (tmp_path / "sparse.zip").open("wb") as file:
         file.seek(end)

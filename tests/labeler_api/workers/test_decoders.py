@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from labeler_api.workers.decoders import Capacity, Decoders, DecodingFailed, capacity
-from labeler_api.workers.fair_queue import Turns
+from labeler_api.workers.fair_queue import FairQueue
 from labeler_api.workers.limited_process import Needs
 from service_kit import container
 
@@ -159,7 +159,7 @@ async def test_it_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
 
 
 async def test_another_person_waits_for_one_turn_and_not_for_a_queue() -> None:
-    turns, order = Turns(2, each=2), list[int]()
+    turns, order = FairQueue(2, each=2), list[int]()
 
     async def work(person: int) -> None:
         async with turns.turn(person):
@@ -171,7 +171,7 @@ async def test_another_person_waits_for_one_turn_and_not_for_a_queue() -> None:
 
 
 async def test_a_free_turn_goes_to_whoever_holds_the_fewest() -> None:
-    turns, order, ends = Turns(2, each=2), list[str](), asyncio.Event()
+    turns, order, ends = FairQueue(2, each=2), list[str](), asyncio.Event()
 
     async def work(name: str, person: int, end: asyncio.Event) -> None:
         async with turns.turn(person):
@@ -193,7 +193,7 @@ async def test_a_free_turn_goes_to_whoever_holds_the_fewest() -> None:
 
 
 async def test_one_person_does_not_hold_every_turn() -> None:
-    turns, held = Turns(3, each=2), asyncio.Event()
+    turns, held = FairQueue(3, each=2), asyncio.Event()
 
     async def hold(person: int) -> None:
         async with turns.turn(person):

@@ -8,7 +8,7 @@ import pytest
 
 from labeler_api.errors import Invalid, Unavailable
 from labeler_api.http.input.decoding import MOST_VALUES, decode_json
-from labeler_api.workers.json_threads import Judging
+from labeler_api.workers.json_threads import JsonThreads
 from tests.fixtures.api import Api
 from tests.fixtures.operations import documented
 
@@ -16,7 +16,7 @@ LONG = 10.0
 
 
 async def test_a_queue_of_one_person_is_not_before_another() -> None:
-    judging, go = Judging(threads=2, wait=LONG), threading.Event()
+    judging, go = JsonThreads(threads=2, wait=LONG), threading.Event()
     queue = [asyncio.create_task(judging.run(1, go.wait, LONG)) for _ in range(10)]
     await asyncio.sleep(0)
     assert await judging.run(2, lambda: "at once") == "at once"
@@ -27,7 +27,7 @@ async def test_a_queue_of_one_person_is_not_before_another() -> None:
 
 
 async def test_waiting_ends() -> None:
-    judging, go = Judging(threads=1, wait=0.05), threading.Event()
+    judging, go = JsonThreads(threads=1, wait=0.05), threading.Event()
     first = asyncio.create_task(judging.run(1, go.wait, LONG))
     await asyncio.sleep(0)
     with pytest.raises(Unavailable) as refused:
@@ -41,7 +41,7 @@ async def test_waiting_ends() -> None:
 
 async def test_a_caller_that_left_keeps_its_place_until_the_thread_ends() -> None:
     """Else whoever leaves early has threads without end."""
-    judging, go = Judging(threads=2, wait=LONG), threading.Event()
+    judging, go = JsonThreads(threads=2, wait=LONG), threading.Event()
     left = asyncio.create_task(judging.run(1, go.wait, LONG))
     await asyncio.sleep(0.05)
     left.cancel()
