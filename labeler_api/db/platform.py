@@ -7,7 +7,6 @@ It may be missing, away, hanging or opened with a role that could write: then re
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from time import monotonic
 from typing import Any, Self
 
 import asyncpg
@@ -17,13 +16,14 @@ from labeler_api.db.failures import FAILURES
 from labeler_api.db.pool import ReadConnection, traced
 from labeler_api.db.read_only import NotReadOnly, prove
 from labeler_api.errors import AppError, Unavailable
+from labeler_api.resilience.circuit_breaker import CircuitBreaker
 from labeler_api.telemetry.instruments import Instruments
 from service_kit.postgres import KEEPALIVE
 
 log = structlog.get_logger("labeler_api.platform")
 
 _CALL_SECONDS = 2.0  # for connection and statement together; the rows are few, a good answer takes milliseconds
-_CLOSED_SECONDS = 5.0  # after a failure it is left alone so long: nobody waits for what did not answer a moment ago
+_OPEN_SECONDS = 5.0  # after a failure it is left alone so long: nobody waits for what did not answer a moment ago
 _MOST_CONNECTIONS = 3  # organizations are read seldom, and remembered
 _IDLE_SECONDS = 300.0
 _RETRY_AFTER_SECONDS = 5
@@ -38,7 +38,7 @@ class PlatformDatabase:
     def __init__(self, pool: Any, instruments: Instruments) -> None:
         self._pool = pool
         self._metrics = instruments.metrics
-        self._closed_until = 0.0
+        self._breaker = CircuitBreaker(failures=1, open_seconds=_OPEN_SECONDS)
         self._why = ""
         instruments.metrics.watch(self._show)
 
@@ -85,16 +85,15 @@ class PlatformDatabase:
         """Lend a connection, for two seconds. Raises Unavailable, within that time or at once."""
         if self._pool is None:
             raise _unavailable("No Platform DB is configured here (PLATFORM_DB_URL).")
-        if self._why and monotonic() < self._closed_until:
-            raise _unavailable()
         # While it is away one call tries, and the others need not wait for what comes of it.
-        self._closed_until = monotonic() + _CLOSED_SECONDS
+        if not self._breaker.admits(_OPEN_SECONDS):
+            raise _unavailable()
         async with self._lent() as connection:
             yield connection
 
     async def ping(self) -> None:
         """Raise Unavailable unless it answers now, whatever it did before."""
-        self._closed_until = 0.0
+        self._breaker.half_open()
         async with self.read() as connection:
             await connection.fetchval("SELECT 1")
 
@@ -130,13 +129,14 @@ class PlatformDatabase:
         if self._why:
             log.info("the Platform DB answers")
         self._why = ""
+        self._breaker.answered()
 
     def _failed(self, why: str, **facts: str | None) -> None:
         self._metrics.acquire_failures.labels(_NAME).inc()
         if why != self._why:  # said once, not every five seconds
             log.error("the Platform DB cannot be used", why=why, **facts)
         self._why = why
-        self._closed_until = monotonic() + _CLOSED_SECONDS
+        self._breaker.failed()
 
     def _show(self) -> None:
         if self._pool is None:

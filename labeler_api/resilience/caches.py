@@ -48,42 +48,6 @@ class ExpiringCache(Generic[T]):
         self._values.pop(key, None)
 
 
-class ByteCache:
-    """Keeps byte strings, the least recently used go first, bounded by the sum of their lengths.
-
-    `looked_up` is told of every look-up whether the value was there.
-    """
-
-    def __init__(self, limit_bytes: int, looked_up: Callable[[bool], None] | None = None) -> None:
-        self._limit = limit_bytes
-        self._looked_up = looked_up or (lambda _found: None)
-        self._values: OrderedDict[Hashable, bytes] = OrderedDict()
-        self._loads: SingleFlight[Hashable, bytes] = SingleFlight()
-        self.size = 0
-
-    async def get(self, key: Hashable, load: Callable[[], Awaitable[bytes]]) -> bytes:
-        """Return the value, loading it at most once however many ask at the same time; errors of `load` pass."""
-        value = self._values.get(key)
-        self._looked_up(value is not None)
-        if value is not None:
-            self._values.move_to_end(key)
-            return value
-        task = self._loads.running(key)
-        if task is None:
-            task = self._loads.start([key], self._load(key, load))
-        # Shielded: the one who asked first may leave while others wait.
-        return await asyncio.shield(task)
-
-    async def _load(self, key: Hashable, load: Callable[[], Awaitable[bytes]]) -> bytes:
-        value = await load()
-        if len(value) * _LARGEST_SHARE <= self._limit:
-            self._values[key] = value
-            self.size += len(value)
-        while self.size > self._limit:
-            self.size -= len(self._values.popitem(last=False)[1])
-        return value
-
-
 class SizedCache(Generic[T]):
     """Keeps values of a stated size in bytes, the least recently used go first, bounded by the sum."""
 
@@ -109,6 +73,38 @@ class SizedCache(Generic[T]):
         self.size += size
         while self.size > self._limit:
             self.size -= self._values.popitem(last=False)[1][0]
+
+
+class ByteCache:
+    """A `SizedCache` of byte strings that loads what it does not have, once however many ask at the same time.
+
+    `looked_up` is told of every look-up whether the value was there.
+    """
+
+    def __init__(self, limit_bytes: int, looked_up: Callable[[bool], None] | None = None) -> None:
+        self._looked_up = looked_up or (lambda _found: None)
+        self._values: SizedCache[bytes] = SizedCache(limit_bytes)
+        self._loads: SingleFlight[Hashable, bytes] = SingleFlight()
+
+    @property
+    def size(self) -> int:
+        """How many bytes it holds."""
+        return self._values.size
+
+    async def get(self, key: Hashable, load: Callable[[], Awaitable[bytes]]) -> bytes:
+        """Return the value, loading it where it is not there; errors of `load` pass."""
+        value = self._values.get(key)
+        self._looked_up(value is not None)
+        if value is not None:
+            return value
+        task = self._loads.running(key) or self._loads.start([key], self._load(key, load))
+        # Shielded: the one who asked first may leave while others wait.
+        return await asyncio.shield(task)
+
+    async def _load(self, key: Hashable, load: Callable[[], Awaitable[bytes]]) -> bytes:
+        value = await load()
+        self._values.put(key, value, len(value))
+        return value
 
 
 class AnnotationKind(NamedTuple):
