@@ -37,7 +37,9 @@ from labeler_api.http.server.connections import STATE, Bounds, Connections, room
 from labeler_api.images import removal
 from labeler_api.images.listing import routes as images
 from labeler_api.images.media import routes as media
-from labeler_api.imports import routes as imports
+from labeler_api.images.upload import routes as upload
+from labeler_api.imports.stored import routes as imports
+from labeler_api.imports.uploaded.service import UploadedAnnotations
 from labeler_api.imports.writing import statistics as import_statistics
 from labeler_api.invitations import routes as invitations
 from labeler_api.jobs import worker as jobs
@@ -82,6 +84,7 @@ API_ROUTES = [
     *annotations.routes,
     *versions.routes,
     *imports.routes,
+    *upload.routes_with(UploadedAnnotations),
     *invitations.routes,
     *storage.routes,
     *deletion.routes,

@@ -1,241 +1,247 @@
-"""The use case of an upload: read the form, and give every file of it to the session.
+"""Uploads of images with their annotations, into a dataset or into a new one (calls 14 and 15, contract#uploads).
 
-What the form's `annotation_file` means is not known here: features further on know annotations, and pass in what is to
-be done with it, as an `AnnotationFile`.
+The annotation file may come anywhere in the form. It waits in a temporary file until the last image has come, so that
+those of the same request count as existing. Then it is judged, and when it is refused, so is the request: nothing of it
+is stored, since anything but an error looks like a success on the screen.
 """
 
 import asyncio
-import zipfile
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager, suppress
+from dataclasses import replace
+from hashlib import sha256
 
+import msgspec
 import structlog
 
 from labeler_api.context import Call
-from labeler_api.errors import AppError, Invalid, invalid
-from labeler_api.http.forms.multipart import Part, Spool
+from labeler_api.datasets import service as datasets
+from labeler_api.datasets.schemas import CreateDataset, DatasetResponse
+from labeler_api.errors import AppError, Stale, invalid
+from labeler_api.http.forms.multipart import Part
+from labeler_api.http.input.decoding import convert
 from labeler_api.idempotency.streamed_uploads import StreamedFiles
-from labeler_api.images.paths import FileRejected, ImagePath
-from labeler_api.images.upload.archives import extract, read_contents
-from labeler_api.images.upload.schemas import UploadSummary
-from labeler_api.images.upload.session import UploadSession
-from labeler_api.members.authorization import service as members
-from labeler_api.members.authorization.service import Access
+from labeler_api.images.upload import store
+from labeler_api.images.upload.files import AnnotationFile, AnnotationFiles, Uploaded, nothing_stored
+from labeler_api.images.upload.files import upload as upload_images
+from labeler_api.images.upload.schemas import (
+    DatasetFields,
+    DatasetUploadResponse,
+    ImportingUploadSummary,
+    UploadQuery,
+)
+from labeler_api.members.authorization.service import authorize
 from labeler_api.members.policy import Lock, Role
 
-_MAX_ARCHIVE_BYTES = 2 * 1024**3  # packed; unpacked it may hold no more either
-_REASONS = 3  # in the sentence for a person; the others are beside it
-_ERRORS = 100  # in the words of `errors`, which say the same as `failed`
-_NO_ROOM = "the server has no room for it at the moment; send it again later"
-
-_NAMELESS = "(no name)"
-
-_SERVER_ERROR = 500
-
-_AFTER_LEAVING_SECONDS = 2.0  # a picture of 12 megapixels takes a tenth of a second, and its objects the same
-
-log = structlog.get_logger("labeler_api.images")
+_TRIES = 3  # of finding a dataset that an equal request takes away again
 
 
-class AnnotationFile(Protocol):
-    """What is to be done with the form's `annotation_file`."""
-
-    async def take(self, part: Part) -> None:
-        """Read the part before returning."""
-
-    async def judge(self, call: Call, access: Access, session: UploadSession) -> None:
-        """Raise an AppError that refuses what was read. The images are in the store by then, and have no rows yet."""
+_REUSED = "idempotency_key_reused"  # an error about the key is not about the dataset that the key belongs to
 
 
-@dataclass(frozen=True, slots=True)
-class Uploaded:
-    """What became of an upload into a dataset; `is_as_foreseen`: the images got the ids that they were judged with."""
-
-    access: Access
-    summary: UploadSummary
-    is_as_foreseen: bool
+_FIELD_BYTES = 64 * 1024  # a description of 10 000 characters of any script
 
 
-async def upload(
+_tasks = msgspec.json.Decoder(list[str])
+
+
+log = structlog.get_logger("labeler_api.imports")
+
+
+async def check(
+    call: Call, reference: str, form: AsyncIterator[Part], annotation_file: AnnotationFiles, *, skip_invalid: bool
+) -> ImportingUploadSummary:
+    """Read the annotation file of a form, check it against the images that the dataset has, and store nothing."""
+    async with call.db.read() as connection:
+        access = await authorize(connection, call, reference, Role.ADMIN, Lock.NONE)
+    annotations = annotation_file(None, skip_invalid=skip_invalid)
+    try:
+        async for part in _with_option(form, annotations):
+            if part.name == "annotation_file" and part.filename:
+                await annotations.take(part)
+        report = await annotations.checked(call, access)
+    finally:
+        annotations.close()
+    return ImportingUploadSummary(
+        images_uploaded=0,
+        annotations_imported=0,
+        storage_bytes_used=0,
+        folder_structure={},
+        failed=[],
+        failed_total=0,
+        images=[],
+        import_report=report,
+    )
+
+
+async def into_dataset(
     call: Call,
     reference: str,
     form: AsyncIterator[Part],
-    annotations: AnnotationFile,
+    annotation_file: AnnotationFiles,
     sent: StreamedFiles | None = None,
-) -> Uploaded:
-    """Store the images of a form in a dataset. Nothing of the form is read before the caller's role is known.
-
-    A bad file fails alone. What ends the whole request (a limit, a part that is away, a client that left) keeps the
-    images that came before it, and its error says how many. An annotation file that is refused takes the images with
-    it: anything but an error looks like a success. `sent` is told of every file, and refuses those of another request.
-    """
-    async with call.db.read() as connection:
-        access = await members.authorize(connection, call, reference, Role.ADMIN, Lock.NONE)
-    session = UploadSession(call, access.dataset_id, sent)
+    *,
+    skip_invalid: bool,
+) -> ImportingUploadSummary:
+    """Store the images of a form, and import its annotation file. Raises Invalid when nothing of it could be kept."""
+    annotations = annotation_file(sent, skip_invalid=skip_invalid)
     try:
-        async with call.services.draining.bounded():
-            await _read_form(call, session, form, annotations, sent)
-            await session.finish()
-            await _judge(call, access, session, annotations)
-            await session.save_rest()
-    except asyncio.CancelledError:
-        await session.cancel()
-        raise
-    except Exception as error:
-        await _keep_what_came_before(session, error)
-        raise
-    return Uploaded(access, session.summary(), session.is_as_foreseen)
-
-
-async def _judge(call: Call, access: Access, session: UploadSession, annotations: AnnotationFile) -> None:
-    try:
-        await annotations.judge(call, access, session)
-    except AppError as error:
-        if error.status >= _SERVER_ERROR:  # not for what was sent: the images stay
-            raise
-        had_images = session.waiting or session.stored
-        await session.discard()
-        summary = session.summary()
-        if not had_images and summary.failed_total:
-            raise nothing_stored(summary, f" The annotation file: {error.detail}") from None
-        if not session.stored:
-            error.detail += " Nothing was stored."
-        error.extra |= {"failed": summary.failed, "failed_total": summary.failed_total}
-        raise
-
-
-async def _keep_what_came_before(session: UploadSession, error: Exception) -> None:
-    if not isinstance(error, AppError):  # the client left: what is not stored soon is not worth the computing
-        await session.give_up_after(_AFTER_LEAVING_SECONDS)
-    try:
-        await session.save_rest()
-    except AppError as later:
-        if later is not error:
-            log.warning("the end of an upload was lost", reason=later.detail)
-            await session.cancel()
-    if not isinstance(error, AppError):  # a client that left reads no answer
-        return
-    error.extra["images_uploaded"] = session.stored
-    if session.stored:
-        single = session.stored == 1
-        before = "image that came before it is" if single else f"{session.stored} images that came before it are"
-        error.detail += f" The {before} stored."
-
-
-async def _read_form(
-    call: Call,
-    session: UploadSession,
-    form: AsyncIterator[Part],
-    annotations: AnnotationFile,
-    sent: StreamedFiles | None,
-) -> None:
-    files = 0
-    async for part in form:
-        if part.name == "files":
-            if part.filename:
-                files += 1
-                await _take(call, session, part, part.filename, sent)
-            else:
-                files += await _refuse_nameless(call, session, part, sent)
-        elif part.name == "annotation_file" and part.filename:
-            await annotations.take(part)
-    if files == 0:
-        raise invalid("is missing: send one or more files in the form's field of this name", "body", "files")
-
-
-async def _refuse_nameless(call: Call, session: UploadSession, part: Part, sent: StreamedFiles | None) -> bool:
-    """Refuse a file that came without a name. False for the empty part of a file input that was left empty."""
-    try:
-        spool = await _spooled(part, "", call.settings.max_upload_file_bytes, sent)
-        spool.close()
-        if not spool.size:
-            return False
-        session.reject(_NAMELESS, "it came without a name: send its path as the filename of its part")
-    except FileRejected as refusal:
-        session.reject(_NAMELESS, refusal.detail)
-    return True
-
-
-async def _take(call: Call, session: UploadSession, part: Part, filename: str, sent: StreamedFiles | None) -> None:
-    limit = call.settings.max_upload_file_bytes
-    try:
-        if filename.lower().endswith(".zip"):
-            spool = await _spooled(part, filename, _MAX_ARCHIVE_BYTES, sent)
-            await _expand(call, session, filename, spool, limit)
-            return
-        # Without a key a file whose name is refused is skipped unread; with one its size belongs to the request.
-        path = session.path(filename) if sent is None else None
-        spool = await _spooled(part, filename, limit, sent)
-        try:
-            path = path or session.path(filename)
-        except FileRejected:
-            spool.close()
-            raise
-        await session.take(path, spool)
-    except FileRejected as refusal:
-        session.reject(filename, refusal.detail)
-
-
-async def _spooled(part: Part, filename: str, limit: int, sent: StreamedFiles | None) -> Spool:
-    try:
-        spool = await part.spool(limit)
-    except OSError as error:  # a full disk; what is not read is skipped
-        log.warning("a file of an upload cannot be kept", reason=repr(error))
-        raise FileRejected(_NO_ROOM) from error
-    if sent is not None:
-        try:
-            sent.add(part.name, filename, spool.size if spool is not None else None)
-        except AppError:
-            if spool is not None:
-                spool.close()
-            raise
-    if spool is None:
-        raise FileRejected(f"it is larger than {limit} bytes")
-    return spool
-
-
-async def _expand(call: Call, session: UploadSession, filename: str, spool: Spool, limit: int) -> None:
-    try:
-        # In a thread, and one at a time: several would take turns with the event loop, and it would wait for all.
-        async with call.services.unpacking:
-            contents = await asyncio.to_thread(read_contents, spool.file, session.dataset_id, session.entries_left)
-        session.entries_left -= contents.entries
-        session.rejections.include(contents.refused, filename)
-        for entry, path in contents.taken:
-            try:
-                await _take_entry(session, contents.archive, entry, path, limit)
-            except FileRejected as refusal:
-                session.reject(f"{filename}: {path.text}", refusal.detail, is_member=True)
+        uploaded = await upload_images(call, reference, _with_option(form, annotations), annotations, sent)
+        if sent is not None:
+            async with call.db.begin() as tx:
+                await sent.keep(tx, complete=True)
+        with _images_are_stored(uploaded):
+            report = await annotations.imported(call, uploaded)
     finally:
-        spool.close()
+        annotations.close()
+    if not uploaded.summary.images and (report is None or not report.imported):
+        raise nothing_stored(uploaded.summary)
+    values = {name: getattr(uploaded.summary, name) for name in uploaded.summary.__struct_fields__}
+    values["annotations_imported"] = report.imported if report is not None else 0
+    return ImportingUploadSummary(**values, import_report=report)
 
 
-async def _take_entry(
-    session: UploadSession, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: ImagePath, limit: int
-) -> None:
-    target = Spool()
+@contextmanager
+def _images_are_stored(uploaded: Uploaded) -> Iterator[None]:
+    """Add to an error that the images are there: somebody took a lock meanwhile, or a part of the service is away."""
     try:
-        target.size = await asyncio.to_thread(extract, archive, entry, target.file, limit)
-    except BaseException:
-        target.close()
+        yield
+    except AppError as error:
+        number = len(uploaded.summary.images)
+        error.extra["images_uploaded"] = number
+        if number:
+            images = "image is" if number == 1 else f"{number} images are"
+            error.detail += f" The {images} stored; none of the annotations is."
         raise
-    await session.take(path, target, is_member=True)
 
 
-def nothing_stored(summary: UploadSummary, and_also: str = "") -> Invalid:
-    """Make the answer to a request of which nothing could be stored: anything but an error looks like a success."""
-    files = "the file" if summary.failed_total == 1 else f"any of the {summary.failed_total} files"
-    first = "; ".join(f"{one.filename}: {one.reason}" for one in summary.failed[:_REASONS])
-    more = summary.failed_total - min(_REASONS, len(summary.failed))
-    text = f"Nothing was stored of {files}. {first}{f'; and {more} more' if more else ''}.{and_also}"
-    return Invalid(
-        text,
-        code="nothing_stored",
-        errors=[
-            {"loc": ["body", "files"], "message": f"{one.filename}: {one.reason}"} for one in summary.failed[:_ERRORS]
-        ],
-        images_uploaded=0,
-        failed=summary.failed,
-        failed_total=summary.failed_total,
+async def into_new_dataset(
+    call: Call, form: AsyncGenerator[Part, None], annotation_file: AnnotationFiles, *, skip_invalid: bool
+) -> DatasetUploadResponse:
+    """Make a dataset of the form's fields, then upload the rest of the form into it.
+
+    When the upload is cut short before an image is stored, nothing remains; afterwards the dataset stays with what it
+    has, and the error names it. The same goes for files of which none could be stored.
+    A request that is sent again with its Idempotency-Key goes on in the dataset of the first, also while that is still
+    under way; one with other fields or files is refused before it changes anything.
+    """
+    fields, first = await _fields(form)
+    call = _of_these_fields(call, fields)
+    dataset, sent = await _made_or_found(call, fields)
+    try:
+        project = await datasets.project(call, dataset.id)
+        async with aclosing(_rest(first, form)) as rest:
+            skips = skip_invalid or fields.skip_invalid
+            summary = await into_dataset(
+                replace(call, idempotency=None), dataset.id, rest, annotation_file, sent, skip_invalid=skips
+            )
+    except BaseException as error:
+        # Shielded: whoever gave the request up leaves no empty dataset behind.
+        await asyncio.shield(_drop_if_empty(call, dataset.id, sent, error))
+        raise
+    return DatasetUploadResponse(
+        dataset_id=dataset.id, dataset_name=dataset.name, project_id=project.id, upload_summary=summary
     )
+
+
+def _of_these_fields(call: Call, fields: DatasetFields) -> Call:
+    """Let the fields belong to what an Idempotency-Key is for."""
+    if call.idempotency is None:
+        return call
+    told = msgspec.to_builtins(fields)
+    if not fields.skip_invalid:  # requests from before there was the field are sent again with their keys
+        del told["skip_invalid"]
+    digest = sha256(call.idempotency.request_sha256.encode() + msgspec.json.encode(told)).hexdigest()
+    return replace(call, idempotency=replace(call.idempotency, request_sha256=digest))
+
+
+async def _made_or_found(call: Call, fields: DatasetFields) -> tuple[DatasetResponse, StreamedFiles | None]:
+    """Make the dataset, or find the one that an equal request made; with a key, count among its requests."""
+    wanted = CreateDataset(
+        name=fields.dataset_name,
+        description=fields.dataset_description,
+        task_types=fields.task_types,
+        visibility=fields.visibility,
+    )
+    for _ in range(_TRIES):
+        dataset = await datasets.create(call, wanted)
+        if call.idempotency is None:
+            return dataset, None
+        if (sent := await StreamedFiles.enter(call)) is not None:
+            return dataset, sent
+        # The first request has failed and taken its dataset away between the two steps: made anew.
+    raise Stale("Others send the same request at this moment. Try again.", retry_after=1)
+
+
+async def _drop_if_empty(call: Call, dataset_id: str, sent: StreamedFiles | None, error: BaseException) -> None:
+    """Remove a dataset into which nothing was uploaded, unless an equal request is still at it.
+
+    Objects without a row are left to the sweep. Where a process died in an equal request, that one counts as under way,
+    and the dataset stays: it may be sent again, or the dataset be deleted.
+    """
+    with suppress(AppError):
+        async with call.db.begin() as tx:
+            alone = sent is None or await sent.leave(tx)
+            dropped = alone and await store.drop_empty_dataset(tx, dataset_id)
+            if dropped and call.idempotency is not None:
+                await store.forget_key(tx, call.user_id, call.idempotency.key)
+        if dropped:
+            return
+    if isinstance(error, AppError) and error.code != _REUSED:
+        error.extra["dataset_id"] = dataset_id
+        error.detail += f" The dataset {dataset_id} stays."
+
+
+async def _fields(form: AsyncIterator[Part]) -> tuple[DatasetFields, Part]:
+    """Read the fields in front of the first file. Raises Invalid."""
+    values: dict[str, str] = {}
+    async for part in form:
+        if part.filename or (part.name == "files" and not await part.is_empty()):
+            return _typed(values), part  # a file without a name is one, too: it is named among those not taken
+        if part.name in DatasetFields.__struct_fields__:
+            values[part.name] = await _text(part)
+    _typed(values)  # what is wrong with the fields goes first
+    raise invalid("is missing: send one or more files in the form's field of this name", "body", "files")
+
+
+async def _with_option(form: AsyncIterator[Part], annotations: AnnotationFile) -> AsyncGenerator[Part, None]:
+    """Yield the parts of a form, and take the option that one of them may be, wherever it stands."""
+    async for part in form:
+        if part.filename is None and part.name == "skip_invalid":
+            annotations.skip_invalid = convert({part.name: await _text(part)}, UploadQuery, "body").skip_invalid
+        yield part
+
+
+async def _rest(first: Part, form: AsyncIterator[Part]) -> AsyncGenerator[Part, None]:
+    yield first
+    async for part in form:
+        if not part.filename and part.name in DatasetFields.__struct_fields__:
+            raise invalid("comes too late: send the fields of the form before its files", "body", part.name)
+        yield part
+
+
+async def _text(part: Part) -> str:
+    content = bytearray()
+    async for chunk in part.chunks():
+        content += chunk
+        if len(content) > _FIELD_BYTES:
+            raise invalid("is too long", "body", part.name)
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise invalid("is not UTF-8", "body", part.name) from None
+
+
+def _typed(values: dict[str, str]) -> DatasetFields:
+    given: dict[str, object] = dict(values)
+    if "task_types" in values:
+        given["task_types"] = _listed(values["task_types"])
+    return convert(given, DatasetFields, "body")
+
+
+def _listed(text: str) -> list[str]:
+    """Read a JSON list of tasks; what is none counts as an empty one (contract#uploads)."""
+    try:
+        return list(dict.fromkeys(_tasks.decode(text)))
+    except (msgspec.MsgspecError, RecursionError):
+        return []

@@ -174,3 +174,22 @@ async def note_rendition(tx: WriteTransaction, dataset_id: str, image_id: str, s
 async def referred(connection: ReadConnection, keys: Sequence[str]) -> set[str]:
     """Return those of the keys that an image has, its own, its thumbnail's or its rendition's; also one set aside."""
     return {row["key"] for row in await connection.fetch(_REFERRED, list(keys))}
+
+
+_DROP_EMPTY_DATASET = """
+    DELETE FROM datasets d
+    WHERE d.id = $1 AND NOT EXISTS (SELECT FROM image_metadata i WHERE i.dataset_id = d.id)
+"""
+
+
+_FORGET_KEY = "DELETE FROM idempotency_keys WHERE user_id = $1 AND key = $2"
+
+
+async def drop_empty_dataset(tx: WriteTransaction, dataset_id: str) -> bool:
+    """Delete a dataset that has no image; False when it has one."""
+    return await tx.execute(_DROP_EMPTY_DATASET, dataset_id) > 0
+
+
+async def forget_key(tx: WriteTransaction, user_id: int, key: str) -> None:
+    """Forget an Idempotency-Key whose answer holds no more."""
+    await tx.execute(_FORGET_KEY, user_id, key)

@@ -10,20 +10,13 @@ from labeler_api.context import Call
 from labeler_api.db.pool import ReadConnection
 from labeler_api.errors import Invalid
 from labeler_api.http.forms.multipart import Spool
+from labeler_api.images.upload.schemas import FormatName, ImportReport
 from labeler_api.imports.checking import drafts as drafting
 from labeler_api.imports.checking import matching
 from labeler_api.imports.checking.drafts import Drafts
 from labeler_api.imports.checking.turning import is_turned
-from labeler_api.imports.readers.items import (
-    FileClass,
-    FormatName,
-    PlacedImage,
-    Problems,
-    Reader,
-    Unreadable,
-)
+from labeler_api.imports.readers.items import FileClass, PlacedImage, Problems, Reader, Unreadable
 from labeler_api.imports.readers.opening import open_reader
-from labeler_api.imports.schemas import ImportReport
 from labeler_api.imports.writing import store as writing_store
 from labeler_api.members.authorization.service import Access, not_found
 from labeler_api.text.counted_nouns import counted

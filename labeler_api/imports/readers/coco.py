@@ -14,12 +14,12 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from labeler_api.images.upload.schemas import FormatName
 from labeler_api.imports.readers import outlines
 from labeler_api.imports.readers.class_table import ClassTable, Key, meant, pixels
 from labeler_api.imports.readers.items import (
     NO_ATTRIBUTES,
     FileImage,
-    FormatName,
     Geometry,
     ImageList,
     PlacedImage,

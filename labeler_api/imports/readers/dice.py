@@ -8,12 +8,12 @@ from msgspec import Raw, Struct
 
 from labeler_api.annotations.geometry import NO_OBJECT
 from labeler_api.http.input.json_pieces import Pieces
+from labeler_api.images.upload.schemas import FormatName
 from labeler_api.imports.readers import outlines
 from labeler_api.imports.readers.class_table import ClassTable, Key, pixels
 from labeler_api.imports.readers.items import (
     NO_ATTRIBUTES,
     FileImage,
-    FormatName,
     Geometry,
     ImageList,
     PlacedImage,

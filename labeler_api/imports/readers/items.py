@@ -2,18 +2,25 @@
 
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from msgspec import Raw, Struct
 
-FormatName = Literal["coco", "dice", "yolo", "voc"]
+from labeler_api.images.upload.schemas import FormatName, Problem
 
 MAX_CLASSES = 10_000  # as many as a reorder of classes may name
 
+
 # Of images about which a file says something; and of their names together, which are compared with the dataset's.
 _MAX_IMAGES = 200_000
+
+
 _MAX_NAMES_CHARACTERS = 32 * 1024**2
+
+
 _KEPT_PROBLEMS = 100  # what a person reads; the count goes on
+
+
 NO_ATTRIBUTES = Raw(b"{}")
 
 
@@ -26,13 +33,6 @@ Geometry = dict[str, Any] | Outline
 
 class Unreadable(Exception):
     """The file as a whole cannot be read; the text says why."""
-
-
-class Problem(Struct):
-    """What is wrong at one place of the file."""
-
-    place: str
-    message: str
 
 
 @dataclass(slots=True)

@@ -19,12 +19,12 @@ from msgspec import Raw
 
 from labeler_api.images.paths import FileRejected
 from labeler_api.images.upload.archives import extract
+from labeler_api.images.upload.schemas import FormatName
 from labeler_api.imports.readers import outlines
 from labeler_api.imports.readers.class_table import ClassTable, pixels
 from labeler_api.imports.readers.items import (
     NO_ATTRIBUTES,
     FileImage,
-    FormatName,
     Geometry,
     ImageList,
     PlacedImage,

@@ -14,17 +14,9 @@ from typing import IO
 
 from labeler_api.images.paths import FileRejected
 from labeler_api.images.upload.archives import entry_name, extract, open_archive
+from labeler_api.images.upload.schemas import FormatName
 from labeler_api.imports.readers import outlines, yolo_layout, yolo_names, yolo_numbers
-from labeler_api.imports.readers.items import (
-    FileClass,
-    FileImage,
-    FormatName,
-    Geometry,
-    PlacedImage,
-    Problems,
-    Shape,
-    Unreadable,
-)
+from labeler_api.imports.readers.items import FileClass, FileImage, Geometry, PlacedImage, Problems, Shape, Unreadable
 from labeler_api.imports.readers.outlines import Malformed
 from labeler_api.text.counted_nouns import counted
 from labeler_api.text.names import quoted

@@ -11,10 +11,10 @@ from typing import IO
 
 from labeler_api.images.paths import FileRejected
 from labeler_api.images.upload.archives import extract
+from labeler_api.images.upload.schemas import FormatName
 from labeler_api.imports.readers.items import (
     FileClass,
     FileImage,
-    FormatName,
     ImageList,
     PlacedImage,
     Problems,

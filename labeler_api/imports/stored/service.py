@@ -10,11 +10,12 @@ from labeler_api.context import Call
 from labeler_api.errors import AppError, NotFound, TooLarge
 from labeler_api.http.forms.multipart import Spool
 from labeler_api.idempotency import keys as idempotency
+from labeler_api.images.upload.schemas import ImportReport
 from labeler_api.images.upload.session import UploadSession
 from labeler_api.imports.checking import service as checking_service
 from labeler_api.imports.readers.items import PlacedImage
 from labeler_api.imports.readers.opening import is_archive
-from labeler_api.imports.schemas import ImportQuery, ImportReport, ImportResponse
+from labeler_api.imports.stored.schemas import ImportQuery, ImportResponse
 from labeler_api.imports.writing import service as writing_service
 from labeler_api.imports.writing import store as writing_store
 from labeler_api.imports.writing.service import Mode, Source

@@ -24,8 +24,8 @@ from labeler_api.context import Call
 from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import AppError, BadRequest, Conflict, Stale
 from labeler_api.idempotency import keys as idempotency
+from labeler_api.images.upload.schemas import AddedClass, ImportReport
 from labeler_api.imports.checking.service import Prepared
-from labeler_api.imports.schemas import AddedClass, ImportReport
 from labeler_api.imports.staging import store as staging_store
 from labeler_api.imports.writing import statistics, store
 from labeler_api.imports.writing.class_merge import Merged, StoredClasses, merge, still_fits

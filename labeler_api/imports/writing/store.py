@@ -17,8 +17,10 @@ _PROJECT = """
     FROM annotation_projects p JOIN datasets d ON d.id = p.dataset_id WHERE p.id = $1
 """
 
+
 # As much of the project as a row that refers to it holds anyway: its deletion waits, its writers do not.
 _HOLD = "SELECT clock_timestamp() FROM annotation_projects WHERE id = $1 FOR KEY SHARE"
+
 
 _DELETE_PRESENT = f"""
     WITH gone AS (DELETE FROM annotations a USING import_present p WHERE a.id = p.id RETURNING a.*),
@@ -29,6 +31,7 @@ _DELETE_PRESENT = f"""
     )
     SELECT ARRAY[count(*), count(DISTINCT image_id)]::int[] FROM gone
 """  # noqa: S608 - a part of ours
+
 
 _INSERT = f"""
     WITH made AS (
@@ -46,6 +49,7 @@ _INSERT = f"""
     {logged("'create'", new="made", user="$2::int", at="$3::timestamptz", sort=False)}
     SELECT count(*)::int FROM made
 """  # noqa: S608 - a part of ours
+
 
 # Every (image, task) that got an annotation: what was there ($3: and stays), and what came. An image that was
 # confirmed stays so, and a new one is not confirmed by this: what is imported is confirmed one by one, whether that is
@@ -100,6 +104,7 @@ _REFRESH_STATUSES = """
     SELECT count(*)::int FROM (SELECT image_id FROM came EXCEPT SELECT image_id FROM was) new
 """
 
+
 _DEFINE = """
     UPDATE annotation_projects
     SET task_types = task_types || $2::varchar[],
@@ -108,10 +113,13 @@ _DEFINE = """
     WHERE id = $1
 """
 
+
 _COUNT = "SELECT count_in_project_1($1, $2, $3, $4)"
+
 
 # As where PostgreSQL does it by itself, a minute after a commit.
 _GROWS_MUCH = "SELECT $1 > 50 + greatest(reltuples, 0) / 10 FROM pg_class WHERE oid = 'annotations'::regclass"
+
 
 # The columns that saves look for.
 _ANALYSE = """
@@ -119,16 +127,10 @@ _ANALYSE = """
             image_annotation_status (project_id, image_id, task_type)
 """
 
+
 _NOTE_SOURCE = """
     UPDATE datasets SET labeled = true, annotation_path = $2, updated_at = clock_timestamp() WHERE id = $1
 """
-
-_DROP_EMPTY_DATASET = """
-    DELETE FROM datasets d
-    WHERE d.id = $1 AND NOT EXISTS (SELECT FROM image_metadata i WHERE i.dataset_id = d.id)
-"""
-
-_FORGET_KEY = "DELETE FROM idempotency_keys WHERE user_id = $1 AND key = $2"
 
 
 async def project(connection: ReadConnection, project_id: str) -> Row | None:
@@ -191,13 +193,3 @@ async def analyse(tx: WriteTransaction) -> None:
 async def note_source(tx: WriteTransaction, dataset_id: str, key: str) -> None:
     """Note that the dataset is labeled, and the file that the labels are from."""
     await tx.execute(_NOTE_SOURCE, dataset_id, key)
-
-
-async def drop_empty_dataset(tx: WriteTransaction, dataset_id: str) -> bool:
-    """Delete a dataset that has no image; False when it has one."""
-    return await tx.execute(_DROP_EMPTY_DATASET, dataset_id) > 0
-
-
-async def forget_key(tx: WriteTransaction, user_id: int, key: str) -> None:
-    """Forget an Idempotency-Key whose answer holds no more."""
-    await tx.execute(_FORGET_KEY, user_id, key)

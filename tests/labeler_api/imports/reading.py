@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
+from labeler_api.images.upload.schemas import Problem
 from labeler_api.imports.checking.drafts import make_drafts
-from labeler_api.imports.readers.items import FileClass, PlacedImage, Problem, Problems
+from labeler_api.imports.readers.items import FileClass, PlacedImage, Problems
 from labeler_api.imports.readers.opening import open_reader
 from labeler_api.imports.staging.store import STAGED
 
