@@ -13,9 +13,9 @@ from service_kit.logs import tell
 from service_kit.settings import EXIT_CONFIGURATION, SettingsError
 from user_gateway import logs
 from user_gateway.catalog import CatalogError
-from user_gateway.proof import NotReadOnly
 from user_gateway.server import Gateway
 from user_gateway.settings import Settings, load
+from user_gateway.writable_role import NotReadOnly
 
 _LAST_LINES_SECONDS = 2.0  # for the log at the end; a pipe that nobody reads takes none of them
 

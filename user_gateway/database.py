@@ -20,7 +20,7 @@ from service_kit import postgres
 from service_kit.postgres import KEEPALIVE, Sounding, watch_silence
 from service_kit.settings import SettingsError
 from user_gateway import errors
-from user_gateway.places import SearchPlaces
+from user_gateway.search_limit import SearchPlaces
 
 log = structlog.get_logger(__name__)
 

@@ -18,7 +18,7 @@ from service_kit import event_loop
 from service_kit.read_only import write_privileges
 from service_kit.settings import SettingsError
 from service_kit.tracing import Tracing
-from user_gateway import catalog, describe, indexes, tls
+from user_gateway import catalog, indexes, reflection, tls
 from user_gateway.auth import Authenticator
 from user_gateway.catalog_notes import CatalogNotes
 from user_gateway.database import Connection, Database, NoteStep
@@ -28,10 +28,10 @@ from user_gateway.interceptors import CallGuard, GuardedServer
 from user_gateway.metrics import Metrics
 from user_gateway.paging import PageTokens
 from user_gateway.passwords import PasswordChecker
-from user_gateway.proof import NotReadOnly
 from user_gateway.servicer import Proof, UserGatewayServicer
 from user_gateway.settings import Settings
 from user_gateway.store import UserStore
+from user_gateway.writable_role import NotReadOnly
 
 log = structlog.get_logger(__name__)
 
@@ -214,7 +214,7 @@ class Gateway:
         pb_grpc.add_UserGatewayServiceServicer_to_server(self._servicer, guarded)  # type: ignore[no-untyped-call]
         health_pb2_grpc.add_HealthServicer_to_server(self._health, guarded)
         if self._settings.reflection:
-            describe.enable((SERVICE_NAME, health.SERVICE_NAME), guarded)
+            reflection.enable((SERVICE_NAME, health.SERVICE_NAME), guarded)
         return server
 
     def _options(self) -> Sequence[tuple[str, int]]:

@@ -9,7 +9,7 @@ from datetime import datetime
 from labeler_api.db import page_bytes
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.members.authorization.access import HELD, IS_HELD, reading
-from labeler_api.projects.made import made
+from labeler_api.projects.creation_sql import made
 
 _PLAIN = (
     *("id", "name", "owner_id", "visibility", "storage_path", "storage_type", "format", "labeled", "num_images"),

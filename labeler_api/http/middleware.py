@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from labeler_api.context import Services
 from labeler_api.db.pool import StatementCount, statements
 from labeler_api.http import errors
-from labeler_api.http.exchange import Exchange
+from labeler_api.http.request_log import Exchange
 from labeler_api.process.draining import stopping
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")

@@ -9,8 +9,8 @@ from datetime import datetime
 from labeler_api.db import page_bytes
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.members.authorization.access import OUTCOME, Actor, reading
-from labeler_api.projects.changes import COUNTED, WAITING
-from labeler_api.projects.made import made
+from labeler_api.projects.creation_sql import made
+from labeler_api.projects.waiting_counters import COUNTED, WAITING
 
 _OWN = (
     *("id", "name", "dataset_id", "owner_id", "task_types", "total_images", "annotated_images", "total_annotations"),

@@ -43,7 +43,7 @@ async def test_every_statement_can_be_prepared(connection: asyncpg.Connection, m
 
 @pytest.mark.parametrize("module", _stores(), ids=lambda module: module.where)
 def test_counters_are_read_with_what_waits(module: Module) -> None:
-    """A project's row alone does not say what it counts: see `projects/changes.py`."""
+    """A project's row alone does not say what it counts: see `projects/waiting_counters.py`."""
     for name, sql in _statements(module):
         reads = sql.lstrip().startswith(("SELECT", "WITH")) and "annotation_projects" in sql
         reads = reads and "INSERT INTO annotation_projects" not in sql  # nobody has changed a project that is made here

@@ -8,7 +8,7 @@ import pytest
 from tests.fixtures.postgres import DatabaseFactory
 from tests.fixtures.users import READER, READER_PASSWORD, StartGateway, UsersDatabase
 from tests.user_gateway.calls import Calls
-from user_gateway.proof import NotReadOnly
+from user_gateway.writable_role import NotReadOnly
 
 WRITES = [
     "INSERT INTO users (email, hashed_password) VALUES ('x@example.com', '')",

@@ -14,7 +14,7 @@ from labeler_api.db import page_bytes
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.members.authorization.access import COLUMNS as ACCESS
 from labeler_api.members.authorization.access import FOUND, WHERE_FOUND
-from labeler_api.projects.changes import REVISION
+from labeler_api.projects.waiting_counters import REVISION
 
 PLAIN = (
     *("id", "project_id", "image_id", "annotation_type", "task_type", "class_id", "class_name", "confidence"),

@@ -9,7 +9,7 @@ from labeler_api.db import page_bytes
 from labeler_api.db.pool import ReadConnection, Row
 from labeler_api.members.authorization.access import COLUMNS as ACCESS
 from labeler_api.members.authorization.access import FOUND, WHERE_FOUND
-from labeler_api.projects.changes import REVISION
+from labeler_api.projects.waiting_counters import REVISION
 
 _OWN = tuple(column for column in PLAIN if column != "project_id")
 

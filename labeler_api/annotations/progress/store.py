@@ -7,7 +7,7 @@ from datetime import datetime
 from labeler_api.db.pool import ReadConnection, Row
 from labeler_api.members.authorization.access import COLUMNS as ACCESS
 from labeler_api.members.authorization.access import FOUND, WHERE_FOUND, reading
-from labeler_api.projects.changes import REVISION
+from labeler_api.projects.waiting_counters import REVISION
 
 MOST_BEHIND = 10_000
 """How many entries may stand behind a page (contract#progress): as many images as one person can overlook."""

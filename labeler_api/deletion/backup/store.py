@@ -5,7 +5,7 @@
 from collections.abc import AsyncIterator, Mapping
 
 from labeler_api.db.pool import ReadConnection, Row, Snapshot
-from labeler_api.projects.changes import REVISION
+from labeler_api.projects.waiting_counters import REVISION
 
 _OF_PROJECT = "project_id IN (SELECT id FROM annotation_projects WHERE dataset_id = $1)"
 _OF_VERSION = f"version_id IN (SELECT id FROM annotation_versions WHERE {_OF_PROJECT})"

@@ -8,7 +8,7 @@ neither.
 from collections.abc import Sequence
 
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
-from labeler_api.projects.changes import REVISION
+from labeler_api.projects.waiting_counters import REVISION
 
 _IMPACT = """
     SELECT d.id AS dataset_id, d.name AS dataset_name, i.images, i.image_bytes, i.made_of_them,

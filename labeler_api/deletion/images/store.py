@@ -4,7 +4,8 @@ A deleted image leaves `image_metadata`, and its annotations and statuses their 
 know of deletions. The rows lie whole in `deleted_images` and `deleted_image_rows`.
 
 Locks are taken in one order, which is that of uploads, too: the images, then the dataset, then rows of new images. The
-project's row is taken where it is free (`projects/changes.py`): a deletion waits for nobody who writes to other images.
+project's row is taken where it is free (`projects/waiting_counters.py`): a deletion waits for nobody who writes to
+other images.
 """
 
 # ruff: noqa: S608 - the statements are put together from constants

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from labeler_api.db.pool import ReadConnection, Row
 from labeler_api.members.authorization.access import reading
-from labeler_api.projects.changes import COUNTED, WAITING
+from labeler_api.projects.waiting_counters import COUNTED, WAITING
 
 _COLUMNS = """
     dataset_id, id, file_name, s3_key, folder_path, size, width, height, last_modified, uploaded_at,

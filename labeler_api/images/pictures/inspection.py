@@ -26,11 +26,11 @@ from PIL import (
 from labeler_api.images import thumbnails
 from labeler_api.images.paths import FileRejected
 from labeler_api.images.pictures import jpeg_scans, png_rows, tiff
-from labeler_api.images.pictures.bare import bare
 from labeler_api.images.pictures.formats import CONTENT_TYPES, HEAD_BYTES, Kind, kind_of, not_taken
 from labeler_api.images.pictures.modes import brightness, eight_bits, is_deep, on_white, pixel_bytes
 from labeler_api.images.pictures.orientation import SIDEWAYS, UPRIGHT, orientation
 from labeler_api.images.pictures.shrinking import cropped, shrunk, strips_bytes
+from labeler_api.images.pictures.without_metadata import bare
 from labeler_api.workers.limited_process import Needs
 
 _DIGESTED_BYTES = 256 * 1024  # read once for both digests, from the processor's cache

@@ -10,9 +10,9 @@ from typing import IO
 from PIL import Image
 
 from labeler_api.images.pictures import tiff
-from labeler_api.images.pictures.bare import bare
 from labeler_api.images.pictures.modes import brightness, eight_bits, on_white, pixel_bytes
 from labeler_api.images.pictures.shrinking import cropped
+from labeler_api.images.pictures.without_metadata import bare
 from labeler_api.workers.limited_process import Needs
 
 CONTENT_TYPE = "image/jpeg"

@@ -12,7 +12,7 @@ has the image already is waited for by the import, in the order in which images 
 from collections.abc import Sequence
 
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
-from labeler_api.projects.at_work import AT_WORK
+from labeler_api.projects.import_at_work import AT_WORK
 
 _MARK = """
     INSERT INTO importing_images (project_id, image_id, import_id, user_id, started_at)

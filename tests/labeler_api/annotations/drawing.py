@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from labeler_api.projects.changes import COUNTED, WAITING
+from labeler_api.projects.waiting_counters import COUNTED, WAITING
 from tests.fixtures.api import Api, Made
 
 Draw = Callable[[Made, int], dict[str, Any]]

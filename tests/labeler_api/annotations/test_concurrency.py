@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import httpx
 
-from labeler_api.projects.changes import REVISION, WAITING
+from labeler_api.projects.waiting_counters import REVISION, WAITING
 from tests.fixtures.api import USER_IDS, Api, Made
 from tests.labeler_api.annotations.drawing import (
     COUNTERS,

@@ -8,9 +8,9 @@ import re
 from dataclasses import dataclass
 from typing import IO
 
-from labeler_api.images.pictures import bare_tiff
+from labeler_api.images.pictures import tiff_tags
 from labeler_api.images.pictures.formats import Kind
-from labeler_api.images.pictures.spliced import Piece, Range, spliced
+from labeler_api.images.pictures.spliced_file import Piece, Range, spliced
 
 Found = tuple[list[Piece], bytes | None]  # what is kept, and the EXIF block
 
@@ -43,7 +43,7 @@ def bare(file: IO[bytes], kind: Kind) -> Bare:
     """Leave out the metadata of a picture. Raises FileRejected for a raw file, which only looks like a TIFF."""
     file.seek(0)
     if kind == "TIFF":
-        pieces = bare_tiff.pieces(file)
+        pieces = tiff_tags.pieces(file)
         return Bare(file if pieces is None else spliced(file, pieces, keeps_places=True))
     walk = {"JPEG": _jpeg, "PNG": _png, "WEBP": _webp}.get(kind)
     found = walk(file, _size(file)) if walk is not None else None

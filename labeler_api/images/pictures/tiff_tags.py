@@ -8,7 +8,7 @@ from typing import IO, Literal
 
 from labeler_api.images.paths import FileRejected
 from labeler_api.images.pictures.formats import camera_raw
-from labeler_api.images.pictures.spliced import Piece, Range
+from labeler_api.images.pictures.spliced_file import Piece, Range
 
 # TIFF 6.0, and its technical notes: sizes, bits, compression, colours, strips and tiles, orientation, JPEG tables.
 _NEEDED = {256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325}
