@@ -77,9 +77,9 @@ class Services:
     # As many files of annotations are read at once as there are cores: more would only add their memory up.
     # One person's leave one over.
     parsing: FairQueue = field(default_factory=lambda: FairQueue(container.cores(), each=max(1, container.cores() - 1)))
-    # Images of before are read once more for their checksums: so many at once, whoever asks.
+    # Older images are read once more for their checksums: a few at once in this process, whoever asks.
     rereading: FairQueue = field(default_factory=lambda: FairQueue(_REREAD_AT_ONCE, each=_REREAD_AT_ONCE))
-    # What browsers are shown of images of before is made by one request of a person at a time, and by two at all.
+    # JPEGs of older TIFFs are made by one request of a person at a time, and by two requests in all.
     rendering: FairQueue = field(default_factory=lambda: FairQueue(2, each=1))
     maintenance: Maintenance = field(default_factory=Maintenance)
     draining: Draining = field(default_factory=Draining)

@@ -23,10 +23,10 @@ class Reporter(Protocol):
         """Move the bar of what is at work."""
 
     def begin(self, what: str, size: int | None = None) -> None:
-        """Start a bar of so many bytes; None: nobody knows how many."""
+        """Start a bar for a number of bytes; None if nobody knows how many."""
 
     def done(self, objects: int, size: int) -> None:
-        """Move that bar by so many objects and bytes."""
+        """Move that bar by a number of objects and bytes."""
 
     def show(self, what: Shown) -> None:
         """Show a finding, a comparison, a report."""

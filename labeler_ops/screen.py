@@ -47,13 +47,13 @@ class Screen:
             self._bar.update(self._task, completed=min(done, total), total=total or None)
 
     def begin(self, what: str, size: int | None = None) -> None:
-        """Start a bar of so many bytes."""
+        """Start a bar for a number of bytes."""
         self._over()
         self._objects = self._bytes = 0
         self._task = self._bar.add_task(what, total=size, done="")
 
     def done(self, objects: int, size: int) -> None:
-        """Move the bar by so many objects and bytes."""
+        """Move the bar by a number of objects and bytes."""
         self._objects, self._bytes = self._objects + objects, self._bytes + size
         if self._task is not None:
             said = f"{self._objects:,} objects, {decimal(self._bytes)}"

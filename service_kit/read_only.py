@@ -60,7 +60,7 @@ SHOWN = 8  # findings in a message; a superuser has thousands
 
 
 async def write_privileges(connection: Any, most: int | None = None) -> list[str]:
-    """List what the session's role could write with, so many things at most; an empty list is the proof.
+    """List what the session's role could write with, up to a limit; an empty list is the proof.
 
     One statement, one round trip: ten in a row took longer than a start may where the database is far away.
     """

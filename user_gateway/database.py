@@ -206,7 +206,7 @@ class Database:
     async def _ask(
         self, ask: Callable[[Any], Awaitable[Rows]], seconds: float, ended: Callable[[], object] = _nothing
     ) -> Rows:
-        """Ask on a connection that answers, within so many seconds in all. Call `ended` when the statement has ended.
+        """Ask on a connection that answers, within a limit of seconds. Call `ended` when the statement has ended.
 
         One function without context managers of its own: they cost a look-up more than its statement's plan.
         """

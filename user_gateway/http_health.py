@@ -17,7 +17,7 @@ _JSON = "application/json"
 
 
 class HttpHealth:
-    """Answers /health with 200 while it serves, 503 otherwise; /metrics with `numbers()` to whom `access` allows.
+    """Answers /health with 200 while it serves, otherwise 503, and /metrics with `numbers()` if `access` allows it.
 
     `status` tells whether the gateway serves, and whether it can check passwords. 404 for every other path.
     """

@@ -33,7 +33,7 @@ NO_OBJECT = "no_object"
 
 Coordinate = Annotated[float, Meta(ge=-MAX_PIXELS, le=MAX_PIXELS)]
 Point = tuple[Coordinate, Coordinate]
-# A box or a circle without an area shows nothing, and training tools stop at it.
+# A box or a circle without an area shows nothing, and training tools refuse it.
 Length = Annotated[float, Meta(gt=0, le=MAX_PIXELS)]
 _Size = Annotated[float, Meta(ge=0, le=MAX_PIXELS)]
 

@@ -1,4 +1,4 @@
-"""Lends the pool's connections: those that answer, to whom is admitted, and takes back what is left of them.
+"""Lends the pool's connections to admitted callers, if the connection answers, and takes it back if it is in order.
 
 Nobody waits for a server that does not answer. A connection that was too slow is thrown away, one whose statement was
 cancelled is seen to when its user has gone on, and one that was quiet for long is asked for a sign of life first.

@@ -49,7 +49,7 @@ def page(
     text: Sequence[str] = (),
     most: int = PAGE_BYTES,
 ) -> str:
-    """Let the statement of a page end at so many bytes.
+    """Let the statement of a page end at a number of bytes.
 
     `rows` selects the columns `kept`, `json` and `text`, in the order `order`, up to a LIMIT. The new statement selects
     the same, JSON as text, and `fits`: false on a last row that tells that the page ended early (see `taken`).

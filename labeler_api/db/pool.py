@@ -92,7 +92,7 @@ class StatementCount:
         self.value = 0
 
     def add(self, number: int) -> None:
-        """Count so many more."""
+        """Add to the count."""
         self.value += number
         if self._outer is not None:
             self._outer.add(number)

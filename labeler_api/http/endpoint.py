@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 _GZIP_FROM_BYTES = 2048  # below it the saving is less than one packet
 _GZIP_IN_THREAD_FROM_BYTES = 64 * 1024  # above it compressing takes a millisecond and more of the event loop
-# For whom no token was seen: an address and a password, the longest there are, all of it in escapes, take 15 KiB.
+# Without a token: the longest address and password there are take 15 KiB when every character is escaped.
 _ANONYMOUS_JSON_BYTES = 16 * 1024
 _GZIP_LEVEL = 3  # JSON of a thousand boxes: 1.5 ms to a twelfth; 4 takes 2.7 ms for a twentieth less
 

@@ -64,7 +64,7 @@ class _Kept:
 
 
 class Memory:
-    """Numbers of this process: of so many keys at most, however many there are. No method waits for anything."""
+    """Counts in this process's memory, for a limited number of keys. No method waits for anything."""
 
     def __init__(self, most_keys: int = _MOST_KEYS, clock: Callable[[], float] = time.time) -> None:
         self._most_keys = most_keys

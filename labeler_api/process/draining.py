@@ -1,4 +1,4 @@
-"""The end of a process: who is at it for long hears of it in time to answer, and is not cut off.
+"""The end of a process: long requests hear of it in time to answer, and are not cut off.
 
 The server stops taking connections at SIGTERM, waits API_SHUTDOWN_SECONDS for what is under way, and then cancels it.
 A request that has ended is worth nothing without its answer, so long ones end a little before that, with 503.

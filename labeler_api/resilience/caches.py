@@ -24,7 +24,7 @@ _LARGEST_SHARE = 8  # one value may take an eighth of the cache at most, or it w
 
 
 class ExpiringCache(Generic[T]):
-    """Remembers values for so many seconds; the oldest go first when it is full."""
+    """Remembers values for some seconds; when it is full, the oldest go first."""
 
     def __init__(self, seconds: float, entries: int) -> None:
         self._seconds = seconds

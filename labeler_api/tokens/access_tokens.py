@@ -25,7 +25,7 @@ class Claims(msgspec.Struct, frozen=True):
 
 
 def issue(*, user_id: int, email: str, secret: str, minutes: int, algorithm: str = "HS256") -> str:
-    """Sign a token that lives for so many minutes."""
+    """Sign a token that lives for this many minutes."""
     claims = {"user_id": user_id, "email": email, "exp": int(time.time()) + minutes * 60}
     return jwt.encode(claims, secret, algorithm=algorithm)
 

@@ -81,7 +81,7 @@ class Links:
 
 
 def _window_end(at_least_seconds: int) -> int:
-    """The end of the first window that is at least so many seconds away."""
+    """The end of the first window that is at least this many seconds away."""
     return (int(time.time()) + at_least_seconds) // WINDOW_SECONDS * WINDOW_SECONDS + WINDOW_SECONDS
 
 

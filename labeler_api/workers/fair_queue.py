@@ -1,4 +1,4 @@
-"""Turns at something that only so many may do at once, shared fairly among people."""
+"""Turns at something that only a few may do at once, shared fairly among people."""
 
 import asyncio
 from collections import Counter, deque

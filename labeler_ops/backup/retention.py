@@ -1,4 +1,4 @@
-"""Which backups are kept: the newest of each of so many days, weeks and months, and what must never go."""
+"""Which backups are kept: the newest of each day, week and month up to a number of these, and what must never go."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta

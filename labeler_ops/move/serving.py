@@ -164,7 +164,7 @@ class Serving:
     async def _answers(
         self, url: str, account: "Account", wanted: Callable[[str | None], bool], said: str, times: int = 1
     ) -> None:
-        """Ask until the answer to a harmless write is as wanted so many times in a row: its refusal, None without."""
+        """Repeat a harmless write until it gets the wanted answer several times in a row: a refusal, or None."""
         from labeler_ops.smoke.deployment import Deployment, StepFailed
 
         patience = self.work.wishes.launch.wait

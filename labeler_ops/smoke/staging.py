@@ -23,7 +23,7 @@ from labeler_ops.smoke.subject import Subject, clean_up
 
 WARM_UP_ROUNDS = 5  # connections, plans and caches
 MOST_TIMES = 4
-"""While the verdict is undecided, rounds are added until there are so many times as many as were asked for."""
+"""While the verdict is undecided, rounds are added, up to this multiple of what was asked for."""
 
 
 class StagingReport(msgspec.Struct, frozen=True, kw_only=True):

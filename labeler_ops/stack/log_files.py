@@ -1,4 +1,4 @@
-"""Logs of the stack's parts, bounded: each has a file, and one of before it.
+"""Logs of the stack's parts, bounded: each part has a file, and one older file.
 
 A part writes to a descriptor that it was given, and cannot be told to open another file. Its log is therefore copied
 and cut to nothing where it lies; the part appends (O_APPEND), and goes on at the beginning. What it writes in the
@@ -16,7 +16,7 @@ _PIECE_BYTES = 2**20
 
 
 def before(path: Path) -> Path:
-    """Where the log of before lies."""
+    """Where the older file is."""
     return path.with_suffix(path.suffix + ".1")
 
 

@@ -137,7 +137,7 @@ class Supervisor:
             await services.wait_ready(addresses)
 
     async def _tie(self, url: str, storage: StorageAccess) -> None:
-        """Say that the home's buckets belong to the home's database, also in a home of before there was a tie."""
+        """Say that the home's buckets belong to the home's database, also in a home from before there was a tie."""
         if "labeler" in self._settings.given:
             return
         from labeler_ops.storage.tying import adopt  # takes half a second to load, while the store starts

@@ -28,7 +28,7 @@ _KEYS_OF_DELETED = " UNION SELECT s3_key FROM deleted_images"
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """Of so many that were looked at, so many are there on the other side."""
+    """How many were looked at, and how many of these are there on the other side."""
 
     looked_at: int
     found: int

@@ -184,7 +184,7 @@ class _Connection(asyncio.BufferedProtocol):
 
 
 class Connections:
-    """At most so many connections to one origin, `http(s)://host[:port]`, kept open between requests."""
+    """A bounded number of connections to one origin, `http(s)://host[:port]`, kept open between requests."""
 
     def __init__(self, origin: str, limit: int) -> None:
         parts = urlsplit(origin)

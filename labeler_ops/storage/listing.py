@@ -18,7 +18,7 @@ Entry = tuple[str, int, str, str]
 async def pages(
     store: Store, bucket: str, *, at_once: int = 1000, prefix: str = ""
 ) -> AsyncGenerator[list[Entry], None]:
-    """Yield every object of a bucket, or of a prefix, so many at once, a thousand at most. Raises StorageError."""
+    """Yield every object of a bucket or of a prefix, in pages of at most a thousand. Raises StorageError."""
     token: str | None = ""
     while token is not None:
         # In the order of the names, as they are signed; encoded keys, since XML cannot carry every character.

@@ -76,7 +76,7 @@ class Store:
     @classmethod
     @asynccontextmanager
     async def open(cls, access: StorageAccess, connections: int) -> AsyncIterator[Self]:
-        """Open a store with at most so many connections."""
+        """Open a store with a bounded number of connections."""
         async with Connections(access.endpoint, connections) as opened:
             yield cls(access, opened)
 

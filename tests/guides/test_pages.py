@@ -13,7 +13,7 @@ from tests.guides.parsing import refusal
 from tests.guides.reading import ROOT, Guide
 
 PAGES = tuple(Guide(path) for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]))
-KOREAN = {"README.ko.md", "observability.ko.md", "rate-limits.ko.md", "restarts.ko.md"}
+KOREAN = {"README.ko.md", "deletion.ko.md", "observability.ko.md", "rate-limits.ko.md", "restarts.ko.md"}
 FOLDERS = ("labeler_api", "labeler_ops", "service_kit", "user_gateway", "tests", "docs", "benchmarks", "proto")
 _PATH = re.compile(rf"`((?:{'|'.join(FOLDERS)})/[A-Za-z0-9_./-]+)(?:::\w+)?`")
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))

@@ -99,7 +99,7 @@ async def _page_of_image(call: Call, project: str, query: PageQuery, after_id: i
 
 
 async def _kept(call: Call, place: Place) -> tuple[_Kept | None, Users]:
-    """Return the page as it is kept, None where somebody whom it shows has another name now; and those users."""
+    """Return the kept page and its users. The page is None when one of these users has another name now."""
     kept: _Kept | None = call.services.caches.pages.get(place)
     if kept is None:
         return None, {}

@@ -23,7 +23,7 @@ class DeleteImages(Struct):
 
 
 class ImageDeletion(Struct):
-    """An image that was deleted, with so many annotations; `deletion_id` is what brings it back."""
+    """A deleted image and the number of its annotations; `deletion_id` brings it back."""
 
     deletion_id: int
     image_id: str

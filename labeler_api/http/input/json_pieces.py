@@ -288,7 +288,7 @@ class Pieces:
         return name
 
     def _have(self, size: int) -> None:
-        """Have so many bytes at hand, or all that are left."""
+        """Read until this many bytes are at hand, or all that are left."""
         left = len(self._text) - self._at
         if left >= size or self._ended:
             return

@@ -111,7 +111,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """Go on with the request at hand, if there is one; whoever is at it for long hears that the server stops."""
+        """Let the current request end, if there is one. A long request hears that the server stops."""
         self._all.told_of_the_end()
         super().shutdown()
 

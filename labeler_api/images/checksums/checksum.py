@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 # SQL of rows `i` of image_metadata: the version that links name (labeler_api.tokens.signed_links.object_version), and
-# the checksum where it is of that version. The API of before replaces an image and leaves the column as it was.
+# the checksum where it is of that version. An older API replaces an image and leaves the column as it was.
 VERSION = "COALESCE(left(i.content_sha256, 16), 't' || trunc(extract(epoch FROM i.last_modified))::bigint)"
 ORIENTATION = f"""CASE WHEN split_part(i.content_checksum, ' ', 3) = {VERSION}
     THEN NULLIF(split_part(i.content_checksum, ' ', 4), '')::int END"""

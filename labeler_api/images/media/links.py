@@ -74,7 +74,7 @@ def shown_key(row: Row) -> str | None:
 
 
 def is_shown_as_it_is(row: Row) -> bool:
-    """Whether browsers draw the image itself. Of one of before its name alone may say what it is."""
+    """Whether browsers draw the image itself. For an older image only the name may say what it is."""
     if row["content_type"] is None:
         return not str(row["file_name"]).lower().endswith(_NOT_DRAWN_NAMES)
     return row["content_type"] not in NOT_DRAWN

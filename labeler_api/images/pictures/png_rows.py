@@ -19,7 +19,7 @@ _HEADER_BYTES = 13
 _READ_BYTES = 64 * 1024
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the type of colour
 _PALETTE = 3
-# A mode of Pillow's whose pixels have so many bytes: it keeps bytes as they are, whatever they mean.
+# The mode of Pillow for pixels of each size in bytes: it keeps the bytes as they are, whatever they mean.
 _OPAQUE = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _DEEP = {6: "RGB", 8: "RGBA"}  # 16 bits a channel, of which Pillow keeps the upper 8
 

@@ -1,4 +1,4 @@
-"""Names in ZIP archives, as they were meant: what they are written in is told by a flag, a field, or not at all.
+"""Names in ZIP archives, as they were meant. A flag or a field says how they are encoded, or nothing does.
 
 Without either, the names of the archive tell together: they are UTF-8 (macOS, Linux), Korean, Japanese or Western
 (Windows, by its country). Where they look like none of these, they are not guessed.

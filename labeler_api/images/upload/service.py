@@ -174,7 +174,7 @@ async def _made_or_found(call: Call, fields: DatasetFields) -> tuple[DatasetResp
 
 
 async def _drop_if_empty(call: Call, dataset_id: str, sent: StreamedFiles | None, error: BaseException) -> None:
-    """Remove a dataset into which nothing was uploaded, unless an equal request is still at it.
+    """Remove a dataset into which nothing was uploaded, unless an equal request is still uploading.
 
     Objects without a row are left to the sweep. Where a process died in an equal request, that one counts as under way,
     and the dataset stays: it may be sent again, or the dataset be deleted.

@@ -78,7 +78,7 @@ _SAVE = """
     ORDER BY r.n
 """
 
-# The API of before may have replaced the image, or somebody deleted it.
+# An older API may have replaced the image meanwhile, or somebody deleted it.
 _NOTE_RENDITION = """
     UPDATE image_metadata SET rendition_key = $4 WHERE dataset_id = $1 AND id = $2 AND s3_key = $3
 """

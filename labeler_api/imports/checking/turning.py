@@ -16,7 +16,7 @@ Turn = Callable[[float, float], tuple[float, float]]
 
 
 def is_turned(image: FileImage, one: PlacedImage) -> bool:
-    """Whether the file has exactly the size of before the orientation, and the orientation is known."""
+    """Whether the file has exactly the size of the image before its orientation was applied, if that is known."""
     return (
         one.orientation in SIDEWAYS
         and image.width != image.height

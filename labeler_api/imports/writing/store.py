@@ -180,7 +180,7 @@ async def count(tx: WriteTransaction, project_id: str, annotations: int, images:
 
 
 async def grows_much(tx: WriteTransaction, annotations: int) -> bool:
-    """Whether so many more annotations make what PostgreSQL knows of them untrue."""
+    """Whether this many more annotations make PostgreSQL's statistics of them wrong."""
     found: bool = await tx.fetchval(_GROWS_MUCH, annotations)
     return found
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from labeler_api.db import page_bytes
 from labeler_api.db.pool import ReadConnection, Row
 
-# By path, so that a folder comes before those in it: so many, and the bytes of a page, at most. The sums are of all.
+# By path, so that a folder comes before its subfolders. A page ends at some rows and bytes; sums are of all.
 _FOLDERS = page_bytes.page(
     """
     WITH every AS MATERIALIZED (

@@ -31,7 +31,7 @@ class ExportFile:
 
 
 async def exported_file(call: Call, path: str, query: LinkQuery) -> ExportFile:
-    """Find the exported file behind a link. Raises NotFound for whoever may not (any longer) export."""
+    """Find the exported file behind a link. Raises NotFound if the user may not export (any longer)."""
     call.links.check("exports", path, query)
     project_id, task_type, folder, file_name = path.split("/")
     holder = await _as_holder(call, query.u)
@@ -62,7 +62,7 @@ async def exported_file(call: Call, path: str, query: LinkQuery) -> ExportFile:
 
 
 async def file(call: Call, version_id: int, query: LinkQuery) -> ExportFile:
-    """Find the file behind a link. Raises NotFound for whoever may not (any longer) have it."""
+    """Find the file behind a link. Raises NotFound if the user may not have it (any longer)."""
     call.links.check("exports", str(version_id), query)
     holder = await _as_holder(call, query.u)
     async with call.db.read() as connection:

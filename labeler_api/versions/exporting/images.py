@@ -20,7 +20,7 @@ Found = dict[str, Checksum]
 
 
 async def unread(snapshot: Snapshot, subject: Subject, found: Found, after: str) -> list[Unread]:
-    """List images of whose bytes nothing is noted, so many at most, behind an id in the order of the files."""
+    """List images without a noted size and checksum, in the order of the files, behind an id and up to a limit."""
     images: list[Unread] = []
     async for row in subject.pictures(snapshot, after):
         if row["s3_key"] is not None and row["checksum"] is None and row["s3_key"] not in found:

@@ -75,7 +75,7 @@ async def export(call: Call, reference: str, body: ExportRequest) -> Exported:
 
 
 async def _count_bytes(call: Call, reference: str, body: ExportRequest) -> exported_images.Found:
-    """Read the images of before that nobody has counted yet, before the export takes its turn and its connection."""
+    """Read the older images without a checksum, before the export takes its turn and its connection."""
     found: exported_images.Found = {}
     after = ""
     while True:

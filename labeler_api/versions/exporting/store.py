@@ -123,17 +123,17 @@ async def summary_of_version(snapshot: Snapshot, wanted: Version) -> Row | None:
 
 
 async def take_turn(snapshot: Snapshot, project_id: str, turns: int) -> bool:
-    """Take one of so many turns of a project until the snapshot ends; False when all are taken."""
+    """Take one of the project's turns until the snapshot ends; False when all are taken."""
     return await snapshot.fetchval(_TAKE_TURN, project_id, turns) is not None
 
 
 async def summary_of(snapshot: Snapshot, chosen: Chosen, task_type: str) -> Row | None:
-    """Count what is chosen, and tell what the files say once and whom they name; None without the project."""
+    """Count what is chosen, and return what the files say once and the people they name; None without the project."""
     return await snapshot.fetchrow(_SUMMARY, *chosen.parameters, task_type)
 
 
 async def unsized(snapshot: Snapshot, chosen: Chosen, limit: int) -> list[str]:
-    """Return ids of images, so many at most, that have regions and whose size nobody knows."""
+    """Return ids of images that have regions and no known size, up to a limit."""
     return [row["image_id"] for row in await snapshot.fetch(_UNSIZED, *chosen.parameters, limit)]
 
 

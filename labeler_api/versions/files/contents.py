@@ -76,7 +76,7 @@ async def require_sizes(wanted: Format, unsized: Callable[[int], Awaitable[list[
 
 
 async def emails(call: Call, user_ids: list[int]) -> Mapping[int, str]:
-    """Look up the people whom a file names. Raises Unavailable when nobody can be asked."""
+    """Look up the people whom a file names. Raises Unavailable when the gateway is away."""
     users = await call.directory.get_many(user_ids, timeout=call.remaining_seconds)
     if len(users) < len(user_ids):
         await call.directory.ping()  # raises when they are missing because nobody could be asked

@@ -78,7 +78,7 @@ def json_text(ids: Sequence[str]) -> str:
 async def unknown_images(
     connection: ReadConnection, dataset_id: str, image_ids: Sequence[str], limit: int
 ) -> list[str]:
-    """Return those, so many at most, that are no images of the dataset."""
+    """Return those that are no images of the dataset, up to a limit."""
     rows = await connection.fetch(_UNKNOWN_IMAGES, dataset_id, json_text(image_ids), limit)
     return [row["id"] for row in rows]
 

@@ -32,7 +32,7 @@ from labeler_api.versions.formats.texts import class_lines
 TASKS = frozenset({"detection", "segmentation"})
 _EVERYTHING = {"train": [yolo_paths.ROOT], "val": [yolo_paths.ROOT]}
 LAYOUT = "images/<path>"
-"""What an export of ours says of where its images lie; those of before have labels at `labels/<path>` for every path.
+"""What our export says about the places of its images; older exports have labels at `labels/<path>` for every path.
 """
 
 

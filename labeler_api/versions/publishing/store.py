@@ -239,7 +239,7 @@ async def freeze(
     stored_types: Sequence[str],
     include_draft: bool,
 ) -> Row | None:
-    """Copy what is new into the snapshot, name the rest, and tell what the files say once and whom they name."""
+    """Copy what is new into the snapshot, name the rest, and return what files say once and whom they name."""
     await tx.execute(_NO_NESTED_LOOPS)
     return await tx.fetchrow(
         _FREEZE,
@@ -263,7 +263,7 @@ def frozen_images(snapshot: Snapshot, version_id: int) -> AsyncIterator[Row]:
 
 
 async def frozen_unsized(snapshot: Snapshot, version_id: int, limit: int) -> list[str]:
-    """Return ids of images, so many at most, that have regions and whose size nobody knows."""
+    """Return ids of images that have regions and no known size, up to a limit."""
     return [row["image_id"] for row in await snapshot.fetch(_FROZEN_UNSIZED, version_id, limit)]
 
 

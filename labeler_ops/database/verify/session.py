@@ -64,7 +64,7 @@ class Side:
 
 @asynccontextmanager
 async def opened(name: str, dsn: str, connections: int, as_of: str | None = None) -> AsyncIterator[Side]:
-    """Open a side with so many connections on one snapshot, an exported one if given.
+    """Open a side with several connections on one snapshot, an exported one if given.
 
     Raises DatabaseRefused when it cannot be read.
     """
