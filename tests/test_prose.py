@@ -32,3 +32,10 @@ def _name(page: Path) -> str:
 def test_a_line_of_prose_is_short(page: Path) -> None:
     lines = [(number, line) for number, line in prose(page.read_text()) if len(line) > WIDTH]
     assert [line for line in lines if not _WHOLE.match(line[1])] == []
+
+
+def test_no_page_holds_what_a_merge_left() -> None:
+    """Nothing else would see it: a page is neither compiled nor formatted."""
+    pages = [*PAGES, *ROOT.glob("docs/deployment/*.md")]
+    left = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
+    assert [_name(page) for page in pages if left.search(page.read_text())] == []
