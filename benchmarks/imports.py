@@ -7,6 +7,9 @@ the store. "written" is the part of the call in which the images are kept from o
 microseconds an annotation of the API's process and of PostgreSQL's, those saves included: the same on a busy machine, while the
 seconds are not. Both together say what one core manages that does one after the other, as an import does.
 
+After each save a bare handler that updates a row and commits (`benchmarks.bare`) is called, by the same person: what a save would wait at
+least for a core while an import has one of them. With two cores that is most of it.
+
 What the slowest save waited for is told below the table: ten times in 100 ms the wait events of everybody but the import are noted.
 """
 
@@ -27,7 +30,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.api import stack, token
+from benchmarks.api import bare, stack, token
 from benchmarks.processes import cpu_seconds
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
@@ -45,6 +48,12 @@ _IMAGES = """
         md5(n::text) || md5(n::text), 'image/jpeg', 'datasets/' || $1::text || '/thumbnails/train/' || n || '.jpg'
     FROM generate_series(0, $2::int) n
 """
+_BARE = """
+    CREATE TABLE benchmark_bodies (id int PRIMARY KEY, body bytea NOT NULL);
+    CREATE TABLE benchmark_writes (id int PRIMARY KEY, n bigint NOT NULL);
+    INSERT INTO benchmark_bodies VALUES (0, repeat('x', 600)::bytea);
+    INSERT INTO benchmark_writes VALUES (1, 0)
+"""
 _MARKED = "SELECT EXISTS (SELECT FROM importing_images)"
 # Statements that were under way for longer than a save takes, but for the import's and this one.
 _WAITS = """
@@ -61,10 +70,10 @@ _WAITS = """
 
 @dataclass
 class Saves:
-    """What one person waited for saves on an image of their own, in milliseconds."""
+    """What one person waited for saves on an image of their own, and for the bare handler, in milliseconds."""
 
-    alone: list[float] = field(default_factory=list)
-    beside: list[float] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)
+    bare: list[float] = field(default_factory=list)
     refused: int = 0
 
 
@@ -97,8 +106,8 @@ async def made(api: httpx.AsyncClient, database: asyncpg.Connection, images: int
     return dataset, project
 
 
-async def save(api: httpx.AsyncClient, project: str, waits: list[float], saves: Saves) -> None:
-    """Save once, and note how long it took."""
+async def save(stack: "Stack", project: str, saves: Saves) -> None:
+    """Save once, call the bare handler once, and note how long each took."""
     body = {
         "project_id": project,
         "image_id": "train/0",
@@ -108,10 +117,14 @@ async def save(api: httpx.AsyncClient, project: str, waits: list[float], saves: 
         "class_name": "class 1",
     }
     started = perf_counter()
-    answer = await api.post("/api/v1/annotations", json=body)
-    waits.append((perf_counter() - started) * 1000)
+    answer = await stack.api.post("/api/v1/annotations", json=body)
+    saves.waits.append((perf_counter() - started) * 1000)
     saves.refused += not answer.is_success
-    await asyncio.sleep(_PAUSE_SECONDS)
+    await asyncio.sleep(_PAUSE_SECONDS / 2)
+    started = perf_counter()
+    (await stack.api.post(stack.bare, content=b"{}")).raise_for_status()
+    saves.bare.append((perf_counter() - started) * 1000)
+    await asyncio.sleep(_PAUSE_SECONDS / 2)
 
 
 @asynccontextmanager
@@ -142,6 +155,7 @@ class Stack:
     """What the measurements talk to."""
 
     api: httpx.AsyncClient
+    bare: str
     database: asyncpg.Connection
     dsn: str
     pids: Mapping[str, int]
@@ -152,15 +166,15 @@ class Stack:
 
 
 async def beside(
-    stack: Stack, project: str, number: int, alone: list[float], ask: Awaitable[httpx.Response]
+    stack: Stack, project: str, number: int, alone: Saves, ask: Awaitable[httpx.Response]
 ) -> tuple[list[str], Seen]:
     """Wait for an import beside saves; return a row of the table."""
-    saves = Saves(alone)
+    saves = Saves()
     async with watched(stack.dsn) as seen:
         before, started = stack.cpu(), perf_counter()
         task = asyncio.ensure_future(ask)
         while not task.done():
-            await save(stack.api, project, saves.beside, saves)
+            await save(stack, project, saves)
         answer = await task
         whole = perf_counter() - started
         api, server = (1e6 * (now - then) / number for now, then in zip(stack.cpu(), before, strict=True))
@@ -177,10 +191,14 @@ async def beside(
         f"{api:.1f}",
         f"{server:.1f}",
         f"{1e6 / (api + server):,.0f}",
-        f"{p95(alone):.0f}",
-        f"{p95(saves.beside):.0f}",
-        f"{max(saves.beside):.0f}",
-        str(len(saves.beside)),
+        f"{p95(alone.waits):.0f}",
+        f"{p95(saves.waits):.0f}",
+        f"{p95(saves.waits) / p95(alone.waits):.1f}",
+        f"{max(saves.waits):.0f}",
+        f"{p95(alone.bare):.0f}",
+        f"{p95(saves.bare):.0f}",
+        f"{p95(saves.bare) / p95(alone.bare):.1f}",
+        str(len(saves.waits)),
         str(saves.refused),
     ]
     return row, seen
@@ -192,14 +210,15 @@ async def measure(stack: Stack, number: int, *, replace: bool) -> AsyncIterator[
     dataset, project = await made(stack.api, stack.database, images)
     saves = Saves()
     until = perf_counter() + _ALONE_SECONDS
-    while perf_counter() < until:
-        await save(stack.api, project, saves.alone, saves)
+    async with watched(stack.dsn):  # it takes a part of a core, here as beside the import
+        while perf_counter() < until:
+            await save(stack, project, saves)
     path = f"/api/v1/datasets/{dataset}/images"
     files = [("files", ("extra.png", PNG)), ("annotation_file", ("labels.json", coco(number, images)))]
-    yield await beside(stack, project, number, saves.alone, stack.api.post(path, files=files, timeout=_IMPORT_SECONDS))
+    yield await beside(stack, project, number, saves, stack.api.post(path, files=files, timeout=_IMPORT_SECONDS))
     if replace:
         path = f"/api/v1/annotations/import/project/{project}?force=true"
-        row, seen = await beside(stack, project, number, saves.alone, stack.api.post(path, timeout=_IMPORT_SECONDS))
+        row, seen = await beside(stack, project, number, saves, stack.api.post(path, timeout=_IMPORT_SECONDS))
         yield [f"{row[0]} replaced", *row[1:]], seen
 
 
@@ -213,22 +232,25 @@ async def main(sizes: list[int], *, replace: bool) -> None:
     table = Table(title="An import beside saves on another image of the project")
     for column in (
         "annotations", "call s", "a second", "written s", "a second", "API µs", "server µs", "a core", "p95 alone", "p95 ms",
-        "slowest ms", "saves", "refused",
+        "ratio", "slowest ms", "bare alone", "bare ms", "ratio", "saves", "refused",
     ):  # fmt: skip
         table.add_column(column, justify="right", no_wrap=True)
-    console = Console(width=150, stderr=True)
+    console = Console(width=190, stderr=True)
     with tempfile.TemporaryDirectory() as home:
         async with stack(Path(home)) as ready, httpx.AsyncClient(base_url=ready["api"], timeout=60) as api:
             api.headers["Authorization"] = f"Bearer {await token(ready, api)}"
             dsn = ready["databases"]["labeler"]
             database = await asyncpg.connect(dsn)
-            for size in sizes:
-                async for row, seen in measure(Stack(api, database, dsn, ready["pids"]), size, replace=replace):
-                    table.add_row(*row)
-                    console.print(table)
-                    console.print(*(f"{count:6} {what}" for what, count in seen.waits.most_common(8)), sep="\n")
+            await database.execute(_BARE)
+            async with bare(dsn) as floor:
+                ready_stack = Stack(api, f"{floor.url}/0/1", database, dsn, ready["pids"])
+                for size in sizes:
+                    async for row, seen in measure(ready_stack, size, replace=replace):
+                        table.add_row(*row)
+                        console.print(table)
+                        console.print(*(f"{count:6} {what}" for what, count in seen.waits.most_common(8)), sep="\n")
             await database.close()
-    Console(width=150).print(table)
+    Console(width=190).print(table)
 
 
 if __name__ == "__main__":
