@@ -7,8 +7,10 @@ import httpx
 import msgspec
 import pytest
 
+from labeler_api.errors import Unavailable
 from labeler_api.images.removal import KIND
 from labeler_api.imports.stored import service as stored_service
+from labeler_api.object_store.objects import ObjectStore
 from tests.fixtures.api import USER_IDS, Api, Made
 from tests.fixtures.language import check_sentence
 from tests.labeler_api.annotations.drawing import MEMBERS, check_counters, hold
@@ -193,6 +195,30 @@ async def test_an_import_that_fails_late_says_that_the_image_is_stored(
     answer = await owner.post(f"/api/v1/datasets/{made.dataset_id}/images", files=files, timeout=60)
     assert (answer.status_code, answer.json()["images_uploaded"]) == (423, 1), answer.text
     assert answer.json()["detail"].endswith(" The image is stored; none of the annotations is.")
+
+
+async def test_a_file_that_the_store_does_not_take_is_not_imported(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes there while it is staged; nobody else notices anything of the import."""
+    made = await api.dataset(tasks=["detection"], images=1)
+    put, marked = ObjectStore.put, []
+
+    async def refused(objects: ObjectStore, bucket: str, key: str, *given: Any) -> Any:
+        if "/imports/" in key:
+            await asyncio.sleep(0.2)  # the staging is done by then
+            marked.extend(await rows(api, "SELECT FROM importing_images"))
+            raise Unavailable("The object store is away. Try again shortly.")
+        return await put(objects, bucket, key, *given)
+
+    monkeypatch.setattr(ObjectStore, "put", refused)
+    files = form("one.jpg", annotation_file=coco(boxes(1)))
+    owner = await api.login("owner")
+    answer = await owner.post(f"/api/v1/datasets/{made.dataset_id}/images", files=files, timeout=60)
+    assert (answer.status_code, answer.json()["images_uploaded"]) == (503, 1), answer.text
+    assert marked == []
+    assert await rows(api, "SELECT FROM annotations") == []
+    monkeypatch.setattr(ObjectStore, "put", put)
+    answer = await owner.post(f"/api/v1/datasets/{made.dataset_id}/images", files=files, timeout=60)
+    assert answer.json()["annotations_imported"] == 1, answer.text
 
 
 async def test_ids_that_others_take_meanwhile_are_found_anew(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
