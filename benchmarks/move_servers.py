@@ -18,6 +18,7 @@ SETTINGS = {
     "checkpoint_timeout": "15min",
 }
 """What is not PostgreSQL's default, on both."""
+_NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,14 @@ class Servers:
 async def running(home: Path, *, durable: bool) -> AsyncIterator[Servers]:
     """Start both in directories of `home`, and stop them."""
     install = find_install(os.environ)
-    servers = [PostgresServer(install, home / name, free_port(), durable=durable) for name in ("source", "target")]
+    # Not `durable=False`: that is for tests, and its wal_level knows no replication.
+    servers = [PostgresServer(install, home / name, free_port()) for name in ("source", "target")]
+    settings = SETTINGS if durable else SETTINGS | _NOT_DURABLE
     try:
         for server in servers:
             await server.initialise()
             with (server.data_dir / "postgresql.conf").open("a") as file:
-                file.writelines(f"{name} = '{value}'\n" for name, value in SETTINGS.items())
+                file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
             await server.start()
         yield Servers(*servers)
     finally:
