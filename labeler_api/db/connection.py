@@ -43,6 +43,13 @@ A plan that is kept may be older than the rows: one that was made for an empty t
 statistics are gathered anew. Rows that are named by their keys are found by an index, however few there are.
 """
 
+ISOLATION: dict[str, str] = {"default_transaction_isolation": "read committed"}
+"""What a write sees: all that was committed before each of its statements.
+
+Every statement here that waits for a row then goes on with what it finds there. A database may be set to another level
+for everybody who connects, and writers who wait for each other would fail there instead.
+"""
+
 _SESSION: dict[str, str] = {"application_name": APPLICATION, "TimeZone": "UTC"}
 # PgBouncer takes no more than these two (and client_encoding, DateStyle, standard_conforming_strings) when a connection
 # begins, and hands a transaction to whichever server connection is free: all else is said in each transaction.
@@ -50,10 +57,12 @@ _SESSION: dict[str, str] = {"application_name": APPLICATION, "TimeZone": "UTC"}
 
 def at_the_start(*, pooled: bool) -> dict[str, str]:
     """Give what is set when a connection begins; `pooled` is one that leads to a transaction pooler."""
-    return _SESSION if pooled else {**_SESSION, **PLANS, **OF_A_REQUEST, **PATIENCE}
+    return _SESSION if pooled else {**_SESSION, **ISOLATION, **PLANS, **OF_A_REQUEST, **PATIENCE}
 
 
 def begin(kind: str = "", *, pooled: bool, **limits: str) -> str:
     """Write the one message that opens a transaction of some kind, with the limits that are its own."""
     local = {**PLANS, **OF_A_REQUEST, **limits} if pooled else limits
+    if pooled and not kind:
+        kind = f"ISOLATION LEVEL {ISOLATION['default_transaction_isolation'].upper()}"
     return "; ".join([f"BEGIN {kind}".rstrip(), *(f"SET LOCAL {name} = '{value}'" for name, value in local.items())])

@@ -29,7 +29,7 @@ from pgqueuer.domain.types import Channel
 from pgqueuer.ports.driver import Driver
 
 from labeler_api.context import Services
-from labeler_api.db.connection import PATIENCE
+from labeler_api.db.connection import ISOLATION, PATIENCE
 from labeler_api.db.failures import FAILURES
 from labeler_api.db.pool import WriteTransaction
 from labeler_api.errors import Unavailable
@@ -144,7 +144,7 @@ class Worker:
             self._dsn,
             timeout=_CONNECT_SECONDS,
             command_timeout=_STATEMENT_SECONDS,
-            server_settings={"application_name": "labeler_api jobs", "TimeZone": "UTC", **PATIENCE},
+            server_settings={"application_name": "labeler_api jobs", "TimeZone": "UTC", **ISOLATION, **PATIENCE},
         )
         watch_silence(connection)
         try:

@@ -52,6 +52,7 @@ def engine(dsn: str) -> AsyncEngine:
                 "statement_timeout": "0",  # a rewrite of a large table takes as long as it takes
                 "idle_in_transaction_session_timeout": "0",
                 "search_path": "public",
+                "default_transaction_isolation": "read committed",  # whatever the database says for everybody
             },
         )
 

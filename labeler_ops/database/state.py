@@ -1,5 +1,7 @@
 """Which revision a database stands at, asked without loading Alembic."""
 
+from collections.abc import Mapping
+
 import asyncpg
 
 from labeler_api.db.failures import FAILURES
@@ -8,10 +10,11 @@ from labeler_ops.database.errors import DatabaseRefused
 _CONNECT_SECONDS = 30.0  # a managed database that sleeps takes up to ten seconds to wake
 
 
-async def connect(dsn: str) -> "asyncpg.Connection[asyncpg.Record]":
-    """Open one connection. Raises DatabaseRefused with what PostgreSQL says, without the URL's password."""
+async def connect(dsn: str, settings: Mapping[str, str] | None = None) -> "asyncpg.Connection[asyncpg.Record]":
+    """Open one connection, with settings that no pooler takes. Raises DatabaseRefused with what PostgreSQL says."""
     try:
-        return await asyncpg.connect(dsn, timeout=_CONNECT_SECONDS, server_settings={"timezone": "UTC"})
+        said = {"timezone": "UTC", **(settings or {})}
+        return await asyncpg.connect(dsn, timeout=_CONNECT_SECONDS, server_settings=said)
     except (*FAILURES, ValueError) as error:
         raise DatabaseRefused(f"the Labeler DB cannot be reached: {error or type(error).__name__}") from error
 

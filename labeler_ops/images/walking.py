@@ -6,6 +6,7 @@ from contextlib import aclosing, asynccontextmanager
 
 import asyncpg
 
+from labeler_api.db.connection import ISOLATION
 from labeler_api.migrations import HEAD
 from labeler_ops.connecting import Connection
 from labeler_ops.database import state
@@ -69,7 +70,7 @@ async def _rows(dsn: str, statement: str, dataset_id: str | None) -> AsyncGenera
 
 @asynccontextmanager
 async def _opened(dsn: str) -> AsyncIterator[Connection]:
-    connection = await state.connect(dsn)
+    connection = await state.connect(dsn, ISOLATION)
     try:
         yield connection
     finally:

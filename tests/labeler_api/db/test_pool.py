@@ -39,6 +39,27 @@ async def test_a_transaction_that_is_planned_once_says_so_for_itself_alone(db: D
         assert {row["value"] for row in await connection.fetch(sql, names)} == {"auto", "on"}
 
 
+@pytest.mark.parametrize("statement_cache", [True, False])
+async def test_a_write_sees_what_was_committed_whatever_the_database_says_for_everybody(
+    dsn: str, statement_cache: bool
+) -> None:
+    """Also where limits are said in each transaction, as behind a pooler."""
+    connection = await asyncpg.connect(dsn)
+    name = dsn.rpartition("/")[2]
+    await connection.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = 'repeatable read'")
+    await connection.close()
+    db = await Database.connect(dsn, PoolOptions(statement_cache=statement_cache))
+    try:
+        async with db.begin() as tx:
+            assert await tx.fetchval("SHOW transaction_isolation") == "read committed"
+        async with db.begin(long=True) as tx:
+            assert await tx.fetchval("SHOW transaction_isolation") == "read committed"
+        async with db.snapshot() as snapshot:
+            assert await snapshot.fetchval("SHOW transaction_isolation") == "repeatable read"
+    finally:
+        await db.close()
+
+
 async def test_a_block_that_raises_is_rolled_back(db: Database) -> None:
     async def fail() -> None:
         async with db.begin() as tx:
