@@ -13,14 +13,19 @@ from labeler_ops.database.errors import DatabaseRefused
 _SHOWN = 40  # differences; a wrong database has hundreds
 
 
+def alembic() -> Config:
+    """Where Alembic finds the revisions."""
+    config = Config()
+    config.set_main_option("script_location", str(DIRECTORY).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
 def examine(connection: Connection, revision: str | None) -> list[str]:
     """Look at the database before anything is changed; what is worth noting. Raises DatabaseRefused."""
     if revision is None:
         return _require_empty(connection)
-    config = Config()
-    config.set_main_option("script_location", str(DIRECTORY).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    known = {script.revision: script for script in ScriptDirectory.from_config(config).walk_revisions()}
+    known = {script.revision: script for script in ScriptDirectory.from_config(alembic()).walk_revisions()}
     if revision not in known:
         raise DatabaseRefused(
             f"the database stands at revision {revision!r}, which this program does not know. A database of the old "

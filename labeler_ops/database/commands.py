@@ -1,21 +1,19 @@
 """`labeler db …`: upgrade the Labeler DB, check it, compare two databases, print or apply the databases' roles."""
 
-import asyncio
 import os
-from collections.abc import Coroutine
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from labeler_api.db.failures import FAILURES
 from labeler_api.settings import database_url
-from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.indexes import apply_indexes, indexes_sql
 from labeler_ops.database.roles import DATABASES, READABLE, Database, apply_roles, roles_sql
+from labeler_ops.refusing import FAILED, WRONG_USE, AsJson, print_json, refuse
+from labeler_ops.refusing import run as doing
 from service_kit.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -23,9 +21,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 
-_T = TypeVar("_T")
-_FAILED = 1
-_NOT_ASKED = 2  # a command that could not look at all, as grep's
+_NOT_ASKED = WRONG_USE  # a command that could not look at all ends with 2, as grep
 
 Url = Annotated[
     str | None,
@@ -42,7 +38,9 @@ LegacyTimezone = Annotated[
         help="Zone of the server whose now() filled in times, for a database that comes from production.",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for programs.")]
+
+
+_UNCHANGED = "nothing was changed"
 
 
 @app.command()
@@ -56,21 +54,20 @@ def upgrade(
 
     log = Console(stderr=True)
     database = dsn(url)
+
+    def applied(step: str) -> None:
+        log.print(f"[green]done[/green] {step}")
+
     with log.status("Upgrading"):
-        report = _run(
-            run_upgrade(
-                database,
-                legacy_timezone=legacy_timezone,
-                progress=lambda step: log.print(f"[green]done[/green] {step}"),
-            ),
-            as_json,
+        report = doing(
+            lambda: run_upgrade(database, legacy_timezone=legacy_timezone, progress=applied), as_json=as_json
         )
     if as_json:
         typer.echo(report.as_json())
     else:
         report.show(Console())
     if not report.even:
-        raise typer.Exit(_FAILED)
+        raise typer.Exit(FAILED)
 
 
 @app.command()
@@ -78,9 +75,10 @@ def check(url: Url = None, as_json: AsJson = False) -> None:
     """Compare the models with the database, both ways. Exit code 1: they differ; 2: the database could not be read."""
     from labeler_ops.database.check import check as run_check
 
-    differences = _run(run_check(dsn(url)), as_json, _NOT_ASKED)
+    database = dsn(url)
+    differences = doing(lambda: run_check(database), code=_NOT_ASKED, as_json=as_json)
     if as_json:
-        typer.echo(msgspec.json.encode({"same": not differences, "differences": differences}))
+        print_json({"same": not differences, "differences": differences})
     else:
         console = Console(soft_wrap=True, highlight=False)
         for difference in differences:
@@ -89,7 +87,7 @@ def check(url: Url = None, as_json: AsJson = False) -> None:
             f"{len(differences)} differences." if differences else "The database is what the models say: no difference."
         )
     if differences:
-        raise typer.Exit(_FAILED)
+        raise typer.Exit(FAILED)
 
 
 @app.command()
@@ -113,24 +111,24 @@ def verify(
     from labeler_ops.database.verify.run import verify as run_verify
 
     urls = [dsn(url, name) for url, name in ((source, "--source"), (target, "--target"))]
+    expected = None if without_roles else _roles(role or [])
     with Progress(*Progress.get_default_columns(), console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("Comparing", total=None)
-        report = _run(
-            run_verify(
-                *urls,
-                connections=connections,
-                roles=None if without_roles else _roles(role or []),
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
-            ),
-            as_json,
-            _NOT_ASKED,
+
+        def compared(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        report = doing(
+            lambda: run_verify(*urls, connections=connections, roles=expected, progress=compared),
+            code=_NOT_ASKED,
+            as_json=as_json,
         )
     if as_json:
-        typer.echo(msgspec.json.encode({"same": report.same, "differences": report.lines(), "report": report}))
+        print_json({"same": report.same, "differences": report.lines(), "report": report})
     else:
         report.show(Console(soft_wrap=True))
     if not report.same:
-        raise typer.Exit(_FAILED)
+        raise typer.Exit(FAILED)
 
 
 def _roles(pairs: list[str]) -> "Roles":
@@ -178,27 +176,28 @@ def roles(
                 f"-- {name}: connect to it as a superuser, leave out tables it has not, set the password with "
                 "\\password"
             )
-            typer.echo("".join(f"{statement};\n" for statement in roles_sql(name, role=role)))
+            _print(roles_sql(name, role=role))
         return
     if database is None or url is None:
-        Console(stderr=True).print("--apply needs a database and its --url, as a superuser", markup=False)
-        raise typer.Exit(_NOT_ASKED)
-    applied = _run(_refusing(apply_roles(dsn(url), database, role=role, password=password)), as_json=False)
-    typer.echo("".join(f"{statement};\n" for statement in applied))
+        refuse("--apply needs a database and its --url, as a superuser", _NOT_ASKED)
+    admin = dsn(url)
+    _print(doing(lambda: apply_roles(admin, database, role=role, password=password), _UNCHANGED))
 
 
 def _indexes(database: Database | None, url: str | None, *, apply: bool) -> None:
     if database != "users" or (apply and url is None):
-        Console(stderr=True).print(
-            "--indexes is for the database `users`, with --apply for its --url, as the owner of its tables",
-            markup=False,
+        refuse(
+            "--indexes is for the database `users`, with --apply for its --url, as the owner of its tables", _NOT_ASKED
         )
-        raise typer.Exit(_NOT_ASKED)
     if not apply:
         typer.echo("-- users: connect to it as the owner of its tables, leave out tables and columns it has not")
-        statements = indexes_sql({"users": READABLE["users"]["users"]})
-    else:
-        statements = _run(_refusing(apply_indexes(dsn(url))), as_json=False)
+        _print(indexes_sql({"users": READABLE["users"]["users"]}))
+        return
+    owner = dsn(url)
+    _print(doing(lambda: apply_indexes(owner), _UNCHANGED))
+
+
+def _print(statements: Sequence[str]) -> None:
     typer.echo("".join(f"{statement};\n" for statement in statements))
 
 
@@ -212,28 +211,18 @@ def prune_history(
     """Count or remove old entries of the annotations' history. The last entry of every annotation stays."""
     from labeler_ops.database.history import prune
 
+    database = dsn(url)
     with Console(stderr=True).status("Looking at the history") as status:
-        found = _run(
-            prune(
-                dsn(url),
-                older_than_days,
-                remove=remove,
-                progress=lambda seen: status.update(f"{seen:,} entries looked at"),
-            ),
-            as_json,
-        )
+
+        def seen(entries: int) -> None:
+            status.update(f"{entries:,} entries looked at")
+
+        found = doing(lambda: prune(database, older_than_days, remove=remove, progress=seen), as_json=as_json)
     if as_json:
-        typer.echo(msgspec.json.encode({"entries": found.entries, "old": found.old, "removed": remove}))
+        print_json({"entries": found.entries, "old": found.old, "removed": remove})
     else:
         done = "were removed" if remove else "would be removed; repeat with --remove"
         typer.echo(f"{found.old:,} of {found.entries:,} entries {done}.")
-
-
-async def _refusing(work: Coroutine[Any, Any, _T]) -> _T:
-    try:
-        return await work
-    except FAILURES as error:
-        raise DatabaseRefused(f"nothing was changed: {error}") from error
 
 
 def dsn(url: str | None, option: str = "--url") -> str:
@@ -242,23 +231,10 @@ def dsn(url: str | None, option: str = "--url") -> str:
         environ = os.environ if url is None else {"LABELER_DB_URL": _from_file(url)}
         return database_url(environ, "LABELER_DB", fall_back_to_railway=True)
     except OSError as error:
-        Console(stderr=True, soft_wrap=True).print(f"{option}: {error.filename}: {error.strerror}", markup=False)
-        raise typer.Exit(_NOT_ASKED) from None
+        refuse(f"{option}: {error.filename}: {error.strerror}", WRONG_USE)
     except SettingsError as error:
-        said = str(error) if url is None else str(error).replace("LABELER_DB_URL", option)
-        Console(stderr=True, soft_wrap=True).print(said, markup=False)
-        raise typer.Exit(_NOT_ASKED) from None
+        refuse(str(error) if url is None else str(error).replace("LABELER_DB_URL", option), WRONG_USE)
 
 
 def _from_file(url: str) -> str:
     return Path(url[1:]).read_text().strip() if url.startswith("@") else url
-
-
-def _run(work: Coroutine[Any, Any, _T], as_json: bool, code: int = _FAILED) -> _T:
-    try:
-        return asyncio.run(work)
-    except DatabaseRefused as error:
-        if as_json:
-            typer.echo(msgspec.json.encode({"error": str(error)}))
-        Console(stderr=True, soft_wrap=True).print(str(error), markup=False)
-        raise typer.Exit(code) from None

@@ -6,14 +6,13 @@ from time import monotonic
 
 import asyncpg
 from alembic import command
-from alembic.config import Config
 from alembic.runtime.migration import MigrationInfo
 from alembic.script import Script
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from labeler_api.migrations import DIRECTORY, HEAD
+from labeler_api.migrations import HEAD
 from labeler_api.migrations.engine import LOCK_TIMEOUT, AnotherRunnerError, engine, take_turn
 from labeler_api.migrations.steps import UnevenRows
 from labeler_ops.database import adopt, state, zones
@@ -137,9 +136,7 @@ def _migrate(connection: Connection, legacy_timezone: str, progress: Progress) -
     def applied(step: MigrationInfo) -> None:
         progress(step.up_revision.doc if isinstance(step.up_revision, Script) else str(step.up_revision_id))
 
-    config = Config()
-    config.set_main_option("script_location", str(DIRECTORY).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
+    config = adopt.alembic()
     config.attributes.update(connection=connection, legacy_timezone=legacy_timezone, on_version_apply=applied)
     command.upgrade(config, "head")
 
