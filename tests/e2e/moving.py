@@ -23,7 +23,7 @@ from tests.labeler_api.images.relay import Relay
 _LABELER = Path(sys.executable).with_name("labeler")
 DIGEST = re.compile(r"Digest ([0-9a-f]+)")
 _PAUSE_SECONDS = 0.2  # between two saves of a person; without it they take the processors from what moves them
-COMMAND_SECONDS = 180  # some take five on a quiet machine
+COMMAND_SECONDS = 500  # some take five on a quiet machine; three at once share two cores with the services
 
 
 class Front(Relay):

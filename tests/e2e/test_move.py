@@ -1,157 +1,222 @@
-"""One command: a running demo goes to another PostgreSQL and another object store, and back.
+"""The rehearsal: production as it is today goes to other servers, upgraded, and back, while everybody works.
 
-People annotate and upload all the time. Both ways end in equal checksums, and nothing that anybody was told is saved
-is missing on the side that serves.
+Three databases with roles, grants and settings of their own are moved at once, the Labeler DB from the schema of the
+backend before; the services come to the new ones through a PgBouncer. Both ways end in equal checksums, and nothing
+that anybody was told is saved is missing on the side that serves.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import secrets
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
-import asyncpg
-import msgspec
 import pytest
 
-from labeler_ops.stack.object_store import PORT_COUNT, SeaweedServer
-from labeler_ops.stack.ports import free_ports
+from labeler_ops.move import report
+from labeler_ops.runs import Run
+from labeler_ops.stack.postgres import PostgresServer
 from labeler_ops.storage.access import StorageAccess
+from labeler_ops.storage.tying import adopt
+from tests.e2e import legacy
 from tests.e2e.moving import COMMAND_SECONDS, DIGEST, Front, Operator, Work, everything_there, variables
-from tests.fixtures.postgres import DatabaseFactory
+from tests.fixtures.pgbouncer import pooling
+from tests.fixtures.platform import READER_PASSWORD as PLATFORM_PASSWORD
+from tests.fixtures.postgres import DatabaseFactory, temporary_server
 from tests.fixtures.storage import may_delete
+from tests.fixtures.users import READER_PASSWORD, UsersDatabase
+from tests.labeler_ops.database.conftest import production_template  # noqa: F401 - a fixture
 from tests.labeler_ops.stack.running import Up, log_in
+from tests.labeler_ops.storage.stores import Objects
 
 PEOPLE = 20
 UNTIL = "while [ ! -e {} ]; do sleep 0.05; done"
-
-
 JWT = {"JWT_SECRET_KEY": "the-same-on-both-sides-of-a-move-0123456789"}
+OWNER = {"email": "owner@example.com", "password": "owner123", "role": "owner"}
+LABELER = ("labeler", "labeler")
+PASSWORDS = {"labeler": LABELER[1], "users": READER_PASSWORD, "platform": PLATFORM_PASSWORD}
+TABLES = {"labeler": "annotations", "users": "users", "platform": "organizations"}
+NAMES = tuple(TABLES)
 
 
 @pytest.fixture
-async def new_store(tmp_path: Path) -> AsyncIterator[SeaweedServer]:
-    """What R2 is in production."""
-    server = SeaweedServer(tmp_path / "new-store", free_ports(PORT_COUNT), "new-key", "new-secret-key")
-    await server.start()
-    yield server
-    await server.stop()
+async def new_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PostgresServer]:
+    """Where production moves to."""
+    async with temporary_server(tmp_path_factory) as server:
+        yield server
 
 
-def exported(facts: dict[str, Any], secrets: dict[str, str], new_database: str, new: SeaweedServer) -> dict[str, str]:
-    """What the operator exports at the guides' beginning."""
+@pytest.fixture
+async def old(
+    create_database: DatabaseFactory,
+    production_template: str,  # noqa: F811 - the fixture
+    clone_users: Callable[[], "asyncio.Future[UsersDatabase]"],
+    platform_template: str,
+    source_objects: Objects,
+) -> legacy.Old:
+    """Production."""
+    urls = {
+        "labeler": await create_database(production_template),
+        "users": (await clone_users()).admin_dsn,
+        "platform": await create_database(platform_template),
+    }
+    return await legacy.furnished(urls, f"rehearsed_{secrets.token_hex(3)}", source_objects)
+
+
+def exported(side: str, access: StorageAccess) -> dict[str, str]:
     return {
-        "SOURCE_DATABASE_URL": facts["databases"]["labeler"],
-        "TARGET_DATABASE_URL": new_database,
-        "LABELER_DB_URL": facts["databases"]["labeler"],
-        "SOURCE_S3_ENDPOINT": facts["storage"],
-        "SOURCE_S3_ACCESS_KEY": secrets["s3_access_key"],
-        "SOURCE_S3_SECRET_KEY": secrets["s3_secret_key"],
-        "TARGET_S3_ENDPOINT": new.access.endpoint,
-        "TARGET_S3_ACCESS_KEY": new.access.access_key,
-        "TARGET_S3_SECRET_KEY": new.access.secret_key,
-        "LABELER_SMOKE_PASSWORD": next(one["password"] for one in facts["accounts"] if one["role"] == "owner"),
+        f"{side}_S3_ENDPOINT": access.endpoint,
+        f"{side}_S3_ACCESS_KEY": access.access_key,
+        f"{side}_S3_SECRET_KEY": access.secret_key,
+        f"{side}_S3_BUCKET_DATASETS": access.datasets_bucket,
+        f"{side}_S3_BUCKET_ANNOTATIONS": access.annotations_bucket,
     }
 
 
-async def a_database_of_old(facts: dict[str, Any], secrets: dict[str, str]) -> str:
-    """Do `createdb -O labeler back` on the old server."""
-    old = urlsplit(facts["databases"]["labeler"])
-    admin = await asyncpg.connect(
-        host=old.hostname,
-        port=old.port,
-        user="labeler_admin",
-        password=secrets["postgres_superuser"],
-        database="postgres",
-    )
-    await admin.execute("CREATE DATABASE back OWNER labeler TEMPLATE template0")
-    await admin.close()
-    return str(old._replace(path="/back").geturl())
+def operators(
+    directory: Path, sources: dict[str, str], targets: dict[str, str], stores: Sequence[StorageAccess]
+) -> dict[str, Operator]:
+    """One for each database, with what the guides let them export."""
+    return {
+        name: Operator(
+            directory,
+            {
+                "SOURCE_DATABASE_URL": sources[name],
+                "TARGET_DATABASE_URL": targets[name],
+                "LABELER_LEGACY_TIMEZONE": legacy.ZONE,
+                "LABELER_ROLE_PASSWORD": PASSWORDS[name],
+                "LABELER_SMOKE_PASSWORD": OWNER["password"],
+                **exported("SOURCE", stores[0]),
+                **exported("TARGET", stores[1]),
+            },
+        )
+        for name in NAMES
+    }
 
 
-def at_work(facts: dict[str, Any], front: Front) -> Work:
-    """The demo's owner, logged in, on the demo's first project."""
-    with log_in(facts) as client:
-        dataset = client.get("/datasets").json()[0]["id"]
-        project = client.get(f"/datasets/{dataset}/project").json()["id"]
-        images = client.get(f"/projects/{project}/images").json()["images"]
-        headers = {"Authorization": client.headers["authorization"]}
-    return Work(front.url, dataset, project, headers, [image["id"] for image in images])
+async def databases(server: PostgresServer, *names: str) -> list[str]:
+    for name in names:
+        await legacy.execute(server.dsn("postgres"), f"CREATE DATABASE {name} TEMPLATE template0")
+    return [server.dsn(name) for name in names]
 
 
-async def moved_by(
-    operator: Operator, front: Front, up: Callable[[dict[str, str]], Up], *command: str
-) -> tuple[str, Up]:
-    """Give a command that deploys by a hook of ours, and bring the services up when it asks; what it said."""
-    asked, deployed = operator.directory / f"{command[0]}.env", operator.directory / f"{command[0]}.deployed"
+def runs(name: str) -> tuple[str, str]:
+    return "--runs", f"runs-{name}"
+
+
+async def moved(
+    people: dict[str, Operator],
+    front: Front,
+    up: Callable[[dict[str, str]], Up],
+    home: Path,
+    command: str,
+    **into: str,
+) -> str:
+    """Give a command for all three databases at once, and deploy when the Labeler DB's asks for it; what that one said.
+
+    Its hook waits for the services, which come up with the environments that the three runs wrote.
+    """
+    asked, deployed = home / f"{command}.env", home / f"{command}.deployed"
     hook = f'cp "$LABELER_NEW_ENVIRONMENT" {asked}.partial && mv {asked}.partial {asked} && {UNTIL.format(deployed)}'
-    look = ("--smoke-url", front.url, "--smoke-email", "owner@example.com", "--wait", "60")
-    work = asyncio.create_task(operator.run("move", *command, "--deploy", hook, *look))
+    look = ("--deploy", hook, "--smoke-url", front.url, "--smoke-email", OWNER["email"], "--wait", "60")
+    arguments = {name: [command, *runs(name), *(["--into", into[name]] if into else [])] for name in NAMES}
+    if command == "run":
+        arguments["labeler"] += ["--accept-quarantine"]
+        for name in ("users", "platform"):
+            arguments[name] += ["--database", name]
+    works = {
+        name: asyncio.create_task(people[name].run("move", *given, *(look if name == "labeler" else ())))
+        for name, given in arguments.items()
+    }
+    await asyncio.gather(works["users"], works["platform"])
     async with asyncio.timeout(COMMAND_SECONDS):
         while not asked.exists():
-            if work.done():
-                raise AssertionError(await work)
+            if works["labeler"].done():
+                raise AssertionError(await works["labeler"])
             await asyncio.sleep(0.02)
-    services = up(variables(asked)).__enter__()
-    try:
-        await front.deploy((await asyncio.to_thread(services.ready))["api"])
-        deployed.touch()
-        return await work, services
-    except BaseException:
-        services.__exit__(None, None, None)
-        raise
+    written = "environment.new" if command == "run" else "environment.rollback"
+    environment: dict[str, str] = {}
+    for name in NAMES:
+        ((path),) = (home / f"runs-{name}").glob(f"*/{written}")
+        environment |= variables(path)
+    await front.deploy((await asyncio.to_thread(up(environment).ready))["api"])
+    deployed.touch()
+    return await works["labeler"]
 
 
-def say(text: str) -> None:
-    print(text)  # noqa: T201 - worth a look: pytest -s
+def at_work(front: Front) -> Work:
+    """The owner of production's dataset, logged in."""
+    with log_in({"api": front.url, "accounts": [OWNER]}) as client:
+        images = client.get(f"/projects/{legacy.PROJECT}/images").json()["images"]
+        headers = {"Authorization": client.headers["authorization"]}
+    return Work(front.url, legacy.DATASET, legacy.PROJECT, headers, [image["id"] for image in images])
 
 
 @pytest.mark.slow
-async def test_a_running_demo_is_moved_and_moved_back(
-    create_database: DatabaseFactory, new_store: SeaweedServer, tmp_path: Path
+async def test_production_is_moved_and_moved_back(
+    old: legacy.Old,
+    new_server: PostgresServer,
+    stores: tuple[StorageAccess, StorageAccess],
+    source_objects: Objects,
+    create_database: DatabaseFactory,
+    tmp_path: Path,
 ) -> None:
-    new_database = await create_database()
-    with Up(tmp_path / "old", files=tmp_path / "old-files", **JWT) as old:
-        facts = await asyncio.to_thread(old.ready)
-        secrets = msgspec.json.decode((tmp_path / "old" / "secrets.json").read_bytes())
-        operator = Operator(tmp_path, exported(facts, secrets, new_database, new_store))
-        people = {"USER_DB_URL": facts["databases"]["users"], "PLATFORM_DB_URL": facts["databases"]["platform"], **JWT}
+    await legacy.execute(new_server.dsn("postgres"), legacy.ROLES.format(p=old.prefix))
+    new = dict(zip(NAMES, await databases(new_server, *NAMES), strict=True))
+    people = operators(tmp_path, old.urls, new, stores)
+    images: dict[str, bytes] = {}
+    backend, *services = writers = [
+        legacy.old_backend(old, source_objects, images),
+        *(legacy.service(old, name) for name in ("users", "platform")),
+    ]
+    async with AsyncExitStack() as stack:
+        pooler = await stack.enter_async_context(pooling(new_server.port, dict([LABELER]), tmp_path))
+        front = await stack.enter_async_context(Front("http://127.0.0.1:1"))
+        people["labeler"].environment["TARGET_PRIVATE_ADDRESS"] = pooler
 
-        def up(name: str) -> Callable[[dict[str, str]], Up]:
-            return lambda new: Up(tmp_path / name, files=tmp_path / f"{name}-files", **people, **new)
+        def up(name: str, environment: dict[str, str]) -> Up:
+            return stack.enter_context(Up(tmp_path / name, files=tmp_path / f"{name}-files", **JWT, **environment))
 
-        async with Front(facts["api"]) as front:
-            work = at_work(facts, front)
-            async with work.going_on(PEOPLE):
-                await work.progress()
-                looked = await operator.run("move", "check")
-                assert "nothing was changed" in looked
-                assert not (tmp_path / "runs").exists()
-                there, moved = await moved_by(operator, front, up("new"), "run")
-                try:
-                    await work.progress()
-                    say(f"there: {work.measure():.1f} s without an acknowledged save")
-                    require_proofs(there, back=False)
-                    await everything_there(front.url, new_database, work)
-                    # The id lies in the database, the tie in the bucket: both have moved, so that deletion goes on.
-                    assert await may_delete(new_database, new_store.access) == [True, True]
-                    back = await a_database_of_old(facts, secrets)
-                    home, again = await moved_by(operator, front, up("back"), "rollback", "--into", back)
-                    try:
-                        await work.progress()
-                        say(f"back: {work.measure():.1f} s without an acknowledged save")
-                        require_proofs(home, back=True)
-                        await everything_there(front.url, back, work)
-                        old_store = StorageAccess(facts["storage"], secrets["s3_access_key"], secrets["s3_secret_key"])
-                        assert await may_delete(back, old_store) == [True, True]
-                    finally:
-                        again.__exit__(None, None, None)
-                finally:
-                    moved.__exit__(None, None, None)
-    (run,) = (tmp_path / "runs").glob("*-move-*")  # one run, one journal, there and back
-    assert "rolled back" in await operator.run("move", "status", "--run", run.name)
-    saved = f"{len(work.annotations)} annotations and {len(work.images)} images were acknowledged"
-    say(f"{saved}, {work.refused} requests refused, {work.broken} cut off")
+        async with legacy.at_work(writers):
+            await asyncio.gather(*(writer.progress() for writer in writers))
+            past_it = {
+                "DB_STATEMENT_CACHE": "false",
+                "LABELER_DB_UNPOOLED_URL": legacy.as_role(new["labeler"], *LABELER),
+            }
+            there = await moved(people, front, lambda new: up("new", new | past_it), tmp_path, "run")
+            for writer, name in zip(services, ("users", "platform"), strict=True):
+                writer.url = old.as_role(new[name], "service")
+            await asyncio.gather(*(people[name].run("move", "open", *runs(name)) for name in ("users", "platform")))
+            await asyncio.gather(*(writer.progress() for writer in services))
+        assert all(writer.refused for writer in writers)
+        require_proofs(there, back=False)
+        await require_whole(old, new, backend, services)
+        await legacy.require_grants(old, new, TABLES)
+
+        work = await asyncio.to_thread(at_work, front)
+        work.annotations |= set(backend.saved)
+        work.images |= images
+        await everything_there(front.url, new["labeler"], work)
+        await adopt(new["labeler"], stores[1])  # the old backend tied no bucket to its database
+
+        home = {name: await create_database() for name in NAMES}
+        async with work.going_on(PEOPLE), legacy.at_work(services):
+            await work.progress()
+            del people["labeler"].environment["TARGET_PRIVATE_ADDRESS"]
+            back = await moved(people, front, lambda new: up("back", new), tmp_path, "rollback", **home)
+            for writer, name in zip(services, ("users", "platform"), strict=True):
+                writer.url = old.as_role(home[name], "service")
+            await work.progress()
+            await asyncio.gather(*(writer.progress() for writer in services))
+        require_proofs(back, back=True)
+        await everything_there(front.url, home["labeler"], work)
+        await require_saved(home, services)
+        await legacy.require_grants(old, home, TABLES)
+        assert await may_delete(home["labeler"], stores[0]) == [True, True]
+    for name in NAMES:
+        (run,) = (tmp_path / f"runs-{name}").glob("*-move-*")  # one run, one journal, there and back
+        assert report.read(Run.read(run)).state == "rolled back"
     assert work.refused > 0
 
 
@@ -160,3 +225,29 @@ def require_proofs(said: str, *, back: bool) -> None:
     assert len(DIGEST.findall(said)) == 2, said
     assert said.count("The same:") == 2, said
     assert ("images have sizes now" in said) is not back, said
+    orphans = f"quarantined: {legacy.ORPHANS} rows of annotations"
+    assert (orphans in said and "(in quarantine_annotations)" in said) is not back, said
+
+
+async def require_whole(
+    old: legacy.Old, new: dict[str, str], backend: legacy.Writer, services: Sequence[legacy.Writer]
+) -> None:
+    """Everything that was acknowledged is there, with the right times, sizes, and what was set aside."""
+    labeler = new["labeler"]
+    kept = await legacy.fetchval(labeler, "SELECT count(*) FROM annotations WHERE id = ANY ($1)", backend.saved)
+    assert kept == len(backend.saved)
+    await require_saved(new, services)
+    assert await legacy.fetchval(labeler, "SELECT count(*) FROM quarantine_annotations") == legacy.ORPHANS
+    assert await legacy.fetchval(labeler, "SELECT count(*) FROM image_metadata WHERE width IS NULL") == 0
+    made = "SELECT created_at FROM datasets WHERE name = $1"
+    assert await legacy.fetchval(labeler, made, "MVTec-AD") == datetime(2025, 6, 1, tzinfo=UTC)  # 09:00 in Seoul
+    now = await legacy.fetchval(labeler, made, "made now")
+    assert abs(now - old.made_at) < timedelta(minutes=5)
+    drawn = await legacy.fetchval(labeler, "SELECT created_at FROM annotations WHERE id = $1", backend.saved[-1])
+    assert timedelta(0) < datetime.now(UTC) - drawn < timedelta(minutes=10)
+
+
+async def require_saved(urls: dict[str, str], services: Sequence[legacy.Writer]) -> None:
+    for writer, name in zip(services, ("users", "platform"), strict=True):
+        saved = f"SELECT count(*) FROM {TABLES[name]} WHERE id = ANY ($1)"
+        assert await legacy.fetchval(urls[name], saved, writer.saved) == len(writer.saved)
