@@ -67,16 +67,16 @@ class Bench:
     async def memory_only(self, source: str) -> None:
         """Every step once, for nothing but its memory."""
         await self.round(source, 0)
-        await self.drill(source)
+        await self.restore_test(source)
         shutil.rmtree(self.home / "backup")
         self.found.memory_of_a_tenth = self.found.memory
         self.found.rounds, self.found.once, self.found.memory = [], {}, {}
 
-    async def drill(self, source: str) -> None:
+    async def restore_test(self, source: str) -> None:
         """Try a backup as `migrate` does."""
         if not (self.home / "backup").exists():
             await ours("backup", source, self.servers.target.dsn("postgres"), self.home / "backup", self.jobs)
-        await self._ours("drill", source, self.servers.target.dsn("postgres"), in_rounds=False)
+        await self._ours("restore test", source, self.servers.target.dsn("postgres"), in_rounds=False)
 
     async def plain(self, source: str) -> None:
         """`pg_dump` with its own compression, once, to be seen beside the others."""
@@ -110,7 +110,7 @@ class Bench:
         await self.servers.drop("ours")
 
     async def _ours(self, step: str, source: str, target: str, *, in_rounds: bool = True) -> None:
-        into = self.home / ("backup" if step == "drill" else step)
+        into = self.home / ("backup" if step == "restore test" else step)
         measured = await self._told(step, ours(step, source, target, into, self.jobs))
         self.found.add(step, measured, in_rounds=in_rounds)
 
@@ -167,7 +167,7 @@ async def run(found: Found, amount: Amount, *, jobs: int, rounds: int, mode: str
         for number in range(rounds):
             await bench.round(source, number)
         if rounds:
-            await bench.drill(source)
+            await bench.restore_test(source)
             await bench.plain(source)
             shutil.rmtree(home / "backup")
         if mode != "none":

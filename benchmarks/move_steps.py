@@ -1,6 +1,6 @@
 """One step of a move as a process of its own, and what it costs: seconds, and the most memory that it held.
 
-Our steps run as `python -m benchmarks.move_steps backup|drill|copy|verify`, which prints the seconds of the call as a
+Our steps run as `python -m benchmarks.move_steps backup|restore test|copy|verify`, which prints the seconds of the call as a
 JSON object: the interpreter's start, the same for one row and for millions, is left out. PostgreSQL's own programs are
 timed from their start to their end. The memory is that of a process and of all that it started (our interpreter,
 `pg_dump` and its workers), not that of the servers.
@@ -89,22 +89,25 @@ async def _backup(source: str, target: str, into: Path, jobs: int) -> dict[str, 
         return {"backup": perf_counter() - started}
 
 
-async def _drill(source: str, target: str, into: Path, jobs: int) -> dict[str, float]:
+async def _restore_test(source: str, target: str, into: Path, jobs: int) -> dict[str, float]:
     """Try the dump that `_backup` made: nobody has written since, so this moment is that one."""
     tools = await _tools(target)
     started = perf_counter()
     async with dumps.snapshot(source) as moment:
-        drilled = await dumps.restore_test(tools, into, source, moment, at=source, jobs=jobs)
+        tried = await dumps.restore_test(tools, into, source, moment, at=source, jobs=jobs)
     took = perf_counter() - started
-    if not drilled.report.same:
-        raise SystemExit("\n".join(drilled.report.lines()))
-    return {"drill": took, "drill: restore": drilled.restore_seconds, "drill: verify": drilled.report.seconds}
+    if not tried.report.same:
+        raise SystemExit("\n".join(tried.report.lines()))
+    return {
+        "restore test": took,
+        "restore test: restore": tried.restore_seconds,
+        "restore test: verify": tried.report.seconds,
+    }
 
 
 async def _copy(source: str, target: str, into: Path, jobs: int) -> dict[str, float]:
-    tools = await _tools(target)
     started = perf_counter()
-    copied = await copy.copy(tools, source, target, into, jobs=jobs, told=_silent)
+    copied = await copy.copy(source, target, into, jobs=jobs, told=_silent)
     return {
         "copy": perf_counter() - started,
         "copy: dump": copied.dump_seconds,
@@ -135,7 +138,7 @@ def _silent(_done: int, _total: int) -> None:
 
 _STEPS: Mapping[str, Callable[[str, str, Path, int], Awaitable[dict[str, float]]]] = {
     "backup": _backup,
-    "drill": _drill,
+    "restore test": _restore_test,
     "copy": _copy,
     "verify": _verify,
 }

@@ -62,11 +62,12 @@ async def give(url: str, settings: Mapping[str, str]) -> None:
             raise DatabaseRefused(f"the settings of the source cannot be given to the copy: {error}") from error
 
 
-async def put(connection: Connection, settings: Mapping[str, str]) -> None:
-    """Set them for everybody who connects from now on. Raises what asyncpg raises."""
+async def put(connection: Connection, settings: Mapping[str, str], role: str | None = None) -> None:
+    """Set them for everybody who connects from now on, or for one role (quoted). Raises what asyncpg raises."""
     name = await connection.fetchval("SELECT format('%I', current_database())")
+    whose = f"ROLE {role} IN DATABASE {name}" if role else f"DATABASE {name}"
     for key, value in settings.items():
-        await connection.execute(f"ALTER DATABASE {name} SET {_spelled(key)} = {await _value(connection, key, value)}")
+        await connection.execute(f"ALTER {whose} SET {_spelled(key)} = {await _value(connection, key, value)}")
 
 
 def _spelled(name: str) -> str:

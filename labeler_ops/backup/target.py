@@ -30,6 +30,14 @@ _THINGS = f"""
             WHERE {_OURS} AND n.nspname <> 'public' AND {_NOT_EXTENSION_S.format("pg_namespace", "n")})
          + (SELECT count(*) FROM pg_largeobject_metadata)
 """  # noqa: S608 - constants of ours
+# A schema that is made anew is its maker's alone: it belongs to its owner again, and others may use it as before.
+_PUBLIC = """
+    WITH public AS (SELECT nspowner, nspacl FROM pg_namespace WHERE nspname = 'public')
+    SELECT format('GRANT %s ON SCHEMA public TO %s', x.privilege_type,
+                  CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE format('%I', pg_get_userbyid(x.grantee)) END)
+    FROM public CROSS JOIN aclexplode(nspacl) x WHERE x.grantee <> nspowner
+    UNION ALL SELECT format('ALTER SCHEMA public OWNER TO %I', pg_get_userbyid(nspowner)) FROM public
+"""
 _SCHEMAS = f"""
     SELECT quote_ident(n.nspname) FROM pg_namespace n WHERE {_OURS} AND {_NOT_EXTENSION_S.format("pg_namespace", "n")}
 """  # noqa: S608 - constants of ours
@@ -106,11 +114,13 @@ async def _emptied(connection: Connection, name: str, replace: str | None, recor
 
 
 async def empty(connection: Connection) -> None:
-    """Remove every schema that is no extension's, and the large objects, at once; `public` is made anew."""
+    """Remove every schema that is no extension's, and the large objects, at once; `public` is made anew as it was."""
     async with connection.transaction():
+        public = [row[0] for row in await connection.fetch(_PUBLIC)]
         for (schema,) in await connection.fetch(_SCHEMAS):
             await connection.execute(f"DROP SCHEMA {schema} CASCADE")
-        await connection.execute("CREATE SCHEMA public")
+        for statement in ("CREATE SCHEMA public", *public):
+            await connection.execute(statement)
         await connection.execute("SELECT lo_unlink(oid) FROM pg_largeobject_metadata")
 
 

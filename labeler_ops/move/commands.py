@@ -13,8 +13,7 @@ from labeler_ops.database.commands import dsn
 from labeler_ops.move import environment, report
 from labeler_ops.move.estimate import duration, estimate
 from labeler_ops.move.options import Given, Places, Planned, Runs, Which, taking
-from labeler_ops.move.replication.leftovers import drop_everything
-from labeler_ops.move.replication.status import Status, looked_at
+from labeler_ops.move.replication.sides import Status, drop_everything, looked_at
 from labeler_ops.move.road import NAMES, Road
 from labeler_ops.move.work import KIND, Mode, Plan, Wishes, Work, plan_of
 from labeler_ops.refusing import FAILED, refuse

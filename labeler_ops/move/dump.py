@@ -8,34 +8,32 @@ from urllib.parse import urlsplit
 import msgspec
 
 from labeler_api.migrations import HEAD
-from labeler_ops.backup import clients
 from labeler_ops.database import state
 from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.database.roles import ROLES
+from labeler_ops.database.verify import structure
+from labeler_ops.database.verify.report import Report
 from labeler_ops.database.verify.run import verify
+from labeler_ops.database.verify.session import opened
+from labeler_ops.database.verify.structure import Roles
 from labeler_ops.maintenance import fence
 from labeler_ops.move import environment, stop
 from labeler_ops.move.engine import Back, Do, Facts, Look, Phase
 from labeler_ops.move.objects import serving_variables
 from labeler_ops.move.report import COMPARISON, COMPARISON_BACK
-from labeler_ops.move.rows import copy, ownership, upgrading
-from labeler_ops.move.rows.databases import VARIABLES, reader
+from labeler_ops.move.rows import copy, grants, ownership, upgrading
+from labeler_ops.move.rows.ownership import VARIABLES
 from labeler_ops.move.rows.preflight import Finding, connected, is_bare, preflight
-from labeler_ops.move.rows.proven_backup import back_up
 from labeler_ops.move.work import Work
 
 
 @dataclass(frozen=True)
 class Dump:
-    """One database from `source` to `target`; `back` when it is the way back of a move that was opened."""
+    """One database from `source` to `target`; on the way back from what was the target."""
 
     work: Work
     source: str
     target: str
-    back: bool = False
-
-    def name(self, phase: str) -> str:
-        """What the journal calls a phase of this way."""
-        return f"back: {phase}" if self.back else phase
 
     async def look(self) -> list[Finding]:
         """Look whether it can be moved; nothing is changed."""
@@ -53,14 +51,16 @@ class Dump:
             "backup": self._phase("backup", self._backup, "with its restore test; users work"),
             "read only": self._phase("read only", self._read_only, "from here on users read only", stands, again),
             "copy": self._phase("copy", self._copy, "a dump, and its restore into the target"),
-            "verify": Phase(self.name("verify"), self._verify, says="every row and definition of both", proves=True),
+            "verify": Phase(
+                self.work.name("verify"), self._verify, says="every row and definition of both", proves=True
+            ),
             "upgrade": self._phase("upgrade", self._upgrade, f"a source of before; its times are read as {zone}"),
             "roles": self._phase("roles", self._roles, "the role that serves, its grants, the new environment"),
             "switch": self._phase("switch", self._switch, "the target is closed until `open`", None, untouched),
         }
 
     def _phase(self, name: str, do: Do, says: str, look: Look | None = None, back: Back | None = None) -> Phase:
-        return Phase(self.name(name), do, look, back, says)
+        return Phase(self.work.name(name), do, look, back, says)
 
     async def open(self, _: Facts) -> None:
         """Let users write on the target."""
@@ -72,16 +72,14 @@ class Dump:
 
     async def _backup(self, facts: Facts) -> None:
         run, wishes = self.work.run, self.work.wishes
-        name = "backup-back" if self.back else "backup"
-        facts.update(
-            await back_up(run, await self._clients(), self.source, self.target, self.work.voice, wishes.jobs, name=name)
-        )
+        name = "backup-back" if self.work.back else "backup"
+        facts.update(await copy.back_up(run, self.source, self.target, self.work.reporter, jobs=wishes.jobs, name=name))
 
     async def _read_only(self, facts: Facts) -> None:
         stop.begins(self.work.run)
         stands = await fence.on(self.source, reason=fence.MOVED, by=getpass.getuser())
         facts["tables"] = stands.tables
-        self.work.voice.line(f"nothing can be written to the source: {stands.tables} tables are fenced")
+        self.work.reporter.line(f"nothing can be written to the source: {stands.tables} tables are fenced")
 
     async def _source_stands(self) -> str | None:
         # Where only the objects are moved, it is this database that is opened again.
@@ -99,62 +97,82 @@ class Dump:
 
     async def _copy(self, facts: Facts) -> None:
         run, plan = self.work.run, self.work.plan
-        if run.attempts(self.name("copy")) > 1 or await self._is_bare():
+        if run.attempts(self.work.name("copy")) > 1 or await self._is_bare():
             await copy.clear(self.target)  # the target was empty at the check: what is there is ours
         copied = await copy.copy(
-            await self._clients(),
             self.source,
             self.target,
             run.path("copy"),
             jobs=self.work.wishes.jobs,
-            told=self.work.voice.progress,
+            told=self.work.reporter.progress,
             database=plan.database,
         )
         facts.update(msgspec.to_builtins(copied))
 
     async def _is_bare(self) -> bool:
-        connection = await connected("target", self.target)
-        try:
+        async with connected("target", self.target) as connection:
             return await is_bare(connection)
-        finally:
-            await connection.close(timeout=5)
 
     async def _verify(self, facts: Facts) -> None:
-        found = await verify(self.source, self.target, progress=self.work.voice.progress)
-        self.work.voice.show(found)
-        self.work.run.write(COMPARISON_BACK if self.back else COMPARISON, found)
+        found = await self._compared()
+        self.work.reporter.show(found)
+        self.work.run.write(COMPARISON_BACK if self.work.back else COMPARISON, found)
         facts.update(digest=found.digest, rows=found.rows, seconds=found.seconds)
         if not found.same:
             raise DatabaseRefused(f"the copy is not the same: {len(found.lines())} differences, in report.txt")
 
+    async def _compared(self) -> Report:
+        """Compare every row; of a database of the platform also owners and grants, which the Labeler DB gets anew."""
+        database = self.work.plan.database
+        roles = Roles(on_purpose=lambda found: grants.is_on_purpose(found, database))
+        progress = self.work.reporter.progress
+        return await verify(self.source, self.target, progress=progress, roles=roles if self._is_theirs else None)
+
+    @property
+    def _is_theirs(self) -> bool:
+        """Whether services of the platform write there, with roles of their own."""
+        return self.work.plan.database != "labeler"
+
     async def _upgrade(self, facts: Facts) -> None:
         plan = self.work.plan
-        if plan.database != "labeler":
+        if self._is_theirs:
             return  # its revisions, if it has any, are the platform's
         # The source's: a copy of it that was upgraded by an attempt which was cut off stands at the newest already.
         facts["before"] = before = await state.revision(self.source)
         if before is not None and before != HEAD:
             facts["upgraded"] = await upgrading.upgrade_copy(
-                self.work.run, self.target, before, plan.legacy_timezone, self.work.voice
+                self.work.run, self.target, before, plan.legacy_timezone, self.work.reporter
             )
 
     async def _roles(self, facts: Facts) -> None:
         work = self.work
         if work.wishes.accept_quarantine:
             facts["accepted"] = True
-        elif not self.back:  # the way back sets nothing aside, and what the way there did was accepted then
+        elif not work.back:  # the way back sets nothing aside, and what the way there did was accepted then
             upgrading.require_few_set_aside(work.run)
         database = work.plan.database
-        if database == "labeler":
-            variables = {VARIABLES[database]: await ownership.served(self.target)}
+        if self._is_theirs:
+            url = await ownership.reader(database, self.target)
+            facts.update(owner="who owned them on the source", carried=True, changed=await self._changed())
         else:
-            variables = dict(await reader(database, self.target))
-        name = environment.ROLLBACK if self.back else environment.NEW
-        environment.write(work.run.path(name), {**variables, **serving_variables(work, back=self.back)})
-        serves = urlsplit(variables[VARIABLES[database]]).username
-        theirs = {"owner": "who owned them on the source", "carried": True}
-        owner = {"owner": await ownership.owner(self.target)} if database == "labeler" else theirs
-        facts.update(environment=name, role=serves, **owner)
+            url = await ownership.served(self.target)
+            facts.update(
+                owner=await ownership.owner(self.target), gone=await grants.give_again(self.source, self.target)
+            )
+        environment.write(work.environment, {VARIABLES[database]: url, **serving_variables(work)})
+        facts.update(environment=work.environment.name, role=urlsplit(url).username)
+
+    async def _changed(self) -> list[str]:
+        """What our reader's grants took from everybody, in sentences. Raises DatabaseRefused for others."""
+        async with opened("source", self.source, 1) as ours, opened("target", self.target, 1) as theirs:
+            found = await structure.compare(ours, theirs, Roles())
+        database = self.work.plan.database
+        if wrong := [str(one) for one in found if not grants.is_on_purpose(one, database)]:
+            raise DatabaseRefused(f"owners and grants are not the same: {'; '.join(wrong[:3])}")
+        changed = [str(one) for one in found if ROLES[database] not in one.name]
+        for line in changed:
+            self.work.reporter.line(f"so that {ROLES[database]} cannot write: {line}")
+        return changed
 
     async def _switch(self, facts: Facts) -> None:
         # Nobody writes to the target before it was looked at: then the source, which nobody wrote to either, is a way
@@ -165,33 +183,26 @@ class Dump:
     async def _require_untouched(self) -> None:
         """Nobody may have written to the closed target; who did would lose it now."""
         work = self.work
-        if work.run.ended(self.name("switch")) is None:
+        if work.run.ended(self.work.name("switch")) is None:
             return
         try:
-            connection = await connected("target", self.target)
+            async with connected("target", self.target):
+                pass
         except DatabaseRefused as error:
             # Closed since before any service knew it, and fenced: there is nothing on it that the source has not.
-            work.voice.line(f"{error}. Nobody could write there: the source serves on without it")
+            work.reporter.line(f"{error}. Nobody could write there: the source serves on without it")
             return
-        await connection.close(timeout=5)
         if not (await fence.status(self.target)).stands:
             raise DatabaseRefused(
                 "the target's fence does not stand although it was not opened: somebody may have written there. "
                 "See what; then `labeler move open` and a way back that brings it along, --into"
             )
-        if (work.run.ended(self.name("upgrade")) or {}).get("before") not in {None, HEAD}:
+        if (work.run.ended(self.work.name("upgrade")) or {}).get("before") not in {None, HEAD}:
             return  # its rows are written in another form; the fence is the proof
-        found = await verify(self.source, self.target, progress=work.voice.progress)
+        found = await self._compared()
         if not found.same:
-            work.voice.show(found)
+            work.reporter.show(found)
             raise DatabaseRefused(
                 "the target was written to although it was not open: see what differs; then `labeler move open` and "
                 "--into"
             )
-
-    async def _clients(self) -> clients.Clients:
-        connection = await connected("target", self.target)
-        try:
-            return clients.find(connection.get_server_version().major)
-        finally:
-            await connection.close(timeout=5)

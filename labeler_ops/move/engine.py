@@ -46,7 +46,7 @@ class Engine:
     """Does the phases of one run, and says so."""
 
     run: Run
-    voice: Reporter
+    reporter: Reporter
 
     async def forth(self, phases: Sequence[Phase], *, until: str | None = None) -> None:
         """Do every phase that has not ended, up to and with `until`; stop before one that is left to a person.
@@ -55,7 +55,7 @@ class Engine:
         """
         for place, phase in enumerate(phases):
             if self.run.ended(phase.name) is not None:
-                self.voice.line(f"{phase.name}: done already")
+                self.reporter.line(f"{phase.name}: done already")
             elif phase.unless is not None:
                 return
             else:
@@ -67,7 +67,7 @@ class Engine:
 
     async def one(self, phase: Phase) -> None:
         """Do one phase, whatever the journal says of it."""
-        self.voice.line(phase.name)
+        self.reporter.line(phase.name)
         with self.run.phase(phase.name) as facts:
             try:
                 await phase.do(facts)
@@ -82,7 +82,7 @@ class Engine:
         """Take back what was begun, the last first. Safe to repeat."""
         for phase in reversed(phases):
             if phase.back is not None and self.run.began(phase.name):
-                self.voice.line(f"back: {phase.name}")
+                self.reporter.line(f"back: {phase.name}")
                 await phase.back()
 
     async def _stand(self, before: Sequence[Phase]) -> None:

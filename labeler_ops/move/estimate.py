@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-import asyncpg
 import msgspec
 
+from labeler_ops.connecting import connected
 from labeler_ops.runs import Run
 
 # MiB a second: what two cores and a local disk do at least; over a network the line is the limit.
@@ -42,12 +42,9 @@ async def estimate(source: str | None, object_bytes: int, runs: Path) -> Estimat
 
 
 async def _sizes(source: str) -> tuple[int, list[str]]:
-    connection = await asyncpg.connect(source, timeout=20)
-    try:
+    async with connected(source) as connection:
         size = await connection.fetchval(_SIZE)
         tables = await connection.fetch(_SIZES)
-    finally:
-        await connection.close(timeout=5)
     lines = [f"the source has {len(tables)} tables and {size / _MEBIBYTE:,.1f} MiB; the largest:"]
     return size, lines + [
         f"  {row['name']}: about {row['rows']:,} rows, {row['bytes'] / _MEBIBYTE:,.1f} MiB"

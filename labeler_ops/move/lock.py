@@ -20,7 +20,7 @@ import asyncpg
 
 from labeler_api.db.failures import FAILURES
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.move.rows.preflight import connected
+from labeler_ops.move.rows.preflight import connect
 from labeler_ops.runs import place
 from labeler_ops.storage import sides
 from labeler_ops.storage.access import StorageAccess, StorageError
@@ -48,7 +48,7 @@ _HOLDER = """
 
 
 @asynccontextmanager
-async def alone(directory: Path, *urls: str, if_there: Sequence[str] = ()) -> AsyncIterator[None]:
+async def exclusive(directory: Path, *urls: str, if_there: Sequence[str] = ()) -> AsyncIterator[None]:
     """Keep others away from a run and from these databases; from those of `if_there` where they can be reached.
 
     Raises DatabaseRefused with who is at work already; also in the middle, when a lock was lost and taken by another.
@@ -75,7 +75,7 @@ async def alone(directory: Path, *urls: str, if_there: Sequence[str] = ()) -> As
 
 
 @contextmanager
-def alone_at(root: Path, store: StorageAccess) -> Iterator[None]:
+def exclusive_copy(root: Path, store: StorageAccess) -> Iterator[None]:
     """Be the only one on this machine who copies to a store: two writers of a key would undo each other's work."""
     name = hashlib.sha256(sides.place(store).encode()).hexdigest()[:16]
     root.mkdir(parents=True, exist_ok=True)
@@ -156,7 +156,7 @@ async def _answers(connection: Connection) -> bool:
 
 async def _connected(url: str) -> Connection:
     try:
-        connection = await connected("database", url)
+        connection = await connect("database", url)
     except DatabaseRefused as error:
         raise _Away(str(error)) from error
     for name, value in {"application_name": f"labeler move by {_who()}"[:63], **_KEEPALIVE}.items():

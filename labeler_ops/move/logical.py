@@ -8,24 +8,21 @@ stop as short as the first.
 import getpass
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from labeler_ops.backup import clients
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.maintenance import fence
 from labeler_ops.move import environment, stop
 from labeler_ops.move.engine import Facts, Look, Phase
 from labeler_ops.move.objects import serving_variables
-from labeler_ops.move.replication import copying, looks
+from labeler_ops.move.replication import checks, copying
 from labeler_ops.move.replication.channel import drop_publication
-from labeler_ops.move.replication.leftovers import drop_everything
-from labeler_ops.move.replication.sides import BACK, SideAway, Urls, opened, side
-from labeler_ops.move.replication.standstill import StandStill
-from labeler_ops.move.rows import copy, ownership
-from labeler_ops.move.rows.databases import VARIABLES
-from labeler_ops.move.rows.preflight import Finding, connected, is_bare
-from labeler_ops.move.rows.proven_backup import back_up
+from labeler_ops.move.replication.sides import BACK, SideAway, Urls, drop_everything, opened, side
+from labeler_ops.move.replication.write_freeze import WriteFreeze
+from labeler_ops.move.rows import copy, grants, ownership
+from labeler_ops.move.rows.ownership import VARIABLES
+from labeler_ops.move.rows.preflight import Finding, is_bare
 from labeler_ops.move.work import Work
 
 _TURNING = "back: read only"
@@ -57,7 +54,7 @@ class Logical:
     async def look(self) -> list[Finding]:
         """Look whether it can be moved in this way; nothing is changed."""
         async with opened(self.urls) as sides:
-            return await looks.look(sides, self.work.run.directory.parent, reverse=self.work.plan.reverse)
+            return await checks.look(sides, self.work.run.directory.parent, reverse=self.work.plan.reverse)
 
     @property
     def phases(self) -> Mapping[str, Phase]:
@@ -93,7 +90,7 @@ class Logical:
         """Let users write on the target; hold both sides as they are now where they are compared afterwards."""
         # Once more, users may have written since the first time: nothing can be held that is the same.
         if self.work.plan.compare_after and self.work.run.attempts("open") == 1:
-            self._as_of.append(await self._moment.enter_async_context(self._still.moment()))
+            self._as_of.append(await self._moment.enter_async_context(self._freeze.moment()))
         await fence.off(self.target, by=getpass.getuser())
 
     async def open_source(self, _: Facts) -> None:
@@ -117,14 +114,14 @@ class Logical:
 
     async def compare(self) -> None:
         """Compare every row of both sides. Raises DatabaseRefused."""
-        await self._still.compare()
+        await self._freeze.compare()
 
     async def give_up(self, facts: Facts) -> None:
         """Take everything away that replication left: before the opening the source serves, after it the target."""
         work = self.work
         if self.is_turning:
             raise DatabaseRefused("`labeler move rollback` was cut off while it changed sides: give it again first")
-        away = await drop_everything(self.urls, work.voice)
+        away = await drop_everything(self.urls, work.reporter)
         serving = "target" if work.run.ended("open") is not None else "source"
         if serving in away:
             raise DatabaseRefused(f"the {serving} serves and cannot be reached: give it again when it is back")
@@ -137,7 +134,7 @@ class Logical:
 
     async def leave(self, into: str) -> None:
         """Take the replication away once a copy of the target serves; a dump brings its publication along."""
-        await drop_everything(self.urls, self.work.voice)
+        await drop_everything(self.urls, self.work.reporter)
         async with AsyncExitStack() as stack:
             await drop_publication(await side(stack, "copy", into), BACK)
 
@@ -150,8 +147,8 @@ class Logical:
         )
 
     @property
-    def _still(self) -> StandStill:
-        return StandStill(self.work.run, self.urls, self.work.voice)
+    def _freeze(self) -> WriteFreeze:
+        return WriteFreeze(self.work.run, self.urls, self.work.reporter)
 
     def _stands(self, url: str) -> Look:
         async def look() -> str | None:
@@ -167,17 +164,13 @@ class Logical:
     async def _backup(self, facts: Facts) -> None:
         if not self.work.plan.backup:
             facts["left_out"] = True
-            self.work.voice.line(
+            self.work.reporter.line(
                 "NO BACKUP is made (--no-backup): replication copies mistakes, too, and does not undo them"
             )
             return
-        connection = await connected("target", self.target)
-        try:
-            tools = clients.find(connection.get_server_version().major)
-        finally:
-            await connection.close(timeout=5)
         work = self.work
-        facts.update(await back_up(work.run, tools, self.source, self.target, work.voice, work.wishes.jobs))
+        backed_up = await copy.back_up(work.run, self.source, self.target, work.reporter, jobs=work.wishes.jobs)
+        facts.update(backed_up)
 
     async def _tables(self, _: Facts) -> None:
         async with opened(self.urls) as sides:
@@ -196,21 +189,22 @@ class Logical:
 
     async def _following(self, facts: Facts) -> None:
         async with opened(self.urls) as sides:
-            facts["tables"] = await copying.copied(sides, self.work.voice)
+            facts["tables"] = await copying.copied(sides, self.work.reporter)
         # The long part of `roles` while everybody works: what is left for the stop is a password.
         await ownership.served(self.target)
+        facts["gone"] = await grants.give_again(self.source, self.target)
 
     async def _read_only(self, facts: Facts) -> None:
         """Stop and compare; on any doubt users write on."""
         async with opened(self.urls) as sides:
-            found = await self._still.make(sides.forth, self.source, rows=not self.work.plan.compare_after)
+            found = await self._freeze.make(sides.forth, self.source, rows=not self.work.plan.compare_after)
         if found:
             facts.update(digest=found.digest, rows=found.rows)
 
     async def _roles(self, facts: Facts) -> None:
         serves = await ownership.served(self.target)
         facts.update(
-            environment=self._environment(environment.NEW, serves, back=False),
+            environment=self._environment(self.work, serves),
             role=urlsplit(serves).username,
             owner=await ownership.owner(self.target),
         )
@@ -237,14 +231,14 @@ class Logical:
                 "`labeler move rollback` compares everything"
             )
         async with self._moment:
-            found = await self._still.compare(self._as_of.pop())
+            found = await self._freeze.compare(self._as_of.pop())
             facts.update(digest=found.digest, rows=found.rows)
 
     async def _turn(self, facts: Facts) -> None:
         was_open = self.work.run.ended("open") is not None
         try:
             async with opened(self.urls) as sides:
-                found = await self._still.make(sides.back, self.target, rows=True, was_open=was_open)
+                found = await self._freeze.make(sides.back, self.target, rows=True, was_open=was_open)
         except DatabaseRefused as error:
             if not was_open or isinstance(error, SideAway):
                 raise
@@ -255,7 +249,7 @@ class Logical:
     async def _give_back(self, facts: Facts) -> None:
         async with opened(self.urls) as sides:
             await sides.back.drop()
-        facts["environment"] = self._environment(environment.ROLLBACK, self.source, back=True)
+        facts["environment"] = self._environment(replace(self.work, back=True), self.source)
 
     def _require_seen(self) -> None:
         if (known := self.work.run.facts.get("seen")) != (given := self.urls.seen):
@@ -264,6 +258,5 @@ class Logical:
                 f"--target-as-seen-by-source as then ({known}, now {given})"
             )
 
-    def _environment(self, name: str, url: str, *, back: bool) -> str:
-        variables = {VARIABLES["labeler"]: url, **serving_variables(self.work, back=back)}
-        return environment.write(self.work.run.path(name), variables).name
+    def _environment(self, work: Work, url: str) -> str:
+        return environment.write(work.environment, {VARIABLES["labeler"]: url, **serving_variables(work)}).name

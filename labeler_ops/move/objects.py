@@ -25,15 +25,10 @@ _LATE = frozenset({"missing", "differs", "gone"})
 
 @dataclass(frozen=True)
 class Objects:
-    """The objects, or their way back. `database` is the Labeler DB that says which there must be."""
+    """The objects. `database` is the Labeler DB that says which there must be."""
 
     work: Work
     database: str | None
-    back: bool = False
-
-    def name(self, phase: str) -> str:
-        """What the journal calls a phase of this way."""
-        return f"back: {phase}" if self.back else phase
 
     async def look(self) -> list[Finding]:
         """Compare the references and both listings; nothing is read or changed."""
@@ -53,19 +48,19 @@ class Objects:
     def phases(self) -> Mapping[str, Phase]:
         """What is done to the objects, by name and in its order."""
         return {
-            "first": Phase(self.name("objects, first pass"), self._copy, says="all that is there; users work"),
-            "last": Phase(self.name("objects, last pass"), self._copy, says="what came since the first pass"),
-            "verify": Phase(self.name("verify objects"), self._verify, says="every object of both stores is read"),
+            "first": Phase(self.work.name("objects, first pass"), self._copy, says="all that is there; users work"),
+            "last": Phase(self.work.name("objects, last pass"), self._copy, says="what came since the first pass"),
+            "verify": Phase(self.work.name("verify objects"), self._verify, says="every object of both stores is read"),
         }
 
     async def _copy(self, facts: Facts) -> None:
-        async with self._alone() as passes:
+        async with self._exclusive() as passes:
             report = await self._pass(passes, facts)
         if not report.same:
             raise StorageError(f"not everything could be copied: {_first(report)}, and see {report.command}.txt")
 
     async def _verify(self, facts: Facts) -> None:
-        async with self._alone() as passes:
+        async with self._exclusive() as passes:
             report = await self._read(passes)
             for _ in range(_LATE_PASSES):
                 serious = {kind for kind in report.counts if report.serious(kind)}
@@ -73,7 +68,7 @@ class Objects:
                     break
                 await self._pass(passes, facts)
                 report = await self._read(passes)
-        self.work.voice.show(report)
+        self.work.reporter.show(report)
         facts.update(same=report.same, digest=report.digest, objects=report.source_objects, bytes=report.source_bytes)
         if not report.same:
             text = f"the stores are not the same: {_first(report)}, and see {report.command}.findings.jsonl"
@@ -81,8 +76,8 @@ class Objects:
 
     async def _pass(self, passes: "Passes", facts: Facts) -> "Report":
         overwrite = self.work.wishes.overwrite
-        copies, report = await (passes.copy_back if self.back else passes.copy)(overwrite=overwrite)
-        self.work.voice.line(
+        copies, report = await (passes.copy_back if self.work.back else passes.copy)(overwrite=overwrite)
+        self.work.reporter.line(
             f"copied {copies.copied:,} objects, {decimal(copies.copied_bytes)}; {copies.known:,} were done already, "
             f"{copies.equal:,} were there and are equal; {report.retries:,} requests were tried again"
         )
@@ -90,15 +85,15 @@ class Objects:
         return report
 
     async def _read(self, passes: "Passes") -> "Report":
-        return await (passes.verify_back() if self.back else passes.verify())
+        return await (passes.verify_back() if self.work.back else passes.verify())
 
     @asynccontextmanager
-    async def _alone(self) -> AsyncIterator["Passes"]:
-        from labeler_ops.move.lock import alone_at
+    async def _exclusive(self) -> AsyncIterator["Passes"]:
+        from labeler_ops.move.lock import exclusive_copy
 
         passes = self._passes()
         root = self.work.run.directory.parent
-        with alone_at(root, passes.source if self.back else passes.target):
+        with exclusive_copy(root, passes.source if self.work.back else passes.target):
             yield passes
 
     def _passes(self) -> "Passes":
@@ -106,14 +101,14 @@ class Objects:
 
         work, stores = self.work, self.work.stores
         return Passes(
-            work.run.directory, stores.source, stores.target, self.database, work.voice, work.wishes.concurrency
+            work.run.directory, stores.source, stores.target, self.database, work.reporter, work.wishes.concurrency
         )
 
 
-def serving_variables(work: Work, *, back: bool = False) -> dict[str, str]:
-    """What the services' environment says of the store that is moved to, or back to; nothing where none is moved."""
+def serving_variables(work: Work) -> dict[str, str]:
+    """What the services' environment says of the store that this way leads to; nothing where none is moved."""
     stores = work.ends.stores
-    return {} if stores is None else variables(stores.source if back else stores.target)
+    return {} if stores is None else variables(stores.source if work.back else stores.target)
 
 
 def _first(report: "Report") -> str:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -14,7 +14,7 @@ from labeler_ops.move.engine import Do, Engine, Facts, Phase
 from labeler_ops.move.logical import Logical
 from labeler_ops.move.objects import Objects, serving_variables
 from labeler_ops.move.replication.sides import SideAway
-from labeler_ops.move.rows.databases import VARIABLES
+from labeler_ops.move.rows.ownership import VARIABLES
 from labeler_ops.move.rows.preflight import Findings
 from labeler_ops.move.serving import Serving, opened
 from labeler_ops.move.work import Mode, Part, Work
@@ -57,9 +57,14 @@ class Road:
         return self.work.run
 
     @property
+    def _back(self) -> Work:
+        """The same on the way back."""
+        return replace(self.work, back=True)
+
+    @property
     def engine(self) -> Engine:
         """What does its phases."""
-        return Engine(self.work.run, self.work.voice)
+        return Engine(self.work.run, self.work.reporter)
 
     def phases(self, *, by_hand: bool = False) -> list[Phase]:
         """Every phase there; `by_hand` opens although no deployment is looked at."""
@@ -68,7 +73,7 @@ class Road:
         known |= _by_name(objects.phases.values() if objects else ())
         if self.work.plan.only is Part.OBJECTS:
             known |= _by_name([rows.phases["read only"]] if rows else [])
-            known["switch"] = Phase("switch", self._environment, says="the new environment")
+            known["switch"] = _environment_of_stores(self.work)
         elif rows:
             known |= _by_name(rows.phases.values())
         serving = self._serving(rows).phases(by_hand=by_hand)
@@ -82,7 +87,7 @@ class Road:
         phases = self.phases()
         if until is not None and until not in (names := [phase.name for phase in phases]):
             raise RunError(f"--until: expected one of {', '.join(names)}")
-        async with self._alone():
+        async with self._exclusive():
             try:
                 await self.engine.forth(phases, until=until)
             except DatabaseRefused:
@@ -91,14 +96,14 @@ class Road:
 
     async def open(self) -> None:
         """Let users write on the new side, and do what comes after it."""
-        async with self._alone():
+        async with self._exclusive():
             if self.run.ended("switch") is None:
                 raise DatabaseRefused("the target is opened after the switch, which has not been made yet")
             await self.engine.forth(self.phases(by_hand=True))
 
     async def rollback(self, into: str | None = None) -> None:
         """Go back with nothing lost: to the source, or, once the target was open, with all that was written there."""
-        async with self._alone(into, back=True):
+        async with self._exclusive(into, back=True):
             rows, was_open = self._rows(), opened(self.run.events)
             if was_open and self.run.ended("open") is None:
                 raise DatabaseRefused(
@@ -113,7 +118,7 @@ class Road:
 
     async def finalize(self, *, unproven: bool = False) -> None:
         """Give the way back up: the source may be written to or dropped by whoever owns it."""
-        async with self._alone():
+        async with self._exclusive():
             if self.run.ended("open") is None:
                 raise DatabaseRefused("there is nothing to finalize before the target is open")
             if self.run.last("back: read only") in {"started", "ended"}:
@@ -174,14 +179,10 @@ class Road:
         self._require(await self.look(), facts)
 
     def _require(self, found: Findings, facts: Facts) -> None:
-        self.work.voice.show(found)
+        self.work.reporter.show(found)
         facts["findings"] = msgspec.to_builtins(found.findings)
         if found.refused:
             raise DatabaseRefused("; ".join(found.refused))
-
-    async def _environment(self, facts: Facts) -> None:
-        path = environment.write(self.run.path(environment.NEW), serving_variables(self.work))
-        facts["environment"] = path.name
 
     async def _undo(self) -> None:
         with self.run.phase("rollback"):
@@ -192,8 +193,7 @@ class Road:
         databases, plan = self.work.ends.databases, self.work.plan
         # For a reader it would be another password than the services have.
         old = {VARIABLES["labeler"]: databases.source} if databases and plan.database == "labeler" else {}
-        path = self.run.path(environment.ROLLBACK)
-        environment.write(path, {**old, **serving_variables(self.work, back=True)})
+        environment.write(self._back.environment, {**old, **serving_variables(self._back)})
 
     async def _back_by_log(self, rows: Logical, into: str | None, *, was_open: bool) -> None:
         """Back to the source, which follows the target; into an empty database where it cannot."""
@@ -215,7 +215,9 @@ class Road:
             except SideAway as error:
                 if was_open:
                     raise DatabaseRefused(f"{error}. If it is the source that is lost: {rows.way_out}") from error
-                self.work.voice.line("users never wrote on the target, which is away: the source serves on without it")
+                self.work.reporter.line(
+                    "users never wrote on the target, which is away: the source serves on without it"
+                )
             else:
                 await self.engine.one(Phase("rollback", _nothing))
                 return
@@ -239,8 +241,8 @@ class Road:
 
     def phases_back(self, into: str | None) -> list[Phase]:
         """Every phase of the way back once the target was open. Raises DatabaseRefused where it needs a database."""
-        work, rows = self.work, self._rows()
-        objects = Objects(work, rows.target if rows else None, back=True) if work.ends.stores else None
+        work, rows = self._back, self._rows()
+        objects = Objects(work, rows.target if rows else None) if work.ends.stores else None
         known = _by_name(objects.phases.values() if objects else ())
         opens: tuple[Do, str | None] = (_nothing, None)
         if isinstance(rows, Logical) and into is None:
@@ -251,30 +253,23 @@ class Road:
                 raise DatabaseRefused(
                     "the target has been written to since it was opened: give an empty database, --into, for all of it"
                 )
-            copied = Dump(work, rows.target, into, back=True)
+            copied = Dump(work, rows.target, into)
             known |= _by_name([self._check_back(copied), *copied.phases.values()])
             opens = copied.open, into
         elif rows:
-            stopped = Dump(work, rows.source, rows.source, back=True)
-            known |= {"back: read only": stopped.phases["read only"], **self._switched_back()}
+            stopped = Dump(work, rows.source, rows.source)
+            known |= _by_name([stopped.phases["read only"], _environment_of_stores(work)])
             opens = stopped.open, None
         else:
-            known |= self._switched_back()
-        serving = Serving(work, opens[1], opens[0], back=True).phases(by_hand=True)
+            known |= _by_name([_environment_of_stores(work)])
+        serving = Serving(work, opens[1], opens[0]).phases(by_hand=True)
         return [*(known[name] for name in (f"back: {name}" for name in ORDER) if name in known), *serving]
-
-    def _switched_back(self) -> dict[str, Phase]:
-        return {"back: switch": Phase("back: switch", self._environment_back)}
 
     def _check_back(self, rows: Dump) -> Phase:
         async def check(facts: Facts) -> None:
             self._require(Findings(await rows.look()), facts)
 
         return Phase("back: check", check)
-
-    async def _environment_back(self, facts: Facts) -> None:
-        path = environment.write(self.run.path(environment.ROLLBACK), serving_variables(self.work, back=True))
-        facts["environment"] = path.name
 
     def _require_one_way(self, into: str, phases: Sequence[Phase]) -> None:
         """Go on into the database that a way back was begun with; another one begins anew, until users were let in."""
@@ -293,17 +288,17 @@ class Road:
 
     def _warn_of_slot(self) -> None:
         if self.run.began("publication") and not opened(self.run.events):
-            self.work.voice.line(
+            self.work.reporter.line(
                 "a slot keeps the source's log until the run goes on, and fills its disk in the end: "
                 f"`labeler move rollback --run {self.run.id}` gives the move up"
             )
 
     @asynccontextmanager
-    async def _alone(self, into: str | None = None, *, back: bool = False) -> AsyncIterator[None]:
+    async def _exclusive(self, into: str | None = None, *, back: bool = False) -> AsyncIterator[None]:
         """Keep everybody else away, refuse a run that is over, and write down what became of it."""
         target = self.work.ends.databases.target if self.work.ends.databases else None
         needed, wanted = ((into,), (target,)) if back else ((target,), ())
-        async with lock.alone(self.run.directory, *filter(None, needed), if_there=[*filter(None, wanted)]):
+        async with lock.exclusive(self.run.directory, *filter(None, needed), if_there=[*filter(None, wanted)]):
             self.run.read_again()  # what another did before we were alone
             for end in _ENDS:
                 if self.run.ended(end) is not None:
@@ -312,6 +307,15 @@ class Road:
                 yield
             finally:
                 self.engine.written()
+
+
+def _environment_of_stores(work: Work) -> Phase:
+    """The switch where only objects are moved."""
+
+    async def write(facts: Facts) -> None:
+        facts["environment"] = environment.write(work.environment, serving_variables(work)).name
+
+    return Phase(work.name("switch"), write, says="the new environment")
 
 
 async def _nothing(_: Facts) -> None:

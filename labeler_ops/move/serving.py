@@ -21,7 +21,7 @@ import msgspec
 from labeler_api.errors import AppError
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.maintenance import fence
-from labeler_ops.move import environment, stop
+from labeler_ops.move import stop
 from labeler_ops.move.engine import Facts, Phase
 from labeler_ops.move.rows.preflight import connected
 from labeler_ops.move.work import Work
@@ -59,33 +59,28 @@ class Serving:
     database: str | None
     opens: Callable[[Facts], Awaitable[None]]
     filled: dict[str, str] | None = None
-    back: bool = False
-
-    def name(self, phase: str) -> str:
-        """What the journal calls a phase of this way."""
-        return f"back: {phase}" if self.back else phase
 
     def phases(self, *, by_hand: bool) -> list[Phase]:
         """Everything that was wished for; `by_hand` lets users write although no deployment is looked at."""
-        launch = self.work.wishes.launch
+        launch, name = self.work.wishes.launch, self.work.name
         unless = None if by_hand or launch.url else "no deployment to look at was named: it is opened by hand"
-        found = [Phase(self.name("open"), self._open, unless=unless, says="users write on the new side from here on")]
+        found = [Phase(name("open"), self._open, unless=unless, says="users write on the new side from here on")]
         if launch.url:
-            found.insert(0, Phase(self.name("smoke, reading"), self._reading, says=f"{launch.url} while nobody writes"))
-            found.append(Phase(self.name("smoke"), self.smoke, says=f"{launch.url}, everything that users do"))
+            found.insert(0, Phase(name("smoke, reading"), self._reading, says=f"{launch.url} while nobody writes"))
+            found.append(Phase(name("smoke"), self.smoke, says=f"{launch.url}, everything that users do"))
         if self.filled is not None:
-            found.append(Phase(self.name("backfill"), self._backfill, says="sizes of images; users work"))
+            found.append(Phase(name("backfill"), self._backfill, says="sizes of images; users work"))
         return [*self.deploy, *found]
 
     @property
     def deploy(self) -> list[Phase]:
         """The operator's command, where there is one."""
         command = self.work.wishes.launch.deploy
-        return [Phase(self.name("deploy"), self._deploy, says=f"runs {command}")] if command else []
+        return [Phase(self.work.name("deploy"), self._deploy, says=f"runs {command}")] if command else []
 
     async def _deploy(self, facts: Facts) -> None:
-        voice, command = self.work.voice, self.work.wishes.launch.deploy or ""
-        path = self.work.run.path(environment.ROLLBACK if self.back else environment.NEW).absolute()
+        reporter, command = self.work.reporter, self.work.wishes.launch.deploy or ""
+        path = self.work.environment.absolute()
         process = await asyncio.create_subprocess_shell(
             command,
             env={**os.environ, ENVIRONMENT_VARIABLE: str(path)},
@@ -95,7 +90,7 @@ class Serving:
         assert process.stdout is not None  # noqa: S101 - asked for above
         try:
             async for line in process.stdout:
-                voice.line(f"  {line.decode(errors='replace').rstrip()}")
+                reporter.line(f"  {line.decode(errors='replace').rstrip()}")
             facts["exit_code"] = code = await process.wait()
         finally:
             if process.returncode is None:
@@ -113,12 +108,12 @@ class Serving:
 
     async def _open(self, facts: Facts) -> None:
         run = self.work.run
-        if not opened(run.events, back=self.back):
-            run.note(self.name(OPENING))  # from here on somebody may have written there
+        if not opened(run.events, back=self.work.back):
+            run.note(self.work.name(OPENING))  # from here on somebody may have written there
         await self.opens(facts)
         facts["seconds_without_writes"] = seconds = stop.over(run)
         if seconds is not None:
-            self.work.voice.line(f"{seconds:.1f} s without writes")
+            self.work.reporter.line(f"{seconds:.1f} s without writes")
 
     async def smoke(self, facts: Facts) -> None:
         """Wait until the deployment takes writes, and try everything. Raises DatabaseRefused."""
@@ -130,17 +125,17 @@ class Serving:
         from labeler_api.settings import load
         from labeler_ops.images.backfill import backfill
 
-        voice = self.work.voice
+        reporter = self.work.reporter
         kept = {name: os.environ[name] for name in _LIMITS & os.environ.keys()}
         settings = load({**kept, **(self.filled or {})})
         try:
-            report = await backfill(settings, None, _FILLERS, lambda now: voice.progress(now.examined, now.lacking))
+            report = await backfill(settings, None, _FILLERS, lambda now: reporter.progress(now.examined, now.lacking))
         except AppError as error:  # the store is away
             raise DatabaseRefused(f"users work, and some images lack their sizes still: {error.detail}") from error
         facts.update(lacking=report.lacking, filled=report.filled, failed=len(report.failed))
-        voice.line(f"{report.filled:,} of {report.lacking:,} images have sizes now, {len(report.failed):,} failed")
+        reporter.line(f"{report.filled:,} of {report.lacking:,} images have sizes now, {len(report.failed):,} failed")
         for failure in report.failed[:_NAMED]:
-            voice.line(f"  {failure.dataset_id} {failure.image_id}: {failure.reason} ({failure.s3_key})")
+            reporter.line(f"  {failure.dataset_id} {failure.image_id}: {failure.reason} ({failure.s3_key})")
 
     @property
     def _named(self) -> tuple[str, "Account"]:
@@ -150,14 +145,11 @@ class Serving:
         return launch.url, launch.account
 
     async def _marked(self, target: str, url: str, account: "Account") -> None:
-        mark = _NAMES_RUN.format(run=self.name(self.work.run.id))
-        connection = await connected("target", target)
-        try:
+        mark = _NAMES_RUN.format(run=self.work.name(self.work.run.id))
+        async with connected("target", target) as connection:
             await connection.execute(fence.SWITCH, "on", mark, "labeler move")
             await connection.execute(f"NOTIFY {fence.CHANNEL}, 'on'")
-        finally:
-            await connection.close(timeout=5)
-        self.work.voice.line(f"waiting until {url} serves from the new database")
+        self.work.reporter.line(f"waiting until {url} serves from the new database")
         said = "it does not serve from the new database yet: deploy it with environment.new"
         await self._answers(url, account, lambda text: text is not None and mark in text, said, _IN_A_ROW)
 
@@ -189,7 +181,7 @@ class Serving:
         report: SmokeReport = await smoke(url, account, read_only=read_only)
         facts.update(url=url, mode=report.mode, ok=report.ok, steps=msgspec.to_builtins(report.steps))
         for step in report.steps:
-            self.work.voice.line(f"  {step.state:8} {step.name}: {step.note}")
+            self.work.reporter.line(f"  {step.state:8} {step.name}: {step.note}")
         if not report.ok:
             failed = "; ".join(f"{step.name}: {step.note}" for step in report.steps if step.state == "failed")
             raise DatabaseRefused(f"{url} does not do what it should: {failed}")

@@ -11,6 +11,7 @@ import msgspec
 from labeler_ops.backup.dumps import JOBS
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.roles import Database
+from labeler_ops.move import environment
 from labeler_ops.move.replication.sides import Urls
 from labeler_ops.reporter import Reporter
 from labeler_ops.runs import Run, RunError
@@ -98,28 +99,38 @@ class Wishes:
 
 @dataclass(frozen=True)
 class Work:
-    """One move, as every phase sees it."""
+    """One move, as every phase sees it; `back` on the way back, whose phases have names of their own."""
 
     run: Run
     plan: Plan
     ends: Ends
-    voice: Reporter
+    reporter: Reporter
     wishes: Wishes = Wishes()
+    back: bool = False
+
+    def name(self, phase: str) -> str:
+        """What the journal calls a phase of this way."""
+        return f"back: {phase}" if self.back else phase
+
+    @property
+    def environment(self) -> Path:
+        """The file of the variables that the services need on the side that this way leads to."""
+        return self.run.path(environment.ROLLBACK if self.back else environment.NEW)
 
     @classmethod
-    def begin(cls, root: Path, plan: Plan, ends: Ends, voice: Reporter, wishes: Wishes = Wishes()) -> "Work":
+    def begin(cls, root: Path, plan: Plan, ends: Ends, reporter: Reporter, wishes: Wishes = Wishes()) -> "Work":
         """Start a run."""
         seen = ends.databases.seen if ends.databases else []
         facts = {**ends.places, "seen": seen, "plan": msgspec.to_builtins(plan)}
-        return cls(Run.start(root, KIND, facts), plan, ends, voice, wishes)
+        return cls(Run.start(root, KIND, facts), plan, ends, reporter, wishes)
 
     @classmethod
-    def of(cls, run: Run, ends: Ends, voice: Reporter, wishes: Wishes = Wishes()) -> "Work":
+    def of(cls, run: Run, ends: Ends, reporter: Reporter, wishes: Wishes = Wishes()) -> "Work":
         """Go on with a run. Raises RunError when these are not its ends."""
         known = {name: run.facts.get(name) for name in ("source", "target", "source_store", "target_store")}
         if (given := ends.places) != {name: value for name, value in known.items() if value is not None}:
             raise RunError(f"run {run.id} moves {said(known)}, not {said(given)}: give its URLs")
-        return cls(run, plan_of(run), ends, voice, wishes)
+        return cls(run, plan_of(run), ends, reporter, wishes)
 
     @property
     def stores(self) -> Stores:

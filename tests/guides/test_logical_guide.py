@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from labeler_ops.database.upgrade import upgrade
-from labeler_ops.move.replication.leftovers import drop_everything
-from labeler_ops.move.replication.sides import Urls
+from labeler_ops.move.replication.sides import Urls, drop_everything
 from tests.fixtures.users import RunningGateway
 from tests.guides.conftest import PASSWORD, SMOKE, Buckets, Servers, deployed, execute, serving
 from tests.guides.following import follow, shell

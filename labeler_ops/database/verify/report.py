@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from labeler_ops.database.verify.checksums import Checksum
-from labeler_ops.database.verify.culprits import SHOWN, Culprit
+from labeler_ops.database.verify.row_diff import SHOWN, RowDifference
 from labeler_ops.database.verify.structure import Difference
 
 
@@ -18,7 +18,7 @@ class TableResult(msgspec.Struct):
     source: Checksum | None
     target: Checksum | None
     seconds: float
-    culprits: list[Culprit] = []
+    rows_that_differ: list[RowDifference] = []
     unnamed: int = 0
 
     @property
@@ -59,7 +59,7 @@ class Report(msgspec.Struct):
                 continue
             counts = [side.rows if side else "no table" for side in (table.source, table.target)]
             found.append(f"table {table.name}: {counts[0]} rows on the source, {counts[1]} on the target, not the same")
-            found += [f"table {table.name}: {culprit}" for culprit in table.culprits]
+            found += [f"table {table.name}: {row}" for row in table.rows_that_differ]
             if table.unnamed:
                 found.append(f"table {table.name}: and at least {table.unnamed} more (the first {SHOWN} are named)")
         return found

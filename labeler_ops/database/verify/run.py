@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from time import perf_counter
 
-from labeler_ops.database.verify import checksums, culprits, sequences, structure, tables
+from labeler_ops.database.verify import checksums, row_diff, sequences, structure, tables
 from labeler_ops.database.verify.report import Report, TableResult
 from labeler_ops.database.verify.session import Side, opened
 from labeler_ops.database.verify.structure import Roles
@@ -73,7 +73,7 @@ async def _table(
     result = TableResult(title, sums[0], sums[1], round(perf_counter() - started, 3))
     # Rows of tables that have other columns differ in every row: the structure's difference says it once.
     if here and there and not result.same and (here.columns, here.key) == (there.columns, there.key):
-        result.culprits, result.unnamed = await culprits.find(ours, theirs, here)
+        result.rows_that_differ, result.unnamed = await row_diff.find(ours, theirs, here)
     return result
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -11,17 +11,9 @@ from labeler_ops.database.verify.definitions import OF_A_SERVER, QUERIES
 from labeler_ops.database.verify.session import Side
 from labeler_ops.database.verify.tables import LEFT_OUT
 
+_MAINTAINS = 17  # the major since which an owner has one more privilege on a table
 Definitions = Mapping[str, Mapping[str, str]]
 """Kind to name to definition."""
-
-
-class Roles(msgspec.Struct, frozen=True):
-    """What is expected of owners and grants: the same ones, under the new name where the source's role has another.
-
-    With it everything in OF_A_SERVER is compared.
-    """
-
-    renamed: Mapping[str, str] = {}
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -40,10 +32,22 @@ class Difference(msgspec.Struct, frozen=True):
         return f"{self.kind} {self.name}: {self.source} on the source, {self.target} on the target"
 
 
+class Roles(msgspec.Struct, frozen=True):
+    """What is expected of owners and grants: the same ones, under the new name where the source's role has another.
+
+    With it everything in OF_A_SERVER is compared; a difference that `on_purpose` names is none.
+    """
+
+    renamed: Mapping[str, str] = {}
+    on_purpose: Callable[[Difference], bool] = lambda _: False
+
+
 async def compare(source: Side, target: Side, roles: Roles | None = None) -> list[Difference]:
     """List every definition that is not on both sides alike; owners and grants where it is said what is expected."""
     ours, theirs = await asyncio.gather(read(source, roles), read(target, Roles() if roles else None))
-    return differences(ours, theirs)
+    if roles and source.version < _MAINTAINS <= target.version:
+        theirs = {**theirs, "grant": {name: said.replace("MAINTAIN, ", "") for name, said in theirs["grant"].items()}}
+    return [one for one in differences(ours, theirs) if not (roles and roles.on_purpose(one))]
 
 
 def differences(ours: Definitions, theirs: Definitions) -> list[Difference]:

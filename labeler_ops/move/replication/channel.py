@@ -16,7 +16,6 @@ import msgspec
 
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.maintenance import fence
-from labeler_ops.move.replication.silence import unlogged
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -72,6 +71,10 @@ _REACHED = (
 )
 
 
+# A statement that fails is logged with its text; one that succeeds, where the server logs all or the slow ones.
+_UNLOGGED = {"log_min_error_statement": "panic", "log_statement": "none", "log_min_duration_statement": "-1"}
+
+
 class Flow(msgspec.Struct, frozen=True):
     """How a channel stands. `lag` and `kept` are bytes of the log: not applied yet, and not thrown away yet.
 
@@ -102,12 +105,16 @@ class Flow(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Channel:
-    """`name` is the publication's and the subscription's; `route` is the publisher's URL as the subscriber sees it."""
+    """`name` is the publication's and the subscription's; `route` is the publisher's URL as the subscriber sees it.
+
+    `called` is what people call the publisher and the subscriber.
+    """
 
     name: str
     publisher: Connection
     subscriber: Connection
     route: str
+    called: tuple[str, str]
 
     async def publish(self) -> None:
         """Publish every table of ours, and keep the log from now on. What is not there yet is made."""
@@ -276,3 +283,17 @@ def literal(text: str) -> str:
     """Quote a text for a command that takes no parameters."""
     escaped = text.replace("\\", "\\\\").replace("'", "''")
     return f"E'{escaped}'" if "\\" in text else f"'{escaped}'"
+
+
+async def unlogged(connection: Connection) -> None:
+    """Log no statement until the transaction ends, which has to be open: one holds a password.
+
+    Only a superuser may say so, or who was granted SET on these parameters. Whoever may subscribe without can only be
+    asked not to have a password in the log: see the guide.
+    """
+    try:
+        async with connection.transaction():
+            for name, value in _UNLOGGED.items():
+                await connection.execute("SELECT set_config($1, $2, true)", name, value)
+    except asyncpg.InsufficientPrivilegeError:
+        return

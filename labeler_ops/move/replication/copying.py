@@ -1,14 +1,17 @@
-"""What comes before the stop, while everybody works: the backup, the tables on the target, the copy of the rows."""
+"""What is copied: before the stop the tables and their rows, while everybody works; in it where sequences stand."""
 
 import asyncio
 import getpass
 from pathlib import Path
 from time import monotonic
+from urllib.parse import urlsplit
 
-from labeler_ops.backup import clients
+from labeler_ops.backup import clients, db_settings
+from labeler_ops.backup.clients import Clients
 from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.database.verify import sequences, structure
+from labeler_ops.database.verify.session import opened
 from labeler_ops.maintenance import fence
-from labeler_ops.move.replication import schema
 from labeler_ops.move.replication.channel import Channel, Connection, Flow
 from labeler_ops.move.replication.sides import Sides
 from labeler_ops.reporter import Reporter
@@ -29,6 +32,23 @@ _BYTES = """
     WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 """
 
+_DUMP = (
+    "--format=custom",
+    "--schema-only",
+    "--no-owner",
+    "--no-acl",
+    "--no-publications",
+    "--no-subscriptions",
+    "--encoding=UTF8",
+)
+_RESTORE = ("--exit-on-error", "--single-transaction", "--no-owner", "--no-acl")
+_SEQUENCES = """
+    SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'S' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+    AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = c.oid AND e.deptype = 'e')
+"""
+_SHOWN = 3
+
 
 async def make_tables(sides: Sides, file: Path) -> None:
     """Make the source's tables on the target, and keep an API that is deployed too early from writing there."""
@@ -36,27 +56,27 @@ async def make_tables(sides: Sides, file: Path) -> None:
     await sides.target.fetch(_OURS_AT_WORK)
     if not await fence.tables_of(sides.target):
         tools = clients.find(sides.target.get_server_version().major)
-        await schema.copy_definitions(tools, sides.urls.source, sides.urls.target, file)
-    await schema.require_same(sides.urls.source, sides.urls.target, with_sequences=False)
+        await _copy_definitions(tools, sides.urls.source, sides.urls.target, file)
+    await require_same(sides.urls.source, sides.urls.target, with_sequences=False)
     # The fence is the source's: replication has to fill the target.
     if await sides.target.fetchval("SELECT to_regclass('public.maintenance')") is not None:
         await sides.target.execute(fence.SWITCH, "on", fence.MOVED, getpass.getuser())
 
 
-async def copied(sides: Sides, voice: Reporter) -> int:
+async def copied(sides: Sides, reporter: Reporter) -> int:
     """Wait until every table is copied and the target is near; how many tables. Raises DatabaseRefused if it stops."""
-    tables = await _tables_copied(sides, voice)
+    tables = await _tables_copied(sides, reporter)
     await sides.target.execute("ANALYZE")
-    await _near(sides.forth, voice)
+    await _near(sides.forth, reporter)
     return tables
 
 
-async def _tables_copied(sides: Sides, voice: Reporter) -> int:
+async def _tables_copied(sides: Sides, reporter: Reporter) -> int:
     channel, whole = sides.forth, await _bytes(sides.source)
     flow = best = await channel.flow()
     since = well = monotonic()
     while not flow.ready:
-        voice.progress(await _bytes(sides.target), whole)
+        reporter.progress(await _bytes(sides.target), whole)
         lost = await channel.in_vain()
         well = well if lost else monotonic()
         _require_slots(lost if monotonic() - well > _IN_VAIN_SECONDS else [])
@@ -70,17 +90,17 @@ async def _tables_copied(sides: Sides, voice: Reporter) -> int:
     return flow.tables
 
 
-async def _near(channel: Channel, voice: Reporter) -> None:
+async def _near(channel: Channel, reporter: Reporter) -> None:
     flow = best = await channel.flow()
     first, since = flow.lag or 0, monotonic()
     while flow.lag is None or flow.lag > _NEAR_BYTES:
-        voice.progress(first - (flow.lag or 0), first)
+        reporter.progress(first - (flow.lag or 0), first)
         if (flow.lag or 0) < (best.lag or 0):
             best, since = flow, monotonic()
         _require_flow(channel, flow, stuck=monotonic() - since > _STUCK_SECONDS)
         await asyncio.sleep(_POLL_SECONDS)
         flow = await channel.flow()
-    voice.line(channel.said(flow))
+    reporter.line(channel.said(flow))
 
 
 def _require_slots(lost: list[str]) -> None:
@@ -100,3 +120,35 @@ def _require_flow(channel: Channel, flow: Flow, *, stuck: bool) -> None:
 async def _bytes(connection: Connection) -> int:
     size: int = await connection.fetchval(_BYTES)
     return size
+
+
+async def _copy_definitions(clients: Clients, source: str, target: str, file: Path) -> None:
+    """Make the source's tables on the empty target, all or none. Raises DatabaseRefused."""
+    await clients.run("pg_dump", *_DUMP, f"--file={file}", url=source)
+    name = urlsplit(target).path.removeprefix("/")
+    await clients.run("pg_restore", *_RESTORE, f"--dbname={name}", str(file), url=target)
+    await db_settings.carry(source, target)
+
+
+async def copy_sequences(ours: Connection, theirs: Connection) -> int:
+    """Set every sequence to where it stands on a side that nobody writes to; how many."""
+    names = [row[0] for row in await ours.fetch(_SEQUENCES)]
+    for name in names:
+        at = await ours.fetchrow(f"SELECT last_value, is_called FROM {name}")  # noqa: S608 - a sequence's quoted name
+        assert at is not None  # noqa: S101 - a sequence is a relation of one row
+        await theirs.execute("SELECT setval($1::text::regclass, $2, $3)", name, at["last_value"], at["is_called"])
+    return len(names)
+
+
+async def require_same(ours: str, theirs: str, *, with_sequences: bool) -> None:
+    """Compare definitions, which takes no time; a table or column that was made meanwhile is not replicated.
+
+    With sequences also that each gives the same number next on both sides, and a free one. Raises DatabaseRefused.
+    """
+    async with opened("source", ours, 1) as here, opened("target", theirs, 1) as there:
+        found = [str(one) for one in await structure.compare(here, there)]
+        if with_sequences:
+            found += await sequences.compare(here, there)
+    if found:
+        first = "; ".join(found[:_SHOWN])
+        raise DatabaseRefused(f"the two sides are not defined alike ({len(found)} differences): {first}")

@@ -1,18 +1,29 @@
-"""The two databases of a replication, connected, and the channels between them in both directions."""
+"""The two databases of a replication, connected, the channels between them in both directions, and how these stand."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+import asyncpg
+import msgspec
+
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.move.replication.channel import Channel, Connection
-from labeler_ops.move.replication.preconditions import Way
-from labeler_ops.move.rows.preflight import connected
+from labeler_ops.move.replication.channel import Channel, Connection, Flow, drop_publication, drop_subscription
+from labeler_ops.move.rows.preflight import connect
+from labeler_ops.reporter import Reporter
 from labeler_ops.runs import place
 
 # What the publication, the subscription and, with the database's number, the slot are called.
 FORTH = "labeler_move"
 BACK = "labeler_back"
+
+# Log that a slot keeps beyond this is worth a word: disks of small plans are 5 GB.
+_KEPT_BYTES = 2**30
+
+_SLOTS = """
+    SELECT slot_name, active, coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0)::bigint AS kept
+    FROM pg_replication_slots WHERE database = current_database() ORDER BY 1
+"""
 
 
 class SideAway(DatabaseRefused):
@@ -50,20 +61,12 @@ class Sides:
     @property
     def forth(self) -> Channel:
         """From the source to the target."""
-        return Channel(FORTH, self.source, self.target, self.urls.source_seen or self.urls.source)
+        return Channel(FORTH, self.source, self.target, self.urls.source_seen or self.urls.source, ("source", "target"))
 
     @property
     def back(self) -> Channel:
         """From the target to the source, once the target is written to."""
-        return Channel(BACK, self.target, self.source, self.urls.target_seen or self.urls.target)
-
-    @property
-    def ways(self) -> tuple[Way, Way]:
-        """Both directions, to be looked at."""
-        return (
-            Way(self.source, self.target, ("source", "target"), self.forth.route),
-            Way(self.target, self.source, ("target", "source"), self.back.route),
-        )
+        return Channel(BACK, self.target, self.source, self.urls.target_seen or self.urls.target, ("target", "source"))
 
 
 @asynccontextmanager
@@ -78,7 +81,7 @@ async def opened(urls: Urls) -> AsyncIterator[Sides]:
 async def side(stack: AsyncExitStack, called: str, url: str) -> Connection:
     """Connect to one. Raises SideAway."""
     try:
-        connection = await connected(called, url)
+        connection = await connect(called, url)
     except DatabaseRefused as error:
         raise SideAway(str(error)) from error
     stack.push_async_callback(connection.close, timeout=5)
@@ -87,3 +90,57 @@ async def side(stack: AsyncExitStack, called: str, url: str) -> Connection:
         "SET lock_timeout = 0; SET statement_timeout = 0; SET application_name = 'labeler replicate'"
     )
     return connection
+
+
+class Status(msgspec.Struct, frozen=True):
+    """Both directions, and what somebody should look at."""
+
+    forth: Flow
+    back: Flow
+    lines: list[str]
+    warnings: list[str]
+
+
+async def looked_at(urls: Urls) -> Status:
+    """Connect, and look at both servers. Raises SideAway."""
+    async with opened(urls) as sides:
+        forth, back = await sides.forth.flow(), await sides.back.flow()
+        warnings = [
+            *(_warnings("source", await sides.source.fetch(_SLOTS))),
+            *(_warnings("target", await sides.target.fetch(_SLOTS))),
+        ]
+        return Status(forth, back, [sides.forth.said(forth), sides.back.said(back)], warnings)
+
+
+def _warnings(called: str, slots: Sequence[asyncpg.Record]) -> list[str]:
+    found = []
+    for slot in slots:
+        text = f"the slot {slot['slot_name']} on the {called}"
+        if not slot["active"]:
+            more = "and more with every write, until `labeler move finalize` or `rollback`"
+            found.append(f"nobody reads {text}: it keeps {slot['kept']:,} bytes of log, {more}")
+        elif slot["kept"] > _KEPT_BYTES:
+            found.append(f"{text} keeps {slot['kept']:,} bytes of log")
+    return found
+
+
+async def drop_everything(urls: Urls, reporter: Reporter) -> list[str]:
+    """Drop both channels, or what is on one side while the other is away; which are. Raises DatabaseRefused if both."""
+    away = []
+    async with AsyncExitStack() as stack:
+        for called, url, subscription, publication in (
+            ("target", urls.target, FORTH, BACK),
+            ("source", urls.source, BACK, FORTH),
+        ):
+            try:
+                connection = await side(stack, called, url)
+            except SideAway as error:
+                away.append(called)
+                text = "`labeler move rollback --leftovers` when it is back: a slot that is left there fills its disk"
+                reporter.line(f"{error}. {text}")
+                continue
+            await drop_subscription(connection, subscription)
+            await drop_publication(connection, publication)
+    if len(away) == 2:  # noqa: PLR2004 - both
+        raise DatabaseRefused("neither database can be reached: nothing was dropped")
+    return away

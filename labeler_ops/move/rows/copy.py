@@ -1,19 +1,26 @@
-"""Copy a database into an empty one; begun again from the start when it was cut off."""
+"""The two copies of a move: the backup that is known to be good, and the one into the empty target.
+
+Each is begun again from the start when it was cut off.
+"""
 
 import asyncio
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import asyncpg
 import msgspec
 
-from labeler_ops.backup import db_settings, dumps
+from labeler_ops.backup import clients, db_settings, dumps
 from labeler_ops.backup.clients import Clients
 from labeler_ops.backup.dumps import JOBS, Told
 from labeler_ops.backup.target import empty
+from labeler_ops.connecting import connected
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.roles import Database
 from labeler_ops.move.rows import grants
+from labeler_ops.reporter import Reporter
+from labeler_ops.runs import Run
 
 _OURS = "labeler move"  # the application name of every tool that this one starts
 
@@ -33,7 +40,6 @@ class Copied(msgspec.Struct):
 
 
 async def copy(
-    clients: Clients,
     source: str,
     target: str,
     into: Path,
@@ -43,32 +49,67 @@ async def copy(
     database: Database = "labeler",
 ) -> Copied:
     """Dump the source and restore it into the target, which is empty. Raises DatabaseRefused at the first error."""
+    tools = await _tools(target)
     await asyncio.to_thread(dumps.remove, into)  # what a run that was cut off left of this
-    manifest = await dumps.dump(clients, source, into, jobs=jobs, told=told, kept=False)
+    manifest = await dumps.dump(tools, source, into, jobs=jobs, told=told, kept=False)
     size = await dumps.database_size(source)
     theirs = database != "labeler"  # the platform's own services write there, with roles of their own
     if theirs:
         await grants.make_reader(target, database)
-    seconds = await dumps.restore(clients, into, target, jobs=jobs, told=told, size=size, owners=theirs)
+    seconds = await dumps.restore(tools, into, target, jobs=jobs, told=told, size=size, owners=theirs)
     await db_settings.carry(source, target)
     if theirs:
-        await grants.carry_database_s(source, target)
+        await grants.carry_database_s(source, target, database)
     started = perf_counter()
     # A dump carries no statistics: without them the first queries on the target would be planned blindly.
-    await clients.run("vacuumdb", "--analyze-only", f"--jobs={jobs}", url=target)
+    await tools.run("vacuumdb", "--analyze-only", f"--jobs={jobs}", url=target)
     return Copied(manifest.seconds, manifest.bytes, seconds, round(perf_counter() - started, 3))
 
 
 async def clear(target: str) -> None:
     """Empty a target that a copy of ours was cut off in. Only for one that was empty when the run began."""
-    connection = await asyncpg.connect(target, timeout=20)
     try:
-        # A restore outlives its killed caller and would write on into the emptied database.
-        await connection.fetch(_LEFT_AT_WORK, _OURS)
-        await empty(connection)
+        async with connected(target) as connection:
+            # A restore outlives its killed caller and would write on into the emptied database.
+            await connection.fetch(_LEFT_AT_WORK, _OURS)
+            await empty(connection)
     except asyncpg.PostgresError as error:
         raise DatabaseRefused(
             f"what the copy that was cut off left on the target cannot be removed: {error}"
         ) from error
-    finally:
-        await connection.close(timeout=5)
+
+
+async def _tools(target: str) -> Clients:
+    """Find the client programs of a server's major version. Raises DatabaseRefused."""
+    async with connected(target) as connection:
+        return clients.find(connection.get_server_version().major)
+
+
+async def back_up(
+    run: Run, source: str, target: str, reporter: Reporter, *, jobs: int, name: str = "backup"
+) -> dict[str, Any]:
+    """Make the backup of a run, anew if it was cut off; sizes in bytes and times in seconds.
+
+    Raises DatabaseRefused when it cannot be proven, or is not what the source was.
+    """
+    directory, tools = run.path(name), await _tools(target)
+    await asyncio.to_thread(dumps.remove, directory)  # what a run that was cut off left
+    place_of_test = await dumps.restore_test_place(source, target, major=tools.major)
+    if place_of_test is None:
+        raise DatabaseRefused("neither role may create the scratch database of the restore test: grant CREATEDB to one")
+    size = await dumps.database_size(source)
+    async with dumps.snapshot(source) as moment:
+        made = await dumps.dump(tools, source, directory, as_of=moment, jobs=jobs, told=reporter.progress)
+        tried = await dumps.restore_test(tools, directory, source, moment, at=place_of_test, jobs=jobs)
+    run.write(f"{name}.report.json", tried.report)
+    if not tried.report.same:
+        reporter.show(tried.report)
+        first = "; ".join(tried.report.lines()[:3])
+        raise DatabaseRefused(f"the backup, restored, is not what the source was; nothing was switched: {first}")
+    reporter.line(f"backup of {made.bytes:,} bytes, restored and compared in {tried.restore_seconds:.1f} s")
+    return {
+        "database_bytes": size,
+        "bytes": made.bytes,
+        "seconds": made.seconds,
+        "restore_seconds": tried.restore_seconds,
+    }

@@ -1,41 +1,39 @@
-"""Who owns the moved Labeler DB: the role that serves, and not the superuser who moved it."""
+"""The roles that services come to a moved database by, and their URLs for the new environment.
+
+The Labeler DB belongs to the role that serves, and not to the superuser who moved it. The User DB and the Platform DB
+belong to the platform: our services read them by a role of their own, which no dump brings along.
+"""
 
 import os
 import secrets
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
-import asyncpg
-
 from labeler_api.db.failures import FAILURES
+from labeler_ops.connecting import Connection, connected
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.roles import ROLES, apply_roles
+from labeler_ops.database.roles import ROLES, Database, apply_roles
+from labeler_ops.move.rows.grants import THINGS
+
+VARIABLES: Mapping[Database, str] = {
+    "labeler": "LABELER_DB_URL",
+    "users": "USER_DB_URL",
+    "platform": "PLATFORM_DB_URL",
+}
+"""What the services call the URL of each."""
 
 PRIVATE = "TARGET_PRIVATE_ADDRESS"
 """The variable with the address, `host:port`, that the services reach the target by."""
 
-_OURS = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
-_NOT_EXTENSION_S = "NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = {}.oid AND e.deptype = 'e')"
-# A sequence of a column and the type of a table go with the table; what was handed over before is left alone.
+# What was handed over before is left alone.
 _HAND_OVER = f"""
-    SELECT format('ALTER TABLE %s OWNER TO %I', c.oid::regclass, $1::text)
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE {_OURS} AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND {_NOT_EXTENSION_S.format("c")}
-      AND pg_get_userbyid(c.relowner) <> $1
-      AND NOT (c.relkind = 'S' AND EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype IN ('a', 'i')))
-    UNION ALL
-    SELECT format('ALTER ROUTINE %s OWNER TO %I', p.oid::regprocedure, $1::text)
-    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-    WHERE {_OURS} AND p.prokind IN ('f', 'p', 'w') AND p.proname <> 'maintenance_fence'
-      AND {_NOT_EXTENSION_S.format("p")} AND pg_get_userbyid(p.proowner) <> $1
-    UNION ALL
-    SELECT format('ALTER TYPE %s OWNER TO %I', t.oid::regtype, $1::text)
-    FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
-    WHERE {_OURS} AND t.typtype IN ('e', 'd') AND {_NOT_EXTENSION_S.format("t")}
-    UNION ALL
-    SELECT format('ALTER SCHEMA %I OWNER TO %I', n.nspname, $1::text) FROM pg_namespace n
-    WHERE {_OURS} AND n.nspname <> 'public' AND {_NOT_EXTENSION_S.format("n")}
+    WITH {THINGS} SELECT format('ALTER %s %s OWNER TO %I', kind, name, $1::text) FROM things
+    WHERE NOT goes_along AND pg_get_userbyid(owner) <> $1
 """  # noqa: S608 - constants of ours
 
+_SUPERUSER = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
+_ENCRYPTED = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
 _OWNERS = """
     SELECT string_agg(DISTINCT tableowner, ', ') FROM pg_tables
     WHERE schemaname !~ '^pg_' AND schemaname <> 'information_schema'
@@ -45,52 +43,72 @@ _OWNERS = """
 async def served(target: str) -> str:
     """Give everything to the role that serves, and return its URL as the services reach the target.
 
-    A target that is moved to by a plain role belongs to that role already. The serving role's password is the
-    environment's LABELER_ROLE_PASSWORD, else a new one each time. Raises DatabaseRefused.
+    A target that is moved to by a plain role belongs to that role already. Raises DatabaseRefused.
     """
     try:
-        connection = await asyncpg.connect(target, timeout=20)
-        try:
-            superuser = await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
-            encrypted = await connection.fetchval("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
-        finally:
-            await connection.close(timeout=5)
-        url = await _handed_over(target) if superuser else target
+        url = await _handed_over(target) if await _is_superuser(target) else target
+        return await _as_reached(url, target)
     except FAILURES as error:
         raise DatabaseRefused(f"the target cannot be given to the role {ROLES['labeler']}: {error}") from error
-    return _as_reached(url, encrypted=encrypted)
+
+
+async def reader(database: Database, target: str) -> str:
+    """Make the role that our services read a copy by, and return its URL. Raises DatabaseRefused when ours may not."""
+    try:
+        return await _as_reached(await _role(target, database), target)
+    except FAILURES as error:
+        raise DatabaseRefused(
+            f"the services' role {ROLES[database]} cannot be made on the target: {error}. Give the URL of a superuser "
+            "(Railway's postgres is one)"
+        ) from error
+
+
+async def may_make_roles(target: Connection) -> bool:
+    """Say whether our role may make the reader's."""
+    return bool(await target.fetchval(_SUPERUSER))
 
 
 async def owner(target: str) -> str | None:
     """Who owns the tables now; several are named one after the other."""
-    connection = await asyncpg.connect(target, timeout=20)
-    try:
-        found: str | None = await connection.fetchval(_OWNERS)
-        return found
-    finally:
-        await connection.close(timeout=5)
+    found: str | None = await _value(target, _OWNERS)
+    return found
+
+
+async def _is_superuser(target: str) -> bool:
+    return bool(await _value(target, _SUPERUSER))
+
+
+async def _value(url: str, query: str) -> Any:
+    async with connected(url) as connection:
+        return await connection.fetchval(query)
+
+
+async def _role(target: str, database: Database) -> str:
+    """Make a role with its grants; the target's URL for it.
+
+    Its password is the environment's LABELER_ROLE_PASSWORD, else a new one each time: a role belongs to its whole
+    server, so where it serves from another database there, too, the password has to stay.
+    """
+    password = os.environ.get("LABELER_ROLE_PASSWORD") or secrets.token_urlsafe(24)
+    await apply_roles(target, database, password=password)
+    parts = urlsplit(target)
+    login = f"{ROLES[database]}:{quote(password, safe='')}"
+    return parts._replace(netloc=f"{login}@{parts.netloc.rpartition('@')[2]}").geturl()
 
 
 async def _handed_over(target: str) -> str:
-    role = ROLES["labeler"]
-    password = os.environ.get("LABELER_ROLE_PASSWORD") or secrets.token_urlsafe(24)
-    await apply_roles(target, "labeler", password=password)
-    connection = await asyncpg.connect(target, timeout=20)
-    try:
-        async with connection.transaction():
-            for (statement,) in await connection.fetch(_HAND_OVER, role):
-                await connection.execute(statement)
-    finally:
-        await connection.close(timeout=5)
-    parts = urlsplit(target)
-    return parts._replace(netloc=f"{role}:{quote(password, safe='')}@{parts.netloc.rpartition('@')[2]}").geturl()
+    url = await _role(target, "labeler")
+    async with connected(target) as connection, connection.transaction():
+        for (statement,) in await connection.fetch(_HAND_OVER, ROLES["labeler"]):
+            await connection.execute(statement)
+    return url
 
 
-def _as_reached(url: str, *, encrypted: bool) -> str:
+async def _as_reached(url: str, target: str) -> str:
     """The private address where one is named; else the one of the move, where TLS that was there has to stay."""
     parts = urlsplit(url)
     if private := os.environ.get(PRIVATE):
         return parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@{private}", query="").geturl()
-    if encrypted and "sslmode" not in parse_qs(parts.query):
+    if "sslmode" not in parse_qs(parts.query) and await _value(target, _ENCRYPTED):
         return parts._replace(query="&".join(filter(None, (parts.query, "sslmode=require")))).geturl()
     return url

@@ -1,7 +1,8 @@
 """Whether a database can be moved to another: everything that fails in practice, looked at before anything is done."""
 
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -14,13 +15,13 @@ from rich.table import Table
 
 from labeler_api.db.failures import FAILURES
 from labeler_ops.backup import clients, db_settings, dumps
+from labeler_ops.connecting import Connection
 from labeler_ops.database import zones
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.roles import ROLES, Database
-from labeler_ops.move.rows import databases, grants
+from labeler_ops.move.rows import grants, ownership
 from labeler_ops.runs import place, redacted
 
-Connection = "asyncpg.Connection[asyncpg.Record]"
 Verdict = Literal["ok", "note", "refused"]
 
 _MARKS = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "refused": "[red]refused[/]"}
@@ -31,14 +32,15 @@ _PROBE = {"lock_timeout": "12345ms", "application_name": "labeler preflight"}
 _LOCAL_SHARE = 0.5
 _TARGET_SHARE = 2.5
 _LONG_SECONDS = 300
-_NOT_OURS = """
+_NAMES = """
     SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-      AND NOT pg_has_role(c.relowner, 'USAGE')
       AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = c.oid AND e.deptype = 'e')
 """
-
-
+NOT_OWNED = f"{_NAMES} AND NOT pg_has_role(c.relowner, 'USAGE')"
+MAY_CREATE = """
+    SELECT has_database_privilege(current_database(), 'CREATE') AND has_schema_privilege('public', 'CREATE')
+"""
 _TABLES = """
     SELECT c.oid::regclass::text, c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
@@ -81,8 +83,8 @@ class Findings:
 class Sides:
     """Both databases, connected, and where the run writes."""
 
-    source: "asyncpg.Connection[asyncpg.Record]"
-    target: "asyncpg.Connection[asyncpg.Record]"
+    source: Connection
+    target: Connection
     source_url: str
     target_url: str
     directory: Path
@@ -101,19 +103,22 @@ async def preflight(
     """Look at everything; never raises for what it finds. Raises DatabaseRefused when a side cannot be reached."""
     if place(source_url) == place(target_url):
         raise DatabaseRefused("the source and the target are one and the same database")
-    source = await connected("source", source_url)
+    async with connected("source", source_url) as source, connected("target", target_url) as target:
+        sides = Sides(source, target, source_url, target_url, directory, database, legacy_timezone)
+        return [finding for look in _LOOKS for finding in await look(sides)]
+
+
+@asynccontextmanager
+async def connected(side: str, url: str) -> AsyncIterator[Connection]:
+    """Connect, and hang up at the end. Raises DatabaseRefused as `connect` does."""
+    connection = await connect(side, url)
     try:
-        target = await connected("target", target_url)
-        try:
-            sides = Sides(source, target, source_url, target_url, directory, database, legacy_timezone)
-            return [finding for look in LOOKS for finding in await look(sides)]
-        finally:
-            await target.close(timeout=5)
+        yield connection
     finally:
-        await source.close(timeout=5)
+        await connection.close(timeout=5)
 
 
-async def connected(side: str, url: str) -> "asyncpg.Connection[asyncpg.Record]":
+async def connect(side: str, url: str) -> Connection:
     """Connect to a server itself. Raises DatabaseRefused when it is away, or when a pooler answers in its place."""
     pooler = (
         f"the {side} is reached through a pooler (PgBouncer), which breaks dumps, locks and snapshots: "
@@ -188,7 +193,7 @@ async def _target_is_empty(sides: Sides) -> list[Finding]:
     return [Finding("target", "refused", text)]
 
 
-async def is_bare(target: "asyncpg.Connection[asyncpg.Record]") -> bool:
+async def is_bare(target: Connection) -> bool:
     """Whether a database is what an upgrade of an empty one made, and nobody has written anything into it."""
     from labeler_api.db.tables import metadata  # a third of a second to load, which other commands need not wait for
 
@@ -203,28 +208,22 @@ async def is_bare(target: "asyncpg.Connection[asyncpg.Record]") -> bool:
 
 
 async def _rights(sides: Sides) -> list[Finding]:
-    unread = await sides.source.fetchval(
-        "SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
-        " AND NOT has_table_privilege(c.oid, 'SELECT')"
-    )
-    may_create = await sides.target.fetchval(
-        "SELECT has_database_privilege(current_database(), 'CREATE') AND has_schema_privilege('public', 'CREATE')"
-    )
-    foreign = await sides.source.fetchval(_NOT_OURS)
+    unread = await sides.source.fetchval(f"{_NAMES} AND NOT has_table_privilege(c.oid, 'SELECT')")
+    may_create = await sides.target.fetchval(MAY_CREATE)
+    foreign = await sides.source.fetchval(NOT_OWNED)
     findings = []
     if unread:
         findings.append(Finding("rights", "refused", f"the source's role may not read {unread}: use the owner"))
     elif foreign:
         text = f"the source's role does not own {foreign}: maintenance mode builds a trigger there, use the owner"
         findings.append(Finding("rights", "refused", text))
-    if sides.database != "labeler" and (missing := await grants.missing(sides.source, sides.target, sides.database)):
+    if missing := await grants.missing(sides.source, sides.target, sides.database):
         text = (
             f"the target's server lacks {', '.join(missing)}, which own or may use something on the source: make them "
             "there (`pg_dumpall --roles-only` of the source has them), or take them away from the source"
         )
         findings.append(Finding("roles", "refused", text))
-    if sides.database != "labeler" and not await databases.may_make_roles(sides.target):
+    if sides.database != "labeler" and not await ownership.may_make_roles(sides.target):
         text = f"the target's role makes {ROLES[sides.database]}, which the services read by: use a superuser"
         findings.append(Finding("rights", "refused", text))
     if not may_create:
@@ -307,7 +306,7 @@ async def _settings(sides: Sides) -> list[Finding]:
         await trial.rollback()
     said = [f"{name} = {value}" for name, value in ours.items()]
     findings = [Finding("settings", "ok", ", ".join(said) or "none")]
-    if roles := await db_settings.of_roles(sides.source):
+    if sides.database == "labeler" and (roles := await db_settings.of_roles(sides.source)):
         findings.append(Finding("settings", "note", f"those of {roles} in this database are not moved"))
     return findings
 
@@ -337,7 +336,7 @@ async def _route(sides: Sides) -> list[Finding]:
     return [Finding("route to the target", "ok" if encrypted or local else "note", text)]
 
 
-LOOKS: list[Callable[[Sides], Awaitable[list[Finding]]]] = [
+_LOOKS: list[Callable[[Sides], Awaitable[list[Finding]]]] = [
     _versions,
     _locales,
     _extensions,

@@ -20,7 +20,7 @@ _FEW = 0.01
 _MOVES = ("quarantined", "merged", "changed", "added")
 
 
-async def upgrade_copy(run: Run, target: str, before: str, legacy_timezone: str, voice: Reporter) -> dict[str, Any]:
+async def upgrade_copy(run: Run, target: str, before: str, legacy_timezone: str, reporter: Reporter) -> dict[str, Any]:
     """Upgrade the copy, keep the report, say what became of the rows; the sums by what was done."""
     from labeler_ops.database.upgrade import last_report, upgrade  # Alembic takes most of a second to load
 
@@ -28,9 +28,9 @@ async def upgrade_copy(run: Run, target: str, before: str, legacy_timezone: str,
     report = await last_report(target, before)
     report.notes.extend(notes)
     run.write(REPORT, report)
-    voice.line(f"schema: {before} to {HEAD}; times of the server were read as {legacy_timezone}")
+    reporter.line(f"schema: {before} to {HEAD}; times of the server were read as {legacy_timezone}")
     for line in lines(report):
-        voice.line(line)
+        reporter.line(line)
     if not report.even:
         raise DatabaseRefused("the upgrade lost rows that it does not account for: see report.txt")
     return {move: sum(getattr(rows, move) for rows in report.tables.values()) for move in _MOVES}

@@ -51,6 +51,6 @@ def again(run: Path, ends: Ends, wishes: Wishes = NOTHING) -> Road:
 
 def lines(road: Road) -> list[str]:
     """What was said."""
-    voice = road.work.voice
-    assert isinstance(voice, Listener)
-    return voice.lines
+    reporter = road.work.reporter
+    assert isinstance(reporter, Listener)
+    return reporter.lines

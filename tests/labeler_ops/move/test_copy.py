@@ -39,9 +39,9 @@ async def major(dsn: str) -> int:
         await connection.close()
 
 
-async def test_a_copy_is_the_same(source: str, target: str, tools: clients.Clients, tmp_path: Path) -> None:
+async def test_a_copy_is_the_same(source: str, target: str, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    copied = await copy.copy(tools, source, target, tmp_path / "dump", told=lambda *now: told.append(now))
+    copied = await copy.copy(source, target, tmp_path / "dump", told=lambda *now: told.append(now))
     assert (await verify(source, target)).lines() == []
     assert copied.dump_bytes > 0
     assert told
@@ -80,26 +80,22 @@ async def test_a_copy_that_was_cut_off_begins_again(
     await dumps.restore(tools, tmp_path / "half", target)
     await execute(target, "DELETE FROM parts; DROP VIEW heavy")
     await copy.clear(target)
-    await copy.copy(tools, source, target, tmp_path / "dump")
+    await copy.copy(source, target, tmp_path / "dump")
     assert (await verify(source, target)).lines() == []
 
 
-async def test_a_restore_that_fails_says_why_and_stops(
-    source: str, target: str, tools: clients.Clients, tmp_path: Path
-) -> None:
+async def test_a_restore_that_fails_says_why_and_stops(source: str, target: str, tmp_path: Path) -> None:
     await execute(target, "CREATE TABLE things (id int)")
     with pytest.raises(DatabaseRefused, match="things"):
-        await copy.copy(tools, source, target, tmp_path / "dump")
+        await copy.copy(source, target, tmp_path / "dump")
 
 
-async def test_the_server_going_away_in_the_middle_is_an_error(
-    source: str, target: str, tools: clients.Clients, tmp_path: Path
-) -> None:
+async def test_the_server_going_away_in_the_middle_is_an_error(source: str, target: str, tmp_path: Path) -> None:
     """Cut off while the dump waits for a table that somebody holds."""
     holder = await asyncpg.connect(source)
     await holder.execute("BEGIN; LOCK TABLE things")
     killer = await asyncpg.connect(source)
-    copying = asyncio.create_task(copy.copy(tools, source, target, tmp_path / "dump"))
+    copying = asyncio.create_task(copy.copy(source, target, tmp_path / "dump"))
     sql = (
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
         " WHERE application_name = 'labeler move' AND wait_event_type = 'Lock'"

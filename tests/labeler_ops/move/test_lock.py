@@ -32,15 +32,15 @@ async def test_a_second_operator_is_refused_by_name_until_the_first_is_gone(
         await until_held_up(source)
         assert process.pid is not None
         with pytest.raises(DatabaseRefused, match=rf"on run {first.run.id} already: .*process {process.pid}\b"):
-            async with lock.alone(first.run.directory, target):
+            async with lock.exclusive(first.run.directory, target):
                 pytest.fail("two of one run")
         with pytest.raises(DatabaseRefused, match=rf"labeler move by .*process {process.pid}\).*from 127\.0\.0\.1"):
-            async with lock.alone(tmp_path / "second", target):
+            async with lock.exclusive(tmp_path / "second", target):
                 pytest.fail("two towards one target")
         process.kill()
         assert await ended(process) < 0
         monkeypatch.setattr(lock, "_PATIENCE_SECONDS", 30.0)  # the server notices in its own time
-        async with lock.alone(first.run.directory, target):
+        async with lock.exclusive(first.run.directory, target):
             assert str(os.getpid()) in (first.run.directory / "lock").read_text()
     finally:
         holder.terminate()
@@ -53,7 +53,7 @@ async def test_a_lock_that_was_lost_and_is_another_s_stops_the_work(
     other = await asyncpg.connect(target)
 
     async def work() -> None:
-        async with lock.alone(tmp_path, target):
+        async with lock.exclusive(tmp_path, target):
             waiting = asyncio.create_task(other.execute("SELECT pg_advisory_lock($1)", lock._KEY))
             await _cut(target)
             await waiting
@@ -70,7 +70,7 @@ async def test_a_lock_that_was_lost_is_taken_again(
     target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock, "_CALL_EVERY", 0.02)
-    async with asyncio.timeout(30), lock.alone(tmp_path, target):
+    async with asyncio.timeout(30), lock.exclusive(tmp_path, target):
         before = await _cut(target)
         while await _holder(target) in {None, before}:
             pass
@@ -78,10 +78,10 @@ async def test_a_lock_that_was_lost_is_taken_again(
 
 async def test_a_database_that_is_away_is_an_error_only_where_it_is_needed(target: str, tmp_path: Path) -> None:
     away = target.rpartition("/")[0] + "/not_there"
-    async with lock.alone(tmp_path, if_there=[away]):
+    async with lock.exclusive(tmp_path, if_there=[away]):
         pass
     with pytest.raises(DatabaseRefused, match="not_there"):
-        await lock.alone(tmp_path, away).__aenter__()
+        await lock.exclusive(tmp_path, away).__aenter__()
 
 
 async def _cut(dsn: str) -> int:

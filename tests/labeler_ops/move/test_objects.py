@@ -8,7 +8,7 @@ import pytest
 
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.maintenance import fence
-from labeler_ops.move.lock import alone_at
+from labeler_ops.move.lock import exclusive_copy
 from labeler_ops.runs import Run, RunError
 from labeler_ops.storage.access import StorageAccess, StorageError
 from tests.e2e.moving import variables
@@ -115,7 +115,7 @@ async def test_a_difference_that_is_nobody_s_late_upload_stops_the_move(
 
 async def test_two_copies_at_once_and_a_wrong_store_are_refused(stores: Stores, tmp_path: Path) -> None:
     move = begun(tmp_path, objects(*stores))
-    with alone_at(tmp_path, stores[1]), pytest.raises(StorageError, match="another copy"):
+    with exclusive_copy(tmp_path, stores[1]), pytest.raises(StorageError, match="another copy"):
         await move.go()
     with pytest.raises(RunError, match="give its URLs"):
         again(move.run.directory, objects(stores[1], stores[0]))

@@ -8,7 +8,10 @@ import asyncpg
 import pytest
 
 from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.database.verify.structure import Difference
 from labeler_ops.maintenance import fence
+from labeler_ops.move import report
+from labeler_ops.move.rows.grants import is_on_purpose
 from labeler_ops.runs import Run, RunError
 from tests.e2e.moving import variables
 from tests.fixtures.platform import READER_PASSWORD as PLATFORM_PASSWORD
@@ -109,8 +112,37 @@ _GRANTS = """
     REVOKE EXECUTE ON FUNCTION secret() FROM PUBLIC; GRANT EXECUTE ON FUNCTION secret() TO {p}_writer;
     ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO {p}_later;
     REVOKE CONNECT, TEMPORARY ON DATABASE {name} FROM PUBLIC; GRANT CONNECT ON DATABASE {name} TO {p}_writer;
+    ALTER ROLE {p}_writer IN DATABASE {name} SET work_mem = '9MB';
     SELECT setval('organizations_id_seq', 2), setval('workspaces_id_seq', 3);
 """
+# What a copy must not get wrong, how it is mended, and what the comparison says of it.
+_FAULTS = (
+    (
+        "GRANT EXECUTE ON FUNCTION secret TO PUBLIC",
+        "REVOKE EXECUTE ON FUNCTION secret FROM PUBLIC",
+        "to PUBLIC is only on",
+    ),
+    (
+        "REVOKE INSERT ON organizations FROM {p}_writer",
+        "GRANT INSERT ON organizations TO {p}_writer WITH GRANT OPTION",
+        "grant organizations to {p}_writer: INSERT*, SELECT* on the source, SELECT* on the target",
+    ),
+    (
+        "ALTER TABLE workspaces OWNER TO {p}_writer",
+        "ALTER TABLE workspaces OWNER TO {p}_owner",
+        "owner workspaces: {p}_owner on the source, {p}_writer on the target",
+    ),
+    (
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE SELECT ON TABLES FROM {p}_later",
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO {p}_later",
+        "on tables to {p}_later is missing on the target",
+    ),
+    (
+        "ALTER ROLE {p}_writer IN DATABASE moved RESET work_mem",
+        "ALTER ROLE {p}_writer IN DATABASE moved SET work_mem = '9MB'",
+        "role setting {p}_writer.work_mem is missing on the target (source: 9MB)",
+    ),
+)
 # A list of grants without those of our reader, which `switch` makes anew.
 _LISTED = "array(SELECT a::text FROM unnest({}) a WHERE a::text !~ 'readonly' ORDER BY 1)::text"
 _SEEN = f"""
@@ -153,11 +185,47 @@ async def test_owners_and_grants_of_the_platform_s_own_services_are_carried(
     assert not (await fence.status(source)).fenced
     await execute(elsewhere, _THEIRS.format(p=prefix))
     before = await seen(source)
+    await move.go(until="copy")
+    move.run.forget("copy")
+    await move.go(until="copy")  # as after a kill: what is there is cleared, and the schema public is everybody's again
+    for fault, mended, said in _FAULTS:
+        await execute(elsewhere, fault.format(p=prefix))
+        with pytest.raises(DatabaseRefused, match="the copy is not the same"):
+            await move.go()
+        found = report.read(move.run).differences
+        assert any(said.format(p=prefix) in line for line in found), found
+        await execute(elsewhere, mended.format(p=prefix))
     await move.go()
+    assert (move.run.ended("roles") or {})["changed"] == []  # everybody had lost it before: see REVOKE above
     assert await seen(elsewhere) == before
     assert f"{prefix}_owner" in before["owner workspaces"]
     assert "{=X" not in before["function"]  # nobody was given it whom the source refuses
     assert f"{prefix}_writer=w*" in before["column name"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "before", "after", "is_so"),
+    [
+        ("grant", "users to user_readonly", None, "SELECT", True),
+        ("role setting", "user_readonly.default_transaction_read_only", "on", None, True),
+        ("grant", "database to PUBLIC", "CONNECT, TEMPORARY", "CONNECT", True),
+        ("grant", "users to PUBLIC", "INSERT, SELECT", "SELECT", True),
+        ("grant", "users_id_seq to PUBLIC", "USAGE", None, True),
+        ("grant", "database to PUBLIC", "CONNECT, TEMPORARY", "TEMPORARY", False),
+        ("grant", "users to PUBLIC", "SELECT", None, False),
+        ("grant", "users to PUBLIC", None, "INSERT", False),
+        ("grant", "users to service", "INSERT", None, False),
+        ("grant", "function public.secret() to PUBLIC", None, "EXECUTE", False),
+        ("grant", "function public.open() to PUBLIC", "EXECUTE", None, False),
+        ("default privilege", "of owner on tables to PUBLIC", "SELECT", None, False),
+        ("role setting", "service.work_mem", "9MB", None, False),
+        ("owner", "users", "owner", "postgres", False),
+    ],
+)
+def test_only_what_our_reader_needs_is_on_purpose(
+    kind: str, name: str, before: str | None, after: str | None, is_so: bool
+) -> None:
+    assert is_on_purpose(Difference(kind, name, before, after), "users") is is_so
 
 
 def _variable(run: Run, name: str, variable: str) -> str:

@@ -19,7 +19,26 @@ _NOT_OURS = """
 _PLAIN = "SELECT NOT (rolsuper OR rolcreaterole OR rolcreatedb) FROM pg_roles WHERE rolname = current_user"
 
 
+# What an analyst was given on the source, and what everybody was not.
+_GIVEN = """
+    GRANT SELECT ON annotations TO pg_monitor; GRANT UPDATE (notes) ON annotations TO pg_monitor WITH GRANT OPTION;
+    ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO pg_monitor;
+    CREATE FUNCTION secret() RETURNS int LANGUAGE sql AS 'SELECT 1'; REVOKE EXECUTE ON FUNCTION secret() FROM PUBLIC;
+    CREATE AGGREGATE longest(int) (SFUNC = int4larger, STYPE = int, INITCOND = '0');
+"""
+_MAY = """
+    SELECT ARRAY[has_table_privilege('pg_monitor', 'annotations', 'SELECT'),
+                 has_column_privilege('pg_monitor', 'annotations', 'notes', 'UPDATE WITH GRANT OPTION'),
+                 has_table_privilege('pg_monitor', 'later', 'SELECT'),
+                 has_database_privilege('pg_monitor', current_database(), 'CONNECT'),
+                 has_table_privilege('pg_monitor', 'annotations', 'DELETE'),
+                 has_function_privilege('pg_monitor', 'secret()', 'EXECUTE')]
+"""
+
+
 async def test_the_role_that_serves_owns_the_tables_and_may_no_more(source: str, target: str, tmp_path: Path) -> None:
+    """Others may do what they might on the source, with tables that are made later as well."""
+    await execute(source, _GIVEN)
     move = begun(tmp_path, rows(source, target))
     await move.go()
     await move.open()
@@ -32,6 +51,9 @@ async def test_the_role_that_serves_owns_the_tables_and_may_no_more(source: str,
         await connection.execute(
             "ALTER TABLE annotations ADD COLUMN later int; ALTER TABLE annotations DROP COLUMN later"
         )
+        await connection.execute("CREATE TABLE later (id int)")
+        assert await connection.fetchval(_MAY) == [True, True, True, True, False, False]
+        await connection.execute("DROP TABLE later; DROP AGGREGATE longest(int)")
     finally:
         await connection.close()
     assert await check(url) == []

@@ -12,8 +12,7 @@ from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.verify.run import verify
 from labeler_ops.maintenance import fence
 from labeler_ops.move.replication import sides
-from labeler_ops.move.replication.sides import Urls
-from labeler_ops.move.replication.status import looked_at
+from labeler_ops.move.replication.sides import Urls, looked_at
 from labeler_ops.move.work import Ends
 from labeler_ops.stack.postgres import PostgresServer
 from tests.labeler_ops.move.moving import again, following, through

@@ -11,9 +11,7 @@ from labeler_ops.database.upgrade import upgrade
 from labeler_ops.database.verify.run import verify
 from labeler_ops.maintenance import fence
 from labeler_ops.move.replication import sides
-from labeler_ops.move.replication.leftovers import drop_everything
-from labeler_ops.move.replication.sides import Urls
-from labeler_ops.move.replication.status import looked_at
+from labeler_ops.move.replication.sides import Urls, drop_everything, looked_at
 from labeler_ops.stack.postgres import PostgresServer
 from tests.e2e.moving import variables
 from tests.fixtures.postgres import DatabaseFactory

@@ -11,7 +11,7 @@ from labeler_ops.database.verify.report import Report
 from labeler_ops.database.verify.run import verify
 from labeler_ops.maintenance import fence
 from labeler_ops.move import stop
-from labeler_ops.move.replication import schema
+from labeler_ops.move.replication import copying
 from labeler_ops.move.replication.channel import Channel
 from labeler_ops.move.replication.sides import Urls
 from labeler_ops.move.report import COMPARISON
@@ -22,12 +22,12 @@ _CATCH_UP_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class StandStill:
+class WriteFreeze:
     """Stops and compares the sides of a run, which keeps when writing was stopped."""
 
     run: Run
     urls: Urls
-    voice: Reporter
+    reporter: Reporter
 
     async def make(self, channel: Channel, left: str, *, rows: bool, was_open: bool = True) -> Report | None:
         """Stop writing on one side and prove that the other is the same.
@@ -39,21 +39,21 @@ class StandStill:
                 raise DatabaseRefused(f"it does not flow: {channel.said(flow)}")
             # The long part of it while everybody still writes.
             await channel.replayed(_CATCH_UP_SECONDS)
-            await schema.require_same(self.urls.source, self.urls.target, with_sequences=False)
+            await copying.require_same(self.urls.source, self.urls.target, with_sequences=False)
             stop.begins(self.run)
             stands = await fence.on(left, reason=fence.MOVED, by=getpass.getuser())
-            self.voice.line(f"nothing can be written: {stands.tables} tables are fenced")
+            self.reporter.line(f"nothing can be written: {stands.tables} tables are fenced")
             await channel.replayed(_CATCH_UP_SECONDS)
-            count = await schema.copy_sequences(channel.publisher, channel.subscriber)
-            self.voice.line(f"the last change has arrived; {count} sequences are set")
+            count = await copying.copy_sequences(channel.publisher, channel.subscriber)
+            self.reporter.line(f"the last change has arrived; {count} sequences are set")
             if rows:
                 return await self.compare()
-            await schema.require_same(self.urls.source, self.urls.target, with_sequences=True)
+            await copying.require_same(self.urls.source, self.urls.target, with_sequences=True)
         except BaseException:
             if was_open and stop.stopped_since(self.run) is not None:  # by this command, or by one that was killed
                 await fence.off(left, by=getpass.getuser())
                 stop.over(self.run)
-                self.voice.line("users can write on as before")
+                self.reporter.line("users can write on as before")
             raise
         return None
 
@@ -61,10 +61,10 @@ class StandStill:
         """Compare every row and definition, of the moment given or of now. Raises DatabaseRefused."""
         as_of, target_as_of = moment or (None, None)
         report = await verify(
-            self.urls.source, self.urls.target, progress=self.voice.progress, as_of=as_of, target_as_of=target_as_of
+            self.urls.source, self.urls.target, progress=self.reporter.progress, as_of=as_of, target_as_of=target_as_of
         )
         self.run.write(COMPARISON, report)
-        self.voice.show(report)
+        self.reporter.show(report)
         if not report.same:
             raise DatabaseRefused(f"the two sides are not the same: {'; '.join(report.lines()[:3])}")
         return report

@@ -19,7 +19,7 @@ SHOWN = 100
 _SHOWN_CHARACTERS = 120
 
 
-class Culprit(msgspec.Struct, frozen=True):
+class RowDifference(msgspec.Struct, frozen=True):
     """A row that is not the same on both sides. `columns` names what differs, where the row is on both."""
 
     key: str
@@ -31,7 +31,7 @@ class Culprit(msgspec.Struct, frozen=True):
         return f"{self.key} {self.kind}" + (f" ({values})" if values else "")
 
 
-async def find(source: Side, target: Side, table: Table, shown: int = SHOWN) -> tuple[list[Culprit], int]:
+async def find(source: Side, target: Side, table: Table, shown: int = SHOWN) -> tuple[list[RowDifference], int]:
     """Return the first rows that differ, by key, and how many buckets of keys were not looked into for brevity."""
     differing = await _differing(source, target, table)
     fetched: list[int] = []
@@ -47,11 +47,11 @@ async def find(source: Side, target: Side, table: Table, shown: int = SHOWN) -> 
     named = keys[:shown]
     both = [key for key in named if table.key and key in ours and key in theirs]
     ours_rows, theirs_rows = [await _rows(side, table, both) for side in (source, target)]
-    culprits = [
+    rows_that_differ = [
         _changed(table, key, ours_rows[key], theirs_rows[key]) if key in ours_rows else _counted(key, ours, theirs)
         for key in named
     ]
-    return culprits, left + len(keys) - len(named)
+    return rows_that_differ, left + len(keys) - len(named)
 
 
 async def _differing(source: Side, target: Side, table: Table) -> list[tuple[int, int]]:
@@ -94,20 +94,20 @@ async def _rows(side: Side, table: Table, keys: Sequence[str]) -> dict[str, Mapp
     return {row[0]: dict(row) for row in rows}
 
 
-def _changed(table: Table, key: str, ours: Mapping[str, str | None], theirs: Mapping[str, str | None]) -> Culprit:
+def _changed(table: Table, key: str, ours: Mapping[str, str | None], theirs: Mapping[str, str | None]) -> RowDifference:
     columns = [column for column in table.columns if ours[column] != theirs[column]]
-    return Culprit(
+    return RowDifference(
         _short(key), "differs", {column: (_short(ours[column]), _short(theirs[column])) for column in columns}
     )
 
 
-def _counted(key: str, ours: Mapping[str, Sequence[str]], theirs: Mapping[str, Sequence[str]]) -> Culprit:
+def _counted(key: str, ours: Mapping[str, Sequence[str]], theirs: Mapping[str, Sequence[str]]) -> RowDifference:
     name, here, there = _short(key), len(ours.get(key, ())), len(theirs.get(key, ()))
     if not there:
-        return Culprit(name, "is missing on the target")
+        return RowDifference(name, "is missing on the target")
     if not here:
-        return Culprit(name, "is only on the target")
-    return Culprit(name, f"is there {here} times on the source, {there} on the target")
+        return RowDifference(name, "is only on the target")
+    return RowDifference(name, f"is there {here} times on the source, {there} on the target")
 
 
 def _short(value: str | None) -> str:

@@ -1,15 +1,16 @@
-"""Whether logical replication can work between two databases: every setting and right by its name."""
+"""Whether a database can be moved by logical replication: every setting and right by its name; nothing is changed."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from pathlib import Path
 
 import asyncpg
+import msgspec
 
 from labeler_api.migrations import HEAD
 from labeler_ops.maintenance import fence
-from labeler_ops.move.replication.channel import WITHOUT_IDENTITY, Connection, literal
-from labeler_ops.move.replication.silence import unlogged
-from labeler_ops.move.rows.preflight import Finding
+from labeler_ops.move.replication.channel import WITHOUT_IDENTITY, Channel, Connection, literal, slot_name, unlogged
+from labeler_ops.move.replication.sides import BACK, FORTH, Sides
+from labeler_ops.move.rows.preflight import MAY_CREATE, NOT_OWNED, Finding, preflight
 
 OLDEST = 15  # production's major; older servers do not say how often applying failed
 _SUBSCRIBERS = 16  # the major since which a role may be allowed to subscribe without being a superuser
@@ -52,35 +53,61 @@ _INCOMPARABLE = """
       AND t.typname IN ('json', 'xml', 'jsonpath', 'point', 'line', 'lseg', 'box', 'path', 'polygon', 'circle')
     ORDER BY 1, a.attnum
 """
-_MAY_CREATE = """
-    SELECT has_database_privilege(current_database(), 'CREATE') AND has_schema_privilege('public', 'CREATE')
+_LEFT = """
+    SELECT 'the slot ' || slot_name || ', which keeps '
+           || coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0)::bigint || ' bytes of log'
+    FROM pg_replication_slots WHERE slot_name = ANY($1)
+    UNION ALL SELECT 'the publication ' || pubname FROM pg_publication WHERE pubname = ANY($2)
+    UNION ALL SELECT 'the subscription ' || subname FROM pg_subscription
+              WHERE subname = ANY($2) AND subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
-_NOT_OWNED = """
-    SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-      AND NOT pg_has_role(c.relowner, 'USAGE')
-"""
 
 
-@dataclass(frozen=True)
-class Way:
-    """A direction: from, to, what each is called, and the first one's URL as the second one sees it."""
-
-    publisher: Connection
-    subscriber: Connection
-    called: tuple[str, str]
-    route: str
-
-
-Look = Callable[[Way], Awaitable[list[Finding]]]
-
-
-async def look(way: Way) -> list[Finding]:
-    """Look at one direction; never raises for what it finds."""
-    return [finding for one in _LOOKS for finding in await one(way)]
+async def look(sides: Sides, directory: Path, *, reverse: bool) -> list[Finding]:
+    """Look at what every move needs, at what can be replicated, and at each direction; never raises for findings."""
+    findings = await preflight(sides.urls.source, sides.urls.target, directory)
+    findings += await _left_over(sides)
+    findings += await _maintenance(sides)
+    findings += await _schemas(sides.source, sides.target)
+    findings += await _direction(sides.forth)
+    if reverse:
+        findings += [_of_the_way_back(finding) for finding in await _direction(sides.back)]
+    return findings
 
 
-async def look_at_schema(source: Connection, target: Connection) -> list[Finding]:
+async def _direction(way: Channel) -> list[Finding]:
+    return [finding for one in _OF_A_DIRECTION for finding in await one(way)]
+
+
+def _of_the_way_back(finding: Finding) -> Finding:
+    if finding.verdict != "refused":
+        return finding
+    return msgspec.structs.replace(finding, text=f"{finding.text}; for the way back, --no-reverse does without it")
+
+
+async def _left_over(sides: Sides) -> list[Finding]:
+    """Look for what a move left that no run here knows of: its slot would fill a disk, and ours could not be made."""
+    findings = []
+    for called, connection in (("source", sides.source), ("target", sides.target)):
+        slots = [await slot_name(connection, name) for name in (FORTH, BACK)]
+        if left := [row[0] for row in await connection.fetch(_LEFT, slots, [FORTH, BACK])]:
+            text = (
+                f"the {called} has {', '.join(left)}, of a move that was not ended: `labeler move rollback --leftovers`"
+            )
+            findings.append(Finding("left over", "refused", text))
+    return findings
+
+
+async def _maintenance(sides: Sides) -> list[Finding]:
+    if not (await fence.status(sides.urls.source)).fenced:
+        return []
+    text = (
+        "the source is in maintenance mode: `labeler maintenance off`; this mode stops writing by itself, for seconds"
+    )
+    return [Finding("maintenance", "refused", text)]
+
+
+async def _schemas(source: Connection, target: Connection) -> list[Finding]:
     """Look at what can be moved in this way at all."""
     findings = await _schema(source)
     row = await source.fetchrow(_UNUSUAL)
@@ -139,13 +166,13 @@ def _majors(source: Connection, target: Connection) -> list[Finding]:
     return [Finding("major versions", "note", text)]
 
 
-async def _versions(way: Way) -> list[Finding]:
+async def _versions(way: Channel) -> list[Finding]:
     majors = [side.get_server_version().major for side in (way.publisher, way.subscriber)]
     text = f"{way.called[0]} {majors[0]}, {way.called[1]} {majors[1]}"
     return [Finding("versions", "refused" if min(majors) < OLDEST else "ok", f"{text}; {OLDEST} is the oldest")]
 
 
-async def _wal_level(way: Way) -> list[Finding]:
+async def _wal_level(way: Channel) -> list[Finding]:
     level = await way.publisher.fetchval("SHOW wal_level")
     if level == "logical":
         return [Finding("wal_level", "ok", f"logical on the {way.called[0]}")]
@@ -156,7 +183,7 @@ async def _wal_level(way: Way) -> list[Finding]:
     return [Finding("wal_level", "refused", text)]
 
 
-async def _free(way: Way) -> list[Finding]:
+async def _free(way: Channel) -> list[Finding]:
     """A subscription takes a slot, a sender and a worker, and for each table that it copies at a time another one."""
     here, there = await way.publisher.fetchrow(_FREE), await way.subscriber.fetchrow(_FREE)
     assert here is not None  # noqa: S101 - settings always are one row
@@ -184,14 +211,14 @@ async def _free(way: Way) -> list[Finding]:
     return short or [Finding("slots and workers", "ok", f"{here['slots']} slots, {here['senders']} senders are free")]
 
 
-async def _rights(way: Way) -> list[Finding]:
+async def _rights(way: Channel) -> list[Finding]:
     found = []
     may = "SELECT rolsuper OR rolreplication FROM pg_roles WHERE rolname = current_user"
     if not await way.publisher.fetchval(may):
         found.append(f"the {way.called[0]}'s role lacks REPLICATION (ALTER ROLE … REPLICATION, as a superuser)")
-    if foreign := await way.publisher.fetchval(_NOT_OWNED):
+    if foreign := await way.publisher.fetchval(NOT_OWNED):
         found.append(f"the {way.called[0]}'s role does not own {foreign}: only an owner may publish a table")
-    if not await way.publisher.fetchval(_MAY_CREATE):
+    if not await way.publisher.fetchval(MAY_CREATE):
         found.append(
             f"the {way.called[0]}'s role lacks CREATE on its database or on the schema public, for the publication "
             "and the fence: GRANT CREATE ON DATABASE … TO …; GRANT CREATE ON SCHEMA public TO …"
@@ -201,7 +228,7 @@ async def _rights(way: Way) -> list[Finding]:
     ]
 
 
-async def _route(way: Way) -> list[Finding]:
+async def _route(way: Channel) -> list[Finding]:
     """Let the subscriber's server itself connect, as it will, and take the trial back."""
     transaction = way.subscriber.transaction()
     await transaction.start()
@@ -230,7 +257,7 @@ async def _route(way: Way) -> list[Finding]:
     return [Finding("route", "ok", f"the {way.called[1]}'s server reaches the {way.called[0]}")]
 
 
-async def _disk(way: Way) -> list[Finding]:
+async def _disk(way: Channel) -> list[Finding]:
     limit = await way.publisher.fetchval("SHOW max_slot_wal_keep_size")
     if limit == "-1":
         text = f"a slot that is left behind fills the {way.called[0]}'s disk: max_slot_wal_keep_size sets a limit"
@@ -238,4 +265,11 @@ async def _disk(way: Way) -> list[Finding]:
     return [Finding("max_slot_wal_keep_size", "note", f"the slot is lost, and all begins anew, beyond {limit} of log")]
 
 
-_LOOKS: list[Look] = [_versions, _wal_level, _free, _rights, _route, _disk]
+_OF_A_DIRECTION: list[Callable[[Channel], Awaitable[list[Finding]]]] = [
+    _versions,
+    _wal_level,
+    _free,
+    _rights,
+    _route,
+    _disk,
+]
