@@ -13,7 +13,7 @@ from typing import IO
 from PIL import Image
 
 from benchmarks import large_pictures
-from labeler_api.images.pictures.inspection import look
+from labeler_api.images.pictures.inspection import inspect_picture
 from labeler_api.workers.decoders import Decoders, capacity
 from service_kit import container
 
@@ -48,11 +48,11 @@ async def main() -> None:
     threads = asyncio.Semaphore(container.cores())
 
     async def in_processes(file: IO[bytes], size: int) -> object:
-        return await decoders.run(1, look, file, size, PIXELS)
+        return await decoders.run(1, inspect_picture, file, size, PIXELS)
 
     async def in_threads(file: IO[bytes], _size: int) -> object:
         async with threads:
-            return await asyncio.to_thread(look, file, 4 << 30, PIXELS)
+            return await asyncio.to_thread(inspect_picture, file, 4 << 30, PIXELS)
 
     for name, content, number in (
         ("12 megapixels", photograph(4000, 3000), 24),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from labeler_api.images.pictures.inspection import look
+from labeler_api.images.pictures.inspection import inspect_picture
 from labeler_api.workers.decoders import capacity
 from labeler_api.workers.limited_process import Needs
 
@@ -24,14 +24,14 @@ CONTAINERS = (512, 1024, 2048, 8192)
 
 _CHILD = """
 import sys, time, resource
-from labeler_api.images.pictures.inspection import Picture, look
+from labeler_api.images.pictures.inspection import Picture, inspect_picture
 
 def memory(name):
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(name)) // 1024
 
 before = memory("VmRSS")
 with open(sys.argv[1], "rb") as file:
-    found = look(file, 1 << 40, 1 << 30)
+    found = inspect_picture(file, 1 << 40, 1 << 30)
 assert isinstance(found, Picture), found
 used = resource.getrusage(resource.RUSAGE_SELF)
 print(memory("VmHWM") - before, f"{used.ru_utime + used.ru_stime:.1f}")
@@ -67,7 +67,7 @@ PICTURES: dict[str, Callable[[], bytes]] = {
 
 def needs(picture: bytes) -> int:
     """Bytes that are told from the header."""
-    found = look(io.BytesIO(picture), 0, 1 << 30)
+    found = inspect_picture(io.BytesIO(picture), 0, 1 << 30)
     if not isinstance(found, Needs):
         raise TypeError(found)
     return found.memory_bytes

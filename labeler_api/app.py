@@ -44,7 +44,7 @@ from labeler_api.imports.writing import statistics as import_statistics
 from labeler_api.invitations import routes as invitations
 from labeler_api.jobs import worker as jobs
 from labeler_api.limits.counters import LimitStorage
-from labeler_api.limits.open_streams import Streams
+from labeler_api.limits.open_streams import OpenStreams
 from labeler_api.limits.rate_limits import Limits
 from labeler_api.locks.image_locks import routes as locks
 from labeler_api.members import routes as members
@@ -242,7 +242,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
         platform=platform_db,
         organizations=organizations,
         instruments=instruments,
-        streams=Streams.of(settings, instruments.metrics),
+        streams=OpenStreams.of(settings, instruments.metrics),
         decoders=Decoders(capacity(settings.decoding_memory_bytes, settings.api_workers)),
         maintenance=Maintenance(forced=settings.maintenance_mode),
         draining=Draining(settings.api_shutdown_seconds),

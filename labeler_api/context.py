@@ -9,7 +9,7 @@ from labeler_api.db.platform import PlatformDatabase
 from labeler_api.db.pool import Caller, Database
 from labeler_api.errors import Unauthenticated
 from labeler_api.limits.answer_memory import AnswerMemory
-from labeler_api.limits.open_streams import Streams
+from labeler_api.limits.open_streams import OpenStreams
 from labeler_api.limits.rate_limits import Limits
 from labeler_api.object_store.bucket_ownership import BucketOwnership
 from labeler_api.object_store.objects import ObjectStore
@@ -65,7 +65,7 @@ class Services:
     platform: PlatformDatabase
     organizations: Organizations
     instruments: Instruments
-    streams: Streams
+    streams: OpenStreams
     caches: Caches = field(default_factory=Caches)
     # Directories of archives are read one at a time: each is up to a second of pure Python in a thread.
     unpacking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))

@@ -23,7 +23,7 @@ _RETRY_SECONDS = 2
 _FREE_BYTES = 64 * 1024
 
 
-class Room:
+class ReservedMemory:
     """What one answer may take. Give back early what it did not need."""
 
     __slots__ = ("_answers", "_person", "_size")
@@ -49,11 +49,11 @@ class AnswerMemory:
         self._waiting: OrderedDict[asyncio.Future[None], int] = OrderedDict()
 
     @asynccontextmanager
-    async def page(self, person: int) -> AsyncIterator[Room]:
+    async def page(self, person: int) -> AsyncIterator[ReservedMemory]:
         """Hold the room of a page. Raises TooMany for a person who holds too much, Unavailable when nobody has room."""
         if not self._take(person):
             await self._wait_for(person)
-        room = Room(self, person, PAGE_BYTES)
+        room = ReservedMemory(self, person, PAGE_BYTES)
         try:
             yield room
         finally:

@@ -17,7 +17,7 @@ _WAIT_SECONDS = 5.0  # for an earlier one of one's own: a page may ask for more 
 _RETRY_SECONDS = 2
 
 
-class Streams:
+class OpenStreams:
     """Lends places. A person and a client wait a little for a place of their own; nobody waits for others'."""
 
     def __init__(self, total: int, per_person: int, per_client: int, metrics: Metrics) -> None:
@@ -27,7 +27,7 @@ class Streams:
         self.open = 0
 
     @classmethod
-    def of(cls, settings: Settings, metrics: Metrics) -> "Streams":
+    def of(cls, settings: Settings, metrics: Metrics) -> "OpenStreams":
         """Make the places that the settings allow."""
         total = max(1, settings.s3_max_connections * 3 // 4)
         per_client = settings.max_streams_per_client or total

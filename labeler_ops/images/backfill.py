@@ -17,7 +17,7 @@ import msgspec
 
 from labeler_api.db.failures import FAILURES
 from labeler_api.errors import NotFound
-from labeler_api.images.pictures.inspection import Picture, Rejected, look
+from labeler_api.images.pictures.inspection import Picture, Rejected, inspect_picture
 from labeler_api.object_store.objects import ObjectStore
 from labeler_api.settings import Settings
 from labeler_api.workers.decoders import Decoders, DecodingFailed, capacity
@@ -161,7 +161,7 @@ class Backfill:
     async def _decoded(self, worker: int, file: IO[bytes], size: int) -> Picture | str:
         """Decode a picture. The decoders share their processes among people, and each worker is one."""
         try:
-            found: Picture | Rejected = await self._decoders.run(worker, look, file, size, self._max_pixels)
+            found: Picture | Rejected = await self._decoders.run(worker, inspect_picture, file, size, self._max_pixels)
         except DecodingFailed as error:
             return f"the object cannot be used: {error}"
         return found if isinstance(found, Picture) else f"the object cannot be used: {found.reason}"

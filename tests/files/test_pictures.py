@@ -6,7 +6,7 @@ from typing import IO, Any
 import pytest
 from PIL import Image
 
-from labeler_api.images.pictures.inspection import Picture, Rejected, look
+from labeler_api.images.pictures.inspection import Picture, Rejected, inspect_picture
 from labeler_api.images.pictures.rendition import render
 from labeler_api.images.upload import session
 from tests.files import made_pictures as made
@@ -18,13 +18,13 @@ UPRIGHT, TURNED = (made.WIDTH, made.HEIGHT), (made.HEIGHT, made.WIDTH)
 
 
 def seen(content: bytes) -> Picture:
-    found = look(io.BytesIO(content), MEMORY, PIXELS)
+    found = inspect_picture(io.BytesIO(content), MEMORY, PIXELS)
     assert isinstance(found, Picture), found
     return found
 
 
 def refusal(content: bytes) -> str:
-    found = look(io.BytesIO(content), MEMORY, PIXELS)
+    found = inspect_picture(io.BytesIO(content), MEMORY, PIXELS)
     assert isinstance(found, Rejected), found
     return found.reason
 
@@ -198,18 +198,18 @@ def test_as_many_pixels_as_the_setting_says(megapixels: int) -> None:
     """Pillow's own bounds are 89 and 179 million pixels."""
     width = 10_000
     content = made.saved(Image.new("1", (width, megapixels * 100)), "PNG")
-    found = look(io.BytesIO(content), MEMORY, megapixels * 1_000_000)
+    found = inspect_picture(io.BytesIO(content), MEMORY, megapixels * 1_000_000)
     assert isinstance(found, Picture), found
     assert (found.width, found.height) == (width, megapixels * 100)
-    below = look(io.BytesIO(content), MEMORY, megapixels * 1_000_000 - 1)
+    below = inspect_picture(io.BytesIO(content), MEMORY, megapixels * 1_000_000 - 1)
     assert below == Rejected(f"it has more than {megapixels * 1_000_000 - 1} pixels")
 
 
 def faulty(file: IO[bytes], *limits: int) -> Any:
-    """`look`, with a fault that nobody foresaw at one picture; it runs where pictures are decoded."""
+    """`inspect_picture`, with a fault that nobody foresaw at one picture; it runs where pictures are decoded."""
     if file.read() == FAULTY:
         raise KeyError("MPO")
-    return look(file, *limits)
+    return inspect_picture(file, *limits)
 
 
 FAULTY = picture(30, 20, "GIF")
@@ -219,7 +219,7 @@ FAULTY = picture(30, 20, "GIF")
 async def test_a_fault_of_ours_at_one_picture_ends_no_batch(
     api: Api, monkeypatch: pytest.MonkeyPatch, as_dataset: bool
 ) -> None:
-    monkeypatch.setattr(session, "look", faulty)
+    monkeypatch.setattr(session, "inspect_picture", faulty)
     owner, dataset = await api.login("owner"), await api.dataset()
     sent = [("first.jpg", picture()), ("bad.gif", FAULTY), ("set.zip", archive({"z.jpg": picture(), "b.gif": FAULTY}))]
     where = "upload" if as_dataset else f"{dataset.dataset_id}/images"

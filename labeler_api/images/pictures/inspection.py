@@ -1,7 +1,7 @@
 """What a picture is, from its bytes alone: type, size as browsers draw it, hash, and a thumbnail.
 
-Decoders are where hostile bytes do harm: call `look` through labeler_api.workers.decoders, in a process that can be
-killed, and which has one thread.
+Decoders are where hostile bytes do harm: call `inspect_picture` through labeler_api.workers.decoders, in a process that
+can be killed, and which has one thread.
 """
 
 import hashlib
@@ -78,7 +78,7 @@ class Rejected:
     reason: str
 
 
-def look(file: IO[bytes], memory_bytes: int, max_pixels: int) -> Picture | Rejected | Needs:
+def inspect_picture(file: IO[bytes], memory_bytes: int, max_pixels: int) -> Picture | Rejected | Needs:
     """`read_picture` for labeler_api.workers.decoders: nothing is raised across processes but what nobody expects."""
     try:
         return read_picture(file, memory_bytes, max_pixels)

@@ -1,6 +1,6 @@
 """What browsers are shown of a picture whose format they do not draw: a JPEG of the same size. The original stays.
 
-Call `render` through labeler_api.workers.decoders, as `pictures.look`.
+Call `render` through labeler_api.workers.decoders, as `inspection.inspect_picture`.
 """
 
 import warnings

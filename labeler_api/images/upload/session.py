@@ -27,7 +27,7 @@ from labeler_api.images.checksums.checksum import Checksum
 from labeler_api.images.media import renditions
 from labeler_api.images.paths import ImagePath, ObjectKeys, image_path
 from labeler_api.images.pictures import rendition
-from labeler_api.images.pictures.inspection import Picture, Rejected, look
+from labeler_api.images.pictures.inspection import Picture, Rejected, inspect_picture
 from labeler_api.images.upload import store
 from labeler_api.images.upload.object_metadata import describe
 from labeler_api.images.upload.rejections import Rejections
@@ -228,7 +228,7 @@ class UploadSession:
         max_pixels = self._call.settings.max_image_pixels
         decoders = self._call.services.decoders
         try:
-            return await decoders.run(self._call.user_id, look, spool.file, spool.size, max_pixels)
+            return await decoders.run(self._call.user_id, inspect_picture, spool.file, spool.size, max_pixels)
         except DecodingFailed as failure:
             return Rejected(str(failure))
         except AppError:  # no process can be started, and the next picture has none either

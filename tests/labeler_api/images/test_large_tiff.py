@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from labeler_api.images.pictures.inspection import look
+from labeler_api.images.pictures.inspection import inspect_picture
 from labeler_api.images.pictures.rendition import render
 from labeler_api.workers.limited_process import Needs
 from tests.labeler_api.images.pictures import ORIENTATION
@@ -36,5 +36,5 @@ def tiff(mode: str, orientation: int = 1, **options: Any) -> io.BytesIO:
 )
 def test_what_it_takes_is_told(mode: str, options: dict[str, Any], told: int, shown: int | None) -> None:
     content = tiff(mode, **options)
-    assert look(content, 0, PIXELS) == Needs(told)
+    assert inspect_picture(content, 0, PIXELS) == Needs(told)
     assert render(content, 0, "/nowhere") == Needs(shown or told)

@@ -7,7 +7,7 @@ import pytest
 
 from labeler_api.errors import TooMany, Unavailable
 from labeler_api.limits import open_streams as module
-from labeler_api.limits.open_streams import Streams
+from labeler_api.limits.open_streams import OpenStreams
 from labeler_api.settings import load
 from labeler_api.telemetry.metrics import Metrics
 
@@ -23,7 +23,7 @@ def refused(metrics: Metrics, reason: str) -> float:
 
 async def test_a_person_has_so_many_and_others_have_theirs() -> None:
     metrics = Metrics()
-    streams = Streams(10, per_person=2, per_client=10, metrics=metrics)
+    streams = OpenStreams(10, per_person=2, per_client=10, metrics=metrics)
     async with AsyncExitStack() as held:
         for _ in range(2):
             await held.enter_async_context(streams.place(1, "10.0.0.1"))
@@ -37,7 +37,7 @@ async def test_a_person_has_so_many_and_others_have_theirs() -> None:
 
 
 async def test_a_client_has_so_many_whoevers_links_it_holds() -> None:
-    streams = Streams(10, per_person=10, per_client=2, metrics=Metrics())
+    streams = OpenStreams(10, per_person=10, per_client=2, metrics=Metrics())
     async with AsyncExitStack() as held:
         for person in (1, 2):
             await held.enter_async_context(streams.place(person, "2001:db8::1"))
@@ -48,7 +48,7 @@ async def test_a_client_has_so_many_whoevers_links_it_holds() -> None:
 
 async def test_the_last_place_is_not_waited_for() -> None:
     metrics = Metrics()
-    streams = Streams(1, per_person=5, per_client=5, metrics=metrics)
+    streams = OpenStreams(1, per_person=5, per_client=5, metrics=metrics)
     async with streams.place(1, "10.0.0.1"):
         started = asyncio.get_running_loop().time()
         with pytest.raises(Unavailable) as error:
@@ -62,7 +62,7 @@ async def test_the_last_place_is_not_waited_for() -> None:
 
 
 async def test_more_than_ones_own_come_one_after_the_other() -> None:
-    streams = Streams(100, per_person=4, per_client=100, metrics=Metrics())
+    streams = OpenStreams(100, per_person=4, per_client=100, metrics=Metrics())
     most = 0
 
     async def look() -> None:
@@ -76,7 +76,7 @@ async def test_more_than_ones_own_come_one_after_the_other() -> None:
 
 
 async def test_who_leaves_while_waiting_takes_no_place_along() -> None:
-    streams = Streams(10, per_person=1, per_client=10, metrics=Metrics())
+    streams = OpenStreams(10, per_person=1, per_client=10, metrics=Metrics())
     async with streams.place(1, "10.0.0.1"):
         waiting = asyncio.create_task(streams.place(1, "10.0.0.1").__aenter__())
         await asyncio.sleep(0.01)
@@ -89,4 +89,4 @@ async def test_who_leaves_while_waiting_takes_no_place_along() -> None:
 @pytest.mark.parametrize(("connections", "places"), [("256", 192), ("8", 6), ("2", 1), ("1", 1)])
 def test_a_quarter_of_the_stores_connections_is_never_theirs(connections: str, places: int) -> None:
     settings = load({"LABELER_DB_URL": "postgresql://x@127.0.0.1:1/x", "S3_MAX_CONNECTIONS": connections})
-    assert Streams.of(settings, Metrics())._total == places
+    assert OpenStreams.of(settings, Metrics())._total == places
