@@ -300,7 +300,7 @@ import asyncio, os, signal
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from labeler_api.settings import load
-from labeler_api.storage import sweep
+from labeler_api.storage.orphans import sweep
 from labeler_ops.storage.tying import both_sides
 
 async def main():

@@ -237,7 +237,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from labeler_api.app import open_services
 from labeler_api.context import Call, Principal
 from labeler_api.settings import load
-from labeler_api.versions import contents, formats, service
+from labeler_api.versions import formats, service
+from labeler_api.versions.files import contents
 from labeler_api.versions.schemas import ExportRequest
 
 async def die(source):

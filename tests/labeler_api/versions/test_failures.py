@@ -144,7 +144,8 @@ from contextlib import AsyncExitStack
 from labeler_api.app import open_services
 from labeler_api.context import Call, Principal
 from labeler_api.settings import load
-from labeler_api.versions import service, store
+from labeler_api.versions import service
+from labeler_api.versions.publishing import store
 from labeler_api.versions.schemas import PublishVersion
 
 async def die(*args, **kwargs):
