@@ -4,12 +4,12 @@ Both sides are asked the same in turns, so what disturbs the machine disturbs bo
 The confidence interval comes from resampling whole rounds: it keeps pairs together, and bursts of noise.
 """
 
-import random
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 LIMIT = 0.10
 """The p95 may be worse by this much."""
@@ -24,6 +24,9 @@ _SEED = 1  # the same samples give the same verdict
 
 Round: TypeAlias = Mapping[str, tuple[float, float]]
 """By call: milliseconds before, milliseconds after."""
+
+Times: TypeAlias = NDArray[np.float64]
+"""By round, call and side."""
 
 Verdict = Literal["pass", "fail", "undecided"]
 
@@ -70,60 +73,29 @@ def judge(rounds: Sequence[Round]) -> Latency:
     alone would be the p95.
     """
     names = list(rounds[0])
-    medians = {name: quantile(sorted(one[name][0] for one in rounds), 0.5) for name in names}
-    scaled = [[(one[name][0] / medians[name], one[name][1] / medians[name]) for name in names] for one in rounds]
-    overall = _compare(ALL_CALLS, scaled, _CONFIDENCE)
-    calls = [_compare(name, [[one[name]] for one in rounds], _CONFIDENCE_OF_ONE) for name in names]
+    times = np.array([[one[name] for name in names] for one in rounds])
+    medians = np.median(times[:, :, :1], axis=0)
+    overall = _compare(ALL_CALLS, times / medians, _CONFIDENCE)
+    calls = [_compare(name, times[:, [place]], _CONFIDENCE_OF_ONE) for place, name in enumerate(names)]
     worse = any(call.verdict == "fail" for call in calls)
     return Latency(len(rounds), "fail" if worse else overall.verdict, overall, calls)
 
 
-def quantile(ordered: Sequence[float], share: float) -> float:
-    """Interpolate between the two nearest of the values, which are sorted."""
-    place = share * (len(ordered) - 1)
-    low = int(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+def quantile(values: Sequence[float], share: float) -> float:
+    """Interpolate between the two nearest of the values."""
+    return float(np.quantile(values, share))
 
 
-def _compare(name: str, rounds: Sequence[Sequence[tuple[float, float]]], confidence: float) -> Comparison:
-    before, after = (sorted(pair[side] for one in rounds for pair in one) for side in (0, 1))
-    changes = sorted(_resampled_changes(rounds))
+def _compare(name: str, times: Times, confidence: float) -> Comparison:
+    """Compare the sides; the interval is that of whole rounds which are drawn again, each as often as chance wants."""
+    chance = np.random.default_rng(_SEED)
+    drawn = (times[chance.integers(len(times), size=len(times))] for _ in range(_RESAMPLES))
+    changes = [_change(times) for times in drawn]
     tail = (1 - confidence) / 2
-    change = quantile(after, _P95) / quantile(before, _P95) - 1
-    return Comparison(
-        name, _figures(before), _figures(after), change, quantile(changes, tail), quantile(changes, 1 - tail)
-    )
+    before, after = (Figures(*map(float, np.quantile(times[:, :, side], (0.5, _P95, 0.99)))) for side in (0, 1))
+    return Comparison(name, before, after, _change(times), quantile(changes, tail), quantile(changes, 1 - tail))
 
 
-def _resampled_changes(rounds: Sequence[Sequence[tuple[float, float]]]) -> Iterator[float]:
-    """The change of the p95 in each resample of whole rounds.
-
-    Values are sorted once and counted from the top with each round's weight: a p95 looks at five per cent of them.
-    """
-    chance = random.Random(_SEED)  # noqa: S311 - statistics
-    numbers = range(len(rounds))
-    sides = [
-        sorted(((pair[side], number) for number in numbers for pair in rounds[number]), reverse=True) for side in (0, 1)
-    ]
-    rank = (1 - _P95) * (len(sides[0]) - 1)
-    for _ in range(_RESAMPLES):
-        weights = Counter(chance.choices(numbers, k=len(rounds)))
-        before, after = (_from_the_top(side, weights, rank) for side in sides)
-        yield after / before - 1
-
-
-def _from_the_top(descending: Sequence[tuple[float, int]], weights: Mapping[int, int], rank: float) -> float:
-    """Interpolate at a rank counted from the greatest value, each value as often as its round was drawn."""
-    seen, upper = 0, None
-    for value, number in descending:
-        seen += weights.get(number, 0)
-        if upper is None and seen > rank:
-            upper = value
-        if upper is not None and seen > int(rank) + 1:
-            return upper + (value - upper) * (rank - int(rank))
-    return descending[-1][0] if upper is None else upper
-
-
-def _figures(ordered: Sequence[float]) -> Figures:
-    return Figures(quantile(ordered, 0.5), quantile(ordered, _P95), quantile(ordered, 0.99))
+def _change(times: Times) -> float:
+    before, after = np.quantile(times, _P95, axis=(0, 1))
+    return float(after / before - 1)
