@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from labeler_ops.errors import Refused
+from labeler_ops.files import write_whole
 
 _CREDENTIALS = re.compile(r"(?P<scheme>[a-z][a-z0-9+]*://)(?P<user>[^\s:/@]*):(?P<password>[^\s@]*)@")
 _SECRET_NAMES = re.compile(r"(?i)\b(\w*(?:password|secret|token|key)\w*)=(\S+)")
@@ -130,14 +131,7 @@ class Run:
 
     def write(self, name: str, content: object) -> Path:
         """Write a JSON file, whole or not at all."""
-        path = self.path(name)
-        encoded = msgspec.json.format(msgspec.json.encode(content), indent=2)
-        with (partial := path.with_suffix(".partial")).open("wb") as file:
-            file.write(encoded)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        return path
+        return write_whole(self.path(name), msgspec.json.format(msgspec.json.encode(content), indent=2))
 
     def _write(
         self, phase: str, event: str, seconds: float | None = None, facts: Mapping[str, Any] | None = None

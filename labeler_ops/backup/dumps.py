@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import os
 import secrets
 import shutil
 import subprocess
@@ -21,6 +20,7 @@ from labeler_ops.connecting import connected
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.verify.report import Report
 from labeler_ops.database.verify.run import verify
+from labeler_ops.files import sync
 
 JOBS = 4  # connections of a dump or a restore; more gain nothing once the largest table is the last one at work
 # Level 1 of gzip: twice as fast as the default for a tenth more bytes, and any pg_restore reads it.
@@ -90,20 +90,11 @@ async def dump(
         (partial / "SHA256SUMS").write_text(sums)
         partial.rename(into)
         if kept:  # before the journal says that there is a backup
-            await asyncio.to_thread(_sync, into / "SHA256SUMS", into, into.parent)
+            await asyncio.to_thread(sync, into / "SHA256SUMS", into, into.parent)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)  # a disk that it filled has room again
         raise
     return Manifest(files, _bytes_in(into), round(perf_counter() - started, 3))
-
-
-def _sync(*paths: Path) -> None:
-    for path in paths:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def remove(dump: Path) -> None:

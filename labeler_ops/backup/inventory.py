@@ -45,11 +45,9 @@ def store_of(environ: Mapping[str, str]) -> StorageAccess | None:
     if not environ.get("S3_ENDPOINT"):
         return None
     try:
-        access = side(
-            {f"LABELER_{name}": value for name, value in environ.items() if name.startswith("S3_")}, "LABELER"
-        )
+        access = side(environ)
     except StorageError as error:
-        raise DatabaseRefused(str(error).replace("LABELER_", "")) from error
+        raise DatabaseRefused(str(error)) from error
     require_encrypted_store(access.endpoint, environ)
     return access
 

@@ -13,6 +13,7 @@ import msgspec
 
 from labeler_ops.backup.record import PROOF, RECORD, Kept, Piece, Proof, Record, decoded, is_id
 from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.files import write_whole
 
 Told = Callable[[int], None]
 """Hears how many more bytes are done."""
@@ -69,13 +70,7 @@ class Folder:
 
     def _put(self, path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        partial = path.with_name(f"{path.name}.partial")
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        _sync_directory(path.parent)
+        write_whole(path, content)
 
     async def take_in(self, name: str, file: Path, piece: Piece, told: Told) -> None:
         """Keep a copy of a file."""
@@ -128,14 +123,6 @@ def _copied(source: Path, target: Path, told: Told) -> Piece:
         into.flush()
         os.fsync(into.fileno())
     return Piece(size, sha256.hexdigest())
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 async def kept(place: Place, among: Iterable[str] | None = None) -> tuple[list[Kept], list[str]]:

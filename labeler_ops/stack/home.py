@@ -5,12 +5,12 @@ import json
 import os
 import secrets
 import shlex
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from labeler_ops.files import write_whole
 from labeler_ops.stack.errors import StackError
 
 _SECRET_NAMES = (
@@ -116,12 +116,7 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner may read; a reader sees the old one or the new one, whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # made with mode 0600
-    with os.fdopen(handle, "w") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    Path(name).replace(path)
+    write_whole(path, text.encode())
 
 
 def _read(name: str) -> str:

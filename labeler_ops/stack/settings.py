@@ -4,12 +4,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from labeler_api import settings as api_settings
 from labeler_api.settings import database_url
 from labeler_ops.stack.errors import StackError
-from labeler_ops.storage.access import StorageAccess
+from labeler_ops.storage.access import StorageAccess, StorageError
+from labeler_ops.storage.sides import side
 from service_kit.settings import SettingsError
 
 DEFAULT_HOME = Path(".labeler")
@@ -116,22 +116,12 @@ def _given_databases(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _given_storage(environ: Mapping[str, str]) -> StorageAccess | None:
-    endpoint = environ.get("S3_ENDPOINT")
-    if not endpoint:
+    if not environ.get("S3_ENDPOINT"):
         return None
-    if "://" not in endpoint:
-        secure = environ.get("S3_USE_SSL", "").lower() in {"1", "true", "yes", "on"}
-        endpoint = f"{'https' if secure else 'http'}://{endpoint}"
-    if not urlsplit(endpoint).hostname:
-        raise StackError(f"S3_ENDPOINT: expected http://host:port or https://host, got {endpoint!r}")
     missing = [name for name in ("S3_ACCESS_KEY", "S3_SECRET_KEY") if not environ.get(name)]
     if missing:
         raise StackError(f"{' and '.join(missing)}: missing; S3_ENDPOINT is given, so its keys are needed too")
-    return StorageAccess(
-        endpoint,
-        environ["S3_ACCESS_KEY"],
-        environ["S3_SECRET_KEY"],
-        environ.get("S3_REGION") or "us-east-1",
-        environ.get("S3_BUCKET_DATASETS") or "datasets",
-        environ.get("S3_BUCKET_ANNOTATIONS") or "annotations",
-    )
+    try:
+        return side(environ)
+    except StorageError as error:
+        raise StackError(str(error)) from error

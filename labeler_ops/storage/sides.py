@@ -13,21 +13,22 @@ _REQUIRED = ("ENDPOINT", "ACCESS_KEY", "SECRET_KEY")
 _TRUE = frozenset({"1", "true", "yes", "on"})
 
 
-def side(environ: Mapping[str, str], prefix: str) -> StorageAccess:
-    """Read one store from `<prefix>_S3_…`. Raises StorageError that names what is missing."""
-    missing = [f"{prefix}_S3_{name}" for name in _REQUIRED if not environ.get(f"{prefix}_S3_{name}")]
+def side(environ: Mapping[str, str], prefix: str = "") -> StorageAccess:
+    """Read one store from `<prefix>_S3_…`, or from S3_… alone. Raises StorageError that names what is missing."""
+    begin = f"{prefix}_S3_" if prefix else "S3_"
+    missing = [begin + name for name in _REQUIRED if not environ.get(begin + name)]
     if missing:
-        raise StorageError(f"{', '.join(missing)}: missing. Expected the S3_… variables of that store, with {prefix}_")
+        raise StorageError(f"{', '.join(missing)}: missing. Expected the S3_… variables of that store, as {begin}…")
 
     def given(name: str, default: str) -> str:
-        return environ.get(f"{prefix}_S3_{name}") or default
+        return environ.get(begin + name) or default
 
     endpoint = given("ENDPOINT", "")
     if "://" not in endpoint:
         endpoint = f"{'https' if given('USE_SSL', '').lower() in _TRUE else 'http'}://{endpoint}"
     parts = urlsplit(endpoint)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/"):
-        raise StorageError(f"{prefix}_S3_ENDPOINT: expected http://host:port or https://host, got {endpoint!r}")
+        raise StorageError(f"{begin}ENDPOINT: expected http://host:port or https://host, got {endpoint!r}")
     return StorageAccess(
         endpoint=endpoint.rstrip("/"),
         access_key=given("ACCESS_KEY", ""),

@@ -58,6 +58,10 @@ def test_the_two_sides_come_from_the_environment() -> None:
         "us-east-1",
     )
     assert target.region == "auto"
+    own = {name.removeprefix("SOURCE_"): value for name, value in ONE.items()}
+    assert side(own) == side(ONE, "SOURCE")
+    with pytest.raises(StorageError, match=r"^S3_SECRET_KEY: missing"):
+        side(own | {"S3_SECRET_KEY": ""})
     with pytest.raises(StorageError, match="TARGET_S3_SECRET_KEY: missing"):
         both({**ONE, **TWO})
     with pytest.raises(StorageError, match="expected http"):
