@@ -20,7 +20,7 @@ from labeler_ops.stack.processes import dying_with_parent
 
 _DEBIAN = Path("/usr/lib/postgresql")
 # How often a running tool's progress is looked at, seconds: a bar needs no more.
-_LOOK_EVERY = 0.2
+_POLL_SECONDS = 0.2
 _LINES_KEPT = 20
 
 
@@ -45,7 +45,7 @@ class Clients:
         try:
             said = asyncio.create_task(process.communicate())
             while not said.done():
-                await asyncio.wait({said}, timeout=_LOOK_EVERY)
+                await asyncio.wait({said}, timeout=_POLL_SECONDS)
                 if progress:
                     progress()
             lines = (await said)[1].decode(errors="replace").splitlines()[-_LINES_KEPT:]

@@ -56,7 +56,7 @@ async def create(
     `work` is where the dump lies until it is kept; the system's directory for such files, if none is given.
     """
     begun, started = datetime.now(UTC), perf_counter()
-    facts = await _look(url, environ)
+    facts = await _facts_of(url, environ)
     tools = clients.find(facts.server)
     backup_id = new_id(database, begun)
     async with working(work, facts.size) as directory:
@@ -129,7 +129,7 @@ async def _keep(place: Place, record: Record, directory: Path, reporter: Reporte
         await place.take_in(f"{record.id}/{name}", directory / name, piece, told)
 
 
-async def _look(url: str, environ: Mapping[str, str]) -> _Facts:
+async def _facts_of(url: str, environ: Mapping[str, str]) -> _Facts:
     async with connected(url, "the database cannot be read") as connection:
         await require_encrypted(url, connection, environ)
         ((size, encoding, collate, ctype, versioned),) = await connection.fetch(_FACTS)

@@ -109,7 +109,7 @@ async def _database(result: Probed, name: str, url: str, manner: _Manner) -> Non
             saw(*(sessions := await _sessions(connection, pooled=manner.pooled)))
             if sessions[1] == "wrong":  # prepared statements are somebody else's there, and all that follows fails
                 return
-        await _look(result, connection, saw, name, url)
+        await _check_server(result, connection, saw, name, url)
         if name == "Labeler DB":
             await _revision(connection, saw)
         else:
@@ -123,7 +123,7 @@ async def _database(result: Probed, name: str, url: str, manner: _Manner) -> Non
 Saw = Callable[[str, str, str], None]
 
 
-async def _look(
+async def _check_server(
     result: Probed, connection: "asyncpg.Connection[asyncpg.Record]", saw: Saw, name: str, url: str
 ) -> None:
     facts = await connection.fetchrow(_FACTS)

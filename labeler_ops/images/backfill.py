@@ -132,7 +132,7 @@ class Backfill:
 
     async def _fill(self, connection: Connection, worker: int, row: asyncpg.Record) -> None:
         try:
-            digest, size, found = await self._look(worker, row["s3_key"])
+            digest, size, found = await self._read(worker, row["s3_key"])
         except NotFound:
             self._fail(row, "the object is not in the store")
             return
@@ -146,7 +146,7 @@ class Backfill:
         else:
             self.report.filled += 1
 
-    async def _look(self, worker: int, s3_key: str) -> tuple[str, int, Picture | str]:
+    async def _read(self, worker: int, s3_key: str) -> tuple[str, int, Picture | str]:
         """Stream one object: the digest and the size of its bytes, and the picture or the reason why it is none."""
         digest, size = sha256(), 0
         with SpooledTemporaryFile(max_size=_SPOOL_BYTES) as file:

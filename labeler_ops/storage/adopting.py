@@ -17,7 +17,7 @@ from labeler_ops.storage.tying import Sides
 
 COUNTED_AT_MOST = 100_000  # a hundred list calls, some ten seconds; more objects would not tell more
 SAMPLE = 200  # of either side: a pair that belongs together lacks a few, two strangers share none
-_LOOKS_AT_ONCE = 16
+_HEADS_AT_ONCE = 16
 
 _COUNTS = "SELECT (SELECT count(*) FROM datasets) AS datasets, (SELECT count(*) FROM image_metadata) AS images"
 # A deleted image can be brought back for a while: its row is elsewhere, its object is where it was.
@@ -163,6 +163,6 @@ async def _present(objects: ObjectStore, bucket: str, keys: Sequence[str]) -> in
         return True
 
     found = 0
-    for start in range(0, len(keys), _LOOKS_AT_ONCE):
-        found += sum(await asyncio.gather(*map(is_there, keys[start : start + _LOOKS_AT_ONCE])))
+    for start in range(0, len(keys), _HEADS_AT_ONCE):
+        found += sum(await asyncio.gather(*map(is_there, keys[start : start + _HEADS_AT_ONCE])))
     return found

@@ -19,7 +19,7 @@ _BUFFER = 256 * 1024  # what one read takes at most; hashed at once, so no more 
 _PIECE = 1024 * 1024  # of a body that is sent; TLS encrypts a piece at once
 _CONNECT_SECONDS = 10.0
 _IDLE_SECONDS = 60.0  # without a byte in either direction
-_LOOK_SECONDS = 5.0  # between two looks at whether bytes have moved
+_CHECK_SECONDS = 5.0  # between two checks whether bytes have moved
 _REFUSED = 300  # statuses from here on carry an explanation, not the object
 
 Sink = Callable[[bytes], object]
@@ -120,7 +120,7 @@ class _Connection(asyncio.BufferedProtocol):
         self._bodyless = method == "HEAD"
         self._parser = httptools.HttpResponseParser(self)
         self._done = self._loop.create_future()
-        watch = self._loop.call_later(_LOOK_SECONDS, self._look, self._done, (-1, -1), self._loop.time())
+        watch = self._loop.call_later(_CHECK_SECONDS, self._check_idle, self._done, (-1, -1), self._loop.time())
         whole = False
         try:
             await self._write(head, body)
@@ -149,7 +149,7 @@ class _Connection(asyncio.BufferedProtocol):
             transport.write(pieces[start : start + _PIECE])
             await self._drained.wait()
 
-    def _look(self, done: "asyncio.Future[Answer]", before: tuple[int, int], moved: float) -> None:
+    def _check_idle(self, done: "asyncio.Future[Answer]", before: tuple[int, int], moved: float) -> None:
         """Give the request up when nothing has come or gone for too long."""
         if done.done() or self._done is not done or self._transport is None:
             return
@@ -159,7 +159,7 @@ class _Connection(asyncio.BufferedProtocol):
         if self._loop.time() - moved > _IDLE_SECONDS:
             self._fail(f"nothing came for {_IDLE_SECONDS:.0f} s")
         else:
-            self._loop.call_later(_LOOK_SECONDS, self._look, done, now, moved)
+            self._loop.call_later(_CHECK_SECONDS, self._check_idle, done, now, moved)
 
     def _finish(self) -> None:
         if self._done is not None and not self._done.done():

@@ -20,7 +20,7 @@ from labeler_api.object_store.bucket_ownership import PROBE_PREFIX, State
 from labeler_api.settings import Settings
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.buckets import connect
-from labeler_ops.storage.tying import looked_at
+from labeler_ops.storage.tying import read_ties
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3.client import S3Client
@@ -159,10 +159,10 @@ async def probe(access: StorageAccess, origins: Sequence[str]) -> list[Seen]:
 async def tie(settings: Settings) -> list[Seen]:
     """Say what the buckets say of their database; a bucket that the probe could not use says nothing."""
     try:
-        looks = await looked_at(settings)
+        ties = await read_ties(settings)
     except AppError as error:
         return [Seen("tie", "note", f"{error.detail} Without a tie nothing is deleted.")]
-    return [Seen(f"{look.bucket}: tie", _TIES[look.state], look.text) for look in looks]
+    return [Seen(f"{look.bucket}: tie", _TIES[look.state], look.text) for look in ties]
 
 
 async def _probe_bucket(client: "S3Client", bucket: str, origins: Sequence[str]) -> list[Seen]:

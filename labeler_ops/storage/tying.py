@@ -89,7 +89,7 @@ async def tied_if_empty(settings: Settings) -> list[Look]:
         return [Look(bucket, "missing", text) for bucket in settings.buckets]
 
 
-async def looked_at(settings: Settings) -> list[Look]:
+async def read_ties(settings: Settings) -> list[Look]:
     """Read what both buckets say of this database, and change nothing. Raises Unavailable when a side is away."""
     if settings.labeler_db_url == _NO_DATABASE:
         raise Unavailable("The tie was not looked at, since no Labeler DB is given (LABELER_DB_URL).", code="not_tied")

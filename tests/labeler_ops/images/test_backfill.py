@@ -195,8 +195,8 @@ async def test_a_row_that_an_upload_changes_meanwhile_is_left_alone(
     await _store(database, objects, {"one": IMAGES["a/upright"][0]})
 
     class Replaced(Backfill):
-        async def _look(self, worker: int, s3_key: str):  # type: ignore[no-untyped-def]
-            found = await super()._look(worker, s3_key)
+        async def _read(self, worker: int, s3_key: str):  # type: ignore[no-untyped-def]
+            found = await super()._read(worker, s3_key)
             await database.execute("UPDATE image_metadata SET last_modified = now(), width = 1, height = 2")
             return found
 

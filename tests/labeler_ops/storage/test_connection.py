@@ -110,7 +110,7 @@ async def test_answers_by_the_letter() -> None:
 
 
 async def test_a_refusal_before_the_body_and_a_store_that_falls_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(connection, "_CHECK_SECONDS", 0.05)
     monkeypatch.setattr(connection, "_IDLE_SECONDS", 0.2)
 
     async def refusing(reader: Reader, writer: Writer) -> None:
