@@ -18,9 +18,10 @@ _SAME = (
     (r"[-+]?\d[\d,]*(\.\d+)?", "N"),
     (r"\bN ?(kB|MB|GB|KiB|MiB|GiB|bytes?)\b", "SIZE"),
     (r"\bN ?(ms|µs|s|min)\b", "SECONDS"),
-    (r"\bby \w+$", "by SOMEBODY"),
+    (r", by \w+$", ", by SOMEBODY"),
 )
 _REST = "…"
+_FRAMES = re.compile("[\u2500-\u257f]+")  # of tables
 
 
 def difference(shown: str, said: str) -> str | None:
@@ -37,18 +38,43 @@ def difference(shown: str, said: str) -> str | None:
 
 
 def _lines(text: str) -> list[str]:
-    return [_plain(line) for line in text.splitlines() if line.strip()]
+    return [plain for line in text.splitlines() if (plain := _plain(line))]
 
 
 def _plain(line: str) -> str:
+    line = _FRAMES.sub(" ", line).strip()
     for pattern, word in _SAME:
         line = re.sub(pattern, word, line)
     return " ".join(line.split())
 
 
 def _fits(wanted: list[str], found: list[str]) -> bool:
-    """A guide's lines, where `…` stands for any number of lines, as one expression over all that came back."""
-    expression = "".join(
-        r"(?:.*\n)*?" if line == _REST else ".*".join(map(re.escape, line.split(_REST))) + r"\n" for line in wanted
+    """Whether a guide's lines are all that came back; `…` alone on a line stands for any number of lines."""
+    parts: list[list[str]] = [[]]
+    for line in wanted:
+        if line == _REST:
+            parts.append([])
+        else:
+            parts[-1].append(line)
+    first, *between = parts
+    if not between:
+        return len(first) == len(found) and _stands(first, found, 0)
+    # What stands between is looked for from the top: the earliest place leaves the most room for the rest.
+    last, place = between.pop(), len(first)
+    if not _stands(first, found, 0):
+        return False
+    for part in between:
+        at = next((n for n in range(place, len(found) - len(part) + 1) if _stands(part, found, n)), None)
+        if at is None:
+            return False
+        place = at + len(part)
+    return len(found) - len(last) >= place and _stands(last, found, len(found) - len(last))
+
+
+def _stands(part: list[str], found: list[str], at: int) -> bool:
+    """Whether these lines stand at this place; within a line `…` stands for any words."""
+    there = found[at : at + len(part)]
+    pairs = zip(part, there, strict=False)
+    return len(there) == len(part) and all(
+        re.fullmatch(".*".join(map(re.escape, shown.split(_REST))), said) for shown, said in pairs
     )
-    return re.fullmatch(expression, "".join(f"{line}\n" for line in found)) is not None

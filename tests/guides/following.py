@@ -9,10 +9,9 @@ import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-import psutil
 import yaml
 
 from labeler_ops.backup import clients
@@ -21,6 +20,7 @@ from tests.guides.reading import Block, Guide
 
 _SECRET = secrets.token_urlsafe(32)
 _END = "(end of the block)"
+_STOP_SECONDS = 90  # of a whole demo, on a machine with other work
 # `# exit code 1`, or `# exit code 0, 1 or 3`
 _ENDS = re.compile(r"^(?P<command>.*\S)\s+# exit code (?P<codes>\d(?:, \d)*(?: or \d)?)\b.*$", re.MULTILINE)
 Before = Mapping[str, Callable[[], Awaitable[None]]]
@@ -32,6 +32,7 @@ class Shell:
     def __init__(self, process: asyncio.subprocess.Process, directory: Path) -> None:
         self._process = process
         self._directory = directory
+        self._goes_on = False
         self._file = directory / f".block-{process.pid}"
 
     def write(self, name: str, lines: str) -> None:
@@ -44,23 +45,35 @@ class Shell:
         return (await self.until(lines, f"{_END}\n")).removesuffix(f"{_END}\n")
 
     async def until(self, lines: str, words: str) -> str:
-        """Type a block, and return what is said up to a line with these words, whatever goes on."""
+        """Type a block, and return what is said up to a line with these words, whatever goes on.
+
+        The block of before is waited for, where it went on; what it says comes first.
+        """
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         # A command whose comment tells an exit code has to end with it, and with no other.
         self._file.write_text(_ENDS.sub(_ending, lines) + "\n")
+        said = await self._read(f"{_END}\n", lines) if self._goes_on else ""
         self._process.stdin.write(f". {self._file} <<< y\necho '{_END}'\n".encode())
-        said = ""
-        while words not in said.rpartition("\n")[0].rpartition("\n")[2] + "\n":
+        said += await self._read(words, lines)
+        self._goes_on = words != f"{_END}\n"
+        return said
+
+    async def _read(self, words: str, lines: str) -> str:
+        assert self._process.stdout is not None
+        said, line = "", b""
+        while words not in line.decode():
             line = await self._process.stdout.readline()
             assert line, f"it failed:\n{lines}\n{said}"
             said += line.decode()
         return said
 
-    def interrupt(self) -> None:
-        """Press Ctrl-C."""
-        for child in psutil.Process(self._process.pid).children():
-            child.send_signal(signal.SIGINT)
+    async def interrupt(self) -> None:
+        """Press Ctrl-C, and wait until what runs has ended."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()  # else bash waits for the next line, once what runs has ended well
+        with suppress(ProcessLookupError):  # a line failed, and the shell has ended
+            os.killpg(self._process.pid, signal.SIGINT)
+        await asyncio.wait_for(self._process.communicate(), _STOP_SECONDS)
 
 
 def _ending(found: re.Match[str]) -> str:
@@ -83,6 +96,7 @@ async def shell(directory: Path, environ: Mapping[str, str], labeler: Path | Non
         "-e",
         env={**plain, **environ, "PATH": path, "COLUMNS": "200"},
         cwd=directory,
+        start_new_session=True,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -139,5 +153,6 @@ async def follow(
             said = await typed.type(text)
             everything += said
     assert not wrong, "\n\n".join(wrong)
+    assert "warning: a password on the command line" not in everything, everything
     assert not left, f"never typed: {', '.join(left)}"
     return everything

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from labeler_ops.maintenance import fence
 from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.sides import variables
@@ -39,8 +40,11 @@ def values(production: Deployment) -> dict[str, str]:
 
 async def test_the_guide_to_incidents_can_be_followed(production: Deployment, labeler: Path, tmp_path: Path) -> None:
     environ = {"LABELER_DB_URL": production.database}
-    async with shell(tmp_path, environ, labeler) as typed:
-        said = await follow(guide("incident.md"), typed, values(production))
+    try:
+        async with shell(tmp_path, environ, labeler) as typed:
+            said = await follow(guide("incident.md"), typed, values(production))
+    finally:  # the other guides have the same deployment
+        await fence.off(production.database, by="the test")
     assert said.count("everything works") == 2
     assert "maintenance mode: on" in said
 
@@ -114,9 +118,9 @@ async def test_the_guide_to_staging_can_be_followed(
         await typed.type("labeler backup create")
     more = {
         "PLACE": backups["BACKUP_PLACE"],
-        "BACKUP_STORE": "",
-        "BACKUP_KEY": "",
-        "BACKUP_SECRET": "",
+        "BACKUP_STORE": "BACKUP_S3_REGION=unused",  # a directory needs none of these
+        "BACKUP_KEY": "BACKUP_S3_ACCESS_KEY=unused",
+        "BACKUP_SECRET": "BACKUP_S3_SECRET_KEY=unused",
         "ADMIN": admin,
         "STAGING": serving(admin),
         "ROLE_PASSWORD": f"LABELER_ROLE_PASSWORD={PASSWORD}",
