@@ -26,11 +26,11 @@ JSON = ("geometry", "attributes")
 COLUMNS = ", ".join((*PLAIN, *map(page_bytes.json_value, JSON), page_bytes.text_value("notes")))
 _STORED = ", ".join((*PLAIN, *JSON, "notes"))
 
-_FIND = f"SELECT {COLUMNS} FROM annotations WHERE id = $1"
+# By the primary key: a plan that was made for an emptied table takes any index that has the id, and reads it through.
+# The order has one index only, and of a value it would mean nothing: so the id is given as a range.
+_FIND = f"SELECT {COLUMNS} FROM annotations WHERE id BETWEEN $1 AND $1 ORDER BY id LIMIT 1"
 
-# With the caller's access to its project: a row only where there is one. By the primary key: a plan that was made for
-# an emptied table takes any index that has the id, and reads it through. The order has one index only, and of a value
-# it would mean nothing: so the id is given as a range.
+# With the caller's access to its project: a row only where there is one.
 _FIND_FOR = f"""
     SELECT {ACCESS}, a.*
     FROM (SELECT {COLUMNS} FROM annotations WHERE id BETWEEN $1 AND $1 ORDER BY id LIMIT 1) a

@@ -30,9 +30,13 @@ _OF_PROJECT = reading(
     "read.timestamp DESC, read.id DESC",
 )
 
-# Where an annotation is or was, who made it, and its number now: that of its deletion where it is deleted.
+# Where an annotation is or was, who made it, and its number now: that of its deletion where it is deleted. The range
+# has it found by the primary key (`editing.store`).
 _PLACE = """
-    SELECT project_id, created_by, version, updated_by, updated_at, true AS is_there FROM annotations WHERE id = $1
+    (
+        SELECT project_id, created_by, version, updated_by, updated_at, true AS is_there
+        FROM annotations WHERE id BETWEEN $1 AND $1 ORDER BY id LIMIT 1
+    )
     UNION ALL (
         SELECT project_id, (previous_state ->> 'created_by')::int, revision, changed_by, timestamp, false
         FROM annotation_history WHERE annotation_id = $1 ORDER BY id DESC LIMIT 1

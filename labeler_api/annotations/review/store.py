@@ -9,13 +9,17 @@ from labeler_api.members.authorization.access import Actor
 
 _SET_STATE_OF_IMAGE = "SELECT * FROM set_state_of_image_1($1, $2, $3, $4, $5, $6, $7, $8)"
 
+# Each by the primary key, which the range sees to (`editing.store`).
 _FIND = f"""
     SELECT {ACCESS}, a.id, a.image_id, a.created_by
-    FROM annotations a
+    FROM (SELECT DISTINCT id FROM unnest($1::bigint[]) AS ids (id)) asked
+    CROSS JOIN LATERAL (
+        SELECT id, image_id, created_by, project_id FROM annotations
+        WHERE id BETWEEN asked.id AND asked.id ORDER BY id LIMIT 1
+    ) a
     JOIN annotation_projects p ON p.id = a.project_id
     JOIN datasets d ON d.id = p.dataset_id
     LEFT JOIN project_permissions m ON m.project_id = p.id AND m.user_id = $2
-    WHERE a.id = ANY($1::bigint[])
 """  # noqa: S608 - columns
 
 _CONFIRM_MANY = "SELECT * FROM confirm_annotations_1($1, $2, $3, $4, $5, $6)"
