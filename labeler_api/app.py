@@ -141,6 +141,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Starlett
             connections = _connections(settings, running.instruments.metrics)
             connections.told_of_the_end = running.draining.begin
             await stack.enter_async_context(connections.watched())
+            stack.enter_context(running.draining.delayed(settings.api_drain_seconds))
             yield {STATE: connections}
 
     app = Starlette(

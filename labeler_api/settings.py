@@ -42,6 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_port: Port = 8001
     api_workers: Positive = 1
     api_public_url: str = ""
+    api_drain_seconds: Annotated[float, Meta(ge=0, le=60)] = 0.0
     api_shutdown_seconds: Positive = 20
     api_max_connections: Positive = 4096
     api_max_connections_per_client: Annotated[int, Meta(ge=0)] = 1024

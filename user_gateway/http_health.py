@@ -17,7 +17,9 @@ _JSON = "application/json"
 
 
 class HttpHealth:
-    """Answers /health with 200 while it serves, otherwise 503, and /metrics with `numbers()` if `access` allows it.
+    """Answers /health with 200 while it serves, 503 otherwise; /health/live with 200 as long as the process works.
+
+    /metrics gets `numbers()` where `access` allows it.
 
     `status` tells whether the gateway serves, and whether it can check passwords. 404 for every other path.
     """
@@ -70,6 +72,9 @@ class HttpHealth:
         status, kind, body = "404 Not Found", _JSON, b'{"detail":"try GET /health"}'
         if method in {"GET", "HEAD"} and path == "/health":
             status, body = self._health()
+        elif method in {"GET", "HEAD"} and path == "/health/live":
+            # A User DB that is away is no reason to restart the gateway.
+            status, body = "200 OK", b'{"status":"alive"}'
         elif method in {"GET", "HEAD"} and path == "/metrics":
             allowed = self._access.status(authorization, address)
             if allowed == 200:  # noqa: PLR2004 - OK

@@ -27,13 +27,24 @@ async def health(call: Call) -> HealthResponse:
 
 
 async def ready(call: Call) -> Reply[ReadyResponse]:
-    """Test the Labeler DB, the user gateway and the object store
+    """Say whether this process should be sent requests
 
-    Answers 503, with the state of each, when one of them is down. A user gateway that has answered since the start may
-    be away: the status is `degraded` then, and the answer 200, since people go on working for a while.
+    For balancers and Kubernetes. Answers 503 for what this process alone cannot do: its database is away, it is about
+    to end, or MAINTENANCE_MODE is set for it. The user gateway and the object store are looked at as well: when one is
+    away the status is `degraded` and the answer 200, since every other process would lack it too.
     """
     state = await service.ready(call)
     return Reply(state, status=503 if state.status == "not ready" else 200)
+
+
+async def deployable(call: Call) -> Reply[ReadyResponse]:
+    """Say whether this process may replace the one before it
+
+    For the check of a deployment, such as Railway's. Answers 503, with the state of each, while the Labeler DB, the
+    user gateway or the object store is away.
+    """
+    state = await service.deployable(call)
+    return Reply(state, status=200 if state.status == "ready" else 503)
 
 
 async def databases(call: Call) -> DatabasesResponse:
@@ -45,5 +56,6 @@ routes = [
     endpoint("GET", "/", root, login=False),
     endpoint("GET", "/health", health, login=False),
     endpoint("GET", "/health/ready", ready, login=False, answers_503=True),
+    endpoint("GET", "/health/deploy", deployable, login=False, answers_503=True),
     endpoint("GET", "/health/db", databases, login=False),
 ]

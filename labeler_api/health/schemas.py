@@ -29,9 +29,13 @@ class DatabasesResponse(Struct):
 
 
 class ReadyResponse(Struct):
-    """Whether each part that the API needs answers: `ready`, `degraded` or `not ready`."""
+    """Whether this process can work, and each part that it needs.
+
+    `ready`; `degraded`, when the gateway or the store is away and this process can do what the others can; `not ready`.
+    """
 
     status: str
+    process: str
     labeler_db: str
     user_gateway: str
     object_store: str

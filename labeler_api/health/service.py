@@ -30,27 +30,50 @@ def health(call: Call) -> HealthResponse:
 
 
 async def ready(call: Call) -> ReadyResponse:
-    """Probe every part side by side.
+    """Say whether this process can do what others like it can.
 
-    A gateway that has answered before may be away: people go on working within the grace of the directory, and every
-    replica would be taken out of service at once.
+    Without the gateway or the object store no process could do more: were that a reason to fail, a balancer would
+    leave all of them at once, and people could not work on with what the caches hold.
     """
-    database, gateway, storage = await asyncio.gather(
-        _state(call.db.ping()), _gateway_state(call), _state(call.objects.ping())
+    process = _process_state(call)
+    database, gateway, storage = await _parts(call, _GLANCE_SECONDS)
+    able = process == _OK and database == _OK
+    status = "not ready" if not able else "ready" if gateway == storage == _OK else "degraded"
+    return _shown(call, status, process, (database, gateway, storage))
+
+
+async def deployable(call: Call) -> ReadyResponse:
+    """Say whether this process may take over from the one before it: with every part there."""
+    process = _process_state(call)
+    parts = await _parts(call, _PROBE_SECONDS)
+    return _shown(call, "ready" if {process, *parts} == {_OK} else "not ready", process, parts)
+
+
+async def _parts(call: Call, seconds: float) -> tuple[str, str, str]:
+    """Probe database, gateway and store side by side; `seconds` for the two that others could not reach either."""
+    return await asyncio.gather(
+        _state(call.db.ping()), _state(call.directory.ping(), seconds), _state(call.objects.ping(), seconds)
     )
-    needed = {database, storage} if call.directory.has_answered else {database, storage, gateway}
-    status = "not ready" if needed != {_OK} else "ready" if gateway == _OK else "degraded"
-    return ReadyResponse(status=status, labeler_db=database, user_gateway=gateway, object_store=storage)
+
+
+def _process_state(call: Call) -> str:
+    if call.services.draining.announced:
+        return "draining"
+    return "maintenance" if call.services.maintenance.forced else _OK
+
+
+def _shown(call: Call, status: str, process: str, parts: tuple[str, str, str]) -> ReadyResponse:
+    database, gateway, storage = parts
+    call.services.instruments.metrics.parts_seen(
+        labeler_db=database == _OK, user_gateway=gateway == _OK, object_store=storage == _OK
+    )
+    return ReadyResponse(status, process, database, gateway, storage)
 
 
 async def databases(call: Call) -> DatabasesResponse:
     """Probe the databases of this service."""
     labeler, platform = await asyncio.gather(_state(call.db.ping()), _platform_state(call))
     return DatabasesResponse(platform_db=_connected(platform), labeler_db=_connected(labeler))
-
-
-async def _gateway_state(call: Call) -> str:
-    return await _state(call.directory.ping(), _GLANCE_SECONDS if call.directory.has_answered else _PROBE_SECONDS)
 
 
 async def _platform_state(call: Call) -> str:

@@ -32,15 +32,26 @@ _DUE = """
     FROM pgqueuer WHERE status = 'queued' AND execute_after <= now() GROUP BY entrypoint
 """
 
+# Those of a move in logical mode (labeler_ops/move/replication), and of nobody else. A standby has no position to ask.
+_LAGS = """
+    SELECT slot_name AS slot,
+           CASE WHEN NOT pg_is_in_recovery()
+                THEN pg_wal_lsn_diff(pg_current_wal_lsn(), confirmed_flush_lsn)::bigint END AS lag
+    FROM pg_replication_slots
+    WHERE database = current_database() AND slot_type = 'logical' AND confirmed_flush_lsn IS NOT NULL
+    ORDER BY slot_name LIMIT 20
+"""
+
 log = structlog.get_logger("labeler_api.jobs.worker")
 
 
 async def look_after(driver: Driver, kinds: Collection[str], metrics: Metrics) -> None:
-    """Do all of it once: three statements."""
+    """Do all of it once: four statements."""
     await driver.execute(_HEARTBEATS)
     await driver.execute(_PRUNE, _LOG_AT_ONCE, _LOG_KEPT)
     due = {str(row["kind"]): row for row in await driver.fetch(_DUE)}
     metrics.jobs_due({kind: _figures(due.get(kind)) for kind in kinds} | {_UNKNOWN: _sum(due, kinds)})
+    metrics.replication_lags({str(row["slot"]): int(str(row["lag"] or 0)) for row in await driver.fetch(_LAGS)})
     for kind in due.keys() - set(kinds):
         log.warning(
             "jobs wait of a kind that this process does not know; a newer version may, or an older one left them",

@@ -51,6 +51,11 @@ class Maintenance:
         self._reason: str | None = None
 
     @property
+    def forced(self) -> bool:
+        """Whether this process alone refuses writes (MAINTENANCE_MODE), whatever the others do."""
+        return self._forced
+
+    @property
     def on(self) -> bool:
         """Whether writes are refused."""
         return self._forced or self._on

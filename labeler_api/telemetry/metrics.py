@@ -26,7 +26,7 @@ _SHORT_SECONDS = (0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
 _STATEMENTS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)  # budgets are below ten; what is beyond is to be looked at
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-GaugeMode = Literal["livesum", "liveall", "livemax"]
+GaugeMode = Literal["livesum", "liveall", "livemax", "livemin"]
 Watcher = Callable[[], None]
 Count = Callable[[], None]
 Observe = Callable[[float], None]
@@ -48,6 +48,13 @@ class Metrics:
         self._jobs_due = self._gauge("jobs_due", "Queued jobs whose time has come.", "kind", mode="livemax")
         self._jobs_due_seconds = self._gauge(
             "jobs_due_seconds", "How long the first of them has waited.", "kind", mode="livemax"
+        )
+        self._parts = self._gauge(
+            "part_available", "1 while a part answered the last look of a probe.", "part", mode="livemin"
+        )
+        self._slots: set[str] = set()
+        self._replication_lag = self._gauge(
+            "db_replication_lag_bytes", "What a subscriber of the Labeler DB has not confirmed.", "slot", mode="livemax"
         )
         self.event_loop_lag = self._histogram(
             "event_loop_lag_seconds", "How late the event loop was, ten times a second.", event_loop.LAG_BUCKETS
@@ -177,6 +184,19 @@ class Metrics:
         for kind, (number, seconds) in kinds.items():
             self._jobs_due.labels(kind).set(number)
             self._jobs_due_seconds.labels(kind).set(seconds)
+
+    def parts_seen(self, **parts: bool) -> None:
+        """Show which parts a health call found answering."""
+        for part, answers in parts.items():
+            self._parts.labels(part).set(answers)
+
+    def replication_lags(self, slots: Mapping[str, int]) -> None:
+        """Show how far the subscribers are behind, in bytes of WAL. A slot that is gone lags no more."""
+        for slot in self._slots - slots.keys():
+            self._replication_lag.labels(slot).set(0)
+        for slot, lag in slots.items():
+            self._replication_lag.labels(slot).set(lag)
+        self._slots |= slots.keys()
 
     def text(self) -> bytes:
         """Return what Prometheus reads: the metrics of this process, or of all workers together."""

@@ -112,12 +112,14 @@ def draining(given: Environment) -> Iterator[Problem]:
     text = given.values.get("RAILWAY_DEPLOYMENT_DRAINING_SECONDS", "")
     if not text.isdigit():
         return
-    if given.api is not None and given.api.api_shutdown_seconds >= int(text):
-        yield Problem(
-            "wrong",
-            f"API_SHUTDOWN_SECONDS={given.api.api_shutdown_seconds} is not less than "
-            f"RAILWAY_DEPLOYMENT_DRAINING_SECONDS={text}: requests under way would be killed",
-        )
+    if given.api is not None:
+        needed = given.api.api_drain_seconds + given.api.api_shutdown_seconds
+        if needed >= int(text):
+            yield Problem(
+                "wrong",
+                f"API_DRAIN_SECONDS + API_SHUTDOWN_SECONDS={needed:g} is not less than "
+                f"RAILWAY_DEPLOYMENT_DRAINING_SECONDS={text}: requests under way would be killed",
+            )
     if given.gateway is not None:
         needed = given.gateway.drain_seconds + given.gateway.variables.user_gateway_grace_seconds
         if needed >= int(text):

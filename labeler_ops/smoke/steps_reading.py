@@ -14,9 +14,9 @@ async def health(subject: Subject) -> str:
     """The process is up, and reaches its database, the user gateway and the object store."""
     deployment = subject.deployment
     await deployment.ask("GET", "/health")
-    answer = await deployment.send("GET", "/health/ready")
+    answer = await deployment.send("GET", "/health/deploy")
     # What is away is in the body, of the refusal too.
-    check(answer.status_code == _OK, f"GET /health/ready: {answer.status_code} {answer.text[:300]}")
+    check(answer.status_code == _OK, f"GET /health/deploy: {answer.status_code} {answer.text[:300]}")
     return ", ".join(f"{name} {state}" for name, state in answer.json().items() if name != "status")
 
 

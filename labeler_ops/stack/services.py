@@ -17,7 +17,7 @@ from labeler_ops.storage.access import StorageAccess
 
 READY_SECONDS = 60.0  # imports on a cold disk cache; warm it is 1-2 s
 _POLL_SECONDS = 0.05
-_ANSWER_SECONDS = 5.0  # /health/ready asks a database, the gateway and the store
+_ANSWER_SECONDS = 5.0  # /health/deploy asks a database, the gateway and the store
 # Set by platforms for one web process; here they would reach two services that each have a variable of their own.
 _NOT_PASSED_ON = ("PORT", "DATABASE_URL", "DATABASE_UNPOOLED_URL", "PYTHONSTARTUP")
 # What a second copy of the services has in common with the first: the servers, and the keys that tokens and links need.
@@ -96,7 +96,7 @@ def launch_api(env: Mapping[str, str], log: Path) -> Process:
 
 async def wait_ready(addresses: Addresses, seconds: float = READY_SECONDS) -> None:
     """Wait until the API says that it, its database, the gateway and the store answer. Raises StackError."""
-    url = f"{addresses.api}/health/ready"
+    url = f"{addresses.api}/health/deploy"
     deadline = time.monotonic() + seconds
     while True:
         # A thread, because urllib blocks: the loop has the parts to watch meanwhile.

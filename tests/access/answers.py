@@ -177,6 +177,7 @@ GET / Root
 GET /health Health
 GET /health/db Databases
 GET /health/ready Ready
+GET /health/deploy Ready
 """
 # What answers no JSON of ours: an empty body, bytes, a page.
 WITHOUT = (

@@ -56,13 +56,13 @@ def test_both_descriptions_of_the_api_on_railway_agree(railway: dict[str, Any], 
 
 
 def test_railway_restarts_ten_times_and_asks_for_health(railway: dict[str, Any]) -> None:
-    for name, path in (("labeler-api", "/health/ready"), ("user-gateway", "/health")):
+    for name, path in (("labeler-api", "/health/deploy"), ("user-gateway", "/health")):
         deploy = railway[name]["deploy"]
         assert deploy["restartPolicyType"] == "ON_FAILURE"
         assert deploy["restartPolicyMaxRetries"] == 10
         assert deploy["healthcheckPath"] == path
         assert deploy["drainingSeconds"] > 0
-    assert "/health/ready" in {route.path for route in ROOT_ROUTES}
+    assert {"/health/ready", "/health/deploy"} <= {route.path for route in ROOT_ROUTES}
 
 
 def test_the_databases_on_railway_have_productions_major(railway: dict[str, Any]) -> None:

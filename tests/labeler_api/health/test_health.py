@@ -52,32 +52,62 @@ async def test_nobody_need_be_logged_in(api: Api) -> None:
     }
     assert health.json() == {"status": "healthy", "version": settings.app_version, "environment": "test"}
     assert databases.json() == {"platform_db": "not configured", "labeler_db": "connected"}
-    assert ready.json() == {"status": "ready", "labeler_db": "ok", "user_gateway": "ok", "object_store": "ok"}
+    assert ready.json() == {
+        "status": "ready",
+        "process": "ok",
+        "labeler_db": "ok",
+        "user_gateway": "ok",
+        "object_store": "ok",
+    }
     assert {answer.status_code for answer in (root, health, databases, ready)} == {200}
 
 
+_ALL = {"labeler_db", "user_gateway", "object_store"}
+
+
 @pytest.mark.parametrize(
-    ("part", "variable", "form"),
+    ("part", "variable", "form", "status"),
     [
-        ("labeler_db", "LABELER_DB_URL", "postgresql://nobody:x@127.0.0.1:{port}/labeler"),
-        ("user_gateway", "USER_GATEWAY_ADDRESS", "127.0.0.1:{port}"),
-        ("object_store", "S3_ENDPOINT", "http://127.0.0.1:{port}"),
+        ("labeler_db", "LABELER_DB_URL", "postgresql://nobody:x@127.0.0.1:{port}/labeler", 503),
+        ("user_gateway", "USER_GATEWAY_ADDRESS", "127.0.0.1:{port}", 200),
+        ("object_store", "S3_ENDPOINT", "http://127.0.0.1:{port}", 200),
     ],
 )
-async def test_a_part_that_is_away_does_not_stop_the_start_and_is_named(
-    start_api: StartApi, part: str, variable: str, form: str
+async def test_a_part_that_is_away_is_named_and_takes_no_process_out_of_service_that_others_could_not_replace(
+    start_api: StartApi, part: str, variable: str, form: str, status: int
 ) -> None:
     api = await start_api(**{variable: form.format(port=free_port())})
     async with api.client() as client:
-        ready = await client.get("/health/ready")
+        ready, deployable = await client.get("/health/ready"), await client.get("/health/deploy")
         alive = [await client.get(path) for path in ("/", "/health", "/health/db")]
-    assert ready.status_code == 503
-    body = ready.json()
-    assert body["status"] == "not ready"
-    parts = {"labeler_db", "user_gateway", "object_store"}
-    assert {name for name in parts if body[name] != "ok"} == {part}
-    assert "127.0.0.1" not in ready.text
+        metrics = (await client.get("/metrics")).text
+    assert ready.status_code == status
+    assert ready.json()["status"] == ("not ready" if status == 503 else "degraded")
+    assert (deployable.status_code, deployable.json()["status"]) == (503, "not ready")
+    for answer in (ready, deployable):
+        assert {name for name in _ALL if answer.json()[name] != "ok"} == {part}
+        assert "127.0.0.1" not in answer.text
     assert {answer.status_code for answer in alive} == {200}
+    for name in _ALL:
+        assert f'labeler_part_available{{part="{name}"}} {0.0 if name == part else 1.0}' in metrics
+
+
+async def test_a_process_in_maintenance_of_its_own_is_not_ready(start_api: StartApi) -> None:
+    """Another process could do the writes that this one refuses."""
+    api = await start_api(MAINTENANCE_MODE="true")
+    async with api.client() as client:
+        for path in ("/health/ready", "/health/deploy"):
+            answer = await client.get(path)
+            assert (answer.status_code, answer.json()["process"]) == (503, "maintenance")
+
+
+async def test_maintenance_of_the_whole_system_takes_nobody_out_of_service(api: Api) -> None:
+    """People go on reading."""
+    await api.services.db.ping()
+    async with api.db.begin() as tx:
+        await tx.execute("UPDATE maintenance SET mode = 'on'")
+    async with api.client() as client:
+        assert (await client.get("/health/ready")).json()["status"] == "ready"
 
 
 async def test_a_frozen_gateway_takes_nobody_out_of_service(start_api: StartApi, users_dsn: str) -> None:

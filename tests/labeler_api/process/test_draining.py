@@ -1,6 +1,8 @@
 """SIGTERM while requests are under way: each gets an answer that a page may read, and uploads the whole time."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -154,3 +156,55 @@ async def test_a_block_ends_when_the_process_has_to_and_not_before() -> None:
     with pytest.raises(Unavailable):  # it is over for whoever comes later, too
         async with draining.bounded():
             await asyncio.sleep(10)
+
+
+async def test_a_process_that_drains_says_so_and_serves_on_before_it_refuses(api: Api, process: ApiProcess) -> None:
+    await process.stop()
+    process.launch(API_DRAIN_SECONDS="2")
+    await process.ready()
+    async with client(api, process) as browser:
+        began = asyncio.get_running_loop().time()
+        stopping = asyncio.create_task(process.stop())
+        async with asyncio.timeout(1.5):
+            while (answer := await browser.get("/health/ready")).status_code == 200:  # noqa: ASYNC110 - a process
+                await asyncio.sleep(0.01)
+        assert (answer.status_code, answer.json()["process"]) == (503, "draining")
+        # A new connection, since a balancer may not have seen it yet.
+        async with client(api, process) as other:
+            assert (await other.get("/api/v1/datasets")).status_code == 200
+        assert (await browser.post("/api/v1/datasets", json={"name": "in time"})).status_code == 201
+        assert asyncio.get_running_loop().time() - began < 2
+        await stopping
+    assert asyncio.get_running_loop().time() - began >= 2
+
+
+async def test_a_second_signal_ends_the_drain(api: Api, process: ApiProcess) -> None:
+    await process.stop()
+    process.launch(API_DRAIN_SECONDS="60")
+    await process.ready()
+    os.kill(process.pid, signal.SIGTERM)
+    async with client(api, process) as browser:
+        async with asyncio.timeout(10):
+            while (await browser.get("/health/ready")).status_code == 200:  # noqa: ASYNC110 - a process
+                await asyncio.sleep(0.01)
+    async with asyncio.timeout(10):
+        await process.stop()
+
+
+async def test_each_of_several_workers_drains(api: Api, process: ApiProcess) -> None:
+    await process.stop()
+    process.launch(API_DRAIN_SECONDS="3", API_WORKERS="2")
+    await process.ready()
+    stopping = asyncio.create_task(process.stop())
+    states: set[tuple[int, str]] = set()
+    async with asyncio.timeout(30):
+        while not stopping.done():
+            try:
+                async with client(api, process) as browser:  # each connection meets one of the workers
+                    ready, call = await browser.get("/health/ready"), await browser.get("/api/v1/datasets")
+            except httpx.TransportError:
+                break
+            if (ready.status_code, ready.json()["process"]) == (503, "draining"):
+                states.add((call.status_code, ready.json()["process"]))
+    await stopping
+    assert states == {(200, "draining")}

@@ -94,6 +94,10 @@ async def test_a_right_environment_has_nothing_wrong() -> None:
         ({"API_HOST": "127.0.0.1"}, "health checks neither"),
         ({"API_PUBLIC_URL": "http://localhost:8001"}, "everybody's own machine"),
         ({"RAILWAY_DEPLOYMENT_DRAINING_SECONDS": "20"}, "API_SHUTDOWN_SECONDS=20 is not less"),
+        (
+            {"RAILWAY_DEPLOYMENT_DRAINING_SECONDS": "30", "API_DRAIN_SECONDS": "10"},
+            "=30 is not less",
+        ),
         ({"RAILWAY_DEPLOYMENT_DRAINING_SECONDS": "12", "API_SHUTDOWN_SECONDS": "5"}, "the gateway's drain and grace"),
         ({"OTEL_TRACES_EXPORTER": "jaeger"}, "OTEL_TRACES_EXPORTER: expected otlp"),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "only http/protobuf"),
