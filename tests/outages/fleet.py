@@ -70,10 +70,11 @@ class MortalGateway:
 
     users_dsn: str
     port: int
+    variables: Mapping[str, str] = field(default_factory=dict)
     process: GatewayProcess | None = None
 
     async def start(self) -> None:
-        self.process = await gateway_process.start(self.users_dsn, USER_GATEWAY_PORT=str(self.port))
+        self.process = await gateway_process.start(self.users_dsn, USER_GATEWAY_PORT=str(self.port), **self.variables)
         await self.process.wait_ready()
 
     async def kill(self) -> None:
