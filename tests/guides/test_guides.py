@@ -19,6 +19,7 @@ TARGETS = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), r
 OTHERS = {
     *("psql", "pg_restore", "pg_dump", "pg_dumpall", "createdb", "dropdb", "pg_ctl", "initdb"),
     *("railway", "docker", "curl", "rclone", "apt-get", "pip", "git", "npx", "wrangler"),
+    *("kubectl", "kind"),
     *("set", "export", "alias", "echo", "grep", "read", "while", "for", "IFS=", "shred", "rm", "cp", "cat", "sleep"),
     *(
         "python3",
@@ -48,6 +49,7 @@ PREFIXES = (
     "requirements/",
     "proto/",
     "benchmarks/",
+    "deploy/",
 )
 
 
