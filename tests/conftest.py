@@ -25,6 +25,9 @@ pytest_plugins = [
     "tests.fixtures.operations",
     "tests.fixtures.api",
     "tests.fixtures.platform",
+    "tests.fixtures.production",
+    "tests.fixtures.own_users",
+    "tests.fixtures.tied_store",
 ]
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from labeler_api.app import create_app, open_services
 from labeler_ops.stack.object_store import SeaweedServer
-from tests.access.stage import MORE_IDS
-from tests.access.world import World
+from tests.fixtures.access.stage import MORE_IDS
+from tests.fixtures.access.world import World
 from tests.fixtures.api import Api, api_settings, storage_environment
 from tests.fixtures.postgres import DatabaseFactory
 from tests.fixtures.users import GATEWAY_TOKEN, UsersDatabase, gateway_settings

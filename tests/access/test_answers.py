@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from tests.access.answers import CALLS, SHAPES, WITHOUT
-from tests.access.calls import call_of
-from tests.access.stage import build
-from tests.access.table import Rule, rules
-from tests.access.world import World
+from tests.fixtures.access.answers import CALLS, SHAPES, WITHOUT
+from tests.fixtures.access.calls import call_of
+from tests.fixtures.access.stage import build
+from tests.fixtures.access.table import Rule, rules
+from tests.fixtures.access.world import World
 
 SECRETS = ("password", "hashed", "secret", "reset_token", "s3_key", "phone")
 
@@ -59,7 +59,7 @@ async def test_an_answer_has_the_keys_that_are_named(world: World, rule: Rule) -
     answer = await world.send("owner", rule.call, stage, call.ask(stage, "owner"))
     assert answer.status_code == rule.expected("owner", "private").status, answer.text
     wrong = _wrong(answer.json(), ANSWER_OF[_short(rule)], "")
-    assert wrong == [], f"{rule.name}: change the answer, or say in tests/access/answers.py that it was added"
+    assert wrong == [], f"{rule.name}: change the answer, or say in tests/fixtures/access/answers.py that it was added"
     names = set(_names(answer.json()))
     assert [name for name in names if any(secret in name for secret in SECRETS)] == []
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.access.calls import Ask, call_of
-from tests.access.stage import Stage, build
-from tests.access.table import Rule, rules
-from tests.access.world import World
+from tests.fixtures.access.calls import Ask, call_of
+from tests.fixtures.access.stage import Stage, build
+from tests.fixtures.access.table import Rule, rules
+from tests.fixtures.access.world import World
 
 _FOR_READERS: list[Stage] = []
 READ_BUDGET = 6

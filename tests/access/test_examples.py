@@ -16,10 +16,10 @@ import labeler_api
 from labeler_api.app import describe
 from labeler_api.http.endpoint import Operation
 from labeler_api.http.openapi.document import operation_id
-from tests.access.calls import call_of
-from tests.access.stage import build
-from tests.access.table import Rule, rules
-from tests.access.world import World
+from tests.fixtures.access.calls import call_of
+from tests.fixtures.access.stage import build
+from tests.fixtures.access.table import Rule, rules
+from tests.fixtures.access.world import World
 from tests.fixtures.operations import documented, name_of
 
 _FILE = Path(labeler_api.__file__).with_name("examples.json")

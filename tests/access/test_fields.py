@@ -13,10 +13,10 @@ import httpx
 import msgspec
 import pytest
 
-from tests.access.calls import Ask, call_of
-from tests.access.stage import IDS, Stage, build, rows_of
-from tests.access.table import Rule, rules
-from tests.access.world import World
+from tests.fixtures.access.calls import Ask, call_of
+from tests.fixtures.access.stage import IDS, Stage, build, rows_of
+from tests.fixtures.access.table import Rule, rules
+from tests.fixtures.access.world import World
 from tests.fixtures.operations import documented
 
 LONG_AGO = "2001-01-01T00:00:00Z"

@@ -11,10 +11,10 @@ import pytest
 
 from labeler_api.errors import RangeNotSatisfiable
 from labeler_api.http.endpoint import Operation
-from tests.access.calls import Ask, call_of
-from tests.access.stage import Stage, build, rows_of
-from tests.access.table import Rule, rules
-from tests.access.world import World
+from tests.fixtures.access.calls import Ask, call_of
+from tests.fixtures.access.stage import Stage, build, rows_of
+from tests.fixtures.access.table import Rule, rules
+from tests.fixtures.access.world import World
 from tests.fixtures.language import check_sentence, is_of_a_validator
 from tests.fixtures.operations import documented, may_be_malformed, name_of
 

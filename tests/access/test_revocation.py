@@ -12,9 +12,9 @@ import pytest
 
 from labeler_api.app import create_app, open_services
 from labeler_ops.stack.object_store import SeaweedServer
-from tests.access.calls import Ask, call_of
-from tests.access.stage import IDS, Stage, build
-from tests.access.world import World
+from tests.fixtures.access.calls import Ask, call_of
+from tests.fixtures.access.stage import IDS, Stage, build
+from tests.fixtures.access.world import World
 from tests.fixtures.api import Api, api_settings, storage_environment
 from tests.fixtures.users import StartGateway, UsersDatabase
 

@@ -3,10 +3,10 @@
 import httpx
 import pytest
 
-from tests.access.calls import Call, call_of
-from tests.access.stage import ACCOUNTS, Stage, build, rows_of
-from tests.access.table import CALLERS, Expected, Rule, Visibility, rules
-from tests.access.world import World
+from tests.fixtures.access.calls import Call, call_of
+from tests.fixtures.access.stage import ACCOUNTS, Stage, build, rows_of
+from tests.fixtures.access.table import CALLERS, Expected, Rule, Visibility, rules
+from tests.fixtures.access.world import World
 
 VISIBILITIES: tuple[Visibility, ...] = ("private", "public")
 

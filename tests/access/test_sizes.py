@@ -17,6 +17,7 @@ from labeler_api.errors import AppError
 from labeler_api.http.endpoint import Operation
 from labeler_api.http.input.decoding import decode_json
 from tests.fixtures.operations import documented, name_of
+from tests.fixtures.sizes import SHAPES
 
 SIZES = (17 * 1024, 8 * 17 * 1024)  # both longer than one piece; what is quadratic takes twice the bound
 NOISE = 4  # times linear: the clock ticks, and larger objects miss the processor's caches
@@ -29,20 +30,6 @@ MOST_TIMES = 12
 FLAT_BYTES = 512 * 1024
 LEAST_BYTES = 64 * 1024
 
-SHAPES: dict[str, Callable[[int], bytes]] = {
-    "deep": lambda size: b"[" * 30 + b"[]," * (size // 3) + b"0" + b"]" * 30,
-    "deeper than anything": lambda size: b"[" * size,
-    "wide": lambda size: b"[" + b"0," * (size // 2) + b"0]",
-    "objects": lambda size: b"[" + b'{"a":0},' * (size // 8) + b"0]",
-    "a long text": lambda size: b'"' + b"x" * size + b'"',
-    "escapes": lambda size: b'"' + b'\\"' * (size // 2) + b'"',
-    "an endless name": lambda size: b'0,"' + b'\\"' * (size // 2),
-    "backslashes": lambda size: b'"' + b"\\\\" * (size // 2) + b'\\u0000"',
-    "digits": lambda size: b"9" * size,
-    "numbers cut short": lambda size: b"[" + b"1e" * (size // 2),
-    "exponents": lambda size: b"[" + b"1e9," * (size // 4) + b"0]",
-    "names": lambda size: b"{" + b",".join(b'"%06x":0' % n for n in range(size // 11)) + b"}",
-}
 
 # What tracing allocations makes slow: many small values, judged in pieces by code that no operation has of its own.
 SLOW = {"deep", "deeper than anything", "objects", "exponents", "names"}

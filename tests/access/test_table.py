@@ -1,8 +1,8 @@
 """The table names every route, and nothing else."""
 
-from tests.access.calls import CALLS
-from tests.access.table import CALLERS, Rule, Visibility, calls_of, rules
-from tests.access.world import World
+from tests.fixtures.access.calls import CALLS
+from tests.fixtures.access.table import CALLERS, Rule, Visibility, calls_of, rules
+from tests.fixtures.access.world import World
 from tests.fixtures.operations import documented, errors_of, name_of
 
 CONTRACT_CALLS = range(1, 68)
@@ -25,7 +25,7 @@ def test_every_route_has_a_row(shared_world: World) -> None:
     missing = calls_of(shared_world.api.app) - {rule.call for rule in rules()}
     assert not missing, (
         f"{sorted(missing)}: say who may do this. Add a row to docs/access.md, and if the path does not say everything,"
-        " how to make the call to tests/access/calls.py"
+        " how to make the call to tests/fixtures/access/calls.py"
     )
 
 

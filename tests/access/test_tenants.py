@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.access.calls import Call, call_of
-from tests.access.stage import Stage, build, nowhere, rows_of
-from tests.access.table import Rule, rules
-from tests.access.world import World
+from tests.fixtures.access.calls import Call, call_of
+from tests.fixtures.access.stage import Stage, build, nowhere, rows_of
+from tests.fixtures.access.table import Rule, rules
+from tests.fixtures.access.world import World
 
 # Where an id that nobody has is no 404: what is done item by item, images that nobody works on, who is to be the owner.
 _OTHERWISE = {

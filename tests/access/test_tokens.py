@@ -6,8 +6,8 @@ from typing import Any
 import jwt
 import pytest
 
-from tests.access.stage import IDS
-from tests.access.world import World
+from tests.fixtures.access.stage import IDS
+from tests.fixtures.access.world import World
 from tests.fixtures.api import JWT_SECRET
 
 ME = "/api/v1/auth/me"

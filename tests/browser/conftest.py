@@ -15,7 +15,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.browser.journey import Journey
 from tests.browser.screen import Screen
-from tests.labeler_ops.stack.running import Up
+from tests.fixtures.running_stack import Up
 
 PAGE = Path(__file__).parent / "page"
 # The origin of the frontend's development server, which CORS_ORIGINS allows by default.

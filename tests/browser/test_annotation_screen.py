@@ -11,7 +11,7 @@ import pytest
 from playwright.async_api import FilePayload, expect
 
 from tests.browser.screen import Screen
-from tests.labeler_api.images.pictures import picture
+from tests.fixtures.pictures import picture
 
 COLOUR = (40, 120, 200)
 SIZE = (640, 480)

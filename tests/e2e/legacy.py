@@ -14,8 +14,8 @@ import asyncpg
 import pytest
 
 from labeler_ops.maintenance import fence
-from tests.labeler_api.images.pictures import picture
-from tests.labeler_ops.storage.stores import Objects
+from tests.fixtures.pictures import picture
+from tests.fixtures.stored_objects import Objects
 
 DATASET, PROJECT = "ds_00000000000000a1", "proj_000000000001"
 IMAGES = 60  # of production's 1,725: those that have annotations, and some more

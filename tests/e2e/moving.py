@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import re
-import shlex
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -16,30 +15,13 @@ from urllib.parse import urlsplit
 import asyncpg
 import httpx
 
-from tests.labeler_api.annotations.drawing import BOX
-from tests.labeler_api.images.pictures import picture
-from tests.labeler_api.images.relay import Relay
+from tests.fixtures.annotating import BOX
+from tests.fixtures.pictures import picture
 
 _LABELER = Path(sys.executable).with_name("labeler")
 DIGEST = re.compile(r"Digest ([0-9a-f]+)")
 _PAUSE_SECONDS = 0.2  # between two saves of a person; without it they take the processors from what moves them
 COMMAND_SECONDS = 500  # some take five on a quiet machine; three at once share two cores with the services
-
-
-class Front(Relay):
-    """The public address; a deployment points it at another process, and breaks what was under way."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__(urlsplit(url).port or 0)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    async def deploy(self, url: str) -> None:
-        await self.cut()
-        self._target_port = urlsplit(url).port or 0
-        await self.restore()
 
 
 @dataclass
@@ -66,12 +48,6 @@ class Operator:
         self.said.append(f"$ labeler {' '.join(arguments)}\n{text}")
         assert (process.returncode != 0) is fails, self.said[-1]
         return text
-
-
-def variables(path: Path) -> dict[str, str]:
-    """The variables that a move wrote for the services."""
-    pairs = (line.partition("=") for line in path.read_text().splitlines())
-    return {name: "".join(shlex.split(value)) for name, _, value in pairs}
 
 
 @dataclass

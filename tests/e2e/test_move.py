@@ -20,15 +20,17 @@ from labeler_ops.stack.postgres import PostgresServer
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.tying import adopt
 from tests.e2e import legacy
-from tests.e2e.moving import COMMAND_SECONDS, DIGEST, Front, Operator, Work, everything_there, variables
+from tests.e2e.moving import COMMAND_SECONDS, DIGEST, Operator, Work, everything_there
+from tests.fixtures.front import Front
+from tests.fixtures.move_variables import variables
 from tests.fixtures.pgbouncer import pooling
 from tests.fixtures.platform import READER_PASSWORD as PLATFORM_PASSWORD
 from tests.fixtures.postgres import DatabaseFactory, temporary_server
+from tests.fixtures.production import production_template  # noqa: F401 - a fixture
+from tests.fixtures.running_stack import Up, log_in
 from tests.fixtures.storage import may_delete
+from tests.fixtures.stored_objects import Objects
 from tests.fixtures.users import READER_PASSWORD, UsersDatabase
-from tests.labeler_ops.database.conftest import production_template  # noqa: F401 - a fixture
-from tests.labeler_ops.stack.running import Up, log_in
-from tests.labeler_ops.storage.stores import Objects
 
 PEOPLE = 20
 UNTIL = "while [ ! -e {} ]; do sleep 0.05; done"

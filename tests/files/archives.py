@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from secrets import token_bytes
 
 from tests.files.labels import BOX, CAT, CAT_BOX, Case, coco
-from tests.labeler_api.imports.files import packed
+from tests.fixtures.annotation_files import packed
 
 
 def _refused(name: str, content: bytes, told: str) -> Case:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from tests.labeler_api.imports.files import packed
+from tests.fixtures.annotation_files import packed
 
 NAMES = "names: [cat, dog]\n"
 CAT, DOG = "0 0.5 0.5 0.25 0.25\n", "1 0.25 0.25 0.1 0.2\n"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from tests.files import made_pictures as made
 from tests.files.test_names import body, post
 from tests.fixtures.api import Api
-from tests.labeler_api.images.pictures import counters, picture, pixel_flood, rows
+from tests.fixtures.pictures import counters, image_rows, picture, pixel_flood
 
 FILES, BAD_OF_A_KIND = 1000, 40
 SMALL = (16, 12)
@@ -63,7 +63,7 @@ async def test_of_a_thousand_mixed_files_every_good_one_is_stored_and_every_bad_
     assert answer.status_code == 200, answer.text
     found = answer.json()
     assert (found["images_uploaded"], found["failed_total"], len(mixed)) == (count, len(refused), FILES)
-    assert set(await rows(api, dataset)) == {f"good/{number}" for number in range(count)}
+    assert set(await image_rows(api, dataset)) == {f"good/{number}" for number in range(count)}
     assert (await counters(api, dataset))[:2] == (count, count)
     assert len(found["failed"]) == len(refused)
     for reason in [*BAD_CONTENT, *BAD_NAMES]:

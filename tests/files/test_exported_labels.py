@@ -17,12 +17,12 @@ from labeler_api.imports.readers.items import Problems
 from labeler_api.imports.readers.opening import open_reader
 from labeler_api.versions.formats import YOLO
 from labeler_api.versions.formats.source import Image
+from tests.fixtures import readers
+from tests.fixtures.annotation_files import annotations
 from tests.fixtures.api import Api
-from tests.labeler_api.images.pictures import picture
-from tests.labeler_api.imports.files import annotations
-from tests.labeler_api.versions import readers
-from tests.labeler_api.versions.builders import annotate, annotation, downloaded, published
-from tests.labeler_api.versions.given import Given, made, written
+from tests.fixtures.export_sources import Given, made, written
+from tests.fixtures.pictures import picture
+from tests.fixtures.versions import annotate, annotation, downloaded, published
 
 IDS = ["images/zipper/007", "train/images/a", "flat", "images/images/labels/b", "x/labels/images/c", "labels/images"]
 

@@ -8,9 +8,10 @@ import pytest
 
 from tests.files.archives import VOC, ZIPPED
 from tests.files.labels import ALL, BOX, Case, coco
+from tests.fixtures.annotation_files import annotations, everything, imported, stored
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.images.pictures import picture
-from tests.labeler_api.imports.files import annotations, everything, imported, rows, stored
+from tests.fixtures.pictures import picture
+from tests.fixtures.rows import rows
 
 
 async def with_images(api: Api, case: Case) -> Made:

@@ -15,8 +15,8 @@ from pycocotools import mask as official
 from labeler_api.imports.readers import masks
 from labeler_api.imports.readers.masks import Masks
 from labeler_api.imports.readers.outlines import Malformed
+from tests.fixtures.annotation_files import annotations, coco, take
 from tests.fixtures.api import Api
-from tests.labeler_api.imports.files import annotations, coco, take
 
 Pixels = NDArray[numpy.uint8]
 

@@ -12,7 +12,7 @@ from labeler_api.http.forms.disposition import disposition
 from labeler_api.images.paths import FileRejected, image_path, normal
 from tests.files.made_archives import DOS, UNIX, UTF8, Member, unicode_path, zipped
 from tests.fixtures.api import Api
-from tests.labeler_api.images.pictures import archive, picture, rows, upload
+from tests.fixtures.pictures import archive, image_rows, picture, upload
 
 KOREAN = "데이터/불량_0001.jpg"
 ESCAPED = quote(KOREAN, safe="")
@@ -243,7 +243,7 @@ async def test_a_bad_name_never_ends_a_batch(api: Api) -> None:
     answer = await upload(await api.login("owner"), made, *sent, ("set.zip", packed))
     assert answer.status_code == 200, answer.text
     assert [one["filename"] for one in answer.json()["failed"]] == [*bad, *(f"set.zip: {name}" for name in bad)]
-    assert sorted(await rows(api, made)) == ["good/1", "good/2", "good/3", "good/4"]
+    assert sorted(await image_rows(api, made)) == ["good/1", "good/2", "good/3", "good/4"]
 
 
 async def test_the_preview_of_an_upload_spells_names_alike(api: Api) -> None:
@@ -297,7 +297,7 @@ async def test_a_legacy_image_is_replaced_however_its_name_was_spelt(
         [image] = (await upload(owner, made, (sent, PICTURE))).json()["images"]
         assert (image["id"], image["replaced"]) == (image_id, True)
         assert image["file_name"] == "불량.jpg"
-    assert list(await rows(api, made)) == [image_id]
+    assert list(await image_rows(api, made)) == [image_id]
 
 
 # Archives
@@ -366,7 +366,7 @@ async def test_names_in_archives(api: Api, program: str) -> None:
     made = await api.dataset()
     answer = await upload(await api.login("owner"), made, ("set.zip", content))
     assert (answer.status_code, answer.json()["failed"]) == (200, []), answer.text
-    assert sorted(await rows(api, made)) == sorted(ids)
+    assert sorted(await image_rows(api, made)) == sorted(ids)
 
 
 async def test_names_that_the_archive_does_not_tell_are_not_guessed(api: Api) -> None:
@@ -374,7 +374,7 @@ async def test_names_that_the_archive_does_not_tell_are_not_guessed(api: Api) ->
     made = await api.dataset()
     chinese = [name.encode("gbk") for name in ("检测图片.jpg", "缺陷样本数据.jpg", "照片.jpg")]
     answer = await upload(await api.login("owner"), made, ("set.zip", zipped(*members(*chinese, b"a.jpg"))))
-    assert list(await rows(api, made)) == ["a"]
+    assert list(await image_rows(api, made)) == ["a"]
     assert {one["reason"] for one in answer.json()["failed"]} == {"its name is not UTF-8"}
 
 
@@ -395,4 +395,4 @@ async def test_limits_hold_for_what_zip64_says(api: Api, content: bytes, reason:
     answer = await upload(await api.login("owner"), made, ("set.zip", content), ("good.jpg", PICTURE))
     [failed] = answer.json()["failed"]
     assert reason in failed["reason"]
-    assert list(await rows(api, made)) == ["good"]
+    assert list(await image_rows(api, made)) == ["good"]

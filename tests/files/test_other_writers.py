@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image as Picture
 
 from labeler_api.versions.formats import VOC
-from tests.labeler_api.imports.reading import read
-from tests.labeler_api.versions import readers
-from tests.labeler_api.versions.given import Given, made, written
+from tests.fixtures import readers
+from tests.fixtures.export_sources import Given, made, written
+from tests.fixtures.import_reading import read
 
 _EXAMPLES = 25
 _NAMES = {"b": {"name": "cat", "order": 0}, "c": {"name": "dog", "order": 1}}

@@ -11,7 +11,7 @@ from labeler_api.images.pictures.rendition import render
 from labeler_api.images.upload import session
 from tests.files import made_pictures as made
 from tests.fixtures.api import Api
-from tests.labeler_api.images.pictures import archive, picture, rows, upload
+from tests.fixtures.pictures import archive, image_rows, picture, upload
 
 MEMORY, PIXELS = 512 * 1024 * 1024, 350_000_000
 UPRIGHT, TURNED = (made.WIDTH, made.HEIGHT), (made.HEIGHT, made.WIDTH)
@@ -252,7 +252,7 @@ async def test_odd_pictures_are_stored_with_everything_else(api: Api) -> None:
     answer = await upload(owner, dataset, *sent, ("set.zip", archive({f"zip/{name}": ODD[name] for name in ODD})))
     assert (answer.status_code, answer.json()["failed"]) == (200, []), answer.text
     assert answer.json()["images_uploaded"] == 2 + 2 * len(ODD)
-    for row in (await rows(api, dataset)).values():
+    for row in (await image_rows(api, dataset)).values():
         assert row["thumbnail_key"]
         if row["file_name"] in ODD:
             async with api.services.objects.open("datasets", row["s3_key"]) as stream:

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from tests.files.labels import coco
+from tests.fixtures.annotation_files import annotations, refused, take
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.images.pictures import ORIENTATION, upload
-from tests.labeler_api.imports.files import annotations, refused, take
+from tests.fixtures.pictures import ORIENTATION, upload
 
 WIDTH, HEIGHT = 64, 48
 BOX = [50, 4, 10, 6]

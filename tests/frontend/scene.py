@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from tests.fixtures.api import Api
-from tests.labeler_api.images.pictures import picture
+from tests.fixtures.frontend_uploads import upload
 
 TASK = {"task_type": "detection"}
 FOLDER_ID = "train/good/001"
@@ -45,12 +45,6 @@ class Scene:
 def ok(answer: httpx.Response, status: int = 200) -> httpx.Response:
     assert answer.status_code == status, answer.text
     return answer
-
-
-async def upload(client: httpx.AsyncClient, dataset_id: str, *names: str) -> httpx.Response:
-    """Files as the wizard sends them: field `files`, the folder in the file's name."""
-    files = [("files", (name, picture(64, 48), "image/jpeg")) for name in names]
-    return await client.post(f"/api/v1/datasets/{dataset_id}/images", files=files)
 
 
 async def built(api: Api) -> Scene:

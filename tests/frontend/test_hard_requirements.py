@@ -8,7 +8,8 @@ import asyncpg
 import httpx
 
 from tests.fixtures.api import ORIGIN, Api
-from tests.frontend.scene import BOX, FOLDER_ID, JSON, TASK, Scene, ok, upload
+from tests.fixtures.frontend_uploads import upload
+from tests.frontend.scene import BOX, FOLDER_ID, JSON, TASK, Scene, ok
 
 
 @asynccontextmanager

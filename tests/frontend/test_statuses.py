@@ -4,9 +4,10 @@ from collections.abc import Iterable
 
 import pytest
 
+from tests.fixtures.annotating import MEMBERS
 from tests.fixtures.api import Api, Made
+from tests.fixtures.rows import rows
 from tests.frontend.client import BOX, COMPLETED, IN_PROGRESS, Filters, Screen
-from tests.labeler_api.annotations.drawing import MEMBERS, rows
 
 _TRUTH = """
     SELECT a.image_id, coalesce(bool_and(s.is_image_confirmed), false) AS completed

@@ -18,8 +18,8 @@ from typing import Any
 
 import httpx
 
+from tests.fixtures.running_stack import Up, log_in
 from tests.fuzz.world import World, populate
-from tests.labeler_ops.stack.running import Up, log_in
 
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parent.parent

@@ -18,12 +18,13 @@ from labeler_ops.stack.ports import free_port
 from labeler_ops.stack.postgres import PostgresServer, find_install
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.sides import variables as settings_of
-from tests.e2e.moving import Front, variables
+from tests.fixtures.api_processes import ApiProcess
 from tests.fixtures.buckets import own_buckets
+from tests.fixtures.front import Front
+from tests.fixtures.move_variables import variables
 from tests.fixtures.postgres import directory_of_data
 from tests.fixtures.users import RunningGateway
 from tests.guides.warm import labeler_in
-from tests.races.processes import ApiProcess
 
 PASSWORD = "of-the-guides"
 SMOKE = {"EMAIL": "owner@example.com", "SMOKE_PASSWORD": "LABELER_SMOKE_PASSWORD=owner123"}

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from labeler_ops.database.upgrade import upgrade
+from tests.fixtures.project_to_move import PROJECT
 from tests.fixtures.users import RunningGateway
 from tests.guides.conftest import PASSWORD, SMOKE, Buckets, Servers, deployed, execute, serving
 from tests.guides.following import follow, shell
 from tests.guides.reading import guide
-from tests.labeler_ops.move.conftest import PROJECT
 
 GUIDE = guide("database-migration.md")
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from labeler_ops.database.upgrade import upgrade
 from labeler_ops.move.replication.sides import Urls, drop_everything
+from tests.fixtures.listener import Listener
+from tests.fixtures.project_to_move import PROJECT
 from tests.fixtures.users import RunningGateway
 from tests.guides.conftest import PASSWORD, SMOKE, Buckets, Servers, deployed, execute, serving
 from tests.guides.following import follow, shell
 from tests.guides.reading import guide
-from tests.labeler_ops.listening import Listener
-from tests.labeler_ops.move.conftest import PROJECT
 
 GUIDE = guide("logical-replication.md")
 

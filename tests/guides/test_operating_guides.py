@@ -10,6 +10,7 @@ from labeler_ops.maintenance import fence
 from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.sides import variables
+from tests.fixtures.backups import store
 from tests.fixtures.buckets import own_buckets
 from tests.fixtures.platform import PLATFORM_SQL
 from tests.fixtures.postgres import DatabaseFactory
@@ -17,7 +18,6 @@ from tests.fixtures.users import USERS_SQL, RunningGateway
 from tests.guides.conftest import PASSWORD, SMOKE, Buckets, Deployment, Servers, deployed, execute, serving
 from tests.guides.following import follow, shell
 from tests.guides.reading import ROOT, Guide, guide
-from tests.labeler_ops.backup.conftest import store
 
 __all__ = ["store"]
 

@@ -8,9 +8,9 @@ import pytest
 from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.buckets import connect
+from tests.fixtures.backups import store
 from tests.guides.following import Shell, filled_in, shell
 from tests.guides.reading import guides
-from tests.labeler_ops.backup.conftest import store
 
 __all__ = ["store"]
 

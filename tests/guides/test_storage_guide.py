@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from labeler_ops.database.upgrade import upgrade
+from tests.fixtures.stored_objects import fill, objects
 from tests.fixtures.users import RunningGateway
 from tests.guides.conftest import SMOKE, Buckets, Servers, deployed, serving
 from tests.guides.following import follow, shell
 from tests.guides.reading import guide
-from tests.labeler_ops.storage.stores import fill, objects
 
 GUIDE = guide("storage-migration.md")
 # Which rclone takes for another key of the same letters, and passes over.

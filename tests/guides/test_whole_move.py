@@ -3,15 +3,15 @@
 from pathlib import Path
 
 from labeler_api.migrations import HEAD
+from tests.fixtures.pictures import picture
 from tests.fixtures.platform import PLATFORM_SQL
+from tests.fixtures.production import HERE as OF_BEFORE
+from tests.fixtures.production import run_sql
+from tests.fixtures.stored_objects import objects
 from tests.fixtures.users import USERS_SQL, RunningGateway, insert_accounts
 from tests.guides.conftest import PASSWORD, SMOKE, Buckets, Servers, deployed, execute, serving
 from tests.guides.following import follow, shell
 from tests.guides.reading import Block, guide
-from tests.labeler_api.images.pictures import picture
-from tests.labeler_ops.database.conftest import HERE as OF_BEFORE
-from tests.labeler_ops.database.conftest import run_sql
-from tests.labeler_ops.storage.stores import objects
 
 GUIDE = guide("moving-everything.md")
 # As many images as there are annotations on; a test need not put 1,725 objects.

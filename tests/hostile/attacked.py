@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from tests.fixtures.api import USER_IDS, Api, Made
-from tests.races.processes import ApiProcess
+from tests.fixtures.api_processes import ApiProcess
 
 CALL_SECONDS = 0.5
 """What 99 of 100 calls of a bystander need at most while somebody attacks."""

@@ -10,12 +10,12 @@ from labeler_api.app import create_app, open_services
 from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.stack.ports import free_port
 from labeler_ops.stack.processes import spawn
+from tests.fixtures import gateway_process
 from tests.fixtures.api import Api, api_settings, storage_environment
+from tests.fixtures.api_processes import ApiProcess
 from tests.fixtures.postgres import DatabaseFactory
 from tests.fixtures.users import GATEWAY_TOKEN
 from tests.hostile.attacked import Attacked
-from tests.races.processes import ApiProcess
-from tests.user_gateway import process as gateway_process
 
 # Dataset ids of other tests begin at 1, and all share the object store.
 FIRST_DATASET = 0xA77A_0000

@@ -3,8 +3,8 @@
 import zipfile
 from collections.abc import AsyncIterator
 
+from tests.fixtures.pictures import archive
 from tests.hostile.attacked import Attacked
-from tests.labeler_api.images.pictures import archive
 
 ARCHIVES, ENTRIES = 20, 20_000
 PART = b'--x\r\nContent-Disposition: form-data; name="files"; filename="%d.zip"\r\n\r\n'

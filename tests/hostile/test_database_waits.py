@@ -6,10 +6,10 @@ from collections import Counter
 
 import httpx
 
+from tests.fixtures.annotating import box
+from tests.fixtures.annotation_files import boxes, coco, stored
 from tests.fixtures.api import Made
 from tests.hostile.attacked import Attacked
-from tests.labeler_api.annotations.drawing import box
-from tests.labeler_api.imports.files import boxes, coco, stored
 
 _SAVERS = 16
 _ANSWER_SECONDS = 30.0  # what every call has to be answered within

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from labeler_api.imports.readers.strict_json import MAX_ITEMS
+from tests.fixtures.pictures import picture
 from tests.hostile.attacked import Attacked
-from tests.labeler_api.images.pictures import picture
 
 MEGABYTE = 10**6
 

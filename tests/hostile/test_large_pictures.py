@@ -9,9 +9,9 @@ import httpx
 import pytest
 from PIL import Image
 
+from tests.fixtures.png import chunk
 from tests.hostile.attacked import Attacked
 from tests.hostile.test_pictures import peaks, send
-from tests.labeler_api.images.test_large_png import chunk
 
 MIB = 2**20
 DECODING_BYTES = 256 * MIB  # half of such a container

@@ -17,8 +17,8 @@ import pytest
 from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.stack.ports import free_port
 from tests.fixtures.api import JWT_SECRET, PUBLIC_URL, USER_IDS, Api, storage_environment
+from tests.fixtures.gateway_calls import Calls
 from tests.fixtures.users import ALL_SCOPES, GATEWAY_TOKEN, RunningGateway
-from tests.user_gateway.calls import Calls
 
 CALLS = 1500  # a line each of some 300 bytes: a pipe of 64 KiB is full after 200
 _START_SECONDS = 60.0

@@ -2,27 +2,17 @@
 
 import asyncio
 import io
-import re
 import time
 
 import httpx
 import psutil
 from PIL import Image
 
+from tests.fixtures.hostile_pictures import SCANS, progressive_bomb
+from tests.fixtures.pictures import picture
 from tests.hostile.attacked import Attacked, memory
-from tests.labeler_api.images.pictures import picture
 
-SCANS = 1000
 ATTACKERS = 8
-
-
-def progressive_bomb(width: int, height: int, scans: int) -> bytes:
-    """A progressive JPEG whose last scan comes over and over: each goes over the whole picture, in a few bytes."""
-    out = io.BytesIO()
-    Image.new("L", (width, height), 128).save(out, "JPEG", progressive=True, quality=50)
-    data = out.getvalue()
-    starts = [found.start() for found in re.finditer(rb"\xff\xda", data)]
-    return data[:-2] + data[starts[-1] : -2] * (scans - len(starts)) + data[-2:]
 
 
 def form(*files: tuple[str, bytes], cut: bool = False) -> bytes:

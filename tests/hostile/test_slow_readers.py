@@ -6,10 +6,10 @@ import time
 import pytest
 
 from tests.fixtures.api import Made
+from tests.fixtures.pictures import image_rows, media_path, picture
+from tests.fixtures.versions import CLASSES, annotate, annotation, published
 from tests.hostile.attacked import Attacked
 from tests.hostile.wire import Wire, wires
-from tests.labeler_api.images.pictures import media_path, picture, rows
-from tests.labeler_api.versions.builders import CLASSES, annotate, annotation, published
 
 MEBIBYTE = 2**20
 READERS = 256
@@ -24,7 +24,7 @@ async def large_image(attacked: Attacked, owner: str, size: int = 16 * MEBIBYTE)
     """An image of so many bytes, and the path of its owner's link."""
     api = attacked.api
     made = await api.dataset(owner=owner, images=1)
-    [image] = (await rows(api, made)).values()
+    [image] = (await image_rows(api, made)).values()
     async with api.services.objects.upload_stream("datasets", image["s3_key"], "image/jpeg") as target:
         for _ in range(size // MEBIBYTE):
             await target.write(bytes(MEBIBYTE))

@@ -4,8 +4,8 @@ from typing import Any
 
 import msgspec
 
+from tests.fixtures.annotating import box, create_annotation, project_with_members
 from tests.fixtures.api import Api
-from tests.labeler_api.annotations.drawing import box, drawn, workshop
 from tests.test_documents import ROOT
 
 LOCK = "/image-locks/{project_id}/{image_id}"
@@ -19,7 +19,7 @@ def described(method: str, path: str) -> str:
 
 
 async def test_a_lock_on_an_image_that_is_not_there_is_404(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     owner = await api.login("owner")
     where = f"/api/v1/image-locks/{made.project_id}/nowhere"
     answer = await owner.post(f"{where}/acquire", json={})
@@ -39,7 +39,7 @@ async def test_a_lock_on_an_image_that_is_not_there_is_404(api: Api) -> None:
 async def test_the_project_of_an_export_is_that_of_its_address(api: Api) -> None:
     made = await api.dataset(images=1, tasks=["detection"])
     owner = await api.login("owner")
-    one = await drawn(owner, box(made))
+    one = await create_annotation(owner, box(made))
     assert (await owner.post(f"/api/v1/annotations/{one['id']}/confirm", json={})).status_code == 200
     for more in ({}, {"project_id": "proj_another"}):
         answer = await owner.post(f"/api/v1/projects/{made.project_id}/export", json={"export_format": "coco", **more})
@@ -52,7 +52,7 @@ async def test_the_project_of_an_export_is_that_of_its_address(api: Api) -> None
 async def test_voc_is_published(api: Api) -> None:
     made = await api.dataset(images=1, tasks=["detection"])
     owner = await api.login("owner")
-    one = await drawn(owner, box(made))
+    one = await create_annotation(owner, box(made))
     assert (await owner.post(f"/api/v1/annotations/{one['id']}/confirm", json={})).status_code == 200
     body = {"task_type": "detection", "export_format": "VOC"}
     answer = await owner.post(f"/api/v1/projects/{made.project_id}/versions/publish", json=body)

@@ -13,8 +13,8 @@ import httpx
 import msgspec
 import pytest
 
-from tests.access.test_sizes import SHAPES
 from tests.fixtures.api import Api, Made
+from tests.fixtures.sizes import SHAPES
 
 MOST_SECONDS = 0.020
 MEBIBYTE = 2**20

@@ -13,12 +13,12 @@ import pytest
 
 from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.stack.ports import free_port
+from tests.fixtures import gateway_process as process
 from tests.fixtures.api import JWT_SECRET, storage_environment
+from tests.fixtures.gateway_process import GatewayProcess
 from tests.fixtures.postgres import DatabaseFactory
 from tests.fixtures.users import GATEWAY_TOKEN
 from tests.observability.receiver import Receiver, receiving
-from tests.user_gateway import process
-from tests.user_gateway.process import GatewayProcess
 
 METRICS_TOKEN = "a token for who reads the numbers, long enough"
 LINK_KEY = "a key for links in tests, long enough to be one"

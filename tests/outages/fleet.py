@@ -15,13 +15,13 @@ import psutil
 from labeler_api.app import create_app, open_services
 from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.stack.postgres import PostgresServer
+from tests.fixtures import gateway_process
 from tests.fixtures.api import Api, api_settings, storage_environment
+from tests.fixtures.api_processes import ApiProcess
+from tests.fixtures.gateway_process import GatewayProcess
 from tests.fixtures.users import GATEWAY_TOKEN
 from tests.outages.flaky import FlakyStore
 from tests.outages.wire import SilentWire
-from tests.races.processes import ApiProcess
-from tests.user_gateway import process as gateway_process
-from tests.user_gateway.process import GatewayProcess
 
 PROCESSES = 2
 _CLIENT_SECONDS = 40.0  # longer than the 30 s in which the API has to answer

@@ -9,9 +9,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.fixtures.api_processes import ApiProcess
 from tests.outages.fleet import Fleet, freeze, thaw
 from tests.outages.wire import SilentWire
-from tests.races.processes import ApiProcess
 
 Happens = Callable[[Fleet], AbstractAsyncContextManager[None]]
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from tests.fixtures.annotating import box
 from tests.fixtures.api import Made
-from tests.labeler_api.annotations.drawing import box
-from tests.labeler_api.images.pictures import picture
+from tests.fixtures.pictures import picture
 
 PEOPLE = 12
 _PAUSE_SECONDS = 0.15  # between two saves of a person, as quick as anybody draws

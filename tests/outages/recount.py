@@ -7,10 +7,11 @@ from collections import Counter
 
 import msgspec
 
+from tests.fixtures.annotating import check_counters
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.annotations.drawing import check_counters, rows
+from tests.fixtures.rows import rows
+from tests.fixtures.waiting import until_true
 from tests.outages.people import Acknowledged
-from tests.races.waiting import until
 
 _LEFT_SECONDS = 0.5  # until a request whose client has left is at its statement
 
@@ -30,7 +31,7 @@ async def _at_rest(api: Api) -> None:
         " AND state <> 'idle' AND pid <> pg_backend_pid())"
     )
     await asyncio.sleep(_LEFT_SECONDS)
-    await until(api, at_work)
+    await until_true(api, at_work)
 
 
 async def _history(api: Api, made: Made, acknowledged: Acknowledged) -> None:

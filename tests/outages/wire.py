@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.races.wire import Wire
+from tests.fixtures.wire import Wire
 
 
 class SilentWire(Wire):

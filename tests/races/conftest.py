@@ -15,9 +15,9 @@ from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.stack.ports import free_port
 from labeler_ops.stack.postgres import PostgresServer
 from tests.fixtures.api import Api, api_settings, storage_environment
+from tests.fixtures.api_processes import CROWD, ApiProcess, Cluster
 from tests.fixtures.postgres import DatabaseFactory
 from tests.fixtures.users import GATEWAY_TOKEN, RunningGateway, UsersDatabase, gateway_settings
-from tests.races.processes import CROWD, ApiProcess, Cluster
 from user_gateway.server import Gateway
 
 PROCESSES = 2

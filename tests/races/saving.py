@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 import msgspec
 
 from labeler_api.errors import Unavailable
+from tests.fixtures.annotating import BOX
 from tests.fixtures.api import Made
-from tests.labeler_api.annotations.drawing import BOX, rows
-from tests.races.processes import Cluster
+from tests.fixtures.api_processes import Cluster
+from tests.fixtures.rows import rows
 from tests.races.tabs import Tab
 
 T = TypeVar("T")

@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 
-from tests.races.processes import Cluster, seeded
-from tests.races.wire import Wire
+from tests.fixtures.api_processes import Cluster, seeded
+from tests.fixtures.wire import Wire
 
 _REQUEST_BYTES = 700  # head and body of a save, about: a cut falls into either, or behind the end
 _ANSWER_BYTES = 900

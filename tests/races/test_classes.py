@@ -7,8 +7,8 @@ import httpx
 import msgspec
 
 from tests.fixtures.api import Made
-from tests.labeler_api.annotations.drawing import rows
-from tests.races.processes import Cluster, seeded
+from tests.fixtures.api_processes import Cluster, seeded
+from tests.fixtures.rows import rows
 
 TASK = {"task_type": "detection"}
 

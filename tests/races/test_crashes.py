@@ -6,13 +6,14 @@ from functools import partial
 import pytest
 
 from labeler_ops.stack.postgres import PostgresServer
+from tests.fixtures.annotating import box, check_counters, create_annotation
 from tests.fixtures.api import Made
-from tests.labeler_api.annotations.drawing import box, check_counters, drawn, rows
-from tests.labeler_api.versions.builders import CLASSES, annotate_many
-from tests.races.processes import Cluster
+from tests.fixtures.api_processes import Cluster
+from tests.fixtures.rows import rows
+from tests.fixtures.versions import CLASSES, annotate_many
+from tests.fixtures.waiting import until, until_true
 from tests.races.saving import Ledger, history_of, patiently, problems, save
 from tests.races.tabs import Tab, Trouble, opened, total
-from tests.races.waiting import reached, until
 
 TABS, SAVES = 10, 10
 ENDS = Trouble(cut=0.0, stall=0.0, servers_end=True)
@@ -24,7 +25,7 @@ async def begin(cluster: Cluster) -> tuple[Made, list[int], Ledger]:
     """A project with five annotations to save."""
     made = await cluster.api.dataset(tasks=["detection"], images=1)
     owner = cluster.client("owner")
-    ids = [(await drawn(owner, box(made)))["id"] for _ in range(5)]
+    ids = [(await create_annotation(owner, box(made)))["id"] for _ in range(5)]
     return made, ids, Ledger(newest=dict.fromkeys(ids, 1))
 
 
@@ -59,9 +60,9 @@ async def test_a_process_is_killed(cluster: Cluster) -> None:
     victim = cluster.processes[0]
     async with opened(cluster, "owner", TABS, trouble=ENDS, seed=1) as tabs:
         saving = asyncio.gather(*(work(cluster, tab, ids, ledger) for tab in tabs))
-        await reached(partial(ledger.holds, 30))
+        await until(partial(ledger.holds, 30))
         await victim.kill()
-        await reached(partial(ledger.holds, 50))
+        await until(partial(ledger.holds, 50))
         victim.launch()
         await victim.ready()
         await saving
@@ -77,7 +78,7 @@ async def test_connections_are_ended_and_statements_cancelled(cluster: Cluster) 
     async with opened(cluster, "owner", TABS, trouble=ENDS, seed=2) as tabs:
         saving = asyncio.gather(*(work(cluster, tab, ids, ledger) for tab in tabs))
         for number in range(10, 80, 5):
-            await reached(partial(ledger.holds, number))
+            await until(partial(ledger.holds, number))
             end = "pg_terminate_backend" if number % 10 else "pg_cancel_backend"
             await patiently(partial(rows, cluster.api, f"SELECT {end}(pid) FROM ({mine}) victims"))
         await saving
@@ -92,14 +93,14 @@ async def test_the_database_server_crashes(mortal: Cluster, durable: PostgresSer
     loop = asyncio.get_running_loop()
     async with opened(mortal, "owner", TABS, trouble=ENDS, seed=3) as tabs:
         saving = asyncio.gather(*(work(mortal, tab, ids, ledger) for tab in tabs))
-        await reached(partial(ledger.holds, 40))
+        await until(partial(ledger.holds, 40))
         durable.kill()
         assert durable.process is not None
         assert await durable.process.ended(30)
-        await reached(partial(_refused, tabs, 2 * TABS))
+        await until(partial(_refused, tabs, 2 * TABS))
         await durable.start()
         back = loop.time()
-        await reached(partial(ledger.holds, len(ledger.saved) + 1))
+        await until(partial(ledger.holds, len(ledger.saved) + 1))
         assert loop.time() - back < _RECOVERY_SECONDS
         await saving
     assert max(tab.slowest_refusal for tab in tabs) < _REFUSAL_SECONDS
@@ -115,7 +116,7 @@ async def test_a_process_is_killed_while_it_publishes(cluster: Cluster) -> None:
     body = {"task_type": "detection", "export_format": "coco"}
     victim = cluster.processes[0]
     doomed = [asyncio.create_task(cluster.client("owner", 0).post(f"{url}/publish", json=body)) for _ in range(3)]
-    await until(cluster.api, "SELECT count(*) > 1 FROM annotation_versions WHERE project_id = $1", made.project_id)
+    await until_true(cluster.api, "SELECT count(*) > 1 FROM annotation_versions WHERE project_id = $1", made.project_id)
     await victim.kill()
     answers = await asyncio.gather(*doomed, return_exceptions=True)
     acknowledged = {answer.json()["version_number"] for answer in answers if not isinstance(answer, BaseException)}

@@ -7,12 +7,13 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.fixtures.annotating import box, create_annotation
 from tests.fixtures.api import Made
-from tests.labeler_api.annotations.drawing import box, drawn, rows
-from tests.labeler_api.images.pictures import picture
-from tests.labeler_api.versions.builders import CLASSES
-from tests.races.processes import CROWD, Cluster
-from tests.races.waiting import reached
+from tests.fixtures.api_processes import CROWD, Cluster
+from tests.fixtures.pictures import picture
+from tests.fixtures.rows import rows
+from tests.fixtures.versions import CLASSES
+from tests.fixtures.waiting import until
 
 People = dict[str, list[httpx.AsyncClient]]
 
@@ -75,10 +76,10 @@ async def test_while_everybody_works(cluster: Cluster, what: str) -> None:
     made = await cluster.api.dataset(tasks=["detection"], images=3, classes=CLASSES, members=MEMBERS)
     people = {account: cluster.clients(account) for account in MEMBERS}
     owner = cluster.client("owner", 1)
-    await drawn(cluster.client("annotator"), box(made))
+    await create_annotation(cluster.client("annotator"), box(made))
     met = Counter[int]()
     working = [asyncio.create_task(live_until_gone(people, made, number, met)) for number in range(11)]
-    await reached(lambda: met.total() >= 11 * _DEEDS_AT_LEAST or any(task.done() for task in working))
+    await until(lambda: met.total() >= 11 * _DEEDS_AT_LEAST or any(task.done() for task in working))
     if what == "dataset":
         (named,) = await rows(cluster.api, "SELECT name FROM datasets WHERE id = $1", made.dataset_id)
         body = {"dataset_name_confirmation": named["name"]}
@@ -113,7 +114,7 @@ async def test_ten_delete_one_dataset(cluster: Cluster) -> None:
     """One of them does it; for the others it is not there."""
     made = await cluster.api.dataset(tasks=["detection"], images=2, classes=CLASSES)
     clients = cluster.clients("owner")
-    await drawn(clients[0], box(made))
+    await create_annotation(clients[0], box(made))
     (named,) = await rows(cluster.api, "SELECT name FROM datasets WHERE id = $1", made.dataset_id)
     body = {"dataset_name_confirmation": named["name"]}
     url = f"/api/v1/datasets/{made.dataset_id}"

@@ -15,11 +15,11 @@ import httpx
 import pytest
 
 from labeler_api.app import create_app, open_services
+from tests.fixtures.annotating import box, check_counters, create_annotation
 from tests.fixtures.api import Api, Made, api_settings
+from tests.fixtures.api_processes import ApiProcess, Cluster
 from tests.fixtures.postgres import DatabaseFactory
-from tests.labeler_api.annotations.drawing import box, check_counters, drawn
-from tests.races.processes import ApiProcess, Cluster
-from tests.races.wire import Wire
+from tests.fixtures.wire import Wire
 
 _DELAY = (0.025, 0.075)  # each way: 100 ms ± 50 for a statement
 
@@ -102,7 +102,7 @@ async def test_a_slow_way_to_the_database(wired: Wired) -> None:
     client = wired.cluster.client("owner")
     await reading(client, made)
     for _ in range(5):
-        await drawn(client, box(made))
+        await create_annotation(client, box(made))
     before = await reading(client, made)
     wired.database.delay = _DELAY
     # Only a slow database has all five connections at work at once: each prepares here what it has not run yet, which

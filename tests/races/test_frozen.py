@@ -13,11 +13,12 @@ import pytest
 
 from labeler_api.db.stalled_transactions import end_frozen
 from labeler_api.errors import Unavailable
+from tests.fixtures.annotating import box, check_counters, create_annotation
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.annotations.drawing import box, check_counters, drawn, rows
-from tests.races.processes import CROWD, ApiProcess, Cluster
-from tests.races.waiting import gone
-from tests.races.wire import HeldCommit
+from tests.fixtures.api_processes import CROWD, ApiProcess, Cluster
+from tests.fixtures.rows import rows
+from tests.fixtures.waiting import gone
+from tests.fixtures.wire import HeldCommit
 
 _BOUND_SECONDS = 30.0  # what one frozen process may cost the others of its project
 _WRITERS = 10
@@ -57,7 +58,7 @@ async def test_a_process_frozen_in_the_middle_of_a_save(cluster: Cluster, tmp_pa
         slowest, saved = 0.0, 0
         while not writing.done():
             before = time.monotonic()
-            await drawn(bystander, box([other, made][saved % 2], _WRITERS))
+            await create_annotation(bystander, box([other, made][saved % 2], _WRITERS))
             slowest, saved = max(slowest, time.monotonic() - before), saved + 1
             await asyncio.sleep(0.2)
         answers = await writing

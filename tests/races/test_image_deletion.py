@@ -7,14 +7,15 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.fixtures.annotating import at, box, check_counters, create_annotation
+from tests.fixtures.annotation_files import boxes, coco, imported, stored
 from tests.fixtures.api import USER_IDS, Made
-from tests.labeler_api.annotations.drawing import at, box, check_counters, drawn, rows
-from tests.labeler_api.images.pictures import counters, noise, upload
-from tests.labeler_api.imports.files import boxes, coco, imported, stored
-from tests.races.processes import Cluster, seeded
-from tests.races.test_imports import FREE, MEMBERS, NAMED, NAMES, standing_import, workshop
+from tests.fixtures.api_processes import Cluster, seeded
+from tests.fixtures.pictures import counters, noise, upload
+from tests.fixtures.rows import rows
+from tests.fixtures.waiting import number_waiting, waiting
+from tests.races.test_imports import FREE, MEMBERS, NAMED, NAMES, project_with_members, standing_import
 from tests.races.test_progress import _check_history, _wrong_statuses
-from tests.races.waiting import number_waiting, waiting
 
 BUSY = {200, 404, 409, 423}
 AT_ONCE = 10
@@ -59,9 +60,9 @@ async def check(cluster: Cluster, made: Made) -> None:
 
 
 async def test_ten_delete_one_image_and_ten_bring_it_back(cluster: Cluster) -> None:
-    made = await workshop(cluster)
+    made = await project_with_members(cluster)
     clients = cluster.clients("reviewer")
-    await drawn(clients[0], box(made))
+    await create_annotation(clients[0], box(made))
     gone = await asyncio.gather(*(delete(clients[n % 2], made, 0) for n in range(AT_ONCE)))
     assert sorted(answer.status_code for answer in gone) == [200] + [404] * (AT_ONCE - 1)
     await check(cluster, made)
@@ -74,9 +75,9 @@ async def test_ten_delete_one_image_and_ten_bring_it_back(cluster: Cluster) -> N
 
 async def test_lists_that_overlap(cluster: Cluster) -> None:
     """Each image goes once, whichever of the lists it is in."""
-    made = await workshop(cluster)
+    made = await project_with_members(cluster)
     clients = cluster.clients("reviewer")
-    await drawn(clients[0], box(made))
+    await create_annotation(clients[0], box(made))
     lists = [(0, 1, 2), (2, 1, 3), (4, 3, 0), (3, 2, 1, 0)]
     answers = await asyncio.gather(*(delete(clients[n % 2], made, *some) for n, some in enumerate(lists)))
     assert {answer.status_code for answer in answers} <= {200, 404}
@@ -87,9 +88,9 @@ async def test_lists_that_overlap(cluster: Cluster) -> None:
 
 async def test_nobody_waits_who_is_at_another_image(cluster: Cluster) -> None:
     """A save that stands still has its image, and the project's row; another image is deleted beside it."""
-    made = await workshop(cluster)
+    made = await project_with_members(cluster)
     client = cluster.client("reviewer")
-    await drawn(client, box(made, 1))
+    await create_annotation(client, box(made, 1))
     async with cluster.api.db.begin() as tx:
         await tx.fetch("SELECT 1 FROM annotation_projects WHERE id = $1 FOR NO KEY UPDATE", made.project_id)
         await tx.fetch(
@@ -109,7 +110,7 @@ async def test_nobody_waits_who_is_at_another_image(cluster: Cluster) -> None:
 
 async def test_a_save_that_is_under_way_is_waited_for(cluster: Cluster) -> None:
     """It is in by then, and its lock is in the way: 423; its own author's deletion takes it along."""
-    made = await workshop(cluster)
+    made = await project_with_members(cluster)
     admin, annotator = cluster.client("reviewer"), cluster.client("annotator", 1)
     async with cluster.api.db.begin() as tx:
         await tx.fetch(
@@ -129,9 +130,9 @@ async def test_a_save_that_is_under_way_is_waited_for(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize("what", ["save", "acquire", "confirm", "restore", "upload"])
 async def test_who_comes_while_an_image_goes_finds_it_gone(cluster: Cluster, what: str) -> None:
-    made = await workshop(cluster)
+    made = await project_with_members(cluster)
     admin, annotator = cluster.client("reviewer"), cluster.client("annotator", 1)
-    annotation = await drawn(annotator, box(made))
+    annotation = await create_annotation(annotator, box(made))
     lock = f"/api/v1/image-locks/{made.project_id}/{made.image_ids[0]}"
     assert (await annotator.delete(lock)).status_code == 200
     deeds: dict[str, Any] = {
@@ -157,7 +158,7 @@ async def test_who_comes_while_an_image_goes_finds_it_gone(cluster: Cluster, wha
 
 
 async def test_a_batch_goes_on_without_the_image_that_goes(cluster: Cluster) -> None:
-    made = await workshop(cluster)
+    made = await project_with_members(cluster)
     admin, annotator = cluster.client("reviewer"), cluster.client("annotator", 1)
     async with cluster.api.db.begin() as tx:
         await tx.fetch("SELECT 1 FROM datasets WHERE id = $1 FOR NO KEY UPDATE", made.dataset_id)
@@ -176,7 +177,7 @@ async def test_a_batch_goes_on_without_the_image_that_goes(cluster: Cluster) -> 
 async def test_uploads_over_images_that_go(cluster: Cluster) -> None:
     """Whoever has an image goes on to the dataset, and never the other way: nobody waits in a ring."""
     made = await cluster.api.dataset(tasks=["detection"], images=1, members=MEMBERS)
-    await drawn(cluster.client("owner"), box(made))
+    await create_annotation(cluster.client("owner"), box(made))
     clients = cluster.clients("owner")
     names = [f"d/{number}.jpg" for number in range(6)]
     made.image_ids = [name.removesuffix(".jpg") for name in names]
@@ -198,7 +199,7 @@ async def test_uploads_over_images_that_go(cluster: Cluster) -> None:
 async def test_an_upload_that_waits_for_an_image_has_nothing_that_a_deletion_needs(cluster: Cluster) -> None:
     made = await cluster.api.dataset(tasks=["detection"], images=2, members=MEMBERS)
     clients = cluster.clients("owner")
-    await drawn(clients[0], box(made, 1))
+    await create_annotation(clients[0], box(made, 1))
     async with cluster.api.db.begin() as tx:
         await tx.fetch(
             "SELECT 1 FROM image_metadata WHERE dataset_id = $1 AND id = $2 FOR NO KEY UPDATE",
@@ -228,7 +229,7 @@ async def deadlocks(cluster: Cluster) -> int:
 
 async def test_beside_an_import(cluster: Cluster) -> None:
     """An image that an import is at work on stays until it is done; the others go."""
-    made = await workshop(cluster)
+    made = await project_with_members(cluster)
     client = cluster.client("admin")
     async with standing_import(cluster, made) as task:
         refused = await delete(client, made, NAMED)
@@ -243,7 +244,7 @@ async def test_beside_an_import(cluster: Cluster) -> None:
 
 async def test_an_import_that_has_read_of_an_image_which_goes(cluster: Cluster) -> None:
     """Between the file and the marks: nothing is drawn on what is not there."""
-    made = await workshop(cluster)
+    made = await project_with_members(cluster)
     client = cluster.client("admin")
     await stored(cluster.api, made, coco(boxes(1, 2), NAMES))
     async with cluster.api.db.begin() as tx:
@@ -263,10 +264,10 @@ async def test_an_import_that_has_read_of_an_image_which_goes(cluster: Cluster) 
 
 async def test_versions_are_what_they_were(cluster: Cluster) -> None:
     """Published while images go and come: each version is one state, and gives the same bytes for ever."""
-    made = await workshop(cluster)
+    made = await project_with_members(cluster)
     clients = cluster.clients("admin")
     for image in range(5):
-        await drawn(clients[0], box(made, image))
+        await create_annotation(clients[0], box(made, image))
     url = f"/api/v1/projects/{made.project_id}/versions/publish"
     body = {"task_type": "detection", "export_format": "coco", "include_draft": True}
     files: dict[str, bytes] = {}
@@ -296,7 +297,7 @@ async def test_versions_are_what_they_were(cluster: Cluster) -> None:
 
 async def test_everything_at_once(cluster: Cluster) -> None:
     """A storm of saves, locks, deletions, restorations and imports; afterwards every count is a recount."""
-    made = await workshop(cluster)
+    made = await project_with_members(cluster)
     met: Counter[int] = Counter()
 
     async def person(number: int) -> None:

@@ -8,14 +8,15 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
+from tests.fixtures.annotating import at, box, check_counters, create_annotation
+from tests.fixtures.annotation_files import boxes, coco, imported, stored
 from tests.fixtures.api import USER_IDS, Made
-from tests.labeler_api.annotations.drawing import at, box, check_counters, drawn, rows
-from tests.labeler_api.images.pictures import picture
-from tests.labeler_api.imports.files import boxes, coco, imported, stored
-from tests.races.processes import Cluster, seeded
+from tests.fixtures.api_processes import Cluster, seeded
+from tests.fixtures.pictures import picture
+from tests.fixtures.rows import rows
+from tests.fixtures.waiting import until_true, waiting
 from tests.races.test_deletion import left_behind
 from tests.races.test_progress import _check_history, _wrong_statuses
-from tests.races.waiting import until, waiting
 
 MEMBERS = {"admin": "admin", "reviewer": "admin", "annotator": "annotator"}
 CLASSES = {"detection": {"c1": {"name": "scratch", "color": "#ff0000", "order": 0}}}
@@ -23,7 +24,7 @@ NAMED, FREE = 0, 3  # the first two images are named by the files, the others ar
 NAMES = ["train/good/0000.jpg", "train/good/0001.jpg"]
 
 
-async def workshop(cluster: Cluster) -> Made:
+async def project_with_members(cluster: Cluster) -> Made:
     return await cluster.api.dataset(images=5, tasks=["detection"], members=MEMBERS, classes=CLASSES)
 
 
@@ -67,20 +68,22 @@ async def check(cluster: Cluster, made: Made) -> None:
     await check_counters(cluster.api, made)
     assert await _wrong_statuses(cluster, made) == []
     await _check_history(cluster, made)
-    await until(cluster.api, "SELECT NOT EXISTS (SELECT FROM importing_images WHERE project_id = $1)", made.project_id)
+    await until_true(
+        cluster.api, "SELECT NOT EXISTS (SELECT FROM importing_images WHERE project_id = $1)", made.project_id
+    )
 
 
 @pytest.mark.parametrize("force", [False, True], ids=["first", "replacing"])
 async def test_while_an_import_is_at_work(cluster: Cluster, force: bool) -> None:
-    made = await workshop(cluster)
+    made = await project_with_members(cluster)
     owner, annotator = cluster.client("owner", 1), cluster.client("annotator", 1)
-    old = await drawn(owner, box(made, NAMED + 1)) if force else None
+    old = await create_annotation(owner, box(made, NAMED + 1)) if force else None
     await owner.delete(f"/api/v1/image-locks/{made.project_id}/{made.image_ids[NAMED + 1]}")
     row = "SELECT ctid::text AS version FROM annotation_projects WHERE id = $1"
     async with standing_import(cluster, made, force=force) as importing:
         before = await rows(cluster.api, row, made.project_id)
         for client in (owner, annotator, cluster.client("reviewer", 1)):  # whoever imports writes elsewhere, too
-            free = await drawn(client, box(made, FREE))
+            free = await create_annotation(client, box(made, FREE))
             assert (await client.put(at(free), json={"notes": "mine"})).status_code == 200
             assert (await client.post(at(free, "/confirm"))).status_code == 200
             assert (await client.delete(at(free))).status_code == 200
@@ -118,7 +121,7 @@ async def test_while_an_import_is_at_work(cluster: Cluster, force: bool) -> None
 
 async def test_a_second_import_at_once(cluster: Cluster) -> None:
     """On the same images it is refused; on others it goes on, and both are counted."""
-    made = await workshop(cluster)
+    made = await project_with_members(cluster)
     owner = cluster.client("owner", 1)
     async with standing_import(cluster, made) as importing:
         for force in (False, True):
@@ -138,7 +141,7 @@ async def test_a_second_import_at_once(cluster: Cluster) -> None:
 
 async def test_the_importer_is_demoted(cluster: Cluster) -> None:
     """Nobody waits for the import to take a role away; and what it wrote is not committed."""
-    made = await workshop(cluster)
+    made = await project_with_members(cluster)
     owner = cluster.client("owner", 1)
     async with standing_import(cluster, made) as importing:
         path = f"/api/v1/projects/{made.project_id}/permissions/{USER_IDS['reviewer']}"
@@ -152,7 +155,7 @@ async def test_the_importer_is_demoted(cluster: Cluster) -> None:
 
 async def test_the_project_is_deleted(cluster: Cluster) -> None:
     """Beside an import and beside saves: the deletion waits for the one, and the others find nothing any more."""
-    made = await workshop(cluster)
+    made = await project_with_members(cluster)
     owner, annotator = cluster.client("owner", 1), cluster.client("annotator", 0)
     met = Counter[int]()
 
@@ -177,7 +180,7 @@ async def test_the_project_is_deleted(cluster: Cluster) -> None:
 
 async def test_a_class_of_the_file_is_renamed_meanwhile(cluster: Cluster) -> None:
     """The file is written once more, with classes as they are then."""
-    made = await workshop(cluster)
+    made = await project_with_members(cluster)
     owner = cluster.client("owner", 1)
     async with standing_import(cluster, made) as importing:
         classes = f"/api/v1/projects/{made.project_id}/classes"
@@ -202,7 +205,7 @@ async def test_a_class_of_the_file_is_renamed_meanwhile(cluster: Cluster) -> Non
 
 async def test_a_storm_of_imports_and_saves(cluster: Cluster) -> None:
     """Two processes, three importers and three who save: no deadlock, and every number is what a recount says."""
-    made = await workshop(cluster)
+    made = await project_with_members(cluster)
     met = Counter[str]()
 
     async def replace(number: int, client: httpx.AsyncClient) -> None:
@@ -246,14 +249,14 @@ async def test_a_storm_of_imports_and_saves(cluster: Cluster) -> None:
 
 async def test_an_import_whose_process_is_killed(mortal: Cluster) -> None:
     """Its images are free as soon as the database knows, and nothing of it is there."""
-    made = await workshop(mortal)
+    made = await project_with_members(mortal)
     owner = mortal.client("owner", 1)
     async with standing_import(mortal, made) as importing:
         assert (await owner.post("/api/v1/annotations", json=box(made, NAMED))).status_code == 423
         await mortal.processes[0].kill()
         with pytest.raises(httpx.TransportError):
             await importing
-        await until(
+        await until_true(
             mortal.api,
             "SELECT NOT EXISTS (SELECT FROM importing_images m WHERE m.project_id = $1"
             " AND NOT pg_visible_in_snapshot(m.import_id::text::xid8, pg_current_snapshot()))",

@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from tests.fixtures.api import USER_IDS, Made
-from tests.labeler_api.annotations.drawing import rows
-from tests.races.processes import CROWD, Cluster
-from tests.races.waiting import waiting
+from tests.fixtures.api_processes import CROWD, Cluster
+from tests.fixtures.rows import rows
+from tests.fixtures.waiting import waiting
 
 INVITEE = USER_IDS["viewer"]
 LOCK_INVITATIONS = "SELECT FROM invitations WHERE dataset_id = $1 FOR UPDATE"

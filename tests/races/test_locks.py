@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
+from tests.fixtures.annotating import box, create_annotation
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.annotations.drawing import box, drawn, rows
-from tests.races.processes import Cluster, seeded
-from tests.races.waiting import waiting
+from tests.fixtures.api_processes import Cluster, seeded
+from tests.fixtures.rows import rows
+from tests.fixtures.waiting import waiting
 
 MEMBERS = {"annotator": "annotator", "reviewer": "reviewer"}
 
@@ -162,7 +163,7 @@ async def test_a_holder_whose_process_stood_still_past_expiry(cluster: Cluster) 
     made = await cluster.api.dataset(tasks=["detection"], images=1, members=MEMBERS)
     (image_id,) = made.image_ids
     sleeper, other = cluster.client("annotator", 0), cluster.client("reviewer", 1)
-    body = await drawn(sleeper, box(made))
+    body = await create_annotation(sleeper, box(made))
     assert await acquired(sleeper, made, image_id)
     async with cluster.api.db.begin() as tx:
         await tx.execute("SELECT FROM image_metadata WHERE dataset_id = $1 FOR NO KEY UPDATE", made.dataset_id)
@@ -188,7 +189,7 @@ async def test_a_holder_who_slept_past_expiry(cluster: Cluster) -> None:
     made = await cluster.api.dataset(tasks=["detection"], images=1, members=MEMBERS)
     (image_id,) = made.image_ids
     sleeper, other = cluster.client("annotator", 0), cluster.client("reviewer", 1)
-    body = await drawn(sleeper, box(made))
+    body = await create_annotation(sleeper, box(made))
     assert await acquired(sleeper, made, image_id)
     await expire(cluster.api, made, image_id)
     assert (await sleeper.post(lock_url(made, image_id, "/heartbeat"))).json()["status"] == "not_locked"

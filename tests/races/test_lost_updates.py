@@ -10,8 +10,8 @@ from collections import Counter
 
 import pytest
 
-from tests.labeler_api.annotations.drawing import at, box, check_counters, drawn
-from tests.races.processes import Cluster
+from tests.fixtures.annotating import at, box, check_counters, create_annotation
+from tests.fixtures.api_processes import Cluster
 from tests.races.saving import Ledger, change, history_of, problems, save
 from tests.races.tabs import Tab, Trouble, opened, total
 
@@ -38,7 +38,7 @@ async def work(cluster: Cluster, tab: Tab, annotation_ids: list[int], ledger: Le
 async def test_versioned_saves_of_fifty_tabs(cluster: Cluster, seed: int) -> None:
     made = await cluster.api.dataset(tasks=["detection"], images=1)
     owner = cluster.client("owner")
-    ids = [(await drawn(owner, box(made)))["id"] for _ in range(ANNOTATIONS)]
+    ids = [(await create_annotation(owner, box(made)))["id"] for _ in range(ANNOTATIONS)]
     ledger, started = Ledger(newest=dict.fromkeys(ids, 1)), time.monotonic()
     async with opened(cluster, "owner", TABS, trouble=Trouble(), seed=seed) as tabs:
         await asyncio.gather(*(work(cluster, tab, ids, ledger) for tab in tabs))
@@ -69,7 +69,7 @@ async def test_saves_without_a_version(cluster: Cluster) -> None:
     """The last write wins, and each that was accepted is a whole revision."""
     made = await cluster.api.dataset(tasks=["detection"], images=1)
     owner = cluster.client("owner")
-    ids = [(await drawn(owner, box(made)))["id"] for _ in range(3)]
+    ids = [(await create_annotation(owner, box(made)))["id"] for _ in range(3)]
     ledger = Ledger()
 
     async def scribble(tab: Tab) -> None:

@@ -18,10 +18,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from tests.fixtures.annotating import box, check_counters
 from tests.fixtures.api import USER_IDS, Api, Made
-from tests.labeler_api.annotations.drawing import box, check_counters, rows
+from tests.fixtures.api_processes import Cluster
+from tests.fixtures.rows import rows
 from tests.races.model import ANNOTATOR, OWNER, REVIEWER, Annotation, Model
-from tests.races.processes import Cluster
 
 T = TypeVar("T")
 

@@ -7,10 +7,11 @@ import httpx
 
 from labeler_api.members.authorization.access import Actor
 from labeler_api.members.membership import store as membership_store
+from tests.fixtures.annotating import box, check_counters, create_annotation
 from tests.fixtures.api import USER_IDS, Made
-from tests.labeler_api.annotations.drawing import box, check_counters, drawn, rows
-from tests.races.processes import CROWD, Cluster
-from tests.races.waiting import waiting
+from tests.fixtures.api_processes import CROWD, Cluster
+from tests.fixtures.rows import rows
+from tests.fixtures.waiting import waiting
 
 MEMBERS = {"admin": "admin", "reviewer": "reviewer", "annotator": "annotator"}
 
@@ -35,7 +36,7 @@ async def test_a_save_that_passed_its_check_before_the_removal(cluster: Cluster)
     """It waits for the removal of its author: it is refused, whatever it was allowed before."""
     made = await cluster.api.dataset(tasks=["detection"], images=1, members=MEMBERS)
     annotator, elsewhere = cluster.clients("annotator")  # of one person two changes wait for a lock in each process
-    body = await drawn(annotator, box(made))
+    body = await create_annotation(annotator, box(made))
     async with cluster.api.db.begin() as tx:
         owner = Actor(made.project_id, USER_IDS["owner"], ["owner"], anyway=False)
         removed = await membership_store.set_role(tx, owner, USER_IDS["annotator"], None, ["annotator"], [])
@@ -56,7 +57,7 @@ async def test_a_save_that_passed_its_check_before_the_removal(cluster: Cluster)
 async def test_a_save_that_passed_its_check_before_the_role_was_lowered(cluster: Cluster) -> None:
     made = await cluster.api.dataset(tasks=["detection"], images=1, members=MEMBERS)
     reviewer = cluster.client("reviewer", 0)
-    body = await drawn(cluster.client("annotator"), box(made))
+    body = await create_annotation(cluster.client("annotator"), box(made))
     await cluster.client("annotator").delete(f"/api/v1/image-locks/{made.project_id}/{made.image_ids[0]}")
     async with cluster.api.db.begin() as tx:
         owner = Actor(made.project_id, USER_IDS["owner"], ["owner"], anyway=False)

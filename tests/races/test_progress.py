@@ -9,10 +9,11 @@ from typing import Any
 
 import httpx
 
+from tests.fixtures.annotating import Draw, box, check_counters, create_annotation, no_object, polygon
 from tests.fixtures.api import Made
-from tests.labeler_api.annotations.drawing import Draw, box, check_counters, drawn, no_object, polygon, rows
-from tests.labeler_api.versions.builders import CLASSES
-from tests.races.processes import Cluster, seeded
+from tests.fixtures.api_processes import Cluster, seeded
+from tests.fixtures.rows import rows
+from tests.fixtures.versions import CLASSES
 
 MEMBERS = {"admin": "admin", "reviewer": "reviewer", "annotator": "annotator"}
 TASKS = ["detection", "segmentation"]
@@ -97,11 +98,11 @@ async def test_publishing_from_both_processes(cluster: Cluster) -> None:
     """Each gets a number of its own, and a file of one moment, while others go on drawing."""
     made = await cluster.api.dataset(tasks=["detection"], images=3, classes=CLASSES, members=MEMBERS)
     clients, url = cluster.clients("owner"), f"/api/v1/projects/{made.project_id}/versions/publish"
-    await drawn(clients[0], box(made))
+    await create_annotation(clients[0], box(made))
 
     async def draw() -> None:
         for number in range(12):
-            await drawn(clients[number % 2], box(made, number % 3))
+            await create_annotation(clients[number % 2], box(made, number % 3))
 
     body = {"task_type": "detection", "export_format": "dice", "include_draft": True}
     publishing = [clients[n % 2].post(url, json=body) for n in range(6)]
@@ -120,7 +121,7 @@ async def test_publishing_from_both_processes(cluster: Cluster) -> None:
 async def test_one_number_for_many(cluster: Cluster) -> None:
     made = await cluster.api.dataset(tasks=["detection"], images=1, classes=CLASSES)
     clients, url = cluster.clients("owner"), f"/api/v1/projects/{made.project_id}/versions/publish"
-    await drawn(clients[0], box(made))
+    await create_annotation(clients[0], box(made))
     body = {"task_type": "detection", "export_format": "dice", "include_draft": True, "version_number": "v7.0"}
     answers = await asyncio.gather(*(clients[n % 2].post(url, json=body) for n in range(6)))
     assert sorted(answer.status_code for answer in answers) == [200] + [409] * 5

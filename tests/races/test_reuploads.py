@@ -8,8 +8,8 @@ import pytest
 
 from labeler_ops.stack.postgres import PostgresServer
 from tests.fixtures.api import Made
-from tests.labeler_api.images.pictures import noise, upload
-from tests.races.processes import Cluster
+from tests.fixtures.api_processes import Cluster
+from tests.fixtures.pictures import noise, upload
 
 IMAGES = 60
 TOGETHER = 6

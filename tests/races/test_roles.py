@@ -7,11 +7,12 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.fixtures.annotating import box, create_annotation
 from tests.fixtures.api import USER_IDS, Made
-from tests.labeler_api.annotations.drawing import box, drawn, rows
-from tests.labeler_api.images.pictures import picture
-from tests.races.processes import Cluster
-from tests.races.waiting import waiting
+from tests.fixtures.api_processes import Cluster
+from tests.fixtures.pictures import picture
+from tests.fixtures.rows import rows
+from tests.fixtures.waiting import waiting
 
 Ask = Callable[[httpx.AsyncClient, Made], Coroutine[Any, Any, httpx.Response]]
 
@@ -82,7 +83,7 @@ async def with_an_admin(cluster: Cluster) -> Made:
     owner = cluster.client("owner")
     body = {"class_id": "kept", "name": "kept", "color": "#102030"}
     assert (await owner.post(project(made, "/classes"), params=TASK, json=body)).status_code == 201
-    await drawn(owner, box(made))
+    await create_annotation(owner, box(made))
     return made
 
 

@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 
 from benchmarks.far import Far
+from tests.fixtures.annotating import at, box, check_counters, create_annotation
+from tests.fixtures.annotation_files import boxes, coco, stored
 from tests.fixtures.api import Made
-from tests.labeler_api.annotations.drawing import at, box, check_counters, drawn
-from tests.labeler_api.imports.files import boxes, coco, stored
-from tests.races.processes import Cluster
+from tests.fixtures.api_processes import Cluster
 from tests.races.test_imports import added, standing_import
 
 MEMBERS = {"admin": "admin", "reviewer": "reviewer", "annotator": "annotator"}
@@ -74,7 +74,7 @@ async def confirm_image(client: httpx.AsyncClient, made: Made, _: list[int]) -> 
 
 
 async def changed(client: httpx.AsyncClient, made: Made) -> dict[str, Any]:
-    old = await drawn(client, box(made, 0))
+    old = await create_annotation(client, box(made, 0))
     await client.put(at(old), json={"notes": "new"})
     return old
 

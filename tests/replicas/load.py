@@ -10,9 +10,9 @@ from typing import Any
 
 import httpx
 
+from tests.fixtures.annotating import box
 from tests.fixtures.api import PUBLIC_URL, Api, Made
-from tests.labeler_api.annotations.drawing import box
-from tests.labeler_api.images.pictures import picture
+from tests.fixtures.pictures import picture
 from tests.outages.people import Acknowledged
 
 _PAUSE_SECONDS = 0.02  # a person who clicks as fast as the page answers

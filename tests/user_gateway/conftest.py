@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.fixtures import gateway_process
+from tests.fixtures.gateway_calls import Calls
+from tests.fixtures.gateway_process import GatewayProcess, Start
 from tests.fixtures.users import RunningGateway
-from tests.user_gateway import process as gateway_process
-from tests.user_gateway.calls import Calls
-from tests.user_gateway.process import GatewayProcess, Start
 
 
 @pytest.fixture

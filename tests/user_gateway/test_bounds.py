@@ -12,9 +12,9 @@ import pytest
 
 from proto.users.v1 import user_gateway_pb2 as pb
 from proto.users.v1 import user_gateway_pb2_grpc as pb_grpc
+from tests.fixtures import gateway_process
+from tests.fixtures.gateway_process import GatewayProcess
 from tests.fixtures.users import GATEWAY_TOKEN
-from tests.user_gateway import process as gateway_process
-from tests.user_gateway.process import GatewayProcess
 
 PATIENCE = 40.0
 

@@ -7,8 +7,8 @@ import pytest
 from grpc_reflection.v1alpha import reflection_pb2
 
 from proto.users.v1 import user_gateway_pb2 as pb
+from tests.fixtures.gateway_calls import Calls, refused
 from tests.fixtures.users import RunningGateway, StartGateway
-from tests.user_gateway.calls import Calls, refused
 from user_gateway.server import SERVICE_NAME
 
 REQUESTS = {

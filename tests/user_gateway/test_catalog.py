@@ -5,8 +5,8 @@ import pytest
 import structlog
 
 from proto.users.v1 import user_gateway_pb2 as pb
+from tests.fixtures.gateway_calls import Calls, refused
 from tests.fixtures.users import StartGateway, UsersDatabase
-from tests.user_gateway.calls import Calls, refused
 from user_gateway.catalog import CatalogError
 
 FULL = pb.USER_VIEW_FULL

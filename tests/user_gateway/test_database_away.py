@@ -1,46 +1,18 @@
 """The User DB slow, away and back."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
 from time import monotonic
 
-import asyncpg
 import grpc
 import pytest
 
 from proto.users.v1 import user_gateway_pb2 as pb
-from tests.fixtures.users import StartGateway, UsersDatabase
-from tests.user_gateway.calls import Calls, refused
+from tests.fixtures.gateway_calls import Calls, refused
+from tests.fixtures.users import StartGateway, UsersDatabase, locked_users
+from tests.fixtures.waiting import until
 from tests.user_gateway.proxy import Proxy
-from tests.user_gateway.waiting import until
 
 PROMISED_SECONDS = 5.0
-
-
-@contextlib.asynccontextmanager
-async def locked_users(database: UsersDatabase) -> AsyncIterator[Callable[[int], Callable[[], Awaitable[bool]]]]:
-    """Hold a lock that every SELECT waits for; yield `statements(n)`: do n statements of gateways run now?"""
-    holder = await asyncpg.connect(database.admin_dsn)
-    observer = await asyncpg.connect(database.admin_dsn)  # a transaction would see the same activity again and again
-
-    def statements(wanted: int) -> Callable[[], Awaitable[bool]]:
-        async def count() -> bool:
-            running = await observer.fetchval(
-                "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'user_gateway' AND state = 'active' "
-                "AND datname = current_database()"
-            )
-            return bool(running == wanted)
-
-        return count
-
-    try:
-        async with holder.transaction():
-            await holder.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
-            yield statements
-    finally:
-        await holder.close()
-        await observer.close()
 
 
 async def test_a_deadline_is_kept_and_the_statement_cancelled(

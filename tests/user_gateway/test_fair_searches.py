@@ -11,9 +11,9 @@ import pytest
 
 from labeler_api.errors import TooMany
 from labeler_api.user_directory.directory import UserDirectory
+from tests.fixtures.gateway_calls import Calls, refused
 from tests.fixtures.users import ALL_SCOPES, GATEWAY_TOKEN, StartGateway, UsersDatabase
-from tests.user_gateway.calls import Calls, refused
-from tests.user_gateway.waiting import until
+from tests.fixtures.waiting import until
 
 OTHER_TOKEN = "token-of-another-caller-in-tests"
 _SEARCHES = 3  # at once: a third of the pool's ten

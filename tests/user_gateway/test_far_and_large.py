@@ -7,10 +7,10 @@ import asyncpg
 import grpc
 import structlog
 
+from tests.fixtures.gateway_calls import Calls
 from tests.fixtures.users import StartGateway, UsersDatabase
-from tests.user_gateway.calls import Calls
+from tests.fixtures.waiting import until
 from tests.user_gateway.proxy import Proxy
-from tests.user_gateway.waiting import until
 from user_gateway import catalog
 
 _ROUND_TRIPS = 14  # the greetings of PostgreSQL, the proof, the catalog, the sample, the size: two or three each

@@ -4,8 +4,8 @@ import grpc
 import pytest
 
 from proto.users.v1 import user_gateway_pb2 as pb
+from tests.fixtures.gateway_calls import Calls, refused
 from tests.fixtures.users import StartGateway, UsersDatabase
-from tests.user_gateway.calls import Calls, refused
 
 
 async def test_by_id_in_the_full_view(calls: Calls) -> None:

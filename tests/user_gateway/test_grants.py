@@ -6,9 +6,9 @@ import grpc
 import pytest
 import structlog
 
+from tests.fixtures.gateway_calls import Calls, refused
 from tests.fixtures.users import StartGateway, UsersDatabase
-from tests.user_gateway.calls import Calls, refused
-from tests.user_gateway.waiting import until
+from tests.fixtures.waiting import until
 from user_gateway.server import LOG_INS_NAME
 
 REVOKE = "REVOKE SELECT (hashed_password) ON users FROM user_readonly"

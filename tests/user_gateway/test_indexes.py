@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from labeler_ops.cli import app
 from labeler_ops.database.indexes import apply_indexes
+from tests.fixtures.gateway_calls import Calls
 from tests.fixtures.users import RunningGateway, StartGateway, UsersDatabase
-from tests.user_gateway.calls import Calls
 from tests.user_gateway.test_far_and_large import fill
 from user_gateway import search, store
 

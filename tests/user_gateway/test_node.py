@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
+from tests.fixtures.gateway_process import Start
 from tests.fixtures.users import RunningGateway
 from tests.user_gateway import node_client
 from tests.user_gateway.node_client import NodeLoad
-from tests.user_gateway.process import Start
 
 CALLERS = 32
 

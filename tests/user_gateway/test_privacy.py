@@ -9,8 +9,8 @@ import structlog
 from itsdangerous import URLSafeSerializer
 
 from proto.users.v1 import user_gateway_pb2 as pb
+from tests.fixtures.gateway_calls import Calls, refused
 from tests.fixtures.users import RunningGateway, StartGateway, UsersDatabase
-from tests.user_gateway.calls import Calls, refused
 from user_gateway.users import BASIC_COLUMNS, FULL_COLUMNS
 
 SECRET_HASH = "$2b$04$abcdefghijklmnopqrstuuSECRETSECRETSECRETSECRETSECRETSE"

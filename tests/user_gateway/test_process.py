@@ -16,12 +16,11 @@ import pytest
 
 from labeler_api.user_directory.directory import SERVICE_CONFIG
 from proto.users.v1 import user_gateway_pb2 as pb
-from tests.fixtures.users import GATEWAY_TOKEN, UsersDatabase
-from tests.user_gateway.calls import Calls
-from tests.user_gateway.process import Start
+from tests.fixtures.gateway_calls import Calls
+from tests.fixtures.gateway_process import Start
+from tests.fixtures.users import GATEWAY_TOKEN, UsersDatabase, locked_users
+from tests.fixtures.waiting import until
 from tests.user_gateway.proxy import Proxy
-from tests.user_gateway.test_database_away import locked_users
-from tests.user_gateway.waiting import until
 from user_gateway.server import SERVICE_NAME
 
 EXIT_CONFIGURATION = 78

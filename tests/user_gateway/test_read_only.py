@@ -5,9 +5,9 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from tests.fixtures.gateway_calls import Calls
 from tests.fixtures.postgres import DatabaseFactory
 from tests.fixtures.users import READER, READER_PASSWORD, StartGateway, UsersDatabase
-from tests.user_gateway.calls import Calls
 from user_gateway.writable_role import NotReadOnly
 
 WRITES = [

@@ -9,8 +9,8 @@ import grpc
 import pytest
 
 from proto.users.v1 import user_gateway_pb2 as pb
+from tests.fixtures.gateway_calls import Calls, refused
 from tests.fixtures.users import StartGateway, UsersDatabase
-from tests.user_gateway.calls import Calls, refused
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ import grpc
 import pytest
 
 from proto.users.v1 import user_gateway_pb2 as pb
+from tests.fixtures.gateway_calls import Calls
 from tests.fixtures.users import StartGateway, UsersDatabase
-from tests.user_gateway.calls import Calls
+from tests.fixtures.waiting import until
 from tests.user_gateway.proxy import Proxy
-from tests.user_gateway.waiting import until
 
 _CALL_SECONDS = 1.5
 _WATCHER = 1  # its connection is the oldest, and never quiet: a firewall does not forget it

@@ -12,8 +12,8 @@ import structlog
 from labeler_api.errors import Unavailable
 from labeler_api.user_directory.directory import UserDirectory
 from service_kit.settings import SettingsError
+from tests.fixtures.gateway_calls import Calls, refused
 from tests.fixtures.users import StartGateway
-from tests.user_gateway.calls import Calls, refused
 
 FILES = Path(__file__).parent / "tls"
 SERVER = {

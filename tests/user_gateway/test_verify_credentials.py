@@ -9,9 +9,9 @@ import pytest
 import structlog
 
 from proto.users.v1 import user_gateway_pb2 as pb
+from tests.fixtures import gateway_process
+from tests.fixtures.gateway_calls import Calls, refused
 from tests.fixtures.users import GATEWAY_TOKEN, StartGateway, UsersDatabase
-from tests.user_gateway import process as gateway_process
-from tests.user_gateway.calls import Calls, refused
 from user_gateway import passwords
 from user_gateway.errors import ResourceExhausted
 from user_gateway.passwords import PasswordChecker

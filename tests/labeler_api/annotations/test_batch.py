@@ -7,20 +7,20 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.fixtures.api import Api
-from tests.labeler_api.annotations.drawing import (
+from tests.fixtures.annotating import (
     at,
     box,
     check_counters,
-    drawn,
+    create_annotation,
     history,
     hold,
     locks,
     no_object,
     polygon,
-    rows,
-    workshop,
+    project_with_members,
 )
+from tests.fixtures.api import Api
+from tests.fixtures.rows import rows
 
 URL = "/api/v1/annotations/batch"
 
@@ -35,8 +35,8 @@ async def send(client: httpx.AsyncClient, items: Sequence[dict[str, Any]]) -> di
 
 
 async def test_everything_that_one_create_does(api: Api) -> None:
-    made, client = await workshop(api), await api.login("annotator")
-    single = await drawn(client, box(made, attributes={"a": 1}, confidence=50, notes="n"))
+    made, client = await project_with_members(api), await api.login("annotator")
+    single = await create_annotation(client, box(made, attributes={"a": 1}, confidence=50, notes="n"))
     items = [box(made, attributes={"a": 1}, confidence=50, notes="n"), polygon(made, 1), no_object(made, 1)]
     answer = await send(client, items)
     assert (answer["created"], answer["errors"]) == (3, [])
@@ -56,7 +56,7 @@ async def test_everything_that_one_create_does(api: Api) -> None:
 
 
 async def test_each_refusal_names_its_index(api: Api) -> None:
-    made, foreign = await workshop(api), await api.dataset(owner="stranger", images=1)
+    made, foreign = await project_with_members(api), await api.dataset(owner="stranger", images=1)
     client = await api.login("annotator")
     await hold(api, made, "owner", 2)
     items = [
@@ -82,8 +82,8 @@ async def test_each_refusal_names_its_index(api: Api) -> None:
 
 async def test_several_projects(api: Api) -> None:
     first, second, viewed = (
-        await workshop(api),
-        await workshop(api),
+        await project_with_members(api),
+        await project_with_members(api),
         await api.dataset(images=1, members={"annotator": "viewer"}),
     )
     client = await api.login("annotator")
@@ -101,7 +101,7 @@ async def test_several_projects(api: Api) -> None:
 
 @pytest.mark.parametrize(("account", "created"), [("owner", 1), ("reviewer", 1), ("viewer", 0), ("stranger", 0)])
 async def test_roles(api: Api, account: str, created: int) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     assert (await send(await api.login(account), [box(made)]))["created"] == created
     assert (await api.client().post(URL, json={"annotations": []})).status_code == 401
 
@@ -121,14 +121,18 @@ async def test_a_body_of_another_shape(api: Api, body: dict[str, Any], loc: list
 
 
 async def test_too_many_projects(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     items = [box(made, project_id=f"p{n}") for n in range(101)]
     response = await (await api.login("owner")).post(URL, json={"annotations": items})
     assert (response.status_code, response.json()["code"]) == (422, "too_many_projects")
 
 
 async def test_batches_that_cross_neither_wait_for_ever_nor_lose(api: Api) -> None:
-    first, second, client = await workshop(api), await workshop(api), await api.login("annotator")
+    first, second, client = (
+        await project_with_members(api),
+        await project_with_members(api),
+        await api.login("annotator"),
+    )
     there = [box(first), box(second, 1)] * 10
     answers = await asyncio.gather(*(send(client, there if n % 2 else there[::-1]) for n in range(8)))
     assert [answer["created"] for answer in answers] == [20] * 8

@@ -6,21 +6,21 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.fixtures.api import Api, Made
-from tests.labeler_api.annotations.drawing import (
+from tests.fixtures.annotating import (
     at,
     box,
     check_counters,
-    drawn,
+    create_annotation,
     history,
     hold,
     leave,
     locks,
     no_object,
     polygon,
-    rows,
-    workshop,
+    project_with_members,
 )
+from tests.fixtures.api import Api, Made
+from tests.fixtures.rows import rows
 
 URL = "/api/v1/annotations/bulk-confirm"
 
@@ -39,8 +39,8 @@ def unconfirm(made: Made, image: int = 0) -> str:
 
 
 async def test_all_of_several_images_and_projects(api: Api) -> None:
-    made, other, client = await workshop(api), await workshop(api), await api.login("reviewer")
-    bodies = [await drawn(client, draw) for draw in (box(made), polygon(made), box(made, 1), box(other))]
+    made, other, client = await project_with_members(api), await project_with_members(api), await api.login("reviewer")
+    bodies = [await create_annotation(client, draw) for draw in (box(made), polygon(made), box(made, 1), box(other))]
     await hold(api, made, "reviewer")
     ids = [body["id"] for body in bodies]
     answer = await confirm(client, [*ids, ids[0]])
@@ -62,18 +62,18 @@ async def test_all_of_several_images_and_projects(api: Api) -> None:
 
 
 async def test_an_image_with_a_draft_left_is_not_confirmed(api: Api) -> None:
-    made, client = await workshop(api), await api.login("reviewer")
-    first, _ = await drawn(client, box(made)), await drawn(client, box(made))
+    made, client = await project_with_members(api), await api.login("reviewer")
+    first, _ = await create_annotation(client, box(made)), await create_annotation(client, box(made))
     await confirm(client, [first["id"]])
     assert await rows(api, "SELECT status FROM image_annotation_status") == [{"status": "in-progress"}]
 
 
 async def test_own_others_hidden_and_unknown(api: Api) -> None:
-    made, foreign = await workshop(api), await api.dataset(owner="stranger", images=1)
+    made, foreign = await project_with_members(api), await api.dataset(owner="stranger", images=1)
     client = await api.login("annotator")
-    own = await drawn(client, box(made))
-    others = await drawn(await api.login("owner"), box(made, 1))
-    hidden = await drawn(await api.login("stranger"), box(foreign))
+    own = await create_annotation(client, box(made))
+    others = await create_annotation(await api.login("owner"), box(made, 1))
+    hidden = await create_annotation(await api.login("stranger"), box(foreign))
     answer = await confirm(client, [hidden["id"], own["id"], others["id"], 4711])
     assert [result["annotation_id"] for result in answer["results"]] == [own["id"]]
     assert answer["errors"] == [
@@ -87,8 +87,8 @@ async def test_own_others_hidden_and_unknown(api: Api) -> None:
 
 
 async def test_nobodys_lock_is_asked_for_or_taken(api: Api) -> None:
-    made, client = await workshop(api), await api.login("reviewer")
-    body = await drawn(await api.login("annotator"), box(made))
+    made, client = await project_with_members(api), await api.login("reviewer")
+    body = await create_annotation(await api.login("annotator"), box(made))
     await hold(api, made, "annotator")
     before = await locks(api, made)
     await confirm(client, [body["id"]])
@@ -120,9 +120,11 @@ async def test_statements_do_not_grow(api: Api) -> None:
 
 
 async def test_unconfirm_an_image(api: Api) -> None:
-    made, client = await workshop(api), await api.login("reviewer")
-    first, outline, none = [await drawn(client, draw) for draw in (box(made), polygon(made), no_object(made, task="x"))]
-    draft = await drawn(client, box(made, 1))
+    made, client = await project_with_members(api), await api.login("reviewer")
+    first, outline, none = [
+        await create_annotation(client, draw) for draw in (box(made), polygon(made), no_object(made, task="x"))
+    ]
+    draft = await create_annotation(client, box(made, 1))
     await confirm(client, [first["id"], outline["id"]])
     one = (await client.post(unconfirm(made), params={"task_type": "detection"}, json={})).json()
     assert one == {
@@ -146,7 +148,7 @@ async def test_unconfirm_an_image(api: Api) -> None:
 
 
 async def test_an_image_that_nobody_began_or_that_is_not_there(api: Api) -> None:
-    made, client = await workshop(api), await api.login("reviewer")
+    made, client = await project_with_members(api), await api.login("reviewer")
     answer = (await client.post(unconfirm(made, 2), json={})).json()
     assert (answer["status"], answer["is_confirmed"], answer["total_annotations"]) == ("not-started", False, 0)
     assert await rows(api, "SELECT revision FROM annotation_projects") == [{"revision": 0}]
@@ -168,8 +170,8 @@ async def test_an_image_that_nobody_began_or_that_is_not_there(api: Api) -> None
     ],
 )
 async def test_who_unconfirms_images(api: Api, account: str | None, expected: int) -> None:
-    made = await workshop(api)
-    await drawn(await api.login("annotator"), box(made))
+    made = await project_with_members(api)
+    await create_annotation(await api.login("annotator"), box(made))
     await leave(api, made, "annotator")
     client = await api.login(account) if account else api.client()
     assert (await client.post(unconfirm(made), json={})).status_code == expected

@@ -6,26 +6,26 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.api import Api
-from tests.labeler_api.annotations.drawing import (
+from tests.fixtures.annotating import (
     BOX,
     at,
     box,
     check_counters,
-    drawn,
+    create_annotation,
     history,
     leave,
     locks,
     no_object,
-    rows,
-    workshop,
+    project_with_members,
 )
+from tests.fixtures.api import Api
+from tests.fixtures.rows import rows
 
 
 async def test_only_what_is_sent_changes(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("annotator")
-    before = await drawn(client, box(made, confidence=50, notes="n", attributes={"a": 1}))
+    before = await create_annotation(client, box(made, confidence=50, notes="n", attributes={"a": 1}))
     geometry = BOX | {"bbox": [1, 2, 3, 4]}
     response = await client.put(at(before), json={"geometry": geometry})
     after = response.json()
@@ -38,9 +38,9 @@ async def test_only_what_is_sent_changes(api: Api) -> None:
 
 
 async def test_everything_at_once_and_nulls(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("annotator")
-    before = await drawn(client, box(made, confidence=50, notes="n", attributes={"a": 1}))
+    before = await create_annotation(client, box(made, confidence=50, notes="n", attributes={"a": 1}))
     change: dict[str, Any] = {
         "class_id": "c2",
         "class_name": "dent",
@@ -70,9 +70,9 @@ async def test_everything_at_once_and_nulls(api: Api) -> None:
 
 
 async def test_every_write_is_a_whole_revision(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("annotator")
-    body = await drawn(client, box(made))
+    body = await create_annotation(client, box(made))
     await client.put(at(body), json={"notes": "first"})
     await leave(api, made, "annotator")
     await (await api.login("reviewer")).put(at(body), json={"notes": "second"})
@@ -99,9 +99,9 @@ async def test_every_write_is_a_whole_revision(api: Api) -> None:
 
 
 async def test_delete(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("annotator")
-    body = await drawn(client, box(made))
+    body = await create_annotation(client, box(made))
     response = await client.delete(at(body))
     assert (response.status_code, response.json().keys()) == (200, {"message"})
     assert (await client.get(at(body))).status_code == 404
@@ -121,9 +121,9 @@ async def test_delete(api: Api) -> None:
     ],
 )
 async def test_the_version_that_the_caller_saw(api: Api, body: dict[str, Any], headers: dict[str, str]) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client, other = await api.login("annotator"), await api.login("reviewer")
-    before = await drawn(client, box(made))
+    before = await create_annotation(client, box(made))
     assert (await client.put(at(before), json={"notes": "mine", **body}, headers=headers)).json()["version"] == 2
     await leave(api, made, "annotator")
     response = await other.put(at(before), json={"notes": "theirs", **body}, headers=headers)
@@ -142,18 +142,18 @@ async def test_the_version_that_the_caller_saw(api: Api, body: dict[str, Any], h
 
 
 async def test_without_a_version_the_last_write_wins(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("annotator")
-    before = await drawn(client, box(made))
+    before = await create_annotation(client, box(made))
     for number, headers in enumerate(({}, {"If-Match": "*"}), start=2):
         after = (await client.put(at(before), json={"notes": str(number), "version": None}, headers=headers)).json()
         assert (after["notes"], after["version"]) == (str(number), number)
 
 
 async def test_delete_honours_if_match(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("annotator")
-    body = await drawn(client, box(made))
+    body = await create_annotation(client, box(made))
     await client.put(at(body), json={"notes": "x"})
     response = await client.delete(at(body), headers={"If-Match": '"1"'})
     assert (response.status_code, response.json()["conflict"]["current_version"]) == (409, 2)
@@ -180,9 +180,9 @@ async def test_delete_honours_if_match(api: Api) -> None:
 async def test_what_is_refused_changes_nothing(
     api: Api, body: dict[str, Any], headers: dict[str, str], loc: list[str]
 ) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("annotator")
-    before = await drawn(client, box(made))
+    before = await create_annotation(client, box(made))
     await leave(api, made, "annotator")
     response = await client.put(at(before), json=body, headers=headers)
     assert (response.status_code, response.json()["errors"][0]["loc"]) == (422, loc), response.text
@@ -192,9 +192,9 @@ async def test_what_is_refused_changes_nothing(
 
 
 async def test_a_no_object_stays_with_its_task(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("annotator")
-    body = await drawn(client, no_object(made))
+    body = await create_annotation(client, no_object(made))
     assert (
         await client.put(at(body), json={"attributes": {"task_type": "detection", "by": "hand"}})
     ).status_code == 200
@@ -205,9 +205,9 @@ async def test_a_no_object_stays_with_its_task(api: Api) -> None:
 
 async def test_versioned_writers_side_by_side_lose_nothing(api: Api) -> None:
     """Each writer adds its mark to what it read; with the version checked, no mark is overwritten."""
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("reviewer")
-    body = await drawn(client, box(made, attributes={}))
+    body = await create_annotation(client, box(made, attributes={}))
 
     async def add_mark(name: str) -> None:
         while True:
@@ -227,9 +227,9 @@ async def test_versioned_writers_side_by_side_lose_nothing(api: Api) -> None:
 
 
 async def test_one_of_many_with_the_same_version_wins(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("reviewer")
-    body = await drawn(client, box(made))
+    body = await create_annotation(client, box(made))
     answers = await asyncio.gather(*(client.put(at(body), json={"notes": str(n), "version": 1}) for n in range(12)))
     assert sorted(answer.status_code for answer in answers) == [200] + [409] * 11
 
@@ -237,10 +237,10 @@ async def test_one_of_many_with_the_same_version_wins(api: Api) -> None:
 @pytest.mark.parametrize("known", [True, False])
 async def test_an_annotation_that_this_process_knows_is_judged_like_any_other(api: Api, known: bool) -> None:
     """One statement instead of two; the same answers, in the same order."""
-    made = await workshop(api)
+    made = await project_with_members(api)
     owner, viewer, stranger = [await api.login(account) for account in ("owner", "viewer", "stranger")]
-    one = await drawn(owner, box(made))
-    gone = await drawn(owner, box(made))
+    one = await create_annotation(owner, box(made))
+    gone = await create_annotation(owner, box(made))
     assert (await owner.delete(at(gone))).status_code == 200
     kinds = api.services.caches.kinds
     bad = {"geometry": {"type": "bbox", "bbox": "x"}}

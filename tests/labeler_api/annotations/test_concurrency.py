@@ -7,20 +7,20 @@ from collections.abc import Awaitable, Callable
 import httpx
 
 from labeler_api.projects.waiting_counters import REVISION, WAITING
-from tests.fixtures.api import USER_IDS, Api, Made
-from tests.labeler_api.annotations.drawing import (
+from tests.fixtures.annotating import (
     COUNTERS,
     MEMBERS,
     Draw,
     at,
     box,
     check_counters,
-    drawn,
+    create_annotation,
     no_object,
     polygon,
-    rows,
-    workshop,
+    project_with_members,
 )
+from tests.fixtures.api import USER_IDS, Api, Made
+from tests.fixtures.rows import rows
 
 DRAW: dict[str, Draw] = {"none": no_object, "outline": polygon}
 
@@ -62,9 +62,9 @@ async def test_eight_writers_over_several_images(api: Api) -> None:
 
 async def test_annotations_of_an_image_confirmed_side_by_side(api: Api) -> None:
     """Whoever confirms last confirms the image, whichever of them that is."""
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("reviewer")
-    bodies = [await drawn(client, box(made)) for _ in range(8)]
+    bodies = [await create_annotation(client, box(made)) for _ in range(8)]
     await asyncio.gather(*(client.post(at(body, "/confirm"), json={}) for body in bodies))
     assert await rows(api, "SELECT status, total_annotations AS n FROM image_annotation_status") == [
         {"status": "completed", "n": 8}
@@ -76,7 +76,7 @@ async def test_a_draft_beside_the_last_confirm(api: Api) -> None:
     made = await api.dataset(images=12, tasks=["detection"], members=MEMBERS)
     client = await api.login("reviewer")
     for image in range(12):
-        body = await drawn(client, box(made, image))
+        body = await create_annotation(client, box(made, image))
         await asyncio.gather(
             client.post(at(body, "/confirm"), json={}), client.post("/api/v1/annotations", json=box(made, image))
         )
@@ -85,9 +85,9 @@ async def test_a_draft_beside_the_last_confirm(api: Api) -> None:
 
 
 async def test_the_last_annotations_deleted_side_by_side(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("reviewer")
-    bodies = [await drawn(client, box(made, number % 2)) for number in range(8)]
+    bodies = [await create_annotation(client, box(made, number % 2)) for number in range(8)]
     answers = await asyncio.gather(*(client.delete(at(body)) for body in bodies * 2))
     assert sorted(answer.status_code for answer in answers) == [200] * 8 + [404] * 8
     await check_counters(api, made)
@@ -97,19 +97,19 @@ async def test_the_last_annotations_deleted_side_by_side(api: Api) -> None:
 
 
 async def test_projects_do_not_wait_for_each_other(api: Api) -> None:
-    made, other = await workshop(api), await workshop(api)
+    made, other = await project_with_members(api), await project_with_members(api)
     client = await api.login("annotator")
     async with api.db.begin() as tx:
         await tx.execute("SELECT FROM annotation_projects WHERE id = $1 FOR UPDATE", made.project_id)
         async with asyncio.timeout(10):
-            await drawn(client, box(other))
+            await create_annotation(client, box(other))
 
 
 async def test_writers_of_other_images_wait_for_nobody(api: Api) -> None:
     """Neither for who writes to an image, nor for who changes the project itself; and what they do counts at once."""
     made = await api.dataset(images=3, tasks=["detection"], members=MEMBERS)
     reviewer = await api.login("reviewer")
-    first = await drawn(reviewer, box(made, 1))
+    first = await create_annotation(reviewer, box(made, 1))
     lists = f"/api/v1/annotations/project/{made.project_id}"
     async with api.db.begin() as tx, asyncio.timeout(10):
         await tx.execute("SELECT FROM annotation_projects WHERE id = $1 FOR NO KEY UPDATE", made.project_id)
@@ -138,7 +138,7 @@ async def test_writers_of_other_images_wait_for_nobody(api: Api) -> None:
         assert project["last_updated_by"] == USER_IDS["reviewer"]
         await check_counters(api, made)
     revision = (await rows(api, f"SELECT {REVISION} AS n FROM annotation_projects p"))[0]["n"]
-    await drawn(reviewer, box(made, 0))
+    await create_annotation(reviewer, box(made, 0))
     assert await rows(api, "SELECT * FROM project_changes") == [], "who finds the project free takes what waits along"
     assert (await rows(api, "SELECT revision FROM annotation_projects"))[0]["revision"] == revision + 1
     await check_counters(api, made)
@@ -156,7 +156,7 @@ async def test_statements_of_each_write(api: Api) -> None:
                 made.image_ids[0],
                 number,
             )
-        body = await drawn(client, box(made))
+        body = await create_annotation(client, box(made))
         calls = {
             "create": (client.post("/api/v1/annotations", json=box(made)), 1),
             "get": (client.get(at(body)), 1),

@@ -2,25 +2,25 @@
 
 import pytest
 
-from tests.fixtures.api import Api
-from tests.labeler_api.annotations.drawing import (
+from tests.fixtures.annotating import (
     at,
     box,
     check_counters,
-    drawn,
+    create_annotation,
     history,
     hold,
     locks,
     no_object,
     polygon,
-    workshop,
+    project_with_members,
 )
+from tests.fixtures.api import Api
 
 
 async def test_confirm_and_unconfirm(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("reviewer")
-    body = await drawn(await api.login("annotator"), box(made))
+    body = await create_annotation(await api.login("annotator"), box(made))
     answer = (await client.post(at(body, "/confirm"), json={})).json()
     now = (await client.get(at(body))).json()
     assert answer == {
@@ -60,8 +60,8 @@ async def test_an_annotation_that_is_not_there(api: Api, action: str) -> None:
 
 
 async def test_confirming_does_not_ask_for_the_lock(api: Api) -> None:
-    made = await workshop(api)
-    body = await drawn(await api.login("annotator"), box(made))
+    made = await project_with_members(api)
+    body = await create_annotation(await api.login("annotator"), box(made))
     await hold(api, made, "annotator")
     before = await locks(api, made)
     client = await api.login("reviewer")
@@ -73,10 +73,10 @@ async def test_confirming_does_not_ask_for_the_lock(api: Api) -> None:
 
 
 async def test_confirm_an_image_in_one_task(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("reviewer")
-    first, second = await drawn(client, box(made)), await drawn(client, box(made))
-    outline = await drawn(client, polygon(made))
+    first, second = await create_annotation(client, box(made)), await create_annotation(client, box(made))
+    outline = await create_annotation(client, polygon(made))
     await client.post(at(first, "/confirm"), json={})
     target = f"/api/v1/projects/{made.project_id}/images/{made.image_ids[0]}/confirm"
     answer = (await client.post(target, params={"task_type": "detection"}, json={})).json()
@@ -101,12 +101,12 @@ async def test_confirm_an_image_in_one_task(api: Api) -> None:
 
 
 async def test_confirm_an_image_in_every_task(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("reviewer")
-    await drawn(client, box(made))
-    await drawn(client, polygon(made))
-    await drawn(client, no_object(made, task="classification"))
-    await drawn(client, box(made, 1))
+    await create_annotation(client, box(made))
+    await create_annotation(client, polygon(made))
+    await create_annotation(client, no_object(made, task="classification"))
+    await create_annotation(client, box(made, 1))
     target = f"/api/v1/projects/{made.dataset_id}/images/{made.image_ids[0]}/confirm"
     answer = (await client.post(target, json={})).json()
     assert (answer["is_confirmed"], answer["status"]) == (True, "completed")
@@ -116,9 +116,9 @@ async def test_confirm_an_image_in_every_task(api: Api) -> None:
 
 @pytest.mark.parametrize("task", [{}, {"task_type": "segmentation"}])
 async def test_nothing_to_confirm(api: Api, task: dict[str, str]) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("reviewer")
-    await drawn(client, box(made, 1 if not task else 0))
+    await create_annotation(client, box(made, 1 if not task else 0))
     target = f"/api/v1/projects/{made.project_id}/images/{made.image_ids[0]}/confirm"
     response = await client.post(target, params=task, json={})
     assert (response.status_code, response.json()["code"]) == (400, "nothing_to_confirm")
@@ -126,12 +126,12 @@ async def test_nothing_to_confirm(api: Api, task: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("image_id", ["train/good/001", "a b", "50% ok?#", "결함/001", "x/confirm"])
 async def test_both_encodings_of_the_id(api: Api, image_id: str) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     async with api.db.begin() as tx:
         await tx.execute("UPDATE image_metadata SET id = $1 WHERE id = $2", image_id, made.image_ids[0])
     made.image_ids[0] = image_id
     client = await api.login("reviewer")
-    await drawn(client, box(made))
+    await create_annotation(client, box(made))
     for segment in (_quoted(image_id, keep="/"), _quoted(image_id, keep="")):
         target = f"/api/v1/projects/{made.project_id}/images/{segment}/confirm"
         assert (await client.post(target, json={})).json()["image_id"] == image_id

@@ -4,8 +4,17 @@ from typing import Any
 
 import pytest
 
+from tests.fixtures.annotating import (
+    at,
+    box,
+    check_counters,
+    create_annotation,
+    history,
+    no_object,
+    project_with_members,
+)
 from tests.fixtures.api import Api
-from tests.labeler_api.annotations.drawing import at, box, check_counters, drawn, history, no_object, rows, workshop
+from tests.fixtures.rows import rows
 
 KEYS = {
     "id", "project_id", "image_id", "annotation_type", "geometry", "class_id", "class_name", "attributes", "confidence",
@@ -15,7 +24,7 @@ KEYS = {
 
 
 async def test_a_new_annotation_is_a_draft(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("annotator")
     geometry = {
         "type": "bbox",
@@ -24,7 +33,7 @@ async def test_a_new_annotation_is_a_draft(api: Api) -> None:
         "image_height": 480,
         "tool": {"name": "drag"},
     }
-    body = await drawn(
+    body = await create_annotation(
         client, box(made, geometry=geometry, attributes={"a": [1, None]}, confidence=90, notes="see corner")
     )
     assert body.keys() == KEYS
@@ -44,8 +53,8 @@ async def test_a_new_annotation_is_a_draft(api: Api) -> None:
 
 
 async def test_it_writes_its_first_revision(api: Api) -> None:
-    made = await workshop(api)
-    body = await drawn(await api.login("annotator"), box(made))
+    made = await project_with_members(api)
+    body = await create_annotation(await api.login("annotator"), box(made))
     (revision,) = await history(api, body["id"])
     assert (revision["action"], revision["previous_state"], revision["changed_by"]) == ("create", None, 4)
     assert (revision["revision"], revision["image_id"], revision["project_id"]) == (
@@ -60,8 +69,8 @@ async def test_it_writes_its_first_revision(api: Api) -> None:
 
 
 async def test_the_project_moves_on(api: Api) -> None:
-    made = await workshop(api)
-    await drawn(await api.login("annotator"), box(made))
+    made = await project_with_members(api)
+    await create_annotation(await api.login("annotator"), box(made))
     (project,) = await rows(
         api,
         "SELECT revision, last_updated_by, updated_at > created_at AS later FROM annotation_projects WHERE id = $1",
@@ -71,8 +80,8 @@ async def test_the_project_moves_on(api: Api) -> None:
 
 
 async def test_no_object_is_confirmed_by_its_creator(api: Api) -> None:
-    made = await workshop(api)
-    body = await drawn(await api.login("annotator"), no_object(made, task="segmentation"))
+    made = await project_with_members(api)
+    body = await create_annotation(await api.login("annotator"), no_object(made, task="segmentation"))
     assert (body["annotation_state"], body["confirmed_by"], body["confirmed_by_name"]) == (
         "confirmed",
         4,
@@ -101,29 +110,31 @@ async def test_no_object_is_confirmed_by_its_creator(api: Api) -> None:
 async def test_the_task_follows_from_the_type(
     api: Api, annotation_type: str, geometry: dict[str, Any], task: str
 ) -> None:
-    made = await workshop(api)
-    body = await drawn(await api.login("annotator"), box(made, annotation_type=annotation_type, geometry=geometry))
+    made = await project_with_members(api)
+    body = await create_annotation(
+        await api.login("annotator"), box(made, annotation_type=annotation_type, geometry=geometry)
+    )
     assert body["geometry"] == geometry
     assert await rows(api, "SELECT task_type FROM annotations") == [{"task_type": task}]
 
 
 @pytest.mark.parametrize("attributes", [None, "absent"])
 async def test_absent_attributes_are_an_empty_object(api: Api, attributes: object) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     sent = box(made) if attributes == "absent" else box(made, attributes=attributes)
-    assert (await drawn(await api.login("annotator"), sent))["attributes"] == {}
+    assert (await create_annotation(await api.login("annotator"), sent))["attributes"] == {}
 
 
 async def test_a_class_that_the_project_lacks_is_kept(api: Api) -> None:
     """Undo re-creates annotations whose class was removed meanwhile, or came with an old import."""
-    made = await workshop(api)
-    body = await drawn(await api.login("annotator"), box(made, class_id="long gone", class_name="?"))
+    made = await project_with_members(api)
+    body = await create_annotation(await api.login("annotator"), box(made, class_id="long gone", class_name="?"))
     assert body["class_id"] == "long gone"
 
 
 async def test_the_dataset_id_names_the_project_too(api: Api) -> None:
-    made = await workshop(api)
-    body = await drawn(await api.login("annotator"), box(made, project_id=made.dataset_id))
+    made = await project_with_members(api)
+    body = await create_annotation(await api.login("annotator"), box(made, project_id=made.dataset_id))
     assert body["project_id"] == made.project_id
 
 
@@ -151,7 +162,7 @@ async def test_the_dataset_id_names_the_project_too(api: Api) -> None:
     ],
 )
 async def test_what_is_refused_leaves_nothing_behind(api: Api, changed: dict[str, Any], status: int, code: str) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     response = await (await api.login("annotator")).post("/api/v1/annotations", json=box(made, **changed))
     answer = response.json()
     assert (response.status_code, answer["code"]) == (status, code), answer
@@ -163,7 +174,7 @@ async def test_what_is_refused_leaves_nothing_behind(api: Api, changed: dict[str
 
 @pytest.mark.parametrize("missing", ["project_id", "image_id", "annotation_type", "geometry"])
 async def test_what_has_to_be_there(api: Api, missing: str) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     body = box(made)
     del body[missing]
     response = await (await api.login("annotator")).post("/api/v1/annotations", json=body)
@@ -172,7 +183,7 @@ async def test_what_has_to_be_there(api: Api, missing: str) -> None:
 
 async def test_undo_of_a_no_object_says_what_to_do(api: Api) -> None:
     """The screen's undo sends no attributes."""
-    made = await workshop(api)
+    made = await project_with_members(api)
     body = no_object(made)
     del body["attributes"]
     response = await (await api.login("annotator")).post("/api/v1/annotations", json=body)

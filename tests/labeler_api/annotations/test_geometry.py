@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from labeler_api.annotations.geometry import MAX_POINTS, check_geometry
 from labeler_api.errors import Invalid
+from tests.fixtures.annotating import box, create_annotation, project_with_members
 from tests.fixtures.api import Api
-from tests.labeler_api.annotations.drawing import box, drawn, workshop
 
 SIZE = {"image_width": 640, "image_height": 480}
 GOOD: list[tuple[str, dict[str, Any]]] = [
@@ -119,7 +119,7 @@ def test_anything_is_good_or_says_why(annotation_type: str, value: object) -> No
     ],
 )
 async def test_over_http(api: Api, text: str) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("annotator")
     body = msgspec.json.encode(box(made, geometry="@")).replace(b'"@"', text.encode())
     response = await client.post("/api/v1/annotations", content=body, headers={"Content-Type": "application/json"})
@@ -128,10 +128,10 @@ async def test_over_http(api: Api, text: str) -> None:
 
 
 async def test_it_is_kept_as_it_was_sent(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("annotator")
     geometry = {"type": "Box 2", "bbox": [0.1, 2.0, 3, 1234567.123456789], "more": {"ü": [None, True, "x"]}}
-    body = await drawn(client, box(made, geometry=geometry))
+    body = await create_annotation(client, box(made, geometry=geometry))
     assert body["geometry"] == geometry
     await client.put(f"/api/v1/annotations/{body['id']}", json={"notes": "x"})
     assert (await client.get(f"/api/v1/annotations/{body['id']}")).json()["geometry"] == geometry
@@ -142,10 +142,10 @@ NAMED_POLYGON = {"type": "polygon", "points": [[0, 0], [1, 0.25]], **SIZE, "tool
 
 async def test_a_polyline_that_is_called_a_polygon_is_stored_as_what_it_is(api: Api) -> None:
     """The frontend does so when a point is moved by an arrow key, and shows success whatever the answer is."""
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("annotator")
     stored = {**NAMED_POLYGON, "type": "polyline"}
-    one = await drawn(client, box(made, annotation_type="polyline", geometry=NAMED_POLYGON))
+    one = await create_annotation(client, box(made, annotation_type="polyline", geometry=NAMED_POLYGON))
     assert one["geometry"] == stored
     moved = {**NAMED_POLYGON, "points": [[0, 0], [1, 1.25]]}
     answer = await client.put(f"/api/v1/annotations/{one['id']}", json={"geometry": moved})
@@ -159,7 +159,7 @@ async def test_a_polyline_that_is_called_a_polygon_is_stored_as_what_it_is(api: 
 
 
 async def test_a_polygon_is_no_polyline(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("annotator")
     points = [[0, 0], [1, 0], [1, 1]]
     body = box(made, annotation_type="polygon", geometry={"type": "polyline", "points": points})

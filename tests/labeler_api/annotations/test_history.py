@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.fixtures.annotating import at, box, create_annotation, no_object, polygon, project_with_members
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.annotations.drawing import at, box, drawn, no_object, polygon, workshop
 
 KEYS = {
     *("id", "annotation_id", "project_id", "image_id", "action", "revision", "previous_state", "new_state"),
@@ -47,8 +47,8 @@ async def log(api: Api, made: Made, number: int, annotation_id: int = 1, users: 
 
 
 async def test_an_entry_holds_the_annotation_before_and_after(api: Api) -> None:
-    made, client = await workshop(api), await api.login("annotator")
-    body = await drawn(client, box(made, attributes={"a": 1}))
+    made, client = await project_with_members(api), await api.login("annotator")
+    body = await create_annotation(client, box(made, attributes={"a": 1}))
     changed = (await client.put(at(body), json={"notes": "x"})).json()
     await client.delete(at(body))
     entries = await told(await api.login("viewer"), of_project(made))
@@ -74,8 +74,8 @@ async def test_an_entry_holds_the_annotation_before_and_after(api: Api) -> None:
 
 async def test_every_way_to_write_is_told(api: Api) -> None:
     """Image-level and bulk operations included."""
-    made, client = await workshop(api), await api.login("reviewer")
-    first, second = await drawn(client, box(made)), await drawn(client, polygon(made))
+    made, client = await project_with_members(api), await api.login("reviewer")
+    first, second = await create_annotation(client, box(made)), await create_annotation(client, polygon(made))
     image = f"/api/v1/projects/{made.project_id}/images/{made.image_ids[0]}"
     await client.post(f"{image}/confirm", json={})
     await client.post(f"{image}/unconfirm", json={})
@@ -91,7 +91,7 @@ async def test_every_way_to_write_is_told(api: Api) -> None:
 
 
 async def test_pages_of_a_project_meet(api: Api) -> None:
-    made, client = await workshop(api), await api.login("viewer")
+    made, client = await project_with_members(api), await api.login("viewer")
     await log(api, made, 230)
     newest = await told(client, of_project(made), limit=5000)
     assert len(newest) == 100
@@ -111,7 +111,7 @@ async def test_pages_of_a_project_meet(api: Api) -> None:
 
 
 async def test_pages_of_an_annotation_meet(api: Api) -> None:
-    made, client = await workshop(api), await api.login("viewer")
+    made, client = await project_with_members(api), await api.login("viewer")
     await log(api, made, 25)
     first = await client.get(of({"id": 1}), params={"limit": 20})
     second = await client.get(of({"id": 1}), params={"limit": 20, "cursor": first.headers["x-next-cursor"]})
@@ -126,8 +126,8 @@ async def test_pages_of_an_annotation_meet(api: Api) -> None:
     [{"skip": -1}, {"limit": -1}, {"limit": "x"}, {"skip": 2**70}, {"cursor": "x"}, {"cursor": "WzEsMl0"}],
 )
 async def test_a_bad_page(api: Api, query: dict[str, Any]) -> None:
-    made, client = await workshop(api), await api.login("viewer")
-    body = await drawn(await api.login("owner"), box(made))
+    made, client = await project_with_members(api), await api.login("viewer")
+    body = await create_annotation(await api.login("owner"), box(made))
     for url in (of_project(made), of(body)):
         response = await client.get(url, params=query)
         assert response.status_code == 422, (url, response.text)
@@ -146,8 +146,11 @@ async def test_a_bad_page(api: Api, query: dict[str, Any]) -> None:
     ],
 )
 async def test_roles(api: Api, account: str | None, expected: int) -> None:
-    made = await workshop(api)
-    there, gone = await drawn(await api.login("owner"), box(made)), await drawn(await api.login("owner"), box(made))
+    made = await project_with_members(api)
+    there, gone = (
+        await create_annotation(await api.login("owner"), box(made)),
+        await create_annotation(await api.login("owner"), box(made)),
+    )
     await (await api.login("owner")).delete(at(gone))
     client = await api.login(account) if account else api.client()
     for url in (of_project(made), of(there), of(gone)):
@@ -155,8 +158,8 @@ async def test_roles(api: Api, account: str | None, expected: int) -> None:
 
 
 async def test_a_strangers_404_is_that_of_nothing(api: Api) -> None:
-    made, client = await workshop(api), await api.login("stranger")
-    body = await drawn(await api.login("owner"), box(made))
+    made, client = await project_with_members(api), await api.login("stranger")
+    body = await create_annotation(await api.login("owner"), box(made))
     there, nowhere = (await client.get(of(body))).json(), (await client.get(of({"id": body["id"] + 1}))).json()
     assert there["code"] == nowhere["code"] == "annotation_not_found"
     assert (await client.get(of_project(made))).json()["code"] == "project_not_found"
@@ -164,7 +167,7 @@ async def test_a_strangers_404_is_that_of_nothing(api: Api) -> None:
 
 async def test_an_annotation_without_history(api: Api) -> None:
     """As older imports left them."""
-    made, client = await workshop(api), await api.login("viewer")
+    made, client = await project_with_members(api), await api.login("viewer")
     async with api.db.begin() as tx:
         number = await tx.fetchval(
             "INSERT INTO annotations (project_id, image_id, annotation_type, task_type, geometry, created_by)"
@@ -176,7 +179,7 @@ async def test_an_annotation_without_history(api: Api) -> None:
 
 
 async def test_unknown_people_have_no_names(api: Api) -> None:
-    made, client = await workshop(api), await api.login("viewer")
+    made, client = await project_with_members(api), await api.login("viewer")
     await log(api, made, 1, users=1)
     async with api.db.begin() as tx:
         await tx.execute("UPDATE annotation_history SET changed_by = 4711")
@@ -185,7 +188,7 @@ async def test_unknown_people_have_no_names(api: Api) -> None:
 
 
 async def test_statements_and_questions_to_the_gateway(api: Api) -> None:
-    made, client = await workshop(api), await api.login("viewer")
+    made, client = await project_with_members(api), await api.login("viewer")
     await client.get(of_project(made))
     for number in (1, 10, 1000):
         await log(api, made, number, users=500)
@@ -201,7 +204,7 @@ async def test_statements_and_questions_to_the_gateway(api: Api) -> None:
 
 async def test_a_cursor_is_as_quick_at_any_depth(api: Api) -> None:
     """The plan reads the page from the index, and nothing before it."""
-    made = await workshop(api)
+    made = await project_with_members(api)
     await log(api, made, 5000)
     async with api.db.begin() as tx:
         await tx.execute("ANALYZE annotation_history")
@@ -218,8 +221,8 @@ async def test_a_cursor_is_as_quick_at_any_depth(api: Api) -> None:
 
 
 async def test_writes_side_by_side_are_told_once_each(api: Api) -> None:
-    made, client = await workshop(api), await api.login("annotator")
-    body = await drawn(client, box(made))
+    made, client = await project_with_members(api), await api.login("annotator")
+    body = await create_annotation(client, box(made))
     answers = await asyncio.gather(*(client.put(at(body), json={"notes": str(n)}) for n in range(10)))
     assert {answer.status_code for answer in answers} == {200}
     entries = await told(client, of(body))

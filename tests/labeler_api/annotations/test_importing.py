@@ -1,7 +1,7 @@
 """While an import is at work on an image, nobody confirms what is on it: 423, which says whose import it is."""
 
+from tests.fixtures.annotating import MEMBERS, at, box, create_annotation
 from tests.fixtures.api import USER_IDS, Api
-from tests.labeler_api.annotations.drawing import MEMBERS, at, box, drawn
 
 _MARK = (
     "INSERT INTO importing_images (project_id, image_id, import_id, user_id)"
@@ -12,7 +12,7 @@ _MARK = (
 async def test_an_image_that_is_imported_is_not_confirmed(api: Api) -> None:
     made = await api.dataset(images=2, tasks=["detection"], members=MEMBERS)
     client = await api.login("reviewer")
-    there, elsewhere = await drawn(client, box(made, 0)), await drawn(client, box(made, 1))
+    there, elsewhere = await create_annotation(client, box(made, 0)), await create_annotation(client, box(made, 1))
     of_image = f"/api/v1/projects/{made.project_id}/images/{made.image_ids[0]}"
     calls = [f"{place}/{word}" for place in (at(there), of_image) for word in ("confirm", "unconfirm")]
     async with api.db.begin() as importing:

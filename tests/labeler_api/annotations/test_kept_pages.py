@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 import httpx
 
 from labeler_api.resilience.caches import SizedCache
+from tests.fixtures.annotating import at, box, create_annotation, project_with_members
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.annotations.drawing import at, box, drawn, workshop
 from tests.labeler_api.annotations.test_list import fill, ids, url
 
 
@@ -24,9 +24,9 @@ async def check(api: Api, made: Made, client: httpx.AsyncClient) -> None:
 
 
 async def test_statements(api: Api) -> None:
-    made, client = await workshop(api), await api.login("annotator")
+    made, client = await project_with_members(api), await api.login("annotator")
     await fill(api, made, 1000)
-    body = await drawn(client, box(made))
+    body = await create_annotation(client, box(made))
     counts = []
     for change in (None, None, {"notes": "x"}, None):
         if change:
@@ -48,7 +48,7 @@ async def test_statements(api: Api) -> None:
 
 async def test_rows_that_come_from_behind_the_page(api: Api) -> None:
     """Deleting one of a page brings in another, which was written long before the page was read."""
-    made, client = await workshop(api), await api.login("reviewer")
+    made, client = await project_with_members(api), await api.login("reviewer")
     await fill(api, made, 30)
     everything = ids(await client.get(url(made)))
     assert ids(await client.get(url(made), params={"limit": 10})) == everything[:10]
@@ -61,7 +61,7 @@ async def test_rows_that_come_from_behind_the_page(api: Api) -> None:
 
 
 async def test_by_the_id_of_the_dataset(api: Api) -> None:
-    made, client = await workshop(api), await api.login("viewer")
+    made, client = await project_with_members(api), await api.login("viewer")
     await fill(api, made, 5)
     by_project = await client.get(url(made))
     by_dataset = await client.get(f"/api/v1/annotations/project/{made.dataset_id}")
@@ -70,7 +70,7 @@ async def test_by_the_id_of_the_dataset(api: Api) -> None:
 
 
 async def test_a_page_that_another_process_gave_out_is_not_read(api: Api) -> None:
-    made, client = await workshop(api), await api.login("viewer")
+    made, client = await project_with_members(api), await api.login("viewer")
     await fill(api, made, 5)
     tag = (await client.get(url(made))).headers["etag"]
     object.__setattr__(api.services.caches, "pages", SizedCache(0))
@@ -81,10 +81,10 @@ async def test_a_page_that_another_process_gave_out_is_not_read(api: Api) -> Non
 
 
 async def test_after_every_kind_of_write(api: Api) -> None:
-    made, client = await workshop(api), await api.login("reviewer")
+    made, client = await project_with_members(api), await api.login("reviewer")
     await fill(api, made, 20)
     await check(api, made, client)
-    body = await drawn(client, box(made))
+    body = await create_annotation(client, box(made))
     await check(api, made, client)
     image = f"/api/v1/projects/{made.project_id}/images/{made.image_ids[0]}"
     writes: list[Callable[[], Awaitable[httpx.Response]]] = [
@@ -104,7 +104,7 @@ async def test_after_every_kind_of_write(api: Api) -> None:
 
 async def test_a_row_that_was_written_past_the_service(api: Api) -> None:
     """By an operator in SQL, who leaves its version as it was, but bumps the project's revision."""
-    made, client = await workshop(api), await api.login("reviewer")
+    made, client = await project_with_members(api), await api.login("reviewer")
     await fill(api, made, 5)
     await client.get(url(made))
     async with api.db.begin() as tx:
@@ -114,7 +114,7 @@ async def test_a_row_that_was_written_past_the_service(api: Api) -> None:
 
 
 async def test_pages_and_projects_are_kept_apart(api: Api) -> None:
-    made, other, client = await workshop(api), await workshop(api), await api.login("viewer")
+    made, other, client = await project_with_members(api), await project_with_members(api), await api.login("viewer")
     await fill(api, made, 30)
     await fill(api, other, 30)
     everything = ids(await client.get(url(made)))
@@ -125,14 +125,14 @@ async def test_pages_and_projects_are_kept_apart(api: Api) -> None:
 
 
 async def test_nobody_gets_a_kept_page_who_may_not_see_it(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     await fill(api, made, 5)
     assert (await (await api.login("viewer")).get(url(made))).status_code == 200
     assert (await (await api.login("stranger")).get(url(made))).status_code == 404
 
 
 async def test_compressed_for_who_asks(api: Api) -> None:
-    made, client = await workshop(api), await api.login("viewer")
+    made, client = await project_with_members(api), await api.login("viewer")
     await fill(api, made, 100)
     plain = await client.get(url(made), headers={"Accept-Encoding": "identity"})
     for _ in range(2):
@@ -149,7 +149,7 @@ async def test_readers_beside_writers_see_each_acknowledged_write(api: Api) -> N
 
     async def work(image: int) -> None:
         choose = random.Random(image)
-        body = await drawn(client, box(made, image))
+        body = await create_annotation(client, box(made, image))
         for number in range(8):
             await asyncio.gather(
                 client.put(at(body), json={"notes": str(number)}), client.get(url(made)), client.get(url(made))
@@ -159,7 +159,7 @@ async def test_readers_beside_writers_see_each_acknowledged_write(api: Api) -> N
             if choose.random() < 0.3:
                 await client.delete(at(body))
                 assert body["id"] not in ids(await client.get(url(made)))
-                body = await drawn(client, box(made, image))
+                body = await create_annotation(client, box(made, image))
 
     await asyncio.gather(*(work(image) for image in range(4)))
     await check(api, made, client)

@@ -5,9 +5,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.fixtures.annotating import at, box, create_annotation, leave, polygon, project_with_members
 from tests.fixtures.api import Api, Made
 from tests.fixtures.users import StartGateway, UsersDatabase
-from tests.labeler_api.annotations.drawing import at, box, drawn, leave, polygon, workshop
 from tests.labeler_api.annotations.test_create import KEYS
 
 
@@ -36,9 +36,9 @@ def ids(response: httpx.Response) -> list[int]:
 
 
 async def test_an_entry_is_what_get_answers(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("annotator")
-    body = await drawn(client, box(made, attributes={"a": {"b": 1}}))
+    body = await create_annotation(client, box(made, attributes={"a": {"b": 1}}))
     await client.post(at(body, "/confirm"), json={})
     response = await client.get(url(made), params={"skip": 0, "limit": 1000})
     assert response.json() == [(await client.get(at(body))).json()]
@@ -47,12 +47,12 @@ async def test_an_entry_is_what_get_answers(api: Api) -> None:
 
 
 async def test_all_of_a_project_or_of_an_image(api: Api) -> None:
-    made, other = await workshop(api), await workshop(api)
+    made, other = await project_with_members(api), await project_with_members(api)
     client = await api.login("annotator")
-    await drawn(client, box(other))
-    first = await drawn(client, box(made, 1))
-    second = await drawn(client, box(made, 0))
-    third = await drawn(client, polygon(made, 1))
+    await create_annotation(client, box(other))
+    first = await create_annotation(client, box(made, 1))
+    second = await create_annotation(client, box(made, 0))
+    third = await create_annotation(client, polygon(made, 1))
     assert ids(await client.get(url(made))) == [first["id"], second["id"], third["id"]]
     assert ids(await client.get(url(made), params={"image_id": made.image_ids[1]})) == [first["id"], third["id"]]
     assert ids(await client.get(url(made), params={"image_id": ""})) == [first["id"], second["id"], third["id"]]
@@ -65,7 +65,7 @@ async def test_all_of_a_project_or_of_an_image(api: Api) -> None:
 
 
 async def test_skip_and_limit(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     await fill(api, made, 10)
     client = await api.login("viewer")
     everything = ids(await client.get(url(made)))
@@ -78,7 +78,7 @@ async def test_skip_and_limit(api: Api) -> None:
 
 
 async def test_the_limit_is_capped(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     await fill(api, made, 1001)
     client = await api.login("viewer")
     for params in ({}, {"limit": 1000}, {"limit": 5000}):
@@ -89,7 +89,7 @@ async def test_the_limit_is_capped(api: Api) -> None:
 
 @pytest.mark.parametrize("image_id", ["", "train/good/0001"])
 async def test_cursor(api: Api, image_id: str) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     await fill(api, made, 20)
     client = await api.login("viewer")
     everything = ids(await client.get(url(made), params={"image_id": image_id}))
@@ -109,7 +109,7 @@ async def test_cursor(api: Api, image_id: str) -> None:
     [{"skip": -1}, {"limit": -1}, {"skip": "x"}, {"limit": "1.5"}, {"skip": 2**63}, {"cursor": "@"}, {"cursor": "e30"}],
 )
 async def test_paging_that_is_refused(api: Api, params: dict[str, Any]) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     response = await (await api.login("viewer")).get(url(made), params=params)
     (name,) = params
     assert (response.status_code, response.json()["errors"][0]["loc"]) == (422, ["query", name])
@@ -117,7 +117,7 @@ async def test_paging_that_is_refused(api: Api, params: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("number", [0, 1, 10, 1000])
 async def test_statements(api: Api, number: int) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     await fill(api, made, number)
     client = await api.login("viewer")
     with api.count() as first:
@@ -132,7 +132,7 @@ async def test_statements(api: Api, number: int) -> None:
 
 
 async def test_one_batch_of_users_for_each_500(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     async with api.db.begin() as tx:
         await tx.execute(
             "INSERT INTO annotations (project_id, image_id, annotation_type, task_type, geometry, created_by)"
@@ -153,9 +153,9 @@ async def test_one_batch_of_users_for_each_500(api: Api) -> None:
 
 
 async def test_the_tag_follows_every_change(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("reviewer")
-    body = await drawn(client, box(made))
+    body = await create_annotation(client, box(made))
     tags = [(await client.get(url(made))).headers["etag"]]
 
     async def changed() -> None:
@@ -177,7 +177,7 @@ async def test_the_tag_follows_every_change(api: Api) -> None:
 
 
 async def test_the_tag_is_of_one_request_only(api: Api) -> None:
-    made, other = await workshop(api), await workshop(api)
+    made, other = await project_with_members(api), await project_with_members(api)
     client = await api.login("viewer")
     await fill(api, made, 5)
     await fill(api, other, 5)
@@ -189,7 +189,7 @@ async def test_the_tag_is_of_one_request_only(api: Api) -> None:
 
 
 async def test_no_short_cut_past_the_authorisation(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     tag = (await (await api.login("viewer")).get(url(made))).headers["etag"]
     stranger = await api.login("stranger")
     assert (await stranger.get(url(made), headers={"If-None-Match": tag})).status_code == 404
@@ -206,7 +206,7 @@ async def test_no_short_cut_past_the_authorisation(api: Api) -> None:
     ],
 )
 async def test_a_tag_that_was_made_up(api: Api, tag: str) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     await fill(api, made, 1)
     assert len(ids(await (await api.login("viewer")).get(url(made), headers={"If-None-Match": tag}))) == 1
 
@@ -218,7 +218,7 @@ async def test_a_new_name_changes_the_tag(api: Api, users_db: UsersDatabase, sta
     from labeler_api.user_directory.directory import UserDirectory
 
     running = await start_gateway(users_db.dsn)
-    made = await workshop(api)
+    made = await project_with_members(api)
     await fill(api, made, 3)
 
     async def ask(tag: str) -> httpx.Response:
@@ -240,14 +240,14 @@ async def test_a_new_name_changes_the_tag(api: Api, users_db: UsersDatabase, sta
 
 
 async def test_a_user_who_is_gone_shows_as_null(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     await fill(api, made, 1, created_by=4711)
     (item,) = (await (await api.login("viewer")).get(url(made))).json()
     assert (item["created_by"], item["created_by_name"]) == (4711, None)
 
 
 async def test_legacy_rows_pass_unchanged(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     async with api.db.begin() as tx:
         await tx.execute(
             "INSERT INTO annotations (project_id, image_id, annotation_type, task_type, geometry, class_id, created_by)"

@@ -6,8 +6,19 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.fixtures.annotating import (
+    at,
+    box,
+    create_annotation,
+    history,
+    hold,
+    leave,
+    locks,
+    no_object,
+    project_with_members,
+)
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.annotations.drawing import at, box, drawn, history, hold, leave, locks, no_object, rows, workshop
+from tests.fixtures.rows import rows
 
 WRITES = ["create", "update", "delete"]
 
@@ -22,8 +33,8 @@ async def write(client: httpx.AsyncClient, kind: str, made: Made, body: dict[str
 
 @pytest.mark.parametrize("kind", WRITES)
 async def test_under_somebody_elses_lock(api: Api, kind: str) -> None:
-    made = await workshop(api)
-    body = await drawn(await api.login("annotator"), box(made))
+    made = await project_with_members(api)
+    body = await create_annotation(await api.login("annotator"), box(made))
     await hold(api, made, "annotator")
     before = await rows(api, "SELECT * FROM image_locks")
     response = await write(await api.login("reviewer"), kind, made, body)
@@ -50,9 +61,9 @@ async def test_under_somebody_elses_lock(api: Api, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", WRITES)
 async def test_the_holder_writes_on_and_is_extended(api: Api, kind: str) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("annotator")
-    body = await drawn(client, box(made))
+    body = await create_annotation(client, box(made))
     await hold(api, made, "annotator")
     async with api.db.begin() as tx:
         await tx.execute("UPDATE image_locks SET expires_at = clock_timestamp() + interval '2 seconds'")
@@ -62,15 +73,15 @@ async def test_the_holder_writes_on_and_is_extended(api: Api, kind: str) -> None
 
 @pytest.mark.parametrize("kind", WRITES)
 async def test_on_a_free_image_a_short_lock_is_taken(api: Api, kind: str) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("annotator")
-    body = await drawn(client, box(made))
+    body = await create_annotation(client, box(made))
     assert await locks(api, made) == {made.image_ids[0]: (4, 60)}
     await leave(api, made, "annotator")
     assert (await write(client, kind, made, body)).status_code == 200
     assert await locks(api, made) == {made.image_ids[0]: (4, 60)}
     (first,) = await rows(api, "SELECT locked_at, expires_at FROM image_locks")
-    await drawn(client, box(made))
+    await create_annotation(client, box(made))
     (second,) = await rows(api, "SELECT locked_at, expires_at FROM image_locks")
     assert second["locked_at"] == first["locked_at"]
     assert second["expires_at"] > first["expires_at"]
@@ -78,25 +89,25 @@ async def test_on_a_free_image_a_short_lock_is_taken(api: Api, kind: str) -> Non
 
 
 async def test_opening_the_image_makes_a_short_lock_a_long_one(api: Api) -> None:
-    made = await workshop(api)
-    await drawn(await api.login("annotator"), box(made))
+    made = await project_with_members(api)
+    await create_annotation(await api.login("annotator"), box(made))
     await hold(api, made, "annotator")
     assert await locks(api, made) == {made.image_ids[0]: (4, 300)}
 
 
 async def test_a_write_after_the_own_lock_ran_out(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     await hold(api, made, "annotator")
     async with api.db.begin() as tx:
         await tx.execute("UPDATE image_locks SET expires_at = clock_timestamp() - interval '1 second'")
-    await drawn(await api.login("annotator"), box(made))
+    await create_annotation(await api.login("annotator"), box(made))
     assert await locks(api, made) == {made.image_ids[0]: (4, 60)}
 
 
 async def test_the_order_of_refusals(api: Api) -> None:
     """404, 403, 423, 409."""
-    made = await workshop(api)
-    body = await drawn(await api.login("reviewer"), box(made))
+    made = await project_with_members(api)
+    body = await create_annotation(await api.login("reviewer"), box(made))
     await hold(api, made, "reviewer")
     change = {"notes": "x", "version": 9}
     for account, expected in (
@@ -112,17 +123,17 @@ async def test_the_order_of_refusals(api: Api) -> None:
 
 async def test_many_images_one_after_the_other(api: Api) -> None:
     """The screen's batch actions write to images that were never opened."""
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("annotator")
     for image in range(3):
-        await drawn(client, no_object(made, image))
+        await create_annotation(client, no_object(made, image))
     assert await locks(api, made) == dict.fromkeys(made.image_ids, (4, 60))
     response = await (await api.login("reviewer")).post("/api/v1/annotations", json=box(made, 1))
     assert response.status_code == 423
 
 
 async def test_writers_of_a_free_image_side_by_side(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     accounts = ["annotator", "reviewer", "admin", "owner"]
     clients = [await api.login(account) for account in accounts] * 6
     answers = await asyncio.gather(*(client.post("/api/v1/annotations", json=box(made)) for client in clients))
@@ -133,10 +144,10 @@ async def test_writers_of_a_free_image_side_by_side(api: Api) -> None:
 
 async def test_save_with_release_and_acquire_beside_it(api: Api) -> None:
     """What the screen does on every save, many times over: no save is refused."""
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("annotator")
     target = f"/api/v1/image-locks/{made.project_id}/{made.image_ids[0]}"
-    body = await drawn(client, box(made))
+    body = await create_annotation(client, box(made))
     for number in range(15):
         saved, _, acquired = await asyncio.gather(
             client.put(at(body), json={"notes": str(number)}), client.delete(target), client.post(f"{target}/acquire")

@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from labeler_api.db.page_bytes import PAGE_BYTES, VALUE_BYTES
+from tests.fixtures.annotating import at, box, create_annotation, project_with_members
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.annotations.drawing import at, box, drawn, workshop
 from tests.labeler_api.annotations.test_list import fill, ids, url
 
 MEGABYTE = 1_000_000
@@ -53,7 +53,7 @@ async def walk(client: httpx.AsyncClient, where: str, **parameters: Any) -> list
 
 @pytest.mark.parametrize("of_image", [False, True])
 async def test_pages_of_large_rows(api: Api, of_image: bool) -> None:
-    made, client = await workshop(api), await api.login("viewer")
+    made, client = await project_with_members(api), await api.login("viewer")
     await put(api, made, 2 * MEGABYTE, 10)
     more = {"image_id": made.image_ids[0]} if of_image else {}
     for _ in range(2):  # the second time what is kept is asked, too
@@ -65,7 +65,7 @@ async def test_pages_of_large_rows(api: Api, of_image: bool) -> None:
 
 
 async def test_pages_of_the_history(api: Api) -> None:
-    made, client = await workshop(api), await api.login("viewer")
+    made, client = await project_with_members(api), await api.login("viewer")
     await put(api, made, 2 * MEGABYTE, 7)
     history = f"/api/v1/annotations/history/project/{made.project_id}"
     pages = await walk(client, history, skip=0, limit=100)
@@ -76,7 +76,7 @@ async def test_pages_of_the_history(api: Api) -> None:
 
 @pytest.mark.parametrize("notes", [False, True])
 async def test_a_row_that_no_page_could_hold(api: Api, notes: bool) -> None:
-    made, client = await workshop(api), await api.login("reviewer")
+    made, client = await project_with_members(api), await api.login("reviewer")
     await put(api, made, PAGE_BYTES + MEGABYTE, notes=notes)
     await fill(api, made, 2)
     left_out = "[left out: 7291456 bytes]" if notes else {"left_out_bytes": 7291465}
@@ -102,7 +102,7 @@ async def test_a_row_that_no_page_could_hold(api: Api, notes: bool) -> None:
 
 
 async def test_what_fits_is_sent_whole(api: Api) -> None:
-    made, client = await workshop(api), await api.login("viewer")
+    made, client = await project_with_members(api), await api.login("viewer")
     await put(api, made, VALUE_BYTES - 100)
     (page,) = await walk(client, url(made))
     assert len((await client.get(at(page[0]))).json()["attributes"]["x"]) == VALUE_BYTES - 100
@@ -110,7 +110,7 @@ async def test_what_fits_is_sent_whole(api: Api) -> None:
 
 async def test_a_thousand_polygons_are_one_page(api: Api) -> None:
     """Of three hundred points each: data as people have it, and the frontend asks once."""
-    made, client = await workshop(api), await api.login("viewer")
+    made, client = await project_with_members(api), await api.login("viewer")
     async with api.db.begin() as tx:
         await tx.execute(
             "INSERT INTO annotations (project_id, image_id, annotation_type, task_type, geometry, created_by)"
@@ -128,7 +128,7 @@ async def test_a_thousand_polygons_are_one_page(api: Api) -> None:
 
 async def test_a_page_ends_before_its_text_costs_too_much(api: Api) -> None:
     """Three times as long as they are stored, but it could be ninety times: PostgreSQL looks at some 200 of them."""
-    made, client = await workshop(api), await api.login("viewer")
+    made, client = await project_with_members(api), await api.login("viewer")
     async with api.db.begin() as tx:
         await tx.execute(
             "INSERT INTO annotations"
@@ -147,8 +147,8 @@ async def test_a_page_ends_before_its_text_costs_too_much(api: Api) -> None:
 
 
 async def test_a_kept_page_that_grows_beyond_a_page(api: Api) -> None:
-    made, client = await workshop(api), await api.login("reviewer")
-    body = await drawn(client, box(made))
+    made, client = await project_with_members(api), await api.login("reviewer")
+    body = await create_annotation(client, box(made))
     await put(api, made, 2 * MEGABYTE, 2)
     assert len(ids(await client.get(url(made)))) == 3
     async with api.db.begin() as tx:

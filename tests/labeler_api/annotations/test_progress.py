@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from labeler_api.annotations.progress import store as progress_store
+from tests.fixtures.annotating import MEMBERS, at, box, create_annotation, no_object, polygon, project_with_members
 from tests.fixtures.api import Api, Made
-from tests.frontend.scene import upload
-from tests.labeler_api.annotations.drawing import MEMBERS, at, box, drawn, no_object, polygon, workshop
+from tests.fixtures.frontend_uploads import upload
 
 KEYS = {
     "id", "project_id", "image_id", "task_type", "status", "first_modified_at", "last_modified_at", "confirmed_at",
@@ -31,7 +31,7 @@ async def statuses(api: Api, made: Made, **params: Any) -> list[dict[str, Any]]:
 
 
 async def test_an_image_that_nobody_began(api: Api) -> None:
-    made = await workshop(api, images=1)
+    made = await project_with_members(api, images=1)
     assert await statuses(api, made, task_type="detection") == [
         {
             "id": 0,
@@ -52,11 +52,11 @@ async def test_an_image_that_nobody_began(api: Api) -> None:
 
 
 async def test_one_entry_an_image_in_the_order_of_the_images(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("reviewer")
-    await drawn(client, box(made, 2))
-    first = await drawn(client, box(made, 1))
-    await drawn(client, polygon(made, 1))
+    await create_annotation(client, box(made, 2))
+    first = await create_annotation(client, box(made, 1))
+    await create_annotation(client, polygon(made, 1))
     await client.post(at(first, "/confirm"), json={})
     found = await statuses(api, made, task_type="detection")
     assert [item["image_id"] for item in found] == made.image_ids
@@ -74,13 +74,13 @@ async def test_one_entry_an_image_in_the_order_of_the_images(api: Api) -> None:
 
 
 async def test_without_a_task_the_tasks_are_taken_together(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("reviewer")
-    await drawn(client, box(made, 0))
-    outline = await drawn(client, polygon(made, 0))
+    await create_annotation(client, box(made, 0))
+    outline = await create_annotation(client, polygon(made, 0))
     await client.post(at(outline, "/confirm"), json={})
-    await drawn(client, box(made, 1))
-    await drawn(client, polygon(made, 1))
+    await create_annotation(client, box(made, 1))
+    await create_annotation(client, polygon(made, 1))
     await client.post(f"/api/v1/projects/{made.project_id}/images/{made.image_ids[1]}/confirm", json={})
     found = await statuses(api, made)
     assert [item["task_type"] for item in found] == [None] * 3
@@ -96,11 +96,11 @@ async def test_without_a_task_the_tasks_are_taken_together(api: Api) -> None:
 
 
 async def test_has_no_object(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("annotator")
-    await drawn(client, no_object(made, 0, "detection"))
-    await drawn(client, no_object(made, 1, "segmentation"))
-    await drawn(client, box(made, 2))
+    await create_annotation(client, no_object(made, 0, "detection"))
+    await create_annotation(client, no_object(made, 1, "segmentation"))
+    await create_annotation(client, box(made, 2))
     for params, expected in (
         ({}, [True, True, False]),
         ({"task_type": "detection"}, [True, False, False]),
@@ -120,9 +120,9 @@ async def test_behind_the_page_stands_every_other_image_that_somebody_began(api:
     made = await api.dataset(images=9, tasks=["detection", "segmentation"], members=MEMBERS)
     client = await api.login("reviewer")
     for image in (8, 5, 1):
-        await drawn(client, box(made, image))
+        await create_annotation(client, box(made, image))
     await client.post(f"/api/v1/projects/{made.project_id}/images/{made.image_ids[8]}/confirm", json={})
-    await drawn(client, polygon(made, 6))
+    await create_annotation(client, polygon(made, 6))
     everything = {item["image_id"]: item for item in await statuses(api, made, task_type="detection", limit=200)}
     assert len(everything) == 9
     for offset, behind in ((0, [5, 8]), (3, [1, 8]), (6, [1, 5]), (9, [1, 5, 8])):
@@ -192,7 +192,7 @@ async def test_cursor(api: Api) -> None:
     ],
 )
 async def test_paging_that_is_refused(api: Api, params: dict[str, Any], status: int) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     response = await (await api.login("viewer")).get(url(made), params=params)
     assert response.status_code == status
     assert isinstance(response.json()["detail"], str)
@@ -201,7 +201,7 @@ async def test_paging_that_is_refused(api: Api, params: dict[str, Any], status: 
 async def test_a_page_that_a_cursor_leads_to_stands_alone(api: Api) -> None:
     made = await api.dataset(images=7, tasks=["detection"], members=MEMBERS)
     client = await api.login("reviewer")
-    await drawn(client, box(made, 6))
+    await create_annotation(client, box(made, 6))
     first = (await client.get(url(made), params={"limit": 3})).json()
     assert [item["image_id"] for item in first["statuses"]] == [*made.image_ids[:3], made.image_ids[6]]
     second = (await client.get(url(made), params={"limit": 3, "cursor": first["next_cursor"]})).json()
@@ -212,7 +212,7 @@ async def test_a_page_that_a_cursor_leads_to_stands_alone(api: Api) -> None:
 @pytest.mark.parametrize("number", [1, 10, 1000])
 async def test_statements(api: Api, number: int) -> None:
     made = await api.dataset(images=number, tasks=["detection"], members=MEMBERS)
-    await drawn(await api.login("annotator"), box(made, number - 1))
+    await create_annotation(await api.login("annotator"), box(made, number - 1))
     client = await api.login("viewer")
     for limit in (200, 1):
         with api.count() as count:
@@ -229,7 +229,7 @@ async def test_statements(api: Api, number: int) -> None:
 
 async def test_revisions_of_another_request_hide_nothing(api: Api) -> None:
     """A tag that somebody put together names the right revisions, and not this list."""
-    made, client = await workshop(api), await api.login("viewer")
+    made, client = await project_with_members(api), await api.login("viewer")
     whole = await client.get(url(made))
     revisions = whole.headers["etag"].partition("-")[0]
     answer = await client.get(url(made), headers={"If-None-Match": f'{revisions}-{"0" * 32}"'})
@@ -237,18 +237,18 @@ async def test_revisions_of_another_request_hide_nothing(api: Api) -> None:
 
 
 async def test_the_etag_follows(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("annotator")
     first = await client.get(url(made))
     assert first.headers["cache-control"] == "private, no-cache"
     headers = {"If-None-Match": first.headers["etag"]}
     assert (await client.get(url(made), headers=headers)).status_code == 304
-    await drawn(client, box(made))
+    await create_annotation(client, box(made))
     assert (await client.get(url(made), headers=headers)).status_code == 200
 
 
 async def test_the_etag_follows_what_is_asked_for_and_what_changes_it(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("reviewer")
     asked: list[dict[str, Any]] = [
         {},
@@ -259,7 +259,7 @@ async def test_the_etag_follows_what_is_asked_for_and_what_changes_it(api: Api) 
     ]
     tags = [(await client.get(url(made), params=params)).headers["etag"] for params in asked]
     assert len(set(tags)) == len(tags)
-    first = await drawn(client, box(made))
+    first = await create_annotation(client, box(made))
     image = f"/api/v1/projects/{made.project_id}/images/{made.image_ids[0]}"
     for method, path in (
         ("POST", at(first, "/confirm")),
@@ -275,7 +275,7 @@ async def test_the_etag_follows_what_is_asked_for_and_what_changes_it(api: Api) 
 
 
 async def test_an_image_that_is_added_shows_although_nobody_drew(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("owner")
     headers = {"If-None-Match": (await client.get(url(made))).headers["etag"]}
     answer = await upload(client, made.dataset_id, "new.jpg")
@@ -285,10 +285,10 @@ async def test_an_image_that_is_added_shows_although_nobody_drew(api: Api) -> No
 
 
 async def test_stats(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("reviewer")
-    await drawn(client, box(made, 0))
-    done = await drawn(client, box(made, 1))
+    await create_annotation(client, box(made, 0))
+    done = await create_annotation(client, box(made, 1))
     await client.post(at(done, "/confirm"), json={})
     # The stored counter may lag behind; what counts is the images.
     async with api.db.begin() as tx:
@@ -319,10 +319,10 @@ async def test_stats(api: Api) -> None:
 
 async def test_progress_never_exceeds_the_images(api: Api) -> None:
     """The dashboard adds `completed` and `confirmed`."""
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("reviewer")
     for image in range(3):
-        await drawn(client, box(made, image))
+        await create_annotation(client, box(made, image))
         await client.post(f"/api/v1/projects/{made.project_id}/images/{made.image_ids[image]}/confirm", json={})
     line = (await client.get(url(made, "stats"))).json()["task_stats"][0]
     assert line["completed"] + line["confirmed"] == line["total_images"] == 3
@@ -332,9 +332,9 @@ async def test_progress_never_exceeds_the_images(api: Api) -> None:
 async def test_stats_of_a_project_without_tasks(api: Api) -> None:
     made = await api.dataset(images=3, members=MEMBERS)
     client = await api.login("reviewer")
-    await drawn(client, box(made, 0))
-    await drawn(client, polygon(made, 0))
-    await drawn(client, box(made, 1))
+    await create_annotation(client, box(made, 0))
+    await create_annotation(client, polygon(made, 0))
+    await create_annotation(client, box(made, 1))
     await client.post(f"/api/v1/projects/{made.project_id}/images/{made.image_ids[1]}/confirm", json={})
     assert (await client.get(url(made, "stats"))).json()["task_stats"] == [
         {"task_type": "default", "total_images": 3, "not_started": 1, "in_progress": 1, "completed": 0, "confirmed": 1}
@@ -342,7 +342,7 @@ async def test_stats_of_a_project_without_tasks(api: Api) -> None:
 
 
 async def test_either_id_of_the_project(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("viewer")
     for what in ("images/status", "stats"):
         by_dataset = await client.get(f"/api/v1/projects/{made.dataset_id}/{what}")

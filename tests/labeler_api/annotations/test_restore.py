@@ -6,20 +6,20 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.fixtures.api import Api
-from tests.labeler_api.annotations.drawing import (
+from tests.fixtures.annotating import (
     at,
     box,
     check_counters,
-    drawn,
+    create_annotation,
     history,
     hold,
     leave,
     locks,
     no_object,
-    rows,
-    workshop,
+    project_with_members,
 )
+from tests.fixtures.api import Api
+from tests.fixtures.rows import rows
 
 SINCE = {"version", "updated_by", "updated_by_name", "updated_at"}  # what a new version has of its own
 
@@ -43,8 +43,8 @@ async def changed(client: httpx.AsyncClient, annotation: dict[str, Any], **chang
 
 
 async def test_each_revision_comes_back_whole(api: Api) -> None:
-    made, client = await workshop(api), await api.login("annotator")
-    first = await drawn(client, box(made, attributes={"a": [1, 2]}, confidence=30, notes="n"))
+    made, client = await project_with_members(api), await api.login("annotator")
+    first = await create_annotation(client, box(made, attributes={"a": [1, 2]}, confidence=30, notes="n"))
     second = await changed(client, first, geometry={"type": "bbox", "bbox": [1, 2, 3, 4]}, class_id=None, attributes={})
     await client.post(at(first, "/confirm"), json={})
     third = (await client.get(at(first))).json()
@@ -62,8 +62,8 @@ async def test_each_revision_comes_back_whole(api: Api) -> None:
 
 
 async def test_a_deleted_annotation_comes_back_under_its_id(api: Api) -> None:
-    made, client = await workshop(api), await api.login("annotator")
-    body = await drawn(client, box(made))
+    made, client = await project_with_members(api), await api.login("annotator")
+    body = await create_annotation(client, box(made))
     later = await changed(client, body, notes="x")
     await client.delete(at(body))
     back = await restored(client, body, 2)
@@ -78,12 +78,12 @@ async def test_a_deleted_annotation_comes_back_under_its_id(api: Api) -> None:
     await check_counters(api, made)
     await client.delete(at(body))
     assert (await restored(client, body, 4))["version"] == 6
-    assert (await drawn(client, box(made)))["id"] > body["id"]
+    assert (await create_annotation(client, box(made)))["id"] > body["id"]
 
 
 async def test_the_images_confirmation_is_taken_back(api: Api) -> None:
-    made, client = await workshop(api), await api.login("reviewer")
-    body = await drawn(client, box(made))
+    made, client = await project_with_members(api), await api.login("reviewer")
+    body = await create_annotation(client, box(made))
     await client.post(at(body, "/confirm"), json={})
     assert await rows(api, "SELECT status FROM image_annotation_status") == [{"status": "completed"}]
     await restored(client, body, 1)
@@ -93,8 +93,8 @@ async def test_the_images_confirmation_is_taken_back(api: Api) -> None:
 
 
 async def test_a_no_object_comes_back(api: Api) -> None:
-    made, client = await workshop(api), await api.login("annotator")
-    body = await drawn(client, no_object(made))
+    made, client = await project_with_members(api), await api.login("annotator")
+    body = await create_annotation(client, no_object(made))
     await client.delete(at(body))
     assert content(await restored(client, body, 1)) == content(body)
     await check_counters(api, made)
@@ -102,8 +102,8 @@ async def test_a_no_object_comes_back(api: Api) -> None:
 
 async def test_the_revision_before_a_write_is_in_its_entry(api: Api) -> None:
     """An annotation that was made before whole revisions were kept can be brought back to where they begin."""
-    made, client = await workshop(api), await api.login("annotator")
-    body = await drawn(client, box(made))
+    made, client = await project_with_members(api), await api.login("annotator")
+    body = await create_annotation(client, box(made))
     async with api.db.begin() as tx:
         await tx.execute("UPDATE annotations SET version = 7")
         await tx.execute(
@@ -120,8 +120,8 @@ async def test_the_revision_before_a_write_is_in_its_entry(api: Api) -> None:
 
 
 async def test_a_part_of_a_state_is_not_restored(api: Api) -> None:
-    made, client = await workshop(api), await api.login("annotator")
-    body = await drawn(client, box(made))
+    made, client = await project_with_members(api), await api.login("annotator")
+    body = await create_annotation(client, box(made))
     async with api.db.begin() as tx:
         await tx.execute("UPDATE annotation_history SET new_state = new_state - 'confidence'")
     response = await client.post(at(body, "/restore"), json={"revision": 1})
@@ -130,8 +130,8 @@ async def test_a_part_of_a_state_is_not_restored(api: Api) -> None:
 
 
 async def test_what_is_no_revision(api: Api) -> None:
-    made, client = await workshop(api), await api.login("annotator")
-    body = await drawn(client, box(made))
+    made, client = await project_with_members(api), await api.login("annotator")
+    body = await create_annotation(client, box(made))
     await client.delete(at(body))
     for revision, status, code in (
         (3, 404, "revision_not_found"),
@@ -148,8 +148,8 @@ async def test_what_is_no_revision(api: Api) -> None:
 
 
 async def test_the_version_seen(api: Api) -> None:
-    made, client = await workshop(api), await api.login("annotator")
-    body = await drawn(client, box(made))
+    made, client = await project_with_members(api), await api.login("annotator")
+    body = await create_annotation(client, box(made))
     await changed(client, body, notes="x")
     for headers, seen in (({"If-Match": '"1"'}, {}), ({}, {"version": 1})):
         response = await client.post(at(body, "/restore"), json={"revision": 1} | seen, headers=headers)
@@ -168,8 +168,8 @@ async def test_the_version_seen(api: Api) -> None:
 
 
 async def test_locks(api: Api) -> None:
-    made, client = await workshop(api), await api.login("annotator")
-    body = await drawn(client, box(made))
+    made, client = await project_with_members(api), await api.login("annotator")
+    body = await create_annotation(client, box(made))
     await client.delete(at(body))
     await leave(api, made, "annotator")
     await hold(api, made, "reviewer")
@@ -182,8 +182,8 @@ async def test_locks(api: Api) -> None:
 
 
 async def test_an_image_that_is_gone(api: Api) -> None:
-    made, client = await workshop(api), await api.login("annotator")
-    body = await drawn(client, box(made))
+    made, client = await project_with_members(api), await api.login("annotator")
+    body = await create_annotation(client, box(made))
     await client.delete(at(body))
     async with api.db.begin() as tx:
         await tx.execute("DELETE FROM image_metadata WHERE id = $1", made.image_ids[0])
@@ -196,10 +196,10 @@ OTHERS = {"admin": 200, "owner": 200, "reviewer": 200, "annotator": 403, "viewer
 
 @pytest.mark.parametrize("deleted", [False, True])
 async def test_roles(api: Api, deleted: bool) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     owner = await api.login("owner")
     for account, expected in OTHERS.items():
-        body = await drawn(owner, box(made))
+        body = await create_annotation(owner, box(made))
         if deleted:
             await owner.delete(at(body))
         await leave(api, made, "owner")
@@ -211,8 +211,8 @@ async def test_roles(api: Api, deleted: bool) -> None:
 
 @pytest.mark.parametrize(("role", "expected"), [("viewer", 403), (None, 404)])
 async def test_own_ones_after_the_role_is_gone(api: Api, role: str | None, expected: int) -> None:
-    made, client = await workshop(api), await api.login("annotator")
-    body = await drawn(client, box(made))
+    made, client = await project_with_members(api), await api.login("annotator")
+    body = await create_annotation(client, box(made))
     await client.delete(at(body))
     async with api.db.begin() as tx:
         await tx.execute("DELETE FROM project_permissions WHERE user_id = 4")
@@ -226,8 +226,8 @@ async def test_own_ones_after_the_role_is_gone(api: Api, role: str | None, expec
 
 
 async def test_restored_and_deleted_side_by_side(api: Api) -> None:
-    made, client = await workshop(api), await api.login("annotator")
-    body = await drawn(client, box(made))
+    made, client = await project_with_members(api), await api.login("annotator")
+    body = await create_annotation(client, box(made))
     await client.delete(at(body))
     answers = await asyncio.gather(
         *(client.post(at(body, "/restore"), json={"revision": 1}) for _ in range(6)),
@@ -241,8 +241,8 @@ async def test_restored_and_deleted_side_by_side(api: Api) -> None:
 
 
 async def test_statements(api: Api) -> None:
-    made, client = await workshop(api), await api.login("annotator")
-    body = await drawn(client, box(made))
+    made, client = await project_with_members(api), await api.login("annotator")
+    body = await create_annotation(client, box(made))
     with api.count() as count:
         await restored(client, body, 1)
     assert count.value <= 7

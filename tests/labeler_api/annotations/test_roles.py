@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.fixtures.annotating import at, box, create_annotation, leave, project_with_members
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.annotations.drawing import at, box, drawn, leave, workshop
 
 ACCOUNTS = ["admin", "owner", "reviewer", "annotator", "viewer", "stranger", None]
 
@@ -61,9 +61,9 @@ OTHERS = {  # on an annotation of the owner's
 
 @pytest.mark.parametrize("call", OTHERS)
 async def test_on_others_annotations(api: Api, call: str) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     for account in ACCOUNTS:
-        body = await drawn(await api.login("owner"), box(made))
+        body = await create_annotation(await api.login("owner"), box(made))
         await leave(api, made, "owner")
         response = await do(await client_of(api, account), call, made, body)
         assert response.status_code == OTHERS[call][account], (account, response.text)
@@ -75,18 +75,18 @@ async def test_on_others_annotations(api: Api, call: str) -> None:
 
 @pytest.mark.parametrize("call", ["update", "delete", "confirm", "unconfirm"])
 async def test_an_annotators_own(api: Api, call: str) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("annotator")
-    body = await drawn(client, box(made))
+    body = await create_annotation(client, box(made))
     assert (await do(client, call, made, body)).status_code == 200
 
 
 @pytest.mark.parametrize("call", ["update", "delete", "confirm", "unconfirm"])
 @pytest.mark.parametrize(("role", "expected"), [("viewer", 403), (None, 404)])
 async def test_own_ones_after_the_role_is_gone(api: Api, call: str, role: str | None, expected: int) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("annotator")
-    body = await drawn(client, box(made))
+    body = await create_annotation(client, box(made))
     async with api.db.begin() as tx:
         await tx.execute("DELETE FROM project_permissions WHERE user_id = 4")
         if role:
@@ -99,8 +99,8 @@ async def test_own_ones_after_the_role_is_gone(api: Api, call: str, role: str | 
 
 
 async def test_a_strangers_404_is_that_of_nothing(api: Api) -> None:
-    made = await workshop(api)
-    body = await drawn(await api.login("owner"), box(made))
+    made = await project_with_members(api)
+    body = await create_annotation(await api.login("owner"), box(made))
     client = await api.login("stranger")
     for call in ("get", "update", "delete", "confirm", "unconfirm"):
         there = (await do(client, call, made, body)).json()
@@ -111,15 +111,15 @@ async def test_a_strangers_404_is_that_of_nothing(api: Api) -> None:
 
 @pytest.mark.parametrize("call", OTHERS)
 async def test_a_public_dataset_makes_everybody_a_viewer(api: Api, call: str) -> None:
-    made = await workshop(api, visibility="public")
-    body = await drawn(await api.login("owner"), box(made))
+    made = await project_with_members(api, visibility="public")
+    body = await create_annotation(await api.login("owner"), box(made))
     response = await do(await api.login("stranger"), call, made, body)
     assert response.status_code == (200 if OTHERS[call]["viewer"] == 200 else 403)
 
 
 async def test_a_system_admin_without_a_role(api: Api) -> None:
     made = await api.dataset(images=1)
-    body = await drawn(await api.login("owner"), box(made))
+    body = await create_annotation(await api.login("owner"), box(made))
     await leave(api, made, "owner")
     client = await api.login("admin")
     for call in ("get", "update", "confirm", "confirm image", "delete", "create"):

@@ -6,8 +6,8 @@ import asyncpg
 import pytest
 
 from labeler_api.annotations.editing import store as editing_store
+from tests.fixtures.annotating import MEMBERS, at, box, check_counters, create_annotation, no_object, polygon
 from tests.fixtures.api import Api
-from tests.labeler_api.annotations.drawing import MEMBERS, at, box, check_counters, drawn, no_object, polygon
 from tests.labeler_api.annotations.test_kept_plans import _DRAFT
 from tests.labeler_api.annotations.test_status_costs import filled, looked_at
 
@@ -64,9 +64,9 @@ async def test_the_counts_are_those_of_a_recount_after_each_save(api: Api) -> No
         assert answer.status_code == 200, answer.text
         await check_counters(api, made)
 
-    boxes = [await drawn(client, box(made)) for _ in range(4)]
+    boxes = [await create_annotation(client, box(made)) for _ in range(4)]
     await check_counters(api, made)
-    other_task = await drawn(client, polygon(made))
+    other_task = await create_annotation(client, polygon(made))
     await check_counters(api, made)
     await do("PUT", at(boxes[1]), notes="x")
     await do("POST", at(boxes[1], "/confirm"))
@@ -76,12 +76,12 @@ async def test_the_counts_are_those_of_a_recount_after_each_save(api: Api) -> No
     await do("POST", at(boxes[3], "/confirm"))
     await do("POST", at(boxes[3], "/unconfirm"))
     await do("DELETE", at(boxes[3]))  # the latest
-    nothing = await drawn(client, no_object(made))
+    nothing = await create_annotation(client, no_object(made))
     await check_counters(api, made)
     await do("DELETE", at(boxes[1]))
     await do("DELETE", at(nothing))  # the last one of its task
     await do("DELETE", at(other_task))  # the last one of the image
-    back = await drawn(client, box(made))  # as one that was deleted
+    back = await create_annotation(client, box(made))  # as one that was deleted
     assert back["id"] in {one["id"] for one in boxes}
     await check_counters(api, made)
 
@@ -90,8 +90,8 @@ async def test_the_counts_are_those_of_a_recount_after_each_save(api: Api) -> No
 async def test_a_status_that_another_version_wrote_is_counted_anew(api: Api, wrong: str) -> None:
     made = await api.dataset(tasks=["detection"], images=1, members=MEMBERS)
     client = await api.login("reviewer")
-    one = await drawn(client, box(made))
-    await drawn(client, box(made))
+    one = await create_annotation(client, box(made))
+    await create_annotation(client, box(made))
     async with api.db.begin() as tx:
         await tx.execute(
             f"UPDATE image_annotation_status SET {wrong}, draft_annotations = 7 WHERE project_id = $1", made.project_id

@@ -4,18 +4,18 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.api import Api, Made
-from tests.labeler_api.annotations.drawing import (
+from tests.fixtures.annotating import (
     Draw,
     at,
     box,
     check_counters,
-    drawn,
+    create_annotation,
     no_object,
     polygon,
-    rows,
-    workshop,
+    project_with_members,
 )
+from tests.fixtures.api import Api, Made
+from tests.fixtures.rows import rows
 
 # State of the row after a step: confirmed annotations / annotations, and whether the image is confirmed.
 State = tuple[str, bool] | None
@@ -108,7 +108,7 @@ class Person:
         verb, what = step.split()
         new: dict[str, Draw] = {"draw": box, "outline": polygon, "none": no_object}
         if verb in new:
-            self.drawn[what] = await drawn(client, new[verb](self.made, 0))
+            self.drawn[what] = await create_annotation(client, new[verb](self.made, 0))
         elif what in {"image", "all"}:
             task = {"task_type": "detection"} if what == "image" else {}
             target = f"/api/v1/projects/{self.made.project_id}/images/{self.made.image_ids[0]}/confirm"
@@ -138,7 +138,7 @@ class Person:
 
 @pytest.mark.parametrize("name", TRANSITIONS)
 async def test_transitions(api: Api, name: str) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     person = Person(api, made)
     for number, (step, expected) in enumerate(TRANSITIONS[name], start=1):
         await person.do(step)
@@ -149,16 +149,16 @@ async def test_transitions(api: Api, name: str) -> None:
 
 
 async def test_an_edit_leaves_the_annotations_own_state(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("reviewer")
-    body = await drawn(client, box(made))
+    body = await create_annotation(client, box(made))
     await client.post(at(body, "/confirm"))
     edited = (await client.put(at(body), json={"notes": "x"})).json()
     assert (edited["annotation_state"], edited["confirmed_by"], edited["version"]) == ("confirmed", 3, 3)
 
 
 async def test_a_row_for_each_task_however_it_was_confirmed(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     person = Person(api, made)
     for step in ("draw a", "outline p", "confirm all", "confirm image", "edit p"):
         await person.do(step)
@@ -169,7 +169,7 @@ async def test_a_row_for_each_task_however_it_was_confirmed(api: Api) -> None:
 
 
 async def test_deleting_keeps_the_moment_of_the_confirmation(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     person = Person(api, made)
     for step in ("draw a", "draw b", "confirm image"):
         await person.do(step)

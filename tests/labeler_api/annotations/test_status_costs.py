@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from labeler_api.annotations.progress import store as progress_store
+from tests.fixtures.annotating import MEMBERS, box, check_counters, create_annotation, no_object
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.annotations.drawing import MEMBERS, box, check_counters, drawn, no_object
 
 IMAGES = 500
 FOREIGN = 50_000  # a hundred times as many, of somebody else
@@ -174,7 +174,7 @@ async def test_what_the_api_of_before_wrote_is_counted_and_then_kept_again(api: 
     """It changes and makes rows without a word of the `no_object`s."""
     made = await api.dataset(images=2, tasks=["detection"], members=MEMBERS)
     client = await api.login("annotator")
-    await drawn(client, box(made, 0))
+    await create_annotation(client, box(made, 0))
 
     async def shown() -> list[bool]:
         path = f"/api/v1/projects/{made.project_id}/images/status"
@@ -186,8 +186,8 @@ async def test_what_the_api_of_before_wrote_is_counted_and_then_kept_again(api: 
     await _written_before(api, made, 0, _NO_OBJECT)
     await _written_before(api, made, 1, _NO_OBJECT)
     assert await shown() == [True, True]
-    await drawn(client, box(made, 0))
-    await drawn(client, box(made, 1))
+    await create_annotation(client, box(made, 0))
+    await create_annotation(client, box(made, 1))
     await check_counters(api, made)
     assert await shown() == [True, True]
     gone = "DELETE FROM annotations WHERE project_id = $1 AND image_id = $2 AND annotation_type = 'no_object'"
@@ -198,7 +198,7 @@ async def test_what_the_api_of_before_wrote_is_counted_and_then_kept_again(api: 
     )
     await _written_before(api, made, 1, changed)
     assert await shown() == [False, False]
-    await drawn(client, no_object(made, 0))
+    await create_annotation(client, no_object(made, 0))
     assert await shown() == [True, False]
 
 

@@ -6,26 +6,26 @@ from typing import Any
 import pytest
 
 from labeler_api.annotations.editing import store as editing_store
-from tests.fixtures.api import USER_IDS, Api, Made
-from tests.labeler_api.annotations.drawing import (
+from tests.fixtures.annotating import (
     BOX,
     at,
     box,
     check_counters,
-    drawn,
+    create_annotation,
     history,
     leave,
     no_object,
     polygon,
-    rows,
-    workshop,
+    project_with_members,
 )
+from tests.fixtures.api import USER_IDS, Api, Made
+from tests.fixtures.rows import rows
 
 SAME = ("id", "geometry", "attributes", "class_id", "class_name", "confidence", "notes", "created_by", "created_at")
 
 
 async def deleted(client: Any, body: dict[str, Any]) -> dict[str, Any]:
-    made = await drawn(client, body)
+    made = await create_annotation(client, body)
     assert (await client.delete(at(made))).status_code == 200
     return made
 
@@ -37,10 +37,10 @@ async def later(api: Api, minutes: int) -> None:
 
 
 async def test_an_undone_deletion_brings_back_the_annotation_and_its_history(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("annotator")
     before = await deleted(client, box(made, attributes={"a": 1}, confidence=90, notes="see corner"))
-    after = await drawn(client, box(made))
+    after = await create_annotation(client, box(made))
     assert {key: after[key] for key in SAME} == {key: before[key] for key in SAME}
     assert (after["version"], after["updated_by"]) == (3, USER_IDS["annotator"])
     assert [(one["action"], one["revision"]) for one in await history(api, before["id"])] == [
@@ -55,13 +55,13 @@ async def test_an_undone_deletion_brings_back_the_annotation_and_its_history(api
 
 async def test_it_comes_back_as_a_draft(api: Api) -> None:
     """As the screen shows it; who confirms has to look at it again."""
-    made = await workshop(api)
+    made = await project_with_members(api)
     client, reviewer = await api.login("annotator"), await api.login("reviewer")
-    await drawn(client, box(made, geometry={**BOX, "bbox": [1, 2, 3, 4]}))
-    one = await drawn(client, box(made))
+    await create_annotation(client, box(made, geometry={**BOX, "bbox": [1, 2, 3, 4]}))
+    one = await create_annotation(client, box(made))
     await reviewer.post(f"/api/v1/projects/{made.project_id}/images/{made.image_ids[0]}/confirm", json={})
     assert (await client.delete(at(one))).status_code == 200
-    after = await drawn(client, box(made))
+    after = await create_annotation(client, box(made))
     assert (after["id"], after["annotation_state"], after["confirmed_by"]) == (one["id"], "draft", None)
     (status,) = await rows(api, "SELECT status FROM image_annotation_status WHERE project_id = $1", made.project_id)
     assert status["status"] == "in-progress"
@@ -78,10 +78,10 @@ async def test_it_comes_back_as_a_draft(api: Api) -> None:
     ],
 )
 async def test_what_follows_from_the_shape_or_is_not_sent_does_not_count(api: Api, sent: dict[str, Any]) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("annotator")
     before = await deleted(client, box(made, attributes={"a": 1}))
-    after = await drawn(client, box(made, **sent))
+    after = await create_annotation(client, box(made, **sent))
     assert {key: after[key] for key in SAME} == {key: before[key] for key in SAME}
 
 
@@ -98,31 +98,31 @@ async def test_what_follows_from_the_shape_or_is_not_sent_does_not_count(api: Ap
     ],
 )
 async def test_another_one_is_new(api: Api, sent: dict[str, Any]) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("annotator")
     before = await deleted(client, box(made, attributes={"a": 1}))
-    after = await drawn(client, box(made, **sent))
+    after = await create_annotation(client, box(made, **sent))
     assert after["id"] != before["id"]
     assert after["version"] == 1
     assert [one["action"] for one in await history(api, after["id"])] == ["create"]
 
 
 async def test_of_another_image_person_or_hour_it_is_new(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client, admin = await api.login("annotator"), await api.login("admin")
     ids = {(await deleted(client, box(made)))["id"]}
     for who, image in ((client, 1), (admin, 2)):
-        ids.add((await drawn(who, box(made, image)))["id"])
+        ids.add((await create_annotation(who, box(made, image)))["id"])
     await later(api, 16)
-    ids.add((await drawn(client, box(made)))["id"])
+    ids.add((await create_annotation(client, box(made)))["id"])
     assert len(ids) == 4
 
 
 async def test_it_comes_back_once(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("annotator")
     before = await deleted(client, box(made))
-    ids = [one["id"] for one in await asyncio.gather(*(drawn(client, box(made)) for _ in range(4)))]
+    ids = [one["id"] for one in await asyncio.gather(*(create_annotation(client, box(made)) for _ in range(4)))]
     assert len(set(ids)) == 4
     assert before["id"] in ids
     await check_counters(api, made)
@@ -130,40 +130,40 @@ async def test_it_comes_back_once(api: Api) -> None:
 
 async def test_several_equal_ones_come_back_one_by_one(api: Api) -> None:
     """Deleting all of an image and undoing it is a loop."""
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("annotator")
     bodies = [box(made), box(made), polygon(made)]
-    before = [await drawn(client, body) for body in bodies]
+    before = [await create_annotation(client, body) for body in bodies]
     for one in before:
         await client.delete(at(one))
-    assert {(await drawn(client, body))["id"] for body in bodies} == {one["id"] for one in before}
+    assert {(await create_annotation(client, body))["id"] for body in bodies} == {one["id"] for one in before}
 
 
 async def test_the_last_deletion_counts_and_not_one_before(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("annotator")
     before = await deleted(client, box(made))
-    assert (await drawn(client, box(made)))["id"] == before["id"]
+    assert (await create_annotation(client, box(made)))["id"] == before["id"]
     changed = {**BOX, "bbox": [5, 5, 5, 5]}
     await client.put(at(before), json={"geometry": changed})
     await client.delete(at(before))
-    assert (await drawn(client, box(made)))["id"] != before["id"]
-    assert (await drawn(client, box(made, geometry=changed)))["id"] == before["id"]
+    assert (await create_annotation(client, box(made)))["id"] != before["id"]
+    assert (await create_annotation(client, box(made, geometry=changed)))["id"] == before["id"]
 
 
 async def test_who_may_not_change_it_any_more_makes_their_own(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client, reviewer, owner = await api.login("annotator"), await api.login("reviewer"), await api.login("owner")
-    one, other = await drawn(client, box(made)), await drawn(client, box(made, 1))
+    one, other = await create_annotation(client, box(made)), await create_annotation(client, box(made, 1))
     for image, gone in enumerate((one, other)):
         await leave(api, made, "annotator", image)
         assert (await reviewer.delete(at(gone))).status_code == 200
-    after = await drawn(reviewer, box(made))
+    after = await create_annotation(reviewer, box(made))
     assert (after["id"], after["created_by"]) == (one["id"], USER_IDS["annotator"])
     await owner.patch(
         f"/api/v1/projects/{made.dataset_id}/permissions/{USER_IDS['reviewer']}", json={"role": "annotator"}
     )
-    after = await drawn(reviewer, box(made, 1))
+    after = await create_annotation(reviewer, box(made, 1))
     assert after["id"] != other["id"]
     assert after["created_by"] == USER_IDS["reviewer"]
 
@@ -173,11 +173,11 @@ NOTHING: dict[str, Any] = {"geometry": {"type": "no_object"}, "annotation_type":
 
 @pytest.mark.parametrize("attributes", ["absent", None, {}])
 async def test_a_no_object_without_attributes_takes_the_task_of_what_comes_back(api: Api, attributes: object) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("annotator")
     before = await deleted(client, no_object(made, task="segmentation"))
     sent = box(made, **NOTHING) if attributes == "absent" else box(made, **NOTHING, attributes=attributes)
-    after = await drawn(client, sent)
+    after = await create_annotation(client, sent)
     assert (after["id"], after["attributes"]) == (before["id"], {"task_type": "segmentation"})
     assert (after["annotation_state"], after["class_name"]) == ("confirmed", "__background__")
     await check_counters(api, made)
@@ -185,26 +185,26 @@ async def test_a_no_object_without_attributes_takes_the_task_of_what_comes_back(
 
 async def test_a_no_object_without_attributes_takes_the_only_task(api: Api) -> None:
     made = await api.dataset(images=1, tasks=["segmentation"])
-    after = await drawn(await api.login("owner"), box(made, **NOTHING))
+    after = await create_annotation(await api.login("owner"), box(made, **NOTHING))
     assert after["attributes"] == {"task_type": "segmentation"}
     assert await rows(api, "SELECT task_type FROM annotations") == [{"task_type": "segmentation"}]
 
 
 async def test_where_several_tasks_could_be_meant_it_has_to_say_which(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("annotator")
     answer = await client.post("/api/v1/annotations", json=box(made, **NOTHING))
     assert (answer.status_code, answer.json()["code"]) == (400, "task_missing")
 
 
 async def test_a_create_asks_no_more_statements_than_before(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     client = await api.login("annotator")
     await deleted(client, box(made))
     with api.count() as new:
-        await drawn(client, box(made, geometry={**BOX, "bbox": [1, 2, 3, 4]}))
+        await create_annotation(client, box(made, geometry={**BOX, "bbox": [1, 2, 3, 4]}))
     with api.count() as again:
-        await drawn(client, box(made))
+        await create_annotation(client, box(made))
     assert new.value == again.value
 
 
@@ -228,7 +228,7 @@ async def read_of_history(api: Api, made: Made) -> tuple[int, int]:
 
 async def test_the_look_up_reads_one_index_however_much_was_deleted(api: Api) -> None:
     """With and without statistics; a project's last quarter of an hour is thousands of entries."""
-    made = await workshop(api)
+    made = await project_with_members(api)
     fill = (
         "INSERT INTO annotation_history"
         " (annotation_id, project_id, image_id, action, changed_by, previous_state, undo_key)"

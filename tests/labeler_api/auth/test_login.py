@@ -9,8 +9,8 @@ import jwt
 import pytest
 
 from tests.fixtures.api import JWT_SECRET, PUBLIC_URL, Api
+from tests.fixtures.own_users import Own
 from tests.fixtures.users import StartGateway
-from tests.labeler_api.auth.conftest import Own
 
 URL = "/api/v1/auth/login"
 

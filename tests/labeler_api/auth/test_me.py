@@ -9,7 +9,7 @@ import jwt
 import pytest
 
 from tests.fixtures.api import JWT_SECRET, Api
-from tests.labeler_api.auth.conftest import Own
+from tests.fixtures.own_users import Own
 
 URL = "/api/v1/auth/me"
 

@@ -5,10 +5,10 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.fixtures.annotating import box, create_annotation
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.annotations.drawing import box, drawn
-from tests.labeler_api.projects.building import annotate, stored_class
-from tests.races.waiting import waiting
+from tests.fixtures.project_rows import annotate, stored_class
+from tests.fixtures.waiting import waiting
 
 DETECTION = {"task_type": "detection"}
 KEYS = {"class_id", "name", "color", "description", "order", "image_count", "bbox_count"}
@@ -68,7 +68,7 @@ async def test_a_class_is_removed(api: Api) -> None:
 async def test_a_class_in_use_stays(api: Api) -> None:
     made = await _made(api)
     owner = await api.login("owner")
-    annotation = await drawn(owner, box(made, class_id="a"))
+    annotation = await create_annotation(owner, box(made, class_id="a"))
     answer = await owner.delete(_url(made), params=DETECTION)
     assert (answer.status_code, answer.json()["code"]) == (409, "class_in_use")
     assert (await owner.delete(_url(made), params={"task_type": "segmentation"})).status_code == 204
@@ -125,6 +125,7 @@ async def test_who_may(api: Api) -> None:
     assert (await admin.delete(_url(made), params=DETECTION)).status_code == 204
 
 
+@pytest.mark.slow
 async def test_edits_at_once_lose_nothing(api: Api) -> None:
     ids = [f"c{number}" for number in range(8)]
     made = await _made(api, *ids)

@@ -6,7 +6,7 @@ import itertools
 import pytest
 
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.projects.building import annotate, stored_class
+from tests.fixtures.project_rows import annotate, stored_class
 
 DETECTION = {"task_type": "detection"}
 

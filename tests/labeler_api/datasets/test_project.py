@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.fixtures.api import Api
-from tests.labeler_api.projects.building import KEYS, annotate, stored_class
+from tests.fixtures.project_rows import KEYS, annotate, stored_class
 
 
 async def _without_project(api: Api, dataset_id: str = "ds_alone", visibility: str = "private", images: int = 0) -> str:

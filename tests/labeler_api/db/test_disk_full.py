@@ -11,10 +11,10 @@ import pytest
 
 from labeler_api.app import create_app, open_services
 from labeler_ops.stack.object_store import SeaweedServer
+from tests.fixtures.annotating import box, check_counters, create_annotation
 from tests.fixtures.api import Api, api_settings, storage_environment
 from tests.fixtures.postgres import DatabaseFactory
 from tests.fixtures.users import RunningGateway
-from tests.labeler_api.annotations.drawing import box, check_counters, drawn
 
 _DISK_MIB = 64  # an empty database of ours takes some 12
 _PIECE = bytes(8192)  # a page of a table
@@ -72,7 +72,7 @@ def fill(disk: Path) -> Path:
 async def test_a_full_disk(api: Api, disk: Path) -> None:
     made = await api.dataset(tasks=["detection"], images=3)
     owner = await api.login("owner")
-    await drawn(owner, box(made))
+    await create_annotation(owner, box(made))
     filler = fill(disk)
 
     answers = []
@@ -99,7 +99,7 @@ async def test_a_full_disk(api: Api, disk: Path) -> None:
         assert answer.status_code == 200, answer.text
 
     filler.unlink()
-    await drawn(owner, box(made, 2, notes="x" * 900))
+    await create_annotation(owner, box(made, 2, notes="x" * 900))
     await check_counters(api, made)
     acknowledged = 2 + [answer.status_code for answer in [*answers, *again]].count(200)
     async with api.db.read() as connection:

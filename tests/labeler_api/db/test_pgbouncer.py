@@ -11,11 +11,11 @@ import pytest
 from labeler_api.db.pool import Database, PoolOptions
 from labeler_api.errors import Unavailable
 from labeler_ops.stack.object_store import SeaweedServer
+from tests.fixtures.annotating import BOX
 from tests.fixtures.api import storage_environment
+from tests.fixtures.api_processes import ApiProcess
+from tests.fixtures.pictures import picture
 from tests.fixtures.users import RunningGateway
-from tests.labeler_api.annotations.drawing import BOX
-from tests.labeler_api.images.pictures import picture
-from tests.races.processes import ApiProcess
 
 _LIMITS = {
     "statement_timeout": "20s",

@@ -10,7 +10,7 @@ from labeler_api.context import Call
 from labeler_api.deletion.backup import service as backup_service
 from labeler_api.deletion.datasets.schemas import BackupFile
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.deletion.building import (
+from tests.fixtures.full_dataset import (
     delete,
     done,
     due,
@@ -21,7 +21,7 @@ from tests.labeler_api.deletion.building import (
     tables_of,
     workers,
 )
-from tests.labeler_api.versions.builders import BOX, CLASSES, stored_keys
+from tests.fixtures.versions import BOX, CLASSES, stored_keys
 
 Verify = Callable[[Call, BackupFile], Awaitable[None]]
 

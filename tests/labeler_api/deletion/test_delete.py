@@ -5,7 +5,7 @@ import pytest
 from labeler_api.deletion.datasets import stored_files
 from labeler_api.object_store.objects import ObjectStore
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.deletion.building import (
+from tests.fixtures.full_dataset import (
     delete,
     done,
     due,

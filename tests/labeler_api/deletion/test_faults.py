@@ -15,8 +15,8 @@ from labeler_api.jobs import worker as jobs
 from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.stack.ports import free_port
 from tests.fixtures.api import JWT_SECRET, PUBLIC_URL, Api, Made, storage_environment
-from tests.fixtures.users import RunningGateway
-from tests.labeler_api.deletion.building import (
+from tests.fixtures.cut_uploads import FORM, PART, running
+from tests.fixtures.full_dataset import (
     delete,
     done,
     due,
@@ -26,11 +26,11 @@ from tests.labeler_api.deletion.building import (
     purge_now,
     workers,
 )
-from tests.labeler_api.images.pictures import picture
-from tests.labeler_api.images.relay import Relay
-from tests.labeler_api.images.test_faults import FORM, PART, running
-from tests.labeler_api.jobs.test_jobs import until
-from tests.labeler_api.versions.builders import BOX, stored_keys
+from tests.fixtures.pictures import picture
+from tests.fixtures.relay import Relay
+from tests.fixtures.users import RunningGateway
+from tests.fixtures.versions import BOX, stored_keys
+from tests.fixtures.waiting import until
 
 
 async def test_writers_finish_before_or_get_a_clean_404(api: Api) -> None:

@@ -9,36 +9,32 @@ import pytest
 
 from labeler_api.db.tables import annotations, image_annotation_status, image_metadata
 from labeler_api.deletion.images import store as images_store
-from tests.fixtures.api import USER_IDS, Api, Made
-from tests.labeler_api.annotations.drawing import (
+from tests.fixtures import pictures
+from tests.fixtures.annotating import (
     MEMBERS,
     at,
     box,
     check_counters,
-    drawn,
+    create_annotation,
     history,
     hold,
     leave,
     locks,
     no_object,
     polygon,
-    rows,
-    workshop,
+    project_with_members,
 )
-from tests.labeler_api.images import pictures
-from tests.labeler_api.images.pictures import media_path, noise, upload
-from tests.labeler_api.imports.files import boxes, coco, imported, stored
+from tests.fixtures.annotation_files import boxes, coco, imported, stored
+from tests.fixtures.api import USER_IDS, Api, Made
+from tests.fixtures.image_deletion import delete_many
+from tests.fixtures.pictures import media_path, noise, upload
+from tests.fixtures.rows import rows
 
 KEPT = "SELECT * FROM {} WHERE project_id = $1 ORDER BY id"
 
 
 def address(made: Made, *, image: int = 0) -> str:
     return f"/api/v1/datasets/{made.dataset_id}/images/{quote(made.image_ids[image], safe='')}"
-
-
-async def delete_many(client: httpx.AsyncClient, made: Made, *image_ids: str, **more: Any) -> httpx.Response:
-    body = {"image_ids": list(image_ids)}
-    return await client.post(f"/api/v1/datasets/{made.dataset_id}/images/delete", json=body, **more)
 
 
 async def restore(client: httpx.AsyncClient, made: Made, *deletion_ids: int, **more: Any) -> httpx.Response:
@@ -56,7 +52,7 @@ async def deleted(client: httpx.AsyncClient, made: Made, *images: int) -> list[i
 async def check_all(api: Api, made: Made) -> None:
     """Every counter says what a count says."""
     await check_counters(api, made)
-    number = len(await pictures.rows(api, made))
+    number = len(await pictures.image_rows(api, made))
     assert (await pictures.counters(api, made))[:2] == (number, number)
     owner = await api.login("owner")
     assert (await owner.get(f"/api/v1/projects/{made.project_id}")).json()["total_images"] == number
@@ -67,10 +63,10 @@ async def drawn_on(api: Api, made: Made) -> list[dict[str, Any]]:
     """A box, a polygon and a `no_object` on the first image, one of them confirmed; a box on the second."""
     annotator, reviewer = await api.login("annotator"), await api.login("reviewer")
     made_here = [
-        await drawn(annotator, box(made)),
-        await drawn(annotator, polygon(made)),
-        await drawn(annotator, no_object(made, task="segmentation")),
-        await drawn(annotator, box(made, 1)),
+        await create_annotation(annotator, box(made)),
+        await create_annotation(annotator, polygon(made)),
+        await create_annotation(annotator, no_object(made, task="segmentation")),
+        await create_annotation(annotator, box(made, 1)),
     ]
     assert (await reviewer.post(at(made_here[0], "/confirm"))).status_code == 200
     for image in (0, 1):
@@ -79,7 +75,7 @@ async def drawn_on(api: Api, made: Made) -> list[dict[str, Any]]:
 
 
 async def test_an_image_goes_with_what_is_drawn_on_it(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     first, *_, elsewhere = await drawn_on(api, made)
     admin = await api.login("admin")
     answer = await admin.delete(address(made))
@@ -87,7 +83,7 @@ async def test_an_image_goes_with_what_is_drawn_on_it(api: Api) -> None:
     body = answer.json()
     assert (body["deleted"], body["annotations"], body["missing"]) == (1, 3, [])
     assert [(one["image_id"], one["annotations"]) for one in body["images"]] == [(made.image_ids[0], 3)]
-    assert sorted(await pictures.rows(api, made)) == made.image_ids[1:]
+    assert sorted(await pictures.image_rows(api, made)) == made.image_ids[1:]
     assert (await admin.get(at(first))).status_code == 404
     assert (await admin.get(at(elsewhere))).status_code == 200
     assert await rows(api, "SELECT 1 FROM image_locks WHERE image_id = $1", made.image_ids[0]) == []
@@ -100,12 +96,12 @@ async def test_an_image_goes_with_what_is_drawn_on_it(api: Api) -> None:
 
 
 async def test_it_comes_back_as_it_was(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     first, *_ = await drawn_on(api, made)
     admin = await api.login("admin")
     tables = ("annotations", "image_annotation_status")
     before = {table: await rows(api, KEPT.format(table), made.project_id) for table in tables}
-    images = await pictures.rows(api, made)
+    images = await pictures.image_rows(api, made)
     deletion_ids = await deleted(admin, made, 0, 1)
     answer = await restore(admin, made, *deletion_ids)
     assert answer.status_code == 200, answer.text
@@ -116,7 +112,7 @@ async def test_it_comes_back_as_it_was(api: Api) -> None:
         "image_ids": made.image_ids[:2],
         "missing": [],
     }
-    assert await pictures.rows(api, made) == images
+    assert await pictures.image_rows(api, made) == images
     after = {table: await rows(api, KEPT.format(table), made.project_id) for table in tables}
     for row in after["annotations"]:  # the deletion and the restoration are revisions of their own
         row["version"] -= 2
@@ -144,14 +140,14 @@ async def test_every_column_comes_back(api: Api) -> None:
 
 
 async def test_many_go_at_once_and_what_is_missing_is_named(api: Api) -> None:
-    made = await workshop(api, images=4)
+    made = await project_with_members(api, images=4)
     await drawn_on(api, made)
     admin = await api.login("admin")
     answer = await delete_many(admin, made, "no/such", *made.image_ids[:3], made.image_ids[0])
     assert answer.status_code == 200, answer.text
     body = answer.json()
     assert (body["deleted"], body["annotations"], body["missing"]) == (3, 4, ["no/such"])
-    assert sorted(await pictures.rows(api, made)) == made.image_ids[3:]
+    assert sorted(await pictures.image_rows(api, made)) == made.image_ids[3:]
     await check_all(api, made)
     again = await delete_many(admin, made, *made.image_ids[:3])
     assert (again.status_code, again.json()["code"]) == (404, "image_not_found")
@@ -161,7 +157,7 @@ async def test_many_go_at_once_and_what_is_missing_is_named(api: Api) -> None:
 
 @pytest.mark.parametrize("number", [0, 1001])
 async def test_the_list_is_bounded(api: Api, number: int) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     admin = await api.login("admin")
     assert (await delete_many(admin, made, *map(str, range(number)))).status_code == 422
     assert (await restore(admin, made, *range(1, number + 1))).status_code == 422
@@ -192,14 +188,14 @@ async def test_a_thousand_images_go_and_come_back(api: Api) -> None:
 
 
 async def test_somebody_elses_lock_is_in_the_way(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     admin = await api.login("admin")
     await hold(api, made, "annotator", 1)
     for answer in (await admin.delete(address(made, image=1)), await delete_many(admin, made, *made.image_ids)):
         assert (answer.status_code, answer.json()["code"]) == (423, "image_locked")
         assert answer.json()["lock"]["user_id"] == USER_IDS["annotator"]
         assert answer.json()["lock"]["user_name"]
-    assert sorted(await pictures.rows(api, made)) == made.image_ids
+    assert sorted(await pictures.image_rows(api, made)) == made.image_ids
     await leave(api, made, "annotator", 1)
     await hold(api, made, "admin", 1)
     assert (await admin.delete(address(made, image=1))).status_code == 200
@@ -209,7 +205,7 @@ async def test_somebody_elses_lock_is_in_the_way(api: Api) -> None:
 
 
 async def test_nothing_is_drawn_on_what_is_not_there(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     first, *_ = await drawn_on(api, made)
     admin, annotator = await api.login("admin"), await api.login("annotator")
     await deleted(admin, made, 0)
@@ -223,7 +219,7 @@ async def test_nothing_is_drawn_on_what_is_not_there(api: Api) -> None:
 
 
 async def test_lists_change_and_their_tags(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     await drawn_on(api, made)
     admin = await api.login("admin")
     lists = [
@@ -246,7 +242,7 @@ async def test_lists_change_and_their_tags(api: Api) -> None:
 
 
 async def test_the_bin_names_them_the_latest_first(api: Api) -> None:
-    made = await workshop(api, images=5)
+    made = await project_with_members(api, images=5)
     await drawn_on(api, made)
     admin = await api.login("admin")
     ids = [deletion for image in (0, 1, 2) for deletion in await deleted(admin, made, image)]
@@ -302,7 +298,7 @@ async def test_the_path_is_free_for_another_image(api: Api) -> None:
     deletions, drawings = [], []
     for seed in (1, 2):
         assert (await upload(owner, made, ("a/1.jpg", noise(64, 48, seed)))).json()["images"][0]["replaced"] is False
-        drawings.append(await drawn(owner, box(made)))
+        drawings.append(await create_annotation(owner, box(made)))
         deletions += await deleted(owner, made, 0)
     both = await restore(owner, made, *deletions)
     assert (both.status_code, both.json()["code"]) == (400, "image_twice")
@@ -357,7 +353,7 @@ async def test_a_path_is_the_same_however_it_was_spelt(api: Api, id_has_extensio
 
 
 async def test_a_request_that_is_sent_again(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     await drawn_on(api, made)
     admin = await api.login("admin")
     ids = made.image_ids[:2]
@@ -386,7 +382,7 @@ async def test_an_image_that_is_called_as_an_address_is(api: Api) -> None:
 
 
 async def test_what_is_over_or_of_another_dataset_does_not_come_back(api: Api) -> None:
-    made, other = await workshop(api), await workshop(api)
+    made, other = await project_with_members(api), await project_with_members(api)
     admin = await api.login("admin")
     old, new = await deleted(admin, made, 0, 1)
     (strange,) = await deleted(admin, other, 0)
@@ -400,18 +396,18 @@ async def test_what_is_over_or_of_another_dataset_does_not_come_back(api: Api) -
 
 
 async def test_a_dataset_without_a_project(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     owner = await api.login("owner")
     assert (await owner.delete(f"/api/v1/projects/{made.project_id}")).status_code == 204
     deletion_ids = await deleted(owner, made, 0)
-    assert sorted(await pictures.rows(api, made)) == made.image_ids[1:]
+    assert sorted(await pictures.image_rows(api, made)) == made.image_ids[1:]
     assert (await restore(owner, made, *deletion_ids)).status_code == 200
-    assert sorted(await pictures.rows(api, made)) == made.image_ids
+    assert sorted(await pictures.image_rows(api, made)) == made.image_ids
 
 
 async def test_a_project_that_goes_takes_its_annotations_along(api: Api) -> None:
     """The image comes back, into whatever project the dataset has by then."""
-    made = await workshop(api)
+    made = await project_with_members(api)
     await drawn_on(api, made)
     owner = await api.login("owner")
     deletion_ids = await deleted(owner, made, 0)
@@ -424,7 +420,7 @@ async def test_a_project_that_goes_takes_its_annotations_along(api: Api) -> None
 
 
 async def test_a_deleted_dataset_takes_its_bin_along(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     await drawn_on(api, made)
     owner = await api.login("owner")
     await deleted(owner, made, 0)
@@ -442,7 +438,7 @@ async def test_a_deleted_dataset_takes_its_bin_along(api: Api) -> None:
 
 async def test_an_import_names_what_is_gone(api: Api) -> None:
     """A file about an image that is deleted: it is skipped with the others that the dataset does not have."""
-    made = await workshop(api)
+    made = await project_with_members(api)
     admin = await api.login("admin")
     await stored(api, made, coco(boxes(1, 2), [f"{name}.jpg" for name in made.image_ids[:2]]))
     await deleted(admin, made, 0)

@@ -8,11 +8,12 @@ from labeler_api.app import JOB_HANDLERS, PERIODIC_JOBS
 from labeler_api.deletion.images import purge
 from labeler_api.images import removal
 from labeler_api.jobs import worker as jobs
+from tests.fixtures.annotating import box, create_annotation, leave
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.annotations.drawing import box, drawn, leave, rows
+from tests.fixtures.pictures import media_path, noise, picture, stored_keys, upload
+from tests.fixtures.rows import rows
+from tests.fixtures.sweeps import swept
 from tests.labeler_api.deletion.test_images import deleted, restore
-from tests.labeler_api.images.pictures import media_path, noise, picture, stored_keys, upload
-from tests.labeler_api.storage.sweeping import swept
 
 FOLDERS = ("images", "thumbnails", "renditions")
 
@@ -88,7 +89,7 @@ async def test_what_came_back_in_the_last_hour_keeps_its_objects(api: Api) -> No
 async def test_a_version_keeps_the_pictures_that_it_is_about(api: Api) -> None:
     made = await gallery(api)
     owner, annotator = await api.login("owner"), await api.login("annotator")
-    await drawn(annotator, box(made, 1))
+    await create_annotation(annotator, box(made, 1))
     await leave(api, made, "annotator", 1)
     body = {"task_type": "detection", "export_format": "coco", "include_draft": True}
     published = await owner.post(f"/api/v1/projects/{made.project_id}/versions/publish", json=body)

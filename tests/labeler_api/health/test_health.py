@@ -14,10 +14,10 @@ from labeler_api.app import create_app, open_services
 from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.stack.ports import free_port
 from labeler_ops.stack.postgres import PostgresServer
+from tests.fixtures import gateway_process
 from tests.fixtures.api import Api, api_settings, storage_environment
 from tests.fixtures.users import RunningGateway
-from tests.user_gateway import process as gateway_process
-from tests.user_gateway.waiting import until
+from tests.fixtures.waiting import until
 
 StartApi = Callable[..., Awaitable[Api]]
 

@@ -14,10 +14,10 @@ import pytest
 
 from labeler_api.db.pool import Database
 from labeler_api.http.endpoint import Operation
-from tests.access.calls import Ask, call_of
-from tests.access.stage import Stage, build
-from tests.access.table import rules
-from tests.access.world import World
+from tests.fixtures.access.calls import Ask, call_of
+from tests.fixtures.access.stage import Stage, build
+from tests.fixtures.access.table import rules
+from tests.fixtures.access.world import World
 from tests.fixtures.api import Api
 from tests.fixtures.operations import documented, name_of
 

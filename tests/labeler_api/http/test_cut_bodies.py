@@ -9,8 +9,8 @@ import httpx
 import uvicorn
 
 from labeler_ops.stack.ports import free_port
-from tests.access.stage import build
-from tests.access.world import World
+from tests.fixtures.access.stage import build
+from tests.fixtures.access.world import World
 from tests.fixtures.api import Api
 from tests.labeler_api.http.test_bad_input import JSON, WITH_FORM, WITH_JSON, rows
 

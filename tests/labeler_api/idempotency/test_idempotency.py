@@ -11,8 +11,9 @@ import pytest
 
 from labeler_api.app import API_ROUTES
 from labeler_api.http.endpoint import operation_of
+from tests.fixtures.annotating import at, box, create_annotation, hold, leave, project_with_members
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.annotations.drawing import at, box, drawn, hold, leave, rows, workshop
+from tests.fixtures.rows import rows
 
 KEY = {"Idempotency-Key": "5d0f4d5e-3c6e-4d39-a8f5-0a4b0a3f0c51"}
 
@@ -124,8 +125,8 @@ async def prepared(api: Api) -> Made:
     async with api.db.begin() as tx:
         await tx.execute(ALONE)
     api._made += randrange(10**6, 10**9)  # the object store is shared with other tests, and so are a project's keys
-    made = await workshop(api)
-    await drawn(await api.login("owner"), box(made))
+    made = await project_with_members(api)
+    await create_annotation(await api.login("owner"), box(made))
     return made
 
 
@@ -161,7 +162,7 @@ async def test_sent_side_by_side_and_again(api: Api, name: str) -> None:
 
 
 async def test_fifty_equal_requests_make_one_annotation(api: Api) -> None:
-    made, client = await workshop(api), await api.login("annotator")
+    made, client = await project_with_members(api), await api.login("annotator")
     answers = await asyncio.gather(
         *(client.post("/api/v1/annotations", json=box(made), headers=KEY) for _ in range(50))
     )
@@ -174,7 +175,7 @@ async def test_fifty_equal_requests_make_one_annotation(api: Api) -> None:
 
 async def test_the_answer_is_that_of_then(api: Api) -> None:
     """Though the annotation was changed and deleted since."""
-    made, client = await workshop(api), await api.login("annotator")
+    made, client = await project_with_members(api), await api.login("annotator")
     first = await client.post("/api/v1/annotations", json=box(made), headers=KEY)
     await client.put(at(first.json()), json={"notes": "later"})
     await client.delete(at(first.json()))
@@ -184,7 +185,7 @@ async def test_the_answer_is_that_of_then(api: Api) -> None:
 
 
 async def test_a_key_is_its_users(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     mine = await (await api.login("annotator")).post("/api/v1/annotations", json=box(made), headers=KEY)
     await leave(api, made, "annotator")
     theirs = await (await api.login("reviewer")).post("/api/v1/annotations", json=box(made), headers=KEY)
@@ -193,14 +194,14 @@ async def test_a_key_is_its_users(api: Api) -> None:
 
 
 async def test_a_key_is_for_one_operation(api: Api) -> None:
-    made, client = await workshop(api), await api.login("owner")
+    made, client = await project_with_members(api), await api.login("owner")
     await client.post("/api/v1/annotations", json=box(made), headers=KEY)
     response = await client.post("/api/v1/datasets", json={"name": "x"}, headers=KEY)
     assert (response.status_code, response.json()["code"]) == (422, "idempotency_key_reused")
 
 
 async def test_an_error_is_not_remembered(api: Api) -> None:
-    made, client = await workshop(api), await api.login("annotator")
+    made, client = await project_with_members(api), await api.login("annotator")
     await hold(api, made, "owner")
     refused = await client.post("/api/v1/annotations", json=box(made), headers=KEY)
     assert refused.status_code == 423
@@ -209,7 +210,7 @@ async def test_an_error_is_not_remembered(api: Api) -> None:
 
 
 async def test_an_old_answer_is_not_for_who_lost_the_role(api: Api) -> None:
-    made, client = await workshop(api), await api.login("annotator")
+    made, client = await project_with_members(api), await api.login("annotator")
     await client.post("/api/v1/annotations", json=box(made), headers=KEY)
     async with api.db.begin() as tx:
         await tx.execute("DELETE FROM project_permissions WHERE user_id = 4")
@@ -217,7 +218,7 @@ async def test_an_old_answer_is_not_for_who_lost_the_role(api: Api) -> None:
 
 
 async def test_a_day_later_it_is_a_new_key(api: Api) -> None:
-    made, client = await workshop(api), await api.login("annotator")
+    made, client = await project_with_members(api), await api.login("annotator")
     first = await client.post("/api/v1/annotations", json=box(made), headers=KEY)
     async with api.db.begin() as tx:
         await tx.execute("UPDATE idempotency_keys SET created_at = now() - interval '25 hours'")
@@ -235,14 +236,14 @@ async def test_a_day_later_it_is_a_new_key(api: Api) -> None:
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a b", "\t"])
 async def test_a_bad_key(api: Api, key: str) -> None:
-    made, client = await workshop(api), await api.login("annotator")
+    made, client = await project_with_members(api), await api.login("annotator")
     response = await client.post("/api/v1/annotations", json=box(made), headers={"Idempotency-Key": key})
     assert (response.status_code, response.json()["code"]) == (422, "invalid")
     assert response.json()["errors"][0]["loc"] == ["header", "idempotency-key"]
 
 
 async def test_statements(api: Api) -> None:
-    made, client = await workshop(api), await api.login("annotator")
+    made, client = await project_with_members(api), await api.login("annotator")
     for headers, budget in ({}, 5), (KEY, 7), (KEY, 3):
         with api.count() as count:
             await client.post("/api/v1/annotations", json=box(made), headers=headers)

@@ -9,7 +9,7 @@ import pytest
 from labeler_api.images.paths import FileRejected
 from labeler_api.images.upload import archives, session
 from tests.fixtures.api import Api
-from tests.labeler_api.images.pictures import archive, picture, rows, upload
+from tests.fixtures.pictures import archive, image_rows, picture, upload
 from tests.labeler_api.images.test_hostile import GOOD, failed_beside_a_good_one
 
 
@@ -41,7 +41,7 @@ async def test_the_archives_of_a_request_share_a_number_of_entries(api: Api, mon
     sent = [("a.zip", three[0]), ("b.zip", three[1]), ("c.zip", archive({"c/1.jpg": picture()}))]
     answer = (await upload(await api.login("owner"), made, *sent)).json()
     assert [(one["filename"], "another request" in one["reason"]) for one in answer["failed"]] == [("b.zip", True)]
-    assert sorted(await rows(api, made)) == ["a/0", "a/1", "a/2", "c/1"]
+    assert sorted(await image_rows(api, made)) == ["a/0", "a/1", "a/2", "c/1"]
 
 
 async def test_the_first_hundred_refusals_of_archives_are_named_and_the_rest_are_counted(api: Api) -> None:
@@ -99,7 +99,7 @@ async def test_bad_entries_of_an_archive_fail_alone(api: Api) -> None:
         "secret.jpg": "it is encrypted",
         "nested.zip": "it is not a JPEG, PNG, WebP, GIF, BMP or TIFF image",
     }
-    assert list(await rows(api, made)) == ["good"]
+    assert list(await image_rows(api, made)) == ["good"]
 
 
 async def test_korean_names_of_windows_archives_are_read(api: Api) -> None:
@@ -107,4 +107,4 @@ async def test_korean_names_of_windows_archives_are_read(api: Api) -> None:
     korean = content.replace(b"XXXX/XXXX", "한글/사진".encode("cp949"))
     made = await api.dataset()
     await upload(await api.login("owner"), made, ("set.zip", korean))
-    assert list(await rows(api, made)) == ["한글/사진"]
+    assert list(await image_rows(api, made)) == ["한글/사진"]

@@ -1,41 +1,18 @@
 """Parts that go away while images travel: a clear answer, and nothing lost."""
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from labeler_api.app import create_app, open_services
 from labeler_ops.stack.object_store import SeaweedServer
-from tests.fixtures.api import Api, api_settings, storage_environment
+from tests.fixtures.api import Api, storage_environment
+from tests.fixtures.cut_uploads import FORM, PART, running
+from tests.fixtures.pictures import counters, image_rows, media_path, picture, stored_keys, upload
+from tests.fixtures.relay import Relay
 from tests.fixtures.users import RunningGateway
-from tests.labeler_api.images.pictures import counters, media_path, picture, rows, stored_keys, upload
-from tests.labeler_api.images.relay import Relay
-
-PART = b'--x\r\nContent-Disposition: form-data; name="files"; filename="%s"\r\n\r\n'
-FORM = {"Content-Type": "multipart/form-data; boundary=x"}
-
-
-async def until(condition: Callable[[], Any], seconds: float = 15.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not await condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        await asyncio.sleep(0.02)
-
-
-@asynccontextmanager
-async def running(dsn: str, gateway: RunningGateway, store: dict[str, str]) -> AsyncIterator[Api]:
-    settings = api_settings(dsn, gateway.address, gateway.token, store)
-    async with AsyncExitStack() as stack:
-        services = await open_services(settings, stack)
-        made = Api(create_app(settings, services), services)
-        stack.push_async_callback(made.close)
-        yield made
+from tests.fixtures.waiting import until
 
 
 @pytest.fixture
@@ -66,10 +43,10 @@ async def test_a_store_that_is_away_refuses_an_upload_and_the_next_try_succeeds(
     owner = await api.login("owner")
     await storage_wire.cut()
     must_be_503(await upload(owner, made, ("a.jpg", picture())), "storage_unavailable")
-    assert (await rows(api, made), await counters(api, made)) == ({}, (0, 0, 0))
+    assert (await image_rows(api, made), await counters(api, made)) == ({}, (0, 0, 0))
     await storage_wire.restore()
     assert (await upload(owner, made, ("a.jpg", picture()))).status_code == 200
-    assert list(await rows(api, made)) == ["a"]
+    assert list(await image_rows(api, made)) == ["a"]
 
 
 async def test_a_store_that_goes_away_at_the_end_of_an_upload_costs_one_picture(api: Api, storage_wire: Relay) -> None:
@@ -92,7 +69,7 @@ async def test_a_store_that_goes_away_at_the_end_of_an_upload_costs_one_picture(
     assert (answer.status_code, body["images_uploaded"], body["failed_total"]) == (200, 3, 1)
     assert body["failed"][0]["filename"] == "last.jpg"
     assert "send it again" in body["failed"][0]["reason"]
-    assert sorted(await rows(api, made)) == ["0", "1", "2"]
+    assert sorted(await image_rows(api, made)) == ["0", "1", "2"]
     assert (await counters(api, made))[:2] == (3, 3)
 
 
@@ -117,7 +94,7 @@ async def test_a_store_that_stays_away_ends_an_upload_and_what_was_stored_is_kep
     must_be_503(answer, "storage_unavailable")
     assert answer.json()["images_uploaded"] == 3
     assert "The 3 images that came before it are stored" in answer.json()["detail"]
-    assert sorted(await rows(api, made)) == ["0", "1", "2"]
+    assert sorted(await image_rows(api, made)) == ["0", "1", "2"]
     assert (await counters(api, made))[:2] == (3, 3)
 
 
@@ -155,6 +132,6 @@ async def test_a_database_that_goes_away_during_an_upload(
             answer = await owner.post(f"/api/v1/datasets/{made.dataset_id}/images", content=form(), headers=FORM)
             must_be_503(answer, "database_unavailable")
             await wire.restore()
-            assert await rows(api, made) == {}
+            assert await image_rows(api, made) == {}
             assert (await upload(owner, made, ("a.jpg", picture()))).status_code == 200
-            assert list(await rows(api, made)) == ["a"]
+            assert list(await image_rows(api, made)) == ["a"]

@@ -4,10 +4,10 @@ import pytest
 
 from labeler_ops.stack.object_store import SeaweedServer
 from tests.fixtures.api import storage_environment
+from tests.fixtures.cut_uploads import running
+from tests.fixtures.pictures import image_rows, noise, picture, upload
 from tests.fixtures.users import RunningGateway
 from tests.labeler_api.images.flaky import flaky, sometimes
-from tests.labeler_api.images.pictures import noise, picture, rows, upload
-from tests.labeler_api.images.test_faults import running
 
 PICTURES = 40
 
@@ -25,7 +25,7 @@ async def test_a_store_that_fails_now_and_then_costs_nothing_but_time(
                 made = await api.dataset()
                 answer = await upload(owner, made, *files)
                 assert (answer.status_code, answer.json().get("failed")) == (200, []), answer.text
-                assert len(await rows(api, made)) == PICTURES
+                assert len(await image_rows(api, made)) == PICTURES
 
 
 async def test_a_large_picture_travels_in_parts_and_each_of_them_is_tried_again(
@@ -38,7 +38,7 @@ async def test_a_large_picture_travels_in_parts_and_each_of_them_is_tried_again(
             made = await api.dataset()
             answer = await upload(await api.login("owner"), made, ("large.jpg", content))
             assert (answer.status_code, answer.json().get("failed")) == (200, []), answer.text
-            assert (await rows(api, made))["large"]["size"] == len(content)
+            assert (await image_rows(api, made))["large"]["size"] == len(content)
 
 
 async def test_a_picture_that_the_store_never_takes_fails_alone(
@@ -53,7 +53,7 @@ async def test_a_picture_that_the_store_never_takes_fails_alone(
             body = answer.json()
             assert (answer.status_code, body["images_uploaded"], body["failed_total"]) == (200, 2, 1)
             assert body["failed"][0]["filename"] == "bad.jpg"
-            assert sorted(await rows(api, made)) == ["a", "c"]
+            assert sorted(await image_rows(api, made)) == ["a", "c"]
             # Alone, it is nothing that was wrong with the request: it may be sent again.
             answer = await upload(owner, made, ("bad.jpg", picture()))
             assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")

@@ -7,11 +7,11 @@ import psutil
 import pytest
 
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.images.pictures import (
+from tests.fixtures.pictures import (
     counters,
+    image_rows,
     picture,
     pixel_flood,
-    rows,
     stored_keys,
     upload,
 )
@@ -26,7 +26,7 @@ async def failed_beside_a_good_one(api: Api, name: str, content: bytes) -> str:
     assert answer.status_code == 200, answer.text
     body = answer.json()
     assert body["images_uploaded"] == 2
-    assert sorted(await rows(api, made)) == ["good", "last"]
+    assert sorted(await image_rows(api, made)) == ["good", "last"]
     assert (await counters(api, made))[:2] == (2, 2)
     assert [key[:5] for key in await stored_keys(api, made, "images")] == ["good.", "last."]
     [failed] = body["failed"]
@@ -113,7 +113,7 @@ async def test_one_file_too_many(api: Api) -> None:
     body = answer.json()
     assert (answer.status_code, body["code"]) == (400, "too_many_files")
     # What came before it is kept, and the answer says how much that is.
-    assert body["images_uploaded"] == len(await rows(api, made)) == (await counters(api, made))[0]
+    assert body["images_uploaded"] == len(await image_rows(api, made)) == (await counters(api, made))[0]
     assert len(await stored_keys(api, made, "images")) == body["images_uploaded"]
 
 
@@ -166,7 +166,7 @@ async def test_a_form_that_breaks_off_keeps_what_was_whole(api: Api) -> None:
     body = answer.json()
     assert (answer.status_code, body["code"], body["images_uploaded"]) == (400, "bad_multipart", 1)
     assert "The image that came before it is stored" in body["detail"]
-    assert list(await rows(api, made)) == ["a"]
+    assert list(await image_rows(api, made)) == ["a"]
 
 
 async def test_other_fields_are_ignored_and_files_must_be_there(api: Api) -> None:
@@ -194,4 +194,4 @@ async def test_a_bad_annotation_file_is_refused_and_nothing_is_stored(api: Api, 
     body = answer.json()
     assert (answer.status_code, body["code"], body["images_uploaded"]) == (422, "annotation_file_unreadable", 0)
     assert 'neither "annotations" nor "images"' in body["detail"]
-    assert await rows(api, made) == {}
+    assert await image_rows(api, made) == {}

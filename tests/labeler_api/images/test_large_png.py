@@ -12,14 +12,11 @@ from labeler_api.images.paths import FileRejected
 from labeler_api.images.pictures import inspection, png_rows, shrinking
 from labeler_api.images.pictures.inspection import Picture, read_picture
 from labeler_api.workers.limited_process import Needs
+from tests.fixtures.png import chunk
 
 WIDTH, HEIGHT = 613, 1187
 PLENTY = 1 << 40
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def png(colour: int, depth: int, *extra: bytes, interlaced: bool = False) -> bytes:

@@ -9,7 +9,7 @@ from PIL import Image
 from labeler_api.images.pictures.inspection import inspect_picture
 from labeler_api.images.pictures.rendition import render
 from labeler_api.workers.limited_process import Needs
-from tests.labeler_api.images.pictures import ORIENTATION
+from tests.fixtures.pictures import ORIENTATION
 
 WIDTH, HEIGHT = 300, 200
 PIXELS = WIDTH * HEIGHT

@@ -4,7 +4,7 @@ import httpx
 import msgspec
 
 from tests.fixtures.api import USER_IDS, Api
-from tests.labeler_api.images.pictures import media_path, picture, rows, upload
+from tests.fixtures.pictures import image_rows, media_path, picture, upload
 from tests.labeler_api.images.test_media import CONTENT, forget, links, one_image
 
 
@@ -72,7 +72,7 @@ async def test_an_object_that_was_replaced_before_its_row_is_shown_but_not_kept(
     """What a crash between object and row leaves."""
     made = await one_image(api)
     image, _ = await links(api, made)
-    key = (await rows(api, made))["a b/한 1"]["s3_key"]
+    key = (await image_rows(api, made))["a b/한 1"]["s3_key"]
     await api.services.objects.put("datasets", key, picture(9, 9), "image/jpeg", {"sha256": "0" * 64})
     answer = await api.client().get(image)
     assert (answer.status_code, answer.content) == (200, picture(9, 9))
@@ -81,7 +81,7 @@ async def test_an_object_that_was_replaced_before_its_row_is_shown_but_not_kept(
 
 async def test_legacy_rows_have_links_and_types_too(api: Api) -> None:
     made = await one_image(api)
-    key = (await rows(api, made))["a b/한 1"]["s3_key"]
+    key = (await image_rows(api, made))["a b/한 1"]["s3_key"]
     async with api.db.begin() as tx:
         await tx.execute("UPDATE image_metadata SET content_sha256 = NULL, content_type = NULL, thumbnail_key = NULL")
     for kind, served in (("image/jpeg", "image/jpeg"), ("image/svg+xml", "application/octet-stream")):

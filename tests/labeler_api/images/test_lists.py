@@ -3,7 +3,7 @@
 import pytest
 
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.images.pictures import picture, upload
+from tests.fixtures.pictures import picture, upload
 
 IMAGE_KEYS = {
     "id",

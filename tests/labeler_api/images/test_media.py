@@ -14,7 +14,7 @@ from labeler_api.http.streaming import wanted_range
 from labeler_api.object_store.objects import ObjectStore
 from labeler_api.resilience.caches import ByteCache
 from tests.fixtures.api import ORIGIN, Api, Made
-from tests.labeler_api.images.pictures import media_path, noise, upload
+from tests.fixtures.pictures import media_path, noise, upload
 
 CONTENT = noise(300, 200)
 SIZE = len(CONTENT)

@@ -13,7 +13,7 @@ from labeler_api.images.pictures.rendition import render
 from labeler_api.images.removal import KIND
 from labeler_api.workers.limited_process import Needs
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.images.pictures import ORIENTATION, picture, rows, stored_keys, upload
+from tests.fixtures.pictures import ORIENTATION, image_rows, picture, stored_keys, upload
 
 ORDERS = "SELECT convert_from(payload, 'UTF8') AS payload FROM pgqueuer WHERE entrypoint = $1"
 RED, BLUE = (200, 30, 30), (30, 30, 200)
@@ -62,7 +62,7 @@ async def test_a_tiff_is_shown_as_a_jpeg(api: Api, mode: str, options: dict[str,
     assert (shown.status_code, shown.headers["content-type"]) == (200, "image/jpeg")
     image = Image.open(io.BytesIO(shown.content))
     turned = "orientation" in options
-    row = (await rows(api, made))["a"]
+    row = (await image_rows(api, made))["a"]
     assert image.format == "JPEG"
     assert image.size == (row["width"], row["height"]) == ((200, 300) if turned else (300, 200))
     for at, colour in (((40, 40), RED), ((160, 260) if turned else (260, 160), BLUE)):
@@ -93,18 +93,18 @@ async def test_sixteen_bits_of_grey_are_shown_in_eight(api: Api) -> None:
 async def test_what_browsers_draw_has_no_rendition(api: Api) -> None:
     for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP"):
         made = await uploaded(api, picture(kind=kind), f"a.{kind.lower()}")
-        assert (await rows(api, made))["a"]["rendition_key"] is None
+        assert (await image_rows(api, made))["a"]["rendition_key"] is None
         assert await stored_keys(api, made, "renditions") == []
 
 
 async def test_it_goes_with_its_image(api: Api) -> None:
     """Replaced by a picture that needs none: the old one is ordered away, and the link shows the new picture."""
     made = await uploaded(api, two_colours())
-    old = (await rows(api, made))["a"]
+    old = (await image_rows(api, made))["a"]
     assert await stored_keys(api, made, "renditions") == [old["rendition_key"].partition("/renditions/")[2]]
     png = picture(30, 20, "PNG")
     await upload(await api.login("owner"), made, ("a.tif", png))
-    assert (await rows(api, made))["a"]["rendition_key"] is None
+    assert (await image_rows(api, made))["a"]["rendition_key"] is None
     assert (await api.client().get((await links(api, made))["url"])).content == png
     async with api.db.read() as connection:
         [order] = await connection.fetch(ORDERS, KIND)
@@ -126,7 +126,7 @@ async def test_an_api_that_knows_no_renditions_may_replace_one(api: Api) -> None
 async def of_before(api: Api, content: bytes, **columns: Any) -> Made:
     """An image that was uploaded before there were renditions."""
     made = await uploaded(api, content)
-    [row] = (await rows(api, made)).values()
+    [row] = (await image_rows(api, made)).values()
     if row["rendition_key"]:
         await api.services.objects.delete_many("datasets", [row["rendition_key"]])
     async with api.db.begin() as tx:
@@ -152,7 +152,7 @@ async def test_one_of_before_gets_it_when_it_is_looked_at(api: Api, columns: dic
         assert shown.getpixel((20, 100)) == pytest.approx(RED, abs=6)
     assert original.content == content
     # It is kept, with the image: nobody decodes it once more.
-    [row] = (await rows(api, made)).values()
+    [row] = (await image_rows(api, made)).values()
     assert await stored_keys(api, made, "renditions") == [row["rendition_key"].partition("/renditions/")[2]]
     api.services.caches.renditions.forget(row["s3_key"])
     assert (await api.client().get(url)).content == first.content
@@ -160,11 +160,11 @@ async def test_one_of_before_gets_it_when_it_is_looked_at(api: Api, columns: dic
 
 async def test_one_of_before_that_cannot_be_shown_comes_as_it_is(api: Api) -> None:
     made = await of_before(api, two_colours())
-    [row] = (await rows(api, made)).values()
+    [row] = (await image_rows(api, made)).values()
     await api.services.objects.put("datasets", row["s3_key"], b"II*\x00 no picture", "image/tiff")
     url = (await links(api, made))["url"]
     assert (await api.client().get(url)).content == b"II*\x00 no picture"
-    assert (await rows(api, made))["a"]["rendition_key"] is None
+    assert (await image_rows(api, made))["a"]["rendition_key"] is None
     await api.services.objects.delete_many("datasets", [row["s3_key"]])
     assert (await api.client().get(url)).status_code == 404
 
@@ -172,11 +172,11 @@ async def test_one_of_before_that_cannot_be_shown_comes_as_it_is(api: Api) -> No
 async def test_one_that_is_replaced_meanwhile_keeps_none_of_it(api: Api) -> None:
     made = await of_before(api, two_colours())
     url = (await links(api, made))["url"]
-    [row] = (await rows(api, made)).values()
+    [row] = (await image_rows(api, made)).values()
     async with api.db.begin() as tx:
         await tx.execute("UPDATE image_metadata SET s3_key = s3_key || '.other'")
     assert (await api.client().get(url)).headers["content-type"] == "image/jpeg"  # the row was read just before
-    assert (await rows(api, made))["a"]["rendition_key"] is None
+    assert (await image_rows(api, made))["a"]["rendition_key"] is None
     async with api.db.read() as connection:
         [payload] = [one["payload"] for one in await connection.fetch(ORDERS, KIND)]
     assert row["s3_key"].rpartition("/")[2] in payload

@@ -14,10 +14,11 @@ from labeler_api.images import removal
 from labeler_ops.maintenance import fence
 from labeler_ops.stack.object_store import SeaweedServer
 from tests.fixtures.api import Api, Made, storage_environment
+from tests.fixtures.cut_uploads import FORM, PART, running
+from tests.fixtures.pictures import archive, counters, image_rows, media_path, picture, stored_keys, upload
+from tests.fixtures.relay import Relay
 from tests.fixtures.users import RunningGateway
-from tests.labeler_api.images.pictures import archive, counters, media_path, picture, rows, stored_keys, upload
-from tests.labeler_api.images.relay import Relay
-from tests.labeler_api.images.test_faults import FORM, PART, must_be_503, running
+from tests.labeler_api.images.test_faults import must_be_503
 
 OLD, NEW = picture(40, 30, colour="red"), picture(50, 20, colour="blue")
 
@@ -37,7 +38,7 @@ async def put_over(client: httpx.AsyncClient, made: Made, meanwhile: Meanwhile) 
 
 async def content_of(api: Api, made: Made, image_id: str = "a") -> bytes:
     """The bytes of an image, which are those that its row describes."""
-    row = (await rows(api, made))[image_id]
+    row = (await image_rows(api, made))[image_id]
     async with api.services.objects.open("datasets", row["s3_key"]) as stream:
         content = await stream.read()
     assert (row["size"], row["content_sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
@@ -70,7 +71,7 @@ async def run_removals(api: Api) -> None:
 
 async def test_an_uploader_who_is_removed_meanwhile_changes_nothing(api: Api) -> None:
     made = await one_image(api, members={"viewer": "admin"})
-    before = await rows(api, made)
+    before = await image_rows(api, made)
 
     async def leave() -> None:
         async with api.db.begin() as tx:
@@ -78,12 +79,12 @@ async def test_an_uploader_who_is_removed_meanwhile_changes_nothing(api: Api) ->
 
     answer = await put_over(await api.login("viewer"), made, leave)
     assert answer.status_code == 404
-    assert (await rows(api, made), await content_of(api, made)) == (before, OLD)
+    assert (await image_rows(api, made), await content_of(api, made)) == (before, OLD)
 
 
 async def test_maintenance_that_begins_meanwhile_changes_nothing(api: Api, labeler_dsn: str) -> None:
     made = await one_image(api)
-    before = await rows(api, made)
+    before = await image_rows(api, made)
 
     async def begin() -> None:
         await fence.on(labeler_dsn, reason="a test", by="test")
@@ -92,7 +93,7 @@ async def test_maintenance_that_begins_meanwhile_changes_nothing(api: Api, label
         must_be_503(await put_over(await api.login("owner"), made, begin), "maintenance")
     finally:
         await fence.off(labeler_dsn, by="test")
-    assert (await rows(api, made), await content_of(api, made)) == (before, OLD)
+    assert (await image_rows(api, made), await content_of(api, made)) == (before, OLD)
 
 
 async def test_a_database_that_goes_away_meanwhile_changes_nothing(
@@ -104,17 +105,17 @@ async def test_a_database_that_goes_away_meanwhile_changes_nothing(
         dsn = labeler_dsn.replace(f":{parts.port}/", f":{wire.port}/")
         async with running(dsn, gateway, storage_environment(object_store)) as api:
             made = await one_image(api)
-            before = await rows(api, made)
+            before = await image_rows(api, made)
             must_be_503(await put_over(await api.login("owner"), made, wire.cut), "database_unavailable")
             await wire.restore()
-            assert (await rows(api, made), await content_of(api, made)) == (before, OLD)
+            assert (await image_rows(api, made), await content_of(api, made)) == (before, OLD)
 
 
 async def test_a_replaced_object_stays_for_as_long_as_links_to_it_may(api: Api) -> None:
     made = await one_image(api)
-    old = (await rows(api, made))["a"]
+    old = (await image_rows(api, made))["a"]
     await upload(await api.login("owner"), made, ("a.jpg", NEW))
-    new = (await rows(api, made))["a"]
+    new = (await image_rows(api, made))["a"]
     assert await content_of(api, made) == NEW
     assert len(await stored_keys(api, made, "images")) == len(await stored_keys(api, made, "thumbnails")) == 2
     [(wait, order)] = await removals(api)
@@ -131,7 +132,7 @@ async def test_a_replaced_object_stays_for_as_long_as_links_to_it_may(api: Api) 
 async def test_an_object_that_a_row_refers_to_again_is_not_removed(api: Api) -> None:
     """As after a database was put back, or in legacy data, where two images may share an object."""
     made = await one_image(api)
-    old = (await rows(api, made))["a"]
+    old = (await image_rows(api, made))["a"]
     await upload(await api.login("owner"), made, ("a.jpg", NEW))
     async with api.db.begin() as tx:
         await tx.execute(
@@ -160,7 +161,7 @@ async def test_every_object_of_a_request_that_no_row_has_is_ordered_away(api: Ap
     answer = (await upload(owner, made, ("b.jpg", OLD), ("b.jpg", NEW), ("a.png", picture(kind="PNG")))).json()
     assert [(one["filename"]) for one in answer["failed"]] == ["a.png"]
     await run_removals(api)
-    found = await rows(api, made)
+    found = await image_rows(api, made)
     assert sorted(found) == ["a", "a.png", "b"]
     assert await content_of(api, made, "b") == NEW
     for folder, column in (("images", "s3_key"), ("thumbnails", "thumbnail_key")):
@@ -170,7 +171,7 @@ async def test_every_object_of_a_request_that_no_row_has_is_ordered_away(api: Ap
 
 async def test_a_legacy_image_is_found_by_its_path_and_keeps_its_id(api: Api) -> None:
     made = await api.dataset(images=1)
-    [legacy] = (await rows(api, made)).values()
+    [legacy] = (await image_rows(api, made)).values()
     await api.services.objects.put("datasets", legacy["s3_key"], OLD, "image/jpeg")
     answer = (await upload(await api.login("owner"), made, ("train/good/0000.jpg", NEW))).json()
     assert [(image["id"], image["replaced"]) for image in answer["images"]] == [("train/good/0000", True)]
@@ -186,7 +187,7 @@ async def test_two_uploads_never_share_a_key(api: Api) -> None:
     seen = set()
     for colour in ("red", "green", "red"):
         await upload(owner, made, ("한글/a.b.jpg", picture(9, 9, colour=colour)))
-        row = (await rows(api, made))["한글/a.b"]
+        row = (await image_rows(api, made))["한글/a.b"]
         assert (row["folder_path"], row["file_name"]) == ("한글", "a.b.jpg")
         assert row["s3_key"].startswith(f"datasets/{made.dataset_id}/images/한글/a.b.")
         assert row["s3_key"].endswith(".jpg")
@@ -200,7 +201,7 @@ async def test_the_longest_names_have_keys_that_every_store_takes(api: Api, name
     made = await api.dataset()
     answer = (await upload(await api.login("owner"), made, (name, OLD))).json()
     assert answer["failed"] == []
-    [row] = (await rows(api, made)).values()
+    [row] = (await image_rows(api, made)).values()
     for key in (row["s3_key"], row["thumbnail_key"]):
         assert max(len(segment.encode()) for segment in key.split("/")) <= 255
     listed = (await (await api.login("owner")).get(f"/api/v1/projects/{made.project_id}/images")).json()["images"]

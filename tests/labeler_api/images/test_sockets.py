@@ -4,56 +4,30 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
-import uvicorn
 
 from labeler_api.object_store.objects import ObjectStore
 from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.stack.ports import free_port
 from tests.fixtures.api import JWT_SECRET, PUBLIC_URL, Api, Made, storage_environment
+from tests.fixtures.pictures import image_rows, media_path, noise, picture, stored_keys
+from tests.fixtures.served import serving
 from tests.fixtures.users import RunningGateway
-from tests.labeler_api.images.pictures import media_path, noise, picture, rows, stored_keys
+from tests.fixtures.waiting import until
 
 MEBIBYTE = 1024 * 1024
 CLIENTS = 200
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not await condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        await asyncio.sleep(0.05)
-
-
-@asynccontextmanager
-async def serving(api: Api) -> AsyncIterator[int]:
-    """The application of this test on a socket; gives the port."""
-    port = free_port()
-    config = uvicorn.Config(api.app, host="127.0.0.1", port=port, lifespan="off", log_config=None, ws="none")
-    server = uvicorn.Server(config)
-    task = asyncio.create_task(server.serve())
-    try:
-
-        async def started() -> bool:
-            return server.started
-
-        await until(started)
-        yield port
-    finally:
-        server.should_exit = True
-        await task
-
-
 async def large_image(objects: ObjectStore, api: Api, size: int) -> tuple[Made, str]:
     """An image of so many zero bytes, and the path of its link."""
     made = await api.dataset(images=1)
-    [image] = (await rows(api, made)).values()
+    [image] = (await image_rows(api, made)).values()
     async with objects.upload_stream("datasets", image["s3_key"], "image/jpeg") as target:
         for _ in range(size // MEBIBYTE):
             await target.write(bytes(MEBIBYTE))
@@ -108,12 +82,12 @@ async def test_a_client_that_leaves_while_uploading_keeps_what_was_whole(api: Ap
             return len(await stored_keys(api, made, "images")) == 3
 
         await until(three_objects)
-        assert await rows(api, made) == {}
+        assert await image_rows(api, made) == {}
         writer.close()
         await writer.wait_closed()
 
         async def three_rows() -> bool:
-            return sorted(await rows(api, made)) == ["0", "1", "2"]
+            return sorted(await image_rows(api, made)) == ["0", "1", "2"]
 
         await until(three_rows)
 
@@ -297,4 +271,4 @@ async def test_the_memory_of_an_upload_does_not_grow_with_its_files(
         f"peak with 50 files {few / MEBIBYTE:.0f} MiB, with 500 {many / MEBIBYTE:.0f} MiB"
     )
     assert many - few < 32 * MEBIBYTE
-    assert len(await rows(api, made)) == 500
+    assert len(await image_rows(api, made)) == 500

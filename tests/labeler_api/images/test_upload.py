@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 
 from tests.fixtures.api import Api
-from tests.labeler_api.images.pictures import (
+from tests.fixtures.pictures import (
     archive,
     counters,
+    image_rows,
     media_path,
     picture,
     rotated,
-    rows,
     stored_keys,
     upload,
 )
@@ -47,7 +47,7 @@ async def test_an_upload_stores_bytes_row_and_thumbnail(api: Api) -> None:
             }
         ],
     }
-    row = (await rows(api, made))["train/good/001"]
+    row = (await image_rows(api, made))["train/good/001"]
     assert row["content_sha256"] == hashlib.sha256(content).hexdigest()
     assert (row["content_type"], row["folder_path"], row["size"]) == ("image/jpeg", "train/good", len(content))
     assert re.fullmatch(rf"datasets/{made.dataset_id}/images/train/good/001\.[0-9a-f]{{16}}\.jpg", row["s3_key"])
@@ -68,7 +68,7 @@ async def test_each_format_is_known_by_its_bytes(api: Api) -> None:
     files = [(f"{kind}.dat", picture(20, 10, kind)) for kind in kinds]
     answer = (await upload(owner, made, *files, ("lies.png", picture(20, 10, "JPEG")))).json()
     assert answer["failed"] == []
-    found = {name: row["content_type"] for name, row in (await rows(api, made)).items()}
+    found = {name: row["content_type"] for name, row in (await image_rows(api, made)).items()}
     assert found == {kind: f"image/{kind.lower()}" for kind in kinds} | {"lies": "image/jpeg"}
 
 
@@ -79,7 +79,7 @@ async def test_sizes_and_thumbnails_are_as_browsers_draw_them(api: Api, orientat
     [image] = (await upload(owner, made, ("a.jpg", rotated(400, 200, orientation)))).json()["images"]
     sideways = orientation >= 5
     assert (image["width"], image["height"]) == ((200, 400) if sideways else (400, 200))
-    row = (await rows(api, made))["a"]
+    row = (await image_rows(api, made))["a"]
     async with api.services.objects.open("datasets", row["thumbnail_key"]) as stream:
         thumbnail = Image.open(io.BytesIO(await stream.read())).convert("RGB")
     assert thumbnail.size == ((128, 256) if sideways else (256, 128))
@@ -101,7 +101,7 @@ async def test_what_is_seen_through_is_white_and_small_ones_are_not_enlarged(api
     made = await api.dataset()
     owner = await api.login("owner")
     await upload(owner, made, ("a.png", picture(30, 20, "PNG", mode="RGBA", colour=(255, 0, 0, 0))))
-    row = (await rows(api, made))["a"]
+    row = (await image_rows(api, made))["a"]
     async with api.services.objects.open("datasets", row["thumbnail_key"]) as stream:
         thumbnail = Image.open(io.BytesIO(await stream.read())).convert("RGB")
     assert (thumbnail.size, thumbnail.getpixel((3, 3))) == ((30, 20), (255, 255, 255))
@@ -111,11 +111,11 @@ async def test_a_repeated_path_replaces_and_is_counted_once(api: Api) -> None:
     made = await api.dataset()
     owner = await api.login("owner")
     await upload(owner, made, ("a/1.jpg", picture(10, 10)))
-    first = (await rows(api, made))["a/1"]
+    first = (await image_rows(api, made))["a/1"]
     content = picture(30, 20, colour="blue")
     answer = (await upload(owner, made, ("a/1.jpg", content))).json()
     assert (answer["images_uploaded"], answer["images"][0]["replaced"]) == (1, True)
-    second = (await rows(api, made))["a/1"]
+    second = (await image_rows(api, made))["a/1"]
     assert (second["width"], second["height"], second["size"]) == (30, 20, len(content))
     assert second["uploaded_at"] == first["uploaded_at"]
     assert second["last_modified"] > first["last_modified"]
@@ -129,7 +129,7 @@ async def test_the_same_path_twice_in_one_request_the_later_wins(api: Api) -> No
     last = picture(30, 20)
     answer = (await upload(owner, made, *(("a.jpg", picture(10 + n, 10)) for n in range(5)), ("a.jpg", last))).json()
     assert (answer["images_uploaded"], [image["width"] for image in answer["images"]]) == (1, [30])
-    row = (await rows(api, made))["a"]
+    row = (await image_rows(api, made))["a"]
     assert row["content_sha256"] == hashlib.sha256(last).hexdigest()
     async with api.services.objects.open("datasets", row["s3_key"]) as stream:
         assert await stream.read() == last
@@ -142,9 +142,9 @@ async def test_equal_stems_get_ids_of_their_own(api: Api) -> None:
     jpeg, png, again = picture(10, 10), picture(11, 10, "PNG"), picture(12, 10, "PNG")
     one = (await upload(owner, made, ("d/a.jpg", jpeg), ("d/a.png", png))).json()
     assert sorted(image["id"] for image in one["images"]) in (["d/a", "d/a.png"], ["d/a", "d/a.jpg"])
-    before = {row["file_name"]: name for name, row in (await rows(api, made)).items()}
+    before = {row["file_name"]: name for name, row in (await image_rows(api, made)).items()}
     two = (await upload(owner, made, ("d/a.png", again), ("d/a.webp", picture(13, 10, "WEBP")))).json()
-    after = await rows(api, made)
+    after = await image_rows(api, made)
     assert {row["file_name"]: name for name, row in after.items()}.items() >= before.items()
     assert len(after) == 3
     assert {image["id"]: image["replaced"] for image in two["images"]} == {
@@ -164,7 +164,7 @@ async def test_an_id_that_another_image_holds_is_refused(api: Api) -> None:
     [failed] = answer.json()["failed"]
     assert failed["filename"] == "a.png"
     assert "belongs to another image" in failed["reason"]
-    assert sorted(await rows(api, made)) == ["a", "a.png"]
+    assert sorted(await image_rows(api, made)) == ["a", "a.png"]
 
 
 async def test_two_datasets_may_hold_the_same_path(api: Api) -> None:
@@ -172,8 +172,8 @@ async def test_two_datasets_may_hold_the_same_path(api: Api) -> None:
     owner = await api.login("owner")
     await upload(owner, one, ("a.jpg", picture(10, 10)))
     await upload(owner, two, ("a.jpg", picture(20, 10)))
-    assert (await rows(api, one))["a"]["width"] == 10
-    assert (await rows(api, two))["a"]["width"] == 20
+    assert (await image_rows(api, one))["a"]["width"] == 10
+    assert (await image_rows(api, two))["a"]["width"] == 20
 
 
 async def test_uploads_of_one_path_at_once_agree_in_the_end(api: Api) -> None:
@@ -183,7 +183,7 @@ async def test_uploads_of_one_path_at_once_agree_in_the_end(api: Api) -> None:
     for _ in range(3):
         answers = await asyncio.gather(*(upload(owner, made, ("a.jpg", content)) for content in contents))
         assert [answer.status_code for answer in answers] == [200] * 8
-        row = (await rows(api, made))["a"]
+        row = (await image_rows(api, made))["a"]
         async with api.services.objects.open("datasets", row["s3_key"]) as stream:
             content = await stream.read()
         assert hashlib.sha256(content).hexdigest() == row["content_sha256"]
@@ -202,7 +202,7 @@ async def test_uploads_of_many_paths_at_once_are_all_counted(api: Api) -> None:
             for batch in range(6)
         )
     )
-    assert len(await rows(api, made)) == 60
+    assert len(await image_rows(api, made)) == 60
     assert (await counters(api, made))[:2] == (60, 60)
 
 
@@ -232,7 +232,7 @@ async def test_names_are_normalised(api: Api) -> None:
     decomposed = unicodedata.normalize("NFD", "한글.jpg")
     await upload(owner, made, (decomposed, picture()))
     await upload(owner, made, ("한글.jpg", picture()))
-    assert list(await rows(api, made)) == ["한글"]
+    assert list(await image_rows(api, made)) == ["한글"]
 
 
 async def test_an_archive_is_expanded_at_its_members_paths(api: Api) -> None:
@@ -258,7 +258,7 @@ async def test_an_archive_is_expanded_at_its_members_paths(api: Api) -> None:
         "folder/set.ZIP: ../up.jpg",
         "notes.txt",
     }
-    assert sorted(await rows(api, made)) == ["single", "train/1", "train/2"]
+    assert sorted(await image_rows(api, made)) == ["single", "train/1", "train/2"]
 
 
 async def test_statements_do_not_grow_with_the_files(api: Api) -> None:
@@ -277,4 +277,4 @@ async def test_a_project_id_names_its_dataset(api: Api) -> None:
     made = await api.dataset()
     owner = await api.login("owner")
     assert (await upload(owner, made.project_id, ("a.jpg", picture()))).status_code == 200
-    assert list(await rows(api, made)) == ["a"]
+    assert list(await image_rows(api, made)) == ["a"]

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.fixtures.api import Api
-from tests.labeler_api.images.pictures import picture, rows, upload
+from tests.fixtures.pictures import image_rows, picture, upload
 
 GOOD = ("good.jpg", picture(10, 10))
 
@@ -19,7 +19,7 @@ async def test_who_may_upload(api: Api, account: str, status: int) -> None:
     made = await api.dataset(members=members)
     answer = await upload(await api.login(account), made, GOOD)
     assert answer.status_code == status
-    assert len(await rows(api, made)) == (status == 200)
+    assert len(await image_rows(api, made)) == (status == 200)
 
 
 async def test_a_project_admin_may_upload_and_nobody_without_a_token(api: Api) -> None:
@@ -46,4 +46,4 @@ async def test_who_loses_the_role_while_uploading_adds_nothing(api: Api) -> None
         headers={"Content-Type": "multipart/form-data; boundary=x"},
     )
     assert answer.status_code == 404
-    assert await rows(api, made) == {}
+    assert await image_rows(api, made) == {}

@@ -8,7 +8,7 @@ import pytest
 from labeler_api.images.paths import FileRejected
 from labeler_api.images.pictures.inspection import Picture, read_picture
 from labeler_api.workers.limited_process import Needs
-from tests.labeler_api.images.pictures import picture
+from tests.fixtures.pictures import picture
 
 SIDE = 12_000
 BYTES_A_PIXEL = 16

@@ -9,9 +9,9 @@ from labeler_api.imports.readers import items, yolo
 from labeler_api.imports.readers.items import FileImage, ImageList, Unreadable
 from labeler_api.imports.readers.strict_json import Document
 from service_kit import container
+from tests.fixtures.annotation_files import boxes, coco, dice, imported, packed, project, stored, take
 from tests.fixtures.api import USER_IDS, Api
-from tests.labeler_api.imports.files import boxes, coco, dice, imported, packed, project, stored, take
-from tests.labeler_api.imports.reading import read
+from tests.fixtures.import_reading import read
 
 MEBIBYTE = 2**20
 

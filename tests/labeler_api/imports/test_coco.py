@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.labeler_api.imports.files import CATEGORIES, boxes, coco
-from tests.labeler_api.imports.reading import read
+from tests.fixtures.annotation_files import CATEGORIES, boxes, coco
+from tests.fixtures.import_reading import read
 
 RING = [1, 1, 100, 1, 50, 80.5]
 RLE = {"size": [480, 640], "counts": "abc"}

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.labeler_api.imports.files import dice
-from tests.labeler_api.imports.reading import read
+from tests.fixtures.annotation_files import dice
+from tests.fixtures.import_reading import read
 
 BOX: dict[str, Any] = {"bbox": [1, 2, 3, 4], "bbox_format": "xywh", "area": 12, "iscrowd": 0}
 

@@ -10,9 +10,9 @@ from types import FrameType
 import pytest
 
 from labeler_api.imports.readers.items import Unreadable
+from tests.fixtures.annotation_files import boxes, coco, packed
+from tests.fixtures.import_reading import count, read
 from tests.fixtures.language import is_of_a_validator
-from tests.labeler_api.imports.files import boxes, coco, packed
-from tests.labeler_api.imports.reading import count, read
 
 GOOD = coco(boxes(1))
 

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from labeler_api.imports.writing import store as writing_store
+from tests.fixtures.annotating import box, check_counters
+from tests.fixtures.annotation_files import coco, imported, stored
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.annotations.drawing import box, check_counters
-from tests.labeler_api.images.pictures import picture
-from tests.labeler_api.imports.files import coco, imported, rows, stored
+from tests.fixtures.pictures import picture
+from tests.fixtures.rows import rows
 
 _IMAGES = 2000
 _OF_AN_IMAGE = 100  # annotations that are there: 200 000 in all

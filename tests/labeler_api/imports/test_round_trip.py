@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from labeler_api.text.names import is_unseen
 from labeler_api.versions.formats import COCO, DICE, YOLO, Format
 from labeler_api.versions.formats.source import Image
+from tests.fixtures.annotation_files import annotations
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.imports.files import annotations
-from tests.labeler_api.imports.reading import Read, read
-from tests.labeler_api.versions.builders import annotate, annotation, downloaded, published
-from tests.labeler_api.versions.given import Given, made, written
+from tests.fixtures.export_sources import Given, made, written
+from tests.fixtures.import_reading import Read, read
+from tests.fixtures.versions import annotate, annotation, downloaded, published
 
 EXAMPLES = 60
 WIDTH, HEIGHT = 640, 480

@@ -7,10 +7,11 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.fixtures.annotation_files import boxes, coco
 from tests.fixtures.api import Api
-from tests.labeler_api.images.pictures import archive, picture
-from tests.labeler_api.imports.files import boxes, coco, rows
-from tests.races.waiting import until
+from tests.fixtures.pictures import archive, picture
+from tests.fixtures.rows import rows
+from tests.fixtures.waiting import until_true
 
 KEY = {"Idempotency-Key": "one-dataset"}
 FORM = {**KEY, "Content-Type": "multipart/form-data; boundary=x"}
@@ -122,7 +123,7 @@ class Sending:
 
 async def one_dataset(api: Api) -> None:
     """Until the first request has made its dataset."""
-    await until(api, "SELECT EXISTS (SELECT FROM datasets)")
+    await until_true(api, "SELECT EXISTS (SELECT FROM datasets)")
 
 
 BEGIN = FIELD + FILE % b"a.jpg" + A
@@ -145,7 +146,7 @@ async def test_a_first_request_that_fails_leaves_its_dataset_to_the_retry(api: A
     first = Sending(owner, BEGIN, b"")
     await one_dataset(api)
     retry = Sending(owner, BEGIN, b"\r\n" + END)
-    await until(api, "SELECT open_requests = 2 FROM idempotency_keys")
+    await until_true(api, "SELECT open_requests = 2 FROM idempotency_keys")
     first.go_on.set()
     assert (await first.task).status_code == 400
     retry.go_on.set()

@@ -1,9 +1,10 @@
 """What PostgreSQL knows of annotations after a large import: a job sees to it, and the call does not wait for it."""
 
 from labeler_api.imports.writing import statistics
+from tests.fixtures.annotation_files import coco
 from tests.fixtures.api import Api
-from tests.labeler_api.images.pictures import picture
-from tests.labeler_api.imports.files import coco, rows
+from tests.fixtures.pictures import picture
+from tests.fixtures.rows import rows
 
 NAMES = [f"train/good/{number:04d}.jpg" for number in range(10)]
 _JOBS = "SELECT payload FROM pgqueuer WHERE entrypoint = $1"

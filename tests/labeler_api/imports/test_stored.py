@@ -5,25 +5,17 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from tests.fixtures.annotating import MEMBERS, box, check_counters, create_annotation, history, hold, leave, locks
+from tests.fixtures.annotation_files import annotations, boxes, coco, imported, project, stored, take
 from tests.fixtures.api import USER_IDS, Api, Made
-from tests.labeler_api.annotations.drawing import MEMBERS, box, check_counters, drawn, history, hold, leave, locks
-from tests.labeler_api.imports.files import (
-    annotations,
-    boxes,
-    coco,
-    imported,
-    project,
-    rows,
-    stored,
-    take,
-)
+from tests.fixtures.rows import rows
 
 DETECTION: Mapping[str, Mapping[str, object]] = {
     "detection": {"c1": {"name": "scratch", "color": "#ff0000", "order": 4}}
 }
 
 
-async def workshop(
+async def project_with_members(
     api: Api, tasks: Sequence[str] = ("detection",), classes: Mapping[str, Mapping[str, object]] = DETECTION
 ) -> Made:
     """Three images, and a member of each role."""
@@ -31,7 +23,7 @@ async def workshop(
 
 
 async def test_an_import_answers_with_counts_and_a_report(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     names = ["train/good/0000.jpg", "train/good/0002.jpg"]
     answer = await take(api, made, coco([*boxes(1, 2), {"image_id": 2, "category_id": 7, "bbox": [1, 2, 3, 4]}], names))
     assert answer == {
@@ -62,7 +54,7 @@ async def test_an_import_answers_with_counts_and_a_report(api: Api) -> None:
 
 
 async def test_what_is_imported_is_confirmed_by_the_importer_and_has_a_history(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     before = await project(api, made)
     await take(api, made, coco(boxes(1, 1)))
     first, second = await annotations(api, made)
@@ -94,7 +86,7 @@ async def test_what_is_imported_is_confirmed_by_the_importer_and_has_a_history(a
 
 
 async def test_classes_are_found_by_name_and_missing_ones_come_behind_the_others(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     await take(api, made, coco([{"bbox": [1, 2, 3, 4], "category_id": 7}]))
     assert (await project(api, made))["task_classes"] == {
         "detection": {
@@ -108,7 +100,7 @@ async def test_classes_are_found_by_name_and_missing_ones_come_behind_the_others
 
 
 async def test_a_task_that_the_project_lacks_is_added(api: Api) -> None:
-    made = await workshop(api, ["classification"], {"classification": {}})
+    made = await project_with_members(api, ["classification"], {"classification": {}})
     answer = await take(api, made, coco(boxes(1)))
     assert answer["report"]["tasks_added"] == ["detection"]
     after = await project(api, made)
@@ -118,9 +110,9 @@ async def test_a_task_that_the_project_lacks_is_added(api: Api) -> None:
 
 
 async def test_annotations_that_are_there_are_replaced_only_by_force(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     annotator = await api.login("annotator")
-    old = await drawn(annotator, box(made, 1))
+    old = await create_annotation(annotator, box(made, 1))
     await leave(api, made, "annotator", 1)
     owner = await api.login("owner")
     await stored(api, made, coco(boxes(1)))
@@ -140,8 +132,8 @@ async def test_annotations_that_are_there_are_replaced_only_by_force(api: Api) -
 
 
 async def test_force_gives_nothing_up_for_a_file_that_cannot_be_imported(api: Api) -> None:
-    made = await workshop(api)
-    old = await drawn(await api.login("owner"), box(made))
+    made = await project_with_members(api)
+    old = await create_annotation(await api.login("owner"), box(made))
     owner = await api.login("owner")
     for content in (coco([]), coco(boxes(1, 1), ["nobody.jpg"]), b"{", coco([*boxes(1), {"bbox": [0, 0, 0, 0]}])):
         await stored(api, made, content)
@@ -151,7 +143,7 @@ async def test_force_gives_nothing_up_for_a_file_that_cannot_be_imported(api: Ap
 
 
 async def test_a_refusal_says_everything_that_is_wrong(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     content = coco([{"bbox": [0, 0, -1, 5]}, {"image_id": 9, "bbox": [0, 0, 1, 1]}, *boxes(1), *[{"bbox": [1]}] * 150])
     await stored(api, made, content)
     answer = await imported(await api.login("owner"), made)
@@ -165,7 +157,7 @@ async def test_a_refusal_says_everything_that_is_wrong(api: Api) -> None:
 
 
 async def test_a_file_over_the_limit_is_refused_before_it_is_read(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    made, content = await workshop(api), coco(boxes(1))
+    made, content = await project_with_members(api), coco(boxes(1))
     await stored(api, made, content)
     monkeypatch.setattr("labeler_api.imports.stored.service.MAX_FILE_BYTES", len(content) - 1)
     answer = await imported(await api.login("owner"), made)
@@ -174,7 +166,7 @@ async def test_a_file_over_the_limit_is_refused_before_it_is_read(api: Api, monk
 
 
 async def test_without_a_file_there_is_nothing_to_import(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     owner = await api.login("owner")
     answer = await imported(owner, made)
     assert (answer.status_code, answer.json()["code"]) == (404, "no_annotation_file")
@@ -192,7 +184,7 @@ async def test_without_a_file_there_is_nothing_to_import(api: Api) -> None:
     [("owner", 200), ("admin", 200), ("reviewer", 403), ("annotator", 403), ("viewer", 403), ("stranger", 404)],
 )
 async def test_it_takes_an_admin(api: Api, account: str, status: int) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     await stored(api, made, coco(boxes(1)))
     assert (await imported(await api.login(account), made)).status_code == status
     async with api.client() as nobody:
@@ -200,14 +192,14 @@ async def test_it_takes_an_admin(api: Api, account: str, status: int) -> None:
 
 
 async def test_the_dataset_id_names_the_project_too(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     await stored(api, made, coco(boxes(1)))
     answer = await imported(await api.login("owner"), made.dataset_id)
     assert (answer.status_code, answer.json()["project_id"]) == (200, made.project_id)
 
 
 async def test_an_image_that_somebody_works_on_stops_the_import(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     await hold(api, made, "annotator", 1)
     await stored(api, made, coco(boxes(1, 2), ["train/good/0000.jpg", "train/good/0001.jpg"]))
     owner = await api.login("owner")
@@ -224,8 +216,8 @@ async def test_an_image_that_somebody_works_on_stops_the_import(api: Api) -> Non
 
 
 async def test_force_does_not_delete_under_the_hands_of_others(api: Api) -> None:
-    made = await workshop(api)
-    await drawn(await api.login("annotator"), box(made, 2))
+    made = await project_with_members(api)
+    await create_annotation(await api.login("annotator"), box(made, 2))
     await stored(api, made, coco(boxes(1)))
     answer = await imported(await api.login("owner"), made, force=True)
     assert (answer.status_code, answer.json()["lock"]["image_id"]) == (423, made.image_ids[2])
@@ -233,7 +225,7 @@ async def test_force_does_not_delete_under_the_hands_of_others(api: Api) -> None
 
 
 async def test_two_imports_at_once_are_one(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     await stored(api, made, coco(boxes(1, 1, 1)))
     owner = await api.login("owner")
     answers = await asyncio.gather(*(imported(owner, made) for _ in range(4)))
@@ -247,7 +239,7 @@ async def test_two_imports_at_once_are_one(api: Api) -> None:
 async def test_statements_do_not_grow_with_the_file(api: Api) -> None:
     counts = []
     for number in (1, 10, 1000):
-        made = await workshop(api)
+        made = await project_with_members(api)
         await stored(api, made, coco(boxes(*[1] * number)))
         with api.count() as statements:
             answer = await imported(await api.login("owner"), made)
@@ -259,7 +251,7 @@ async def test_statements_do_not_grow_with_the_file(api: Api) -> None:
 
 
 async def test_an_import_that_is_sent_again_answers_the_same(api: Api) -> None:
-    made = await workshop(api)
+    made = await project_with_members(api)
     await stored(api, made, coco(boxes(1, 1)))
     owner = await api.login("owner")
     path = f"/api/v1/annotations/import/project/{made.project_id}"

@@ -11,11 +11,12 @@ from labeler_api.errors import Unavailable
 from labeler_api.images.removal import KIND
 from labeler_api.imports.stored import service as stored_service
 from labeler_api.object_store.objects import ObjectStore
+from tests.fixtures.annotating import MEMBERS, check_counters, hold
+from tests.fixtures.annotation_files import annotations, boxes, coco, dice, imported, packed, project
 from tests.fixtures.api import USER_IDS, Api, Made
 from tests.fixtures.language import check_sentence
-from tests.labeler_api.annotations.drawing import MEMBERS, check_counters, hold
-from tests.labeler_api.images.pictures import archive, picture
-from tests.labeler_api.imports.files import annotations, boxes, coco, dice, imported, packed, project, rows
+from tests.fixtures.pictures import archive, picture
+from tests.fixtures.rows import rows
 
 PART = b'--x\r\nContent-Disposition: form-data; name="files"; filename="%s.jpg"\r\n\r\n'
 CUT = b'--x\r\nContent-Disposition: form-data; name="dataset_name"\r\n\r\nA\r\n' + PART % b"a"

@@ -5,9 +5,9 @@ from secrets import token_bytes
 import pytest
 
 from labeler_api.imports.readers.items import Unreadable
+from tests.fixtures.annotation_files import packed
+from tests.fixtures.import_reading import read
 from tests.fixtures.language import is_of_a_validator
-from tests.labeler_api.imports.files import packed
-from tests.labeler_api.imports.reading import read
 
 NAMES = "path: .\nnames:\n  0: scratch\n  1: dent\n"
 

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 
 from tests.fixtures.api import USER_IDS, Api, Made
-from tests.labeler_api.annotations.drawing import rows
+from tests.fixtures.rows import rows
 
 URL = "/api/v1/invitations"
 KEYS = {

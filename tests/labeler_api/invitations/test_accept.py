@@ -6,10 +6,10 @@ import httpx
 import pytest
 
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.annotations.drawing import rows
+from tests.fixtures.memberships import members_url, refusal
+from tests.fixtures.rows import rows
+from tests.fixtures.waiting import waiting
 from tests.labeler_api.invitations.inviting import URL, invited, lapse, members, received, token_of
-from tests.labeler_api.members.asking import members_url, refusal
-from tests.races.waiting import waiting
 
 
 async def _accept(client: httpx.AsyncClient, token: str) -> httpx.Response:

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from tests.fixtures.api import USER_IDS, Api, Made
-from tests.labeler_api.annotations.drawing import rows
-from tests.labeler_api.auth.conftest import Own, own  # noqa: F401 - a fixture
+from tests.fixtures.memberships import dataset_url, members_url, refusal
+from tests.fixtures.own_users import Own
+from tests.fixtures.rows import rows
 from tests.labeler_api.invitations.inviting import URL, invited, members, received, token_of
-from tests.labeler_api.members.asking import dataset_url, members_url, refusal
 
 Change = Callable[[Any, Made, str], Awaitable[Any]]
 
@@ -131,7 +131,7 @@ async def test_a_system_admin_invites_without_being_a_member(api: Api) -> None:
 
 
 @pytest.mark.parametrize("change", ["system_role = 'manager'", "is_active = false"])
-async def test_an_inviter_who_is_no_system_admin_or_not_active_any_more(own: Own, change: str) -> None:  # noqa: F811
+async def test_an_inviter_who_is_no_system_admin_or_not_active_any_more(own: Own, change: str) -> None:
     made = await own.api.dataset()
     await invited(await own.api.login("admin"), made)
     token = await token_of(own.api)

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from tests.fixtures.api import Api
+from tests.fixtures.memberships import members_url, refusal
 from tests.labeler_api.invitations.inviting import KEYS, URL, invited, lapse, received, token_of
-from tests.labeler_api.members.asking import members_url, refusal
 
 
 # The inviter is the project's admin "reviewer", the invitee "viewer".

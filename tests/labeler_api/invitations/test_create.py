@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from tests.fixtures.api import Api
-from tests.labeler_api.annotations.drawing import rows
+from tests.fixtures.memberships import refusal
+from tests.fixtures.rows import rows
 from tests.labeler_api.invitations.inviting import KEYS, URL, body, invited, lapse, members, received
-from tests.labeler_api.members.asking import refusal
 
 
 async def test_the_invitee_gets_a_token_and_nobody_else(api: Api) -> None:

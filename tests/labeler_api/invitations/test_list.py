@@ -4,8 +4,8 @@ import pytest
 
 from labeler_api.http.paging import encode_cursor
 from tests.fixtures.api import Api
+from tests.fixtures.memberships import refusal
 from tests.labeler_api.invitations.inviting import KEYS, URL, invited, lapse, received
-from tests.labeler_api.members.asking import refusal
 
 
 async def _insert(api: Api, number: int) -> list[int]:

@@ -1,7 +1,7 @@
 """The job queue: jobs come with their transaction, survive whoever works on them, and are never lost."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -24,6 +24,7 @@ from labeler_ops.stack.ports import free_port
 from labeler_ops.stack.postgres import PostgresServer
 from service_kit.settings import SettingsError
 from tests.fixtures.api import Api
+from tests.fixtures.waiting import until
 
 NOW = timedelta(0)
 
@@ -36,16 +37,6 @@ class Notes:
 
     async def __call__(self, _services: Services, payload: bytes) -> None:
         self.payloads.append(payload)
-
-
-async def until(condition: Callable[[], bool] | Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
-    """Poll until something is so."""
-    async with asyncio.timeout(seconds):
-        while True:
-            is_so = condition()
-            if is_so if isinstance(is_so, bool) else await is_so:
-                return
-            await asyncio.sleep(0.02)
 
 
 @asynccontextmanager

@@ -10,8 +10,8 @@ from labeler_api.db import admission
 from labeler_api.db.pool import Caller
 from labeler_api.limits import open_streams
 from tests.fixtures.api import USER_IDS, Api, Made
-from tests.labeler_api.images.pictures import media_path, picture, upload
-from tests.labeler_api.versions.builders import CLASSES, annotate, annotation, exported, published
+from tests.fixtures.pictures import media_path, picture, upload
+from tests.fixtures.versions import CLASSES, annotate, annotation, exported, published
 
 MEMBERS = {"reviewer": "reviewer"}
 

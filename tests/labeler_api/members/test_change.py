@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.fixtures.api import USER_IDS, Api
-from tests.labeler_api.members.asking import ALL, MEMBER_KEYS, members_url, owners, refusal, roles
+from tests.fixtures.memberships import ALL, MEMBER_KEYS, members_url, owners, refusal, roles
 
 
 async def test_the_owner_gives_every_role_by_either_id(api: Api) -> None:

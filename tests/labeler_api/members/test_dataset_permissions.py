@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.fixtures.api import USER_IDS, Api
-from tests.labeler_api.members.asking import ALL, PERMISSION_KEYS, dataset_url, owners, refusal, roles
+from tests.fixtures.memberships import ALL, PERMISSION_KEYS, dataset_url, owners, refusal, roles
 
 
 async def test_the_list_shows_two_roles(api: Api) -> None:

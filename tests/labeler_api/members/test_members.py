@@ -6,7 +6,7 @@ import pytest
 
 from labeler_api.limits.rate_limits import MEMBERS_PER_PERSON
 from tests.fixtures.api import USER_IDS, Api, Made
-from tests.labeler_api.members.asking import dataset_url, members_url, refusal
+from tests.fixtures.memberships import dataset_url, members_url, refusal
 
 KEYS = {
     "id", "project_id", "user_id", "role", "granted_by", "granted_at", "user_name", "user_email", "user_badge_color",

@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
+from tests.fixtures.annotating import at, box, create_annotation, hold, locks
 from tests.fixtures.api import Api
-from tests.labeler_api.annotations.drawing import at, box, drawn, hold, locks, rows
-from tests.labeler_api.members.asking import ALL, members_url, owners, refusal, roles
+from tests.fixtures.memberships import ALL, members_url, owners, refusal, roles
+from tests.fixtures.rows import rows
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,7 @@ async def test_a_removed_member_is_refused_at_once_and_holds_nothing(api: Api) -
     made = await api.dataset(images=3, tasks=["detection"], members=ALL)
     other = await api.dataset(images=1, tasks=["detection"], members=ALL)
     owner, annotator = await api.login("owner"), await api.login("annotator")
-    mine = await drawn(annotator, box(made, 0))
+    mine = await create_annotation(annotator, box(made, 0))
     await hold(api, made, "annotator", 1)
     await hold(api, made, "reviewer", 2)
     await hold(api, other, "annotator", 0)

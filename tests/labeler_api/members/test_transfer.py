@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.fixtures.api import USER_IDS, Api, Made
-from tests.labeler_api.members.asking import (
+from tests.fixtures.memberships import (
     ALL,
     PERMISSION_KEYS,
     dataset_url,

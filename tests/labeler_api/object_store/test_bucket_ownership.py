@@ -1,7 +1,6 @@
 """Nothing is deleted in buckets that do not name this database; empty ones are tied, and of two databases one wins."""
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -22,9 +21,9 @@ from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.tying import Sides, both_sides
 from tests.fixtures.buckets import own_buckets
 from tests.fixtures.postgres import DatabaseFactory
-from tests.labeler_api.jobs.test_jobs import until
+from tests.fixtures.tied_store import give_new_id
+from tests.fixtures.waiting import until
 
-_numbers = itertools.count()
 LARGE = (
     b'{"id": "00000000-0000-0000-0000-000000000000", "database": "", "written_at": "2026-11-29T00:00:00Z"}'
     + b" " * 70_000
@@ -50,16 +49,6 @@ class Pair:
 
 
 @pytest.fixture
-async def tied_store(object_store: SeaweedServer) -> AsyncIterator[StorageAccess]:
-    number = next(_numbers)
-    access = replace(
-        object_store.access, datasets_bucket=f"tie-images-{number}", annotations_bucket=f"tie-exports-{number}"
-    )
-    async with own_buckets(access):
-        yield access
-
-
-@pytest.fixture
 def pair(tied_store: StorageAccess, labeler_dsn: str) -> Pair:
     return Pair(
         Settings(
@@ -71,13 +60,6 @@ def pair(tied_store: StorageAccess, labeler_dsn: str) -> Pair:
             s3_bucket_annotations=tied_store.annotations_bucket,
         )
     )
-
-
-async def give_new_id(dsn: str) -> None:
-    """Make another database of it."""
-    connection = await asyncpg.connect(dsn)
-    await connection.execute("UPDATE labeler_identity SET id = gen_random_uuid()")
-    await connection.close()
 
 
 async def states(tie: BucketOwnership, buckets: tuple[str, str]) -> list[str]:

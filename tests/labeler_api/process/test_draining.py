@@ -13,9 +13,9 @@ from labeler_api.errors import Unavailable
 from labeler_api.process.draining import Draining
 from labeler_ops.stack.object_store import SeaweedServer
 from tests.fixtures.api import ORIGIN, Api, storage_environment
+from tests.fixtures.api_processes import ApiProcess
+from tests.fixtures.pictures import image_rows, picture
 from tests.fixtures.users import RunningGateway
-from tests.labeler_api.images.pictures import picture, rows
-from tests.races.processes import ApiProcess
 
 SECONDS = 6
 PART = b'--x\r\nContent-Disposition: form-data; name="files"; filename="%s.jpg"\r\n\r\n'
@@ -73,7 +73,7 @@ async def test_an_upload_that_does_not_end_keeps_what_it_had_and_says_so(api: Ap
     must_be_503(answer)
     assert answer.json()["images_uploaded"] == 1
     assert "The image that came before it is stored" in answer.json()["detail"]
-    assert list(await rows(api, made)) == ["a"]
+    assert list(await image_rows(api, made)) == ["a"]
     assert asyncio.get_running_loop().time() - began > SECONDS / 2
     await stopped[0]
 
@@ -91,7 +91,7 @@ async def test_an_upload_that_ends_in_time_ends_well(api: Api, process: ApiProce
     async with client(api, process) as browser:
         answer = await browser.post(f"/api/v1/datasets/{made.dataset_id}/images", content=form(), headers=FORM)
     assert (answer.status_code, answer.json()["images_uploaded"]) == (200, 2)
-    assert sorted(await rows(api, made)) == ["a", "b"]
+    assert sorted(await image_rows(api, made)) == ["a", "b"]
     await stopped[0]
 
 

@@ -13,8 +13,8 @@ from labeler_api.app import API_ROUTES
 from labeler_api.http.endpoint import operation_of
 from labeler_api.process.maintenance import Maintenance
 from labeler_ops.maintenance import fence
+from tests.fixtures.annotating import box, project_with_members
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.annotations.drawing import box, workshop
 
 WRITES = [
     operation
@@ -27,7 +27,7 @@ STILL_ANSWERED = {"/auth/login", "/datasets/{dataset_id}/storage/preview"}
 
 @pytest.fixture
 async def made(api: Api) -> Made:
-    return await workshop(api)
+    return await project_with_members(api)
 
 
 @asynccontextmanager

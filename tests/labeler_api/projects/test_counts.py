@@ -7,10 +7,11 @@ import httpx
 import pytest
 
 from labeler_api.projects import store
+from tests.fixtures.annotating import at, box, create_annotation
+from tests.fixtures.annotation_files import boxes, coco, take
 from tests.fixtures.api import USER_IDS, Api, Made
-from tests.labeler_api.annotations.drawing import at, box, drawn, rows
-from tests.labeler_api.imports.files import boxes, coco, take
-from tests.labeler_api.projects.building import stored_class
+from tests.fixtures.project_rows import stored_class
+from tests.fixtures.rows import rows
 
 Change = Callable[[Api, httpx.AsyncClient, Made, dict[str, Any]], Awaitable[object]]
 
@@ -76,7 +77,7 @@ async def reclass(api: Api, client: httpx.AsyncClient, made: Made, first: dict[s
 
 
 async def draw(api: Api, client: httpx.AsyncClient, made: Made, first: dict[str, Any]) -> None:
-    await drawn(client, box(made, 2))
+    await create_annotation(client, box(made, 2))
 
 
 async def bring_in(api: Api, client: httpx.AsyncClient, made: Made, first: dict[str, Any]) -> None:
@@ -87,7 +88,7 @@ async def bring_in(api: Api, client: httpx.AsyncClient, made: Made, first: dict[
 async def test_a_change_of_annotations_shows_at_once(api: Api, change: Change) -> None:
     made = await project(api)
     client = await api.login("owner")
-    first = await drawn(client, box(made))
+    first = await create_annotation(client, box(made))
     before = await counted(api, made)
     assert await shown(client, made) == [before] * 3
     await change(api, client, made, first)
@@ -99,7 +100,7 @@ async def test_a_change_of_annotations_shows_at_once(api: Api, change: Change) -
 async def test_what_has_not_changed_is_not_counted_again(api: Api) -> None:
     made = await project(api)
     client = await api.login("owner")
-    await drawn(client, box(made))
+    await create_annotation(client, box(made))
     first = await shown(client, made)
     with api.count() as statements:
         assert await shown(client, made) == first

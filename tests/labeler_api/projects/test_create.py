@@ -8,7 +8,7 @@ import pytest
 
 from labeler_api.projects import service as projects_service
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.projects.building import KEYS
+from tests.fixtures.project_rows import KEYS
 
 URL = "/api/v1/projects"
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.fixtures.api import Api
-from tests.labeler_api.projects.building import KEYS, annotate, stored_class
+from tests.fixtures.project_rows import KEYS, annotate, stored_class
 
 
 @pytest.mark.parametrize("account", ["owner", "reviewer", "annotator", "viewer", "admin"])

@@ -4,7 +4,7 @@ import pytest
 
 from labeler_api.http.paging import encode_cursor
 from tests.fixtures.api import Api
-from tests.labeler_api.projects.building import KEYS, annotate, stored_class
+from tests.fixtures.project_rows import KEYS, annotate, stored_class
 
 URL = "/api/v1/projects"
 

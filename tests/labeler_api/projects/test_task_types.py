@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.projects.building import KEYS, stored_class
+from tests.fixtures.project_rows import KEYS, stored_class
 
 SHOWN = {"show_labels": True, "show_confidence": False}
 TASKS = {

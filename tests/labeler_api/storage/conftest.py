@@ -3,7 +3,7 @@
 import pytest
 
 from tests.fixtures.api import Api
-from tests.labeler_api.storage.sweeping import DATASETS, EXPORTS
+from tests.fixtures.sweeps import DATASETS, EXPORTS
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.images.pictures import picture
+from tests.fixtures.pictures import picture
 
 ROLES = {"reviewer": "admin", "annotator": "reviewer", "viewer": "viewer"}
 

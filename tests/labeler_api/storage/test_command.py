@@ -13,9 +13,9 @@ from labeler_api.storage.orphans.sweep import SweepReport
 from labeler_ops.cli import app
 from labeler_ops.storage.sweeping import show
 from tests.fixtures.api import Api
-from tests.labeler_api.deletion.building import full_dataset, objects_of
-from tests.labeler_api.storage.sweeping import DATASETS, environment, put_many, week_passes
-from tests.labeler_api.versions.builders import stored_keys
+from tests.fixtures.full_dataset import full_dataset, objects_of
+from tests.fixtures.sweeps import DATASETS, environment, put_many, week_passes
+from tests.fixtures.versions import stored_keys
 
 
 def command(api: Api, *arguments: str, **variables: str) -> Result:

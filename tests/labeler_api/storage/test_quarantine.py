@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tests.fixtures.api import Api
-from tests.labeler_api.storage.sweeping import DATASETS, EXPORTS, put_all, swept
+from tests.fixtures.sweeps import DATASETS, EXPORTS, put_all, swept
 
 IMAGE = "datasets/ds_q/images/a/1.jpg"
 EXPORT = "exports/proj_q/detection/v1.0/a.json"

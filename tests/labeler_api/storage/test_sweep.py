@@ -18,9 +18,9 @@ from labeler_api.storage.orphans.sweep import Sweep
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.tying import adopt
 from tests.fixtures.api import Api
-from tests.labeler_api.deletion.building import full_dataset, objects_of
-from tests.labeler_api.images.pictures import picture, upload
-from tests.labeler_api.storage.sweeping import (
+from tests.fixtures.full_dataset import full_dataset, objects_of
+from tests.fixtures.pictures import picture, upload
+from tests.fixtures.sweeps import (
     DATASETS,
     EXPORTS,
     begin_upload,
@@ -35,7 +35,7 @@ from tests.labeler_api.storage.sweeping import (
     swept,
     week_passes,
 )
-from tests.labeler_api.versions.builders import stored_keys
+from tests.fixtures.versions import stored_keys
 
 
 async def test_orphans_are_listed_go_a_week_later_and_all_else_stays(api: Api) -> None:

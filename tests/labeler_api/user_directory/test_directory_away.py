@@ -12,9 +12,8 @@ from labeler_api.errors import Forbidden, TooMany, Unavailable
 from labeler_api.user_directory.directory import UserDirectory
 from proto.users.v1 import user_gateway_pb2 as pb
 from proto.users.v1 import user_gateway_pb2_grpc as pb_grpc
-from tests.fixtures.users import Clock, OpenDirectory, RunningGateway, StartGateway, UsersDatabase
-from tests.user_gateway.test_database_away import locked_users
-from tests.user_gateway.waiting import until
+from tests.fixtures.users import Clock, OpenDirectory, RunningGateway, StartGateway, UsersDatabase, locked_users
+from tests.fixtures.waiting import until
 
 
 async def stop(running: RunningGateway) -> None:

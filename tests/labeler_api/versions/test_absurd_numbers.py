@@ -10,8 +10,8 @@ import pytest
 
 from labeler_api.annotations.geometry import MAX_PIXELS
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.versions.builders import BOX, CLASSES, annotate, annotation, downloaded, published
-from tests.labeler_api.versions.readers import members
+from tests.fixtures.readers import members
+from tests.fixtures.versions import BOX, CLASSES, annotate, annotation, downloaded, published
 
 HUGE = 1e308
 GEOMETRIES: dict[str, list[tuple[str, dict[str, Any]]]] = {

@@ -15,8 +15,8 @@ from labeler_api.versions.formats import OFFERED, VOC, YOLO, Format
 from labeler_api.versions.formats.archive import Archive
 from labeler_api.versions.formats.central_directory import CentralDirectory
 from labeler_api.versions.formats.source import Image
-from tests.labeler_api.versions.given import Given, made, written
-from tests.labeler_api.versions.readers import members
+from tests.fixtures.export_sources import Given, made, written
+from tests.fixtures.readers import members
 
 LISTED: dict[str, dict[str, Any]] = {
     "b": {"name": "second, with a comma", "order": 1},

@@ -5,7 +5,7 @@ import pytest
 
 from labeler_api.versions.formats import COCO
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.versions.builders import (
+from tests.fixtures.versions import (
     CLASSES,
     annotate,
     annotation,

@@ -15,7 +15,7 @@ from labeler_api.versions.formats import OFFERED
 from labeler_api.versions.formats.classes import ClassList
 from labeler_api.versions.formats.source import Header
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.versions.builders import BOX, CLASSES, annotate, annotation, downloaded, published
+from tests.fixtures.versions import BOX, CLASSES, annotate, annotation, downloaded, published
 
 
 async def test_coco_loads_in_pycocotools(api: Api, tmp_path: Path) -> None:

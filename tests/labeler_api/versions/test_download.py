@@ -4,7 +4,7 @@ from email.message import Message
 import pytest
 
 from tests.fixtures.api import ORIGIN, Api, Made
-from tests.labeler_api.versions.builders import CLASSES, annotate, annotation, downloaded, published
+from tests.fixtures.versions import CLASSES, annotate, annotation, downloaded, published
 
 
 async def _made(api: Api, **members: str) -> Made:

@@ -8,7 +8,8 @@ import pytest
 
 from labeler_api.versions.formats import OFFERED
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.versions.builders import (
+from tests.fixtures.readers import members
+from tests.fixtures.versions import (
     CLASSES,
     RING,
     annotate,
@@ -19,7 +20,6 @@ from tests.labeler_api.versions.builders import (
     path_of,
     published,
 )
-from tests.labeler_api.versions.readers import members
 
 KEYS = {
     "export_path",

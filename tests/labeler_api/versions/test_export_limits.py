@@ -16,10 +16,10 @@ from labeler_api.settings import Settings
 from labeler_api.versions.exporting import service as exporting_service
 from labeler_ops.stack.ports import free_port
 from tests.fixtures.api import Api, Made
+from tests.fixtures.full_dataset import delete
+from tests.fixtures.served import serving
 from tests.fixtures.users import RunningGateway
-from tests.labeler_api.deletion.building import delete
-from tests.labeler_api.images.test_sockets import serving
-from tests.labeler_api.versions.builders import (
+from tests.fixtures.versions import (
     CLASSES,
     annotate,
     annotation,

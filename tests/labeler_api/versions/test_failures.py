@@ -12,7 +12,7 @@ from labeler_api.settings import Settings
 from labeler_ops.stack.ports import free_port
 from tests.fixtures.api import Api, Made
 from tests.fixtures.users import RunningGateway
-from tests.labeler_api.versions.builders import (
+from tests.fixtures.versions import (
     CLASSES,
     annotate,
     annotation,

@@ -11,7 +11,7 @@ import pytest
 from labeler_api.versions.formats import COCO, DICE, Format
 from labeler_api.versions.formats.classes import ClassList
 from labeler_api.versions.formats.source import Image
-from tests.labeler_api.versions.given import Given, made, written
+from tests.fixtures.export_sources import Given, made, written
 
 GOLDEN = {name: Path(__file__).with_name(f"golden_{name}.json") for name in ("dice", "coco")}
 CONFIRMED = datetime(2026, 11, 21, tzinfo=UTC)

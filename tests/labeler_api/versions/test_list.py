@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.versions.builders import CLASSES, annotate, annotation, published
+from tests.fixtures.versions import CLASSES, annotate, annotation, published
 
 
 async def test_versions_come_newest_first_with_names_and_links(api: Api) -> None:

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.images.pictures import noise, rows, upload
-from tests.labeler_api.versions.builders import CLASSES, annotate_many, exported
+from tests.fixtures.pictures import image_rows, noise, upload
+from tests.fixtures.versions import CLASSES, annotate_many, exported
 from tests.labeler_api.versions.test_memory import Process
 from tests.labeler_api.versions.test_memory import process as process  # noqa: PLC0414 - a fixture
 
@@ -70,7 +70,7 @@ async def _many(api: Api) -> Made:
     assert (await upload(await api.login("owner"), made, ("a.jpg", PICTURE))).status_code == 200
     async with api.db.begin() as tx:
         await tx.execute(_COPIES, made.dataset_id, IMAGES)
-    made.image_ids = list(await rows(api, made))
+    made.image_ids = list(await image_rows(api, made))
     await annotate_many(api, made, IMAGES + 1)
     return made
 

@@ -11,9 +11,9 @@ import pytest
 
 from labeler_ops.stack.ports import free_port
 from tests.fixtures.api import JWT_SECRET, Api, Made
+from tests.fixtures.full_dataset import delete
 from tests.fixtures.users import RunningGateway
-from tests.labeler_api.deletion.building import delete
-from tests.labeler_api.versions.builders import CLASSES, annotate_many, exported, published
+from tests.fixtures.versions import CLASSES, annotate_many, exported, published
 
 MIB = 1024 * 1024
 # Both files of the small one fill whole parts of 8 MiB already, so the buffers are the same; five times the

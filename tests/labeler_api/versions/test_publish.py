@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 from tests.fixtures.api import Api
-from tests.labeler_api.versions.builders import (
+from tests.fixtures.versions import (
     CLASSES,
     RING,
     annotate,

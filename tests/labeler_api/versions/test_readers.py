@@ -15,8 +15,8 @@ from pycocotools import coco as official_coco
 
 from labeler_api.versions.formats import COCO, VOC, YOLO, Format
 from labeler_api.versions.formats.source import Annotation, Image
-from tests.labeler_api.versions import readers
-from tests.labeler_api.versions.given import Given, made, written
+from tests.fixtures import readers
+from tests.fixtures.export_sources import Given, made, written
 
 _EXAMPLES = settings(max_examples=25, deadline=None)  # each writes and reads files: some 20 ms
 

@@ -3,7 +3,7 @@ from datetime import datetime
 import pytest
 
 from tests.fixtures.api import Api
-from tests.labeler_api.versions.builders import CLASSES, annotate, annotation, downloaded, export, publish, published
+from tests.fixtures.versions import CLASSES, annotate, annotation, downloaded, export, publish, published
 
 
 async def test_a_number_that_is_taken_is_a_conflict(api: Api) -> None:

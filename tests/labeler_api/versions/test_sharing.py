@@ -10,7 +10,7 @@ import pytest
 from labeler_api.db.pool import ReadConnection, Row
 from labeler_api.versions.publishing import store as publishing_store
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.versions.builders import (
+from tests.fixtures.versions import (
     BOX,
     CLASSES,
     annotate,

@@ -19,7 +19,7 @@ from labeler_ops.database.check import check
 from labeler_ops.database.upgrade import upgrade
 from tests.fixtures.api import Api, Made
 from tests.fixtures.postgres import DatabaseFactory
-from tests.labeler_api.versions.builders import CLASSES, RING, annotate, annotation, published
+from tests.fixtures.versions import CLASSES, RING, annotate, annotation, published
 
 _BEFORE = "20261129_2000"
 _IMAGES = ["b", "a", "Ä"]

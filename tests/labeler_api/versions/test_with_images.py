@@ -14,12 +14,12 @@ import yaml
 from PIL import Image
 from pycocotools import coco as official_coco
 
+from tests.fixtures import readers
+from tests.fixtures.annotation_files import annotations
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.deletion.test_images import delete_many
-from tests.labeler_api.images.pictures import noise, picture, rows, upload
-from tests.labeler_api.imports.files import annotations
-from tests.labeler_api.versions import readers
-from tests.labeler_api.versions.builders import CLASSES, annotate, annotation, downloaded, export, exported, published
+from tests.fixtures.image_deletion import delete_many
+from tests.fixtures.pictures import image_rows, noise, picture, upload
+from tests.fixtures.versions import CLASSES, annotate, annotation, downloaded, export, exported, published
 
 ODD = "값 %'#&/50% 'a'.png"
 SIZE = (64, 48)
@@ -59,7 +59,7 @@ async def _made(api: Api, pictures: dict[str, bytes]) -> tuple[Made, dict[str, l
     await upload(owner, made, ("unlabeled.jpg", noise(*SIZE, seed=9)))
     ids = {
         "/".join(filter(None, (row["folder_path"], row["file_name"]))): image_id
-        for image_id, row in (await rows(api, made)).items()
+        for image_id, row in (await image_rows(api, made)).items()
     }
     made.image_ids = [ids[path] for path in PATHS]
     boxes: dict[str, list[float]] = {}
@@ -205,7 +205,7 @@ async def test_it_comes_back_onto_the_same_images(api: Api, pictures: dict[str, 
     assert answer.status_code == 200, answer.text
     paths = {
         image_id: "/".join(filter(None, (row["folder_path"], row["file_name"])))
-        for image_id, row in (await rows(api, target)).items()
+        for image_id, row in (await image_rows(api, target)).items()
     }
     found = {paths[one["image_id"]]: one["geometry"].get("bbox") for one in await annotations(api, target)}
     assert {path: box for path, box in found.items() if box} == {
@@ -254,10 +254,10 @@ async def test_any_range_of_it(api: Api, pictures: dict[str, bytes]) -> None:
 
 async def _checksums(api: Api, made: Made) -> dict[str, str | None]:
     async with api.db.read() as connection:
-        rows = await connection.fetch(
+        image_rows = await connection.fetch(
             "SELECT id, content_checksum FROM image_metadata WHERE dataset_id = $1", made.dataset_id
         )
-    return {row["id"]: row["content_checksum"] for row in rows}
+    return {row["id"]: row["content_checksum"] for row in image_rows}
 
 
 async def test_what_a_zip_says_of_an_image_is_noted_with_it(api: Api, pictures: dict[str, bytes]) -> None:

@@ -8,7 +8,7 @@ import sys
 from labeler_ops.backup import contents
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.buckets import connect
-from tests.labeler_ops.backup.conftest import Operator, count, execute, named
+from tests.fixtures.backups import Operator, count, execute, named
 
 
 async def test_a_destroyed_database_comes_back_from_the_bucket(

@@ -9,7 +9,7 @@ import msgspec
 from labeler_ops.backup.places import Folder, kept, prove
 from labeler_ops.backup.record import RECORD, Kept, Proof, Record
 from labeler_ops.backup.retention import Rule, plan
-from tests.labeler_ops.backup.conftest import Operator
+from tests.fixtures.backups import Operator
 
 NOW = datetime(2026, 11, 30, 3, tzinfo=UTC)
 

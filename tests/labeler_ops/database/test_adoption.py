@@ -12,7 +12,7 @@ from labeler_ops.database.check import check
 from labeler_ops.database.report import UpgradeReport
 from labeler_ops.database.upgrade import upgrade
 from tests.fixtures.postgres import DatabaseFactory
-from tests.labeler_ops.database.conftest import LEGACY_TABLES, run_sql
+from tests.fixtures.production import LEGACY_TABLES, run_sql
 
 Rows = dict[str, dict[Any, dict[str, Any]]]
 PROJECT = "proj_000000000001"

@@ -8,7 +8,7 @@ from sqlalchemy import Table
 from labeler_api.db.tables import metadata, quarantine_tables
 from labeler_ops.database.check import check
 from labeler_ops.database.errors import DatabaseRefused
-from tests.labeler_ops.database.conftest import LEGACY_TABLES, run_sql
+from tests.fixtures.production import LEGACY_TABLES, run_sql
 
 
 async def test_a_migrated_database_is_what_the_models_say(labeler_dsn: str) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from labeler_api.migrations import HEAD, PRODUCTION
 from labeler_ops.database import state
 from tests.fixtures.postgres import DatabaseFactory
-from tests.labeler_ops.database.conftest import run_sql
+from tests.fixtures.production import run_sql
 
 
 async def labeler(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":

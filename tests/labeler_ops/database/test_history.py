@@ -6,9 +6,9 @@ import pytest
 
 from labeler_ops.database import history
 from labeler_ops.database.history import Pruned, prune
+from tests.fixtures.annotating import box, create_annotation
 from tests.fixtures.api import Api
-from tests.labeler_api.annotations.drawing import box, drawn
-from tests.labeler_ops.database.conftest import run_sql
+from tests.fixtures.production import run_sql
 from tests.labeler_ops.database.test_commands import labeler
 
 _AGES = "SELECT revision FROM annotation_history WHERE annotation_id = $1 ORDER BY id"
@@ -23,7 +23,7 @@ async def test_what_was_within_the_kept_days_can_be_restored(api: Api, monkeypat
     """Five revisions, of which three are old; and an annotation that was deleted long ago."""
     monkeypatch.setattr(history, "_AT_ONCE", 2)
     made, owner = await api.dataset(tasks=["detection"], images=1), await api.login("owner")
-    changed, deleted = [(await drawn(owner, box(made)))["id"] for _ in range(2)]
+    changed, deleted = [(await create_annotation(owner, box(made)))["id"] for _ in range(2)]
     for number in range(2, 6):
         answer = await owner.put(f"/api/v1/annotations/{changed}", json={"notes": f"revision {number}"})
         assert answer.status_code == 200, answer.text

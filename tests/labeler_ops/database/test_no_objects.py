@@ -10,7 +10,7 @@ import pytest
 from labeler_ops.database.check import check
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.upgrade import upgrade
-from tests.labeler_ops.database.conftest import run_sql
+from tests.fixtures.production import run_sql
 
 _REVISION = import_module("labeler_api.migrations.versions.2026_11_29_1940_no_objects_of_a_status")
 

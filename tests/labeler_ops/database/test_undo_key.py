@@ -15,7 +15,7 @@ from labeler_api.migrations.engine import engine
 from labeler_ops.database.check import check
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.upgrade import upgrade
-from tests.labeler_ops.database.conftest import run_sql
+from tests.fixtures.production import run_sql
 
 _BEFORE = "20261129_1630"
 _BUILDS = """

@@ -21,7 +21,7 @@ from labeler_ops.database.check import check
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.report import UpgradeReport
 from labeler_ops.database.upgrade import upgrade
-from tests.labeler_ops.database.conftest import run_sql
+from tests.fixtures.production import run_sql
 
 ROOT = Path(__file__).parents[3]
 _WAITS_FOR_THE_TABLE = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'annotations'::regclass)"

@@ -21,7 +21,7 @@ from labeler_api.settings import Settings, load
 from labeler_api.workers.decoders import Decoders, capacity
 from labeler_ops.images.backfill import Backfill, BackfillReport
 from labeler_ops.stack.object_store import SeaweedServer
-from tests.hostile.test_pictures import SCANS, progressive_bomb
+from tests.fixtures.hostile_pictures import SCANS, progressive_bomb
 
 DATASET = "ds_backfill"
 MAX_PIXELS = 1_000_000

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 from labeler_ops.cli import app
 from labeler_ops.images.checking import Check, CheckReport
 from tests.fixtures.api import Api, Made
-from tests.labeler_api.images.pictures import picture, rows, upload
+from tests.fixtures.pictures import image_rows, picture, upload
 
 NAMES = [f"d/{number}.jpg" for number in range(12)]
 
@@ -36,7 +36,7 @@ def found(report: CheckReport) -> list[tuple[str, str]]:
 
 async def spoil(api: Api, made: Made) -> None:
     """Everything that an upload of before, an operator or a store may have done."""
-    image, objects = await rows(api, made), api.services.objects
+    image, objects = await image_rows(api, made), api.services.objects
     key = {name: row["s3_key"] for name, row in image.items()}
     await objects.delete_many("datasets", [key["d/1"], image["d/2"]["thumbnail_key"]])
     await objects.put("datasets", key["d/3"], picture(99, 99, "PNG"), "image/png")
@@ -51,7 +51,7 @@ async def test_what_fits_is_found_to_fit(api: Api, made: Made) -> None:
     for read in (False, True):
         report = await checked(api, read=read)
         assert (report.images, report.examined, found(report)) == (len(NAMES), len(NAMES), [])
-    assert report.read_bytes == sum(row["size"] for row in (await rows(api, made)).values())
+    assert report.read_bytes == sum(row["size"] for row in (await image_rows(api, made)).values())
 
 
 async def test_what_does_not_fit_is_named(api: Api, made: Made) -> None:
@@ -66,7 +66,7 @@ async def test_what_does_not_fit_is_named(api: Api, made: Made) -> None:
 
 
 async def test_an_image_that_is_replaced_meanwhile_is_no_fault(api: Api, made: Made) -> None:
-    old = (await rows(api, made))["d/0"]
+    old = (await image_rows(api, made))["d/0"]
     client = await api.login("owner")
 
     class Replaced(Check):
@@ -112,5 +112,5 @@ async def test_a_rendition_that_is_gone_is_named(api: Api) -> None:
     await api.empty_store()
     made = await api.dataset()
     await upload(await api.login("owner"), made, ("a.tif", picture(kind="TIFF")))
-    await api.services.objects.delete_many("datasets", [(await rows(api, made))["a"]["rendition_key"]])
+    await api.services.objects.delete_many("datasets", [(await image_rows(api, made))["a"]["rendition_key"]])
     assert found(await checked(api)) == [("a", "rendition")]

@@ -10,6 +10,7 @@ import pytest
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.maintenance import fence
 from tests.fixtures.postgres import DatabaseFactory, temporary_server
+from tests.fixtures.waiting import until
 
 Connect = Callable[[], Awaitable["asyncpg.Connection[asyncpg.Record]"]]
 
@@ -166,14 +167,6 @@ async def switched(url: str) -> bool:
 
 async def enough(acknowledged: list[int]) -> bool:
     return len(acknowledged) > 100
-
-
-async def until(true: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            if await true():
-                return
-            await asyncio.sleep(0.01)
 
 
 async def test_it_does_not_wait_for_an_autovacuum(tmp_path_factory: pytest.TempPathFactory) -> None:

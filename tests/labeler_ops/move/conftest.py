@@ -8,19 +8,8 @@ import pytest
 
 from labeler_ops.stack.postgres import PostgresServer
 from tests.fixtures.postgres import DatabaseFactory, temporary_server
-from tests.labeler_ops.database.conftest import (  # noqa: F401 - fixtures
-    hazards_dsn,
-    hazards_template,
-    production_dsn,
-    production_template,
-)
+from tests.fixtures.project_to_move import PROJECT
 
-PROJECT = """
-    INSERT INTO datasets (id, name, owner_id, storage_path) VALUES ('ds_1', 'One', 2, 'datasets/ds_1/');
-    INSERT INTO annotation_projects (id, name, dataset_id, owner_id) VALUES ('proj_1', 'One', 'ds_1', 2);
-    INSERT INTO annotations (project_id, image_id, annotation_type, task_type, geometry, created_by)
-    SELECT 'proj_1', n::text, 'bbox', 'detection', '{}', 2 FROM generate_series(1, 2000) n;
-"""
 _WAITING = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'labeler move' AND wait_event_type = 'Lock'"
 _DEADLINE_SECONDS = 30.0
 

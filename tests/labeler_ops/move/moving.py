@@ -8,7 +8,7 @@ from labeler_ops.move.road import Road
 from labeler_ops.move.work import Ends, Mode, Part, Plan, Stores, Wishes, Work
 from labeler_ops.runs import Run
 from labeler_ops.storage.access import StorageAccess
-from tests.labeler_ops.listening import Listener
+from tests.fixtures.listener import Listener
 
 NOTHING = Wishes()
 

@@ -11,10 +11,10 @@ from labeler_ops.move import report
 from labeler_ops.runs import Run
 from labeler_ops.storage.access import StorageAccess
 from tests.fixtures.postgres import DatabaseFactory
+from tests.fixtures.stored_objects import Objects, fill
 from tests.labeler_ops.move.conftest import execute, until_held_up
 from tests.labeler_ops.move.moving import again, begun, everything, rows
 from tests.labeler_ops.move.operator import Order, done, ended, start
-from tests.labeler_ops.storage.stores import Objects, fill
 
 OBJECTS = 30
 MOMENTS = ("started", "ended")

@@ -15,13 +15,13 @@ from labeler_ops.move import report
 from labeler_ops.move.work import Wishes
 from labeler_ops.runs import Run
 from labeler_ops.storage.access import StorageAccess
-from tests.e2e.moving import variables
+from tests.fixtures.move_variables import variables
+from tests.fixtures.pictures import picture
 from tests.fixtures.postgres import DatabaseFactory
-from tests.labeler_api.images.pictures import picture
+from tests.fixtures.stored_objects import Objects
 from tests.labeler_ops.move.conftest import execute
 from tests.labeler_ops.move.moving import begun, everything, lines, rows
 from tests.labeler_ops.move.operator import Order, done
-from tests.labeler_ops.storage.stores import Objects
 
 WRITERS = 20
 _PAUSE_SECONDS = 0.1  # of a writer: two hundred writes a second from all, and time for the move itself

@@ -11,11 +11,11 @@ from labeler_ops.maintenance import fence
 from labeler_ops.move.lock import exclusive_copy
 from labeler_ops.runs import Run, RunError
 from labeler_ops.storage.access import StorageAccess, StorageError
-from tests.e2e.moving import variables
+from tests.fixtures.move_variables import variables
+from tests.fixtures.store_proxies import road as way
+from tests.fixtures.stored_objects import Objects, fill
 from tests.labeler_ops.move.moving import again, begun, objects
 from tests.labeler_ops.move.operator import Order, done
-from tests.labeler_ops.storage.roads import road as way
-from tests.labeler_ops.storage.stores import Objects, fill
 
 COUNT = 60
 KILLED = -9

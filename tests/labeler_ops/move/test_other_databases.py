@@ -13,7 +13,7 @@ from labeler_ops.maintenance import fence
 from labeler_ops.move import report
 from labeler_ops.move.rows.grants import is_on_purpose
 from labeler_ops.runs import Run, RunError
-from tests.e2e.moving import variables
+from tests.fixtures.move_variables import variables
 from tests.fixtures.platform import READER_PASSWORD as PLATFORM_PASSWORD
 from tests.fixtures.postgres import DatabaseFactory
 from tests.fixtures.users import READER_PASSWORD, UsersDatabase, gateway_settings

@@ -19,13 +19,13 @@ from labeler_ops.maintenance import fence
 from labeler_ops.move import report
 from labeler_ops.runs import Run
 from labeler_ops.stack.object_store import SeaweedServer
-from tests.e2e.moving import variables
+from tests.fixtures.annotating import BOX
 from tests.fixtures.api import USER_IDS, Api, Made, storage_environment
+from tests.fixtures.api_processes import ApiProcess
+from tests.fixtures.move_variables import variables
 from tests.fixtures.postgres import DatabaseFactory
+from tests.fixtures.relay import Relay
 from tests.fixtures.users import RunningGateway
-from tests.labeler_api.annotations.drawing import BOX
-from tests.labeler_api.images.relay import Relay
-from tests.races.processes import ApiProcess
 
 LABELER = Path(sys.executable).with_name("labeler")
 WRITERS = 20

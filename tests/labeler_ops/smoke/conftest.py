@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from labeler_ops.smoke.deployment import Account
-from tests.labeler_ops.stack.running import LABELER, Up
+from tests.fixtures.running_stack import LABELER, Up
 
 OWNER = Account("owner@example.com", "owner123")
 VIEWER = Account("viewer@example.com", "viewer123")

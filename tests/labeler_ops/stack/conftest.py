@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.labeler_ops.stack.running import Up
+from tests.fixtures.running_stack import Up
 
 
 @pytest.fixture(scope="package")

@@ -16,7 +16,7 @@ from PIL import Image
 import labeler_ops.stack.demo
 from labeler_ops.stack.demo.labels import ANNOTATIONS, CLASSES, CONFIRMED, TASKS
 from labeler_ops.stack.demo.photographs import PHOTOGRAPHS
-from tests.labeler_ops.stack.running import READY_SECONDS, Up, log_in
+from tests.fixtures.running_stack import READY_SECONDS, Up, log_in
 
 PHOTOS = Path(labeler_ops.stack.demo.__file__).parent.parent / "photos"
 _ORIENTATION = 0x0112  # EXIF, of TIFF 6.0

@@ -16,8 +16,8 @@ import pytest
 from labeler_ops.stack.accounts import ACCOUNTS
 from labeler_ops.stack.object_store import SeaweedServer
 from tests.fixtures.postgres import DatabaseFactory
+from tests.fixtures.running_stack import LABELER, PARTS, Up, clean_environment, datasets, log_in, processes_in
 from tests.fixtures.users import UsersDatabase
-from tests.labeler_ops.stack.running import LABELER, PARTS, Up, clean_environment, datasets, log_in, processes_in
 
 
 def test_the_ready_file_says_where_everything_is_and_everything_answers(home: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.labeler_ops.stack.running import PARTS, Up, datasets, processes_in
+from tests.fixtures.running_stack import PARTS, Up, datasets, processes_in
 
 
 @pytest.mark.destructive

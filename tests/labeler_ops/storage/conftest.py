@@ -6,7 +6,7 @@ import pytest
 
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.passes import Passes
-from tests.labeler_ops.storage.stores import Objects, passes
+from tests.fixtures.stored_objects import Objects, passes
 
 
 @pytest.fixture

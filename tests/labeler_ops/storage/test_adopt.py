@@ -15,7 +15,7 @@ from labeler_ops.storage import adopting
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.buckets import connect
 from tests.fixtures.api import Api
-from tests.labeler_api.object_store.test_bucket_ownership import give_new_id, tied_store
+from tests.fixtures.tied_store import give_new_id, tied_store
 
 __all__ = ["tied_store"]
 

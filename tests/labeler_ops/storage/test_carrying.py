@@ -11,7 +11,7 @@ from labeler_api.object_store.bucket_ownership import KEY, TieObject
 from labeler_ops.storage.access import StorageAccess, StorageError
 from labeler_ops.storage.passes import Passes
 from labeler_ops.storage.s3 import ObjectGone
-from tests.labeler_ops.storage.stores import Objects, fill
+from tests.fixtures.stored_objects import Objects, fill
 
 ROLES = ("datasets", "annotations")
 

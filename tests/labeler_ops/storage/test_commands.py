@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from labeler_ops.storage.access import StorageAccess
-from tests.labeler_ops.storage.stores import Objects, fill
+from tests.fixtures.stored_objects import Objects, fill
 
 COUNT = 30
 DEADLINE = 60.0

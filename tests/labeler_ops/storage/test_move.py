@@ -7,7 +7,7 @@ import asyncpg
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.listing import pages
 from labeler_ops.storage.passes import Passes
-from tests.labeler_ops.storage.stores import ODD_KEYS, Objects, fill, passes
+from tests.fixtures.stored_objects import ODD_KEYS, Objects, fill, passes
 
 KOREAN = "창고 카메라 3번, 2026년 겨울에 찍은 사진들 가운데 하나"
 Sides = tuple[StorageAccess, StorageAccess]

@@ -8,8 +8,8 @@ from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.description import METADATA
 from labeler_ops.storage.passes import Passes
 from labeler_ops.storage.s3 import MIB
-from tests.labeler_ops.storage.roads import R2, faults, rclone_server, road
-from tests.labeler_ops.storage.stores import HEADERS, ODD_KEYS, Objects, fill, objects, passes
+from tests.fixtures.store_proxies import R2, faults, rclone_server, road
+from tests.fixtures.stored_objects import HEADERS, ODD_KEYS, Objects, fill, objects, passes
 
 COUNT = 300
 BIG, IN_PARTS = "datasets/ds_1/images/big.tif", "datasets/ds_1/images/in-parts.tif"

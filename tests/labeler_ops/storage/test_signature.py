@@ -10,7 +10,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from labeler_ops.storage.signature import Signer
-from tests.labeler_ops.storage.stores import HEADERS, ODD_KEYS
+from tests.fixtures.stored_objects import HEADERS, ODD_KEYS
 
 SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from labeler_ops.cli import app
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.passes import Passes
-from tests.labeler_ops.storage.stores import HEADERS, ODD_KEYS, Objects, fill, passes
+from tests.fixtures.stored_objects import HEADERS, ODD_KEYS, Objects, fill, passes
 
 EXTRA = "datasets/ds_1/images/extra.jpg"
 CASE, COMPOSED = "datasets/ds_1/images/0013.JPG", unicodedata.normalize("NFD", ODD_KEYS[0])

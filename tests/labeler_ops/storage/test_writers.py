@@ -15,9 +15,9 @@ from labeler_ops.stack.processes import spawn
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.sides import variables
 from tests.fixtures.api import JWT_SECRET, Api
+from tests.fixtures.pictures import picture
+from tests.fixtures.stored_objects import Objects, passes
 from tests.fixtures.users import RunningGateway
-from tests.labeler_api.images.pictures import picture
-from tests.labeler_ops.storage.stores import Objects, passes
 
 WRITERS = 20
 

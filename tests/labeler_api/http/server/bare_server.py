@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,15 +14,10 @@ from starlette.types import Receive, Scope, Send
 from labeler_api.http.server.connections import STATE, Bounds, Connections
 from labeler_api.http.server.protocol import BoundedProtocol
 from labeler_api.telemetry.metrics import Metrics
+from tests.fixtures.waiting import until
 
 GET = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
 PATIENCE = 20.0
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - nothing to wait for
-            await asyncio.sleep(0.005)
 
 
 @dataclass

@@ -5,7 +5,8 @@ import contextlib
 import pytest
 
 from labeler_api.http.server.connections import Bounds
-from tests.labeler_api.http.server.bare_server import GET, Client, Server, serving, until
+from tests.fixtures.waiting import until
+from tests.labeler_api.http.server.bare_server import GET, Client, Server, serving
 
 KIBIBYTE = 1024
 MEBIBYTE = 1024 * KIBIBYTE

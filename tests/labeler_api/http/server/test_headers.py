@@ -3,7 +3,8 @@
 import pytest
 
 from labeler_api.http.server.connections import Bounds
-from tests.labeler_api.http.server.bare_server import GET, serving, until
+from tests.fixtures.waiting import until
+from tests.labeler_api.http.server.bare_server import GET, serving
 
 KIBIBYTE = 1024
 

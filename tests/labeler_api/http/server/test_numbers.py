@@ -8,7 +8,8 @@ import structlog.testing
 from labeler_api.http.server.connections import Connections, Proxies, room_for_connections
 from labeler_api.limits.client_addresses import client_of
 from labeler_api.settings import load
-from tests.labeler_api.http.server.bare_server import GET, serving, until
+from tests.fixtures.waiting import until
+from tests.labeler_api.http.server.bare_server import GET, serving
 
 
 async def test_one_client_takes_so_many_connections_and_others_have_theirs() -> None:

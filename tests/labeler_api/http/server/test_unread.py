@@ -3,7 +3,8 @@
 import asyncio
 
 from labeler_api.http.server.connections import Bounds
-from tests.labeler_api.http.server.bare_server import GET, Client, serving, until
+from tests.fixtures.waiting import until
+from tests.labeler_api.http.server.bare_server import GET, Client, serving
 
 KIBIBYTE = 1024
 LARGE = GET.replace(b"/hello", b"/large")

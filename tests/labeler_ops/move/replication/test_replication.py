@@ -13,9 +13,9 @@ from labeler_ops.maintenance import fence
 from labeler_ops.move.replication import sides
 from labeler_ops.move.replication.sides import Urls, drop_everything, looked_at
 from labeler_ops.stack.postgres import PostgresServer
-from tests.e2e.moving import variables
+from tests.fixtures.listener import Listener
+from tests.fixtures.move_variables import variables
 from tests.fixtures.postgres import DatabaseFactory
-from tests.labeler_ops.listening import Listener
 from tests.labeler_ops.move.moving import following, lines, through
 from tests.labeler_ops.move.replication.conftest import Servers, execute, rows
 
