@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,15 +9,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-import psutil
 
 from labeler_api.app import create_app, open_services
 from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.stack.postgres import PostgresServer
-from tests.fixtures import gateway_process
 from tests.fixtures.api import Api, api_settings, storage_environment
 from tests.fixtures.api_processes import ApiProcess
-from tests.fixtures.gateway_process import GatewayProcess
+from tests.fixtures.mortal_gateway import MortalGateway
 from tests.fixtures.users import GATEWAY_TOKEN
 from tests.outages.flaky import FlakyStore
 from tests.outages.wire import SilentWire
@@ -62,51 +59,6 @@ class Fleet:
     async def close_clients(self) -> None:
         while self._clients:
             await self._clients.pop().aclose()
-
-
-@dataclass
-class MortalGateway:
-    """A gateway process that may be killed and started again on the same port."""
-
-    users_dsn: str
-    port: int
-    variables: Mapping[str, str] = field(default_factory=dict)
-    process: GatewayProcess | None = None
-
-    async def start(self) -> None:
-        self.process = await gateway_process.start(self.users_dsn, USER_GATEWAY_PORT=str(self.port), **self.variables)
-        await self.process.wait_ready()
-
-    async def kill(self) -> None:
-        assert self.process is not None
-        await self.process.kill()
-
-    @property
-    def pid(self) -> int:
-        assert self.process is not None
-        return self.process.process.pid
-
-    async def stop(self) -> None:
-        if self.process is not None and self.process.process.returncode is None:
-            self.process.process.send_signal(signal.SIGCONT)
-            self.process.terminate()
-            await self.process.ended()
-
-
-def freeze(pid: int) -> None:
-    """Stop a process and its children where they are, as a machine without memory does."""
-    for each in _family(pid):
-        os.kill(each, signal.SIGSTOP)
-
-
-def thaw(pid: int) -> None:
-    """Let them go on."""
-    for each in _family(pid):
-        os.kill(each, signal.SIGCONT)
-
-
-def _family(pid: int) -> list[int]:
-    return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
 
 
 @asynccontextmanager

@@ -3,13 +3,13 @@
 import asyncio
 import itertools
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx
 
+from tests.fixtures.acknowledged import Acknowledged
 from tests.fixtures.annotating import box
 from tests.fixtures.api import Made
 from tests.fixtures.pictures import picture
@@ -18,17 +18,6 @@ PEOPLE = 12
 _PAUSE_SECONDS = 0.15  # between two saves of a person, as quick as anybody draws
 _AGAIN_SECONDS = 0.2  # after a failure; sooner than Retry-After asks, so that the end of the outage is seen
 _UPLOADERS = 2
-
-
-@dataclass
-class Acknowledged:
-    """What people were told, over all of them: markers of saves, bytes of pictures by path."""
-
-    saves: set[str] = field(default_factory=set)
-    in_doubt: set[str] = field(default_factory=set)
-    pictures: dict[str, bytes] = field(default_factory=dict)
-    pictures_in_doubt: dict[str, list[bytes]] = field(default_factory=dict)
-    statuses: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass

@@ -11,11 +11,11 @@ from labeler_ops.database.upgrade import upgrade
 from labeler_ops.stack.object_store import PORT_COUNT, SeaweedServer
 from labeler_ops.stack.ports import free_port, free_ports
 from labeler_ops.stack.postgres import PostgresServer
+from tests.fixtures.recount import recount
 from tests.fixtures.users import UsersDatabase
 from tests.outages.fleet import Fleet, deployed, figures
 from tests.outages.kinds import KINDS, Kind
 from tests.outages.people import Crew, at_work
-from tests.outages.recount import recount
 
 SECONDS, TABLE = figures()
 _RUN_IN_SECONDS = 1.0

@@ -17,8 +17,8 @@ from labeler_ops.stack.ports import free_ports
 from labeler_ops.stack.processes import Process, spawn
 from tests.fixtures.api import Api, api_settings, storage_environment
 from tests.fixtures.api_processes import ApiProcess
+from tests.fixtures.mortal_gateway import MortalGateway
 from tests.fixtures.users import GATEWAY_TOKEN
-from tests.outages.fleet import MortalGateway
 
 ENVOY = Path(__file__).parents[2] / "deploy" / "envoy" / "envoy.yaml"
 APIS = 3

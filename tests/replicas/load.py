@@ -10,10 +10,10 @@ from typing import Any
 
 import httpx
 
+from tests.fixtures.acknowledged import Acknowledged
 from tests.fixtures.annotating import box
 from tests.fixtures.api import PUBLIC_URL, Api, Made
 from tests.fixtures.pictures import picture
-from tests.outages.people import Acknowledged
 
 _PAUSE_SECONDS = 0.02  # a person who clicks as fast as the page answers
 _SAVERS, _READERS, _VIEWERS, _UPLOADERS = 4, 3, 2, 1

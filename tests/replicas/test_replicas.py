@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from labeler_ops.stack.object_store import SeaweedServer
+from tests.fixtures.mortal_gateway import freeze, thaw
+from tests.fixtures.recount import recount
 from tests.fixtures.users import UsersDatabase
-from tests.outages.fleet import freeze, thaw
-from tests.outages.recount import recount
 from tests.replicas.fleet import APIS, GATEWAYS, Fleet, deployed
 from tests.replicas.load import Failure, Load, at_work
 
