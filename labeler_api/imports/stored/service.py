@@ -18,7 +18,7 @@ from labeler_api.imports.readers.opening import is_archive
 from labeler_api.imports.stored.schemas import ImportQuery, ImportResponse
 from labeler_api.imports.writing import service as writing_service
 from labeler_api.imports.writing import store as writing_store
-from labeler_api.imports.writing.service import Mode, Source
+from labeler_api.imports.writing.service import Mode
 from labeler_api.locks.image_locks.service import naming_the_holder
 from labeler_api.locks.import_locks.service import look_ahead
 from labeler_api.members.authorization.service import Access, authorize, not_found
@@ -126,26 +126,15 @@ async def _kept(call: Call, access: Access, spool: Spool, prepared: checking_ser
     bucket = call.settings.s3_bucket_datasets
     content_type = _ARCHIVE if await asyncio.to_thread(is_archive, spool.file) else _JSON
     key = _source_key(access.dataset_id, content_type)
-    put = call.objects.put(bucket, key, _chunks(spool), content_type, _metadata(call, access, prepared))
-    source = Source(key, asyncio.create_task(put))
+    # Before the transaction: the store may be slow, or away, and nobody holds a connection while it is waited for.
+    await call.objects.put(bucket, key, _chunks(spool), content_type, _metadata(call, access, prepared))
     try:
-        return await writing_service.write(call, access, prepared, Mode.ADD, source)
+        return await writing_service.write(call, access, prepared, Mode.ADD, key)
     except AppError as error:
-        await _ended(source.stored)
         if error.status < _SERVER_ERROR:  # else the commit may have gone through with its answer lost
             with suppress(AppError):  # what stays behind is found by nobody, and goes with the dataset
                 await call.objects.delete_many(bucket, [key])
         raise
-    finally:
-        await _ended(source.stored)
-
-
-async def _ended(task: asyncio.Task[object]) -> None:
-    """End a task whose result nobody needs any more."""
-    task.cancel()
-    await asyncio.wait({task})
-    if not task.cancelled():
-        task.exception()  # looked at: who needed it has raised it
 
 
 async def _chunks(spool: Spool) -> AsyncIterator[bytes]:

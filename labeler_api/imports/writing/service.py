@@ -1,6 +1,6 @@
 """Writes what was read from a file, in one transaction: all of it, or nothing, and in nobody's way.
 
-1. The file is copied into a table of the transaction's own. Nobody else sees it. Meanwhile it goes to the store.
+1. The file is copied into a table of the transaction's own. Nobody else sees it.
 2. A second, short transaction marks the images that the import writes to, and looks whether somebody else is at work on
    one of them. From its commit on a save on such an image is refused (423). Who had an image before is waited for.
 3. The annotations are written with their revisions and statuses. Nobody waits for these rows.
@@ -76,14 +76,6 @@ class _Vocabulary:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """The object that keeps the file, and the task that stores it."""
-
-    key: str
-    stored: asyncio.Task[object]
-
-
-@dataclass(frozen=True, slots=True)
 class _Written:
     """What the statements did."""
 
@@ -92,8 +84,8 @@ class _Written:
     new_images: int  # those that had no annotation, less those that have none any more
 
 
-async def write(call: Call, access: Access, prepared: Prepared, mode: Mode, source: Source | None) -> ImportReport:
-    """Write the annotations, and note the file that they are from.
+async def write(call: Call, access: Access, prepared: Prepared, mode: Mode, source: str | None) -> ImportReport:
+    """Write the annotations, and note the object that keeps the file.
 
     Raises BadRequest when there are annotations already (Mode.FIRST), Locked while somebody else works on an image.
     """
@@ -120,11 +112,9 @@ async def write(call: Call, access: Access, prepared: Prepared, mode: Mode, sour
 
 
 async def _write(
-    tx: WriteTransaction, call: Call, access: Access, prepared: Prepared, mode: Mode, source: Source | None
+    tx: WriteTransaction, call: Call, access: Access, prepared: Prepared, mode: Mode, source: str | None
 ) -> Row:
     importing = Importing(await _stage(tx, prepared), access.require_project_id(), call.user_id)
-    if source is not None:
-        await source.stored  # before anybody could notice the import: the store may be slow, or away
     project, all_there = await _marked(call, access, importing, prepared, mode)
     if not all_there and (gone := await staging_store.missing_image(tx, access.dataset_id)) is not None:
         raise Conflict(
@@ -140,7 +130,7 @@ async def _write(
     grown = written.imported - written.replaced
     await store.count(tx, access.require_project_id(), grown, written.new_images, call.user_id)
     if source is not None:
-        await store.note_source(tx, access.dataset_id, source.key)
+        await store.note_source(tx, access.dataset_id, source)
     if written.imported > _WRITTEN_FIRST:
         await statistics.order(tx, written.imported)
     return _report(prepared, written, vocabulary)

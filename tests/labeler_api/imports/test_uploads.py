@@ -198,15 +198,21 @@ async def test_an_import_that_fails_late_says_that_the_image_is_stored(
     assert answer.json()["detail"].endswith(" The image is stored; none of the annotations is.")
 
 
+_IN_TRANSACTIONS = (
+    "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'labeler_api'"
+    " AND xact_start IS NOT NULL AND pid <> pg_backend_pid()"
+)
+
+
 async def test_a_file_that_the_store_does_not_take_is_not_imported(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It goes there while it is staged; nobody else notices anything of the import."""
+    """It goes there before the transaction: nobody holds a connection while the store is waited for."""
     made = await api.dataset(tasks=["detection"], images=1)
-    put, marked = ObjectStore.put, []
+    put, at_work = ObjectStore.put, []
 
     async def refused(objects: ObjectStore, bucket: str, key: str, *given: Any) -> Any:
         if "/imports/" in key:
-            await asyncio.sleep(0.2)  # the staging is done by then
-            marked.extend(await rows(api, "SELECT FROM importing_images"))
+            await asyncio.sleep(0.2)  # whatever went on beside it would have begun by then
+            at_work.extend(await rows(api, _IN_TRANSACTIONS))
             raise Unavailable("The object store is away. Try again shortly.")
         return await put(objects, bucket, key, *given)
 
@@ -215,7 +221,7 @@ async def test_a_file_that_the_store_does_not_take_is_not_imported(api: Api, mon
     owner = await api.login("owner")
     answer = await owner.post(f"/api/v1/datasets/{made.dataset_id}/images", files=files, timeout=60)
     assert (answer.status_code, answer.json()["images_uploaded"]) == (503, 1), answer.text
-    assert marked == []
+    assert at_work == []
     assert await rows(api, "SELECT FROM annotations") == []
     monkeypatch.setattr(ObjectStore, "put", put)
     answer = await owner.post(f"/api/v1/datasets/{made.dataset_id}/images", files=files, timeout=60)
