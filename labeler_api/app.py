@@ -19,6 +19,7 @@ from labeler_api.auth import routes as auth
 from labeler_api.classes import routes as classes
 from labeler_api.context import Services
 from labeler_api.datasets import routes as datasets
+from labeler_api.db import room
 from labeler_api.db.platform import PlatformDatabase
 from labeler_api.db.pool import Database, PoolOptions
 from labeler_api.deletion import routes as deletion
@@ -125,6 +126,14 @@ def create_app(settings: Settings, services: Services | None = None) -> Starlett
             app.state.services = running = services or await open_services(settings, stack)
             lag = running.instruments.metrics.event_loop_lag
             await stack.enter_async_context(event_loop.watched(lag.observe))
+            if settings.db_statement_cache:  # else a pooler stands before the server, and has limits of its own
+                await stack.enter_async_context(
+                    room.compared(
+                        running.db,
+                        of_a_process=settings.db_pool_size + settings.db_max_overflow,
+                        processes=settings.api_workers,
+                    )
+                )
             if settings.jobs == "on":  # who does no jobs is a guest, and ties nothing
                 await stack.enter_async_context(running.bucket_ownership.begun())
             worker = jobs.Worker(running, settings.jobs_db_url, JOB_HANDLERS, PERIODIC_JOBS)

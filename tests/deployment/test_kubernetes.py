@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from labeler_api import settings as api_settings
+from labeler_api.db.room import BESIDE_THE_POOL
 from labeler_ops.environment.check import check
 from labeler_ops.environment.declaration import VARIABLES
 
@@ -22,7 +23,7 @@ OVERLAYS = ("local/migrate", "local", "production/migrate", "production")
 VERSIONS = ("1.32", "1.34")  # the oldest that is still supported by its makers, and a newer one
 OTHERS = {"ServiceMonitor"}  # of the Prometheus operator, whose schemas the validator does not have
 _CONNECTIONS = 100  # max_connections of PostgreSQL as it comes
-_BESIDE_THE_POOL = 3  # of a process: jobs, maintenance, the migration's or an operator's look
+
 
 Document = dict[str, Any]
 
@@ -150,7 +151,7 @@ def test_all_pods_together_fit_into_postgresql() -> None:
         one for one in of_kind("production", "HorizontalPodAutoscaler") if one["metadata"]["name"] == "labeler-api"
     )
     settings = api_settings.Settings(labeler_db_url="postgresql://x@y/z", jwt_secret_key="x" * 40)
-    a_pod = settings.db_pool_size + settings.db_max_overflow + _BESIDE_THE_POOL
+    a_pod = settings.db_pool_size + settings.db_max_overflow + BESIDE_THE_POOL
     assert (scaler["spec"]["maxReplicas"] + 1) * a_pod < _CONNECTIONS - 5
 
 
