@@ -14,6 +14,7 @@ import pytest
 from labeler_api.app import create_app, open_services
 from labeler_api.settings import Settings
 from labeler_api.versions.exporting import service as exporting_service
+from labeler_api.versions.files import naming
 from labeler_ops.stack.ports import free_port
 from tests.fixtures.api import Api, Made
 from tests.fixtures.full_dataset import delete
@@ -221,7 +222,7 @@ async def test_files_whose_links_have_run_out_are_removed(api: Api, monkeypatch:
     owner = await api.login("owner")
     version = await published(owner, made)
     old = await exported(owner, made)
-    monkeypatch.setattr(exporting_service, "_KEPT", timedelta(seconds=1))
+    monkeypatch.setattr(naming, "EXPORT_KEPT", timedelta(seconds=1))
 
     async def removed() -> bool:
         await exported(owner, made, export_format="yolo")
