@@ -2,7 +2,7 @@
 
 `labeler maintenance on` sets the row, notifies, and then builds a fence in the database that refuses writes from
 whoever missed the news. Here the news arrives by LISTEN, and by looking twice a second where that is cut off. The
-connection that this takes also looks after transactions that stand still (db/frozen.py).
+connection that this takes also looks after transactions that stand still (db/stalled_transactions.py).
 """
 
 import asyncio

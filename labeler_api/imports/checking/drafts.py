@@ -42,7 +42,7 @@ from labeler_api.imports.readers.items import (
 from labeler_api.text.names import is_unseen, quoted
 
 # Of one COPY: some 200 ms of the database, and little beside a process's memory. One of a whole file would look like
-# that of a process that stands still (db/frozen.py).
+# that of a process that stands still (db/stalled_transactions.py).
 _CHUNK_BYTES = 4 * 1024 * 1024
 _MAX_PER_IMAGE = 10_000  # nobody can look through more, and the page of one image loads them all
 _MAX_CLASS_NAME = 255  # the width of the column
