@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -149,6 +150,16 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.convert(msgspec.to_builtins(self), Plan)
 
 
+def _cannot_start(command: str) -> str | None:
+    """Say why a command that begins with the path of a file would fail: it is called while users can only read."""
+    program = command.split(maxsplit=1)[0] if command.split() else ""
+    if "/" not in program or not re.fullmatch(r"[\w./-]+", program):
+        return None  # a name that the shell looks for, an assignment, or quotes: the shell knows
+    if not Path(program).is_file():
+        return f"there is no file {program}"
+    return None if os.access(program, os.X_OK) else f"{program} may not be executed: chmod +x {program}"
+
+
 class Given(msgspec.Struct, frozen=True, kw_only=True):
     """What may differ from one command of a run to the next."""
 
@@ -181,6 +192,8 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
         """Check them before anything is done; exits with what is wrong."""
         if self.smoke_url and database != "labeler":
             refuse(f"--smoke-url is the Labeler DB's: {database} is opened by hand", WRONG_USE)
+        if self.deploy and (reason := _cannot_start(self.deploy)):
+            refuse(f"--deploy: {reason}", WRONG_USE)
         return Wishes(
             jobs=self.jobs,
             concurrency=self.concurrency,
