@@ -102,7 +102,9 @@ class Metrics:
         self.gateway_calls = self._counter("gateway_calls", "Calls of the user gateway.", "method", "code")
         self.gateway_seconds = self._histogram("gateway_call_seconds", "Duration of those calls.", _SECONDS, "method")
         self.limit_storage_shared = self._gauge(
-            "rate_limit_storage_shared", "1 while the limits are counted in a storage that all processes share."
+            "rate_limit_storage_shared",
+            "1 while the limits are counted in a storage that all processes share.",
+            mode="livemin",  # workers that count for themselves are not made up for by others
         )
         self.limit_storage_failures = self._counter(
             "rate_limit_storage_failures", "Questions that the shared storage did not answer in time."
@@ -123,6 +125,9 @@ class Metrics:
             "missing, other or unreadable.",
             "state",
         )
+        # From the start, at 0: an increase is only seen of a series that was there before it.
+        for state in ("missing", "other", "unreadable"):
+            self._deletions_refused.labels(state)
 
         self._swept = self._counter("sweep_objects", "Objects that a sweep listed, or removed.", "what")
         self._sweep_stops = self._counter("sweep_stops", "Sweeps that removed nothing, since a person has to decide.")
