@@ -42,6 +42,7 @@ async def test_nobody_need_be_logged_in(api: Api) -> None:
         health = await client.get("/health")
         databases = await client.get("/health/db")
         ready = await client.get("/health/ready")
+        deployable = await client.get("/health/deploy")
     settings = api.services.settings
     assert root.json() == {
         "name": settings.app_name,
@@ -59,7 +60,8 @@ async def test_nobody_need_be_logged_in(api: Api) -> None:
         "user_gateway": "ok",
         "object_store": "ok",
     }
-    assert {answer.status_code for answer in (root, health, databases, ready)} == {200}
+    assert deployable.json() == ready.json()
+    assert {answer.status_code for answer in (root, health, databases, ready, deployable)} == {200}
 
 
 _ALL = {"labeler_db", "user_gateway", "object_store"}
