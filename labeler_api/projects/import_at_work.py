@@ -1,4 +1,4 @@
-"""How a statement knows that an import is at work: its marks (`locks.store_importing`), and what they are worth.
+"""How a statement knows that an import is at work: its marks (`locks/import_locks/store.py`), and what they are worth.
 
 An import marks images with the number of its transaction, and every snapshot tells which transactions have ended.
 """

@@ -68,7 +68,7 @@ class Drafts:
     classes: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def read(self) -> Iterator[bytes]:
-        """Yield the chunks, lines with the columns of `store_stage.STAGED`; may be read again."""
+        """Yield the chunks, lines with the columns of `staging.store.STAGED`; may be read again."""
         self.file.seek(0)
         for size in self.chunks:
             yield self.file.read(size)

@@ -6,7 +6,7 @@
 3. The annotations are written with their revisions and statuses. Nobody waits for these rows.
 4. The turn in the project, and the importer's role with it, is taken for the last statements: classes and counters.
 
-The marks end with the transaction, however it ends (`locks.store_importing`).
+The marks end with the transaction, however it ends (`locks/import_locks/store.py`).
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""SQL of imports: what a staged file (`store_stage`) does to a project, in statements over all of it.
+"""SQL of imports: what a staged file (`imports/staging/store.py`) does to a project, in statements over all of it.
 
 The import has marked the images that it writes to, so nobody else writes to them meanwhile, and everybody writes to the
 others. Nothing that another writer could wait for is locked before the last statements, which take milliseconds.
