@@ -121,14 +121,15 @@ class Bench:
     seconds: float
     rounds: int
 
-    async def in_turns(self, asked: Sequence[tuple[int, Sequence[Request]]], connections: int) -> list["Summary"]:
-        """Measure each of these, by the processes that are asked, one after the other, and that again and again.
+    async def in_turns(self, asked: Sequence[tuple[int, Sequence[Request], int]]) -> list["Summary"]:
+        """Measure each of these one after the other, and that again and again: by which process is asked for what, over
+        how many connections.
 
         The first round is to warm up.
         """
         found: list[list[Timed]] = [[] for _ in asked]
         for turn in range(self.rounds + 1):
-            for number, (server, requests) in enumerate(asked):
+            for number, (server, requests, connections) in enumerate(asked):
                 timed = await self._timed(server, requests, connections)
                 if turn:
                     found[number].append(timed)
@@ -176,25 +177,31 @@ class Summary:
         )
 
 
-async def beside_bare(
-    bench: Bench, api: Server, floor: Server, where: Project, person: Person, connections: Sequence[int]
-) -> Table:
+async def beside_bare(bench: Bench, api: Server, floor: Server, where: Project, person: Person, given: Any) -> Table:
     """Measure each call beside the bare handler."""
     table = _table(
         *("call", "conn", "a second", "p50 ms", "p95 ms", "max ms", "API CPU", "PG CPU", "bare/s", "bare p95"),
-        *("bare CPU", "PG CPU", "ratio", "by CPU", "p95 ratio", "failed"),
+        *("bare CPU", "PG CPU", "ratio", "by CPU", "to first", "bare to first", "p95 ratio", "failed"),
     )
     for number, name in enumerate(NAMES):
+        if name not in given.calls:
+            continue
         ours = Writes(api.url).each(name, [(where, person)])
         bares = [Request(f"{floor.url}/{number}/{row}", "POST", b"{}") for row in range(1, IMAGES + 1)]
-        for count in connections:
-            found, least = await bench.in_turns([(api.pid, ours), (floor.pid, bares)], count)
+        asked = [
+            (server, what, count)
+            for count in given.connections
+            for server, what in ((api.pid, ours), (floor.pid, bares))
+        ]
+        summaries = await bench.in_turns(asked)
+        for count, found, least in zip(given.connections, summaries[::2], summaries[1::2], strict=True):
             table.add_row(
                 *(name, str(count), f"{found.rate:,.0f}", f"{found.p50:.1f}", f"{found.p95:.1f}"),
                 *(f"{found.slowest:.0f}", f"{found.server_ms:.2f}", f"{found.postgres_ms:.2f}"),
                 *(f"{least.rate:,.0f}", f"{least.p95:.1f}", f"{least.server_ms:.2f}", f"{least.postgres_ms:.2f}"),
                 f"{found.rate / least.rate:.2f}",
                 f"{(least.server_ms + least.postgres_ms) / (found.server_ms + found.postgres_ms):.2f}",
+                *(f"{found.rate / summaries[0].rate:.2f}", f"{least.rate / summaries[1].rate:.2f}"),
                 *(f"{found.p95 / least.p95:.1f}", str(found.failures + least.failures)),
             )
     table.title = f"Saves beside a bare handler that updates a row and commits, CPU in ms a call; {bench.how}"
@@ -208,7 +215,7 @@ async def shared(bench: Bench, api: Server, one: Project, eight: Sequence[Projec
     for name in NAMES:
         together = writes.each(name, [(one, person) for person in persons])
         apart = writes.each(name, list(zip(eight, persons, strict=True)))
-        found, others = await bench.in_turns([(api.pid, together), (api.pid, apart)], len(persons))
+        found, others = await bench.in_turns([(api.pid, together, len(persons)), (api.pid, apart, len(persons))])
         table.add_row(
             *(name, str(len(persons)), f"{found.rate:,.0f}", f"{found.p95:.1f}", f"{others.rate:,.0f}"),
             *(f"{others.p95:.1f}", f"{found.rate / others.rate:.2f}", f"{found.p95 / others.p95:.2f}"),
@@ -236,13 +243,13 @@ async def main(given: Any) -> None:
         api = await exits.enter_async_context(httpx.AsyncClient(base_url=server.url, timeout=60))
         persons = await people(ready, environment["JWT_SECRET_KEY"])
         bench = Bench(ready["pids"]["postgres"], cores, given.seconds, given.rounds)
-        console = Console(width=150)
+        console = Console(width=180)
         if "bare" in given.sections:
             # Of one person, who may not write to what eight hold in theirs.
             alone = await project(dsn, api, persons[0])
             await keep_bodies(dsn, Writes(server.url), alone, persons[0])
             floor = await exits.enter_async_context(bare(dsn, cores.servers))
-            console.print(await beside_bare(bench, server, floor, alone, persons[0], given.connections))
+            console.print(await beside_bare(bench, server, floor, alone, persons[0], given))
         if "shared" in given.sections:
             one = await project(dsn, api, persons[0], members=persons)
             eight = [await project(dsn, api, person) for person in persons]
@@ -254,6 +261,9 @@ async def main(given: Any) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--connections", type=int, nargs="+", default=[8, 32])
+    parser.add_argument(
+        "--calls", nargs="+", default=list(NAMES), choices=NAMES, help="of the section beside the bare handler"
+    )
     parser.add_argument("--seconds", type=float, default=2, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--boxes", type=int, default=100_000, help="of the import that others save beside")
