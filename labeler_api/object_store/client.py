@@ -97,8 +97,11 @@ def _seconds(operation: str, body: object) -> float:
     return _SHORT_SECONDS + (len(body) / _SLOWEST_BYTES_PER_SECOND if isinstance(body, bytes) else 0.0)
 
 
-def make_client(settings: Settings, endpoint: str) -> Any:
-    """Make a client for an endpoint, to be entered; opens no connection."""
+def make_client(settings: Settings, endpoint: str, attempts: int = 2) -> Any:
+    """Make a client for an endpoint, to be entered; opens no connection.
+
+    The library waits up to a second between two attempts, at random.
+    """
     config = AioConfig(
         signature_version="s3v4",
         s3={"addressing_style": "path"},  # MinIO and SeaweedFS have no wildcard host name
@@ -109,7 +112,7 @@ def make_client(settings: Settings, endpoint: str) -> Any:
         http_session_cls=_Session,
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=_READ_SECONDS,
-        retries={"mode": "standard", "total_max_attempts": 2},
+        retries={"mode": "standard", "total_max_attempts": attempts},
     )
     return store_session().create_client(
         "s3",

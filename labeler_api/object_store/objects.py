@@ -163,26 +163,33 @@ class ObjectStore:
     Nothing is deleted without asking `guard` first, and before every thousand again; without a guard nothing at all.
     """
 
-    def __init__(self, client: "S3Client", presigner: Presigner, buckets: Sequence[str]) -> None:
-        self._client, self._presigner, self._buckets = client, presigner, buckets
+    def __init__(self, client: "S3Client", probe: "S3Client", presigner: Presigner, buckets: Sequence[str]) -> None:
+        self._client, self._probe, self._presigner, self._buckets = client, probe, presigner, buckets
         self.guard: DeletionGuard | None = None
         self.open_streams = 0
 
     @classmethod
     async def connect(cls, settings: Settings, stack: AsyncExitStack, instruments: Instruments | None = None) -> Self:
-        """Make the client, and let `stack` close it. Opens no connection: an absent store does not stop the start."""
-        client = await stack.enter_async_context(make_client(settings, settings.storage_url))
+        """Make the clients, and let `stack` close them. Opens no connection: an absent store does not stop the start.
+
+        The probe has one of its own, which tries once: it is to say soon why the store does not answer.
+        """
+        instruments = instruments or Instruments()
+
+        async def observed(attempts: int) -> Any:
+            client = make_client(settings, settings.storage_url, attempts)
+            return ObservedCalls(await stack.enter_async_context(client), instruments)
+
         # Browsers may reach the store under another name than we do; the host is part of what is signed.
         public = settings.s3_public_endpoint or settings.storage_url
         presigner = Presigner(public, settings.s3_region, settings.s3_access_key, settings.s3_secret_key)
-        observed: Any = ObservedCalls(client, instruments or Instruments())
-        return cls(observed, presigner, settings.buckets)
+        return cls(await observed(2), await observed(1), presigner, settings.buckets)
 
     async def ping(self) -> None:
         """Ask for both buckets."""
         for bucket in self._buckets:
             with _translated(f"The bucket {bucket} does not exist."):
-                await self._client.head_bucket(Bucket=bucket)
+                await self._probe.head_bucket(Bucket=bucket)
 
     async def put(
         self,

@@ -227,6 +227,18 @@ async def test_a_store_that_is_away_is_said_to_be(object_store: SeaweedServer) -
         assert time.monotonic() - started < 10
 
 
+async def test_a_probe_says_at_once_that_the_store_is_away(object_store: SeaweedServer) -> None:
+    """Readiness gives it half a second. A second attempt would come after a wait of up to one, at random."""
+    async with AsyncExitStack() as stack:
+        endpoint = f"http://127.0.0.1:{free_port()}"
+        objects = await ObjectStore.connect(settings_for(object_store, s3_endpoint=endpoint), stack)
+        started = time.monotonic()
+        for _ in range(20):
+            with pytest.raises(Unavailable):
+                await objects.ping()
+        assert time.monotonic() - started < 3  # 10 s on average with a second attempt
+
+
 async def test_ping_wants_both_buckets(object_store: SeaweedServer) -> None:
     async with AsyncExitStack() as stack:
         objects = await ObjectStore.connect(settings_for(object_store), stack)
