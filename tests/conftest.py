@@ -3,11 +3,17 @@
 import os
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import psutil
 import pytest
 import structlog
+
+# Keep compiled modules, here and in the programs that tests start, whatever the environment says: else each process
+# compiles all of them anew, and pytest rewrites the assertions of 400 files.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 BROWSER = Path(__file__).parent / "browser"
 _IN_MEMORY = Path("/dev/shm")

@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 
@@ -51,6 +50,8 @@ def pods(overlay: str) -> Iterator[tuple[str, Document]]:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_kubernetes_would_take_every_document(overlay: str) -> None:
+    import kubernetes_validate  # type: ignore[import-untyped] # two seconds, which only these two tests need
+
     documents = rendered(overlay)
     assert documents
     for version in VERSIONS:
@@ -60,6 +61,8 @@ def test_kubernetes_would_take_every_document(overlay: str) -> None:
 
 
 def test_a_misspelt_field_would_be_found() -> None:
+    import kubernetes_validate
+
     document = of_kind("production", "Deployment")[0] | {"spce": {}}
     with pytest.raises(kubernetes_validate.ValidationError, match="spce"):
         kubernetes_validate.validate(document, VERSIONS[0], strict=True)
