@@ -136,7 +136,8 @@ async def test_what_is_announced_as_too_large_is_not_read(world: World, rule: Ru
         content=b"{}",
         headers={"Content-Type": kind, "Content-Length": str(2**40)},
     )
-    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large"), answer.text
+    assert answer.status_code == 413, answer.text
+    assert answer.json()["code"] == "body_too_large", answer.text
 
 
 @pytest.mark.parametrize("rule", _first_rules(lambda o: RangeNotSatisfiable in o.errors), ids=lambda rule: rule.name)
@@ -146,4 +147,5 @@ async def test_a_range_beyond_the_end_is_416(world: World, rule: Rule) -> None:
     await call.arrange(world.api, stage, "owner")
     beyond = replace(call.ask(stage, "owner"), headers={"Range": "bytes=999999-"})
     answer = await world.send("owner", rule.call, stage, beyond)
-    assert (answer.status_code, answer.headers["content-range"]) == (416, "bytes */2")
+    assert answer.status_code == 416
+    assert answer.headers["content-range"] == "bytes */2"

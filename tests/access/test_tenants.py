@@ -86,7 +86,8 @@ async def test_an_id_of_another_tenant_is_an_id_of_nobody(world: World, rule: Ru
     before = await rows_of(world.db, theirs)
     foreign = await _asked(world, rule, call, mine, name, theirs)
     nobodys = await _asked(world, rule, call, mine, name, nothing)
-    assert (foreign.status, foreign.body) == (nobodys.status, nobodys.body)
+    assert foreign.status == nobodys.status
+    assert foreign.body == nobodys.body
     assert foreign.status == _OTHERWISE.get((rule.call, name), 404), foreign.body
     assert "route_not_found" not in foreign.body
     assert await rows_of(world.db, theirs) == before

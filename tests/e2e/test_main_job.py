@@ -133,7 +133,8 @@ async def assert_bytes_come_back(project: Project, photos: list[Photo]) -> None:
             assert whole.content == photo.content
             assert int(whole.headers["content-length"]) == len(photo.content)
             part = await browser.get(image["url"], headers={"Range": "bytes=100-199"})
-            assert (part.status_code, part.content) == (206, photo.content[100:200])
+            assert part.status_code == 206
+            assert part.content == photo.content[100:200]
             with Image.open(io.BytesIO((await browser.get(image["thumbnail_url"])).content)) as thumbnail:
                 assert max(thumbnail.size) <= 256
 
@@ -150,7 +151,8 @@ async def annotate_in_turns(project: Project, photos: list[Photo]) -> None:
         holder = next(who for who, status in statuses.items() if status == "acquired")
         (other,) = set(people) - {holder}
         told = answers[people.index(other)]["locked_by"]
-        assert (told["user_email"], told["image_id"]) == (f"{holder}@example.com", photo.image_id)
+        assert told["user_email"] == f"{holder}@example.com"
+        assert told["image_id"] == photo.image_id
         await assert_locked_out(project, other, photo)
         for number, box in enumerate(photo.boxes):
             await ok(project.people[holder].post("/api/v1/annotations", json=drawn(project, photo, number, box)))
@@ -160,7 +162,8 @@ async def annotate_in_turns(project: Project, photos: list[Photo]) -> None:
     rows = await ok(project.people["viewer"].get(f"/api/v1/annotations/project/{project.project_id}"))
     assert len(rows) == sum(len(photo.boxes) for photo in photos)
     facts = await ok(project.people["owner"].get(f"/api/v1/datasets/{project.dataset_id}/summary"))
-    assert (facts["annotated_images"], facts["total_annotations"]) == (len(photos), len(rows))
+    assert facts["annotated_images"] == len(photos)
+    assert facts["total_annotations"] == len(rows)
 
 
 async def assert_locked_out(project: Project, who: str, photo: Photo) -> None:
@@ -192,7 +195,8 @@ async def confirm(project: Project, photos: list[Photo]) -> None:
     for number, photo in enumerate(photos):
         encoded = quote(photo.image_id, safe="/" if number % 2 else "")
         answer = await ok(reviewer.post(project.url(f"images/{encoded}/confirm"), params=TASK, json={}))
-        assert (answer["is_confirmed"], answer["status"]) == (True, "completed")
+        assert answer["is_confirmed"] is True
+        assert answer["status"] == "completed"
     statuses = await ok(reviewer.get(project.url("images/status"), params={**TASK, "limit": 200}))
     assert {status["status"] for status in statuses["statuses"]} == {"completed"}
 
@@ -203,8 +207,10 @@ async def assert_published(project: Project, photos: list[Photo], directory: Pat
     refused = await project.people["annotator"].post(project.url("versions/publish"), json=body)
     assert refused.status_code == 403
     version = await ok(project.people["owner"].post(project.url("versions/publish"), json=body))
-    assert (version["version_number"], version["export_format"]) == ("v1.0", "coco")
-    assert (version["annotation_count"], version["image_count"]) == (2 * len(photos), len(photos))
+    assert version["version_number"] == "v1.0"
+    assert version["export_format"] == "coco"
+    assert version["annotation_count"] == 2 * len(photos)
+    assert version["image_count"] == len(photos)
 
     page = await ok(project.people["viewer"].get(project.url("versions")))
     async with httpx.AsyncClient(timeout=60) as browser:

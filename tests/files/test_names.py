@@ -123,7 +123,8 @@ def test_what_leads_out_or_is_no_name_is_refused(given: str, reason: str) -> Non
 )
 def test_the_name_of_a_part(said: str, filename: str) -> None:
     found = disposition(f'form-data; name="files"; {said}'.encode())
-    assert (found.name, found.filename) == ("files", filename)
+    assert found.name == "files"
+    assert found.filename == filename
 
 
 @pytest.mark.parametrize(
@@ -208,18 +209,20 @@ async def test_a_nameless_file_in_front_of_all_others_is_named(api: Api) -> None
     fields = [('name="files"; filename=""', b""), ('name="dataset_name"', b"named")]
     files = [('name="files"', PICTURE), ('name="files"; filename="a.jpg"', PICTURE)]
     found = (await post(api, "/api/v1/datasets/upload", body(*fields, *files))).json()["upload_summary"]
-    assert ([one["id"] for one in found["images"]], [one["filename"] for one in found["failed"]]) == (
-        ["a"],
-        ["(no name)"],
-    )
+    assert [one["id"] for one in found["images"]] == ["a"]
+    assert [one["filename"] for one in found["failed"]] == ["(no name)"]
     answer = await post(api, "/api/v1/datasets/upload", body(fields[1], files[0]))
-    assert (answer.status_code, answer.json()["code"], answer.json()["failed_total"]) == (422, "nothing_stored", 1)
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "nothing_stored"
+    assert answer.json()["failed_total"] == 1
 
 
 async def test_of_nameless_files_alone_nothing_is_stored(api: Api) -> None:
     made = await api.dataset()
     answer = await post(api, f"/api/v1/datasets/{made.dataset_id}/images", body(('name="files"', PICTURE)))
-    assert (answer.status_code, answer.json()["code"], answer.json()["failed_total"]) == (422, "nothing_stored", 1)
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "nothing_stored"
+    assert answer.json()["failed_total"] == 1
 
 
 def coco(name: str) -> bytes:
@@ -295,7 +298,8 @@ async def test_a_legacy_image_is_replaced_however_its_name_was_spelt(
     assert [one["path"] for one in preview.json()["duplicate_files"]] == [normal(path)]
     for sent in (path, normal(path), unicodedata.normalize("NFD", path)):
         [image] = (await upload(owner, made, (sent, PICTURE))).json()["images"]
-        assert (image["id"], image["replaced"]) == (image_id, True)
+        assert image["id"] == image_id
+        assert image["replaced"] is True
         assert image["file_name"] == "불량.jpg"
     assert list(await image_rows(api, made)) == [image_id]
 
@@ -365,7 +369,8 @@ async def test_names_in_archives(api: Api, program: str) -> None:
     content, ids = ARCHIVES[program]
     made = await api.dataset()
     answer = await upload(await api.login("owner"), made, ("set.zip", content))
-    assert (answer.status_code, answer.json()["failed"]) == (200, []), answer.text
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["failed"] == [], answer.text
     assert sorted(await image_rows(api, made)) == sorted(ids)
 
 

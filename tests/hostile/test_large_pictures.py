@@ -99,7 +99,9 @@ async def test_a_large_picture_is_taken(
     async with attacked.bystander():
         answer = await send(attacked.client("owner"), made.dataset_id, (name, content))
     [taken] = answer.json()["images"]
-    assert (taken["width"], taken["height"], taken["size"]) == (width, height, len(content))
+    assert taken["width"] == width
+    assert taken["height"] == height
+    assert taken["size"] == len(content)
     assert max(peaks(attacked.pid)) < DECODING_BYTES + PROCESS_BYTES
     await check_thumbnail(attacked, made.dataset_id, thumbnail)
 
@@ -112,7 +114,9 @@ async def test_a_jpeg_of_80_megabytes_is_taken(attacked: Attacked) -> None:
     async with attacked.bystander() as seen:
         answer = await send(attacked.client("owner"), made.dataset_id, ("noise.jpg", content))
     [taken] = answer.json()["images"]
-    assert (taken["width"], taken["height"], taken["size"]) == (10_400, 8_000, len(content))
+    assert taken["width"] == 10_400
+    assert taken["height"] == 8_000
+    assert taken["size"] == len(content)
     assert max(peaks(attacked.pid)) < DECODING_BYTES + PROCESS_BYTES
     assert seen.growth_bytes < 64 * MIB
     image = await only_image(attacked, made.dataset_id)
@@ -127,7 +131,8 @@ async def test_a_large_tiff_is_taken_and_shown(attacked: Attacked) -> None:
     async with attacked.bystander() as seen:
         answer = await send(attacked.client("owner"), made.dataset_id, ("scan.tif", out.getvalue()))
     [taken] = answer.json()["images"]
-    assert (taken["width"], taken["height"]) == (8_000, 6_000)
+    assert taken["width"] == 8_000
+    assert taken["height"] == 6_000
     assert max(peaks(attacked.pid)) < DECODING_BYTES + PROCESS_BYTES
     assert seen.growth_bytes < 64 * MIB
     shown = await attacked.client("owner").get((await only_image(attacked, made.dataset_id))["url"])

@@ -22,8 +22,10 @@ PRODUCTION = {
 def test_defaults_are_those_of_the_contract() -> None:
     settings = load({"LABELER_DB_URL": URL})
     assert settings.api_port == 8001
-    assert (settings.db_pool_size, settings.db_max_overflow) == (5, 10)
-    assert (settings.db_pool_timeout, settings.db_pool_recycle) == (30.0, 3600.0)
+    assert settings.db_pool_size == 5
+    assert settings.db_max_overflow == 10
+    assert settings.db_pool_timeout == 30.0
+    assert settings.db_pool_recycle == 3600.0
     assert settings.origins == ["http://localhost:3001", "http://localhost:3000", "http://localhost:3010"]
     assert settings.public_url == "http://localhost:8001"
 

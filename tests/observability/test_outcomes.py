@@ -56,7 +56,8 @@ async def test_an_answer_is_counted_as_what_became_of_it(
     made, _ = await exchange(sent, received, state)
     instruments = Instruments()
     made.ended(instruments)
-    assert (made.outcome, made.status) == (outcome, status)
+    assert made.outcome == outcome
+    assert made.status == status
     read = instruments.metrics.registry.get_sample_value
     labels = {"method": "GET", "route": "unmatched", "status": str(status)}
     assert read("labeler_http_requests_total", labels) == 1

@@ -50,11 +50,9 @@ async def test_edits_of_every_kind_at_once(cluster: Cluster) -> None:
     assert sorted(classes) == sorted([*kept, *(f"new{n}" for n in range(6))])
     for number, class_id in enumerate(kept):
         found = classes[class_id]
-        assert (found["name"], found["color"], found["description"]) == (
-            f"renamed {number}",
-            f"#00000{number}",
-            f"about {number}",
-        )
+        assert found["name"] == f"renamed {number}"
+        assert found["color"] == f"#00000{number}"
+        assert found["description"] == f"about {number}"
     assert sorted(classes[class_id]["order"] for class_id in kept) == list(range(6))
     revision = "SELECT revision FROM annotation_projects WHERE id = $1"
     (row,) = await rows(cluster.api, revision, made.project_id)

@@ -181,7 +181,8 @@ async def test_a_holder_whose_process_stood_still_past_expiry(cluster: Cluster) 
     beat = await sleeper.post(lock_url(made, image_id, "/heartbeat"))
     assert beat.json()["status"] == "not_owner"
     stored = (await other.get(f"/api/v1/annotations/{body['id']}")).json()
-    assert (stored["version"], stored["notes"]) == (1, None)
+    assert stored["version"] == 1
+    assert stored["notes"] is None
 
 
 async def test_a_holder_who_slept_past_expiry(cluster: Cluster) -> None:

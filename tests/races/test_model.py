@@ -184,7 +184,8 @@ class _Machine(RuleBasedStateMachine):
         if refused is None:
             (one.note, one.confirmed), one.there = state, True
             one.write()
-            assert (answer.json()["version"], answer.json()["id"]) == (one.version, known)
+            assert answer.json()["version"] == one.version
+            assert answer.json()["id"] == known
             self.model.holders[one.image] = account
             self.model.settle(one.image, clear=True)
 

@@ -30,14 +30,13 @@ async def test_a_profile_wins_over_the_account(
     running = await start_gateway(users_db.dsn)
     async with Calls(running.address, running.token) as calls:
         owner, without = await calls.get(id=2, view=FULL), await calls.get(id=4, view=FULL)
-        assert (owner.full_name, owner.badge_color) == ("Profile Owner", "red")
+        assert owner.full_name == "Profile Owner"
+        assert owner.badge_color == "red"
         assert not owner.HasField("company"), "cleared in the profile"
         assert owner.system_role == "standard_engineer", "a fact of the account"
-        assert (without.full_name, without.company, without.badge_color) == (
-            "Annotator Example",
-            "Old company",
-            "blue",
-        )
+        assert without.full_name == "Annotator Example"
+        assert without.company == "Old company"
+        assert without.badge_color == "blue"
         assert not (await calls.get(id=3)).HasField("badge_color")
         assert [user.id for user in (await calls.search("profile owner")).users] == [2]
         assert [user.id for user in (await calls.batch([3, 2, 4], FULL)).users] == [3, 2, 4]
@@ -56,7 +55,8 @@ async def test_columns_that_only_profiles_has(users_db: UsersDatabase, start_gat
     running = await start_gateway(users_db.dsn)
     async with Calls(running.address, running.token) as calls:
         owner, without = await calls.get(id=2, view=FULL), await calls.get(id=4, view=FULL)
-        assert (owner.full_name, owner.system_role) == ("Profile Owner", "admin")
+        assert owner.full_name == "Profile Owner"
+        assert owner.system_role == "admin"
         assert not without.HasField("full_name")
         assert (await calls.search("profile")).total_size == 2
 
@@ -117,7 +117,8 @@ async def test_optional_columns_that_are_missing(users_db: UsersDatabase, start_
         assert user.email == "admin@example.com"
         assert not user.HasField("created_at")
         refusal = await refused(calls.verify("admin@example.com", "admin123"))
-        assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAVAILABLE, "CREDENTIALS_UNREADABLE")
+        assert refusal.code == grpc.StatusCode.UNAVAILABLE
+        assert refusal.reason == "CREDENTIALS_UNREADABLE"
         assert (await calls.search("admin")).total_size == 1
         assert (await calls.search("admin", view=pb.USER_VIEW_BASIC)).total_size == 0
 
@@ -191,7 +192,8 @@ async def test_other_types_that_can_be_read(users_db: UsersDatabase, start_gatew
     running = await start_gateway(users_db.dsn)
     async with Calls(running.address, running.token) as calls:
         user = await calls.get(id=1, view=FULL)
-        assert (user.is_active, user.organization_id) == (True, 1)
+        assert user.is_active is True
+        assert user.organization_id == 1
         assert user.created_at.ToJsonString() == "2025-03-01T00:00:00Z"
         assert (await calls.get(id=5)).is_active is False
         assert (await calls.search("example")).total_size == 5

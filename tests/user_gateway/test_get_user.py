@@ -10,8 +10,12 @@ from tests.fixtures.users import StartGateway, UsersDatabase
 
 async def test_by_id_in_the_full_view(calls: Calls) -> None:
     user = await calls.get(id=1, view=pb.USER_VIEW_FULL)
-    assert (user.id, user.email, user.full_name) == (1, "admin@example.com", "Admin Example")
-    assert (user.system_role, user.is_active, user.organization_id) == ("admin", True, 1)
+    assert user.id == 1
+    assert user.email == "admin@example.com"
+    assert user.full_name == "Admin Example"
+    assert user.system_role == "admin"
+    assert user.is_active is True
+    assert user.organization_id == 1
     assert user.badge_color == "blue"
     assert user.created_at.ToDatetime().year > 2000
     assert user.HasField("updated_at")
@@ -56,23 +60,27 @@ async def test_inactive_users_are_answered(users_db: UsersDatabase, start_gatewa
 @pytest.mark.parametrize("email", ["nobody@example.com", "%@example.com", "a\0b@example.com", "", "x" * 100_000])
 async def test_an_unknown_address_is_not_found_and_not_repeated(calls: Calls, email: str) -> None:
     refusal = await refused(calls.get(email=email))
-    assert (refusal.code, refusal.reason) == (grpc.StatusCode.NOT_FOUND, "USER_NOT_FOUND")
+    assert refusal.code == grpc.StatusCode.NOT_FOUND
+    assert refusal.reason == "USER_NOT_FOUND"
     assert email == "" or email not in refusal.everything
 
 
 @pytest.mark.parametrize("user_id", [999, 2**31, 2**63 - 1])
 async def test_an_unknown_id_is_not_found(calls: Calls, user_id: int) -> None:
     refusal = await refused(calls.get(id=user_id))
-    assert (refusal.code, refusal.reason) == (grpc.StatusCode.NOT_FOUND, "USER_NOT_FOUND")
+    assert refusal.code == grpc.StatusCode.NOT_FOUND
+    assert refusal.reason == "USER_NOT_FOUND"
     assert refusal.metadata == {"id": str(user_id)}
 
 
 @pytest.mark.parametrize("user_id", [0, -1, -(2**63)])
 async def test_an_id_below_one_is_no_id(calls: Calls, user_id: int) -> None:
     refusal = await refused(calls.get(id=user_id))
-    assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "USER_ID_INVALID")
+    assert refusal.code == grpc.StatusCode.INVALID_ARGUMENT
+    assert refusal.reason == "USER_ID_INVALID"
 
 
 async def test_without_a_key(calls: Calls) -> None:
     refusal = await refused(calls.get())
-    assert (refusal.code, refusal.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "KEY_MISSING")
+    assert refusal.code == grpc.StatusCode.INVALID_ARGUMENT
+    assert refusal.reason == "KEY_MISSING"

@@ -27,12 +27,10 @@ def test_a_library_says_one_json_line() -> None:
     handler.emit(record)
     line: dict[str, Any] = json.loads(written.getvalue())
     assert written.getvalue().count("\n") == 1
-    assert (line["event"], line["logger"], line["level"], line["type"]) == (
-        "failed twice",
-        "grpc",
-        "error",
-        "ValueError",
-    )
+    assert line["event"] == "failed twice"
+    assert line["logger"] == "grpc"
+    assert line["level"] == "error"
+    assert line["type"] == "ValueError"
     assert "test_log_lines.py" in line["at"][0]
     assert "leak" not in written.getvalue()
 

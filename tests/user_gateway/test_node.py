@@ -21,7 +21,8 @@ async def test_the_client_runs(gateway: RunningGateway) -> None:
     process = await node_client.started(node_client.documented(), gateway.address)
     output, errors = await asyncio.wait_for(process.communicate(), 60)
     assert output.decode() == "[ 'Admin Example', 'Owner Example' ]\n", errors.decode()
-    assert (process.returncode, errors) == (0, b"")
+    assert process.returncode == 0
+    assert errors == b""
 
 
 async def rolling_restart(block: str, dsn: str, start: Start, *, away_seconds: float = 0.0) -> dict[str, int]:

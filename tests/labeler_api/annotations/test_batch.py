@@ -30,7 +30,8 @@ async def send(client: httpx.AsyncClient, items: Sequence[dict[str, Any]]) -> di
     assert response.status_code == 200, response.text
     answer: dict[str, Any] = response.json()
     assert answer.keys() == {"created", "failed", "annotation_ids", "errors"}
-    assert (answer["created"], answer["failed"]) == (len(answer["annotation_ids"]), len(answer["errors"]))
+    assert answer["created"] == len(answer["annotation_ids"])
+    assert answer["failed"] == len(answer["errors"])
     return answer
 
 
@@ -39,19 +40,23 @@ async def test_everything_that_one_create_does(api: Api) -> None:
     single = await create_annotation(client, box(made, attributes={"a": 1}, confidence=50, notes="n"))
     items = [box(made, attributes={"a": 1}, confidence=50, notes="n"), polygon(made, 1), no_object(made, 1)]
     answer = await send(client, items)
-    assert (answer["created"], answer["errors"]) == (3, [])
+    assert answer["created"] == 3
+    assert answer["errors"] == []
     found = [(await client.get(at({"id": n}))).json() for n in answer["annotation_ids"]]
     assert [item["annotation_type"] for item in found] == ["bbox", "polygon", "no_object"]
     differing = {"id", "created_at", "updated_at"}
     assert {k: v for k, v in found[0].items() if k not in differing} == {
         k: v for k, v in single.items() if k not in differing
     }
-    assert (found[2]["annotation_state"], found[2]["confirmed_by"]) == ("confirmed", 4)
+    assert found[2]["annotation_state"] == "confirmed"
+    assert found[2]["confirmed_by"] == 4
     await check_counters(api, made)
     assert await locks(api, made) == {made.image_ids[0]: (4, 60), made.image_ids[1]: (4, 60)}
     for item in found:
         (row,) = await history(api, item["id"])
-        assert (row["action"], row["revision"], row["changed_by"]) == ("create", 1, 4)
+        assert row["action"] == "create"
+        assert row["revision"] == 1
+        assert row["changed_by"] == 4
         assert row["new_state"]["geometry"] == item["geometry"]
 
 
@@ -70,7 +75,8 @@ async def test_each_refusal_names_its_index(api: Api) -> None:
         box(made, project_id=made.dataset_id),
     ]
     answer = await send(client, items)
-    assert (answer["created"], answer["failed"]) == (2, 6)
+    assert answer["created"] == 2
+    assert answer["failed"] == 6
     assert [error.partition(":")[0] for error in answer["errors"]] == [f"Index {n}" for n in (1, 2, 3, 4, 5, 6)]
     for error, word in zip(
         answer["errors"], ("annotation type", "geometry", "no image", "working on", "not a member", "task"), strict=True
@@ -88,7 +94,8 @@ async def test_several_projects(api: Api) -> None:
     )
     client = await api.login("annotator")
     answer = await send(client, [box(first), box(second), box(viewed), box(first, 1)])
-    assert (answer["created"], answer["failed"]) == (3, 1)
+    assert answer["created"] == 3
+    assert answer["failed"] == 1
     assert "annotator" in answer["errors"][0]
     assert answer["errors"][0].startswith("Index 2: ")
     found = [(await client.get(at({"id": n}))).json()["project_id"] for n in answer["annotation_ids"]]
@@ -124,7 +131,8 @@ async def test_too_many_projects(api: Api) -> None:
     made = await project_with_members(api)
     items = [box(made, project_id=f"p{n}") for n in range(101)]
     response = await (await api.login("owner")).post(URL, json={"annotations": items})
-    assert (response.status_code, response.json()["code"]) == (422, "too_many_projects")
+    assert response.status_code == 422
+    assert response.json()["code"] == "too_many_projects"
 
 
 async def test_batches_that_cross_neither_wait_for_ever_nor_lose(api: Api) -> None:

@@ -30,7 +30,8 @@ async def confirm(client: httpx.AsyncClient, ids: Sequence[int]) -> dict[str, An
     assert response.status_code == 200, response.text
     answer: dict[str, Any] = response.json()
     assert answer.keys() == {"confirmed", "failed", "results", "errors"}
-    assert (answer["confirmed"], answer["failed"]) == (len(answer["results"]), len(answer["errors"]))
+    assert answer["confirmed"] == len(answer["results"])
+    assert answer["failed"] == len(answer["errors"])
     return answer
 
 
@@ -44,7 +45,8 @@ async def test_all_of_several_images_and_projects(api: Api) -> None:
     await hold(api, made, "reviewer")
     ids = [body["id"] for body in bodies]
     answer = await confirm(client, [*ids, ids[0]])
-    assert (answer["confirmed"], answer["errors"]) == (4, [])
+    assert answer["confirmed"] == 4
+    assert answer["errors"] == []
     assert [result["annotation_id"] for result in answer["results"]] == ids
     state = (await client.get(at(bodies[0]))).json()
     assert answer["results"][0] == {
@@ -54,7 +56,8 @@ async def test_all_of_several_images_and_projects(api: Api) -> None:
         "confirmed_by": 3,
         "confirmed_by_name": "Reviewer Example",
     }
-    assert (state["version"], state["updated_by"]) == (2, None)
+    assert state["version"] == 2
+    assert state["updated_by"] is None
     assert [row["action"] for row in await history(api, ids[1])] == ["create", "confirm"]
     assert {row["status"] for row in await rows(api, "SELECT status FROM image_annotation_status")} == {"completed"}
     for project in (made, other):
@@ -99,7 +102,8 @@ async def test_nobodys_lock_is_asked_for_or_taken(api: Api) -> None:
 @pytest.mark.parametrize("ids", [[0], [2**63], ["1"], [1.5], None, list(range(1, 10_002))])
 async def test_a_body_of_another_shape(api: Api, ids: object) -> None:
     response = await (await api.login("owner")).post(URL, json={"annotation_ids": ids})
-    assert (response.status_code, response.json()["errors"][0]["loc"][:2]) == (422, ["body", "annotation_ids"])
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["loc"][:2] == ["body", "annotation_ids"]
     assert (await api.client().post(URL, json={"annotation_ids": []})).status_code == 401
 
 
@@ -137,10 +141,13 @@ async def test_unconfirm_an_image(api: Api) -> None:
     }
     assert (await client.get(at(outline))).json()["annotation_state"] == "confirmed"
     everything = (await client.post(unconfirm(made), json={})).json()
-    assert (everything["total_annotations"], everything["confirmed_annotations"]) == (3, 0)
+    assert everything["total_annotations"] == 3
+    assert everything["confirmed_annotations"] == 0
     for body in (first, outline, none):
         state = (await client.get(at(body))).json()
-        assert (state["annotation_state"], state["confirmed_at"], state["confirmed_by"]) == ("draft", None, None)
+        assert state["annotation_state"] == "draft"
+        assert state["confirmed_at"] is None
+        assert state["confirmed_by"] is None
         assert [row["action"] for row in await history(api, body["id"])][-1] == "unconfirm"
     assert (await client.get(at(draft))).json()["version"] == 1
     assert {row["status"] for row in await rows(api, "SELECT status FROM image_annotation_status")} == {"in-progress"}
@@ -150,11 +157,14 @@ async def test_unconfirm_an_image(api: Api) -> None:
 async def test_an_image_that_nobody_began_or_that_is_not_there(api: Api) -> None:
     made, client = await project_with_members(api), await api.login("reviewer")
     answer = (await client.post(unconfirm(made, 2), json={})).json()
-    assert (answer["status"], answer["is_confirmed"], answer["total_annotations"]) == ("not-started", False, 0)
+    assert answer["status"] == "not-started"
+    assert answer["is_confirmed"] is False
+    assert answer["total_annotations"] == 0
     assert await rows(api, "SELECT revision FROM annotation_projects") == [{"revision": 0}]
     target = f"/api/v1/projects/{made.project_id}/images/nowhere/unconfirm"
     response = await client.post(target, json={})
-    assert (response.status_code, response.json()["code"]) == (404, "image_not_found")
+    assert response.status_code == 404
+    assert response.json()["code"] == "image_not_found"
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,8 @@ async def test_writers_of_other_images_wait_for_nobody(api: Api) -> None:
             assert changed.status_code == 200, f"{name} left the list unchanged"
             tag = changed.headers["etag"]
         project = (await reviewer.get(f"/api/v1/projects/{made.project_id}")).json()
-        assert (project["total_annotations"], project["annotated_images"]) == (5, 2)
+        assert project["total_annotations"] == 5
+        assert project["annotated_images"] == 2
         assert project["last_updated_by"] == USER_IDS["reviewer"]
         await check_counters(api, made)
     revision = (await rows(api, f"SELECT {REVISION} AS n FROM annotation_projects p"))[0]["n"]

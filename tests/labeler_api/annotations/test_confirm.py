@@ -30,7 +30,9 @@ async def test_confirm_and_unconfirm(api: Api) -> None:
         "confirmed_by": 3,
         "confirmed_by_name": "Reviewer Example",
     }
-    assert (now["version"], now["updated_by"], now["confirmed_by_name"]) == (2, None, "Reviewer Example")
+    assert now["version"] == 2
+    assert now["updated_by"] is None
+    assert now["confirmed_by_name"] == "Reviewer Example"
     assert now["updated_at"] == now["confirmed_at"]
     again = (await client.post(at(body, "/confirm"), json={})).json()
     assert again["confirmed_at"] > answer["confirmed_at"]
@@ -56,7 +58,8 @@ async def test_confirm_and_unconfirm(api: Api) -> None:
 @pytest.mark.parametrize("action", ["/confirm", "/unconfirm"])
 async def test_an_annotation_that_is_not_there(api: Api, action: str) -> None:
     response = await (await api.login("reviewer")).post(f"/api/v1/annotations/77{action}", json={})
-    assert (response.status_code, response.json()["code"]) == (404, "annotation_not_found")
+    assert response.status_code == 404
+    assert response.json()["code"] == "annotation_not_found"
 
 
 async def test_confirming_does_not_ask_for_the_lock(api: Api) -> None:
@@ -109,8 +112,10 @@ async def test_confirm_an_image_in_every_task(api: Api) -> None:
     await create_annotation(client, box(made, 1))
     target = f"/api/v1/projects/{made.dataset_id}/images/{made.image_ids[0]}/confirm"
     answer = (await client.post(target, json={})).json()
-    assert (answer["is_confirmed"], answer["status"]) == (True, "completed")
-    assert (answer["total_annotations"], answer["confirmed_annotations"]) == (3, 3)
+    assert answer["is_confirmed"] is True
+    assert answer["status"] == "completed"
+    assert answer["total_annotations"] == 3
+    assert answer["confirmed_annotations"] == 3
     await check_counters(api, made)
 
 
@@ -121,7 +126,8 @@ async def test_nothing_to_confirm(api: Api, task: dict[str, str]) -> None:
     await create_annotation(client, box(made, 1 if not task else 0))
     target = f"/api/v1/projects/{made.project_id}/images/{made.image_ids[0]}/confirm"
     response = await client.post(target, params=task, json={})
-    assert (response.status_code, response.json()["code"]) == (400, "nothing_to_confirm")
+    assert response.status_code == 400
+    assert response.json()["code"] == "nothing_to_confirm"
 
 
 @pytest.mark.parametrize("image_id", ["train/good/001", "a b", "50% ok?#", "결함/001", "x/confirm"])

@@ -37,12 +37,20 @@ async def test_a_new_annotation_is_a_draft(api: Api) -> None:
         client, box(made, geometry=geometry, attributes={"a": [1, None]}, confidence=90, notes="see corner")
     )
     assert body.keys() == KEYS
-    assert (body["project_id"], body["image_id"]) == (made.project_id, made.image_ids[0])
-    assert (body["annotation_type"], body["class_id"], body["class_name"]) == ("bbox", "c1", "scratch")
-    assert (body["geometry"], body["attributes"]) == (geometry, {"a": [1, None]})
-    assert (body["confidence"], body["notes"], body["is_verified"]) == (90, "see corner", False)
-    assert (body["version"], body["annotation_state"]) == (1, "draft")
-    assert (body["created_by"], body["created_by_name"]) == (4, "Annotator Example")
+    assert body["project_id"] == made.project_id
+    assert body["image_id"] == made.image_ids[0]
+    assert body["annotation_type"] == "bbox"
+    assert body["class_id"] == "c1"
+    assert body["class_name"] == "scratch"
+    assert body["geometry"] == geometry
+    assert body["attributes"] == {"a": [1, None]}
+    assert body["confidence"] == 90
+    assert body["notes"] == "see corner"
+    assert body["is_verified"] is False
+    assert body["version"] == 1
+    assert body["annotation_state"] == "draft"
+    assert body["created_by"] == 4
+    assert body["created_by_name"] == "Annotator Example"
     assert [
         body[key] for key in ("updated_by", "updated_by_name", "confirmed_at", "confirmed_by", "confirmed_by_name")
     ] == [None] * 5
@@ -56,15 +64,17 @@ async def test_it_writes_its_first_revision(api: Api) -> None:
     made = await project_with_members(api)
     body = await create_annotation(await api.login("annotator"), box(made))
     (revision,) = await history(api, body["id"])
-    assert (revision["action"], revision["previous_state"], revision["changed_by"]) == ("create", None, 4)
-    assert (revision["revision"], revision["image_id"], revision["project_id"]) == (
-        1,
-        made.image_ids[0],
-        made.project_id,
-    )
+    assert revision["action"] == "create"
+    assert revision["previous_state"] is None
+    assert revision["changed_by"] == 4
+    assert revision["revision"] == 1
+    assert revision["image_id"] == made.image_ids[0]
+    assert revision["project_id"] == made.project_id
     state = revision["new_state"]
     assert state["image_id"] == made.image_ids[0]
-    assert (state["task_type"], state["annotation_state"], state["version"]) == ("detection", "draft", 1)
+    assert state["task_type"] == "detection"
+    assert state["annotation_state"] == "draft"
+    assert state["version"] == 1
     assert state["geometry"] == body["geometry"]
 
 
@@ -82,17 +92,13 @@ async def test_the_project_moves_on(api: Api) -> None:
 async def test_no_object_is_confirmed_by_its_creator(api: Api) -> None:
     made = await project_with_members(api)
     body = await create_annotation(await api.login("annotator"), no_object(made, task="segmentation"))
-    assert (body["annotation_state"], body["confirmed_by"], body["confirmed_by_name"]) == (
-        "confirmed",
-        4,
-        "Annotator Example",
-    )
+    assert body["annotation_state"] == "confirmed"
+    assert body["confirmed_by"] == 4
+    assert body["confirmed_by_name"] == "Annotator Example"
     assert body["confirmed_at"] == body["created_at"]
-    assert (body["class_id"], body["class_name"], body["attributes"]) == (
-        None,
-        "__background__",
-        {"task_type": "segmentation"},
-    )
+    assert body["class_id"] is None
+    assert body["class_name"] == "__background__"
+    assert body["attributes"] == {"task_type": "segmentation"}
     assert await rows(api, "SELECT task_type FROM annotations") == [{"task_type": "segmentation"}]
 
 
@@ -165,7 +171,8 @@ async def test_what_is_refused_leaves_nothing_behind(api: Api, changed: dict[str
     made = await project_with_members(api)
     response = await (await api.login("annotator")).post("/api/v1/annotations", json=box(made, **changed))
     answer = response.json()
-    assert (response.status_code, answer["code"]) == (status, code), answer
+    assert response.status_code == status, answer
+    assert answer["code"] == code, answer
     assert isinstance(answer["detail"], str)
     assert ("errors" in answer) == (status == 422)
     for table in ("annotations", "annotation_history", "image_locks", "image_annotation_status"):
@@ -178,7 +185,8 @@ async def test_what_has_to_be_there(api: Api, missing: str) -> None:
     body = box(made)
     del body[missing]
     response = await (await api.login("annotator")).post("/api/v1/annotations", json=body)
-    assert (response.status_code, response.json()["errors"][0]["loc"]) == (422, ["body", missing])
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["loc"] == ["body", missing]
 
 
 async def test_undo_of_a_no_object_says_what_to_do(api: Api) -> None:
@@ -194,9 +202,11 @@ async def test_undo_of_a_no_object_says_what_to_do(api: Api) -> None:
 @pytest.mark.parametrize("annotation_id", ["0", "x", "9" * 30, "1.5"])
 async def test_an_id_that_is_none(api: Api, annotation_id: str) -> None:
     response = await (await api.login("annotator")).get(f"/api/v1/annotations/{annotation_id}")
-    assert (response.status_code, response.json()["errors"][0]["loc"]) == (422, ["path", "annotation_id"])
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["loc"] == ["path", "annotation_id"]
 
 
 async def test_an_annotation_that_is_not_there(api: Api) -> None:
     response = await (await api.login("annotator")).get("/api/v1/annotations/12345")
-    assert (response.status_code, response.json()["code"]) == (404, "annotation_not_found")
+    assert response.status_code == 404
+    assert response.json()["code"] == "annotation_not_found"

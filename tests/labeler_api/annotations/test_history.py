@@ -55,20 +55,18 @@ async def test_an_entry_holds_the_annotation_before_and_after(api: Api) -> None:
     assert [(entry["action"], entry["revision"]) for entry in entries] == [("delete", 3), ("update", 2), ("create", 1)]
     assert all(entry.keys() == KEYS for entry in entries)
     entry = entries[1]
-    assert (entry["annotation_id"], entry["project_id"], entry["image_id"]) == (
-        body["id"],
-        made.project_id,
-        made.image_ids[0],
-    )
-    assert (entry["changed_by"], entry["changed_by_name"], entry["changed_by_email"]) == (
-        4,
-        "Annotator Example",
-        "annotator@example.com",
-    )
+    assert entry["annotation_id"] == body["id"]
+    assert entry["project_id"] == made.project_id
+    assert entry["image_id"] == made.image_ids[0]
+    assert entry["changed_by"] == 4
+    assert entry["changed_by_name"] == "Annotator Example"
+    assert entry["changed_by_email"] == "annotator@example.com"
     assert entry["timestamp"] == changed["updated_at"]
-    assert (entry["previous_state"]["notes"], entry["new_state"]["notes"]) == (None, "x")
+    assert entry["previous_state"]["notes"] is None
+    assert entry["new_state"]["notes"] == "x"
     assert entry["new_state"]["geometry"] == body["geometry"]
-    assert (entries[0]["new_state"], entries[2]["previous_state"]) == (None, None)
+    assert entries[0]["new_state"] is None
+    assert entries[2]["previous_state"] is None
     assert await told(client, of(body)) == entries
 
 
@@ -184,7 +182,9 @@ async def test_unknown_people_have_no_names(api: Api) -> None:
     async with api.db.begin() as tx:
         await tx.execute("UPDATE annotation_history SET changed_by = 4711")
     (entry,) = await told(client, of_project(made))
-    assert (entry["changed_by"], entry["changed_by_name"], entry["changed_by_email"]) == (4711, None, None)
+    assert entry["changed_by"] == 4711
+    assert entry["changed_by_name"] is None
+    assert entry["changed_by_email"] is None
 
 
 async def test_statements_and_questions_to_the_gateway(api: Api) -> None:

@@ -39,7 +39,8 @@ async def test_under_somebody_elses_lock(api: Api, kind: str) -> None:
     before = await rows(api, "SELECT * FROM image_locks")
     response = await write(await api.login("reviewer"), kind, made, body)
     answer = response.json()
-    assert (response.status_code, answer["code"]) == (423, "image_locked")
+    assert response.status_code == 423
+    assert answer["code"] == "image_locked"
     assert "Annotator Example" in answer["detail"]
     assert answer["lock"].keys() == {
         "image_id",
@@ -50,7 +51,8 @@ async def test_under_somebody_elses_lock(api: Api, kind: str) -> None:
         "user_name",
         "user_email",
     }
-    assert (answer["lock"]["user_id"], answer["lock"]["user_email"]) == (4, "annotator@example.com")
+    assert answer["lock"]["user_id"] == 4
+    assert answer["lock"]["user_email"] == "annotator@example.com"
     assert await rows(api, "SELECT * FROM image_locks") == before
     assert len(await history(api, body["id"])) == 1
     # A page that loads a second image or an expired lock does not stand in the way.

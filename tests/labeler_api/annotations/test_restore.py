@@ -55,8 +55,11 @@ async def test_each_revision_comes_back_whole(api: Api) -> None:
         assert back["version"] == 4 + revision
         assert (await client.get(at(first))).json() == back
         entry = (await history(api, first["id"]))[-1]
-        assert (entry["action"], entry["revision"], entry["changed_by"]) == ("restore", back["version"], 4)
-        assert (entry["new_state"]["version"], entry["previous_state"]["version"]) == (4 + revision, 3 + revision)
+        assert entry["action"] == "restore"
+        assert entry["revision"] == back["version"]
+        assert entry["changed_by"] == 4
+        assert entry["new_state"]["version"] == 4 + revision
+        assert entry["previous_state"]["version"] == 3 + revision
         assert "added" not in entry["new_state"]
     await check_counters(api, made)
 
@@ -68,7 +71,9 @@ async def test_a_deleted_annotation_comes_back_under_its_id(api: Api) -> None:
     await client.delete(at(body))
     back = await restored(client, body, 2)
     assert content(back) == content(later)
-    assert (back["id"], back["version"], back["created_at"]) == (body["id"], 4, body["created_at"])
+    assert back["id"] == body["id"]
+    assert back["version"] == 4
+    assert back["created_at"] == body["created_at"]
     assert [(row["action"], row["revision"]) for row in await history(api, body["id"])] == [
         ("create", 1),
         ("update", 2),
@@ -112,10 +117,12 @@ async def test_the_revision_before_a_write_is_in_its_entry(api: Api) -> None:
         )
     await changed(client, body, notes="x")
     back = await restored(client, body, 7)
-    assert (back["version"], back["notes"]) == (9, None)
+    assert back["version"] == 9
+    assert back["notes"] is None
     for revision in (1, 6):
         response = await client.post(at(body, "/restore"), json={"revision": revision})
-        assert (response.status_code, response.json()["code"]) == (409, "revision_incomplete")
+        assert response.status_code == 409
+        assert response.json()["code"] == "revision_incomplete"
     assert len(await history(api, body["id"])) == 3
 
 
@@ -125,7 +132,8 @@ async def test_a_part_of_a_state_is_not_restored(api: Api) -> None:
     async with api.db.begin() as tx:
         await tx.execute("UPDATE annotation_history SET new_state = new_state - 'confidence'")
     response = await client.post(at(body, "/restore"), json={"revision": 1})
-    assert (response.status_code, response.json()["code"]) == (409, "revision_incomplete")
+    assert response.status_code == 409
+    assert response.json()["code"] == "revision_incomplete"
     assert (await client.get(at(body))).json() == body
 
 
@@ -141,10 +149,12 @@ async def test_what_is_no_revision(api: Api) -> None:
         ("1", 422, "invalid"),
     ):
         response = await client.post(at(body, "/restore"), json={"revision": revision})
-        assert (response.status_code, response.json()["code"]) == (status, code)
+        assert response.status_code == status
+        assert response.json()["code"] == code
         assert isinstance(response.json()["detail"], str)
     response = await client.post(at({"id": body["id"] + 1}, "/restore"), json={"revision": 1})
-    assert (response.status_code, response.json()["code"]) == (404, "annotation_not_found")
+    assert response.status_code == 404
+    assert response.json()["code"] == "annotation_not_found"
 
 
 async def test_the_version_seen(api: Api) -> None:
@@ -153,15 +163,19 @@ async def test_the_version_seen(api: Api) -> None:
     await changed(client, body, notes="x")
     for headers, seen in (({"If-Match": '"1"'}, {}), ({}, {"version": 1})):
         response = await client.post(at(body, "/restore"), json={"revision": 1} | seen, headers=headers)
-        assert (response.status_code, response.json()["code"]) == (409, "version_conflict")
+        assert response.status_code == 409
+        assert response.json()["code"] == "version_conflict"
         conflict = response.json()["conflict"]
-        assert (conflict["current_version"], conflict["your_version"], conflict["last_updated_by"]) == (2, 1, 4)
+        assert conflict["current_version"] == 2
+        assert conflict["your_version"] == 1
+        assert conflict["last_updated_by"] == 4
     assert (await client.post(at(body, "/restore"), json={"revision": 1}, headers={"If-Match": '"2"'})).json()[
         "version"
     ] == 3
     await client.delete(at(body))
     response = await client.post(at(body, "/restore"), json={"revision": 1, "version": 3})
-    assert (response.status_code, response.json()["conflict"]["current_version"]) == (409, 4)
+    assert response.status_code == 409
+    assert response.json()["conflict"]["current_version"] == 4
     assert (await client.post(at(body, "/restore"), json={"revision": 1, "version": 4})).json()["version"] == 5
     response = await client.post(at(body, "/restore"), json={"revision": 1}, headers={"If-Match": "9" * 5000})
     assert response.status_code == 422
@@ -174,7 +188,8 @@ async def test_locks(api: Api) -> None:
     await leave(api, made, "annotator")
     await hold(api, made, "reviewer")
     response = await client.post(at(body, "/restore"), json={"revision": 1})
-    assert (response.status_code, response.json()["lock"]["user_name"]) == (423, "Reviewer Example")
+    assert response.status_code == 423
+    assert response.json()["lock"]["user_name"] == "Reviewer Example"
     assert await rows(api, "SELECT id FROM annotations") == []
     await leave(api, made, "reviewer")
     await restored(client, body, 1)
@@ -188,7 +203,8 @@ async def test_an_image_that_is_gone(api: Api) -> None:
     async with api.db.begin() as tx:
         await tx.execute("DELETE FROM image_metadata WHERE id = $1", made.image_ids[0])
     response = await client.post(at(body, "/restore"), json={"revision": 1})
-    assert (response.status_code, response.json()["code"]) == (404, "image_not_found")
+    assert response.status_code == 404
+    assert response.json()["code"] == "image_not_found"
 
 
 OTHERS = {"admin": 200, "owner": 200, "reviewer": 200, "annotator": 403, "viewer": 403, "stranger": 404, None: 401}

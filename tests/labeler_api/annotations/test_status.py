@@ -154,7 +154,9 @@ async def test_an_edit_leaves_the_annotations_own_state(api: Api) -> None:
     body = await create_annotation(client, box(made))
     await client.post(at(body, "/confirm"))
     edited = (await client.put(at(body), json={"notes": "x"})).json()
-    assert (edited["annotation_state"], edited["confirmed_by"], edited["version"]) == ("confirmed", 3, 3)
+    assert edited["annotation_state"] == "confirmed"
+    assert edited["confirmed_by"] == 3
+    assert edited["version"] == 3
 
 
 async def test_a_row_for_each_task_however_it_was_confirmed(api: Api) -> None:

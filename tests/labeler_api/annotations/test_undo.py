@@ -42,14 +42,16 @@ async def test_an_undone_deletion_brings_back_the_annotation_and_its_history(api
     before = await deleted(client, box(made, attributes={"a": 1}, confidence=90, notes="see corner"))
     after = await create_annotation(client, box(made))
     assert {key: after[key] for key in SAME} == {key: before[key] for key in SAME}
-    assert (after["version"], after["updated_by"]) == (3, USER_IDS["annotator"])
+    assert after["version"] == 3
+    assert after["updated_by"] == USER_IDS["annotator"]
     assert [(one["action"], one["revision"]) for one in await history(api, before["id"])] == [
         ("create", 1),
         ("delete", 2),
         ("restore", 3),
     ]
     edited = await client.put(at(before), json={"geometry": {**BOX, "bbox": [1, 1, 9, 9]}})
-    assert (edited.status_code, edited.json()["version"]) == (200, 4), edited.text
+    assert edited.status_code == 200, edited.text
+    assert edited.json()["version"] == 4, edited.text
     await check_counters(api, made)
 
 
@@ -62,7 +64,9 @@ async def test_it_comes_back_as_a_draft(api: Api) -> None:
     await reviewer.post(f"/api/v1/projects/{made.project_id}/images/{made.image_ids[0]}/confirm", json={})
     assert (await client.delete(at(one))).status_code == 200
     after = await create_annotation(client, box(made))
-    assert (after["id"], after["annotation_state"], after["confirmed_by"]) == (one["id"], "draft", None)
+    assert after["id"] == one["id"]
+    assert after["annotation_state"] == "draft"
+    assert after["confirmed_by"] is None
     (status,) = await rows(api, "SELECT status FROM image_annotation_status WHERE project_id = $1", made.project_id)
     assert status["status"] == "in-progress"
     await check_counters(api, made)
@@ -159,7 +163,8 @@ async def test_who_may_not_change_it_any_more_makes_their_own(api: Api) -> None:
         await leave(api, made, "annotator", image)
         assert (await reviewer.delete(at(gone))).status_code == 200
     after = await create_annotation(reviewer, box(made))
-    assert (after["id"], after["created_by"]) == (one["id"], USER_IDS["annotator"])
+    assert after["id"] == one["id"]
+    assert after["created_by"] == USER_IDS["annotator"]
     await owner.patch(
         f"/api/v1/projects/{made.dataset_id}/permissions/{USER_IDS['reviewer']}", json={"role": "annotator"}
     )
@@ -178,8 +183,10 @@ async def test_a_no_object_without_attributes_takes_the_task_of_what_comes_back(
     before = await deleted(client, no_object(made, task="segmentation"))
     sent = box(made, **NOTHING) if attributes == "absent" else box(made, **NOTHING, attributes=attributes)
     after = await create_annotation(client, sent)
-    assert (after["id"], after["attributes"]) == (before["id"], {"task_type": "segmentation"})
-    assert (after["annotation_state"], after["class_name"]) == ("confirmed", "__background__")
+    assert after["id"] == before["id"]
+    assert after["attributes"] == {"task_type": "segmentation"}
+    assert after["annotation_state"] == "confirmed"
+    assert after["class_name"] == "__background__"
     await check_counters(api, made)
 
 
@@ -194,7 +201,8 @@ async def test_where_several_tasks_could_be_meant_it_has_to_say_which(api: Api) 
     made = await project_with_members(api)
     client = await api.login("annotator")
     answer = await client.post("/api/v1/annotations", json=box(made, **NOTHING))
-    assert (answer.status_code, answer.json()["code"]) == (400, "task_missing")
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "task_missing"
 
 
 async def test_a_create_asks_no_more_statements_than_before(api: Api) -> None:

@@ -80,7 +80,9 @@ async def test_nulls_are_the_defaults(api: Api) -> None:
     owner = await api.login("owner")
     body = {"name": "한국어 데이터", "description": None, "task_types": None, "visibility": None, "unknown": 1}
     made = (await owner.post("/api/v1/datasets", json=body)).json()
-    assert (made["name"], made["description"], made["visibility"]) == ("한국어 데이터", None, "private")
+    assert made["name"] == "한국어 데이터"
+    assert made["description"] is None
+    assert made["visibility"] == "private"
     project = (await owner.get(f"/api/v1/projects/{made['id']}")).json()
     assert project["task_types"] == []
     assert project["task_classes"] == {}

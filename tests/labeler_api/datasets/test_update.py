@@ -34,7 +34,9 @@ async def test_what_is_not_sent(api: Api) -> None:
     for visibility in ({}, {"visibility": None}, {"visibility": ""}):
         await owner.put(url, json={"name": "a", "description": "text"})
         body = (await owner.put(url, json={"name": "b", **visibility})).json()
-        assert (body["name"], body["description"], body["visibility"]) == ("b", None, "public")
+        assert body["name"] == "b"
+        assert body["description"] is None
+        assert body["visibility"] == "public"
 
 
 async def test_nothing_else_can_be_set(api: Api) -> None:
@@ -45,7 +47,10 @@ async def test_nothing_else_can_be_set(api: Api) -> None:
         "created_at": "2001-01-01T00:00:00Z", "images_revision": 7,
     }  # fmt: skip
     answer = (await owner.put(f"/api/v1/datasets/{made.dataset_id}", json=body)).json()
-    assert (answer["id"], answer["owner_id"], answer["num_items"], answer["labeled"]) == (made.dataset_id, 2, 0, False)
+    assert answer["id"] == made.dataset_id
+    assert answer["owner_id"] == 2
+    assert answer["num_items"] == 0
+    assert answer["labeled"] is False
     assert answer["created_at"] > "2020"
 
 

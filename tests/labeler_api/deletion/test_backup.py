@@ -46,7 +46,8 @@ async def test_a_backup_holds_everything_and_outlives_the_purge(api: Api) -> Non
     assert await objects_of(api, made) == []
     for file in body["backup"]:
         content = await read(api, file["key"])
-        assert (len(content), hashlib.sha256(content).hexdigest()) == (file["size_bytes"], file["sha256"])
+        assert len(content) == file["size_bytes"]
+        assert hashlib.sha256(content).hexdigest() == file["sha256"]
     lines = await read_lines(api, body["backup"][1]["key"])
     assert lines[0]["dataset_id"] == made.dataset_id
     counts = tables_of(lines)
@@ -78,7 +79,8 @@ async def test_the_dice_file_tells_every_task_and_every_draft(api: Api) -> None:
         )
     body = (await delete(await api.login("owner"), made, create_backup=True)).json()
     dice = msgspec.json.decode(await read(api, body["backup_files"][made.project_id]))
-    assert (dice["dataset_id"], dice["task_type"]) == (made.dataset_id, "object_detection")
+    assert dice["dataset_id"] == made.dataset_id
+    assert dice["task_type"] == "object_detection"
     assert [entry["name"] for entry in dice["classes"]] == ["cat", "dog", "an image of cats"]
     told = [(image["file_name"], entry["class_name"]) for image in dice["images"] for entry in image["annotations"]]
     assert told == [
@@ -115,7 +117,8 @@ async def test_a_backup_that_does_not_read_back_stops_the_deletion(
 
     monkeypatch.setattr(backup_service, "_verify", damaged)
     answer = await delete(await api.login("owner"), made, create_backup=True)
-    assert (answer.status_code, answer.json()["code"]) == (503, "backup_failed"), answer.text
+    assert answer.status_code == 503, answer.text
+    assert answer.json()["code"] == "backup_failed", answer.text
     assert "nothing was deleted" in answer.json()["detail"]
     await must_keep_everything(api, made, before)
 
@@ -134,7 +137,8 @@ async def test_a_dataset_that_keeps_changing_is_not_deleted(api: Api, monkeypatc
     before = await left(api, made)
     _write_while_it_is_verified(api, made, monkeypatch, times=100)
     answer = await delete(await api.login("owner"), made, create_backup=True)
-    assert (answer.status_code, answer.json()["code"]) == (409, "changed_during_backup")
+    assert answer.status_code == 409
+    assert answer.json()["code"] == "changed_during_backup"
     now = await left(api, made)
     assert now["annotations"] == before["annotations"] + 3
     assert await due(api) == 0

@@ -124,7 +124,8 @@ async def test_bad_requests_change_nothing(api: Api) -> None:
     made = await full_dataset(api)
     owner, before = await api.login("owner"), await left(api, made)
     wrong = await delete(owner, made, name="dataset 1")
-    assert (wrong.status_code, wrong.json()["code"]) == (400, "name_mismatch")
+    assert wrong.status_code == 400
+    assert wrong.json()["code"] == "name_mismatch"
     assert "Dataset 1" in wrong.json()["detail"]
     for body in ({}, {"dataset_name_confirmation": None}, {"dataset_name_confirmation": "x" * 1001}):
         answer = await owner.request("DELETE", f"/api/v1/datasets/{made.dataset_id}", json=body)
@@ -181,7 +182,8 @@ async def test_a_dataset_without_a_project_is_deleted_by_its_owner(api: Api) -> 
         await tx.execute("DELETE FROM annotation_projects WHERE id = $1", made.project_id)
     owner = await api.login("owner")
     impact = (await owner.get(impact_path(made))).json()
-    assert (impact["projects"], impact["total_images"]) == ([], 2)
+    assert impact["projects"] == []
+    assert impact["total_images"] == 2
     answer = await delete(owner, made, create_backup=True)
     assert answer.status_code == 200, answer.text
     assert answer.json()["backup_files"] == {}
@@ -193,7 +195,9 @@ async def test_a_project_goes_and_its_dataset_stays(api: Api) -> None:
     owner = await api.login("owner")
     with api.count() as statements:
         answer = await owner.delete(f"/api/v1/projects/{made.dataset_id}")  # either id will do
-    assert (answer.status_code, answer.content, statements.value) == (204, b"", 8)
+    assert answer.status_code == 204
+    assert answer.content == b""
+    assert statements.value == 8
     assert await left(api, made) == {"image_metadata": 3, "invitations": 1, "datasets": 1}
     assert (await owner.delete(f"/api/v1/projects/{made.project_id}")).status_code == 404
     async with workers(api):

@@ -81,7 +81,9 @@ async def test_an_image_goes_with_what_is_drawn_on_it(api: Api) -> None:
     answer = await admin.delete(address(made))
     assert answer.status_code == 200, answer.text
     body = answer.json()
-    assert (body["deleted"], body["annotations"], body["missing"]) == (1, 3, [])
+    assert body["deleted"] == 1
+    assert body["annotations"] == 3
+    assert body["missing"] == []
     assert [(one["image_id"], one["annotations"]) for one in body["images"]] == [(made.image_ids[0], 3)]
     assert sorted(await pictures.image_rows(api, made)) == made.image_ids[1:]
     assert (await admin.get(at(first))).status_code == 404
@@ -90,7 +92,8 @@ async def test_an_image_goes_with_what_is_drawn_on_it(api: Api) -> None:
     await check_all(api, made)
     entries = await history(api, first["id"])
     assert [(one["action"], one["revision"]) for one in entries] == [("create", 1), ("confirm", 2), ("delete", 3)]
-    assert (entries[-1]["previous_state"]["version"], entries[-1]["changed_by"]) == (2, USER_IDS["admin"])
+    assert entries[-1]["previous_state"]["version"] == 2
+    assert entries[-1]["changed_by"] == USER_IDS["admin"]
     told = await admin.get(f"/api/v1/annotations/history/annotation/{first['id']}")
     assert [one["action"] for one in told.json()] == ["delete", "confirm", "create"]
 
@@ -121,7 +124,8 @@ async def test_it_comes_back_as_it_was(api: Api) -> None:
     await check_all(api, made)
     entries = await history(api, first["id"])
     assert [one["action"] for one in entries] == ["create", "confirm", "delete", "restore"]
-    assert (entries[-1]["revision"], entries[-1]["new_state"]["version"]) == (4, 4)
+    assert entries[-1]["revision"] == 4
+    assert entries[-1]["new_state"]["version"] == 4
     changed = await admin.put(at(first), json={"notes": "and goes on", "version": 4})
     assert changed.status_code == 200, changed.text
     assert await rows(api, "SELECT 1 FROM deleted_images") == await rows(api, "SELECT 1 FROM deleted_image_rows") == []
@@ -146,11 +150,14 @@ async def test_many_go_at_once_and_what_is_missing_is_named(api: Api) -> None:
     answer = await delete_many(admin, made, "no/such", *made.image_ids[:3], made.image_ids[0])
     assert answer.status_code == 200, answer.text
     body = answer.json()
-    assert (body["deleted"], body["annotations"], body["missing"]) == (3, 4, ["no/such"])
+    assert body["deleted"] == 3
+    assert body["annotations"] == 4
+    assert body["missing"] == ["no/such"]
     assert sorted(await pictures.image_rows(api, made)) == made.image_ids[3:]
     await check_all(api, made)
     again = await delete_many(admin, made, *made.image_ids[:3])
-    assert (again.status_code, again.json()["code"]) == (404, "image_not_found")
+    assert again.status_code == 404
+    assert again.json()["code"] == "image_not_found"
     assert (await admin.delete(address(made))).status_code == 404
     await check_all(api, made)
 
@@ -178,11 +185,13 @@ async def test_a_thousand_images_go_and_come_back(api: Api) -> None:
         two = await delete_many(admin, made, *made.image_ids[:2])
     with api.count() as counted:
         answer = await delete_many(admin, made, *made.image_ids[2:])
-    assert (answer.json()["deleted"], answer.json()["annotations"]) == (998, 4990)
+    assert answer.json()["deleted"] == 998
+    assert answer.json()["annotations"] == 4990
     assert counted.value == few.value
     ids = [image["deletion_id"] for image in [*two.json()["images"], *answer.json()["images"]]]
     answer = await restore(admin, made, *ids)
-    assert (answer.json()["restored"], answer.json()["annotations"]) == (1000, 5000)
+    assert answer.json()["restored"] == 1000
+    assert answer.json()["annotations"] == 5000
     number = await rows(api, "SELECT count(*) AS n FROM annotations WHERE project_id = $1", made.project_id)
     assert number == [{"n": 5000}]
 
@@ -192,7 +201,8 @@ async def test_somebody_elses_lock_is_in_the_way(api: Api) -> None:
     admin = await api.login("admin")
     await hold(api, made, "annotator", 1)
     for answer in (await admin.delete(address(made, image=1)), await delete_many(admin, made, *made.image_ids)):
-        assert (answer.status_code, answer.json()["code"]) == (423, "image_locked")
+        assert answer.status_code == 423
+        assert answer.json()["code"] == "image_locked"
         assert answer.json()["lock"]["user_id"] == USER_IDS["annotator"]
         assert answer.json()["lock"]["user_name"]
     assert sorted(await pictures.image_rows(api, made)) == made.image_ids
@@ -201,7 +211,8 @@ async def test_somebody_elses_lock_is_in_the_way(api: Api) -> None:
     assert (await admin.delete(address(made, image=1))).status_code == 200
     assert await locks(api, made) == {}
     lost = await admin.post(f"/api/v1/image-locks/{made.project_id}/{made.image_ids[1]}/acquire", json={})
-    assert (lost.status_code, lost.json()["code"]) == (404, "image_not_found")
+    assert lost.status_code == 404
+    assert lost.json()["code"] == "image_not_found"
 
 
 async def test_nothing_is_drawn_on_what_is_not_there(api: Api) -> None:
@@ -252,9 +263,13 @@ async def test_the_bin_names_them_the_latest_first(api: Api) -> None:
     second = await admin.get(url, params={"limit": 2, "cursor": first.headers["x-next-cursor"]})
     (one,) = second.json()["images"]
     assert "x-next-cursor" not in second.headers
-    assert (one["deletion_id"], one["image_id"], one["annotations"]) == (ids[0], made.image_ids[0], 3)
-    assert (one["file_name"], one["folder_path"]) == (f"{made.image_ids[0]}.jpg", "train/good")
-    assert (one["deleted_by"], one["is_restorable"]) == (USER_IDS["admin"], True)
+    assert one["deletion_id"] == ids[0]
+    assert one["image_id"] == made.image_ids[0]
+    assert one["annotations"] == 3
+    assert one["file_name"] == f"{made.image_ids[0]}.jpg"
+    assert one["folder_path"] == "train/good"
+    assert one["deleted_by"] == USER_IDS["admin"]
+    assert one["is_restorable"] is True
     assert one["deleted_by_name"]
     (days,) = await rows(api, "SELECT DISTINCT restorable_until - deleted_at AS days FROM deleted_images")
     assert days["days"].days == 30
@@ -274,7 +289,8 @@ async def test_its_picture_is_shown_to_who_may_bring_it_back(api: Api) -> None:
     (deletion,) = await deleted(owner, made, 0)
     assert (await api.client().get(seen["viewer"])).status_code == 404
     answer = await api.client().get(seen["owner"])
-    assert (answer.status_code, answer.content) == (200, content)
+    assert answer.status_code == 200
+    assert answer.content == content
     listed = await owner.get(f"/api/v1/datasets/{made.dataset_id}/images/deleted")
     (one,) = listed.json()["images"]
     assert (await api.client().get(media_path(one["url"]))).content == content
@@ -287,7 +303,9 @@ async def test_its_picture_is_shown_to_who_may_bring_it_back(api: Api) -> None:
     assert (await api.client().get(media_path(one["url"]))).content == content
     assert (await api.client().get(seen["viewer"])).status_code == 404
     refused = await restore(owner, made, deletion)
-    assert (refused.status_code, refused.json()["code"], refused.json()["image_id"]) == (409, "image_exists", "a/1")
+    assert refused.status_code == 409
+    assert refused.json()["code"] == "image_exists"
+    assert refused.json()["image_id"] == "a/1"
 
 
 async def test_the_path_is_free_for_another_image(api: Api) -> None:
@@ -301,7 +319,8 @@ async def test_the_path_is_free_for_another_image(api: Api) -> None:
         drawings.append(await create_annotation(owner, box(made)))
         deletions += await deleted(owner, made, 0)
     both = await restore(owner, made, *deletions)
-    assert (both.status_code, both.json()["code"]) == (400, "image_twice")
+    assert both.status_code == 400
+    assert both.json()["code"] == "image_twice"
     for deletion, drawing in zip(deletions, drawings, strict=True):
         assert (await restore(owner, made, deletion)).status_code == 200
         listed = await owner.get(f"/api/v1/annotations/project/{made.project_id}", params={"image_id": "a/1"})
@@ -319,7 +338,8 @@ async def test_another_image_may_have_its_path_under_another_id(api: Api) -> Non
     assert (await upload(owner, made, ("a/1.png", pictures.picture(kind="PNG")))).json()["images"][0]["id"] == "a/1"
     for deletion in (as_jpg, as_png):
         refused = await restore(owner, made, deletion)
-        assert (refused.status_code, refused.json()["code"]) == (409, "image_exists")
+        assert refused.status_code == 409
+        assert refused.json()["code"] == "image_exists"
     await check_all(api, made)
 
 
@@ -344,12 +364,14 @@ async def test_a_path_is_the_same_however_it_was_spelt(api: Api, id_has_extensio
     [deletion] = await deleted(owner, made, 0)
     await upload(owner, made, ("차량/é.jpg", noise(64, 48)))
     refused = await restore(owner, made, deletion)
-    assert (refused.status_code, refused.json()["code"]) == (409, "image_exists")
+    assert refused.status_code == 409
+    assert refused.json()["code"] == "image_exists"
     made.image_ids = ["차량/é"]
     [later] = await deleted(owner, made, 0)
     assert (await restore(owner, made, deletion)).status_code == 200
     refused = await restore(owner, made, later)
-    assert (refused.status_code, refused.json()["code"]) == (409, "image_exists")
+    assert refused.status_code == 409
+    assert refused.json()["code"] == "image_exists"
 
 
 async def test_a_request_that_is_sent_again(api: Api) -> None:
@@ -365,7 +387,8 @@ async def test_a_request_that_is_sent_again(api: Api) -> None:
     assert [answer.status_code for answer in back] == [200, 200]
     assert back[0].json() == back[1].json()
     without = await restore(admin, made, *deletions)
-    assert (without.status_code, without.json()["code"]) == (404, "deletion_not_found")
+    assert without.status_code == 404
+    assert without.json()["code"] == "deletion_not_found"
     await check_all(api, made)
 
 
@@ -376,9 +399,11 @@ async def test_an_image_that_is_called_as_an_address_is(api: Api) -> None:
     await upload(owner, made, *((f"{name}.jpg", noise(40, 30)) for name in made.image_ids))
     for number, name in enumerate(made.image_ids):
         answer = await owner.delete(address(made, image=number))
-        assert (answer.status_code, answer.json()["images"][0]["image_id"]) == (200, name)
+        assert answer.status_code == 200
+        assert answer.json()["images"][0]["image_id"] == name
     plain = await owner.get(f"/api/v1/datasets/{made.dataset_id}/images/delete")
-    assert (plain.status_code, plain.headers["allow"]) == (405, "POST")
+    assert plain.status_code == 405
+    assert plain.headers["allow"] == "POST"
 
 
 async def test_what_is_over_or_of_another_dataset_does_not_come_back(api: Api) -> None:
@@ -389,7 +414,8 @@ async def test_what_is_over_or_of_another_dataset_does_not_come_back(api: Api) -
     async with api.db.begin() as tx:
         await tx.execute("UPDATE deleted_images SET restorable_until = now() WHERE id = $1", old)
     answer = await restore(admin, made, old, new, strange)
-    assert (answer.status_code, answer.json()["image_ids"]) == (200, [made.image_ids[1]])
+    assert answer.status_code == 200
+    assert answer.json()["image_ids"] == [made.image_ids[1]]
     assert answer.json()["missing"] == [old, strange]
     listed = await admin.get(f"/api/v1/datasets/{made.dataset_id}/images/deleted")
     assert [one["is_restorable"] for one in listed.json()["images"]] == [False]
@@ -415,7 +441,8 @@ async def test_a_project_that_goes_takes_its_annotations_along(api: Api) -> None
     assert await rows(api, "SELECT 1 FROM deleted_image_rows") == []
     made.project_id = (await owner.get(f"/api/v1/datasets/{made.dataset_id}/project")).json()["id"]
     answer = await restore(owner, made, *deletion_ids)
-    assert (answer.status_code, answer.json()["annotations"]) == (200, 0)
+    assert answer.status_code == 200
+    assert answer.json()["annotations"] == 0
     await check_all(api, made)
 
 
@@ -432,7 +459,8 @@ async def test_a_deleted_dataset_takes_its_bin_along(api: Api) -> None:
     )
     assert answer.status_code == 200, answer.text
     saved = answer.json()["backup"][-1]["rows"]
-    assert (saved["deleted_images"], saved["deleted_image_rows"]) == (1, 5)
+    assert saved["deleted_images"] == 1
+    assert saved["deleted_image_rows"] == 5
     assert await rows(api, "SELECT 1 FROM deleted_images") == []
 
 

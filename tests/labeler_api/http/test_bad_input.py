@@ -129,7 +129,8 @@ async def test_parameters(trial: Trial) -> None:
         ask = good.ask(trial.stage)
         url = f"{trial.world.url(good.call, trial.stage, ask)}?{httpx.QueryParams(dict(ask.params))}&limit=%ff"
         answer = await trial.world.client("owner").request(good.operation.method, url, json=ask.json)
-        assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["query"]), good.call
+        assert answer.status_code == 422, good.call
+        assert answer.json()["errors"][0]["loc"] == ["query"], good.call
 
 
 def _bad_texts(kind: Any, *, empty: bool) -> Iterator[str]:
@@ -230,7 +231,8 @@ async def test_bodies_over_the_limit(trial: Trial) -> None:
     for limit, goods in limits.items():
         for good in goods:
             answer = await trial.send(good, "announced", content=b" " * (limit + 1))
-            assert (answer.status_code, str(limit) in answer.json()["detail"]) == (413, True), answer.text
+            assert answer.status_code == 413, answer.text
+            assert str(limit) in answer.json()["detail"], answer.text
         assert (await trial.send(goods[0], "in chunks", content=chunked(limit + 1))).status_code == 413
         assert (await trial.send(goods[0], "chunks of blanks", content=chunked(1000))).status_code == 422
 

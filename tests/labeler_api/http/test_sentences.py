@@ -119,5 +119,6 @@ async def test_a_login_without_an_address(api: Api) -> None:
     async with api.client() as nobody:
         answer = await nobody.post("/api/v1/auth/login", json={"email": "nobody", "password": "x"})
     body = answer.json()
-    assert (answer.status_code, body["detail"]) == (422, "The e-mail address is not valid.")
+    assert answer.status_code == 422
+    assert body["detail"] == "The e-mail address is not valid."
     assert body["errors"] == [{"loc": ["body", "email"], "message": "is not valid"}]

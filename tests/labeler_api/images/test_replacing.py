@@ -41,7 +41,8 @@ async def content_of(api: Api, made: Made, image_id: str = "a") -> bytes:
     row = (await image_rows(api, made))[image_id]
     async with api.services.objects.open("datasets", row["s3_key"]) as stream:
         content = await stream.read()
-    assert (row["size"], row["content_sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+    assert row["size"] == len(content)
+    assert row["content_sha256"] == hashlib.sha256(content).hexdigest()
     async with api.services.objects.open("datasets", row["thumbnail_key"]) as stream:
         assert len(await stream.read()) > 0
     return content
@@ -79,7 +80,8 @@ async def test_an_uploader_who_is_removed_meanwhile_changes_nothing(api: Api) ->
 
     answer = await put_over(await api.login("viewer"), made, leave)
     assert answer.status_code == 404
-    assert (await image_rows(api, made), await content_of(api, made)) == (before, OLD)
+    assert await image_rows(api, made) == before
+    assert await content_of(api, made) == OLD
 
 
 async def test_maintenance_that_begins_meanwhile_changes_nothing(api: Api, labeler_dsn: str) -> None:
@@ -93,7 +95,8 @@ async def test_maintenance_that_begins_meanwhile_changes_nothing(api: Api, label
         must_be_503(await put_over(await api.login("owner"), made, begin), "maintenance")
     finally:
         await fence.off(labeler_dsn, by="test")
-    assert (await image_rows(api, made), await content_of(api, made)) == (before, OLD)
+    assert await image_rows(api, made) == before
+    assert await content_of(api, made) == OLD
 
 
 async def test_a_database_that_goes_away_meanwhile_changes_nothing(
@@ -108,7 +111,8 @@ async def test_a_database_that_goes_away_meanwhile_changes_nothing(
             before = await image_rows(api, made)
             must_be_503(await put_over(await api.login("owner"), made, wire.cut), "database_unavailable")
             await wire.restore()
-            assert (await image_rows(api, made), await content_of(api, made)) == (before, OLD)
+            assert await image_rows(api, made) == before
+            assert await content_of(api, made) == OLD
 
 
 async def test_a_replaced_object_stays_for_as_long_as_links_to_it_may(api: Api) -> None:
@@ -188,7 +192,8 @@ async def test_two_uploads_never_share_a_key(api: Api) -> None:
     for colour in ("red", "green", "red"):
         await upload(owner, made, ("한글/a.b.jpg", picture(9, 9, colour=colour)))
         row = (await image_rows(api, made))["한글/a.b"]
-        assert (row["folder_path"], row["file_name"]) == ("한글", "a.b.jpg")
+        assert row["folder_path"] == "한글"
+        assert row["file_name"] == "a.b.jpg"
         assert row["s3_key"].startswith(f"datasets/{made.dataset_id}/images/한글/a.b.")
         assert row["s3_key"].endswith(".jpg")
         seen.add(row["s3_key"])
@@ -226,7 +231,8 @@ async def test_names_in_the_wizard_in_files_and_in_exports_are_paths_and_not_key
     }
     files = [("files", ("b.jpg", OLD)), ("annotation_file", ("coco.json", msgspec.json.encode(labels)))]
     answer = (await owner.post(f"/api/v1/datasets/{made.dataset_id}/images", files=files)).json()
-    assert (answer["annotations_imported"], answer["import_report"]["errors"]) == (1, [])
+    assert answer["annotations_imported"] == 1
+    assert answer["import_report"]["errors"] == []
 
     body = {"project_id": made.project_id, "task_type": "detection", "export_format": "coco"}
     export = (await owner.post("/api/v1/export", json=body)).json()

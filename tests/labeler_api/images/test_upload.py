@@ -49,7 +49,9 @@ async def test_an_upload_stores_bytes_row_and_thumbnail(api: Api) -> None:
     }
     row = (await image_rows(api, made))["train/good/001"]
     assert row["content_sha256"] == hashlib.sha256(content).hexdigest()
-    assert (row["content_type"], row["folder_path"], row["size"]) == ("image/jpeg", "train/good", len(content))
+    assert row["content_type"] == "image/jpeg"
+    assert row["folder_path"] == "train/good"
+    assert row["size"] == len(content)
     assert re.fullmatch(rf"datasets/{made.dataset_id}/images/train/good/001\.[0-9a-f]{{16}}\.jpg", row["s3_key"])
     assert await counters(api, made) == (1, 1, 1)
     async with api.services.objects.open("datasets", row["s3_key"]) as stream:
@@ -57,7 +59,8 @@ async def test_an_upload_stores_bytes_row_and_thumbnail(api: Api) -> None:
         assert stream.content_type == "image/jpeg"
     async with api.services.objects.open("datasets", row["thumbnail_key"]) as stream:
         thumbnail = Image.open(io.BytesIO(await stream.read()))
-    assert (thumbnail.size, thumbnail.format) == ((256, 128), "JPEG")
+    assert thumbnail.size == (256, 128)
+    assert thumbnail.format == "JPEG"
     assert await stored_keys(api, made, "images") == [row["s3_key"].partition("/images/")[2]]
 
 
@@ -104,7 +107,8 @@ async def test_what_is_seen_through_is_white_and_small_ones_are_not_enlarged(api
     row = (await image_rows(api, made))["a"]
     async with api.services.objects.open("datasets", row["thumbnail_key"]) as stream:
         thumbnail = Image.open(io.BytesIO(await stream.read())).convert("RGB")
-    assert (thumbnail.size, thumbnail.getpixel((3, 3))) == ((30, 20), (255, 255, 255))
+    assert thumbnail.size == (30, 20)
+    assert thumbnail.getpixel((3, 3)) == (255, 255, 255)
 
 
 async def test_a_repeated_path_replaces_and_is_counted_once(api: Api) -> None:
@@ -114,9 +118,12 @@ async def test_a_repeated_path_replaces_and_is_counted_once(api: Api) -> None:
     first = (await image_rows(api, made))["a/1"]
     content = picture(30, 20, colour="blue")
     answer = (await upload(owner, made, ("a/1.jpg", content))).json()
-    assert (answer["images_uploaded"], answer["images"][0]["replaced"]) == (1, True)
+    assert answer["images_uploaded"] == 1
+    assert answer["images"][0]["replaced"] is True
     second = (await image_rows(api, made))["a/1"]
-    assert (second["width"], second["height"], second["size"]) == (30, 20, len(content))
+    assert second["width"] == 30
+    assert second["height"] == 20
+    assert second["size"] == len(content)
     assert second["uploaded_at"] == first["uploaded_at"]
     assert second["last_modified"] > first["last_modified"]
     assert await counters(api, made) == (1, 1, 2)
@@ -128,7 +135,8 @@ async def test_the_same_path_twice_in_one_request_the_later_wins(api: Api) -> No
     owner = await api.login("owner")
     last = picture(30, 20)
     answer = (await upload(owner, made, *(("a.jpg", picture(10 + n, 10)) for n in range(5)), ("a.jpg", last))).json()
-    assert (answer["images_uploaded"], [image["width"] for image in answer["images"]]) == (1, [30])
+    assert answer["images_uploaded"] == 1
+    assert [image["width"] for image in answer["images"]] == [30]
     row = (await image_rows(api, made))["a"]
     assert row["content_sha256"] == hashlib.sha256(last).hexdigest()
     async with api.services.objects.open("datasets", row["s3_key"]) as stream:
@@ -160,7 +168,8 @@ async def test_an_id_that_another_image_holds_is_refused(api: Api) -> None:
     await upload(owner, made, ("a.jpg", picture()))
     await upload(owner, made, ("a.png.jpg", picture()))
     answer = await upload(owner, made, ("a.png", picture(kind="PNG")))
-    assert (answer.status_code, answer.json()["code"]) == (422, "nothing_stored")
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "nothing_stored"
     [failed] = answer.json()["failed"]
     assert failed["filename"] == "a.png"
     assert "belongs to another image" in failed["reason"]

@@ -40,4 +40,5 @@ def test_one_that_fits_is_decoded() -> None:
         assert read_picture(io.BytesIO(content), 0, MORE_THAN_ENOUGH) == Needs(300 * 200 * BYTES_A_PIXEL)
         found = read_picture(io.BytesIO(content), 300 * 200 * BYTES_A_PIXEL, MORE_THAN_ENOUGH)
         assert isinstance(found, Picture)
-        assert (found.width, found.height) == (300, 200)
+        assert found.width == 300
+        assert found.height == 200

@@ -20,7 +20,9 @@ def test_boxes_and_outlines() -> None:
     ]
     assert [draft["task_type"] for draft in found.drafts] == ["detection", "segmentation"]
     assert [draft["class_name"] for draft in found.drafts] == ["scratch", "dent"]
-    assert (found.images, found.messages, found.warnings) == (["train/good/0000.jpg"], [], [])
+    assert found.images == ["train/good/0000.jpg"]
+    assert found.messages == []
+    assert found.warnings == []
 
 
 def test_each_ring_becomes_a_polygon() -> None:

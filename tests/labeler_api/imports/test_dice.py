@@ -41,11 +41,9 @@ def test_every_type_has_its_form() -> None:
 def test_whole_images_and_images_without_anything() -> None:
     found = read(dice([image(of(1, "dent", attributes={"sure": True}))], "classification"))
     (draft,) = found.drafts
-    assert (draft["annotation_type"], draft["class_name"], draft["attributes"]) == (
-        "classification",
-        "dent",
-        {"sure": True},
-    )
+    assert draft["annotation_type"] == "classification"
+    assert draft["class_name"] == "dent"
+    assert draft["attributes"] == {"sure": True}
     nothing = {"class_id": -1, "class_name": "__background__", "is_background": True}
     told = {**nothing, "attributes": {"task_type": "segmentation", "n": 1}}
     found = read(dice([image({**nothing, "attributes": {}}, told)]))

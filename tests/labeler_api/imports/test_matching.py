@@ -116,7 +116,8 @@ STORED = {
 )
 def test_classes_are_found_by_id_and_name_then_by_name(wanted: Any, ids: list[str], added: list[str]) -> None:
     merged = merge(STORED, [FileClass(key, name) for key, name in wanted])
-    assert (merged.ids, merged.added) == (ids, added)
+    assert merged.ids == ids
+    assert merged.added == added
     orders = [info["order"] for info in merged.classes.values()]
     assert len(set(orders)) == len(orders)
 

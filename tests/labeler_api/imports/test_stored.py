@@ -59,14 +59,22 @@ async def test_what_is_imported_is_confirmed_by_the_importer_and_has_a_history(a
     await take(api, made, coco(boxes(1, 1)))
     first, second = await annotations(api, made)
     assert first["geometry"] == {"type": "bbox", "bbox": [10, 20, 30, 40], "image_width": 640, "image_height": 480}
-    assert (first["image_id"], first["annotation_type"], first["task_type"]) == (made.image_ids[0], "bbox", "detection")
-    assert (first["class_id"], first["class_name"], first["attributes"]) == ("c1", "scratch", {})
-    assert (first["annotation_state"], first["version"]) == ("confirmed", 1)
+    assert first["image_id"] == made.image_ids[0]
+    assert first["annotation_type"] == "bbox"
+    assert first["task_type"] == "detection"
+    assert first["class_id"] == "c1"
+    assert first["class_name"] == "scratch"
+    assert first["attributes"] == {}
+    assert first["annotation_state"] == "confirmed"
+    assert first["version"] == 1
     assert first["created_by"] == first["confirmed_by"] == USER_IDS["owner"]
     assert first["confirmed_at"] is not None
     (revision,) = await history(api, second["id"])
-    assert (revision["action"], revision["revision"], revision["previous_state"]) == ("create", 1, None)
-    assert (revision["image_id"], revision["changed_by"]) == (made.image_ids[0], USER_IDS["owner"])
+    assert revision["action"] == "create"
+    assert revision["revision"] == 1
+    assert revision["previous_state"] is None
+    assert revision["image_id"] == made.image_ids[0]
+    assert revision["changed_by"] == USER_IDS["owner"]
     assert revision["new_state"]["geometry"] == second["geometry"]
     assert revision["new_state"]["annotation_state"] == "confirmed"
     await check_counters(api, made)
@@ -75,11 +83,9 @@ async def test_what_is_imported_is_confirmed_by_the_importer_and_has_a_history(a
     assert after["last_updated_by"] == USER_IDS["owner"]
     # The image itself is not confirmed by that: only a person's look at it is (or was).
     (status,) = await rows(api, "SELECT * FROM image_annotation_status WHERE project_id = $1", made.project_id)
-    assert (status["status"], status["is_image_confirmed"], status["confirmed_annotations"]) == (
-        "in-progress",
-        False,
-        2,
-    )
+    assert status["status"] == "in-progress"
+    assert status["is_image_confirmed"] is False
+    assert status["confirmed_annotations"] == 2
     owner = await api.login("owner")
     listed = (await owner.get(f"/api/v1/annotations/project/{made.project_id}")).json()
     assert [one["class_name"] for one in listed] == ["scratch", "scratch"]
@@ -96,7 +102,8 @@ async def test_classes_are_found_by_name_and_missing_ones_come_behind_the_others
     }
     owner = await api.login("owner")
     shown = (await owner.get(f"/api/v1/projects/{made.project_id}")).json()["task_classes"]["detection"]
-    assert (shown["7"]["name"], shown["7"]["bbox_count"]) == ("dent", 1)
+    assert shown["7"]["name"] == "dent"
+    assert shown["7"]["bbox_count"] == 1
 
 
 async def test_a_task_that_the_project_lacks_is_added(api: Api) -> None:
@@ -117,15 +124,20 @@ async def test_annotations_that_are_there_are_replaced_only_by_force(api: Api) -
     owner = await api.login("owner")
     await stored(api, made, coco(boxes(1)))
     answer = await imported(owner, made)
-    assert (answer.status_code, answer.json()["code"]) == (400, "annotations_exist")
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "annotations_exist"
     assert "force=true" in answer.json()["detail"]
 
     answer = await imported(owner, made, force="true")
-    assert (answer.status_code, answer.json()["imported"], answer.json()["report"]["replaced"]) == (200, 1, 1)
+    assert answer.status_code == 200
+    assert answer.json()["imported"] == 1
+    assert answer.json()["report"]["replaced"] == 1
     (new,) = await annotations(api, made)
     assert new["image_id"] == made.image_ids[0]
     created, deleted = await history(api, old["id"])
-    assert (created["action"], deleted["action"], deleted["revision"]) == ("create", "delete", 2)
+    assert created["action"] == "create"
+    assert deleted["action"] == "delete"
+    assert deleted["revision"] == 2
     assert deleted["previous_state"]["class_name"] == "scratch"
     assert deleted["changed_by"] == USER_IDS["owner"]
     await check_counters(api, made)
@@ -148,7 +160,8 @@ async def test_a_refusal_says_everything_that_is_wrong(api: Api) -> None:
     await stored(api, made, content)
     answer = await imported(await api.login("owner"), made)
     body = answer.json()
-    assert (answer.status_code, body["code"]) == (422, "import_refused")
+    assert answer.status_code == 422
+    assert body["code"] == "import_refused"
     assert body["detail"].startswith("Nothing was imported. annotations[0]: geometry.bbox")
     assert body["report"]["error_count"] == 152
     assert len(body["errors"]) == len(body["report"]["errors"]) == 100
@@ -161,7 +174,8 @@ async def test_a_file_over_the_limit_is_refused_before_it_is_read(api: Api, monk
     await stored(api, made, content)
     monkeypatch.setattr("labeler_api.imports.stored.service.MAX_FILE_BYTES", len(content) - 1)
     answer = await imported(await api.login("owner"), made)
-    assert (answer.status_code, answer.json()["code"]) == (413, "annotation_file_too_large")
+    assert answer.status_code == 413
+    assert answer.json()["code"] == "annotation_file_too_large"
     assert await annotations(api, made) == []
 
 
@@ -169,13 +183,16 @@ async def test_without_a_file_there_is_nothing_to_import(api: Api) -> None:
     made = await project_with_members(api)
     owner = await api.login("owner")
     answer = await imported(owner, made)
-    assert (answer.status_code, answer.json()["code"]) == (404, "no_annotation_file")
+    assert answer.status_code == 404
+    assert answer.json()["code"] == "no_annotation_file"
     key = await stored(api, made, coco(boxes(1)))
     await api.services.objects.delete_many("datasets", [key])
     answer = await imported(owner, made)
-    assert (answer.status_code, answer.json()["code"]) == (404, "annotation_file_missing")
+    assert answer.status_code == 404
+    assert answer.json()["code"] == "annotation_file_missing"
     answer = await imported(owner, "proj_nothing")
-    assert (answer.status_code, answer.json()["code"]) == (404, "project_not_found")
+    assert answer.status_code == 404
+    assert answer.json()["code"] == "project_not_found"
     assert (await imported(owner, made, force="perhaps")).status_code == 422
 
 
@@ -195,7 +212,8 @@ async def test_the_dataset_id_names_the_project_too(api: Api) -> None:
     made = await project_with_members(api)
     await stored(api, made, coco(boxes(1)))
     answer = await imported(await api.login("owner"), made.dataset_id)
-    assert (answer.status_code, answer.json()["project_id"]) == (200, made.project_id)
+    assert answer.status_code == 200
+    assert answer.json()["project_id"] == made.project_id
 
 
 async def test_an_image_that_somebody_works_on_stops_the_import(api: Api) -> None:
@@ -205,8 +223,10 @@ async def test_an_image_that_somebody_works_on_stops_the_import(api: Api) -> Non
     owner = await api.login("owner")
     answer = await imported(owner, made)
     body = answer.json()
-    assert (answer.status_code, body["code"]) == (423, "image_locked")
-    assert (body["lock"]["image_id"], body["lock"]["user_id"]) == (made.image_ids[1], USER_IDS["annotator"])
+    assert answer.status_code == 423
+    assert body["code"] == "image_locked"
+    assert body["lock"]["image_id"] == made.image_ids[1]
+    assert body["lock"]["user_id"] == USER_IDS["annotator"]
     assert body["lock"]["user_name"] in body["detail"]
     assert await annotations(api, made) == []
     assert await locks(api, made) == {made.image_ids[1]: (USER_IDS["annotator"], 300)}
@@ -220,7 +240,8 @@ async def test_force_does_not_delete_under_the_hands_of_others(api: Api) -> None
     await create_annotation(await api.login("annotator"), box(made, 2))
     await stored(api, made, coco(boxes(1)))
     answer = await imported(await api.login("owner"), made, force=True)
-    assert (answer.status_code, answer.json()["lock"]["image_id"]) == (423, made.image_ids[2])
+    assert answer.status_code == 423
+    assert answer.json()["lock"]["image_id"] == made.image_ids[2]
     assert len(await annotations(api, made)) == 1
 
 
@@ -243,7 +264,8 @@ async def test_statements_do_not_grow_with_the_file(api: Api) -> None:
         await stored(api, made, coco(boxes(*[1] * number)))
         with api.count() as statements:
             answer = await imported(await api.login("owner"), made)
-        assert (answer.status_code, answer.json()["imported"]) == (200, number)
+        assert answer.status_code == 200
+        assert answer.json()["imported"] == number
         counts.append(statements.value)
     assert counts == [counts[0]] * 3
     # Four transactions: three short ones beside the long one, so that nobody waits for it.

@@ -39,7 +39,9 @@ def test_boxes_and_outlines_are_in_pixels_of_the_image() -> None:
 )
 def test_layouts(label: str, image: str) -> None:
     found = read(packed({"classes.txt": "scratch\ndent\n", label: "0 0.5 0.5 0.1 0.1", "__MACOSX/._1.txt": "x"}))
-    assert (found.images, found.messages, len(found.drafts)) == ([image], [], 1)
+    assert found.images == [image]
+    assert found.messages == []
+    assert len(found.drafts) == 1
 
 
 @pytest.mark.parametrize(

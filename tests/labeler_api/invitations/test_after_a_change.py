@@ -40,7 +40,8 @@ async def test_who_was_invited_as_admin_and_removed_as_viewer_is_out(api: Api, h
     await owner.post(members_url(made), json={"user_email": "viewer@example.com", "role": "viewer"})
     assert (await REMOVALS[how](owner, made, "viewer")).status_code == 204
     (seen,) = await received(api)
-    assert (seen["status"], seen["token"]) == ("cancelled", None)
+    assert seen["status"] == "cancelled"
+    assert seen["token"] is None
     assert seen["cancelled_at"] is not None
     assert await _accept(api, token) == (400, "invitation_not_pending")
     assert await members(api, made) == {}

@@ -257,7 +257,8 @@ def test_the_worker_can_have_a_database_url_of_its_own() -> None:
     pooled = {"LABELER_DB_URL": "postgresql://u:p@pooler:6432/labeler"}
     assert load(pooled).jobs_db_url == "postgresql://u:p@pooler:6432/labeler"
     direct = pooled | {"LABELER_DB_UNPOOLED_URL": "postgres://u:p@db:5432/labeler", "JOBS": "off"}
-    assert (load(direct).jobs_db_url, load(direct).jobs) == ("postgresql://u:p@db:5432/labeler", "off")
+    assert load(direct).jobs_db_url == "postgresql://u:p@db:5432/labeler"
+    assert load(direct).jobs == "off"
     for wrong in ({"JOBS": "perhaps"}, {"JOBS_LEASE_SECONDS": "0"}, {"LABELER_DB_UNPOOLED_URL": "mysql://x"}):
         with pytest.raises(SettingsError, match=next(iter(wrong))):
             load(pooled | wrong)

@@ -21,7 +21,8 @@ async def test_status(api: Api, made: Made) -> None:
     await annotator.post(url(made, made.image_ids[1], "/acquire"))
     with api.count() as count:
         response = await viewer.get(f"{target}/status")
-    assert (response.status_code, response.json()) == (200, lock)
+    assert response.status_code == 200
+    assert response.json() == lock
     assert response.json().keys() == LOCK_KEYS
     assert count.value == 1
     assert (await viewer.get(f"/api/v1/image-locks/{made.dataset_id}/{made.image_ids[0]}/status")).json() == lock
@@ -69,7 +70,8 @@ async def test_roles(api: Api, made: Made, account: str | None, status: int, for
     client = await api.login(account) if account else api.client()
     target = url(made, made.image_ids[0])
     shown, freed = await client.get(f"{target}/status"), await client.delete(f"{target}/force")
-    assert (shown.status_code, freed.status_code) == (status, force)
+    assert shown.status_code == status
+    assert freed.status_code == force
     assert all(isinstance(answer.json()["detail"], str) for answer in (shown, freed) if answer.status_code >= 400)
 
 
@@ -81,4 +83,5 @@ async def test_a_project_that_is_not_there(api: Api) -> None:
         await client.get(f"{nowhere}/x/status"),
         await client.delete(f"{nowhere}/x/force"),
     ):
-        assert (response.status_code, response.json()["code"]) == (404, "project_not_found")
+        assert response.status_code == 404
+        assert response.json()["code"] == "project_not_found"

@@ -44,10 +44,12 @@ async def test_acquire_a_free_image(api: Api, made: Made) -> None:
     response = await client.post(url(made, made.image_ids[0], "/acquire"), json={})
     body = response.json()
     assert response.status_code == 200, body
-    assert (body["status"], body["locked_by"]) == ("acquired", None)
+    assert body["status"] == "acquired"
+    assert body["locked_by"] is None
     assert body["lock"].keys() == LOCK_KEYS
     assert body["lock"]["image_id"] == made.image_ids[0]
-    assert (body["lock"]["user_id"], body["lock"]["user_name"]) == (4, "Annotator Example")
+    assert body["lock"]["user_id"] == 4
+    assert body["lock"]["user_name"] == "Annotator Example"
     assert body["lock"]["user_email"] == "annotator@example.com"
     assert body["lock"]["expires_at"].endswith("Z")
     assert await lease(api, made, made.image_ids[0]) == 300
@@ -57,7 +59,8 @@ async def test_acquire_again_refreshes_and_keeps_the_beginning(api: Api, made: M
     client = await api.login("annotator")
     first = (await client.post(url(made, made.image_ids[0], "/acquire"), json={})).json()
     again = (await client.post(url(made, made.image_ids[0], "/acquire"), json={})).json()
-    assert (again["status"], again["locked_by"]) == ("refreshed", None)
+    assert again["status"] == "refreshed"
+    assert again["locked_by"] is None
     assert again["lock"]["locked_at"] == first["lock"]["locked_at"]
     assert again["lock"]["expires_at"] > first["lock"]["expires_at"]
 
@@ -65,8 +68,10 @@ async def test_acquire_again_refreshes_and_keeps_the_beginning(api: Api, made: M
 async def test_somebody_elses_lock_is_named(api: Api, made: Made) -> None:
     await (await api.login("annotator")).post(url(made, made.image_ids[0], "/acquire"))
     body = (await (await api.login("reviewer")).post(url(made, made.image_ids[0], "/acquire"))).json()
-    assert (body["status"], body["lock"]) == ("already_locked", None)
-    assert (body["locked_by"]["user_id"], body["locked_by"]["user_name"]) == (4, "Annotator Example")
+    assert body["status"] == "already_locked"
+    assert body["lock"] is None
+    assert body["locked_by"]["user_id"] == 4
+    assert body["locked_by"]["user_name"] == "Annotator Example"
 
 
 @pytest.mark.parametrize("second", ["annotator", "reviewer"])
@@ -144,10 +149,12 @@ async def test_the_list_has_an_etag_that_follows_the_locks(api: Api, made: Made)
     first = await viewer.get(target)
     assert first.headers["cache-control"] == "private, no-cache"
     again = await viewer.get(target, headers={"If-None-Match": first.headers["etag"]})
-    assert (again.status_code, again.content) == (304, b"")
+    assert again.status_code == 304
+    assert again.content == b""
     await expire(api, made.project_id)
     expired = await viewer.get(target, headers={"If-None-Match": first.headers["etag"]})
-    assert (expired.status_code, expired.json()) == (200, {"locks": []})
+    assert expired.status_code == 200
+    assert expired.json() == {"locks": []}
 
 
 async def test_either_id_of_the_project(api: Api, made: Made) -> None:
@@ -170,7 +177,8 @@ async def test_ids_that_need_encoding(api: Api, made: Made, image_id: str) -> No
     for encoded in (quote(image_id, safe=""), quote(image_id)):
         target = f"/api/v1/image-locks/{made.project_id}/{encoded}"
         body = (await client.post(f"{target}/acquire")).json()
-        assert (body["status"], body["lock"]["image_id"]) == ("acquired", image_id)
+        assert body["status"] == "acquired"
+        assert body["lock"]["image_id"] == image_id
         assert (await client.post(f"{target}/heartbeat")).json()["status"] == "updated"
         assert (await client.delete(target)).json() == {"status": "released"}
 
@@ -182,7 +190,8 @@ async def test_an_image_that_is_not_in_the_dataset(api: Api, made: Made) -> None
         await tx.execute("UPDATE image_metadata SET id = 'theirs' WHERE dataset_id = $1", other.dataset_id)
     for image_id in ("nowhere", "theirs"):
         response = await client.post(url(made, image_id, "/acquire"))
-        assert (response.status_code, response.json()["code"]) == (404, "image_not_found")
+        assert response.status_code == 404
+        assert response.json()["code"] == "image_not_found"
     assert (await client.delete(url(made, "nowhere"))).json() == {"status": "not_locked"}
 
 

@@ -31,7 +31,8 @@ async def _outcome(api: Api, account: str, made: Made, minimum: Role) -> Role | 
     try:
         by_project = await _ask(api, account, made.project_id, minimum)
         assert by_project == await _ask(api, account, made.dataset_id, minimum)
-        assert (by_project.require_project_id(), by_project.dataset_id) == (made.project_id, made.dataset_id)
+        assert by_project.require_project_id() == made.project_id
+        assert by_project.dataset_id == made.dataset_id
     except (NotFound, Forbidden) as error:
         return error.status
     return by_project.role
@@ -58,7 +59,9 @@ async def test_the_owner_of_a_dataset_without_a_project(api: Api) -> None:
     async with api.db.begin() as tx:
         await tx.execute("INSERT INTO datasets (id, name, owner_id, storage_path) VALUES ('ds_alone', 'Alone', 2, '')")
     access = await _ask(api, "owner", "ds_alone", Role.OWNER)
-    assert (access.project_id, access.dataset_id, access.role) == (None, "ds_alone", Role.OWNER)
+    assert access.project_id is None
+    assert access.dataset_id == "ds_alone"
+    assert access.role == Role.OWNER
     with pytest.raises(NotFound, match="no project yet"):
         access.require_project_id()
     for account, status in (("viewer", 404), ("admin", 403)):

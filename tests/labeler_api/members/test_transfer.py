@@ -35,11 +35,13 @@ async def test_everything_moves_by_the_project(api: Api) -> None:
     assert answer.status_code == 200
     body = answer.json()
     assert body.keys() == {"message", "new_owner_user_id", "previous_owner_user_id"}
-    assert (body["new_owner_user_id"], body["previous_owner_user_id"]) == (5, 2)
+    assert body["new_owner_user_id"] == 5
+    assert body["previous_owner_user_id"] == 2
     assert await owners(api, made) == ([5], 5, 5)
     assert await roles(api, made) == {2: "admin", 3: "reviewer", 4: "annotator", 5: "owner"}
     dataset = (await owner.get(f"/api/v1/datasets/{made.dataset_id}")).json()
-    assert (dataset["owner_id"], dataset["owner_email"]) == (5, "viewer@example.com")
+    assert dataset["owner_id"] == 5
+    assert dataset["owner_email"] == "viewer@example.com"
     assert refusal(await _transfer(owner, made, "project", "reviewer")) == (403, "role_too_low")
     assert (await viewer.delete(members_url(made, "owner"))).status_code == 204
     assert (await owner.get(f"/api/v1/datasets/{made.dataset_id}")).status_code == 404
@@ -52,7 +54,9 @@ async def test_everything_moves_by_the_dataset(api: Api) -> None:
     assert answer.status_code == 200
     body = answer.json()
     assert body.keys() == PERMISSION_KEYS
-    assert (body["dataset_id"], body["user_id"], body["role"]) == (made.dataset_id, 5, "owner")
+    assert body["dataset_id"] == made.dataset_id
+    assert body["user_id"] == 5
+    assert body["role"] == "owner"
     assert await owners(api, made) == ([5], 5, 5)
     assert (await roles(api, made))[2] == "annotator"
 
@@ -126,10 +130,14 @@ async def test_a_transfer_and_the_removal_of_its_target(api: Api) -> None:
         stored, by_project, by_dataset = await owners(api, made)
         if outcome[0] == 200:
             assert outcome[1] in {400, 403}
-            assert (stored, by_project, by_dataset) == ([5], 5, 5)
+            assert stored == [5]
+            assert by_project == 5
+            assert by_dataset == 5
         else:
             assert outcome == (400, 204)
-            assert (stored, by_project, by_dataset) == ([2], 2, 2)
+            assert stored == [2]
+            assert by_project == 2
+            assert by_dataset == 2
             assert 5 not in await roles(api, made)
     assert seen
 

@@ -40,11 +40,9 @@ async def test_it_is_stamped_and_named(api: Api) -> None:
     reviewer = await api.login("reviewer")
     before = (await reviewer.get(f"/api/v1/projects/{made.project_id}")).json()
     body = (await reviewer.post(_url(made), json={"task_type": "line"})).json()
-    assert (body["last_updated_by"], body["last_updated_by_name"], body["last_updated_by_email"]) == (
-        3,
-        "Reviewer Example",
-        "reviewer@example.com",
-    )
+    assert body["last_updated_by"] == 3
+    assert body["last_updated_by_name"] == "Reviewer Example"
+    assert body["last_updated_by_email"] == "reviewer@example.com"
     assert body["updated_at"] > before["updated_at"]
     async with api.db.read() as connection:
         assert await connection.fetchval("SELECT revision FROM annotation_projects") == 1
@@ -65,7 +63,8 @@ async def test_classes_and_configuration_that_are_there_are_kept(api: Api) -> No
 async def test_unknown_and_present_ones_are_400(api: Api, task: str, code: str) -> None:
     made = await api.dataset(tasks=["detection"])
     answer = await (await api.login("owner")).post(_url(made), json={"task_type": task})
-    assert (answer.status_code, answer.json()["code"]) == (400, code)
+    assert answer.status_code == 400
+    assert answer.json()["code"] == code
     assert task in answer.json()["detail"]
 
 

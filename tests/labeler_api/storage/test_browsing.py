@@ -114,7 +114,8 @@ async def test_names_are_judged_as_the_upload_judges_them(api: Api) -> None:
     body = await preview(owner, made, *names, ".hidden.zip")
     assert [file["path"] for file in body["new_files"]] == ["2.jpg", ".hidden.zip"]
     assert [file["path"] for file in body["refused_files"]] == names[:7]
-    assert (body["refused_total"], body["summary"]["total_files"]) == (7, 10)
+    assert body["refused_total"] == 7
+    assert body["summary"]["total_files"] == 10
     files = [("files", (name, picture())) for name in names]
     answer = await owner.post(f"/api/v1/datasets/{made.dataset_id}/images", files=files)
     assert [one["reason"] for one in answer.json()["failed"]] == [one["reason"] for one in body["refused_files"]]

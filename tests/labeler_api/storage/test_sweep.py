@@ -47,33 +47,46 @@ async def test_orphans_are_listed_go_a_week_later_and_all_else_stays(api: Api) -
     before = await everything(api)
 
     young = await swept(api, timedelta(hours=1))
-    assert (young.examined > 0, young.found, young.removed, young.listed) == (True, {}, 0, 0)
+    assert young.examined > 0
+    assert young.found == {}
+    assert young.removed == 0
+    assert young.listed == 0
 
     told = await swept(api, remove=False)
     found = {reason: list(wanted.values()).count(reason) for reason in wanted.values()}
     found["begun in parts and never finished"] = 1
     assert {reason: entry.objects for reason, entry in told.found.items()} == found
     assert told.found["its dataset is deleted"].size_bytes == 20
-    assert (told.removed, told.listed, await on_the_list(api)) == (0, 0, 0)
+    assert told.removed == 0
+    assert told.listed == 0
+    assert await on_the_list(api) == 0
 
     number = len(wanted) + 1
     with api.count() as statements:
         first = await swept(api)
-    assert (first.listed, first.removed, first.waiting, first.due) == (number, 0, number, 0)
+    assert first.listed == number
+    assert first.removed == 0
+    assert first.waiting == number
+    assert first.due == 0
     assert statements.value <= 22  # a few for each folder and list, none for each object
     assert await everything(api) == before
 
     await week_passes(api, 6.9)
     early = await swept(api)
-    assert (early.listed, early.removed, early.waiting) == (0, 0, number)
+    assert early.listed == 0
+    assert early.removed == 0
+    assert early.waiting == number
     assert await everything(api) == before
 
     await week_passes(api, 0.1)
     last = await swept(api)
-    assert (last.due, last.removed, last.stopped) == (number, number, None)
+    assert last.due == number
+    assert last.removed == number
+    assert last.stopped is None
     assert await everything(api) == before - set(wanted)
     assert set(used) <= set(await objects_of(api, made))
-    assert ((await swept(api)).found, await on_the_list(api)) == ({}, 0)
+    assert (await swept(api)).found == {}
+    assert await on_the_list(api) == 0
     assert counted(api, "sweep_objects_total", what="listed") == counted(api, "sweep_objects_total", what="removed")
     assert counted(api, "sweep_objects_total", what="removed") == number
 
@@ -89,11 +102,13 @@ async def test_what_is_found_only_once_never_goes(api: Api) -> None:
     await week_passes(api)
     async with api.db.begin() as tx:
         await tx.execute("UPDATE image_metadata SET s3_key = $1", key)
-    assert ((await swept(api)).removed, await on_the_list(api)) == (0, 0)
+    assert (await swept(api)).removed == 0
+    assert await on_the_list(api) == 0
     async with api.db.begin() as tx:
         await tx.execute("UPDATE image_metadata SET s3_key = 'elsewhere'")
     again = await swept(api)
-    assert (again.listed, again.removed) == (1, 0)
+    assert again.listed == 1
+    assert again.removed == 0
     assert (DATASETS, key) in await everything(api)
 
 
@@ -106,7 +121,9 @@ async def test_an_object_that_was_written_anew_waits_anew(api: Api) -> None:
     await asyncio.sleep(1.1)  # the store's clock of objects shows whole seconds
     await put_all(api, [(DATASETS, key)])  # the same bytes: the same ETag, at another time
     report = await swept(api)
-    assert (report.listed, report.removed, await on_the_list(api)) == (1, 0, 1)
+    assert report.listed == 1
+    assert report.removed == 0
+    assert await on_the_list(api) == 1
     assert (DATASETS, key) in await everything(api)
 
 
@@ -127,7 +144,8 @@ async def test_an_object_that_is_put_between_the_walk_and_the_removal_is_left_al
 
     monkeypatch.setattr(orphans_store, "held", then_put)
     report = await swept(api)
-    assert (report.due, report.removed) == (1, 0)
+    assert report.due == 1
+    assert report.removed == 0
     assert (DATASETS, key) in await everything(api)
 
 
@@ -148,7 +166,9 @@ async def test_a_row_that_comes_between_the_walk_and_the_removal_keeps_its_objec
 
     monkeypatch.setattr(Sweep, "_remove", then_remove)
     report = await swept(api)
-    assert (report.due, report.removed, await on_the_list(api)) == (1, 0, 0)
+    assert report.due == 1
+    assert report.removed == 0
+    assert await on_the_list(api) == 0
     assert (DATASETS, key) in await everything(api)
 
 
@@ -160,14 +180,16 @@ async def test_more_than_a_share_is_not_removed_without_a_word(api: Api, monkeyp
     await swept(api)
     await week_passes(api)
     stopped = await swept(api)
-    assert (stopped.due, stopped.removed) == (101, 0)
+    assert stopped.due == 101
+    assert stopped.removed == 0
     assert stopped.stopped is not None
     assert "101 of 150 objects of datasets are due, more than the 100" in stopped.stopped
     assert "--remove --yes-remove 101" in stopped.stopped
     assert counted(api, "sweep_stops_total") == 1
     for word in (1, 100, 102, 10_000):
         wrong = await swept(api, allowed=word)
-        assert (wrong.removed, "--yes-remove 101" in (wrong.stopped or "")) == (0, True)
+        assert wrong.removed == 0
+        assert "--yes-remove 101" in (wrong.stopped or "")
     assert keys <= set(await stored_keys(api, DATASETS, "datasets/"))
 
     monkeypatch.setattr(sweep, "ALWAYS", 0)
@@ -175,7 +197,8 @@ async def test_more_than_a_share_is_not_removed_without_a_word(api: Api, monkeyp
     assert (await swept(api)).removed == 0
     monkeypatch.setattr(sweep, "ALWAYS", 100)
     done = await swept(api, allowed=101)
-    assert (done.removed, done.stopped) == (101, None)
+    assert done.removed == 101
+    assert done.stopped is None
     assert len(await stored_keys(api, DATASETS, "datasets/")) == 49
 
 
@@ -184,7 +207,9 @@ async def test_a_share_goes_by_itself(api: Api) -> None:
     await swept(api)
     await week_passes(api)
     report = await swept(api)
-    assert (report.due, report.removed, report.stopped) == (100, 100, None)
+    assert report.due == 100
+    assert report.removed == 100
+    assert report.stopped is None
 
 
 @pytest.mark.parametrize(("number", "goes"), [(2, True), (3, False)])
@@ -198,7 +223,9 @@ async def test_the_share_is_a_hundredth(api: Api, monkeypatch: pytest.MonkeyPatc
     await swept(api)
     await week_passes(api)
     report = await swept(api)
-    assert (report.examined, report.due, report.removed) == (200, number, number if goes else 0)
+    assert report.examined == 200
+    assert report.due == number
+    assert report.removed == (number if goes else 0)
 
 
 async def test_the_share_is_of_each_bucket(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,7 +238,9 @@ async def test_the_share_is_of_each_bucket(api: Api, monkeypatch: pytest.MonkeyP
     await swept(api)
     await week_passes(api)
     report = await swept(api)
-    assert (report.examined, report.due, report.removed) == (10, 3, 0)
+    assert report.examined == 10
+    assert report.due == 3
+    assert report.removed == 0
     assert "3 of 5 objects of annotations are due, more than the 2" in (report.stopped or "")
 
 
@@ -219,10 +248,14 @@ async def test_the_list_has_an_end_and_whoever_reaches_it_is_stopped(api: Api, m
     monkeypatch.setattr(sweep, "LISTED_AT_MOST", 10)
     await put_many(api, 15)
     first = await swept(api)
-    assert (first.listed, first.unlisted, await on_the_list(api)) == (10, 5, 10)
+    assert first.listed == 10
+    assert first.unlisted == 5
+    assert await on_the_list(api) == 10
     await week_passes(api)
     second = await swept(api)
-    assert (second.due, second.unlisted, second.removed) == (10, 5, 0)
+    assert second.due == 10
+    assert second.unlisted == 5
+    assert second.removed == 0
     assert "5 orphans have no room on the list" in (second.stopped or "")
     assert (await swept(api, allowed=10)).removed == 10
     assert (await swept(api)).listed == 5
@@ -292,7 +325,8 @@ async def test_two_sweeps_side_by_side_remove_each_object_once(api: Api) -> None
     reports = await asyncio.gather(*(swept(api) for _ in range(3)))
     assert {report.stopped for report in reports} == {None}
     assert await stored_keys(api, DATASETS, "datasets/") == []
-    assert ((await swept(api)).found, await on_the_list(api)) == ({}, 0)
+    assert (await swept(api)).found == {}
+    assert await on_the_list(api) == 0
 
 
 _KILLED_IN_THE_MIDDLE = """
@@ -333,7 +367,8 @@ async def test_a_sweep_that_is_killed_is_finished_by_the_next(api: Api, dies_at:
     assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL
     assert len(await stored_keys(api, DATASETS, "datasets/")) == left
     assert (await swept(api)).removed == left
-    assert (await stored_keys(api, DATASETS, "datasets/"), await on_the_list(api)) == ([], 0)
+    assert await stored_keys(api, DATASETS, "datasets/") == []
+    assert await on_the_list(api) == 0
 
 
 async def test_what_waits_for_its_removal_is_no_orphan(api: Api) -> None:
@@ -345,7 +380,9 @@ async def test_what_waits_for_its_removal_is_no_orphan(api: Api) -> None:
     before = await everything(api)
     assert len({key for _, key in before if key.startswith("datasets/")}) == 4
     report = await swept(api)
-    assert (report.found, report.listed, await everything(api)) == ({}, 0, before)
+    assert report.found == {}
+    assert report.listed == 0
+    assert await everything(api) == before
 
 
 async def test_a_rendition_is_its_images_own_and_an_orphan_without_it(api: Api) -> None:

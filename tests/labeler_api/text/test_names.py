@@ -65,7 +65,8 @@ async def test_people_of_the_user_db_are_shown_escaped(
     (found,), _ = await open_directory(running.address).search("Eve")
     for profile in (one, many[6], by_email, found):
         assert profile is not None
-        assert (profile.full_name, profile.email) == (seen, "eve\\u2067@example.com")
+        assert profile.full_name == seen
+        assert profile.email == "eve\\u2067@example.com"
 
 
 @pytest.mark.parametrize("kind", HIDDEN)

@@ -108,7 +108,8 @@ async def test_by_email(known: UserDirectory) -> None:
 
 async def test_search(known: UserDirectory) -> None:
     users, total = await known.search("example", exclude_ids=[1, 0, -4], limit=2, offset=1)
-    assert ([user.id for user in users], total) == ([2, 3], 5)
+    assert [user.id for user in users] == [2, 3]
+    assert total == 5
     assert await known.search("example", exclude_ids=[], limit=5, offset=2**40) == ([], 6)
     with pytest.raises(Invalid):
         await known.search("e", exclude_ids=[], limit=5, offset=0)

@@ -101,7 +101,8 @@ async def test_every_voc_file_is_xml_and_tells_its_image() -> None:
     files = members(await written(VOC, _source("segmentation")))
 
     root = ElementTree.fromstring(files["Annotations/a b/지퍼.xml"])
-    assert (root.findtext("folder"), root.findtext("filename")) == ("a b", "지퍼.jpg")
+    assert root.findtext("folder") == "a b"
+    assert root.findtext("filename") == "지퍼.jpg"
     assert [root.findtext(f"size/{name}") for name in ("width", "height", "depth")] == ["640", "480", "3"]
     polygon = root.find("object/polygon")
     assert polygon is not None
@@ -169,7 +170,9 @@ def test_a_directory_beyond_four_gibibytes(tmp_path: Path) -> None:
 
     with zipfile.ZipFile(tmp_path / "sparse.zip") as read:
         [found] = read.infolist()
-    assert (found.header_offset, found.file_size, found.compress_size) == (far, far + 1, far + 2)
+    assert found.header_offset == far
+    assert found.file_size == far + 1
+    assert found.compress_size == far + 2
 
 
 def test_every_task_has_a_format_that_can_carry_it() -> None:

@@ -73,8 +73,10 @@ async def test_an_old_geometry_of_another_shape_is_carried_as_it_is(kind: str, g
     coco = json.loads(await written(COCO, source))
 
     told = dice["images"][0]["annotations"][0]
-    assert (told["type"], told["geometry"]) == (kind, geometry)
-    assert (len(coco["images"]), coco["annotations"]) == (1, [])
+    assert told["type"] == kind
+    assert told["geometry"] == geometry
+    assert len(coco["images"]) == 1
+    assert coco["annotations"] == []
 
 
 def test_classes_are_numbered_by_order_and_id() -> None:

@@ -79,7 +79,8 @@ async def test_a_batch_with_one_part_that_is_too_large(api: Api) -> None:
     for attributes in ({"a": "x" * 70_000}, {"a": [1e-300] * 300}):
         items = [good, {**good, "attributes": attributes}]
         answer = await owner.post("/api/v1/annotations/batch", json={"annotations": items})
-        assert (answer.json()["created"], answer.json()["failed"]) == (1, 1), answer.text
+        assert answer.json()["created"] == 1, answer.text
+        assert answer.json()["failed"] == 1, answer.text
         assert "takes" in answer.json()["errors"][0]
 
 
@@ -101,4 +102,5 @@ async def test_what_is_stored_too_large_is_refused_everywhere(api: Api, value: o
     answers.append(await owner.post("/api/v1/annotations", json={**draw, "geometry": large}))
     answers.append(await owner.put(f"/api/v1/annotations/{drawn}", json={"geometry": large}))
     for answer in answers:
-        assert (answer.status_code, "as it is stored" in answer.text) == (422, True), answer.text
+        assert answer.status_code == 422, answer.text
+        assert "as it is stored" in answer.text, answer.text

@@ -76,7 +76,8 @@ async def adopted(create_database: DatabaseFactory, hazards_template: str) -> As
 
 
 async def test_the_schema_is_the_models(adopted: Adopted) -> None:
-    assert (adopted.report.before, adopted.report.after) == (PRODUCTION, HEAD)
+    assert adopted.report.before == PRODUCTION
+    assert adopted.report.after == HEAD
     assert adopted.report.notes == []
     assert await check(adopted.dsn) == []
 
@@ -86,7 +87,8 @@ def test_no_row_vanishes(adopted: Adopted, table: str) -> None:
     counts = adopted.report.tables[table]
     kept = adopted.after.get(table, {})
     quarantined = adopted.quarantined[table]
-    assert (counts.before, counts.after) == (len(adopted.before[table]), len(kept))
+    assert counts.before == len(adopted.before[table])
+    assert counts.after == len(kept)
     assert counts.quarantined == len(quarantined)
     assert len(adopted.before[table]) + counts.added == len(kept) + counts.quarantined + counts.merged
     accounted = kept.keys() | {row["row"]["id"] for row in quarantined.values()}
@@ -136,9 +138,11 @@ def test_geometry_and_attributes(adopted: Adopted) -> None:
     ):
         assert [row["attributes"] for row in adopted.noted(notes)] == [attributes]
     (mended,) = adopted.noted("attributes null")
-    assert (mended["is_verified"], mended["annotation_state"]) == (False, "draft")
+    assert mended["is_verified"] is False
+    assert mended["annotation_state"] == "draft"
     (kept,) = adopted.noted("attributes list")
-    assert (kept["annotation_state"], kept["version"]) == ("verified", 3)
+    assert kept["annotation_state"] == "verified"
+    assert kept["version"] == 3
     assert kept["created_at"] == kept["updated_at"]
 
 
@@ -152,7 +156,8 @@ def test_history(adopted: Adopted) -> None:
     assert len(before) == 1536 + 3
     for key, row in adopted.after["annotation_history"].items():
         was = adopted.before["annotation_history"][key]
-        assert (row["previous_state"], row["new_state"]) == (was["previous_state"], was["new_state"])
+        assert row["previous_state"] == was["previous_state"]
+        assert row["new_state"] == was["new_state"]
         assert row["timestamp"] is not None
         assert row["revision"] is None
     images = {row["image_id"] for row in adopted.after["annotation_history"].values()}
@@ -189,7 +194,9 @@ def test_every_dataset_has_a_project(adopted: Adopted) -> None:
         project = adopted.project_of(dataset_id)
         assert project["id"].startswith("proj_")
         assert len(project["id"]) == len("proj_") + 12
-        assert (project["name"], project["task_types"], project["task_classes"]) == (name, [], {})
+        assert project["name"] == name
+        assert project["task_types"] == []
+        assert project["task_classes"] == {}
 
 
 def test_classes_and_settings(adopted: Adopted) -> None:
@@ -211,18 +218,24 @@ def test_classes_and_settings(adopted: Adopted) -> None:
 
 def test_visibility(adopted: Adopted) -> None:
     seen = {row["id"]: row["visibility"] for row in adopted.after["datasets"].values()}
-    assert (seen[UUID], seen["long-" * 16], seen[DATASET]) == ("private", "public", "private")
+    assert seen[UUID] == "private"
+    assert seen["long-" * 16] == "public"
+    assert seen[DATASET] == "private"
 
 
 def test_statuses(adopted: Adopted) -> None:
     both = adopted.statuses("images/zipper/good/0902")
     assert both.keys() == {"detection", "classification"}
     for row in both.values():
-        assert (row["status"], row["is_image_confirmed"]) == ("completed", True)
-        assert (row["total_annotations"], row["confirmed_annotations"], row["draft_annotations"]) == (1, 1, 0)
+        assert row["status"] == "completed"
+        assert row["is_image_confirmed"] is True
+        assert row["total_annotations"] == 1
+        assert row["confirmed_annotations"] == 1
+        assert row["draft_annotations"] == 0
         assert row["confirmed_at"].isoformat() == "2025-06-08T00:00:00+00:00"
     (merged,) = adopted.statuses("images/zipper/good/1725").values()
-    assert (merged["status"], merged["total_annotations"]) == ("completed", 1)
+    assert merged["status"] == "completed"
+    assert merged["total_annotations"] == 1
     assert adopted.statuses("images/zipper/good/0901")["detection"]["status"] == "in-progress"  # it had no row
     assert adopted.reason("image_annotation_status", image_id="images/zipper/good/1000").startswith("the image has no")
     assert adopted.reason("image_annotation_status", image_id="images/zipper/good/1001").startswith("the image has no")
@@ -240,7 +253,8 @@ def test_invitations(adopted: Adopted) -> None:
     assert pending == {"newest", "by project"}
     assert rows["older"]["status"] == rows["oldest"]["status"] == "cancelled"
     assert rows["older"]["cancelled_at"] is not None
-    assert (rows["newest"]["role"], rows["accepted"]["role"]) == ("admin", "owner")
+    assert rows["newest"]["role"] == "admin"
+    assert rows["accepted"]["role"] == "owner"
     assert rows["by project"]["dataset_id"] == "ds_classes"
     assert adopted.reason("invitations", token="orphan") == "the dataset does not exist"
     assert adopted.reason("invitations", token="odd role") == "the role is unknown"

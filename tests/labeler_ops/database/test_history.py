@@ -54,9 +54,11 @@ async def test_what_was_within_the_kept_days_can_be_restored(api: Api, monkeypat
 async def test_it_says_what_it_did(api: Api) -> None:
     url = api.services.settings.labeler_db_url
     told = await labeler("prune-history", "--older-than-days", "30", "--url", url)
-    assert (told.returncode, "0 of 0 entries would be removed" in told.stdout) == (0, True)
+    assert told.returncode == 0
+    assert "0 of 0 entries would be removed" in told.stdout
     done = await labeler("prune-history", "--older-than-days", "30", "--remove", "--json", "--url", url)
     assert json.loads(done.stdout) == {"entries": 0, "old": 0, "removed": True}
     await run_sql(url, "ALTER TABLE annotation_history RENAME TO elsewhere", "SELECT")
     refused = await labeler("prune-history", "--older-than-days", "30", "--url", url)
-    assert (refused.returncode, "Traceback" in refused.stderr) == (1, False)
+    assert refused.returncode == 1
+    assert "Traceback" not in refused.stderr

@@ -109,7 +109,8 @@ async def test_an_empty_labeler_db_is_no_fault(environment: dict[str, str], crea
     dsn = await create_database()  # type: ignore[operator]
     report = await connected(environment, LABELER_DB_URL=dsn)
     [schema] = [one for one in report.probes if one.what == "schema"]
-    assert (schema.level, schema.text) == ("note", "empty: run `labeler db upgrade`")
+    assert schema.level == "note"
+    assert schema.text == "empty: run `labeler db upgrade`"
     connection = await asyncpg.connect(dsn)
     try:
         await connection.execute("CREATE TABLE alembic_version (version_num text)")

@@ -111,7 +111,9 @@ async def test_before_it_was_opened_the_way_back_is_the_source(source: str, targ
     await move.rollback()
     assert not (await fence.status(source)).fenced
     written_down = report.write(move.run)
-    assert (written_down.state, written_down.same, written_down.differences) == ("rolled back", True, [])
+    assert written_down.state == "rolled back"
+    assert written_down.same is True
+    assert written_down.differences == []
     assert (written_down.seconds_without_writes or 0) > 0
     assert "nobody could write for" in move.run.path("report.txt").read_text()
     with pytest.raises(DatabaseRefused, match="rollback has been done"):

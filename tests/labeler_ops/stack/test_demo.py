@@ -72,7 +72,8 @@ def assert_complete(facts: dict[str, Any]) -> None:
     with log_in(facts) as client:
         (dataset,) = client.get("/datasets").json()
         project = client.get(f"/datasets/{dataset['id']}/project").json()
-        assert (dataset["name"], dataset["num_items"]) == ("Demo photographs", len(PHOTOGRAPHS))
+        assert dataset["name"] == "Demo photographs"
+        assert dataset["num_items"] == len(PHOTOGRAPHS)
         assert project["task_types"] == list(TASKS)
         assert {(task, name) for task, classes in project["task_classes"].items() for name in classes} == {
             (one.task, one.class_id) for one in CLASSES

@@ -90,7 +90,8 @@ def test_a_link_on_path_leads_to_the_directory_with_the_other_programs(tmp_path:
     real = find_install({"LABELER_POSTGRES": "wheel17"})
     (tmp_path / "postgres").symlink_to(real.program("postgres"))
     found = find_install({"PATH": str(tmp_path)}, system_root=NOWHERE)
-    assert (found.source, found.bin_dir) == ("system", real.bin_dir)
+    assert found.source == "system"
+    assert found.bin_dir == real.bin_dir
 
 
 def test_an_old_system_postgres_is_passed_over(tmp_path: Path) -> None:

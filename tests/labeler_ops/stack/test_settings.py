@@ -9,7 +9,8 @@ from labeler_ops.stack.settings import load
 def test_nothing_given_means_everything_embedded() -> None:
     settings = load(environ={})
     assert settings.home == Path.cwd() / ".labeler"
-    assert (settings.api_port, settings.gateway_port) == (8001, 50051)
+    assert settings.api_port == 8001
+    assert settings.gateway_port == 50051
     assert settings.given == {}
     assert settings.given_storage is None
     assert settings.embeds_postgres
@@ -65,7 +66,8 @@ def test_a_given_store_with_everything() -> None:
         }
     ).given_storage
     assert storage is not None
-    assert (storage.endpoint, storage.region) == ("https://minio:9000", "auto")
+    assert storage.endpoint == "https://minio:9000"
+    assert storage.region == "auto"
     assert storage.buckets == ("my-datasets", "annotations")
 
 

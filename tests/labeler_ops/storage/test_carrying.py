@@ -42,9 +42,13 @@ async def test_a_copy_ties_the_target(source: Objects, target: Objects, move: Pa
     database = uuid4()
     await tied_to(source, database)
     copies, report = await move.copy()
-    assert (copies.copied, report.same, await names(target)) == (12, True, [database, database])
+    assert copies.copied == 12
+    assert report.same is True
+    assert await names(target) == [database, database]
     verified = await move.verify()
-    assert (verified.same, verified.source_objects, verified.target_objects) == (True, 12, 12)
+    assert verified.same is True
+    assert verified.source_objects == 12
+    assert verified.target_objects == 12
 
 
 async def test_a_target_that_init_has_tied_already_is_no_conflict(
@@ -115,5 +119,7 @@ async def test_the_way_back_restores_it(
     await remove_tie(source)
     await move.copy_back()
     report = await move.verify_back()
-    assert (report.same, await names(source), await names(target)) == (True, [database] * 2, [database] * 2)
+    assert report.same is True
+    assert await names(source) == [database] * 2
+    assert await names(target) == [database] * 2
     assert sides

@@ -51,19 +51,24 @@ async def test_the_commands_in_the_guide_s_order(
     environ = environment(*sides)
     alone = ("--only", "objects", "--no-references")
     code, said = await run(environ, "move", "check", *alone, cwd=tmp_path)
-    assert (code, f"objects  {COUNT}, " in said) == (0, True), said
+    assert code == 0, said
+    assert f"objects  {COUNT}, " in said, said
     assert await target.listing() == set()
     assert not (tmp_path / "runs").exists()
 
     code, said = await run(environ, "move", "run", *alone, "--until", "objects, first pass", cwd=tmp_path)
     directory = next((tmp_path / "runs").glob("*-move-*"))
-    assert (code, f"run {directory.name}" in said, f"copied {COUNT} objects" in said) == (0, True, True), said
+    assert code == 0, said
+    assert f"run {directory.name}" in said, said
+    assert f"copied {COUNT} objects" in said, said
     await source.put("datasets/ds_1/images/later.jpg", b"later")
     code, said = await run(environ, "move", "resume", "--no-references", cwd=tmp_path)
-    assert (code, f"copied 1 objects, 5 bytes; {COUNT} were done already" in said) == (0, True), said
+    assert code == 0, said
+    assert f"copied 1 objects, 5 bytes; {COUNT} were done already" in said, said
     assert "every object read on both sides" in said
     code, said = await run(environ, "storage", "verify", "--no-database", cwd=tmp_path)
-    assert (code, "every object read on both sides" in said) == (0, True), said
+    assert code == 0, said
+    assert "every object read on both sides" in said, said
     secrets = [access.secret_key for access in sides]
     kept = [path for path in directory.iterdir() if not path.name.startswith("environment")]
     assert not [path for path in kept for secret in secrets if secret in path.read_text()]
@@ -72,7 +77,10 @@ async def test_the_commands_in_the_guide_s_order(
 
 async def test_what_is_missing_is_said_in_a_line(tmp_path: Path) -> None:
     code, said = await run({}, "storage", "compare", "--no-database", cwd=tmp_path)
-    assert (code, "SOURCE_S3_ENDPOINT, SOURCE_S3_ACCESS_KEY, SOURCE_S3_SECRET_KEY: missing" in said) == (2, True), said
+    assert code == 2, said
+    assert "SOURCE_S3_ENDPOINT, SOURCE_S3_ACCESS_KEY, SOURCE_S3_SECRET_KEY: missing" in said, said
     away = StorageAccess("http://127.0.0.1:1", "a", "b"), StorageAccess("http://127.0.0.1:2", "a", "b")
     code, said = await run(environment(*away), "storage", "compare", "--no-database", cwd=tmp_path)
-    assert (code, "cannot be listed" in said, "Traceback" in said) == (1, True, False), said
+    assert code == 1, said
+    assert "cannot be listed" in said, said
+    assert "Traceback" not in said, said

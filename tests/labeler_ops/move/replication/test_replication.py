@@ -37,7 +37,9 @@ async def test_the_fenced_source_follows_the_target_and_nobody_else_writes_there
     move = following(tmp_path, urls, backup=False, compare_after=True)
     await move.go(until="following")
     found = await looked_at(urls)
-    assert (found.forth.ready, found.back.there, found.warnings) == (True, False, [])
+    assert found.forth.ready is True
+    assert found.back.there is False
+    assert found.warnings == []
     assert [(await fence.status(side)).mode for side in pair] == ["off", "on"]
     await through(move)
     assert move.run.ended("verify") is not None
