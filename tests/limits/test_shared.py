@@ -11,7 +11,7 @@ from labeler_api.errors import TooMany
 from labeler_api.limits.counters import LimitStorage
 from labeler_api.limits.rate_limits import Limits
 from labeler_api.telemetry.metrics import Metrics
-from tests.limits.conftest import SharedStorage
+from tests.fixtures.shared_storage import SharedStorage
 
 CLIENT, ACCOUNT = "192.0.2.1", "owner@example.com"
 
