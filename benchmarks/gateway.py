@@ -1,18 +1,24 @@
-"""GetUser calls a second of the user gateway, beside a bare grpc.aio server that returns the same bytes.
+"""The user gateway beside its floor: grpc.aio with the same query and message, and nothing else.
 
-`python -m benchmarks.gateway` starts a PostgreSQL, the gateway and the bare server, and measures both in turns with the
-same client, so that a noisy machine is unfair to both alike.
+`python -m benchmarks.gateway` starts a PostgreSQL, the servers and one client, and measures them in turns, so that a
+noisy machine is unfair to all alike. Beside calls a second stands the CPU time of the server's process for one call,
+which neighbours do not lengthen. The client has a core of its own where there are two. `--before DIRECTORY` measures the
+gateway of another checkout in the same turns.
 """
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
+import platform
+import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median, quantiles
 from time import perf_counter
@@ -20,12 +26,14 @@ from typing import Any
 
 import asyncpg
 import grpc
+import psutil
 import uvloop
+from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
 import labeler_ops.stack
-from benchmarks.echo import METHOD
+from benchmarks.bars import Bar, chart
 from labeler_ops.database.roles import apply_roles
 from labeler_ops.stack.ports import free_port
 from labeler_ops.stack.postgres import PostgresServer, find_install
@@ -34,8 +42,12 @@ from proto.users.v1 import user_gateway_pb2_grpc as pb_grpc
 
 USERS, BATCH = 1_000, 200
 TOKEN = "token-of-the-benchmark"
+METADATA = (("authorization", f"Bearer {TOKEN}"),)
+FLOOR, QUERY, GATEWAY, BEFORE = "floor", "query alone", "gateway", "gateway before"
 _PASSWORD = "benchmark"
 _START_SECONDS = 60
+_WARM_SECONDS = 0.2
+_CLIENTS = (1, 16, 64)
 _OPTIONS = (("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1))
 
 Call = Callable[[], Awaitable[object]]
@@ -43,11 +55,20 @@ Call = Callable[[], Awaitable[object]]
 
 @dataclass(frozen=True)
 class Result:
-    """One measurement: calls a second, and latencies in milliseconds."""
+    """One measurement: calls a second, latencies in milliseconds, and how many calls there were."""
 
     calls_per_second: float
     p50: float
     p95: float
+    calls: int
+
+
+@dataclass(frozen=True)
+class Side:
+    """A server that is measured: its stub and its process."""
+
+    stub: Any
+    process: psutil.Process
 
 
 async def measure(call: Call, *, clients: int, seconds: float) -> Result:
@@ -62,7 +83,7 @@ async def measure(call: Call, *, clients: int, seconds: float) -> Result:
 
     await asyncio.gather(*(ask() for _ in range(clients)))
     cuts = quantiles(milliseconds, n=100)
-    return Result(len(milliseconds) / (perf_counter() - started), cuts[49], cuts[94])
+    return Result(len(milliseconds) / (perf_counter() - started), cuts[49], cuts[94], len(milliseconds))
 
 
 @asynccontextmanager
@@ -94,13 +115,14 @@ async def make_users(server: PostgresServer) -> str:
 
 
 @asynccontextmanager
-async def started(*arguments: str, environment: Mapping[str, str]) -> AsyncIterator[str]:
+async def started(*arguments: str, environment: Mapping[str, str], directory: Path | None = None) -> AsyncIterator[str]:
     """Start a server; yield the first line that it writes."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         *arguments,
         env={**os.environ, **environment},
+        cwd=directory,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )
@@ -116,39 +138,78 @@ async def started(*arguments: str, environment: Mapping[str, str]) -> AsyncItera
         await process.wait()
 
 
-async def run(*, seconds: float, rounds: int) -> Mapping[tuple[str, int], list[Result]]:
-    """Measure everything in turns; return the results by what was called and by the number of clients."""
+@asynccontextmanager
+async def sides(dsn: str, before: Path | None = None) -> AsyncIterator[Mapping[str, Side]]:
+    """Start the servers, each with a client of its own; the floor is the first."""
+    wanted: dict[str, tuple[tuple[str, ...], Mapping[str, str]]] = {
+        FLOOR: (("benchmarks.bare_gateway",), {"USER_DB_URL": dsn}),
+        QUERY: (("benchmarks.bare_gateway", "query"), {"USER_DB_URL": dsn}),
+        GATEWAY: (("user_gateway",), gateway_environment(dsn)),
+    }
+    if before is not None:
+        wanted[BEFORE] = ("user_gateway",), {**gateway_environment(dsn), "PYTHONPATH": str(before)}
     async with AsyncExitStack() as stack:
-        home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        dsn = await make_users(await stack.enter_async_context(cluster(home)))
-        line = await stack.enter_async_context(started("user_gateway", environment=gateway_environment(dsn)))
-        opened = await stack.enter_async_context(channel(json.loads(line)["port"]))
-        stub: Any = pb_grpc.UserGatewayServiceStub(opened)  # type: ignore[no-untyped-call]
-        metadata = (("authorization", f"Bearer {TOKEN}"),)
-        request = pb.GetUserRequest(id=7, view=pb.USER_VIEW_FULL)
-        batch = pb.BatchGetUsersRequest(ids=range(1, BATCH + 1), view=pb.USER_VIEW_FULL)
-        answer = await stub.GetUser(request, timeout=10, metadata=metadata, wait_for_ready=True)
-        echo = await stack.enter_async_context(
-            started("benchmarks.echo", answer.SerializeToString().hex(), environment={})
-        )
-        bare: Any = (await stack.enter_async_context(channel(int(echo)))).unary_unary(
-            METHOD, pb.GetUserRequest.SerializeToString, pb.GetUserResponse.FromString
-        )
-        calls: Mapping[str, Call] = {
-            "bare grpc.aio echo": lambda: bare(request, timeout=10, metadata=metadata),
-            "GetUser": lambda: stub.GetUser(request, timeout=10, metadata=metadata),
-            f"BatchGetUsers({BATCH})": lambda: stub.BatchGetUsers(batch, timeout=10, metadata=metadata),
-        }
-        for call in calls.values():
-            await measure(call, clients=16, seconds=0.5)  # connections, plans and caches are warm from here on
-        results: dict[tuple[str, int], list[Result]] = {}
-        for _ in range(rounds):
-            for clients in (1, 16):
-                for name, call in calls.items():
-                    results.setdefault((name, clients), []).append(
-                        await measure(call, clients=clients, seconds=seconds)
-                    )
-        return results
+        found: dict[str, Side] = {}
+        for name, (arguments, environment) in wanted.items():
+            home = before if name == BEFORE else None
+            line = json.loads(
+                await stack.enter_async_context(started(*arguments, environment=environment, directory=home))
+            )
+            opened = await stack.enter_async_context(channel(line["port"]))
+            stub: Any = pb_grpc.UserGatewayServiceStub(opened)  # type: ignore[no-untyped-call]
+            found[name] = Side(stub, psutil.Process(line["pid"]))
+        _pin([side.process for side in found.values()])
+        yield found
+
+
+def _pin(servers: list[psutil.Process]) -> None:
+    """Give the client a core of its own, where there are two."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if len(cores) > 1:
+        os.sched_setaffinity(0, cores[:1])
+        for server in servers:
+            for thread in server.threads():
+                os.sched_setaffinity(thread.id, cores[1:])
+
+
+Measured = tuple[Result, float]
+"""A measurement, and the microseconds of a core that the server took for a call."""
+
+
+async def compare(
+    found: Mapping[str, Side], *, seconds: float, rounds: int
+) -> Mapping[tuple[str, int, str], list[Measured]]:
+    """Measure every call on every side in turns; return the results by call, clients and side."""
+    one = pb.GetUserRequest(id=7, view=pb.USER_VIEW_FULL)
+    many = pb.BatchGetUsersRequest(ids=range(1, BATCH + 1), view=pb.USER_VIEW_FULL)
+    requests: Mapping[str, tuple[str, Any]] = {
+        "GetUser": ("GetUser", one),
+        f"BatchGetUsers({BATCH})": ("BatchGetUsers", many),
+    }
+    results: dict[tuple[str, int, str], list[Measured]] = {}
+    for turn, (name, (method, request)), clients in itertools.product(range(rounds + 1), requests.items(), _CLIENTS):
+        for side_name, side in found.items():
+            # The first round warms connections, plans and caches.
+            result = await _cost(
+                getattr(side.stub, method), request, side.process, clients, seconds if turn else _WARM_SECONDS
+            )
+            if turn:
+                results.setdefault((name, clients, side_name), []).append(result)
+    return results
+
+
+async def _cost(ask: Any, request: Any, process: psutil.Process, clients: int, seconds: float) -> Measured:
+    before = _cpu_seconds(process)
+    result = await measure(
+        lambda: ask(request, timeout=10, metadata=METADATA, wait_for_ready=True), clients=clients, seconds=seconds
+    )
+    return result, (_cpu_seconds(process) - before) / result.calls * 1e6
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    """CPU time of a server so far, with that of its workers."""
+    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+    return sum(each.user + each.system for each in times)
 
 
 def gateway_environment(dsn: str) -> Mapping[str, str]:
@@ -168,23 +229,75 @@ def channel(port: int) -> grpc.aio.Channel:
     return grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=_OPTIONS)
 
 
-def _table(results: Mapping[tuple[str, int], list[Result]]) -> Table:
-    table = Table("call", "clients", "calls/s", "of bare", "p50 ms", "p95 ms")
-    for (name, clients), measured in results.items():
-        rate = median(result.calls_per_second for result in measured)
-        bare = median(result.calls_per_second for result in results["bare grpc.aio echo", clients])
-        p50, p95 = median(result.p50 for result in measured), median(result.p95 for result in measured)
-        table.add_row(name, str(clients), f"{rate:,.0f}", f"{rate / bare:.0%}", f"{p50:.2f}", f"{p95:.2f}")
+def table_of(results: Mapping[tuple[str, int, str], list[Measured]]) -> Table:
+    """Show the medians of all rounds."""
+    columns = (
+        "call",
+        "clients",
+        "server",
+        "calls/s",
+        "of floor",
+        "µs of a core",
+        "of floor by CPU",
+        "p50 ms",
+        "p95 ms",
+    )
+    table = Table(*columns, box=MARKDOWN)
+    for (name, clients, side), measured in results.items():
+        rate, cost = _medians(measured)
+        floor_rate, floor_cost = _medians(results[name, clients, FLOOR])
+        p50, p95 = median(one.p50 for one, _ in measured), median(one.p95 for one, _ in measured)
+        parts = (f"{rate / floor_rate:.2f}", f"{cost:,.0f}", f"{floor_cost / cost:.2f}")
+        table.add_row(name, str(clients), side, f"{rate:,.0f}", *parts, f"{p50:.2f}", f"{p95:.2f}")
     return table
+
+
+def _medians(measured: list[Measured]) -> tuple[float, float]:
+    return median(one.calls_per_second for one, _ in measured), median(cost for _, cost in measured)
+
+
+def picture_of(results: Mapping[tuple[str, int, str], list[Measured]]) -> str:
+    """Draw the CPU time of a call as a multiple of the floor's, the gateway's and the one before where it was measured."""
+    bars = []
+    for name, clients, side in results:
+        if side == GATEWAY:
+            floor, now = (_medians(results[name, clients, one])[1] for one in (FLOOR, GATEWAY))
+            past = results.get((name, clients, BEFORE))
+            bars.append(Bar(f"{name}, {clients} clients", now / floor, _medians(past)[1] / floor if past else None))
+    before = BEFORE if any(bar.before for bar in bars) else None
+    return chart("CPU time of a call, the floor being 1", bars, now=GATEWAY, before=before)
+
+
+async def run(*, seconds: float, rounds: int, before: Path | None) -> Mapping[tuple[str, int, str], list[Measured]]:
+    """Measure everything."""
+    with tempfile.TemporaryDirectory() as home:
+        async with cluster(Path(home)) as server:
+            dsn = await make_users(server)
+            async with sides(dsn, before) as found:
+                return await compare(found, seconds=seconds, rounds=rounds)
+
+
+def described() -> str:
+    """Where and when, and of what."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    load = f"load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    return f"{datetime.now(UTC):%Y-%m-%d}, {commit.stdout.strip()}, {os.cpu_count()} cores, {load}, Python {platform.python_version()}"
 
 
 def main() -> None:
     """Measure and print the medians of all rounds."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=2.0, help="length of one measurement")
+    parser.add_argument("--seconds", type=float, default=1.0, help="length of one measurement")
     parser.add_argument("--rounds", type=int, default=5, help="turns; the table shows medians")
+    parser.add_argument("--before", type=Path, help="another checkout, whose gateway is measured, too")
+    parser.add_argument("--picture", type=Path, help="write a picture (SVG) here")
     options = parser.parse_args()
-    Console().print(_table(uvloop.run(run(seconds=options.seconds, rounds=options.rounds))))
+    results = uvloop.run(run(seconds=options.seconds, rounds=options.rounds, before=options.before))
+    console = Console(width=160)
+    console.print(described())
+    console.print(table_of(results))
+    if options.picture is not None:
+        options.picture.write_text(picture_of(results))
 
 
 if __name__ == "__main__":

@@ -21,13 +21,12 @@ from typing import Any
 import asyncpg
 import bcrypt
 import grpc
-import psutil
 import uvloop
 from rich.console import Console
 from rich.table import Table
 
 import labeler_ops.stack
-from benchmarks.gateway import TOKEN, channel, cluster, gateway_environment, measure, started
+from benchmarks.gateway import METADATA, channel, cluster, compare, gateway_environment, sides, started, table_of
 from labeler_ops.database.indexes import apply_indexes
 from labeler_ops.database.roles import apply_roles
 from labeler_ops.stack.postgres import PostgresServer
@@ -38,9 +37,7 @@ _READER_PASSWORD = "benchmark"
 _PASSWORD = "the password of everybody"
 _SEARCHING = 20
 _LOG_INS = 32
-_CLIENTS = (1, 16, 64)
 _FULL = pb.USER_VIEW_FULL
-_METADATA = (("authorization", f"Bearer {TOKEN}"),)
 _SEARCHED = ("an", "anna", "lee", ".e", "777")
 
 # 40 first names and 50 last names, so that `anna` finds a fortieth of all; addresses have the number of their user.
@@ -79,7 +76,7 @@ async def gateway(dsn: str, **variables: str) -> AsyncIterator[tuple[Any, float]
         stub: Any = pb_grpc.UserGatewayServiceStub(opened)  # type: ignore[no-untyped-call]
         while True:
             try:
-                await stub.GetServiceInfo(pb.GetServiceInfoRequest(), timeout=10, metadata=_METADATA)
+                await stub.GetServiceInfo(pb.GetServiceInfoRequest(), timeout=10, metadata=METADATA)
                 break
             except grpc.aio.AioRpcError:
                 await asyncio.sleep(0.01)
@@ -91,7 +88,7 @@ def calls(stub: Any, users: int, token: str) -> Mapping[str, Call]:
     numbers = itertools.count(7)
 
     def ask(method: str, request: Any) -> Awaitable[object]:
-        return getattr(stub, method)(request, timeout=10, metadata=_METADATA)  # type: ignore[no-any-return]
+        return getattr(stub, method)(request, timeout=10, metadata=METADATA)  # type: ignore[no-any-return]
 
     def some_id() -> int:
         return next(numbers) * 7919 % users + 1
@@ -129,7 +126,7 @@ async def deep_token(stub: Any) -> str:
     token = ""
     for _ in range(5):
         request = pb.SearchUsersRequest(query="anna", view=_FULL, page_size=200, page_token=token)
-        token = (await stub.SearchUsers(request, timeout=10, metadata=_METADATA)).next_page_token or token
+        token = (await stub.SearchUsers(request, timeout=10, metadata=METADATA)).next_page_token or token
     # A token belongs to its query and view, not to the size of the page.
     return token
 
@@ -159,7 +156,7 @@ async def people_searching(stub: Any) -> AsyncIterator[Counter[str]]:
         for query in itertools.islice(itertools.cycle(_SEARCHED), number, None):
             request = pb.SearchUsersRequest(query=query, view=_FULL, page_size=10)
             try:
-                await stub.SearchUsers(request, timeout=10, metadata=_METADATA)
+                await stub.SearchUsers(request, timeout=10, metadata=METADATA)
                 answers["OK"] += 1
             except grpc.aio.AioRpcError as error:
                 answers[error.code().name] += 1
@@ -182,7 +179,7 @@ async def log_ins(stub: Any) -> float:
             stub.VerifyCredentials(
                 pb.VerifyCredentialsRequest(email=f"anna.lee{200 * number}@example.com", password=_PASSWORD),
                 timeout=60,
-                metadata=_METADATA,
+                metadata=METADATA,
             )
             for number in range(1, _LOG_INS + 1)
         )
@@ -222,49 +219,6 @@ def _codes(failed: Counter[str]) -> str:
     return ", ".join(f"{count} {code}" for code, count in failed.items()) or "0"
 
 
-async def beside_bare(dsn: str, seconds: float, rounds: int) -> Table:
-    """What a call costs the bare server and the gateway, in time of a core: neighbours do not lengthen that."""
-    async with AsyncExitStack() as stack:
-        environment = {**gateway_environment(dsn), "LOG_LEVEL": "INFO"}  # one line a call, as in production
-        servers = []
-        for module, variables in (("benchmarks.bare_gateway", {"USER_DB_URL": dsn}), ("user_gateway", environment)):
-            line = json.loads(await stack.enter_async_context(started(module, environment=variables)))
-            opened = await stack.enter_async_context(channel(line["port"]))
-            stub: Any = pb_grpc.UserGatewayServiceStub(opened)  # type: ignore[no-untyped-call]
-            servers.append((stub, psutil.Process(line["pid"])))
-        table = Table("call", "clients", "bare µs of a core", "gateway µs", "part", "bare calls/s", "gateway calls/s")
-        one = pb.GetUserRequest(id=7, view=_FULL)
-        many = pb.BatchGetUsersRequest(ids=range(1, 201), view=_FULL)
-        for (method, request), clients in itertools.product((("GetUser", one), ("BatchGetUsers", many)), _CLIENTS):
-            costs: list[list[float]] = [[], []]
-            rates: list[list[float]] = [[], []]
-            for _ in range(rounds):  # in turns, so that a noisy machine is unfair to both alike
-                for side, (each, process) in enumerate(servers):
-                    cost, rate = await _cost(getattr(each, method), request, process, clients, seconds)
-                    costs[side].append(cost)
-                    rates[side].append(rate)
-            bare, gate = (median(cost) for cost in costs)
-            shown = [f"{median(rate):.0f}" for rate in rates]
-            table.add_row(method, str(clients), f"{bare:.0f}", f"{gate:.0f}", f"{bare / gate:.2f}", *shown)
-        return table
-
-
-async def _cost(ask: Any, request: Any, process: psutil.Process, clients: int, seconds: float) -> tuple[float, float]:
-    """Microseconds of a core for each call, and calls a second."""
-    asked = 0
-
-    def call() -> Awaitable[object]:
-        nonlocal asked
-        asked += 1
-        return ask(request, timeout=10, metadata=_METADATA)  # type: ignore[no-any-return]
-
-    await measure(call, clients=clients, seconds=0.3)
-    asked, before = 0, process.cpu_times()
-    rate = (await measure(call, clients=clients, seconds=seconds)).calls_per_second
-    after = process.cpu_times()
-    return (after.user + after.system - before.user - before.system) / asked * 1e6, rate
-
-
 async def run(users: int, seconds: float, rounds: int, console: Console) -> None:
     """Measure everything."""
     with tempfile.TemporaryDirectory() as home:
@@ -277,7 +231,8 @@ async def run(users: int, seconds: float, rounds: int, console: Console) -> None
             await apply_indexes(server.dsn("postgres"))
             console.print(f"indexes in {perf_counter() - began:.0f} s")
             await whole(dsn, users, seconds, console, "with the indexes")
-            console.print(await beside_bare(dsn, seconds, rounds))
+            async with sides(dsn) as found:
+                console.print(table_of(await compare(found, seconds=seconds, rounds=rounds)))
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ from service_kit import postgres
 from service_kit.postgres import KEEPALIVE, Sounding, watch_silence
 from service_kit.settings import SettingsError
 from user_gateway import errors
+from user_gateway.lending import Lending
 from user_gateway.search_limit import SearchPlaces
 
 log = structlog.get_logger(__name__)
@@ -36,6 +37,7 @@ _MISSING_SECONDS = 5.0
 _READINGS_APART_SECONDS = 1.0  # whatever calls run into: each asks for a reading, and one serves them all
 _CONNECT_SECONDS = 3.0
 _RELEASE_SECONDS = 2.0  # for a cancelled statement to end; else its connection is not worth the wait
+_RECYCLE_SECONDS = 3600.0  # what a server process gathers over so long is worth a new one
 
 # What asyncpg raises when the server is gone, going, coming, or full.
 _AWAY = (
@@ -108,6 +110,7 @@ class Database:
         self._searches = SearchPlaces(pool_size)
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._sounding: Sounding | None = None
+        self._lending: Lending | None = None
         self._releasing: set[asyncio.Task[None]] = set()
         self._watcher: asyncio.Task[None] | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -127,7 +130,9 @@ class Database:
     @property
     def size(self) -> tuple[int, int]:
         """(open connections of the pool, idle ones)."""
-        return (self._pool.get_size(), self._pool.get_idle_size()) if self._pool is not None else (0, 0)
+        if self._pool is None or self._lending is None:
+            return 0, 0
+        return self._pool.get_size(), self._pool.get_idle_size() + self._lending.kept
 
     def on_change(self, listener: Callable[[bool], Awaitable[None]]) -> None:
         """Await `listener(available)` whenever the database comes or goes."""
@@ -145,7 +150,8 @@ class Database:
             init=self._prepare_connection,
             connection_class=postgres.Connection,
         )
-        self._sounding = Sounding(self._pool)
+        self._sounding = Sounding(self._pool, _RECYCLE_SECONDS)
+        self._lending = Lending(self._sounding, self._pool_size, release_seconds=_RELEASE_SECONDS)
         await self._look()
         self._watcher = asyncio.create_task(self._watch(), name="user-db-watcher")
 
@@ -158,6 +164,8 @@ class Database:
                     await task
         await self._drop_watched()
         if self._pool is not None:
+            if self._lending is not None:
+                self._lending.throw_away()
             try:
                 await asyncio.wait_for(self._pool.close(), _PROBE_TIMEOUT_SECONDS)
             except (TimeoutError, *_AWAY):
@@ -169,7 +177,26 @@ class Database:
         Raises Unavailable when the database is away, CatalogChanged when it lacks what the statement reads,
         DeadlineExceeded when the time is over; the statement is then cancelled in the database too.
         """
-        return await self._ask(lambda connection: connection.fetch(sql, *args), seconds)
+        lending = self._lending
+        if lending is None or not self.available:
+            raise errors.database_unavailable()
+        until = monotonic() + seconds
+        try:
+            connection = await lending.take(seconds)
+            try:
+                # The driver's own limit: a timeout of asyncio's costs a look-up more than its statement's plan.
+                rows: Rows = await connection.fetch(sql, *args, timeout=until - monotonic())
+            except BaseException as error:
+                await self._give_back(lending, connection, error)
+                raise
+        except Exception as error:
+            translated = self._translated(error)
+            if translated is None:
+                raise
+            raise translated from error
+        connection.note_answer()
+        lending.keep(connection)
+        return rows
 
     async def search(self, sql: str, *args: object, caller: str, short: bool, seconds: float) -> list[asyncpg.Record]:
         """Do as `fetch` does, in one of the places for searches. Raises ResourceExhausted when there is none.
@@ -178,14 +205,33 @@ class Database:
         """
         until = monotonic() + seconds
         leave = await self._searches.take(caller, seconds, short=short)
-
-        async def ask(connection: Any) -> list[asyncpg.Record]:
-            with self._logged(connection, sql):
-                statement = await connection.prepare(sql, name="")
-                rows: list[asyncpg.Record] = await statement.fetch(*args)
-                return rows
-
-        return await self._ask(ask, until - monotonic(), ended=leave)
+        lending = self._lending
+        if lending is None or not self.available:
+            leave()
+            raise errors.database_unavailable()
+        try:
+            async with asyncio.timeout(until - monotonic()):
+                try:
+                    connection = await lending.take(until - monotonic())
+                except BaseException:
+                    leave()
+                    raise
+                try:
+                    with self._logged(connection, sql):
+                        statement = await connection.prepare(sql, name="")
+                        rows: Rows = await statement.fetch(*args)
+                except BaseException as error:
+                    await self._give_back(lending, connection, error, leave)
+                    raise
+        except Exception as error:
+            translated = self._translated(error)
+            if translated is None:
+                raise
+            raise translated from error
+        leave()
+        connection.note_answer()
+        lending.keep(connection)
+        return rows
 
     @contextlib.contextmanager
     def _logged(self, connection: Any, sql: str) -> Iterator[None]:
@@ -203,47 +249,21 @@ class Database:
                     LoggedQuery(sql, (), None, monotonic() - started, failure, connection._addr, parameters)
                 )
 
-    async def _ask(
-        self, ask: Callable[[Any], Awaitable[Rows]], seconds: float, ended: Callable[[], object] = _nothing
-    ) -> Rows:
-        """Ask on a connection that answers, within a limit of seconds. Call `ended` when the statement has ended.
+    async def _give_back(
+        self, lending: Lending, connection: Any, error: BaseException, ended: Callable[[], object] = _nothing
+    ) -> None:
+        """Give a connection back after a failure. `ended` is called when its statement has ended."""
+        giving = self._given_back(lending, connection, ended)
+        if not isinstance(error, asyncio.CancelledError | TimeoutError):
+            await giving
+            return
+        # Whoever leaves does not wait for the end of a cancelled statement.
+        task = asyncio.create_task(giving, name="connection release")
+        self._releasing.add(task)
+        task.add_done_callback(self._releasing.discard)
 
-        One function without context managers of its own: they cost a look-up more than its statement's plan.
-        """
-        sounding = self._sounding
-        if sounding is None or not self.available:
-            ended()
-            raise errors.database_unavailable()
-        try:
-            async with asyncio.timeout(seconds):
-                try:
-                    connection = await sounding.take()
-                except BaseException:
-                    ended()
-                    raise
-                try:
-                    rows = await ask(connection)
-                except asyncio.CancelledError:
-                    # Whoever leaves does not wait for the end of a cancelled statement.
-                    task = asyncio.create_task(self._give_back(sounding, connection, ended), name="connection release")
-                    self._releasing.add(task)
-                    task.add_done_callback(self._releasing.discard)
-                    raise
-                except BaseException:
-                    await self._give_back(sounding, connection, ended)
-                    raise
-                ended()
-                connection.note_answer()
-                await sounding.give_back(connection, _RELEASE_SECONDS)
-                return rows
-        except Exception as error:
-            translated = self._translated(error)
-            if translated is None:
-                raise
-            raise translated from error
-
-    async def _give_back(self, sounding: Sounding, connection: Any, ended: Callable[[], object]) -> None:
-        if await sounding.give_back(connection, _RELEASE_SECONDS):
+    async def _given_back(self, lending: Lending, connection: Any, ended: Callable[[], object]) -> None:
+        if await lending.give_back(connection):
             ended()
         else:  # the server ends it by itself, at the latest when its time is over
             asyncio.get_running_loop().call_later(self._call_seconds, ended)
@@ -279,6 +299,8 @@ class Database:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._look_now.wait(), _PROBE_SECONDS)
             self._look_now.clear()
+            if self._lending is not None:
+                await self._lending.let_go()
             try:
                 await self._look()
             except Exception as error:
@@ -352,9 +374,10 @@ class Database:
             return
         self._why = why
         if value:
-            if self._pool is not None:
+            if self._pool is not None and self._lending is not None:
                 # Connections from before may be dead without knowing it.
                 await self._pool.expire_connections()
+                self._lending.throw_away()
             self._available.set()
             log.info("the User DB answers")
         else:

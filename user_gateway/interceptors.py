@@ -20,7 +20,7 @@ from google.rpc import code_pb2  # type: ignore[import-untyped]
 
 from service_kit.event_loop import StepWatch
 from service_kit.tracing import Tracing, set_failed, trace_id
-from user_gateway import errors
+from user_gateway import errors, logs
 from user_gateway.auth import Authenticator, current_caller
 from user_gateway.metrics import Metrics
 
@@ -64,21 +64,18 @@ class CallGuard:
         deserialize: Any = handler.request_deserializer
         is_open, traced = method.startswith(_OPEN), self._tracing.on
 
-        async def answered(data: bytes, context: Context) -> object:
-            metadata = context.invocation_metadata() or ()  # once: gRPC builds it anew each time
-            if traced and not is_open:
-                caller = {key: value for key, value in metadata if isinstance(value, str)}
-                attributes = {"rpc.system.name": "grpc", "rpc.method": method.lstrip("/")}
-                with self._tracing.span(method.rpartition(".")[2], "SERVER", attributes, caller) as span:
-                    return await call(data, context, metadata, span)
-            return await call(data, context, metadata)
+        async def with_span(data: bytes, context: Context) -> object:
+            caller = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+            attributes = {"rpc.system.name": "grpc", "rpc.method": method.lstrip("/")}
+            with self._tracing.span(method.rpartition(".")[2], "SERVER", attributes, caller) as span:
+                return await call(data, context, span)
 
-        async def call(data: bytes, context: Context, metadata: Metadata, span: "Span | None" = None) -> object:
+        async def call(data: bytes, context: Context, span: "Span | None" = None) -> object:
             started = perf_counter()
             code = "OK"
             self.under_way += 1
-            self._metrics.calls_open.inc()
             try:
+                metadata = context.invocation_metadata() or ()  # once: gRPC builds it anew each time
                 current_request_id.set(_request_id(metadata))
                 if not is_open:
                     current_caller.set(self._authenticator.authenticate(metadata))
@@ -99,12 +96,11 @@ class CallGuard:
                 await errors.abort(context, _internal())
             finally:
                 self.under_way -= 1
-                self._metrics.calls_open.dec()
                 if not is_open:
                     self._ended(method, code, perf_counter() - started, span)
 
         return grpc.unary_unary_rpc_method_handler(
-            answered,
+            with_span if traced and not is_open else call,
             request_deserializer=None,  # `call` parses, so that a malformed request has a reason too
             response_serializer=handler.response_serializer,
         )
@@ -114,16 +110,16 @@ class CallGuard:
         caller = current_caller.get(None)
         name, short = caller.name if caller else None, method.rpartition("/")[2]
         status = code.partition(" ")[0]
-        traced = {"trace_id": trace_id()} if span is not None else {}
-        log.info(
-            "call",
-            method=short,
-            code=code,
-            caller=name,
-            request_id=current_request_id.get(""),
-            duration_ms=round(seconds * 1000, 2),
-            **traced,
-        )
+        line = {
+            "method": short,
+            "code": code,
+            "caller": name,
+            "request_id": current_request_id.get(""),
+            "duration_ms": round(seconds * 1000, 2),
+        }
+        if span is not None:
+            line["trace_id"] = trace_id()
+        logs.call_ended(line)
         self._metrics.call_ended(short, status, name, seconds)
         if span is not None:
             span.set_attributes({"rpc.response.status_code": status, "labeler.caller": name or "unknown"})

@@ -4,35 +4,53 @@ import asyncio
 import logging
 import sys
 import traceback
+from collections.abc import MutableMapping
 from datetime import UTC, datetime
-from typing import Any
+from time import gmtime, strftime, time_ns
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
 
 from service_kit import logs
 
+_JSON = msgspec.json.Encoder(enc_hook=str)
+
 
 def configure(level: str) -> logs.LineWriter:
     """Log from `level` (DEBUG, INFO, WARNING, ERROR) on; standard output stays free for the line that says ready."""
     lines = logs.start(sys.stderr)
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(serializer=_to_json),
-        ],
+        processors=[_rendered],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         logger_factory=logs.LineLoggerFactory(lines),
         cache_logger_on_first_use=True,
     )
+    global _call_lines  # noqa: PLW0603 - logs belong to the process, as structlog's configuration does
+    _call_lines = _CallLines(lines, wanted=logging.getLevelNamesMapping()[level] <= logging.INFO)
     plain = logs.LineHandler(lines)  # what libraries say, asyncio among them
     plain.setFormatter(_OneLine())
     logging.basicConfig(handlers=[plain], level=logging.WARNING, force=True)
     logging.captureWarnings(True)
     logging.raiseExceptions = False
     return lines
+
+
+def call_ended(fields: dict[str, Any]) -> None:
+    """Write the line of a call at INFO, without structlog's way to it, which takes longer than the line."""
+    if _call_lines is None:  # nothing was configured, as in a test
+        structlog.get_logger(__name__).info("call", **fields)
+    elif _call_lines.wanted:
+        fields["event"] = "call"
+        _call_lines.writer.write(_rendered(None, "info", fields))
+
+
+class _CallLines(NamedTuple):
+    writer: logs.LineWriter
+    wanted: bool
+
+
+_call_lines: _CallLines | None = None
 
 
 class _OneLine(logging.Formatter):
@@ -67,6 +85,25 @@ def _described(error: BaseException) -> dict[str, Any]:
     }
 
 
-def _to_json(event: object, default: object = None) -> bytes:
-    del default  # structlog's fallback; what is logged here are numbers and texts
-    return msgspec.json.encode(event, enc_hook=str)
+def _rendered(_logger: object, level: str, event: MutableMapping[str, Any]) -> bytes:
+    """Make the line. One step in place of structlog's four, which took half of a line's time; there is one a call."""
+    event["level"] = level
+    event["timestamp"] = _CLOCK.now()
+    return _JSON.encode(event)
+
+
+class _Clock:
+    """Says the time as ISO 8601 in UTC. The text of a second is made once: there are hundreds of lines in one."""
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._text = ""
+
+    def now(self) -> str:
+        second, microsecond = divmod(time_ns() // 1_000, 1_000_000)
+        if second != self._second:
+            self._text, self._second = strftime("%Y-%m-%dT%H:%M:%S", gmtime(second)), second
+        return f"{self._text}.{microsecond:06d}Z"
+
+
+_CLOCK = _Clock()

@@ -192,6 +192,7 @@ class Gateway:
         self._metrics.connections.labels("used").set(size - idle)
         self._metrics.connections.labels("idle").set(idle)
         self._metrics.connections.labels("max").set(self._settings.variables.user_db_pool_size)
+        self._metrics.calls_open.set(self._guard.under_way)
         self._metrics.available.set(self._database.available)
         self._metrics.verifies.set(self._store.verifies)
         self._metrics.hash_slots.labels("max").set(slots)

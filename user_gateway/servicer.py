@@ -16,7 +16,7 @@ from user_gateway.paging import PageTokens, Position, fingerprint
 from user_gateway.passwords import PasswordChecker
 from user_gateway.search import Search
 from user_gateway.store import UserStore
-from user_gateway.users import timestamp, to_message
+from user_gateway.users import timestamp, with_user, with_users
 
 MAX_IDS = 500
 """Ids in one BatchGetUsers: an answer of about 100 KB, far below gRPC's 4 MiB."""
@@ -71,7 +71,7 @@ class UserGatewayServicer(pb_grpc.UserGatewayServiceServicer):
                 raise errors.user_not_found(id=str(request.id))
         else:
             raise InvalidArgument("KEY_MISSING", "Give an id or an e-mail address.")
-        return pb.GetUserResponse(user=to_message(row, full=full))
+        return with_user(pb.GetUserResponse, row, full=full)
 
     async def BatchGetUsers(self, request: pb.BatchGetUsersRequest, context: Context) -> pb.BatchGetUsersResponse:  # noqa: N802
         """Answer BatchGetUsers."""
@@ -82,12 +82,12 @@ class UserGatewayServicer(pb_grpc.UserGatewayServiceServicer):
         ids = list(dict.fromkeys(request.ids))
         rows = await self._store.find_many(ids, full=full, seconds=self._seconds(context))
         found = {row["id"]: row for row in rows}
-        response = pb.BatchGetUsersResponse(missing_ids=[user_id for user_id in ids if user_id not in found])
-        add = response.users.add
-        for user_id in ids:
-            if (row := found.get(user_id)) is not None:
-                to_message(row, full=full, make=add)
-        return response
+        return with_users(
+            pb.BatchGetUsersResponse,
+            [found[user_id] for user_id in ids if user_id in found],
+            full=full,
+            missing_ids=[user_id for user_id in ids if user_id not in found],
+        )
 
     async def SearchUsers(self, request: pb.SearchUsersRequest, context: Context) -> pb.SearchUsersResponse:  # noqa: N802
         """Answer SearchUsers."""
@@ -111,8 +111,10 @@ class UserGatewayServicer(pb_grpc.UserGatewayServiceServicer):
         page = rows[:size]
         more = len(rows) > size
         last = Position(page[-1]["sort_key"], page[-1]["id"]) if more else None
-        return pb.SearchUsersResponse(
-            users=[to_message(row, full=full) for row in page],
+        return with_users(
+            pb.SearchUsersResponse,
+            page,
+            full=full,
             next_page_token=self._page_tokens.make(last, search) if last else "",
             total_size=total,
         )
@@ -133,7 +135,7 @@ class UserGatewayServicer(pb_grpc.UserGatewayServiceServicer):
         )
         if row is None or not right:
             return pb.VerifyCredentialsResponse()
-        return pb.VerifyCredentialsResponse(user=to_message(row, full=True))
+        return with_user(pb.VerifyCredentialsResponse, row, full=True)
 
     async def GetServiceInfo(  # noqa: N802
         self, request: pb.GetServiceInfoRequest, context: Context

@@ -1,7 +1,7 @@
 """The SQL of the gateway: five SELECTs over the columns that the catalog allows."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 import asyncpg
 
@@ -18,6 +18,9 @@ _BY_EMAIL = """
  WHERE u.id = coalesce(
    (SELECT min(id) FROM (SELECT id FROM public.users WHERE email::text = $1::text OFFSET 0) AS exact),
    (SELECT min(id) FROM (SELECT id FROM public.users WHERE lower(email::text) = lower($1::text) OFFSET 0) AS alike))"""
+
+
+_HASH = f", u.{PASSWORD}::text AS password_hash"
 
 
 class UserStore:
@@ -55,71 +58,66 @@ class UserStore:
 
     async def find(self, user_id: int, *, full: bool, seconds: float) -> asyncpg.Record | None:
         """Find a user by id."""
-        return _first(
-            await self._fetch(
-                lambda: self._select(full=full, rest=" WHERE u.id = $1::bigint"), user_id, seconds=seconds
-            )
-        )
+        return _first(await self._fetch(user_id, full=full, rest=" WHERE u.id = $1::bigint", seconds=seconds))
 
     async def find_by_email(self, email: str, *, full: bool, seconds: float) -> asyncpg.Record | None:
         """Find a user by e-mail address without regard to case; the exact spelling wins, then the lower id."""
-        return _first(await self._fetch(lambda: self._select(full=full, rest=_BY_EMAIL), email, seconds=seconds))
+        return _first(await self._fetch(email, full=full, rest=_BY_EMAIL, seconds=seconds))
 
     async def find_many(self, ids: Sequence[int], *, full: bool, seconds: float) -> list[asyncpg.Record]:
         """Find users by id, in no order."""
-        return await self._fetch(
-            lambda: self._select(full=full, rest=" WHERE u.id = ANY ($1::bigint[])"), ids, seconds=seconds
-        )
+        return await self._fetch(ids, full=full, rest=" WHERE u.id = ANY ($1::bigint[])", seconds=seconds)
 
     async def find_with_hash(self, email: str, *, seconds: float) -> asyncpg.Record | None:
         """Find a user by the exact e-mail address, with the column `password_hash`.
 
         Raises Unavailable while the hashes cannot be read: nobody's password would be right.
         """
-
-        def sql() -> str:
-            if not self.catalog.verifies:
-                raise credentials_unreadable()
-            return self._select(
-                full=True, extra=f", u.{PASSWORD}::text AS password_hash", rest=" WHERE u.email::text = $1::text"
-            )
-
-        return _first(await self._fetch(sql, email, seconds=seconds))
+        where = " WHERE u.email::text = $1::text"
+        return _first(await self._fetch(email, full=True, extra=_HASH, rest=where, seconds=seconds))
 
     async def search(self, search: Search, *, caller: str, seconds: float) -> tuple[int, list[asyncpg.Record]]:
         """Return how many active users match, and one page of them. The rows have a column `sort_key`.
 
         Raises ResourceExhausted where `caller`, or all callers together, search as much as they may.
         """
-
-        def ask() -> Awaitable[list[asyncpg.Record]]:
-            sql, arguments = statement(search, self.catalog, self._select(full=search.full))
-            short = len(search.query) < SHORT
-            return self._database.search(sql, *arguments, caller=caller, short=short, seconds=seconds)
-
-        rows = await self._again_if_changed(ask, seconds)
+        try:
+            rows = await self._search(search, caller, seconds)
+        except CatalogChanged:
+            await self._read_again(seconds)
+            rows = await self._search(search, caller, seconds)
         return rows[0]["total"], [row for row in rows if row["id"] is not None]
 
-    async def _fetch(self, sql: Callable[[], str], *args: object, seconds: float) -> list[asyncpg.Record]:
-        return await self._again_if_changed(lambda: self._database.fetch(sql(), *args, seconds=seconds), seconds)
+    async def _search(self, search: Search, caller: str, seconds: float) -> list[asyncpg.Record]:
+        sql, arguments = statement(search, self.catalog, self._select(full=search.full))
+        short = len(search.query) < SHORT
+        return await self._database.search(sql, *arguments, caller=caller, short=short, seconds=seconds)
 
-    async def _again_if_changed(
-        self, ask: Callable[[], Awaitable[list[asyncpg.Record]]], seconds: float
+    async def _fetch(
+        self, argument: object, *, full: bool, rest: str, seconds: float, extra: str = ""
     ) -> list[asyncpg.Record]:
         """Ask what is built from the catalog. Where a column went away, read the catalog anew and ask once more."""
+        sql = self._select(full=full, extra=extra, rest=rest)
         try:
-            return await ask()
+            return await self._database.fetch(sql, argument, seconds=seconds)
         except CatalogChanged:
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._database.read_again()
-            except TimeoutError:
-                raise database_unavailable() from None
-            return await ask()
+            await self._read_again(seconds)
+            sql = self._select(full=full, extra=extra, rest=rest)
+            return await self._database.fetch(sql, argument, seconds=seconds)
+
+    async def _read_again(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._database.read_again()
+        except TimeoutError:
+            raise database_unavailable() from None
 
     def _select(self, *, full: bool, extra: str = "", rest: str = "") -> str:
-        catalog, key = self.catalog, (full, extra, rest)
+        key = full, extra, rest
         if key not in self._selects:
+            catalog = self.catalog
+            if extra == _HASH and not catalog.verifies:
+                raise credentials_unreadable()
             columns = ", ".join(f"{catalog.sources[column]} AS {column}" for column in columns_of(full=full))
             self._selects[key] = f"SELECT {columns}{extra} FROM public.users AS u{catalog.joins}{rest}"  # noqa: S608 - allow-listed names
         return self._selects[key]

@@ -1,7 +1,8 @@
 """A user as the database gives it and as the wire shows it: the allow-list of each view."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Protocol, TypeVar
 
 import asyncpg
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -30,21 +31,58 @@ def columns_of(*, full: bool) -> Sequence[str]:
     return FULL_COLUMNS if full else BASIC_COLUMNS
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE_EPOCH = datetime(1970, 1, 1)
+_SECONDS_A_DAY = 86_400
 _TIMES = ("created_at", "updated_at")
 _PLAIN = {full: tuple(column for column in columns_of(full=full) if column not in _TIMES) for full in (False, True)}
 
 
-def to_message(row: asyncpg.Record, *, full: bool, make: Callable[..., pb.User] = pb.User) -> pb.User:
-    """Build the message of a row that was selected with `columns_of(full=full)`.
+class _WithUsers(Protocol):
+    @property
+    def users(self) -> Iterable[pb.User]: ...
 
-    `make` is `add` of a repeated field where the message belongs into one: a finished message would be copied there.
+
+Answer = TypeVar("Answer", bound=_WithUsers)
+
+
+def with_users(make: Callable[..., Answer], rows: Sequence[asyncpg.Record], *, full: bool, **fields: object) -> Answer:
+    """Build an answer with a user for each row that was selected with `columns_of(full=full)`.
+
+    `make` is the class of the answer, `fields` are its other fields. All users are made in one call, inside the answer:
+    one that was made before would be copied there.
     """
-    # Columns stand in the order of the view, the times last; protobuf takes None for a field that is not set.
-    user = make(**dict(zip(_PLAIN[full], row.values(), strict=False)))
+    answer = make(users=[_plain(row, full=full) for row in rows], **fields)
     if full:
-        _set(user.created_at, row["created_at"])
-        _set(user.updated_at, row["updated_at"])
-    return user
+        for user, row in zip(answer.users, rows, strict=True):
+            _set_times(user, row)
+    return answer
+
+
+class _WithUser(Protocol):
+    @property
+    def user(self) -> pb.User: ...
+
+
+One = TypeVar("One", bound=_WithUser)
+
+
+def with_user(make: Callable[..., One], row: asyncpg.Record, *, full: bool) -> One:
+    """Build an answer with one user."""
+    answer = make(user=_plain(row, full=full))
+    if full:
+        _set_times(answer.user, row)
+    return answer
+
+
+def _plain(row: asyncpg.Record, *, full: bool) -> dict[str, object]:
+    # Columns stand in the order of the view, the times last; protobuf takes None for a field that is not set.
+    return dict(zip(_PLAIN[full], row.values(), strict=False))
+
+
+def _set_times(user: pb.User, row: asyncpg.Record) -> None:
+    _set(user.created_at, row["created_at"])
+    _set(user.updated_at, row["updated_at"])
 
 
 def timestamp(moment: datetime) -> Timestamp:
@@ -57,7 +95,7 @@ def timestamp(moment: datetime) -> Timestamp:
 def _set(message: Timestamp, moment: datetime | None) -> None:
     if moment is None:
         return
-    known = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    # Five times as fast as FromDatetime, 500 users a call. The sum is a whole number but for the error of a double.
-    message.seconds = round(known.timestamp() - known.microsecond * 1e-6)
-    message.nanos = known.microsecond * 1_000
+    # A difference has whole days, seconds and microseconds. Ten times as fast as FromDatetime, 500 users a call.
+    since = moment - (_NAIVE_EPOCH if moment.tzinfo is None else _EPOCH)
+    message.seconds = since.days * _SECONDS_A_DAY + since.seconds
+    message.nanos = since.microseconds * 1_000
