@@ -24,7 +24,9 @@ from labeler_api.http.server.client_leaving import client_left
 from labeler_api.object_store.objects import ByteStream
 
 _RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))", re.IGNORECASE)
-_STALLED_SECONDS = 300.0  # one chunk at 1 KB/s; who takes nothing for longer has gone without saying so
+# One chunk at 1 KB/s, twice. Who takes nothing for so long has gone without saying so. One look at all of a stream, and
+# not a timer for each chunk: an image has dozens of them, and a timer costs as much as a chunk's way to the client.
+_STALLED_SECONDS = 300.0
 
 log = structlog.get_logger("labeler_api.streaming")
 
@@ -45,6 +47,7 @@ class ClosingStream(Response):
         self._first = first
         self._rest = rest
         self._closing = closing
+        self._taken = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         """Send while listening for the client; a server tells of one that left only to who listens."""
@@ -52,7 +55,7 @@ class ClosingStream(Response):
             sending = asyncio.create_task(self._send(send))
             leaving = asyncio.create_task(client_left(receive))
             try:
-                await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+                await self._ended(sending, leaving)
             finally:
                 leaving.cancel()
                 if not sending.done():
@@ -62,12 +65,21 @@ class ClosingStream(Response):
             if not sending.cancelled() and (error := sending.exception()) is not None:
                 raise error
 
+    async def _ended(self, *tasks: asyncio.Task[None]) -> None:
+        """Wait for the first of the tasks. Raises TimeoutError where the client takes nothing."""
+        taken = -1
+        while taken < self._taken:
+            taken = self._taken
+            if (await asyncio.wait(tasks, timeout=_STALLED_SECONDS, return_when=asyncio.FIRST_COMPLETED))[0]:
+                return
+        raise TimeoutError(f"a client took nothing for {_STALLED_SECONDS:.0f} seconds")
+
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         chunk = self._first
         while chunk:
-            async with asyncio.timeout(_STALLED_SECONDS):
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            self._taken += 1
             chunk = await anext(self._rest, b"")
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 

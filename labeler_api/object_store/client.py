@@ -13,7 +13,10 @@ from botocore.loaders import create_loader
 from labeler_api.settings import Settings
 from labeler_api.telemetry.instruments import Instruments
 
-CHUNK_BYTES = 64 * 1024  # 1 KiB, botocore's default, costs more than the copying; more adds up over slow clients
+# 1 KiB, botocore's default, costs more than the copying. A store's answer comes in pieces of 80 KiB or so: less would
+# cut them in two, and more adds up over slow clients.
+CHUNK_BYTES = 128 * 1024
+_READ_AHEAD_BYTES = 64 * 1024
 
 _CONNECT_SECONDS, _READ_SECONDS = 3.0, 30.0  # a store that is there accepts at once; reading: between two packets
 
@@ -58,7 +61,7 @@ class _Session(AIOHTTPSession):
 
     async def _get_session(self, proxy_url: str | None) -> Any:
         session: Any = await super()._get_session(proxy_url)  # type: ignore[misc]
-        session._read_bufsize = CHUNK_BYTES  # a parameter of its constructor that aiobotocore does not pass on
+        session._read_bufsize = _READ_AHEAD_BYTES  # a parameter of its constructor that aiobotocore does not pass on
         return session
 
 
