@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install
 LOCKS := requirements/dev.txt requirements/postgres.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-fast servers node test-browser check outages proto fuzz audit bench bench-gateway bench-users bench-imports bench-upgrade bench-move bench-objects check-image bench-growth bench-latency
+.PHONY: help install run test test-fast servers node test-browser check outages proto fuzz audit bench bench-gateway bench-users bench-imports bench-upgrade bench-move bench-objects check-image bench-growth bench-latency bench-streams bench-uploads bench-scale bench-check soak
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,21 @@ bench-latency: $(STAMP) ## count each call's round trips to PostgreSQL, and its 
 
 bench-objects: $(STAMP) ## measure copies of objects by our client, rclone and others (ARGS="--objects 10000 --keys 100000 --rounds 3")
 	$(BIN)/python -m benchmarks.objects $(ARGS)
+
+bench-streams: $(STAMP) ## measure images and thumbnails as they are sent, beside bare handlers (ARGS="--write" puts figures into docs/performance.md)
+	$(BIN)/python -m benchmarks.streams $(ARGS)
+
+bench-uploads: $(STAMP) ## measure photographs stored a second beside a bare program (ARGS="--write")
+	$(BIN)/python -m benchmarks.uploads $(ARGS)
+
+bench-scale: $(STAMP) ## measure calls among 1,000,000 annotations against what they may take (ARGS="--annotations 10000 --images 2000")
+	$(BIN)/python -m benchmarks.scale $(ARGS)
+
+bench-check: $(STAMP) ## compare short forms of the benchmarks with the ratios that are written down; two minutes
+	$(BIN)/python -m benchmarks.check $(ARGS)
+
+soak: $(STAMP) ## let eight people work for five minutes, and see whether anything grows (ARGS="--hours 8")
+	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 check-image: $(STAMP) ## build what the Dockerfile builds, as far as that goes without Docker, and ask its commands
 	$(BIN)/python -m tests.deployment.image_without_docker $(ARGS)

@@ -35,11 +35,11 @@ NOT_MODIFIED = 304
 
 
 @asynccontextmanager
-async def stack(home: Path) -> AsyncIterator[dict[str, Any]]:
-    """Start `labeler up` and yield what its ready file says."""
+async def stack(home: Path, *options: str) -> AsyncIterator[dict[str, Any]]:
+    """Start `labeler up` with some options and yield what its ready file says."""
     ready = home / "ready.json"
     environment = {**os.environ, "API_PORT": "0", "USER_GATEWAY_PORT": "0"}
-    command = [sys.executable, "-m", "labeler_ops.cli", "up", "--ephemeral", "--ready-file", str(ready)]
+    command = [sys.executable, "-m", "labeler_ops.cli", "up", "--ephemeral", "--ready-file", str(ready), *options]
     process = subprocess.Popen(command, env=environment, cwd=home, stdout=subprocess.DEVNULL)
     try:
         until = time.monotonic() + _START_SECONDS

@@ -46,7 +46,7 @@ def chart(title: str, bars: Sequence[Bar], *, now: str, before: str | None) -> s
 
 
 def _scale(svg: Element, most: int, height: int) -> None:
-    step = max(1, ceil(most / 12))
+    step = next(step * 10**power for power in range(9) for step in (1, 2, 5) if step * 10**power * 12 >= most)
     for value in range(0, most + 1, step):
         x = _NAME + value / most * _CHART
         _rectangle(svg, x, _TOP - 4, 1, height - _TOP - 18, _LINE)

@@ -18,6 +18,7 @@ _FIRST = 9001
 _USERS = """
     INSERT INTO users (id, email, hashed_password, full_name)
     SELECT $1::int + n, 'person' || n || '@example.com', '', 'Person ' || n FROM generate_series(0, $2::int - 1) n
+    ON CONFLICT DO NOTHING
 """
 _IMAGES = """
     INSERT INTO image_metadata (dataset_id, id, file_name, s3_key, folder_path, size, width, height, content_sha256,

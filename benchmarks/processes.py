@@ -4,10 +4,10 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httpx
 
@@ -54,6 +54,22 @@ async def _answers(client: httpx.AsyncClient, address: str) -> bool:
         return (await client.get(f"{address}/health")).is_success
     except httpx.TransportError:
         return False
+
+
+def api_of(ready: Mapping[str, Any]) -> Server:
+    """The API process that the stack started."""
+    return Server(ready["api"], ready["pids"]["api"])
+
+
+@contextmanager
+def pinned(pid: int, cores: Iterable[int]) -> Iterator[None]:
+    """Let a process run on these cores alone while the block lasts: what it computes itself, not what it starts."""
+    before = os.sched_getaffinity(pid)
+    os.sched_setaffinity(pid, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(pid, before)
 
 
 def environment_of(pid: int) -> dict[str, str]:
