@@ -1,7 +1,9 @@
-"""Requests a second and p95 of what the frontend calls most, beside bare Starlette + asyncpg handlers of the same bytes.
+"""What the calls cost that the frontend makes most, beside bare Starlette + asyncpg handlers of the same bytes.
 
 `python -m benchmarks.api` starts the embedded stack in a temporary home, fills a project (2 000 images, 5 000
-annotations) and those of `benchmarks.statuses`, and measures both servers in turns, so that a noisy machine is unfair to both alike.
+annotations), and measures an API process and the bare server in turns. `ratio` compares requests a second with a handler
+that reads one row. `added` is the CPU time (in µs) that the API's process spends on a request above a bare handler that runs
+the same statements (`benchmarks.same`): it is the same on a busy machine. `--statuses` adds those of `benchmarks.statuses`.
 """
 
 import argparse
@@ -13,23 +15,24 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
+from urllib.parse import quote
 
 import asyncpg
 import httpx
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks.calls import VARIANTS, Ask, asks
-from benchmarks.load import Request, Result, measure
-from benchmarks.processes import Server
+from benchmarks.load import Request
+from benchmarks.processes import Server, api_process, environment_of
+from benchmarks.same import STATEMENTS, Place
 from benchmarks.statuses import status_asks
+from benchmarks.turns import Bench, Cores, show
 from labeler_ops.stack.ports import free_port
 
-IMAGES, ANNOTATIONS, ROUNDS = 2000, 5000, 3
+IMAGES, ANNOTATIONS = 2000, 5000
 _START_SECONDS = 120
 NOT_MODIFIED = 304
 
@@ -54,10 +57,10 @@ async def stack(home: Path, *options: str) -> AsyncIterator[dict[str, Any]]:
 
 
 @asynccontextmanager
-async def bare(dsn: str, cores: Iterable[int] = ()) -> AsyncIterator[Server]:
-    """Start the bare server, on these cores alone where some are given."""
+async def bare(dsn: str, cores: Iterable[int] = (), given: Mapping[str, str] | None = None) -> AsyncIterator[Server]:
+    """Start the bare server, on these cores alone where some are given, with these variables of the environment."""
     port = free_port()
-    environment = {**os.environ, "LABELER_DB_URL": dsn, "PORT": str(port)}
+    environment = {**os.environ, **(given or {}), "LABELER_DB_URL": dsn, "PORT": str(port)}
     process = subprocess.Popen([sys.executable, "-m", "benchmarks.bare"], env=environment)
     if cores:
         os.sched_setaffinity(process.pid, cores)
@@ -90,6 +93,7 @@ async def fill(dsn: str, api: httpx.AsyncClient) -> tuple[str, str, list[int]]:
             dataset,
             IMAGES,
         )
+        await connection.execute("UPDATE datasets SET num_images = $2 WHERE id = $1", dataset, IMAGES)
         geometry = json.dumps(
             {"type": "bbox", "bbox": [10.25, 20.5, 100.0, 50.75], "image_width": 640, "image_height": 480}
         )
@@ -111,34 +115,50 @@ async def fill(dsn: str, api: httpx.AsyncClient) -> tuple[str, str, list[int]]:
     return str(dataset), str(project), [row["id"] for row in rows]
 
 
+@dataclass(frozen=True)
+class Servers:
+    """The API's process and the bare one."""
+
+    api: Server
+    bare: Server
+
+    def asked(self, ask: Ask, number: int, headers: Mapping[str, str]) -> list[tuple[int, list[Request]]]:
+        """What is sent: to the API, to the bare handler of one row, and to that of the same statements, if there is one."""
+        ours = [
+            Request(self.api.url + path, ask.method, ask.content(variant), {**headers, **ask.headers}, ask.status)
+            for variant, path in enumerate(ask.paths)
+        ]
+        rows = [f"{self.bare.url}/{number}/{row}" if ask.writes else f"{self.bare.url}/{number}" for row in _rows(ask)]
+        same = [f"{self.bare.url}/same/{number}/{row}/{quote(ask.name)}" for row in _rows(ask)]
+        found = [(self.api.pid, ours), (self.bare.pid, [Request(url, ask.method, b"{}") for url in rows])]
+        if ask.name in STATEMENTS:
+            found.append((self.bare.pid, [Request(url, ask.method, b"{}") for url in same]))
+        return found
+
+
+def _rows(ask: Ask) -> range:
+    return range(1, VARIANTS + 1) if ask.writes else range(1, 2)
+
+
 async def compare(
-    ask: Ask, api: str, floor: str, headers: Mapping[str, str], connections: int, seconds: float
+    bench: Bench, servers: Servers, ask: Ask, number: int, headers: Mapping[str, str], conn: int
 ) -> list[str]:
-    """Measure both in turns and return a row of the table."""
-    asked = [
-        Request(api + path, ask.method, ask.content(number), {**headers, **ask.headers}, ask.status)
-        for number, path in enumerate(ask.paths)
-    ]
-    bare_asked = [Request(f"{floor}/{number}", ask.method, b"{}") for number in range(1, VARIANTS + 1)]
-    if not ask.writes:
-        bare_asked = [Request(floor)]
-    ours: list[Result] = []
-    floors: list[Result] = []
-    for _ in range(ROUNDS):
-        ours.append(await measure(asked, connections=connections, seconds=seconds))
-        floors.append(await measure(bare_asked, connections=connections, seconds=seconds))
-    rate, floor_rate = (median(result.requests_per_second for result in results) for results in (ours, floors))
+    """Measure in turns and return a row of the table."""
+    asked = [(pid, requests, conn) for pid, requests in servers.asked(ask, number, headers)]
+    ours, floor, *same = await bench.in_turns(asked)
     return [
         ask.name,
-        str(connections),
-        f"{rate:,.0f}",
-        f"{median(result.p50_ms for result in ours):.1f}",
-        f"{median(result.p95_ms for result in ours):.1f}",
-        f"{max(result.slowest_ms for result in ours):.0f}",
-        f"{floor_rate:,.0f}",
-        f"{median(result.p95_ms for result in floors):.1f}",
-        f"{rate / floor_rate:.2f}",
-        str(sum(result.failures for result in ours + floors)),
+        str(conn),
+        f"{ours.rate:,.0f}",
+        f"{ours.p50:.1f}",
+        f"{ours.p95:.1f}",
+        f"{ours.slowest:.0f}",
+        f"{floor.rate:,.0f}",
+        f"{floor.p95:.1f}",
+        f"{ours.rate / floor.rate:.2f}",
+        *(f"{one.server_ms * 1000:.0f}" for one in (ours, floor, *same)),
+        *([f"{(ours.server_ms - same[0].server_ms) * 1000:.0f}"] if same else ["–", "–"]),
+        str(sum(one.failures for one in (ours, floor, *same))),
     ]
 
 
@@ -157,28 +177,36 @@ async def keep_bodies(dsn: str, api: httpx.AsyncClient, calls: Sequence[Ask]) ->
     await database.close()
 
 
-async def main(connections: list[int], seconds: float, only: str) -> None:
+COLUMNS = ("call", "conn", "a second", "p50 ms", "p95 ms", "max ms", "bare/s", "bare p95", "ratio")
+CPU_COLUMNS = ("CPU µs", "bare CPU", "same CPU", "added", "failed")
+
+
+async def main(given: Any) -> None:
     """Run the benchmark and print its table."""
-    table = Table(title=f"API beside a bare handler with the same bytes; {ROUNDS} rounds in turns, medians")
-    for column in ("call", "conn", "req/s", "p50 ms", "p95 ms", "max ms", "bare req/s", "bare p95", "ratio", "failed"):
-        table.add_column(column, justify="left" if column == "call" else "right", no_wrap=True)
-    with tempfile.TemporaryDirectory() as home:
-        async with stack(Path(home)) as ready:
-            dsn = ready["databases"]["labeler"]
-            async with httpx.AsyncClient(base_url=ready["api"], timeout=30) as api:
-                headers = {"Authorization": f"Bearer {await token(ready, api)}"}
-                api.headers.update(headers)
-                dataset, project, annotation_ids = await fill(dsn, api)
-                statuses = await status_asks(dsn, api)
-                await keep_bodies(dsn, api, [*await asks(api, dataset, project, annotation_ids), *statuses])
-                calls = [*await asks(api, dataset, project, annotation_ids), *statuses]
-            async with bare(dsn) as floor:
-                for number, ask in enumerate(calls):
-                    for count in connections if only in ask.name else ():
-                        url = f"{floor.url}/{number}"
-                        table.add_row(*await compare(ask, ready["api"], url, headers, count, seconds))
-    # Wide enough for the names of the calls where the output is a file.
-    Console(width=120).print(table)
+    cores = Cores.present()
+    rows = []
+    async with AsyncExitStack() as exits:
+        home = Path(exits.enter_context(tempfile.TemporaryDirectory()))
+        ready = await exits.enter_async_context(stack(home))
+        dsn, environment = ready["databases"]["labeler"], environment_of(ready["pids"]["api"])
+        server = await exits.enter_async_context(api_process(environment, *given.python, cores=cores.servers))
+        async with httpx.AsyncClient(base_url=server.url, timeout=30) as api:
+            headers = {"Authorization": f"Bearer {await token(ready, api)}"}
+            api.headers.update(headers)
+            dataset, project, annotation_ids = await fill(dsn, api)
+            statuses = await status_asks(dsn, api) if given.statuses else []
+            await keep_bodies(dsn, api, [*await asks(api, dataset, project, annotation_ids), *statuses])
+            calls = [*await asks(api, dataset, project, annotation_ids), *statuses]
+            user_id = (await api.get("/api/v1/auth/me")).json()["id"]
+        place = Place(dataset, project, user_id)
+        servers = Servers(server, await exits.enter_async_context(bare(dsn, cores.servers, place.environment)))
+        bench = Bench(ready["pids"]["postgres"], cores, given.seconds, given.rounds)
+        for number, ask in enumerate(calls):
+            for count in given.connections if any(name in ask.name for name in given.only) else ():
+                rows.append(await compare(bench, servers, ask, number, headers, count))
+                print(*rows[-1], sep=" | ", flush=True)  # noqa: T201 - it takes minutes
+        how = bench.how
+    show(f"The API beside bare handlers; {how}", (*COLUMNS, *CPU_COLUMNS), rows)
 
 
 async def token(ready: Mapping[str, Any], api: httpx.AsyncClient) -> str:
@@ -192,6 +220,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 32, 256])
     parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
-    parser.add_argument("--only", default="", help="calls whose name contains this")
-    given = parser.parse_args()
-    asyncio.run(main(given.connections, given.seconds, given.only))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", default=[""], help="calls whose name contains one of these")
+    parser.add_argument("--statuses", action="store_true", help="long lists of statuses as well")
+    parser.add_argument("--python", nargs="+", default=[], help="arguments of Python that start the API")
+    asyncio.run(main(parser.parse_args()))

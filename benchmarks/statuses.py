@@ -64,6 +64,7 @@ async def _filled(connection: asyncpg.Connection, api: httpx.AsyncClient, images
     dataset = made.raise_for_status().json()["id"]
     project: str = (await api.get(f"/api/v1/datasets/{dataset}/project")).raise_for_status().json()["id"]
     await connection.execute(_IMAGES, dataset, images)
+    await connection.execute("UPDATE datasets SET num_images = $2 WHERE id = $1", dataset, images)
     await connection.execute(_ANNOTATIONS, project, dataset, annotations)
     await connection.execute(_STATUSES, project)
     return project

@@ -8,13 +8,11 @@ is unfair to all alike: the ratios last, and not the rates.
 
 import argparse
 import asyncio
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import asyncpg
@@ -24,26 +22,12 @@ from rich.table import Table
 
 from benchmarks.api import bare, stack
 from benchmarks.beside import beside_long_work
-from benchmarks.generator import NAME, load
-from benchmarks.load import Request, Result
+from benchmarks.load import Request
 from benchmarks.people import IMAGES, Person, Project, people, project
-from benchmarks.processes import Server, api_process, cpu_seconds, environment_of
+from benchmarks.processes import Server, api_process, environment_of
+from benchmarks.turns import Bench, Cores
 
 _BOX = {"type": "bbox", "bbox": [10.5, 20.5, 99.0, 51.0], "image_width": 640, "image_height": 480}
-
-
-@dataclass(frozen=True)
-class Cores:
-    """Which cores the servers and the load may use; all of them where there is one only."""
-
-    servers: Sequence[int]
-    load: Sequence[int]
-
-    @classmethod
-    def present(cls) -> "Cores":
-        """Divide what this machine has."""
-        found = sorted(os.sched_getaffinity(0))
-        return cls(found[:-1] or found, found[-1:])
 
 
 @dataclass(frozen=True)
@@ -101,80 +85,6 @@ async def keep_bodies(dsn: str, writes: Writes, where: Project, person: Person) 
             answer.raise_for_status()
             await database.execute("INSERT INTO benchmark_bodies VALUES ($1, $2)", number, answer.content)
     await database.close()
-
-
-@dataclass(frozen=True)
-class Timed:
-    """One measurement, and the CPU time of a call: of the server that was asked, and of PostgreSQL."""
-
-    load: Result
-    server_ms: float
-    postgres_ms: float
-
-
-@dataclass(frozen=True)
-class Bench:
-    """What the measurements share."""
-
-    postgres: int
-    cores: Cores
-    seconds: float
-    rounds: int
-
-    async def in_turns(self, asked: Sequence[tuple[int, Sequence[Request], int]]) -> list["Summary"]:
-        """Measure each of these one after the other, and that again and again: by which process is asked for what, over
-        how many connections.
-
-        The first round is to warm up.
-        """
-        found: list[list[Timed]] = [[] for _ in asked]
-        for turn in range(self.rounds + 1):
-            for number, (server, requests, connections) in enumerate(asked):
-                timed = await self._timed(server, requests, connections)
-                if turn:
-                    found[number].append(timed)
-        return [Summary.of(results) for results in found]
-
-    async def _timed(self, server: int, requests: Sequence[Request], connections: int) -> Timed:
-        before = cpu_seconds(server, children=False), cpu_seconds(self.postgres)
-        result = await load(requests, connections=connections, seconds=self.seconds, cores=self.cores.load)
-        after = cpu_seconds(server, children=False), cpu_seconds(self.postgres)
-        own, postgres = (
-            (late - early) * 1000 / max(1, result.requests) for early, late in zip(before, after, strict=True)
-        )
-        return Timed(result, own, postgres)
-
-    @property
-    def how(self) -> str:
-        """Say how it was measured."""
-        return f"{NAME}, {self.rounds} rounds in turns, medians, load {os.getloadavg()[1]:.1f}"
-
-
-@dataclass(frozen=True)
-class Summary:
-    """Medians of some measurements; the slowest of all, and the sum of failures."""
-
-    rate: float
-    p50: float
-    p95: float
-    slowest: float
-    server_ms: float
-    postgres_ms: float
-    failures: int
-
-    @classmethod
-    def of(cls, timed: Sequence[Timed]) -> "Summary":
-        """Sum up."""
-        results = [one.load for one in timed]
-        return cls(
-            median(result.requests_per_second for result in results),
-            median(result.p50_ms for result in results),
-            median(result.p95_ms for result in results),
-            max(result.slowest_ms for result in results),
-            median(one.server_ms for one in timed),
-            median(one.postgres_ms for one in timed),
-            sum(result.failures for result in results),
-        )
 
 
 async def beside_bare(bench: Bench, api: Server, floor: Server, where: Project, person: Person, given: Any) -> Table:
