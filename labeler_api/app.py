@@ -1,4 +1,4 @@
-"""The composition root: routes, middleware, and the services' lifetime. Only the entry point imports it."""
+"""The composition root: routes, and the services' lifetime. Only the entry point imports it."""
 
 import asyncio
 import os
@@ -10,9 +10,7 @@ from typing import Any
 
 import structlog
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.routing import Mount
+from starlette.routing import BaseRoute
 
 from labeler_api.annotations import routes as annotations
 from labeler_api.auth import routes as auth
@@ -25,15 +23,13 @@ from labeler_api.db.pool import Database, PoolOptions
 from labeler_api.deletion import routes as deletion
 from labeler_api.deletion.datasets import purge as purge_datasets
 from labeler_api.deletion.images import purge as purge_images
-from labeler_api.errors import AppError
 from labeler_api.health import routes as health
-from labeler_api.http import errors, metrics_page
-from labeler_api.http.middleware import Cors, EarlyRefusals, RequestContext, SecurityHeaders, UnexpectedErrors
+from labeler_api.http import metrics_page
 from labeler_api.http.openapi import docs_page, tags_and_examples
 from labeler_api.http.openapi import document as openapi
 from labeler_api.http.pages import contact_sheet
-from labeler_api.http.routing import IndexedRouter, by_address
-from labeler_api.http.server.client_address import ClientAddress
+from labeler_api.http.request_layer import Application
+from labeler_api.http.routing import API_PREFIX, IndexedRouter, by_address
 from labeler_api.http.server.connections import STATE, Bounds, Connections, room_for_connections
 from labeler_api.images import removal
 from labeler_api.images.listing import routes as images
@@ -104,18 +100,6 @@ PERIODIC_JOBS = [
     jobs.Periodic(purge_images.KIND, purge_images.FIRST_AFTER),
 ]
 
-# Chromium caps it at 7 200 s, Firefox at 86 400 s; every call of the frontend is pre-flighted.
-_PREFLIGHT_SECONDS = 86_400
-_EXPOSED = (
-    "ETag",
-    "Content-Length",
-    "Content-Range",
-    "Content-Disposition",
-    "Retry-After",
-    "X-Request-Id",
-    "X-Next-Cursor",
-)
-
 
 def create_app(settings: Settings, services: Services | None = None) -> Starlette:
     """Build the application. Given `services` are used and stay open; without them the lifespan owns its own."""
@@ -153,38 +137,14 @@ def create_app(settings: Settings, services: Services | None = None) -> Starlett
             stack.enter_context(running.draining.delayed(settings.api_drain_seconds))
             yield {STATE: connections}
 
-    app = Starlette(
-        routes=[
-            Mount("/api/v1", app=IndexedRouter(by_address(API_ROUTES))),  # first: most requests are its
-            *by_address(ROOT_ROUTES),
-            *metrics_page.routes,
-            *docs_page.routes(describe()),
-            *contact_sheet.routes(settings),
-        ],
-        middleware=[
-            Middleware(SecurityHeaders, https=settings.public_url.startswith("https://")),
-            Middleware(
-                ClientAddress,
-                proxies=settings.trusted_proxies,
-                header=settings.client_address_header,
-                hops=settings.trusted_hops,
-            ),
-            Middleware(
-                Cors,
-                allow_origins=settings.origins,
-                allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"),
-                allow_headers=("*",),
-                allow_credentials=True,
-                expose_headers=_EXPOSED,
-                max_age=_PREFLIGHT_SECONDS,
-            ),
-            Middleware(RequestContext),
-            Middleware(UnexpectedErrors),
-            Middleware(EarlyRefusals),
-        ],
-        exception_handlers={AppError: errors.handle_app_error, HTTPException: errors.handle_http_exception},
-        lifespan=lifespan,
-    )
+    routes: list[BaseRoute] = [
+        *by_address(API_ROUTES, API_PREFIX),
+        *by_address(ROOT_ROUTES),
+        *metrics_page.routes,
+        *docs_page.routes(describe()),
+        *contact_sheet.routes(settings),
+    ]
+    app = Application(settings, IndexedRouter(routes, lifespan))
     app.state.services = services
     return app
 
@@ -287,7 +247,7 @@ def _show(metrics: Metrics, objects: ObjectStore, caches: Caches) -> None:
 @cache
 def describe() -> openapi.Document:
     """The OpenAPI document, generated from the routes: once, since they do not change while the process runs."""
-    mounted = [("/api/v1", route) for route in API_ROUTES] + [("", route) for route in ROOT_ROUTES]
+    mounted = [(API_PREFIX, route) for route in API_ROUTES] + [("", route) for route in ROOT_ROUTES]
     return openapi.document(mounted, tags_and_examples.reference())
 
 

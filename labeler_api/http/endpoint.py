@@ -25,6 +25,7 @@ from labeler_api.errors import AppError, MustWait, Stale
 from labeler_api.http.authentication import authenticate
 from labeler_api.http.input.decoding import MOST_VALUES, convert, decode_json, idempotency_key, query_values, read_json
 from labeler_api.http.input.json_rules import SHORT_BYTES
+from labeler_api.http.input.request import EndpointRequest
 from labeler_api.http.server.pacing import PIECE_BYTES, PacedResponse
 
 T = TypeVar("T")
@@ -213,7 +214,7 @@ class _Endpoint:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
+        request = EndpointRequest(scope, receive)
         services: Services = scope["app"].state.services
         call = await _call(request, services, login=self.operation.login, long=self.operation.long)
         if self.operation.writes:

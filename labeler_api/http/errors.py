@@ -2,7 +2,6 @@
 
 import msgspec
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import Response
 
 from labeler_api.errors import AppError
@@ -27,18 +26,11 @@ def render(error: AppError, request_id: str) -> Response:
     return _json(error.status, error.detail, error.code, request_id, headers, error.extra)
 
 
-async def handle_app_error(request: Request, error: Exception) -> Response:
-    """Exception handler of Starlette for the tree in labeler_api.errors."""
-    assert isinstance(error, AppError)  # noqa: S101 - registered for this class only
-    return render(error, request.scope["state"]["request_id"])
-
-
-async def handle_http_exception(request: Request, error: Exception) -> Response:
-    """Exception handler for what Starlette raises itself: no route, wrong method, a body over its limit."""
-    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
+def render_http(error: HTTPException, request_id: str) -> Response:
+    """Make the response of what Starlette raises itself: no route, wrong method, a body over its limit."""
     code = _CODES.get(error.status_code, "http_error")
     text = _TEXTS.get(error.status_code, error.detail)
-    return _json(error.status_code, text, code, request.scope["state"]["request_id"], dict(error.headers or {}), {})
+    return _json(error.status_code, text, code, request_id, dict(error.headers or {}), {})
 
 
 def unexpected(request_id: str) -> Response:

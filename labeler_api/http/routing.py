@@ -1,12 +1,23 @@
-"""The order in which addresses are tried, and the 405 that names every method of its address."""
+"""Which address a request is for: the order in which they are tried, and the 405 that names every method of one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute, Match, Route, Router, compile_path
+from starlette.routing import BaseRoute, Route, Router, compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-_NOTHING: tuple[Route, ...] = ()
+API_PREFIX = "/api/v1"
+
+
+class Address(Route):
+    """All that is offered at one address, by its method."""
+
+    def __init__(self, path: str, by_method: Mapping[str, ASGIApp], *, goes_on: bool) -> None:
+        super().__init__(path, _Offered(by_method))
+        # An id that holds slashes may end as another address does, and an image may be called `delete`: there the
+        # search goes on with the next one. (A path matches its own pattern, too.)
+        self.methods = set(by_method) if goes_on else None
 
 
 class IndexedRouter(Router):
@@ -15,9 +26,9 @@ class IndexedRouter(Router):
     What none of them answers, Starlette's own walk over all of them does: a 404, a redirect to the other slash.
     """
 
-    def __init__(self, routes: Sequence[BaseRoute]) -> None:
-        super().__init__(routes)
-        mine = [route for route in self.routes if isinstance(route, Route)]
+    def __init__(self, routes: Sequence[BaseRoute], lifespan: Callable[..., Any] | None = None) -> None:
+        super().__init__(routes, lifespan=lifespan)
+        mine = [route for route in self.routes if isinstance(route, Address)]
         firsts = {_first(route.path) for route in mine}
         # One more than the longest has: from there on only what takes a whole path fits.
         self._most = 1 + max((route.path.count("/") for route in mine), default=0)
@@ -27,26 +38,27 @@ class IndexedRouter(Router):
             for slashes in range(1, self._most + 1)
         }
 
-    def candidates(self, path: str) -> tuple[Route, ...]:
+    def candidates(self, path: str) -> tuple[Address, ...]:
         """The addresses that may fit a path, in the order in which they are tried."""
-        return self._candidates.get((_first(path), min(path.count("/"), self._most)), _NOTHING)
+        return self._candidates.get((_first(path), min(path.count("/"), self._most)), ())
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request to the first address that fits."""
         if scope["type"] == "http":
-            for route in self.candidates(scope["path"].removeprefix(scope.get("root_path", ""))):
-                match, found = route.matches(scope)
-                if match is Match.FULL:
-                    scope.setdefault("router", self)
-                    scope["route"] = route
-                    scope.update(found)
-                    await route.handle(scope, receive, send)
+            path, method = scope["path"], scope["method"]
+            for address in self.candidates(path):
+                found = address.path_regex.match(path)
+                if found is not None and (address.methods is None or method in address.methods):
+                    scope["route"] = address
+                    scope["path_params"] = found.groupdict()  # texts: nothing else stands in our addresses
+                    await address.app(scope, receive, send)
                     return
         await super().app(scope, receive, send)
 
 
 def _first(path: str) -> str:
-    return path.split("/", 2)[1] if "/" in path else ""
+    """The segment that tells most addresses apart: of the API's the one behind the prefix."""
+    return path.removeprefix(API_PREFIX)[1:].split("/", 1)[0]
 
 
 def _may_fit(template: str, first: str, slashes: int) -> bool:
@@ -57,37 +69,28 @@ def _may_fit(template: str, first: str, slashes: int) -> bool:
     return template.count("/") == slashes or (":path}" in template and template.count("/") < slashes)
 
 
-def by_address(routes: Sequence[BaseRoute]) -> list[BaseRoute]:
-    """Make one route of all that share an address, the most particular address first.
+def by_address(routes: Sequence[BaseRoute], prefix: str = "") -> list[Address]:
+    """Make one route of all that share an address, behind a prefix, the most particular address first.
 
     `…/{image_id:path}/confirm` must be tried before `…/{image_id:path}`, and `/annotations/batch` before
     `/annotations/{annotation_id}`. A 405 then names every method of its address.
     """
     found: dict[str, dict[str, ASGIApp]] = {}
-    others = [route for route in routes if not isinstance(route, Route)]
     for route in routes:
-        if isinstance(route, Route):
-            found.setdefault(route.path, {}).update(dict.fromkeys(route.methods or (), route.app))
+        assert isinstance(route, Route)  # noqa: S101 - `endpoint` makes no others
+        found.setdefault(prefix + route.path, {}).update(dict.fromkeys(route.methods or (), route.app))
     wide = [compile_path(path)[0] for path in found if ":path}" in path]
     return [
-        _route(path, found[path], goes_on=any(pattern.match(path) for pattern in wide))
+        Address(path, found[path], goes_on=any(pattern.match(path) for pattern in wide))
         for path in sorted(found, key=_particularity)
-    ] + others
+    ]
 
 
 def _particularity(path: str) -> tuple[int, int]:
     return -path.count("/"), path.count("{")
 
 
-def _route(path: str, by_method: Mapping[str, ASGIApp], *, goes_on: bool) -> Route:
-    route = Route(path, _Address(by_method))
-    # An id that holds slashes may end as another address does, and an image may be called `delete`: there the search
-    # goes on with the next one. (A path matches its own pattern, too.)
-    route.methods = set(by_method) if goes_on else None
-    return route
-
-
-class _Address:
+class _Offered:
     """The ASGI application of one address."""
 
     def __init__(self, by_method: Mapping[str, ASGIApp]) -> None:

@@ -6,7 +6,7 @@ import pytest
 from starlette.types import Message, Scope
 
 from labeler_api.db.pool import StatementCount
-from labeler_api.http.request_log import Exchange
+from labeler_api.http.exchange import Exchange
 from labeler_api.telemetry.instruments import Instruments
 
 START: Message = {"type": "http.response.start", "status": 200, "headers": []}

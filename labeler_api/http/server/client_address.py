@@ -1,4 +1,4 @@
-"""Who the client is behind a proxy, as pure ASGI: writes `scope["client"]` and `scope["scheme"]`.
+"""Who the client is behind a proxy: writes `scope["client"]` and `scope["scheme"]`.
 
 Only what a trusted proxy wrote counts. A client may send any header; what a proxy appends stands to the right of it, so
 the leftmost entry of X-Forwarded-For is never believed.
@@ -6,7 +6,7 @@ the leftmost entry of X-Forwarded-For is never believed.
 
 from ipaddress import ip_address
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
 from labeler_api.http.server.connections import Proxies
 
@@ -22,19 +22,15 @@ class ClientAddress:
     is the peer.
     """
 
-    def __init__(self, app: ASGIApp, *, proxies: str, header: str = "", hops: int = 1) -> None:
-        self._app = app
+    def __init__(self, *, proxies: str, header: str = "", hops: int = 1) -> None:
         self._proxies = Proxies(proxies)
         self._header = header.strip().lower().encode("latin-1")
         self._hops = hops
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the request."""
-        if scope["type"] == "http" and (scope.get("client") or [""])[0] in self._proxies:
-            self._rewrite(scope)
-        await self._app(scope, receive, send)
-
-    def _rewrite(self, scope: Scope) -> None:
+    def rewrite(self, scope: Scope) -> None:
+        """Write who the client of a request is."""
+        if (scope.get("client") or [""])[0] not in self._proxies:
+            return
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         address = self._named(headers) if self._header else self._forwarded(headers)
         if address is not None:
@@ -58,7 +54,7 @@ class ClientAddress:
 def parsed(text: str) -> str | None:
     """Read an address with or without a port, `192.0.2.1:80` or `[2001:db8::1]:80`; None for anything else."""
     text = text.strip()
-    if len(text) > _LONGEST_ADDRESS:
+    if not text or len(text) > _LONGEST_ADDRESS:
         return None
     if text.startswith("["):
         text = text[1:].partition("]")[0]
