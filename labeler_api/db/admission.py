@@ -9,7 +9,7 @@ others need; reading is never behind writing; and the health calls have a connec
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -248,18 +248,17 @@ class Admission:
                 self._names.pop(next(iter(self._names)))
             self._names[dataset_id] = project_id
 
-    def _wanted(self, work: Work, person: str, project: str) -> Iterable[tuple[Share, str]]:
+    def _wanted(self, work: Work, person: str, project: str) -> list[tuple[Share, str]]:
         """What is to be entered, in the order that keeps whoever waits from holding what others could use."""
-        if person:
-            yield self._of_person[work], person
-            yield self._person, person
-        if project and work is not Work.READ:
-            yield self._projects, self._names.get(project, project)
-        if work is Work.LONG:
-            yield self._long, ""
+        wanted = [(self._of_person[work], person), (self._person, person)] if person else []
         if work is not Work.READ:
-            yield self._changing, ""
-        yield self._everybody, ""
+            if project:
+                wanted.append((self._projects, self._names.get(project, project)))
+            if work is Work.LONG:
+                wanted.append((self._long, ""))
+            wanted.append((self._changing, ""))
+        wanted.append((self._everybody, ""))
+        return wanted
 
 
 def _busy() -> Unavailable:

@@ -1,8 +1,7 @@
 """What PostgreSQL refuses, said in the application's words. No SQL and no driver text goes on."""
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import asyncpg
 
@@ -63,35 +62,50 @@ _BAD_VALUE = (
 )
 
 
-@contextmanager
-def translated(*, writes: bool = False) -> Iterator[None]:
-    """Turn the driver's errors into the application's; those of the application pass.
+class translated:  # noqa: N801 - used as a function is
+    """Turns the driver's errors of a block into the application's; those of the application pass.
 
     With `writes` a server that only reads is one that has to recover; elsewhere a write is a mistake of ours.
     """
-    try:
-        yield
-    except errors.AppError:
-        raise
-    except asyncpg.UniqueViolationError as error:
+
+    __slots__ = ("_writes",)
+
+    def __init__(self, *, writes: bool = False) -> None:
+        self._writes = writes
+
+    def __enter__(self) -> None:
+        """Begin the block."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """End it."""
+        if error is not None:
+            raise_translated(error, writes=self._writes)
+
+
+def raise_translated(error: BaseException, *, writes: bool = False) -> None:
+    """Raise what an error of the driver means; return for what shall go on as it is."""
+    if isinstance(error, errors.AppError):
+        return
+    meaning = _meaning(error, writes=writes)
+    if meaning is not None:
+        raise meaning from error
+
+
+def _meaning(error: BaseException, *, writes: bool) -> errors.AppError | None:
+    if isinstance(error, asyncpg.UniqueViolationError):
         code, text = _CONFLICTS.get(error.constraint_name or "", ("already_exists", "This exists already."))
-        raise errors.Conflict(text, code=code) from error
-    except asyncpg.ForeignKeyViolationError as error:
-        raise errors.NotFound("What this belongs to has been deleted meanwhile.", code="parent_deleted") from error
-    except _BAD_VALUE as error:
-        raise errors.Invalid(_value_text(error), code="invalid_value", errors=[]) from error
-    except asyncpg.InterfaceError as error:
-        if isinstance(error, ValueError):  # an argument that the driver cannot encode: 2**40 for an int4, "\ud800"
-            raise errors.Invalid(_value_text(error), code="invalid_value", errors=[]) from error
+        return errors.Conflict(text, code=code)
+    if isinstance(error, asyncpg.ForeignKeyViolationError):
+        return errors.NotFound("What this belongs to has been deleted meanwhile.", code="parent_deleted")
+    # An InterfaceError that is a ValueError is about an argument that the driver cannot encode: 2**40, "\ud800".
+    if isinstance(error, _BAD_VALUE) or (isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError)):
+        return errors.Invalid(_value_text(error), code="invalid_value", errors=[])
+    if isinstance(error, asyncpg.InterfaceError):
         # The driver's word for a connection that went away under a statement, or for a pool that closes.
-        if re.search(r"clos|terminat|released", str(error)):
-            raise _unavailable() from error
-        raise
-    except (*_TRY_AGAIN, *_AWAY, asyncpg.PostgresError) as error:
-        known = operational(error, writes=writes)
-        if known is None:
-            raise
-        raise known from error
+        return _unavailable() if re.search(r"clos|terminat|released", str(error)) else None
+    if isinstance(error, (*_TRY_AGAIN, *_AWAY, asyncpg.PostgresError)):
+        return operational(error, writes=writes)
+    return None
 
 
 def operational(error: BaseException, *, writes: bool = False) -> errors.AppError | None:

@@ -10,17 +10,17 @@ together where a request has one. Who may hold how many connections is said in `
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 from math import inf
 from time import monotonic
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import asyncpg
 
 from labeler_api.db.admission import Pass, Work
 from labeler_api.db.connection import PLANNED_ONCE, at_the_start, begin
-from labeler_api.db.errors import translated
+from labeler_api.db.errors import raise_translated, translated
 from labeler_api.db.lending import Caller, Lender, PoolOptions
 from labeler_api.errors import MustWait
 from labeler_api.telemetry.instruments import Instruments
@@ -29,7 +29,6 @@ from service_kit.postgres import Connection, watch_silence
 __all__ = ["Caller", "Database", "PoolOptions", "ReadConnection", "Row", "Snapshot", "WriteTransaction"]
 
 Row = Mapping[str, Any]
-_Transaction = TypeVar("_Transaction", bound="WriteTransaction")
 
 # A server that answers ends a request's statement earlier (connection.STATEMENT_SECONDS).
 _STATEMENT_SECONDS = 30.0
@@ -175,19 +174,95 @@ class Snapshot(ReadConnection):
             yield row
 
 
-class WriteTransaction(ReadConnection):
-    """Statements that change rows; all of them or none. The first one takes the connection, and begins."""
+class LentConnection(ReadConnection):
+    """Takes a connection of the pool, for its first statement at the latest, and gives it back when its block ends.
+
+    `opening` is said before the first statement; then COMMIT ends the block, or ROLLBACK where it raises.
+    """
 
     __slots__ = ("_caller", "_lender", "_opening", "_pass", "_project", "_work")
+    _writes = False
 
-    def __init__(self, lender: Lender, caller: Caller, opening: str, *, long: bool) -> None:
-        super().__init__(None, _LONG_SECONDS if long else _STATEMENT_SECONDS, caller.deadline)
+    def __init__(self, lender: Lender, caller: Caller, opening: str, work: Work, seconds: float) -> None:
+        super().__init__(None, seconds, caller.deadline)
         self._lender = lender
         self._caller = caller
         self._opening = opening
-        self._work = Work.LONG if long else Work.WRITE
+        self._work = work
         self._project = caller.project
-        self._pass = Pass()
+        self._pass: Pass | None = None
+
+    async def __aenter__(self) -> Self:
+        """Begin the block."""
+        return self
+
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """End it: commit, or roll back. Raises what the driver's errors mean."""
+        if error is None:
+            try:
+                await self.commit()
+            except BaseException as failure:
+                await self._end(failure)
+                raise_translated(failure, writes=self._writes)
+                raise
+            await self._end()
+            return
+        await self._end(error)
+        raise_translated(error, writes=self._writes)
+
+    async def commit(self) -> None:
+        """Commit what was done, if anything was."""
+        if self._connection is None or not self._opening:
+            return
+        async with self._limit():
+            status: str = await self._connection.execute("COMMIT")
+        # Somebody caught the error of a statement and went on: nothing of it is kept.
+        if status != "COMMIT" and self._writes:
+            raise RuntimeError("a transaction was to be committed of which a statement had failed")
+
+    async def _end(self, error: BaseException | None = None) -> None:
+        """Give the connection back; what is not committed is rolled back."""
+        if self._pass is not None:
+            await self._lender.take_back(self._connection, self._pass, error)
+
+    async def _open(self) -> Any:
+        caller = self._caller
+        if self._project != caller.project:
+            caller = Caller(caller.person, self._project, caller.patience, caller.deadline)
+        self._connection, self._pass = await self._lender.lend(self._work, caller)
+        if self._opening:
+            async with self._limit():
+                await self._connection.execute(self._opening)
+        return self._connection
+
+
+class Reading(LentConnection):
+    """Statements that return rows; the connection is taken at once."""
+
+    __slots__ = ()
+
+    def __init__(self, lender: Lender, caller: Caller, opening: str) -> None:
+        super().__init__(lender, caller, opening, Work.READ, _STATEMENT_SECONDS)
+
+    async def __aenter__(self) -> Self:
+        """Take the connection."""
+        try:
+            await self._open()
+        except BaseException as error:
+            await self.__aexit__(None, error, None)
+            raise
+        return self
+
+
+class WriteTransaction(LentConnection):
+    """Statements that change rows; all of them or none. The first one takes the connection, and begins."""
+
+    __slots__ = ()
+    _writes = True
+
+    def __init__(self, lender: Lender, caller: Caller, opening: str, *, long: bool) -> None:
+        seconds = _LONG_SECONDS if long else _STATEMENT_SECONDS
+        super().__init__(lender, caller, opening, Work.LONG if long else Work.WRITE, seconds)
 
     async def execute(self, sql: str, *args: object) -> int:
         """Run a statement; return the number of rows that it touched."""
@@ -220,36 +295,12 @@ class WriteTransaction(ReadConnection):
         """
         if self._connection is None:
             self._project = reference
-        elif not self._lender.admission.join(self._pass, reference):
+        elif self._pass is not None and not self._lender.admission.join(self._pass, reference):
             raise MustWait(reference)
 
     def know(self, dataset_id: str, project_id: str) -> None:
         """Note that both ids are one project, for whoever stands in line for it."""
         self._lender.admission.know(dataset_id, project_id)
-
-    async def commit(self) -> None:
-        """Commit what was done, if anything was."""
-        if self._connection is None:
-            return
-        async with self._limit():
-            status: str = await self._connection.execute("COMMIT")
-        if status != "COMMIT":  # somebody caught the error of a statement and went on: nothing of it is kept
-            raise RuntimeError("a transaction was to be committed of which a statement had failed")
-
-    async def end(self, error: BaseException | None = None) -> None:
-        """Give the connection back; what is not committed is rolled back."""
-        if self._connection is not None:
-            await self._lender.take_back(self._connection, self._pass, error)
-
-    async def _open(self) -> Any:
-        caller = self._caller
-        if self._project != caller.project:
-            caller = Caller(caller.person, self._project, caller.patience, caller.deadline)
-        self._connection, self._pass = await self._lender.lend(self._work, caller)
-        if self._opening:
-            async with self._limit():
-                await self._connection.execute(self._opening)
-        return self._connection
 
 
 class SingleStatement(WriteTransaction):
@@ -267,11 +318,6 @@ class SingleStatement(WriteTransaction):
             raise RuntimeError("a second statement in a transaction of one")
         self._begun = True
         return await super().fetchrow(sql, *args)
-
-    async def commit(self) -> None:
-        """Commit, where there was a BEGIN."""
-        if self._opening:
-            await super().commit()
 
 
 class Database:
@@ -314,16 +360,9 @@ class Database:
         """The same pool, for one caller."""
         return Database(self._lender, caller, self._openings)
 
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[ReadConnection]:
+    def read(self) -> AbstractAsyncContextManager[ReadConnection]:
         """Lend a connection for reading, without BEGIN (behind a transaction pooler with it, for the limits)."""
-        with translated():
-            async with self._lender.lent(Work.READ, self._caller) as connection:
-                if self._openings.read:
-                    await _said(connection, self._openings.read)
-                yield ReadConnection(connection, deadline=self._caller.deadline)
-                if self._openings.read:
-                    await _said(connection, "COMMIT")
+        return Reading(self._lender, self._caller, self._openings.read)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Snapshot]:
@@ -334,22 +373,18 @@ class Database:
                 yield Snapshot(connection, _LONG_SECONDS)
                 await _said(connection, "COMMIT")
 
-    @asynccontextmanager
-    async def begin(self, *, long: bool = False, planned_once: bool = False) -> AsyncIterator[WriteTransaction]:
+    def begin(self, *, long: bool = False, planned_once: bool = False) -> WriteTransaction:
         """Open a write transaction; committed when the block ends, rolled back when it raises.
 
         `long` is for the rare one that writes or copies a whole project, `planned_once` for what people do all the
         time to the few rows of one image (see `connection.PLANNED_ONCE`).
         """
         opening = self._openings.of(long=long, planned_once=planned_once)
-        async with _committed(WriteTransaction(self._lender, self._caller, opening, long=long)) as tx:
-            yield tx
+        return WriteTransaction(self._lender, self._caller, opening, long=long)
 
-    @asynccontextmanager
-    async def single(self) -> AsyncIterator[SingleStatement]:
+    def single(self) -> SingleStatement:
         """Open a write transaction for one statement: a function that writes all there is to write."""
-        async with _committed(SingleStatement(self._lender, self._caller, self._openings.single)) as tx:
-            yield tx
+        return SingleStatement(self._lender, self._caller, self._openings.single)
 
     async def ping(self) -> None:
         """Raise Unavailable unless the server answers. Has a connection of its own, which no other work takes."""
@@ -364,18 +399,6 @@ class Database:
     def size(self) -> tuple[int, int]:
         """(open connections, idle ones)."""
         return self._lender.size
-
-
-@asynccontextmanager
-async def _committed(tx: _Transaction) -> AsyncIterator[_Transaction]:
-    with translated(writes=True):
-        try:
-            yield tx
-            await tx.commit()
-        except BaseException as error:
-            await tx.end(error)
-            raise
-        await tx.end()
 
 
 def traced(instruments: Instruments) -> Any:
