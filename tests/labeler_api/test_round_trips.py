@@ -35,8 +35,8 @@ MOST = {
     "history of an annotation": ONE,
     "invitations, received": ONE,
     "50 images": ONE,
-    "50 statuses": TWO,  # and what stands behind the page
-    "200 statuses": TWO,
+    "50 statuses": ONE,
+    "200 statuses": ONE,
     "annotations of an image": ONE,
     "1,000 annotations": ONE,
     "1,000 annotations, after a save": ONE,

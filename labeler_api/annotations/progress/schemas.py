@@ -101,25 +101,25 @@ def image_status(row: Mapping[str, Any], project_id: str, task_type: str | None)
 
 def image_statuses(columns: Mapping[str, Any], project_id: str, task_type: str | None) -> dict[str, ImageStatus]:
     """Make entries of images that somebody began, by their ids, from columns of equal length."""
-    confirmed = columns["is_image_confirmed"] or []
+    confirmed = columns["is_image_confirmed"]
     # By position and not by name: of ten thousand entries that is a quarter of the work.
     entries = map(
         ImageStatus,
-        columns["id"] or [],
+        columns["id"],
         repeat(project_id),
-        columns["image_id"] or [],
+        columns["image_id"],
         repeat(task_type),
         map(_BEGUN.__getitem__, confirmed),
-        columns["first_modified_at"] or [],
-        columns["last_modified_at"] or [],
-        columns["confirmed_at"] or [],
-        columns["total_annotations"] or [],
-        columns["confirmed_annotations"] or [],
-        columns["draft_annotations"] or [],
+        columns["first_modified_at"],
+        columns["last_modified_at"],
+        columns["confirmed_at"],
+        columns["total_annotations"],
+        columns["confirmed_annotations"],
+        columns["draft_annotations"],
         confirmed,
-        columns["has_no_object"] or [],
+        columns["has_no_object"],
     )
-    return dict(zip(columns["image_id"] or [], entries, strict=True))
+    return dict(zip(columns["image_id"], entries, strict=True))
 
 
 def task_stats(task_type: str, total_images: int, counts: Mapping[str, int] | None) -> TaskStats:

@@ -22,7 +22,7 @@ from labeler_api.db.pool import ReadConnection, Row
 from labeler_api.errors import BadRequest, invalid
 from labeler_api.http.endpoint import matches
 from labeler_api.http.paging import decode_cursor, encode_cursor
-from labeler_api.members.authorization.service import Access, access_of, not_found
+from labeler_api.members.authorization.service import access_of, not_found
 from labeler_api.members.policy import Role
 
 _FORM = (
@@ -51,10 +51,10 @@ async def page(call: Call, project: str, query: StatusQuery) -> tuple[ImageStatu
             found = await _found(connection, call, project, query, position, None)
         if found is None:
             raise not_found()
-        # What stands behind the page may be newer than its tag, which costs a request; it is never older.
-        tag = _tag(access.require_project_id(), found, query)
-        statuses, total, last = await _statuses(connection, access, query, store.rows_of_page(found))
-    return ImageStatusList(statuses, total, access.require_project_id(), encode_cursor(last) if last else None), tag
+    project_id = access.require_project_id()
+    statuses, last = _statuses(project_id, query, found)
+    value = ImageStatusList(statuses, found["num_images"], project_id, encode_cursor(last) if last else None)
+    return value, _tag(project_id, found, query)
 
 
 async def _found(
@@ -97,24 +97,17 @@ def _tag(project_id: str, found: Row | None, query: StatusQuery) -> str:
     return f'W/"{revision}.{images_revision}-{blake2b(parts, digest_size=16).hexdigest()}"'
 
 
-async def _statuses(
-    connection: ReadConnection, access: Access, query: StatusQuery, rows: list[Row]
-) -> tuple[list[ImageStatus], int, tuple[datetime, str] | None]:
-    """Read what stands behind the page; return all entries, the number of images, and the page's end."""
-    project_id, task_type = access.require_project_id(), query.task_type or None
+def _statuses(project_id: str, query: StatusQuery, found: Row) -> tuple[list[ImageStatus], tuple[datetime, str] | None]:
+    """Make the entries of the page and of what stands behind it; return them, and the page's end."""
+    task_type, rows = query.task_type or None, store.rows_of_page(found)
     statuses = [image_status(row, project_id, task_type) for row in rows]
     last = (rows[-1]["uploaded_at"], rows[-1]["image_id"]) if len(rows) == query.limit else None
-    if query.cursor:
-        return statuses, await store.count_images(connection, access.dataset_id), last
-    if not query.offset and len(rows) < query.limit:
-        return statuses, len(rows), last  # every image there is
-    columns = await store.begun(connection, project_id, access.dataset_id, task_type)
+    columns, in_order = store.behind_page(found)
     behind = image_statuses(columns, project_id, task_type)
     for status in statuses:
         behind.pop(status.image_id, None)
-    in_order = (behind[image_id] for image_id in columns["in_order"] or [] if image_id in behind)
-    statuses.extend(islice(in_order, store.MOST_BEHIND))
-    return statuses, columns["total_images"], last
+    statuses.extend(islice((behind[image_id] for image_id in in_order if image_id in behind), store.MOST_BEHIND))
+    return statuses, last
 
 
 async def stats(call: Call, project: str) -> ProjectStats:

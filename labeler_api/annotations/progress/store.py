@@ -2,8 +2,11 @@
 
 # ruff: noqa: S608 - the only text put into the statements is parts of ours
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
+from labeler_api.db import deep_pages
 from labeler_api.db.pool import ReadConnection, Row
 from labeler_api.members.authorization.access import COLUMNS as ACCESS
 from labeler_api.members.authorization.access import FOUND, WHERE_FOUND, reading
@@ -42,78 +45,91 @@ _COLUMNS = (
     *("total_annotations", "confirmed_annotations", "draft_annotations", "has_no_object"),
 )
 
-# The access, the numbers that every change of a status and of the list of images bumps, and the page: one entry
-# an image, in the order of the list of images. $8 and $9: the numbers that are known, for which nothing else is read.
-_PAGE = f"""
-    WITH found AS MATERIALIZED (
-        SELECT {ACCESS}, {REVISION} AS revision, d.images_revision {FOUND} {WHERE_FOUND}
-    ),
-    wanted AS MATERIALIZED (
-        SELECT project_id, dataset_id FROM found
-        WHERE project_id IS NOT NULL AND (revision, images_revision) IS DISTINCT FROM ($8::bigint, $9::bigint)
-    ),
-    page AS MATERIALIZED (
-        SELECT i.id AS image_id, i.uploaded_at, coalesce(s.id, 0) AS id, s.is_image_confirmed, s.first_modified_at,
-               s.last_modified_at, s.confirmed_at, coalesce(s.total_annotations, 0) AS total_annotations,
-               coalesce(s.confirmed_annotations, 0) AS confirmed_annotations,
-               coalesce(s.draft_annotations, 0) AS draft_annotations, coalesce(s.has_no_object, false) AS has_no_object
-        FROM wanted
-        CROSS JOIN LATERAL (
-            SELECT id, uploaded_at FROM image_metadata
-            WHERE dataset_id = wanted.dataset_id AND (uploaded_at, id) > ($6, $7)
-            ORDER BY uploaded_at, id LIMIT $4 OFFSET $5
-        ) i
-        LEFT JOIN LATERAL (
-            SELECT {_TOGETHER} FROM image_annotation_status x
-            WHERE x.project_id = wanted.project_id AND x.image_id = i.id AND ($3::text IS NULL OR x.task_type = $3)
-        ) s ON true
-        ORDER BY i.uploaded_at, i.id
-    )
-    SELECT found.*, NOT EXISTS (SELECT FROM wanted) AS is_known, shown.*
-    FROM found CROSS JOIN (SELECT {", ".join(f"array_agg({name}) AS page_{name}" for name in _COLUMNS)} FROM page) shown
-"""
+_BEGUN_COLUMNS = tuple(name for name in _COLUMNS if name != "uploaded_at")
+
+_PAGE_OF_IMAGES = deep_pages.page(
+    "id, uploaded_at",
+    "image_metadata WHERE dataset_id = wanted.dataset_id AND (uploaded_at, id) > ($6, $7)",
+    ("uploaded_at", "id"),
+    # Behind a cursor there are fewer, and nobody knows how many.
+    total="CASE WHEN wanted.is_first THEN wanted.num_images ELSE 9223372036854775807 END",
+    limit="$4::bigint",
+    offset="$5::bigint",
+)
 
 
-def _begun(rows: str) -> str:
-    """Select statuses, a column an array, and the ids of their images in the order of the list.
+def _page(begun: str) -> str:
+    """Select, in one row, the access and the numbers that every change of a status and of the list of images bumps.
 
-    Two walks, each along one index. A join of the two would be right as well, but a planner without statistics compares
-    every row with every other. What follows IN is hashed, as it is no condition of a join; so many ids fit into any
-    work_mem.
+    Beside them the page, a column an array: one entry an image, in the order of the list of images. And what stands
+    behind it: the statuses that `begun` selects, and the ids of their images in the order of the list; none behind a
+    page that holds all images, or that a cursor leads to. $8 and $9: the numbers that are known, for which nothing is
+    read.
+
+    What is behind takes two walks, each along one index. A join of the two would be right as well, but a planner
+    without statistics compares every row with every other. What follows IN is hashed, as it is no condition of a join;
+    so many ids fit into any work_mem.
     """
     return f"""
-        WITH begun AS MATERIALIZED ({rows} LIMIT {MOST_BEHIND + MOST_ON_A_PAGE})
-        SELECT array_agg(image_id) AS image_id, array_agg(id) AS id,
-               array_agg(is_image_confirmed) AS is_image_confirmed,
-               array_agg(first_modified_at) AS first_modified_at, array_agg(last_modified_at) AS last_modified_at,
-               array_agg(confirmed_at) AS confirmed_at, array_agg(total_annotations) AS total_annotations,
-               array_agg(confirmed_annotations) AS confirmed_annotations,
-               array_agg(draft_annotations) AS draft_annotations, array_agg(has_no_object) AS has_no_object,
-               (SELECT array_agg(i.id) FROM (
-                    SELECT id FROM image_metadata WHERE dataset_id = $2 ORDER BY uploaded_at, image_metadata.id
-                ) i WHERE (i.id IN (SELECT image_id FROM begun)) IS TRUE) AS in_order,
-               (SELECT count(*)::int FROM image_metadata WHERE dataset_id = $2) AS total_images
-        FROM begun
+        WITH found AS MATERIALIZED (
+            SELECT {ACCESS}, {REVISION} AS revision, d.images_revision, d.num_images {FOUND} {WHERE_FOUND}
+        ),
+        wanted AS MATERIALIZED (
+            SELECT project_id, dataset_id, num_images, $7 = '' AS is_first FROM found
+            WHERE project_id IS NOT NULL AND (revision, images_revision) IS DISTINCT FROM ($8::bigint, $9::bigint)
+        ),
+        page AS MATERIALIZED (
+            SELECT i.id AS image_id, i.uploaded_at, coalesce(s.id, 0) AS id, s.is_image_confirmed, s.first_modified_at,
+                   s.last_modified_at, s.confirmed_at, coalesce(s.total_annotations, 0) AS total_annotations,
+                   coalesce(s.confirmed_annotations, 0) AS confirmed_annotations,
+                   coalesce(s.draft_annotations, 0) AS draft_annotations,
+                   coalesce(s.has_no_object, false) AS has_no_object
+            FROM wanted
+            CROSS JOIN LATERAL ({_PAGE_OF_IMAGES}) i
+            LEFT JOIN LATERAL (
+                SELECT {_TOGETHER} FROM image_annotation_status x
+                WHERE x.project_id = wanted.project_id AND x.image_id = i.id AND ($3::text IS NULL OR x.task_type = $3)
+            ) s ON true
+            ORDER BY i.uploaded_at, i.id
+        ),
+        behind AS MATERIALIZED (
+            SELECT project_id, dataset_id FROM wanted WHERE is_first AND ($5 > 0 OR num_images > $4)
+        ),
+        begun AS MATERIALIZED ({begun} LIMIT {MOST_BEHIND + MOST_ON_A_PAGE})
+        SELECT found.*, NOT EXISTS (SELECT FROM wanted) AS is_known, shown.*, others.*
+        FROM found
+        CROSS JOIN (SELECT {_arrays("page", _COLUMNS)} FROM page) shown
+        CROSS JOIN (
+            SELECT {_arrays("begun", _BEGUN_COLUMNS)},
+                   (SELECT array_agg(i.id) FROM (
+                        SELECT id FROM image_metadata
+                        WHERE dataset_id = (SELECT dataset_id FROM behind WHERE EXISTS (SELECT FROM begun))
+                        ORDER BY uploaded_at, image_metadata.id
+                    ) i WHERE (i.id IN (SELECT image_id FROM begun)) IS TRUE) AS in_order
+            FROM begun
+        ) others
     """
 
 
-_BEGUN_IN_TASK = _begun(
+def _arrays(name: str, columns: Sequence[str]) -> str:
+    return ", ".join(f"array_agg({column}) AS {name}_{column}" for column in columns)
+
+
+_PAGE_IN_TASK = _page(
     f"""
     SELECT x.image_id, x.id, x.is_image_confirmed, x.first_modified_at, x.last_modified_at, x.confirmed_at,
            x.total_annotations, x.confirmed_annotations, x.draft_annotations, {_HAS_NO_OBJECT} AS has_no_object
-    FROM image_annotation_status x WHERE x.project_id = $1 AND x.task_type = $3
+    FROM image_annotation_status x WHERE x.project_id = (SELECT project_id FROM behind) AND x.task_type = $3
     ORDER BY x.project_id, x.image_id
     """
 )
 
-_BEGUN_IN_ANY = _begun(
+_PAGE_IN_ANY = _page(
     f"""
-    SELECT x.image_id, {_TOGETHER} FROM image_annotation_status x WHERE x.project_id = $1
+    SELECT x.image_id, {_TOGETHER} FROM image_annotation_status x WHERE x.project_id = (SELECT project_id FROM behind)
     GROUP BY x.project_id, x.image_id ORDER BY x.project_id, x.image_id
     """
 )
-
-_COUNT_IMAGES = "SELECT count(*)::int FROM image_metadata WHERE dataset_id = $1"
 
 # A row a task that somebody began; of a project without tasks one for all. Six tasks exist. A `no_object` may name any
 # other, and a project has as many of those as somebody makes up.
@@ -133,7 +149,7 @@ _STATS = reading(
     """,
     also="""
         coalesce(p.task_types, '{}') AS task_types,
-        (SELECT count(*)::int FROM image_metadata i WHERE i.dataset_id = d.id) AS total_images
+        d.num_images AS total_images
     """,
 )
 
@@ -149,13 +165,14 @@ async def page(
     after: tuple[datetime, str],
     known: tuple[int, int] | None,
 ) -> Row | None:
-    """Return the user's access with `revision` and `images_revision`; and the statuses, see `rows_of_page`.
+    """Return the user's access with `revision`, `images_revision` and `num_images`, and the statuses.
 
-    They are of the images behind a position, those without a row included. `is_known`: nothing was read, since the
-    revisions are the known ones.
+    They are of the images behind a position, those without a row included (`rows_of_page`), and of others that
+    somebody began (`behind_page`). `is_known`: nothing was read, since the revisions are the known ones.
     """
     revisions = known or (None, None)
-    return await connection.fetchrow(_PAGE, reference, user_id, task_type, limit, offset, *after, *revisions)
+    sql = _PAGE_IN_ANY if task_type is None else _PAGE_IN_TASK
+    return await connection.fetchrow(sql, reference, user_id, task_type, limit, offset, *after, *revisions)
 
 
 def rows_of_page(found: Row) -> list[Row]:
@@ -164,24 +181,12 @@ def rows_of_page(found: Row) -> list[Row]:
     return [dict(zip(_COLUMNS, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
-async def begun(connection: ReadConnection, project_id: str, dataset_id: str, task_type: str | None) -> Row:
-    """Return the statuses of the images that somebody began, a column an array, NULL where there is none.
+def behind_page(found: Row) -> tuple[dict[str, Any], list[str]]:
+    """Return the statuses that `page` found behind the page, a column a list, and their images in the list's order.
 
-    `in_order` are the ids of these images in the order of the list, `total_images` counts all there are. Of more than
-    the answer may hold those with the first ids are taken.
+    Of more than the answer may hold those with the first ids are taken.
     """
-    if task_type is None:
-        row = await connection.fetchrow(_BEGUN_IN_ANY, project_id, dataset_id)
-    else:
-        row = await connection.fetchrow(_BEGUN_IN_TASK, project_id, dataset_id, task_type)
-    assert row is not None  # noqa: S101 - an aggregate always gives a row
-    return row
-
-
-async def count_images(connection: ReadConnection, dataset_id: str) -> int:
-    """Count the images of a dataset."""
-    number: int = await connection.fetchval(_COUNT_IMAGES, dataset_id)
-    return number
+    return {name: found[f"begun_{name}"] or [] for name in _BEGUN_COLUMNS}, found["in_order"] or []
 
 
 async def stats(connection: ReadConnection, reference: str, user_id: int) -> tuple[Row | None, dict[str | None, Row]]:

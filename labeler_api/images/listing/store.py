@@ -4,6 +4,7 @@
 
 from datetime import datetime
 
+from labeler_api.db import deep_pages
 from labeler_api.db.pool import ReadConnection, Row
 from labeler_api.members.authorization.access import reading
 from labeler_api.projects.waiting_counters import COUNTED, WAITING
@@ -23,8 +24,20 @@ def _in_order(place: str = "", paging: str = "LIMIT $3 OFFSET $4") -> str:
 
 
 _IN_ORDER = "read.uploaded_at, read.id"
-_TOTAL = "(SELECT count(*) FROM image_metadata i WHERE i.dataset_id = d.id) AS total"
-_PAGE = reading(_in_order(), _IN_ORDER, also=_TOTAL)
+# Every change of the images counts them anew, in its transaction.
+_TOTAL = "d.num_images AS total"
+_PAGE = reading(
+    deep_pages.page(
+        _COLUMNS,
+        "image_metadata WHERE dataset_id = found.dataset_id",
+        ("uploaded_at", "id"),
+        total="found.total",
+        limit="$3::bigint",
+        offset="$4::bigint",
+    ),
+    _IN_ORDER,
+    also=_TOTAL,
+)
 _PAGE_AFTER = reading(_in_order("AND (uploaded_at, id) > ($4, $5)", "LIMIT $3"), _IN_ORDER, also=_TOTAL)
 _PREVIEW = reading(_in_order(), _IN_ORDER)
 

@@ -1,4 +1,4 @@
-"""What a list of statuses costs: the same however many annotations an image has, and whatever the planner believes.
+"""What lists of statuses and of images cost: the same for many annotations an image, whatever the planner believes.
 
 Counted in pages of 8 KiB that PostgreSQL looks at, which are the same on a busy machine.
 """
@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from labeler_api.annotations.progress import store as progress_store
+from labeler_api.images.listing import store as images_store
 from tests.fixtures.annotating import MEMBERS, box, check_counters, create_annotation, no_object
 from tests.fixtures.api import Api, Made
 
@@ -22,11 +23,15 @@ FOREIGN = 50_000  # a hundred times as many, of somebody else
 PAGES = IMAGES * 4 + 200 * 5
 
 _ACCESS = ("datasets", "annotation_projects", "project_permissions", "project_changes")
+FIRST = "'-infinity', '', NULL, NULL"
 _TABLES = ("image_metadata", "image_annotation_status", "annotations")
 
 _IMAGES = """
     INSERT INTO image_metadata (dataset_id, id, file_name, s3_key, size)
     SELECT $1, 'train/good/' || to_char(n, 'FM000000'), n || '.jpg', 'k', 1 FROM generate_series($2::int, $3::int) n
+"""
+_COUNT = """
+    UPDATE datasets d SET num_images = (SELECT count(*) FROM image_metadata i WHERE i.dataset_id = d.id) WHERE d.id = $1
 """
 _ANNOTATIONS = """
     INSERT INTO annotations (project_id, image_id, annotation_type, task_type, geometry, created_by)
@@ -62,6 +67,7 @@ async def filled(connection: asyncpg.Connection, number: int, images: int, annot
         dataset,
     )
     await connection.execute(_IMAGES, dataset, 1, images)
+    await connection.execute(_COUNT, dataset)
     await connection.execute(_ANNOTATIONS, project, dataset, annotations)
     await connection.execute(_STATUSES, project, dataset, annotations)
 
@@ -91,14 +97,23 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 async def costs(connection: asyncpg.Connection, number: int) -> dict[str, int]:
     """The pages of each statement, planned for its values and for any; none reads an annotation."""
-    project = f"'proj_{number}', 'ds_{number}'"
-    who, page = f"'proj_{number}', 2", "200, 0, '-infinity', '', NULL, NULL"
-    asked = {
-        "page": (progress_store._PAGE, f"{who}, 'detection', {page}"),
-        "page of any": (progress_store._PAGE, f"{who}, NULL, {page}"),
-        "begun": (progress_store._BEGUN_IN_TASK, f"{project}, 'detection'"),
-        "begun in any": (progress_store._BEGUN_IN_ANY, project),
+    who = f"'proj_{number}', 2"
+    # Behind a cursor there is the page alone; this one stands before all images.
+    places = {
+        "first": f"200, 0, {FIRST}",
+        "first alone": "200, 0, '-infinity', '!', NULL, NULL",
+        "last": f"200, {IMAGES - 200}, {FIRST}",
     }
+    asked = {
+        f"{kind}, {place}": (sql, f"{who}, {task}, {arguments}")
+        for kind, sql, task in (
+            ("task", progress_store._PAGE_IN_TASK, "'detection'"),
+            ("any", progress_store._PAGE_IN_ANY, "NULL"),
+        )
+        for place, arguments in places.items()
+    }
+    asked["images, first"] = (images_store._PAGE, f"{who}, 50, 0")
+    asked["images, last"] = (images_store._PAGE, f"{who}, 50, {IMAGES - 50}")
     found = {}
     for name, (sql, arguments) in asked.items():
         for mode in ("force_custom_plan", "force_generic_plan"):
@@ -129,7 +144,12 @@ async def test_the_cost_is_the_same_for_1_and_100_annotations_an_image(
     many = await costs(connection, 100)
     assert {name: pages for name, pages in {**few, **many}.items() if pages > PAGES} == {}
     assert {name: pages for name, pages in many.items() if pages > few[name] * 1.1 + 20} == {}
-    assert max(pages for name, pages in many.items() if name.startswith("begun") and "custom" in name) < 100
+    for name, pages in many.items():
+        if "last" in name:  # as the first page, and not as all before it
+            assert pages <= 1.2 * many[name.replace("last", "first")] + 20, (name, many)
+    for kind in ("task", "any"):  # what stands behind the page
+        first, alone = (many[f"{kind}, {place}, force_custom_plan"] for place in ("first", "first alone"))
+        assert first - alone < 100
 
 
 async def test_ten_thousand_images_behind_a_page(api: Api) -> None:
@@ -137,6 +157,7 @@ async def test_ten_thousand_images_behind_a_page(api: Api) -> None:
     made = await api.dataset(tasks=["detection"], members=MEMBERS)
     async with api.db.begin() as tx:
         await tx.execute(_IMAGES, made.dataset_id, 1, 10_300)
+        await tx.execute(_COUNT, made.dataset_id)
         await tx.execute(_ANNOTATIONS, made.project_id, made.dataset_id, 1)
         await tx.execute(_STATUSES, made.project_id, made.dataset_id, 1)
     client = await api.login("viewer")

@@ -211,3 +211,18 @@ async def test_either_id_is_taken(api: Api, path: str) -> None:
     made = await api.dataset(images=1)
     swapped = path.format(p=made.dataset_id, d=made.project_id)
     assert (await (await api.login("owner")).get(swapped)).status_code == 200
+
+
+async def test_every_page_is_that_part_of_the_list(api: Api) -> None:
+    """Whichever end of the list it is read from; and the page of statuses lines up with it."""
+    made = await api.dataset(images=7, tasks=["detection"])
+    owner = await api.login("owner")
+    path = f"/api/v1/projects/{made.project_id}/images"
+    for limit in (1, 2, 3, 7, 8):
+        for offset in (*range(9), 2**31 - 1):
+            params = {"limit": limit, "offset": offset}
+            found = (await owner.get(path, params=params)).json()
+            assert [image["id"] for image in found["images"]] == made.image_ids[offset : offset + limit], params
+            assert found["total"] == 7
+            statuses = (await owner.get(f"{path}/status", params=params)).json()["statuses"]
+            assert [status["image_id"] for status in statuses] == made.image_ids[offset : offset + limit], params
