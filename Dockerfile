@@ -1,4 +1,4 @@
-# Two images. The last stage, which is built by default, has two commands: `python -m labeler_api` (the default) and
+# Two images. `services`, which is built by default, has two commands: `python -m labeler_api` (the default) and
 # `python -m user_gateway`. `--target ops` is for operators: every command of `labeler`, with what it starts.
 # All stages from one tag. No digest of it is known here: add the one that you have checked, as python:…@sha256:….
 FROM python:3.11.14-slim-bookworm AS tools
@@ -21,31 +21,7 @@ COPY labeler_ops labeler_ops
 RUN /opt/labeler/bin/pip install --no-cache-dir --no-deps --no-build-isolation --no-index . \
     && /opt/labeler/bin/pip uninstall --yes setuptools pip
 
-FROM tools AS ops-build
-COPY requirements/ops.txt requirements/
-RUN /opt/labeler/bin/pip install --no-cache-dir --no-deps --only-binary :all: --require-hashes -r requirements/ops.txt
-COPY --from=build /build ./
-RUN /opt/labeler/bin/pip install --no-cache-dir --no-deps --no-build-isolation --no-index . \
-    && /opt/labeler/bin/pip uninstall --yes setuptools pip
-
-FROM python:3.11.14-slim-bookworm AS ops
-# pg_dump reads servers up to its own version, and a dump is restored by the target's: so each version that a server
-# may have. Debian has 15 alone; its package postgresql-common brings the key and the address of PostgreSQL's archive.
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates postgresql-common \
-    && /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y \
-    && apt-get install --yes --no-install-recommends postgresql-client-15 postgresql-client-16 postgresql-client-17 \
-    && rm -rf /var/lib/apt/lists/*
-RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin labeler
-COPY --from=ops-build /opt/labeler /opt/labeler
-COPY alembic.ini /srv/alembic.ini
-ENV PATH=/opt/labeler/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 API_HOST=:: ENVIRONMENT=production
-# Runs and their backups are written to where one is: a volume belongs there.
-WORKDIR /home/labeler
-USER 10001
-CMD ["labeler", "--help"]
-
-FROM python:3.11.14-slim-bookworm
+FROM python:3.11.14-slim-bookworm AS services
 # A number, so that Kubernetes can see that it is not root.
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin labeler
 COPY --from=build /opt/labeler /opt/labeler
@@ -57,3 +33,32 @@ USER 10001
 EXPOSE 8001 50051
 # Exec form: SIGTERM must reach the server, not a shell.
 CMD ["python", "-m", "labeler_api"]
+
+FROM tools AS ops-build
+COPY requirements/ops.txt requirements/
+RUN /opt/labeler/bin/pip install --no-cache-dir --no-deps --only-binary :all: --require-hashes -r requirements/ops.txt
+COPY --from=build /build ./
+RUN /opt/labeler/bin/pip install --no-cache-dir --no-deps --no-build-isolation --no-index . \
+    && /opt/labeler/bin/pip uninstall --yes setuptools pip
+
+FROM python:3.11.14-slim-bookworm AS ops
+# pg_dump reads servers up to its own version, and a dump is restored by the target's: so each version that a server
+# may have. Debian has 15 alone; its package postgresql-common brings the key and the address of PostgreSQL's archive.
+# Where that archive cannot be reached: --build-arg POSTGRESQL_CLIENTS=15.
+ARG POSTGRESQL_CLIENTS="15 16 17"
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates postgresql-common \
+    && { [ "$POSTGRESQL_CLIENTS" = 15 ] || /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y; } \
+    && apt-get install --yes --no-install-recommends $(printf "postgresql-client-%s " $POSTGRESQL_CLIENTS) \
+    && rm -rf /var/lib/apt/lists/*
+RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin labeler
+COPY --from=ops-build /opt/labeler /opt/labeler
+COPY alembic.ini /srv/alembic.ini
+ENV PATH=/opt/labeler/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 API_HOST=:: ENVIRONMENT=production
+# Runs and their backups are written to where one is: a volume belongs there.
+WORKDIR /home/labeler
+USER 10001
+CMD ["labeler", "--help"]
+
+# What is built where no stage is named. Without BuildKit every stage above is built on the way here: name `services`.
+FROM services

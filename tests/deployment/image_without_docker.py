@@ -30,7 +30,7 @@ IMAGES: Mapping[str, tuple[Sequence[str], Sequence[Sequence[str]], int]] = {
         0,
     ),
     "services": (
-        ("tools", "build", ""),
+        ("tools", "build", "services"),
         [("python", "-m", "user_gateway")],
         _MISSING,
     ),
@@ -86,9 +86,12 @@ def missing_sources(found: Mapping[str, Sequence[Line]]) -> list[str]:
 
 
 def packages(lines: Sequence[Line]) -> list[str]:
-    """Name what apt-get installs."""
+    """Name what apt-get installs, each client of POSTGRESQL_CLIENTS by its own name."""
+    clients = re.findall(r'POSTGRESQL_CLIENTS="([\d ]+)"', " ".join(line.rest for line in lines if line.word == "ARG"))
     installs = re.findall(r"apt-get install ([^&]*)", " ".join(line.rest for line in lines if line.word == "RUN"))
-    return [word for words in installs for word in words.split() if not word.startswith("-")]
+    plain = [re.sub(r"\$\(.*?\)", "", words) for words in installs]
+    named = [word for words in plain for word in words.split() if not word.startswith("-")]
+    return named + [_FROM_POSTGRESQL + version for versions in clients for version in versions.split()]
 
 
 def unknown_packages(names: Sequence[str]) -> list[str]:
