@@ -1,5 +1,6 @@
 """The files for a cluster: what Kubernetes would take, what the services need, and what stays closed."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -19,9 +20,16 @@ ROOT = Path(__file__).parents[2]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 OVERLAYS = ("local/migrate", "local", "production/migrate", "production")
 VERSIONS = ("1.32", "1.34")  # the oldest that is still supported by its makers, and a newer one
-OTHERS = {"ServiceMonitor"}  # of the Prometheus operator, whose schemas the validator does not have
+OTHERS = {"ServiceMonitor", "PrometheusRule"}  # of the Prometheus operator, whose schemas the validator does not have
 _CONNECTIONS = 100  # max_connections of PostgreSQL as it comes
-
+_RULE = """\
+# The rules of deploy/observability/rules.yml; tests/deployment/test_kubernetes.py holds them equal.
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  name: labeler
+spec:
+"""
 
 Document = dict[str, Any]
 
@@ -31,7 +39,8 @@ def rendered(overlay: str) -> list[Document]:
     """What `kubectl apply -k` would send; without kubectl, the files themselves, which patches do not reach."""
     folder = KUBERNETES / "overlays" / overlay
     if shutil.which("kubectl") is None:
-        files = [*KUBERNETES.glob("base/**/*.yaml"), *KUBERNETES.glob("migrate/*.yaml"), *folder.rglob("*.yaml")]
+        shared = ("base/**/*.yaml", "migrate/*.yaml", "components/monitoring/*.yaml")
+        files = [*(file for pattern in shared for file in KUBERNETES.glob(pattern)), *folder.rglob("*.yaml")]
         texts = [file.read_text() for file in files if file.name != "kustomization.yaml"]
     else:
         words = ["kubectl", "kustomize", str(folder)]
@@ -202,3 +211,15 @@ def test_every_image_is_named_by_one_release() -> None:
         for name, template in pods(overlay):
             for container in template["spec"]["containers"]:
                 assert re.search(r":(\d+\.\d+|RELEASE\.|local$)", container["image"]), (overlay, name)
+
+
+def test_the_operator_of_prometheus_gets_the_same_rules() -> None:
+    """A custom resource cannot read a file. WRITE_RULES=1 writes it anew."""
+    rules = (ROOT / "deploy" / "observability" / "rules.yml").read_text()
+    expected = _RULE + "".join(f"  {line}" if line.strip() else line for line in rules.splitlines(keepends=True))
+    file = KUBERNETES / "components" / "monitoring" / "prometheus-rule.yaml"
+    if os.environ.get("WRITE_RULES"):
+        file.write_text(expected)
+    assert file.read_text() == expected
+    (rule,) = of_kind("production", "PrometheusRule")
+    assert rule["spec"] == yaml.safe_load(rules)
