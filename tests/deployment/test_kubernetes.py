@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -36,16 +37,11 @@ Document = dict[str, Any]
 
 @cache
 def rendered(overlay: str) -> list[Document]:
-    """What `kubectl apply -k` would send; without kubectl, the files themselves, which patches do not reach."""
-    folder = KUBERNETES / "overlays" / overlay
-    if shutil.which("kubectl") is None:
-        shared = ("base/**/*.yaml", "migrate/*.yaml", "components/monitoring/*.yaml")
-        files = [*(file for pattern in shared for file in KUBERNETES.glob(pattern)), *folder.rglob("*.yaml")]
-        texts = [file.read_text() for file in files if file.name != "kustomization.yaml"]
-    else:
-        words = ["kubectl", "kustomize", str(folder)]
-        texts = [subprocess.run(words, check=True, capture_output=True, text=True).stdout]
-    return [document for text in texts for document in yaml.safe_load_all(text) if document]
+    """What `kubectl apply -k` would send."""
+    beside = Path(sys.executable).parent / "kubectl"  # tests/install.sh puts it there where there is none
+    words = [shutil.which("kubectl") or beside, "kustomize", KUBERNETES / "overlays" / overlay]
+    text = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    return [document for document in yaml.safe_load_all(text) if document]
 
 
 def of_kind(overlay: str, *kinds: str) -> list[Document]:
