@@ -8,6 +8,7 @@ from typing import Any
 from aiobotocore.config import AioConfig
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession, get_session
+from botocore.exceptions import ClientError
 from botocore.loaders import create_loader
 
 from labeler_api.settings import Settings
@@ -34,6 +35,9 @@ _LONG_OPERATIONS = frozenset(
         "get_object",
     }
 )
+
+# No such object, a condition that does not hold, a range beyond the end: the store works.
+_ANSWERS = frozenset({404, 409, 412, 416})
 
 Operation = Callable[..., Awaitable[Any]]
 
@@ -82,12 +86,19 @@ class ObservedCalls:
 
         async def observed(**given: Any) -> Any:
             attributes = {"rpc.system.name": "aws-api", "rpc.method": name, "aws.s3.bucket": str(given.get("Bucket"))}
-            with self._metrics.store_call(name), self._tracing.span(f"S3 {name}", "CLIENT", attributes):
+            with self._metrics.store_call(name, _result), self._tracing.span(f"S3 {name}", "CLIENT", attributes):
                 async with asyncio.timeout(_seconds(name, given.get("Body"))):
                     return await operation(**given)
 
         setattr(self, name, observed)
         return observed
+
+
+def _result(error: BaseException) -> str:
+    """Tell what the store answered, as it should, from a failure."""
+    if isinstance(error, ClientError) and error.response["ResponseMetadata"]["HTTPStatusCode"] in _ANSWERS:
+        return "refused"
+    return "error"
 
 
 def _seconds(operation: str, body: object) -> float:

@@ -27,6 +27,7 @@ _STATEMENTS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)  # budgets are below ten
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 GaugeMode = Literal["livesum", "liveall", "livemax", "livemin"]
+ResultOf = Callable[[BaseException], str]
 Watcher = Callable[[], None]
 Count = Callable[[], None]
 Observe = Callable[[float], None]
@@ -176,9 +177,9 @@ class Metrics:
         self._swept.labels("removed").inc(removed)
         self._sweep_stops.inc(stopped)
 
-    def store_call(self, operation: str) -> AbstractContextManager[None]:
-        """Count and time one call of the object store."""
-        return _observed(self.store_calls, self.store_seconds, operation)
+    def store_call(self, operation: str, result_of: ResultOf) -> AbstractContextManager[None]:
+        """Count and time one call of the object store; `result_of` says what an exception of it means."""
+        return _observed(self.store_calls, self.store_seconds, operation, result_of)
 
     def job(self, kind: str) -> AbstractContextManager[None]:
         """Count and time one run of a job."""
@@ -247,13 +248,17 @@ class Metrics:
         return Gauge(f"labeler_{name}", text, labels, registry=self.registry, multiprocess_mode=mode)
 
 
+def _failed(_error: BaseException) -> str:
+    return "error"
+
+
 @contextmanager
-def _observed(counter: Counter, histogram: Histogram, what: str) -> Iterator[None]:
+def _observed(counter: Counter, histogram: Histogram, what: str, result_of: ResultOf = _failed) -> Iterator[None]:
     started, result = perf_counter(), "ok"
     try:
         yield
     except BaseException as error:
-        result = "cancelled" if isinstance(error, asyncio.CancelledError) else "error"
+        result = "cancelled" if isinstance(error, asyncio.CancelledError) else result_of(error)
         raise
     finally:
         counter.labels(what, result).inc()

@@ -16,6 +16,7 @@ import pytest
 
 from labeler_api.app import create_app
 from labeler_api.context import Services
+from labeler_api.errors import NotFound
 from labeler_api.process.serving import shared_metrics
 from labeler_api.resilience.caches import ByteCache
 from labeler_api.telemetry.instruments import Instruments
@@ -126,6 +127,11 @@ async def test_object_store_calls_are_counted_by_what_came_of_them(api: Api) -> 
     for operation, calls in {"put_object": 1, "get_object": 2, "list_objects_v2": 1, "delete_objects": 1}.items():
         assert value(api, "object_store_calls_total", operation=operation, result="ok") == calls
         assert value(api, "object_store_call_seconds_count", operation=operation) == calls
+    with pytest.raises(NotFound):
+        async with api.services.objects.open(bucket, "datasets/ds_counted/x"):
+            pass
+    assert value(api, "object_store_calls_total", operation="get_object", result="refused") == 1, "it is no failure"
+    assert value(api, "object_store_calls_total", operation="get_object", result="error") == 0
 
 
 async def test_thumbnails_are_counted(api: Api) -> None:
