@@ -158,6 +158,7 @@ async def compare(
         f"{ours.rate / floor.rate:.2f}",
         *(f"{one.server_ms * 1000:.0f}" for one in (ours, floor, *same)),
         *([f"{(ours.server_ms - same[0].server_ms) * 1000:.0f}"] if same else ["–", "–"]),
+        *(f"{one.postgres_ms * 1000:.0f}" for one in (ours, floor)),
         str(sum(one.failures for one in (ours, floor, *same))),
     ]
 
@@ -178,7 +179,7 @@ async def keep_bodies(dsn: str, api: httpx.AsyncClient, calls: Sequence[Ask]) ->
 
 
 COLUMNS = ("call", "conn", "a second", "p50 ms", "p95 ms", "max ms", "bare/s", "bare p95", "ratio")
-CPU_COLUMNS = ("CPU µs", "bare CPU", "same CPU", "added", "failed")
+CPU_COLUMNS = ("CPU µs", "bare", "same", "added", "PostgreSQL", "bare", "failed")
 
 
 async def main(given: Any) -> None:

@@ -75,7 +75,7 @@ class Statements:
             known=None,
         )
         if found is not None:
-            progress.rows_of_page(found)
+            progress.columns_of_page(found)
 
     async def _of_image(self, connection: Any, _variant: int) -> object:
         return await annotations.page_of_image(
