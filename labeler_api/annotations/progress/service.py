@@ -13,7 +13,6 @@ from labeler_api.annotations.progress.schemas import (
     ImageStatusList,
     ProjectStats,
     StatusQuery,
-    image_status,
     image_statuses,
     task_stats,
 )
@@ -99,13 +98,13 @@ def _tag(project_id: str, found: Row | None, query: StatusQuery) -> str:
 
 def _statuses(project_id: str, query: StatusQuery, found: Row) -> tuple[list[ImageStatus], tuple[datetime, str] | None]:
     """Make the entries of the page and of what stands behind it; return them, and the page's end."""
-    task_type, rows = query.task_type or None, store.rows_of_page(found)
-    statuses = [image_status(row, project_id, task_type) for row in rows]
-    last = (rows[-1]["uploaded_at"], rows[-1]["image_id"]) if len(rows) == query.limit else None
-    columns, in_order = store.behind_page(found)
-    behind = image_statuses(columns, project_id, task_type)
-    for status in statuses:
-        behind.pop(status.image_id, None)
+    task_type, page = query.task_type or None, store.columns_of_page(found)
+    statuses = image_statuses(page, project_id, task_type)
+    last = (page["uploaded_at"][-1], page["image_id"][-1]) if len(statuses) == query.limit else None
+    columns, in_order = store.columns_behind(found)
+    behind = dict(zip(columns["image_id"], image_statuses(columns, project_id, task_type), strict=True))
+    for image_id in page["image_id"]:
+        behind.pop(image_id, None)
     statuses.extend(islice((behind[image_id] for image_id in in_order if image_id in behind), store.MOST_BEHIND))
     return statuses, last
 

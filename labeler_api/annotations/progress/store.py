@@ -167,21 +167,20 @@ async def page(
 ) -> Row | None:
     """Return the user's access with `revision`, `images_revision` and `num_images`, and the statuses.
 
-    They are of the images behind a position, those without a row included (`rows_of_page`), and of others that
-    somebody began (`behind_page`). `is_known`: nothing was read, since the revisions are the known ones.
+    They are of the images behind a position, those without a row included (`columns_of_page`), and of others that
+    somebody began (`columns_behind`). `is_known`: nothing was read, since the revisions are the known ones.
     """
     revisions = known or (None, None)
     sql = _PAGE_IN_ANY if task_type is None else _PAGE_IN_TASK
     return await connection.fetchrow(sql, reference, user_id, task_type, limit, offset, *after, *revisions)
 
 
-def rows_of_page(found: Row) -> list[Row]:
-    """Return the statuses that `page` found."""
-    columns = [found[f"page_{name}"] or () for name in _COLUMNS]
-    return [dict(zip(_COLUMNS, values, strict=True)) for values in zip(*columns, strict=True)]
+def columns_of_page(found: Row) -> dict[str, list[Any]]:
+    """Return the statuses that `page` found on the page, a column a list."""
+    return {name: found[f"page_{name}"] or [] for name in _COLUMNS}
 
 
-def behind_page(found: Row) -> tuple[dict[str, Any], list[str]]:
+def columns_behind(found: Row) -> tuple[dict[str, list[Any]], list[str]]:
     """Return the statuses that `page` found behind the page, a column a list, and their images in the list's order.
 
     Of more than the answer may hold those with the first ids are taken.
