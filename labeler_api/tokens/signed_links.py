@@ -6,7 +6,7 @@ at least 12 hours, because the frontend keeps list URLs for as long as a page is
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Literal
@@ -54,7 +54,12 @@ class Links:
         self, kind: Literal["images", "thumbnails"], dataset_id: str, image_id: str, version: str, user_id: int
     ) -> str:
         """Link to an image or its thumbnail, absolute."""
-        return self._link(kind, f"{dataset_id}/{image_id}", version, user_id, _window_end(WINDOW_SECONDS))
+        return self.of(user_id)(kind, f"{dataset_id}/{image_id}", version)
+
+    def of(self, user_id: int) -> Callable[[Kind, str, str], str]:
+        """Link to many images: returns what makes a user's links of this moment, given kind, path and version."""
+        link, expires = self._link, _window_end(WINDOW_SECONDS)
+        return lambda kind, path, version: link(kind, path, version, user_id, expires)
 
     def export(self, file: int | str, version: str, user_id: int) -> str:
         """Link to a published version by its id, or to an export by its path; lives for 7 days or a little longer."""

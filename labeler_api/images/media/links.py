@@ -1,7 +1,8 @@
 """Where browsers find an image and its thumbnail."""
 
 import asyncio
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from labeler_api.context import Call
 from labeler_api.db.pool import Row
@@ -13,8 +14,7 @@ _NOT_DRAWN_NAMES = (".tif", ".tiff")
 _SIGNED_AT_ONCE = 20  # signing a link of the store takes some 0.2 ms: more of them must not hold the event loop
 
 
-@dataclass(frozen=True, slots=True)
-class ImageLinks:
+class ImageLinks(Struct, frozen=True):
     """Absolute URLs; no thumbnail's where there is none."""
 
     url: str
@@ -31,21 +31,26 @@ async def image_links(call: Call, rows: list[Row]) -> list[ImageLinks]:
     caches = call.services.caches
     for row in rows:
         caches.images.put((row["dataset_id"], row["id"]), row)
-        caches.viewers.put((row["dataset_id"], call.user_id), True)
-    return [_signed(call, row) for row in rows]
+    for dataset_id in {row["dataset_id"] for row in rows}:
+        caches.viewers.put((dataset_id, call.user_id), True)
+    return _signed(call, rows)
 
 
 async def links_to_deleted(call: Call, rows: list[Row]) -> list[ImageLinks]:
     """Make the links of deleted images, in order. An image that is there may have the id of one of them."""
     if call.settings.image_delivery == "presigned":
         return await _presigned(call, rows)
-    return [_signed(call, row) for row in rows]
+    return _signed(call, rows)
 
 
-def _signed(call: Call, row: Row) -> ImageLinks:
-    where = (row["dataset_id"], row["id"], object_version(row), call.user_id)
-    thumbnail = call.links.image("thumbnails", *where) if row["thumbnail_key"] else None
-    return ImageLinks(call.links.image("images", *where), thumbnail)
+def _signed(call: Call, rows: list[Row]) -> list[ImageLinks]:
+    link = call.links.of(call.user_id)
+    found = []
+    for row in rows:
+        path, version = f"{row['dataset_id']}/{row['id']}", object_version(row)
+        thumbnail = link("thumbnails", path, version) if row["thumbnail_key"] else None
+        found.append(ImageLinks(link("images", path, version), thumbnail))
+    return found
 
 
 async def _presigned(call: Call, rows: list[Row]) -> list[ImageLinks]:
@@ -63,7 +68,7 @@ async def _presigned(call: Call, rows: list[Row]) -> list[ImageLinks]:
 def _presigned_url(call: Call, row: Row) -> str:
     key = shown_key(row)
     if key is None and not is_shown_as_it_is(row):  # what is shown of it is made by our own route, when it is asked for
-        return _signed(call, row).url
+        return _signed(call, [row])[0].url
     return call.objects.presign(call.settings.s3_bucket_datasets, key or row["s3_key"])
 
 
