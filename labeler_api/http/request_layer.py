@@ -7,8 +7,8 @@ line. The answer's own part is in `Exchange`.
 
 import asyncio
 import re
-import secrets
 from contextlib import nullcontext
+from os import urandom
 
 import structlog
 from starlette.applications import Starlette
@@ -63,14 +63,15 @@ class RequestLayer:
         if scope["type"] != "http":
             await self._router(scope, receive, send)
             return
-        self._address.rewrite(scope)
         fields = dict(reversed(scope["headers"]))  # of equal names the first counts
+        if self._address.is_named_in(fields):
+            self._address.rewrite(scope)
         origin = fields.get(b"origin")
         if scope["method"] == "OPTIONS" and origin is not None and b"access-control-request-method" in fields:
             await self._preflight(scope, receive, send)
             return
         given = fields.get(b"x-request-id", b"")
-        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8).encode()
+        request_id = given if _REQUEST_ID.fullmatch(given) else urandom(8).hex().encode()
         scope.setdefault("state", {})["request_id"] = request_id.decode()
         counter = StatementCount(outer=statements.get())
         added = (*self._fields, *self._cors.fields(origin), (b"x-request-id", request_id))

@@ -111,10 +111,12 @@ class UserDirectory:
                 known[user_id] = seen.profile
             elif 1 <= user_id <= _LARGEST_ID:
                 unknown.append(user_id)
-        self._metrics.cache_hits.inc(len(known))
-        self._metrics.cache_misses.inc(len(unknown))
-        for answer in await results_within(timeout, self._batch(unknown)):
-            known |= answer
+        if known:
+            self._metrics.cache_hits.inc(len(known))
+        if unknown:
+            self._metrics.cache_misses.inc(len(unknown))
+            for answer in await results_within(timeout, self._batch(unknown)):
+                known |= answer
         for user_id in unknown:
             if user_id not in known and (last := self._cache.last(user_id)) is not None:
                 known[user_id] = last.profile

@@ -4,6 +4,7 @@ Only what a trusted proxy wrote counts. A client may send any header; what a pro
 the leftmost entry of X-Forwarded-For is never believed.
 """
 
+from collections.abc import Iterable
 from ipaddress import ip_address
 
 from starlette.types import Scope
@@ -26,6 +27,11 @@ class ClientAddress:
         self._proxies = Proxies(proxies)
         self._header = header.strip().lower().encode("latin-1")
         self._hops = hops
+        self._names = {b"x-forwarded-for", b"x-forwarded-proto", self._header}
+
+    def is_named_in(self, fields: Iterable[bytes]) -> bool:
+        """Whether a request with these header fields came through a proxy that says anything of the client."""
+        return not self._names.isdisjoint(fields)
 
     def rewrite(self, scope: Scope) -> None:
         """Write who the client of a request is."""
