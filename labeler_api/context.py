@@ -5,6 +5,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from time import monotonic
 
+import msgspec
+from msgspec import Struct
+
 from labeler_api.db.platform import PlatformDatabase
 from labeler_api.db.pool import Caller, Database
 from labeler_api.errors import Unauthenticated
@@ -32,8 +35,7 @@ _REREAD_AT_ONCE = 4  # connections to the store; each brings some 100 MB/s, and 
 _PATIENCE_SECONDS = 20.0  # of it, in which a connection is waited for: what it is wanted for takes time, too
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(Struct, frozen=True):
     """Who calls, as the User DB knows them now."""
 
     user_id: int
@@ -42,8 +44,7 @@ class Principal:
     profile: UserProfile
 
 
-@dataclass(frozen=True, slots=True)
-class IdempotencyKey:
+class IdempotencyKey(Struct, frozen=True):
     """What a creating request is recognised by when it is sent again (labeler_api/idempotency/keys.py)."""
 
     key: str
@@ -85,8 +86,7 @@ class Services:
     draining: Draining = field(default_factory=Draining)
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """One request: the services, who asks, and what of the HTTP request a use case may need."""
 
     services: Services
@@ -96,7 +96,7 @@ class Call:
     if_none_match: str | None = None
     if_match: str | None = None
     idempotency: IdempotencyKey | None = None
-    started: float = field(default_factory=monotonic)
+    started: float = msgspec.field(default_factory=monotonic)
     # Uploads, imports, exports and the like take longer than a request; each of their transactions has its own limits.
     long: bool = False
     # The project that an earlier try would have had to wait for.

@@ -1,7 +1,8 @@
 """SQL of classes, which live in the project's row. Each change is a function of the database."""
 
 from collections.abc import Sequence
-from dataclasses import astuple
+
+from msgspec.structs import astuple
 
 from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.members.authorization.access import OUTCOME, Actor

@@ -16,6 +16,7 @@ from time import monotonic, perf_counter
 from typing import Any
 
 import asyncpg
+from msgspec import Struct
 
 from labeler_api.db.admission import Admission, Pass, Work
 from labeler_api.db.errors import translated
@@ -39,8 +40,7 @@ class PoolOptions:
     statement_cache: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """For whom a connection is wanted. The times are those of `time.monotonic`.
 
     `person` and `project` say whose shares it is taken from, `patience` until when a place is waited for, and

@@ -10,11 +10,12 @@ import asyncio
 import gzip
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import blake2b, sha256
 from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -273,13 +274,14 @@ async def _call(request: Request, services: Services, *, login: bool, long: bool
     principal = await authenticate(request, services) if login else None
     if principal is not None:
         request.scope["state"]["user_id"] = principal.user_id
+    client, headers = request.scope["client"], request.headers
     return Call(
         services=services,
         request_id=request.scope["state"]["request_id"],
-        client=request.client.host if request.client else "unknown",
+        client=client[0] if client else "unknown",
         user=principal,
-        if_none_match=request.headers.get("if-none-match"),
-        if_match=request.headers.get("if-match"),
+        if_none_match=headers.get("if-none-match"),
+        if_match=headers.get("if-match"),
         long=long,
     )
 

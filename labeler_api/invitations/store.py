@@ -2,8 +2,10 @@
 
 # ruff: noqa: S608 - the only text put into the statements is the columns and conditions below
 
-from dataclasses import astuple, dataclass
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.members.authorization.access import COLUMNS, OUTCOME, Actor
@@ -120,8 +122,7 @@ async def find_by_token(connection: ReadConnection, token: str) -> Row | None:
     return await connection.fetchrow(_FIND_BY_TOKEN, token)
 
 
-@dataclass(frozen=True, slots=True)
-class NewInvitation:
+class NewInvitation(Struct, frozen=True):
     """Whom to invite, and to what."""
 
     token: str

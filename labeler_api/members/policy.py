@@ -22,13 +22,23 @@ class Role(IntEnum):
     @property
     def text(self) -> RoleName:
         """The word in the database and on the wire."""
-        name: RoleName = self.name.lower()  # type: ignore[assignment]
-        return name
+        return _TEXTS[self]
 
-    @classmethod
-    def of(cls, text: str) -> "Role":
+    @staticmethod
+    def of(text: str) -> "Role":
         """Read the word."""
-        return cls[text.upper()]
+        return _ROLES[text]
+
+
+# Every call on a project asks.
+_TEXTS: dict[Role, RoleName] = {
+    Role.VIEWER: "viewer",
+    Role.ANNOTATOR: "annotator",
+    Role.REVIEWER: "reviewer",
+    Role.ADMIN: "admin",
+    Role.OWNER: "owner",
+}
+_ROLES: dict[str, Role] = {text: role for role, text in _TEXTS.items()}
 
 
 MAY_DELETE_DATASET = Role.OWNER
@@ -50,12 +60,10 @@ class Lock(Enum):
 
 def effective_role(stored: str | None, *, is_admin: bool, is_public: bool) -> Role | None:
     """Combine the stored role with what a system admin and a public dataset give; None for a stranger."""
-    roles = [Role.of(stored)] if stored else []
-    if is_admin:
-        roles.append(Role.ADMIN)
-    if is_public:
-        roles.append(Role.VIEWER)
-    return max(roles, default=None)
+    role = Role.of(stored) if stored else None
+    if is_admin and (role is None or role < Role.ADMIN):
+        role = Role.ADMIN
+    return Role.VIEWER if role is None and is_public else role
 
 
 def may_change(actor: Role, *, present: Role | None, wanted: Role | None) -> bool:

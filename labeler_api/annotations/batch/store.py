@@ -1,6 +1,6 @@
 """SQL of a batch: one function for all new annotations of a project, each with its first revision."""
 
-from dataclasses import astuple
+from msgspec.structs import astuple
 
 from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.members.authorization.access import Actor

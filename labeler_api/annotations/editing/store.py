@@ -8,7 +8,9 @@ is `statement_timestamp()`, and not the transaction's, which may have begun befo
 # ruff: noqa: S608 - the only text put into the statements is the list of columns below
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from labeler_api.db import page_bytes
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
@@ -137,8 +139,7 @@ async def task_of_undone(
     return task
 
 
-@dataclass(frozen=True, slots=True)
-class Writer:
+class Writer(Struct, frozen=True):
     """Who writes: roles that are enough for own annotations, and for those of others; `anyway` needs none."""
 
     user_id: int

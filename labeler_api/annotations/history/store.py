@@ -3,8 +3,9 @@
 # ruff: noqa: S608 - the only text put into the statements is the lists of columns below
 
 from collections.abc import Sequence
-from dataclasses import astuple
 from datetime import datetime
+
+from msgspec.structs import astuple
 
 from labeler_api.annotations.editing.store import Writer, writing
 from labeler_api.db import page_bytes

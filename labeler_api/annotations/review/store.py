@@ -1,7 +1,8 @@
 """SQL of confirming and unconfirming; each changed annotation gets a revision, as with any other write."""
 
 from collections.abc import Sequence
-from dataclasses import astuple
+
+from msgspec.structs import astuple
 
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.members.authorization.access import COLUMNS as ACCESS

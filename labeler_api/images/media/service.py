@@ -5,6 +5,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from msgspec import structs
+
 from labeler_api.context import Call, Principal
 from labeler_api.db.pool import Row
 from labeler_api.errors import Forbidden, NotFound, Unauthenticated
@@ -113,7 +115,7 @@ async def _looked_up(call: Call, dataset_id: str, image_id: str, query: LinkQuer
     except (Unauthenticated, Forbidden):
         raise _no_such_image() from None
     user = Principal(user_id=profile.id, email=profile.email, is_admin=profile.is_admin, profile=profile)
-    call = replace(call, user=user)
+    call = structs.replace(call, user=user)
     async with call.db.read() as connection:
         access = await members.authorize(connection, call, dataset_id, Role.VIEWER, Lock.NONE)
         row = await listing_store.find(connection, dataset_id, image_id)

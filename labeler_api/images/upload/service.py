@@ -8,11 +8,11 @@ is stored, since anything but an error looks like a success on the screen.
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, contextmanager, suppress
-from dataclasses import replace
 from hashlib import sha256
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from labeler_api.context import Call
 from labeler_api.datasets import service as datasets

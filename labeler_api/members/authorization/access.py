@@ -6,7 +6,8 @@ locks with it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from labeler_api.db.one_and_rows import one_and_rows
 
@@ -38,8 +39,7 @@ OUTCOME = "outcome, found_project_id, found_dataset_id, found_visibility, found_
 COLUMNS = "p.id AS project_id, d.id AS dataset_id, d.visibility, d.owner_id AS dataset_owner_id, m.role"
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
+class Actor(Struct, frozen=True):
     """Who asks a function of the database to change which project: roles that are enough; `anyway` needs none."""
 
     reference: str

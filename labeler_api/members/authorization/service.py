@@ -1,8 +1,9 @@
 """Membership: the one place that decides whether a caller may do a thing to a project."""
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Literal, overload
+
+from msgspec import Struct
 
 from labeler_api.context import Call
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
@@ -12,8 +13,7 @@ from labeler_api.members.authorization.access import Actor
 from labeler_api.members.policy import Lock, Role, effective_role
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(Struct, frozen=True):
     """A project or dataset that the caller may know of, and the role in which they meet it.
 
     `member_id` is the user whose membership gives the role, None where something else does (a system admin).

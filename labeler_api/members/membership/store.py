@@ -3,8 +3,10 @@
 # ruff: noqa: S608 - the only text put into the statements is constants
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
 from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.members.authorization.access import COLUMNS, FOUND, HELD, IS_HELD, OUTCOME, WHERE_FOUND, Actor, reading
@@ -60,8 +62,7 @@ async def access_and_member(connection: ReadConnection, reference: str, user_id:
     return await connection.fetchrow(_ACCESS_AND_MEMBER, reference, user_id, member_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """Who changes a project, as they were seen: `member_id` None is who needs no membership."""
 
     project_id: str
