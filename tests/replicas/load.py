@@ -15,7 +15,10 @@ from tests.fixtures.annotating import box
 from tests.fixtures.api import PUBLIC_URL, Api, Made
 from tests.fixtures.pictures import picture
 
-_PAUSE_SECONDS = 0.02  # a person who clicks as fast as the page answers
+# A person who clicks ten times a second: a hundred requests a second in all, so that some are under way at any moment.
+# Without a pause ten people take the processors from the servers, and a restart takes twice as long.
+_PAUSE_SECONDS = 0.1
+_ANSWERS = 100  # a second of it
 _SAVERS, _READERS, _VIEWERS, _UPLOADERS = 4, 3, 2, 1
 _OK = (200, 201)
 SEEN = "seen"
@@ -133,7 +136,7 @@ class Load:
             doubts.clear()
             self.acknowledged.pictures[path] = content
 
-    async def goes_on(self, answers: int = 200) -> None:
+    async def goes_on(self, answers: int = _ANSWERS) -> None:
         """Wait until so many calls more were answered."""
         goal = self.answered + answers
         async with asyncio.timeout(60):

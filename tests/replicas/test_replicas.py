@@ -3,12 +3,12 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 
 import pytest
 
 from labeler_ops.stack.object_store import SeaweedServer
 from tests.fixtures.mortal_gateway import freeze, thaw
+from tests.fixtures.postgres import DatabaseFactory
 from tests.fixtures.recount import recount
 from tests.fixtures.users import UsersDatabase
 from tests.replicas.fleet import APIS, GATEWAYS, Fleet, deployed
@@ -21,15 +21,18 @@ _UNSEEN_SECONDS = 4.0  # until Envoy has left a frozen process: two looks of two
 pytestmark = [pytest.mark.slow, pytest.mark.destructive]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def fleet(
-    labeler_dsn: str,
+    create_database: DatabaseFactory,
+    labeler_template: str,
     clone_users: Callable[[], Awaitable[UsersDatabase]],
     object_store: SeaweedServer,
-    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Fleet]:
+    """Started once: each test makes a dataset of its own, and leaves all five at work."""
     users = await clone_users()
-    async with deployed(labeler_dsn, users.dsn, object_store, tmp_path) as running:
+    dsn = await create_database(labeler_template)
+    async with deployed(dsn, users.dsn, object_store, tmp_path_factory.mktemp("replicas")) as running:
         yield running
 
 
