@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -12,12 +13,14 @@ import pytest
 from labeler_api.errors import Unavailable
 from labeler_api.process.draining import Draining
 from labeler_ops.stack.object_store import SeaweedServer
-from tests.fixtures.api import ORIGIN, Api, storage_environment
+from tests.fixtures.api import ORIGIN, Api, Made, storage_environment
 from tests.fixtures.api_processes import ApiProcess
-from tests.fixtures.pictures import image_rows, picture
+from tests.fixtures.pictures import image_rows, picture, stored_keys
 from tests.fixtures.users import RunningGateway
+from tests.fixtures.waiting import until
 
 SECONDS = 6
+DRAIN_SECONDS = 5  # four calls have to fit in, on a machine with other work
 PART = b'--x\r\nContent-Disposition: form-data; name="files"; filename="%s.jpg"\r\n\r\n'
 FORM = {"Content-Type": "multipart/form-data; boundary=x"}
 
@@ -55,13 +58,19 @@ def must_be_503(answer: httpx.Response) -> None:
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
 
 
+async def _stored(api: Api, made: Made, number: int) -> bool:
+    """Whether so many of an upload's files are in the store."""
+    return len(await stored_keys(api, made, "images")) == number
+
+
 async def test_an_upload_that_does_not_end_keeps_what_it_had_and_says_so(api: Api, process: ApiProcess) -> None:
+    await api.empty_store()  # of datasets that had this id in other databases
     made = await api.dataset()
     stopped: list[asyncio.Task[None]] = []
 
     async def form() -> AsyncIterator[bytes]:
         yield PART % b"a" + picture() + b"\r\n" + PART % b"b"
-        await asyncio.sleep(0.5)  # until it is there
+        await until(partial(_stored, api, made, 1))
         stopped.append(asyncio.create_task(process.stop()))
         while True:
             await asyncio.sleep(0.2)
@@ -80,14 +89,16 @@ async def test_an_upload_that_does_not_end_keeps_what_it_had_and_says_so(api: Ap
 
 
 async def test_an_upload_that_ends_in_time_ends_well(api: Api, process: ApiProcess) -> None:
+    await api.empty_store()  # of datasets that had this id in other databases
     made = await api.dataset()
     stopped: list[asyncio.Task[None]] = []
 
     async def form() -> AsyncIterator[bytes]:
-        yield PART % b"a" + picture() + b"\r\n"
+        yield PART % b"a" + picture() + b"\r\n" + PART % b"b"
+        await until(partial(_stored, api, made, 1))  # a signal that came before the request would have it refused
         stopped.append(asyncio.create_task(process.stop()))
         await asyncio.sleep(SECONDS / 3)
-        yield PART % b"b" + picture() + b"\r\n--x--\r\n"
+        yield picture() + b"\r\n--x--\r\n"
 
     async with client(api, process) as browser:
         answer = await browser.post(f"/api/v1/datasets/{made.dataset_id}/images", content=form(), headers=FORM)
@@ -162,12 +173,12 @@ async def test_a_block_ends_when_the_process_has_to_and_not_before() -> None:
 
 async def test_a_process_that_drains_says_so_and_serves_on_before_it_refuses(api: Api, process: ApiProcess) -> None:
     await process.stop()
-    process.launch(API_DRAIN_SECONDS="2")
+    process.launch(API_DRAIN_SECONDS=str(DRAIN_SECONDS))
     await process.ready()
     async with client(api, process) as browser:
         began = asyncio.get_running_loop().time()
         stopping = asyncio.create_task(process.stop())
-        async with asyncio.timeout(1.5):
+        async with asyncio.timeout(DRAIN_SECONDS):
             while (answer := await browser.get("/health/ready")).status_code == 200:  # noqa: ASYNC110 - a process
                 await asyncio.sleep(0.01)
         assert answer.status_code == 503
@@ -176,9 +187,9 @@ async def test_a_process_that_drains_says_so_and_serves_on_before_it_refuses(api
         async with client(api, process) as other:
             assert (await other.get("/api/v1/datasets")).status_code == 200
         assert (await browser.post("/api/v1/datasets", json={"name": "in time"})).status_code == 201
-        assert asyncio.get_running_loop().time() - began < 2
+        assert asyncio.get_running_loop().time() - began < DRAIN_SECONDS
         await stopping
-    assert asyncio.get_running_loop().time() - began >= 2
+    assert asyncio.get_running_loop().time() - began >= DRAIN_SECONDS
 
 
 async def test_a_second_signal_ends_the_drain(api: Api, process: ApiProcess) -> None:
