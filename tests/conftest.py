@@ -1,5 +1,6 @@
 """Real servers for every test; the fixtures live in tests/fixtures."""
 
+import gc
 import os
 import shutil
 import signal
@@ -21,6 +22,7 @@ _ENOUGH = 12 << 30  # bytes; uploads of a GiB and copies of stores need a few at
 
 pytest_plugins = [
     "tests.fixtures.fast",
+    "tests.fixtures.work_units",
     "tests.fixtures.held_loop",
     "tests.fixtures.postgres",
     "tests.fixtures.storage",
@@ -49,6 +51,12 @@ def pytest_configure() -> None:
     structlog.configure(processors=[*structlog.get_config()["processors"][:-1], renderer])
     if _plenty():
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_IN_MEMORY))
+
+
+def pytest_collection_finish() -> None:
+    """Have the collector of garbage pass over the tests themselves: millions of objects that stay to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 def _plenty() -> bool:
