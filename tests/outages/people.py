@@ -15,7 +15,7 @@ from tests.fixtures.api import Made
 from tests.fixtures.pictures import picture
 
 PEOPLE = 12
-_PAUSE_SECONDS = 0.15  # between two saves of a person, as quick as anybody draws
+_PAUSE_SECONDS = 0.3  # between two saves of a person, as quick as anybody draws
 _AGAIN_SECONDS = 0.2  # after a failure; sooner than Retry-After asks, so that the end of the outage is seen
 _UPLOADERS = 2
 
