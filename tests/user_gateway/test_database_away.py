@@ -29,8 +29,8 @@ async def test_a_deadline_is_kept_and_the_statement_cancelled(
             started = monotonic()
             refusal = await refused(call())
             assert refusal.code == grpc.StatusCode.DEADLINE_EXCEEDED
-            assert monotonic() - started < 0.5 + 0.4  # the deadline, and a busy machine
-        await until(statements(0), 2.0, "the statements are cancelled in the database")
+            assert monotonic() - started < 0.5 + 2.5  # the deadline, and a busy machine; without it, five seconds
+        await until(statements(0), 7.0, "the statements are cancelled in the database")
 
 
 async def test_the_gateway_sets_a_limit_where_the_caller_sets_none(
@@ -50,9 +50,9 @@ async def test_a_client_that_leaves_takes_its_statement_along(
     running = await start_gateway(users_db.dsn)
     async with Calls(running.address, running.token) as calls, locked_users(users_db) as statements:
         call = calls.stub.GetUser(pb.GetUserRequest(id=1), timeout=8, metadata=calls.metadata)
-        await until(statements(1), 3.0, "the statement runs")
+        await until(statements(1), 7.0, "the statement runs")
         call.cancel()
-        await until(statements(0), 2.0, "the statement is cancelled")
+        await until(statements(0), 7.0, "the statement is cancelled")
         with pytest.raises(asyncio.CancelledError):
             await call
 
@@ -77,7 +77,7 @@ async def test_away_and_back(users_db: UsersDatabase, start_gateway: StartGatewa
             assert refusal.code == grpc.StatusCode.UNAVAILABLE
             assert refusal.reason == "USER_DB_UNAVAILABLE"
             assert refusal.retry_after_seconds == 1.0
-            assert monotonic() - started < 1.0, "refused at once, not after a time-out"
+            assert monotonic() - started < 2.5, "refused at once, not after a time-out"
             assert (await refused(calls.info())).reason == "USER_DB_UNAVAILABLE"
             assert not await calls.serving("")
 
