@@ -4,13 +4,9 @@ import gc
 import logging
 import os
 import resource
-import shutil
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import mkdtemp
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import msgspec
@@ -20,6 +16,7 @@ from uvicorn.supervisors import Multiprocess
 
 from labeler_api.settings import Settings, load, require_own_secrets
 from service_kit import event_loop, logs, tracing
+from service_kit.metrics_directory import shared_metrics
 from service_kit.settings import EXIT_CONFIGURATION, SettingsError
 
 Application = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
@@ -27,7 +24,6 @@ Application = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
 _KEEP_ALIVE_SECONDS = (
     75  # longer than the 60 s of Railway's edge: the edge closes first, no request meets a closed door
 )
-_METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own name
 _MOST_FILES = 65_536  # more than API_MAX_CONNECTIONS and the connections behind need
 _LAST_LINES_SECONDS = 2.0  # for the log at the end; a pipe that nobody reads takes none of them
 # A thread that computes keeps the interpreter's lock for so long (Python's own: 0.005). The event loop has to win it
@@ -62,29 +58,6 @@ def listen(host: str, port: int) -> socket.socket:
         host = "0.0.0.0"
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-
-
-@contextmanager
-def shared_metrics(workers: int) -> Iterator[None]:
-    """Lend workers an empty directory for their metrics (labeler_api/telemetry/metrics.py); what a run left goes.
-
-    Must come before prometheus_client is imported: it reads the variable once.
-    """
-    given = os.environ.get(_METRICS_DIRECTORY)
-    if workers == 1:
-        os.environ.pop(_METRICS_DIRECTORY, None)  # one process counts in memory, which is faster
-        yield
-        return
-    directory = Path(given or mkdtemp(prefix="labeler-metrics-"))
-    directory.mkdir(parents=True, exist_ok=True)
-    for leftover in directory.glob("*.db"):
-        leftover.unlink()
-    os.environ[_METRICS_DIRECTORY] = str(directory)
-    try:
-        yield
-    finally:
-        if not given:
-            shutil.rmtree(directory, ignore_errors=True)
 
 
 def raise_file_limit() -> None:

@@ -1,22 +1,21 @@
 """The metrics of one process, in Prometheus' form; docs/observability.md lists them.
 
 With several workers each writes its metrics into files of one directory (PROMETHEUS_MULTIPROC_DIR, made by
-`labeler_api.process.serving` before prometheus_client is imported), and whichever worker is asked adds all of them up.
+`service_kit.metrics_directory` before prometheus_client is imported), and whichever worker is asked adds them all up.
 """
 
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
-from pathlib import Path
 from time import perf_counter
 from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from service_kit import event_loop, logs
+from service_kit.metrics import process_watcher, text_of
+from service_kit.metrics_directory import metrics_directory
 
 _SAMPLE_SECONDS = 5.0  # how old another worker's gauges may be; scrapes come every 15 to 60 s
 # From a look-up by key (1 ms) to what browsers wait for at most (30 s).
@@ -62,7 +61,7 @@ class Metrics:
         )
         self._lines_dropped = self._counter("log_lines_dropped", "Lines of the log that were not written.")
         self._lines_seen = logs.dropped()
-        self._watchers += (self._show_lines, _process_watcher(self.registry))
+        self._watchers += (self._show_lines, process_watcher(self.registry))
 
     def _requests(self) -> None:
         self.requests = self._counter("http_requests", "Requests answered.", "method", "route", "status")
@@ -207,12 +206,7 @@ class Metrics:
     def text(self) -> bytes:
         """Return what Prometheus reads: the metrics of this process, or of all workers together."""
         self.sample()
-        if not _directory():
-            return generate_latest(self.registry)
-        _bury_dead_workers()
-        everybody = CollectorRegistry()
-        MultiProcessCollector(everybody)  # type: ignore[no-untyped-call]
-        return generate_latest(everybody)
+        return text_of(self.registry)
 
     def sample(self) -> None:
         """Bring the gauges up to date."""
@@ -222,7 +216,7 @@ class Metrics:
     @asynccontextmanager
     async def sampled(self) -> AsyncIterator[None]:
         """Keep this worker's gauges up to date for the other workers, where there are any, while the block runs."""
-        if not _directory():
+        if metrics_directory() is None:
             yield
             return
         sampling = asyncio.create_task(self._sample_on(), name="metrics")
@@ -263,34 +257,3 @@ def _observed(counter: Counter, histogram: Histogram, what: str, result_of: Resu
     finally:
         counter.labels(what, result).inc()
         histogram.labels(what).observe(perf_counter() - started)
-
-
-def _process_watcher(registry: CollectorRegistry) -> Watcher:
-    """Copy what prometheus_client knows of the process into gauges, which workers can show for each other."""
-    source = ProcessCollector(registry=CollectorRegistry())
-    gauges = {
-        sample.name: Gauge(sample.name, family.documentation, registry=registry, multiprocess_mode="liveall")
-        for family in source.collect()
-        for sample in family.samples
-    }
-
-    def watch() -> None:
-        for family in source.collect():
-            for sample in family.samples:
-                gauges[sample.name].set(sample.value)
-
-    return watch
-
-
-def _directory() -> Path | None:
-    path = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
-    return Path(path) if path else None
-
-
-def _bury_dead_workers() -> None:
-    """Drop the gauges of workers that ended; what they counted stays counted."""
-    directory = _directory()
-    pids = {path.stem.rpartition("_")[2] for path in directory.glob("gauge_live*.db")} if directory else set()
-    for pid in pids:
-        if not Path(f"/proc/{pid}").exists() and Path("/proc/self").exists():
-            mark_process_dead(int(pid))  # type: ignore[no-untyped-call]

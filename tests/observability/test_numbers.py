@@ -17,9 +17,9 @@ import pytest
 from labeler_api.app import create_app
 from labeler_api.context import Services
 from labeler_api.errors import NotFound
-from labeler_api.process.serving import shared_metrics
 from labeler_api.resilience.caches import ByteCache
 from labeler_api.telemetry.instruments import Instruments
+from service_kit.metrics_directory import shared_metrics
 from tests.fixtures.api import PUBLIC_URL, Api
 from tests.fixtures.users import GATEWAY_TOKEN, OpenDirectory
 from user_gateway.auth import MetricsAccess
