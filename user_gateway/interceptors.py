@@ -8,7 +8,7 @@ import asyncio
 import random
 import re
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -176,8 +176,12 @@ class GuardedServer:
             tuple(_GuardedHandlers(handlers, self._guard) for handlers in generic_rpc_handlers)
         )
 
-    def add_registered_method_handlers(self, service_name: str, method_handlers: object) -> None:
-        """Do nothing: gRPC would prefer these unguarded handlers, and the generic ones serve the same methods."""
+    def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Handler]) -> None:
+        """Serve these methods, guarded. gRPC finds them by name, and asks the generic handlers for the others only."""
+        guarded = {
+            name: self._guard.guarded(f"/{service_name}/{name}", handler) for name, handler in method_handlers.items()
+        }
+        self._server.add_registered_method_handlers(service_name, guarded)
 
 
 class _GuardedHandlers(grpc.GenericRpcHandler):

@@ -1,15 +1,19 @@
 """The numbers of the gateway, in Prometheus' form; docs/observability.md lists them."""
 
 from collections.abc import Callable
+from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from service_kit import event_loop, logs
+from service_kit.metrics import process_watcher, text_of
+from service_kit.metrics_directory import metrics_directory
 
 # From a look-up by key (1 ms) to the longest call (5 s); a password takes half a second.
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 Watcher = Callable[[], None]
+GaugeMode = Literal["livesum", "livemin"]
 
 
 class Metrics:
@@ -25,8 +29,9 @@ class Metrics:
         )
         self.calls_open = self._gauge("calls_open", "Calls under way.")
         self.connections = self._gauge("db_connections", "Connections of the pool.", "state")
-        self.available = self._gauge("db_available", "1 while the User DB answers.")
-        self.verifies = self._gauge("verifies", "1 while the role may read the password hashes.")
+        # Of workers the one that is worst off counts: any of them may get the next connection.
+        self.available = self._gauge("db_available", "1 while the User DB answers.", mode="livemin")
+        self.verifies = self._gauge("verifies", "1 while the role may read the password hashes.", mode="livemin")
         self.hash_slots = self._gauge("hash_slots", "Passwords that may be checked at once, and that are.", "state")
         self.event_loop_lag = Histogram(
             "user_gateway_event_loop_lag_seconds",
@@ -36,7 +41,10 @@ class Metrics:
         )
         self._lines_dropped = self._counter("log_lines_dropped", "Lines of the log that were not written.")
         self._lines_seen = logs.dropped()
-        ProcessCollector(registry=self._registry)
+        if metrics_directory() is None:
+            ProcessCollector(registry=self._registry)
+        else:
+            self.watch(process_watcher(self._registry))
 
     def watch(self, watcher: Watcher) -> None:
         """Call `watcher` whenever the gauges are to be brought up to date."""
@@ -52,16 +60,20 @@ class Metrics:
         known[1].observe(seconds)
 
     def text(self) -> bytes:
-        """Return what Prometheus reads."""
+        """Return what Prometheus reads: the metrics of this process, or of all workers together."""
+        self.sample()
+        return text_of(self._registry)
+
+    def sample(self) -> None:
+        """Bring what is looked up from time to time up to date."""
         for watcher in self._watchers:
             watcher()
         dropped = logs.dropped()
         self._lines_dropped.inc(dropped - self._lines_seen)
         self._lines_seen = dropped
-        return generate_latest(self._registry)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"user_gateway_{name}", text, labels, registry=self._registry)
 
-    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(f"user_gateway_{name}", text, labels, registry=self._registry)
+    def _gauge(self, name: str, text: str, *labels: str, mode: GaugeMode = "livesum") -> Gauge:
+        return Gauge(f"user_gateway_{name}", text, labels, registry=self._registry, multiprocess_mode=mode)

@@ -8,13 +8,13 @@ import asyncio
 import functools
 import re
 import secrets
-import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import bcrypt
 import structlog
 
 from user_gateway.errors import ResourceExhausted
+from user_gateway.hash_slots import HashSlots, Release
 
 log = structlog.get_logger(__name__)
 
@@ -27,14 +27,13 @@ _ROUGHLY_ONE_CHECK_SECONDS = 1.0  # half a second at cost 12, and one round up
 
 
 class PasswordChecker:
-    """Checks at most `slots` passwords at once and refuses further ones: a queue would only delay the refusal."""
+    """Checks as many passwords at once as there are slots, and refuses more: a queue would only delay the refusal."""
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: HashSlots) -> None:
         self._slots = slots
         self._cost = 0
-        self._free = threading.BoundedSemaphore(slots)
         self._under_way: set[Future[bool]] = set()
-        self._threads = ThreadPoolExecutor(slots, thread_name_prefix="bcrypt")
+        self._threads = ThreadPoolExecutor(slots.number, thread_name_prefix="bcrypt")
 
     async def check(self, password: str, stored_hash: str | None, *, highest_cost: int) -> bool:
         """Tell whether `password` belongs to `stored_hash`; None, a broken hash or one of too high a cost is False.
@@ -44,7 +43,8 @@ class PasswordChecker:
         Raises ResourceExhausted when all slots are taken. A slot is free again when its thread has ended, even if
         the caller left before.
         """
-        if not self._free.acquire(blocking=False):
+        release = self._slots.take()
+        if release is None:
             raise self._busy()
         cost = _cost_of(stored_hash) or 0
         if cost > _REFUSED_ABOVE:
@@ -58,30 +58,30 @@ class PasswordChecker:
         self._cost = min(max(self._cost, highest_cost, cost), _HIGHEST_COST)
         work = self._threads.submit(_check, password, stored_hash, self._cost)
         self._under_way.add(work)
-        work.add_done_callback(self._ended)
+        work.add_done_callback(lambda ended: self._ended(ended, release))
         return await asyncio.wrap_future(work)
 
     @property
     def slots(self) -> tuple[int, int]:
-        """(all of them, those in use)."""
-        return self._slots, len(self._under_way)
+        """(all of them, those that this process uses)."""
+        return self._slots.number, len(self._under_way)
 
     def require_free(self) -> None:
         """Raise ResourceExhausted where `check` would, before anything is done for it."""
-        if len(self._under_way) >= self._slots:
+        if not self._slots.free:
             raise self._busy()
 
     def _busy(self) -> ResourceExhausted:
         return ResourceExhausted(
             "TOO_MANY_CHECKS",
             "Too many passwords are being checked.",
-            metadata={"slots": str(self._slots)},
+            metadata={"slots": str(self._slots.number)},
             retry_after_seconds=_ROUGHLY_ONE_CHECK_SECONDS,
         )
 
-    def _ended(self, work: "Future[bool]") -> None:
+    def _ended(self, work: "Future[bool]", release: Release) -> None:
         self._under_way.discard(work)
-        self._free.release()
+        release()
 
     def close(self) -> None:
         """Begin no further check. Those under way have nobody who waits for them, and are not waited for."""

@@ -1,8 +1,7 @@
 """The composition root of the gateway: everything is built here, started in order and stopped in order."""
 
 import asyncio
-import socket
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
@@ -16,12 +15,13 @@ from proto.users.v1 import user_gateway_pb2 as pb
 from proto.users.v1 import user_gateway_pb2_grpc as pb_grpc
 from service_kit import event_loop
 from service_kit.read_only import write_privileges
-from service_kit.settings import SettingsError
 from service_kit.tracing import Tracing
 from user_gateway import catalog, indexes, reflection, tls
+from user_gateway.address import bound_host, taken, written
 from user_gateway.auth import Authenticator
 from user_gateway.catalog_notes import CatalogNotes
 from user_gateway.database import Connection, Database, NoteStep
+from user_gateway.hash_slots import HashSlots, OwnSlots
 from user_gateway.health import HealthService
 from user_gateway.http_health import HttpHealth
 from user_gateway.interceptors import CallGuard, GuardedServer
@@ -54,14 +54,18 @@ class Gateway:
     """A gateway that is not started yet; `start` and `stop` belong to one event loop."""
 
     def __init__(
-        self, settings: Settings, tracing: Tracing | None = None, steps: event_loop.StepWatch | None = None
+        self,
+        settings: Settings,
+        tracing: Tracing | None = None,
+        steps: event_loop.StepWatch | None = None,
+        slots: HashSlots | None = None,
     ) -> None:
         variables = settings.variables
         tracing = tracing or Tracing()
         self._settings = settings
         self._metrics = Metrics()
         self._notes = CatalogNotes()
-        self._passwords = PasswordChecker(settings.hash_slots)
+        self._passwords = PasswordChecker(slots or OwnSlots(settings.hash_slots))
         self._database = Database(
             settings.database_url,
             pool_size=variables.user_db_pool_size,
@@ -83,7 +87,7 @@ class Gateway:
         self._stopping = False
         self._watch = AsyncExitStack()
         self._metrics.watch(self._show_numbers)
-        self._http = HttpHealth(self._status, self._metrics.text, settings.metrics_access)
+        self._http = HttpHealth(self.status, self._metrics.text, settings.metrics_access)
         self._server: grpc.aio.Server | None = None
         self.port = 0
         self.health_port: int | None = None
@@ -93,8 +97,17 @@ class Gateway:
         """Whether calls are answered now: the database is there, and the gateway is not stopping."""
         return self._database.available and not self._stopping
 
-    def _status(self) -> tuple[bool, bool]:
+    def status(self) -> tuple[bool, bool]:
+        """Whether calls are answered, and whether passwords can be checked."""
         return self.serving, self._store.verifies
+
+    def on_change(self, listener: Callable[[bool], Awaitable[None]]) -> None:
+        """Await `listener(available)` whenever the User DB comes or goes."""
+        self._database.on_change(listener)
+
+    def sample(self) -> None:
+        """Bring the gauges up to date, for the other workers."""
+        self._metrics.sample()
 
     @property
     def checking(self) -> int:
@@ -195,7 +208,8 @@ class Gateway:
         self._metrics.calls_open.set(self._guard.under_way)
         self._metrics.available.set(self._database.available)
         self._metrics.verifies.set(self._store.verifies)
-        self._metrics.hash_slots.labels("max").set(slots)
+        # Workers share their slots, and the sum over them has to be right.
+        self._metrics.hash_slots.labels("max").set(slots / self._settings.variables.user_gateway_workers)
         self._metrics.hash_slots.labels("used").set(in_use)
 
     async def _show_health(self, available: bool) -> None:
@@ -221,8 +235,8 @@ class Gateway:
     def _options(self) -> Sequence[tuple[str, int]]:
         age = self._settings.variables.user_gateway_connection_age_seconds
         return (
-            # Two gateways on one port would share its connections without a word.
-            ("grpc.so_reuseport", 0),
+            # Workers share the port. Two gateways on one port would share its connections without a word.
+            ("grpc.so_reuseport", int(self._settings.variables.user_gateway_workers > 1)),
             # Connections are renewed, so that clients resolve the name again and find new replicas.
             ("grpc.max_connection_age_ms", round(age * 1000)),
             ("grpc.max_connection_age_grace_ms", 30_000),  # longer than the longest call
@@ -252,31 +266,15 @@ class Gateway:
         )
 
     def _bind(self, server: grpc.aio.Server) -> int:
-        host, port = self._settings.variables.user_gateway_host, self._settings.variables.user_gateway_port
-        if host in {"::", "[::]", "*", ""}:
-            host = "::" if _has_ipv6() else "0.0.0.0"
+        host, port = bound_host(self._settings.variables.user_gateway_host), self._settings.variables.user_gateway_port
         credentials = tls.credentials(self._settings.variables)
-        address = f"[{host}]:{port}" if ":" in host.strip("[]") and not host.startswith("[") else f"{host}:{port}"
+        address = written(host, port)
         try:
             if credentials is None:
                 return server.add_insecure_port(address)
             return server.add_secure_port(address, credentials)
         except RuntimeError:
-            raise SettingsError(
-                f"cannot listen on {address}: is the port taken? Set USER_GATEWAY_PORT to another port, or to 0 "
-                "for any free one, and USER_GATEWAY_HOST to an address of this machine"
-            ) from None
-
-
-def _has_ipv6() -> bool:
-    """Tell whether this machine can bind `[::]`; containers without IPv6 cannot."""
-    try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
-            probe.bind(("::", 0))
-    except OSError:
-        log.warning("no IPv6 on this machine: listening on IPv4 only")
-        return False
-    return True
+            raise taken(host, port) from None
 
 
 def _log_held(what: str, seconds: float) -> None:

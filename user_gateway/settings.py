@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import sys
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
@@ -19,6 +20,7 @@ from user_gateway.auth import Caller, MetricsAccess, Scope, names
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Positive = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(ge=0)]
+Workers = Annotated[int, Meta(ge=1, le=32)]  # each has a pool of its own, and more than there are cores help nobody
 
 _TOKENS_FORM = "caller=token[|token]:scope[+scope], several separated by commas"
 _ENTRY = re.compile(r"(?P<name>[A-Za-z0-9_.-]+)=(?P<tokens>[^:,\s]+):(?P<scopes>[a-z_.+]+)")
@@ -40,6 +42,7 @@ class Variables(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     user_db_pool_size: Positive = 10
     user_gateway_host: str = "::"
     user_gateway_port: Port = 50051
+    user_gateway_workers: Workers = 1
     user_gateway_reflection: bool | None = None
     user_gateway_call_seconds: Annotated[float, Meta(gt=0)] = 5.0
     user_gateway_hash_slots: Positive | None = None
@@ -100,6 +103,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         raise SettingsError(
             "PORT (HTTP health) and USER_GATEWAY_PORT (gRPC) are the same: set one of them to another port"
         )
+    _check_workers(variables)
     callers = _callers(env.get("USER_GATEWAY_TOKENS", ""), variables.environment)
     _check_published(variables, callers)
     return Settings(
@@ -131,6 +135,14 @@ def _path(kind: type, value: object) -> object:
     if kind is Path:
         return value if isinstance(value, Path) else Path(str(value))
     raise NotImplementedError(kind)
+
+
+def _check_workers(variables: Variables) -> None:
+    if variables.user_gateway_workers > 1 and sys.platform != "linux":
+        raise SettingsError(
+            "USER_GATEWAY_WORKERS: several processes on one port need Linux, which spreads connections over them; "
+            f"this is {sys.platform}. Set it to 1, and start more gateways on other ports where one is too slow"
+        )
 
 
 def _check_tls(variables: Variables) -> None:

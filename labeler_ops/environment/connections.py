@@ -47,7 +47,8 @@ def _sum(given: Environment, database: str, url: str, times: int, shown: str) ->
     extra, formula, processes = 0, "", 1
     if database == "User DB" and given.gateway is not None:
         each = given.gateway.variables.user_db_pool_size + 1
-        formula = f"({each - 1} pool + 1 watcher)"
+        processes = given.gateway.variables.user_gateway_workers
+        formula = f"({each - 1} pool + 1 watcher)" + (f" × {processes} workers" if processes > 1 else "")
     elif database == "Platform DB" and given.api is not None:
         each, processes = _PLATFORM_POOL, given.api.api_workers
         formula = f"({_PLATFORM_POOL} pool) × {processes} workers"

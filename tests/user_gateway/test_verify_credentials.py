@@ -14,6 +14,7 @@ from tests.fixtures.gateway_calls import Calls, refused
 from tests.fixtures.users import GATEWAY_TOKEN, StartGateway, UsersDatabase
 from user_gateway import passwords
 from user_gateway.errors import ResourceExhausted
+from user_gateway.hash_slots import OwnSlots
 from user_gateway.passwords import PasswordChecker
 
 
@@ -123,7 +124,7 @@ def test_the_work_of_a_check_is_counted_out(stored: str | None) -> None:
 
 
 async def test_a_dearer_hash_than_the_sample_had_raises_the_work_of_all() -> None:
-    checker = PasswordChecker(1)
+    checker = PasswordChecker(OwnSlots(1))
     assert await checker.check("secret", hashed(b"secret", 4), highest_cost=4)
     assert checker._cost == 4
     assert await checker.check("secret", hashed(b"secret", 6), highest_cost=4)
@@ -171,7 +172,7 @@ async def test_the_event_loop_goes_on_while_passwords_are_checked(
 
 
 async def test_a_slot_is_held_until_its_thread_ends() -> None:
-    checker = PasswordChecker(1)
+    checker = PasswordChecker(OwnSlots(1))
     slow = hashed(b"secret", 11)
     abandoned = asyncio.ensure_future(checker.check("secret", slow, highest_cost=4))
     await asyncio.sleep(0)
@@ -193,7 +194,7 @@ async def test_a_slot_is_held_until_its_thread_ends() -> None:
 
 
 async def test_a_hash_that_would_take_a_day_is_refused() -> None:
-    checker = PasswordChecker(1)
+    checker = PasswordChecker(OwnSlots(1))
     with structlog.testing.capture_logs() as lines:
         for cost in (17, 31):
             dear = hashed(b"secret").replace("$04$", f"${cost}$")

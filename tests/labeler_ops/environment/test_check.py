@@ -180,6 +180,12 @@ async def test_workers_and_replicas_count() -> None:
     assert "may open 195 connections, the server allows 97" in problem.text
 
 
+async def test_workers_of_the_gateway_count() -> None:
+    report = await check({**RIGHT, "USER_GATEWAY_WORKERS": "3"}, ["gateway"], source="test", replicas=2, overlap=False)
+    assert [one.connections for one in report.connections] == [(10 + 1) * 3 * 2]
+    assert report.connections[0].formula == "(10 pool + 1 watcher) × 3 workers × 2 replicas"
+
+
 def test_the_command(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text("".join(f"{name}='{value}'  # said\n" for name, value in RIGHT.items()))
