@@ -9,8 +9,8 @@ import pytest
 
 from labeler_api.app import create_app, open_services
 from labeler_ops.stack.object_store import SeaweedServer
-from tests.fixtures.access.stage import MORE_IDS
-from tests.fixtures.access.world import World
+from tests.fixtures.access.callers import Callers
+from tests.fixtures.access.sample import MORE_IDS
 from tests.fixtures.api import Api, api_settings, storage_environment
 from tests.fixtures.postgres import DatabaseFactory
 from tests.fixtures.users import GATEWAY_TOKEN, UsersDatabase, gateway_settings
@@ -46,13 +46,13 @@ async def people_gateway(people: UsersDatabase) -> AsyncIterator[str]:
 
 
 @pytest.fixture(scope="session")
-async def shared_world(
+async def shared_callers(
     create_database: DatabaseFactory,
     labeler_template: str,
     platform_template: str,
     people_gateway: str,
     object_store: SeaweedServer,
-) -> AsyncIterator[World]:
+) -> AsyncIterator[Callers]:
     dsn = await create_database(labeler_template)
     variables = {
         **storage_environment(object_store),
@@ -64,12 +64,12 @@ async def shared_world(
         services = await open_services(settings, stack)
         api = Api(create_app(settings, services), services)
         stack.push_async_callback(api.close)
-        world = World(api)
-        stack.push_async_callback(world.close)
-        yield world
+        callers = Callers(api)
+        stack.push_async_callback(callers.close)
+        yield callers
 
 
 @pytest.fixture
-async def world(shared_world: World) -> World:
-    shared_world.fresh()
-    return shared_world
+async def callers(shared_callers: Callers) -> Callers:
+    shared_callers.fresh()
+    return shared_callers

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from tests.fixtures.access.answers import CALLS, SHAPES, WITHOUT
+from tests.fixtures.access.callers import Callers
 from tests.fixtures.access.calls import call_of
-from tests.fixtures.access.stage import build
+from tests.fixtures.access.sample import build
 from tests.fixtures.access.table import Rule, rules
-from tests.fixtures.access.world import World
 
 SECRETS = ("password", "hashed", "secret", "reset_token", "s3_key", "phone")
 
@@ -51,12 +51,12 @@ def _answered() -> list[Rule]:
 
 
 @pytest.mark.parametrize("rule", _answered(), ids=lambda rule: rule.name)
-async def test_an_answer_has_the_keys_that_are_named(world: World, rule: Rule) -> None:
-    stage = await build(world.db)
+async def test_an_answer_has_the_keys_that_are_named(callers: Callers, rule: Rule) -> None:
+    sample = await build(callers.db)
     call = call_of(rule.call, rule.case)
     if call.arrange:
-        await call.arrange(world.api, stage, "owner")
-    answer = await world.send("owner", rule.call, stage, call.ask(stage, "owner"))
+        await call.arrange(callers.api, sample, "owner")
+    answer = await callers.send("owner", rule.call, sample, call.ask(sample, "owner"))
     assert answer.status_code == rule.expected("owner", "private").status, answer.text
     wrong = _wrong(answer.json(), ANSWER_OF[_short(rule)], "")
     assert wrong == [], f"{rule.name}: change the answer, or say in tests/fixtures/access/answers.py that it was added"

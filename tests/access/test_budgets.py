@@ -2,12 +2,12 @@
 
 import pytest
 
+from tests.fixtures.access.callers import Callers
 from tests.fixtures.access.calls import Ask, call_of
-from tests.fixtures.access.stage import Stage, build
+from tests.fixtures.access.sample import Sample, build
 from tests.fixtures.access.table import Rule, rules
-from tests.fixtures.access.world import World
 
-_FOR_READERS: list[Stage] = []
+_FOR_READERS: list[Sample] = []
 READ_BUDGET = 6
 WRITE_BUDGET = 12
 # Of a whole file, in four transactions: three short ones beside the long one, so that nobody waits for it.
@@ -28,28 +28,28 @@ def _allowed() -> list[Rule]:
 
 
 @pytest.mark.parametrize("rule", _allowed(), ids=lambda rule: rule.name)
-async def test_a_call_costs_the_same_however_much_there_is(world: World, rule: Rule) -> None:
-    few, many = await build(world.db), await _much(world, rule)
-    await world.send("owner", "GET /api/v1/auth/me", few, Ask())  # organizations' names are read once in five minutes
-    costs = [await _cost(world, rule, stage) for stage in (few, many)]
+async def test_a_call_costs_the_same_however_much_there_is(callers: Callers, rule: Rule) -> None:
+    few, many = await build(callers.db), await _much(callers, rule)
+    await callers.send("owner", "GET /api/v1/auth/me", few, Ask())  # organizations' names are read once in five minutes
+    costs = [await _cost(callers, rule, sample) for sample in (few, many)]
     assert costs[0] + _SPARED.get(rule.call, 0) == costs[1]
     most = READ_BUDGET if rule.method == "GET" else WRITE_BUDGET
     assert costs[1] <= (IMPORT_BUDGET if rule.call == _IMPORT else most)
 
 
-async def _cost(world: World, rule: Rule, stage: Stage) -> int:
+async def _cost(callers: Callers, rule: Rule, sample: Sample) -> int:
     call = call_of(rule.call, rule.case)
     if call.arrange:
-        await call.arrange(world.api, stage, "owner")
-    world.fresh()  # what one stage has taught a process costs the other nothing
-    with world.api.count() as counted:
-        answer = await world.send("owner", rule.call, stage, call.ask(stage, "owner"))
+        await call.arrange(callers.api, sample, "owner")
+    callers.fresh()  # what one sample has taught a process costs the other nothing
+    with callers.api.count() as counted:
+        answer = await callers.send("owner", rule.call, sample, call.ask(sample, "owner"))
     assert answer.status_code == rule.expected("owner", "private").status, answer.text
     return counted.value
 
 
 # $1 the dataset, $2 the project, $3 how many. Users that nobody knows: names are looked up for them all the same.
-_NUMBERS = "FROM generate_series(1, $3::int) n, (SELECT $1::varchar AS dataset, $2::varchar AS project) stage"
+_NUMBERS = "FROM generate_series(1, $3::int) n, (SELECT $1::varchar AS dataset, $2::varchar AS project) sample"
 _FILL = (
     "INSERT INTO image_metadata (id, dataset_id, file_name, s3_key, folder_path, size, width, height, content_sha256)"
     f" SELECT 'more/' || n, dataset, n || '.jpg', dataset || '/' || n, 'more', 2, 640, 480, md5(n::text) {_NUMBERS}",
@@ -76,19 +76,19 @@ _FILL = (
 )
 
 
-async def _much(world: World, rule: Rule) -> Stage:
-    """A stage with much of everything: of the call's own, or one for all calls that only read."""
+async def _much(callers: Callers, rule: Rule) -> Sample:
+    """A sample with much of everything: of the call's own, or one for all calls that only read."""
     if rule.method == "GET" and _FOR_READERS:
         return _FOR_READERS[0]
-    stage = await build(world.db)
-    await _fill(world, stage)
+    sample = await build(callers.db)
+    await _fill(callers, sample)
     if rule.method == "GET":
-        _FOR_READERS.append(stage)
-    return stage
+        _FOR_READERS.append(sample)
+    return sample
 
 
-async def _fill(world: World, stage: Stage) -> None:
+async def _fill(callers: Callers, sample: Sample) -> None:
     """Add images, annotations, members and all the rest, each some hundred times."""
-    async with world.db.begin() as tx:
+    async with callers.db.begin() as tx:
         for statement in _FILL:
-            await tx.execute(statement, stage.dataset_id, stage.project_id, MORE)
+            await tx.execute(statement, sample.dataset_id, sample.project_id, MORE)

@@ -16,10 +16,10 @@ import labeler_api
 from labeler_api.app import describe
 from labeler_api.http.endpoint import Operation
 from labeler_api.http.openapi.document import operation_id
+from tests.fixtures.access.callers import Callers
 from tests.fixtures.access.calls import call_of
-from tests.fixtures.access.stage import build
+from tests.fixtures.access.sample import build
 from tests.fixtures.access.table import Rule, rules
-from tests.fixtures.access.world import World
 from tests.fixtures.operations import documented, name_of
 
 _FILE = Path(labeler_api.__file__).with_name("examples.json")
@@ -50,16 +50,16 @@ def _described(operation: Operation) -> dict[str, Any]:
     return found
 
 
-async def _recorded(world: World, operation: Operation, rule: Rule) -> dict[str, Any]:
+async def _recorded(callers: Callers, operation: Operation, rule: Rule) -> dict[str, Any]:
     """Ask, and note what was sent and what came."""
-    call, stage = call_of(rule.call, rule.case), await build(world.db)
+    call, sample = call_of(rule.call, rule.case), await build(callers.db)
     if call.arrange:
-        await call.arrange(world.api, stage, "owner")
-    ask = call.ask(stage, "owner")
-    answer = await world.send("owner", rule.call, stage, ask)
+        await call.arrange(callers.api, sample, "owner")
+    ask = call.ask(sample, "owner")
+    answer = await callers.send("owner", rule.call, sample, ask)
     assert answer.status_code == operation.status, answer.text
     fields = operation.path_type.__struct_fields__ if operation.path_type else ()
-    path = {name: ask.path[name] if name in ask.path else getattr(stage, name) for name in fields}
+    path = {name: ask.path[name] if name in ask.path else getattr(sample, name) for name in fields}
     given = {name: value == "true" if value in {"true", "false"} else value for name, value in ask.params.items()}
     example: dict[str, Any] = {"parameters": {**path, **given}}
     if operation.body_type is not None:
@@ -83,8 +83,8 @@ def test_every_operation_has_an_example() -> None:
     assert _examples().keys() == _ASKED.keys()
 
 
-async def test_the_examples_are_what_the_service_answers(world: World) -> None:
-    now = {name: await _recorded(world, *_ASKED[name]) for name in sorted(_ASKED)}
+async def test_the_examples_are_what_the_service_answers(callers: Callers) -> None:
+    now = {name: await _recorded(callers, *_ASKED[name]) for name in sorted(_ASKED)}
     if os.environ.get("WRITE_EXAMPLES"):
         _FILE.write_bytes(msgspec.json.format(msgspec.json.encode(now), indent=1) + b"\n")
     others = [name for name, example in _examples().items() if _shape(example) != _shape(now[name])]

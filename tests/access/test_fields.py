@@ -13,10 +13,10 @@ import httpx
 import msgspec
 import pytest
 
+from tests.fixtures.access.callers import Callers
 from tests.fixtures.access.calls import Ask, call_of
-from tests.fixtures.access.stage import IDS, Stage, build, rows_of
+from tests.fixtures.access.sample import IDS, Sample, build, rows_of
 from tests.fixtures.access.table import Rule, rules
-from tests.fixtures.access.world import World
 from tests.fixtures.operations import documented
 
 LONG_AGO = "2001-01-01T00:00:00Z"
@@ -42,7 +42,7 @@ SMUGGLED: dict[str, Any] = {
     "system_role": "admin",
 }
 # What two equal calls may differ in: numbers and times that the database gives, secrets, sums over more than
-# the stage, and files that hold such numbers.
+# the sample, and files that hold such numbers.
 _OWN_WAY = re.compile(
     r"^(id|(annotation|version|permission|snapshot|deletion)_ids?|.*_at|timestamp|last_modified|.*token|content_sha256|file_size_bytes"
     r"|restorable_until|purge_after|number of datasets)$"
@@ -98,45 +98,45 @@ def _item_type(kind: Any) -> Any:
 
 
 @pytest.mark.parametrize("rule", _with_bodies(), ids=lambda rule: rule.name)
-async def test_what_is_sent_beside_a_body_has_no_effect(world: World, rule: Rule) -> None:
+async def test_what_is_sent_beside_a_body_has_no_effect(callers: Callers, rule: Rule) -> None:
     kind, call = _body_type(rule), call_of(rule.call, rule.case)
     outcomes: list[tuple[int, Any, Any]] = []
     for smuggling in (False, True):
-        stage = await build(world.db)
+        sample = await build(callers.db)
         if call.arrange:
-            await call.arrange(world.api, stage, "owner")
-        ask = call.ask(stage, "owner")
-        answer = await world.send("owner", rule.call, stage, _smuggling(ask, kind) if smuggling else ask)
-        rows = await rows_of(world.db, await _made(world, stage, answer))
+            await call.arrange(callers.api, sample, "owner")
+        ask = call.ask(sample, "owner")
+        answer = await callers.send("owner", rule.call, sample, _smuggling(ask, kind) if smuggling else ask)
+        rows = await rows_of(callers.db, await _made(callers, sample, answer))
         assert [trace for trace in _TRACES if trace in rows + answer.text] == []
-        outcomes.append((answer.status_code, _same(_decoded(answer), stage), _same(msgspec.json.decode(rows), stage)))
+        outcomes.append((answer.status_code, _same(_decoded(answer), sample), _same(msgspec.json.decode(rows), sample)))
     assert outcomes[0][0] == rule.expected("owner", "private").status
     assert list(_differences(outcomes[0], outcomes[1])) == []
 
 
-async def _made(world: World, stage: Stage, answer: httpx.Response) -> Stage:
-    """The stage, with the dataset that the call made in place of the one without a project."""
+async def _made(callers: Callers, sample: Sample, answer: httpx.Response) -> Sample:
+    """The sample, with the dataset that the call made in place of the one without a project."""
     body = _decoded(answer)
     made = body.get("dataset_id") or body.get("id") if isinstance(body, dict) else None
-    if not isinstance(made, str) or not made.startswith("ds_") or made == stage.dataset_id:
-        return stage
-    async with world.db.read() as connection:
+    if not isinstance(made, str) or not made.startswith("ds_") or made == sample.dataset_id:
+        return sample
+    async with callers.db.read() as connection:
         project = await connection.fetchval("SELECT id FROM annotation_projects WHERE dataset_id = $1", made)
-    return replace(stage, dataset_id=made, project_id=project, bare_dataset_id=made)
+    return replace(sample, dataset_id=made, project_id=project, bare_dataset_id=made)
 
 
 def _decoded(answer: httpx.Response) -> Any:
     return answer.json() if answer.content else None
 
 
-def _same(value: Any, stage: Stage) -> Any:
+def _same(value: Any, sample: Sample) -> Any:
     """A value without what differs between two equal calls."""
     if isinstance(value, dict):
-        return {_same(name, stage): _same(item, stage) for name, item in value.items() if not _OWN_WAY.match(name)}
+        return {_same(name, sample): _same(item, sample) for name, item in value.items() if not _OWN_WAY.match(name)}
     if isinstance(value, list):
-        return [_same(item, stage) for item in value]
+        return [_same(item, sample) for item in value]
     if isinstance(value, str):
-        return _MADE_UP.sub("<made up>", value.replace(stage.name.removeprefix("Dataset "), "<tag>"))
+        return _MADE_UP.sub("<made up>", value.replace(sample.name.removeprefix("Dataset "), "<tag>"))
     return value
 
 

@@ -11,10 +11,10 @@ import pytest
 
 from labeler_api.errors import RangeNotSatisfiable
 from labeler_api.http.endpoint import Operation
+from tests.fixtures.access.callers import Callers
 from tests.fixtures.access.calls import Ask, call_of
-from tests.fixtures.access.stage import Stage, build, rows_of
+from tests.fixtures.access.sample import Sample, build, rows_of
 from tests.fixtures.access.table import Rule, rules
-from tests.fixtures.access.world import World
 from tests.fixtures.language import check_sentence, is_of_a_validator
 from tests.fixtures.operations import documented, may_be_malformed, name_of
 
@@ -40,13 +40,13 @@ def _first_rules(wanted: Callable[[Operation], object]) -> list[Rule]:
 
 
 @pytest.mark.parametrize("rule", _first_rules(may_be_malformed), ids=lambda rule: rule.name)
-async def test_what_is_malformed_is_422(world: World, rule: Rule) -> None:
+async def test_what_is_malformed_is_422(callers: Callers, rule: Rule) -> None:
     operation = _operation(rule)
     assert operation
-    stage = await build(world.db)
-    ask = call_of(rule.call, rule.case).ask(stage, "owner")
-    before = await rows_of(world.db, stage)
-    answers = [(what, await _sent(world, rule, stage, ask, **wrong)) for what, wrong in _malformations(operation)]
+    sample = await build(callers.db)
+    ask = call_of(rule.call, rule.case).ask(sample, "owner")
+    before = await rows_of(callers.db, sample)
+    answers = [(what, await _sent(callers, rule, sample, ask, **wrong)) for what, wrong in _malformations(operation)]
     assert answers
     for what, answer in answers:
         assert answer.status_code == 422, (what, answer.text)
@@ -56,7 +56,7 @@ async def test_what_is_malformed_is_422(world: World, rule: Rule) -> None:
         for error in body["errors"]:
             assert not is_of_a_validator(error["message"]), (what, error)
         assert all(isinstance(error["message"], str) and error["loc"] for error in body["errors"])
-    assert await rows_of(world.db, stage) == before
+    assert await rows_of(callers.db, sample) == before
 
 
 def _malformations(operation: Operation) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -89,9 +89,9 @@ def _fits(value: str, kind: Any) -> bool:
 
 
 async def _sent(
-    world: World,
+    callers: Callers,
     rule: Rule,
-    stage: Stage,
+    sample: Sample,
     ask: Ask,
     *,
     path: dict[str, object] | None = None,
@@ -99,39 +99,39 @@ async def _sent(
     content: bytes | None = None,
     content_type: str = "application/json",
 ) -> httpx.Response:
-    url = world.url(rule.call, stage, Ask(path={**ask.path, **(path or {})}))
+    url = callers.url(rule.call, sample, Ask(path={**ask.path, **(path or {})}))
     query = {**ask.params, **(params or {})}
     if content is None:
-        return await world.client("owner").request(rule.method, url, params=query, json=ask.json)
+        return await callers.client("owner").request(rule.method, url, params=query, json=ask.json)
     headers = {"Content-Type": content_type}
-    return await world.client("owner").request(rule.method, url, params=query, content=content, headers=headers)
+    return await callers.client("owner").request(rule.method, url, params=query, content=content, headers=headers)
 
 
 @pytest.mark.parametrize("rule", _first_rules(lambda o: "{" in o.path), ids=lambda rule: rule.name)
-async def test_an_id_that_nothing_can_have_is_refused(world: World, rule: Rule) -> None:
-    stage = await build(world.db)
-    ask = call_of(rule.call, rule.case).ask(stage, "owner")
-    before = await rows_of(world.db, stage)
+async def test_an_id_that_nothing_can_have_is_refused(callers: Callers, rule: Rule) -> None:
+    sample = await build(callers.db)
+    ask = call_of(rule.call, rule.case).ask(sample, "owner")
+    before = await rows_of(callers.db, sample)
     wrong = {}
     for name in re.findall(r"\{(\w+)\}", rule.path):
         for text in _TEXTS:
-            answer = await _sent(world, rule, stage, ask, path={name: text})
+            answer = await _sent(callers, rule, sample, ask, path={name: text})
             if answer.status_code >= 500 or (answer.status_code < 400 and name != "image_id"):
                 wrong[name, text[:20]] = answer.text
     assert wrong == {}
-    assert await rows_of(world.db, stage) == before
+    assert await rows_of(callers.db, sample) == before
 
 
 @pytest.mark.parametrize("rule", _first_rules(lambda o: o.body_type or o.multipart), ids=lambda rule: rule.name)
-async def test_what_is_announced_as_too_large_is_not_read(world: World, rule: Rule) -> None:
+async def test_what_is_announced_as_too_large_is_not_read(callers: Callers, rule: Rule) -> None:
     operation = _operation(rule)
     assert operation
-    stage = await build(world.db)
-    ask = call_of(rule.call, rule.case).ask(stage, "owner")
+    sample = await build(callers.db)
+    ask = call_of(rule.call, rule.case).ask(sample, "owner")
     kind = "application/json" if operation.body_type else "multipart/form-data; boundary=x"
-    answer = await world.client("owner").request(
+    answer = await callers.client("owner").request(
         rule.method,
-        world.url(rule.call, stage, ask),
+        callers.url(rule.call, sample, ask),
         params=ask.params,
         content=b"{}",
         headers={"Content-Type": kind, "Content-Length": str(2**40)},
@@ -141,11 +141,11 @@ async def test_what_is_announced_as_too_large_is_not_read(world: World, rule: Ru
 
 
 @pytest.mark.parametrize("rule", _first_rules(lambda o: RangeNotSatisfiable in o.errors), ids=lambda rule: rule.name)
-async def test_a_range_beyond_the_end_is_416(world: World, rule: Rule) -> None:
-    call, stage = call_of(rule.call, rule.case), await build(world.db)
+async def test_a_range_beyond_the_end_is_416(callers: Callers, rule: Rule) -> None:
+    call, sample = call_of(rule.call, rule.case), await build(callers.db)
     assert call.arrange
-    await call.arrange(world.api, stage, "owner")
-    beyond = replace(call.ask(stage, "owner"), headers={"Range": "bytes=999999-"})
-    answer = await world.send("owner", rule.call, stage, beyond)
+    await call.arrange(callers.api, sample, "owner")
+    beyond = replace(call.ask(sample, "owner"), headers={"Range": "bytes=999999-"})
+    answer = await callers.send("owner", rule.call, sample, beyond)
     assert answer.status_code == 416
     assert answer.headers["content-range"] == "bytes */2"

@@ -12,9 +12,9 @@ import pytest
 
 from labeler_api.app import create_app, open_services
 from labeler_ops.stack.object_store import SeaweedServer
+from tests.fixtures.access.callers import Callers
 from tests.fixtures.access.calls import Ask, call_of
-from tests.fixtures.access.stage import IDS, Stage, build
-from tests.fixtures.access.world import World
+from tests.fixtures.access.sample import IDS, Sample, build
 from tests.fixtures.api import Api, api_settings, storage_environment
 from tests.fixtures.users import StartGateway, UsersDatabase
 
@@ -40,85 +40,85 @@ OF_AN_ANNOTATOR = {
 
 
 @pytest.fixture
-async def other(world: World) -> AsyncIterator[World]:
+async def other(callers: Callers) -> AsyncIterator[Callers]:
     """A second application on the same database."""
     async with AsyncExitStack() as stack:
-        settings = world.api.services.settings
+        settings = callers.api.services.settings
         services = await open_services(settings, stack)
         api = Api(create_app(settings, services), services)
         stack.push_async_callback(api.close)
-        second = World(api)
+        second = Callers(api)
         stack.push_async_callback(second.close)
         yield second
 
 
-async def ask(world: World, caller: str, call: str, stage: Stage, case: str = "") -> int:
-    answer = await world.send(caller, call, stage, call_of(call, case).ask(stage, caller))
+async def ask(callers: Callers, caller: str, call: str, sample: Sample, case: str = "") -> int:
+    answer = await callers.send(caller, call, sample, call_of(call, case).ask(sample, caller))
     return answer.status_code
 
 
-async def follow(world: World, caller: str, stage: Stage) -> set[int]:
+async def follow(callers: Callers, caller: str, sample: Sample) -> set[int]:
     """Follow every signed link of a caller."""
-    return {await ask(world, caller, link, stage, "a link of one's own") for link in LINKS}
+    return {await ask(callers, caller, link, sample, "a link of one's own") for link in LINKS}
 
 
-async def until_gone(world: World, caller: str, stage: Stage) -> None:
+async def until_gone(callers: Callers, caller: str, sample: Sample) -> None:
     """Wait until a caller's links lead to nothing any more."""
     async with asyncio.timeout(2 * LINK_SECONDS):
-        while await follow(world, caller, stage) != {404}:  # noqa: ASYNC110 - a cache has no event to wait for
+        while await follow(callers, caller, sample) != {404}:  # noqa: ASYNC110 - a cache has no event to wait for
             await asyncio.sleep(0.05)
 
 
-async def with_bytes(world: World) -> Stage:
-    stage = await build(world.db)
+async def with_bytes(callers: Callers) -> Sample:
+    sample = await build(callers.db)
     arrange = call_of(LINKS[0], "a link of one's own").arrange
     assert arrange
-    await arrange(world.api, stage, "owner")
-    return stage
+    await arrange(callers.api, sample, "owner")
+    return sample
 
 
-async def remove(world: World, stage: Stage, account: str) -> None:
+async def remove(callers: Callers, sample: Sample, account: str) -> None:
     call = "DELETE /api/v1/projects/{project_id}/permissions/{user_id}"
-    answer = await world.send("owner", call, stage, Ask(path={"user_id": IDS[account]}))
+    answer = await callers.send("owner", call, sample, Ask(path={"user_id": IDS[account]}))
     assert answer.status_code == 204, answer.text
 
 
-async def test_a_removed_member_is_refused_everywhere_at_once(world: World, other: World) -> None:
-    stage = await with_bytes(world)
-    for each in (world, other):
+async def test_a_removed_member_is_refused_everywhere_at_once(callers: Callers, other: Callers) -> None:
+    sample = await with_bytes(callers)
+    for each in (callers, other):
         for call, case in OF_AN_ANNOTATOR.items():
-            assert await ask(each, "annotator", call, stage, case) == 200, call
-        assert await follow(each, "annotator", stage) == {200}
-    await remove(world, stage, "annotator")
+            assert await ask(each, "annotator", call, sample, case) == 200, call
+        assert await follow(each, "annotator", sample) == {200}
+    await remove(callers, sample, "annotator")
     removed_at = time.monotonic()
-    assert [await ask(each, "annotator", READ, stage) for each in (other, world)] == [404, 404]
+    assert [await ask(each, "annotator", READ, sample) for each in (other, callers)] == [404, 404]
     assert time.monotonic() - removed_at < LINK_SECONDS / 2  # no belief has run out
-    for each in (other, world):
-        answers = {call: await ask(each, "annotator", call, stage, case) for call, case in OF_AN_ANNOTATOR.items()}
+    for each in (other, callers):
+        answers = {call: await ask(each, "annotator", call, sample, case) for call, case in OF_AN_ANNOTATOR.items()}
         assert set(answers.values()) == {404}, answers
-    assert await follow(world, "annotator", stage) == {404}
-    await until_gone(other, "annotator", stage)
+    assert await follow(callers, "annotator", sample) == {404}
+    await until_gone(other, "annotator", sample)
     assert time.monotonic() - removed_at < LINK_SECONDS + NOTICING_SECONDS
-    assert await ask(world, "member", READ, stage) == 200
+    assert await ask(callers, "member", READ, sample) == 200
 
 
-async def test_a_lower_role_counts_at_once(world: World, other: World) -> None:
-    stage = await build(world.db)
+async def test_a_lower_role_counts_at_once(callers: Callers, other: Callers) -> None:
+    sample = await build(callers.db)
     call = "POST /api/v1/annotations/{annotation_id}/confirm"
-    assert await ask(other, "reviewer", call, stage, "anybody's") == 200
+    assert await ask(other, "reviewer", call, sample, "anybody's") == 200
     change = Ask(path={"user_id": IDS["reviewer"]}, json={"role": "viewer"})
-    await world.send("owner", "PATCH /api/v1/projects/{project_id}/permissions/{user_id}", stage, change)
-    assert await ask(other, "reviewer", call, stage, "anybody's") == 403
-    assert await ask(other, "reviewer", READ, stage) == 200
+    await callers.send("owner", "PATCH /api/v1/projects/{project_id}/permissions/{user_id}", sample, change)
+    assert await ask(other, "reviewer", call, sample, "anybody's") == 403
+    assert await ask(other, "reviewer", READ, sample) == 200
 
 
-async def test_what_is_no_longer_public_is_no_longer_seen(world: World, other: World) -> None:
-    stage = await build(world.db, "public")
-    assert await ask(other, "stranger", READ, stage) == 200
-    change = Ask(json={"name": stage.name, "visibility": "private"})
-    answer = await world.send("owner", "PUT /api/v1/datasets/{dataset_id}", stage, change)
+async def test_what_is_no_longer_public_is_no_longer_seen(callers: Callers, other: Callers) -> None:
+    sample = await build(callers.db, "public")
+    assert await ask(other, "stranger", READ, sample) == 200
+    change = Ask(json={"name": sample.name, "visibility": "private"})
+    answer = await callers.send("owner", "PUT /api/v1/datasets/{dataset_id}", sample, change)
     assert answer.status_code == 200, answer.text
-    assert await ask(other, "stranger", READ, stage) == 404
+    assert await ask(other, "stranger", READ, sample) == 404
 
 
 async def test_a_deactivated_user_is_refused_when_the_cache_has_forgotten_them(
@@ -131,21 +131,21 @@ async def test_a_deactivated_user_is_refused_when_the_cache_has_forgotten_them(
         services = await open_services(settings, stack)
         api = Api(create_app(settings, services), services)
         stack.push_async_callback(api.close)
-        world = World(api)
-        stack.push_async_callback(world.close)
-        stage = await with_bytes(world)
-        assert await ask(world, "viewer", READ, stage) == 200
-        assert await follow(world, "viewer", stage) == {200}
+        callers = Callers(api)
+        stack.push_async_callback(callers.close)
+        sample = await with_bytes(callers)
+        assert await ask(callers, "viewer", READ, sample) == 200
+        assert await follow(callers, "viewer", sample) == {200}
         await users_db.execute("UPDATE users SET is_active = false WHERE email = 'viewer@example.com'")
         deactivated_at = time.monotonic()
         async with asyncio.timeout(10):
-            while (status := await ask(world, "viewer", READ, stage)) == 200:  # noqa: ASYNC110 - as above
+            while (status := await ask(callers, "viewer", READ, sample)) == 200:  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.05)
         assert status == 403
         assert time.monotonic() - deactivated_at < BELIEVED_SECONDS + NOTICING_SECONDS
-        await until_gone(world, "viewer", stage)
+        await until_gone(callers, "viewer", sample)
         assert time.monotonic() - deactivated_at < LINK_SECONDS + BELIEVED_SECONDS + NOTICING_SECONDS
 
 
-def test_users_are_believed_for_half_a_minute_at_most(shared_world: World) -> None:
-    assert shared_world.api.services.settings.user_cache_seconds <= USER_SECONDS
+def test_users_are_believed_for_half_a_minute_at_most(shared_callers: Callers) -> None:
+    assert shared_callers.api.services.settings.user_cache_seconds <= USER_SECONDS

@@ -3,31 +3,31 @@
 import httpx
 import pytest
 
+from tests.fixtures.access.callers import Callers
 from tests.fixtures.access.calls import Call, call_of
-from tests.fixtures.access.stage import ACCOUNTS, Stage, build, rows_of
+from tests.fixtures.access.sample import ACCOUNTS, Sample, build, rows_of
 from tests.fixtures.access.table import CALLERS, Expected, Rule, Visibility, rules
-from tests.fixtures.access.world import World
 
 VISIBILITIES: tuple[Visibility, ...] = ("private", "public")
 
 
 @pytest.mark.parametrize("visibility", VISIBILITIES)
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.name)
-async def test_the_table_holds(world: World, rule: Rule, visibility: Visibility) -> None:
+async def test_the_table_holds(callers: Callers, rule: Rule, visibility: Visibility) -> None:
     call = call_of(rule.call, rule.case)
     expected = {caller: rule.expected(caller, visibility) for caller in CALLERS}
     refused = [caller for caller in CALLERS if expected[caller].refused]
-    stage = await build(world.db, visibility)
-    answers, changed = await _refusals(world, rule, call, stage, refused)
+    sample = await build(callers.db, visibility)
+    answers, changed = await _refusals(callers, rule, call, sample, refused)
     for caller in expected.keys() - refused:
         if rule.method != "GET":
-            stage = await build(world.db, visibility)
-        await _arrange(world, call, stage, caller)
-        answers[caller] = await _send(world, rule, call, stage, caller)
+            sample = await build(callers.db, visibility)
+        await _arrange(callers, call, sample, caller)
+        answers[caller] = await _send(callers, rule, call, sample, caller)
     wrong = {
         f"{caller}, {visibility}": f"{_told(answers[caller])} instead of {rule.cells[CALLERS.index(caller)]}"
         for caller in CALLERS
-        if _outcome(call, stage, answers[caller], expected[caller]) != expected[caller]
+        if _outcome(call, sample, answers[caller], expected[caller]) != expected[caller]
     }
     assert not wrong, f"{rule.name}: {wrong}"
     assert not changed, f"{rule.name}, {visibility}: a refusal to {', '.join(refused)} has changed rows"
@@ -37,34 +37,34 @@ async def test_the_table_holds(world: World, rule: Rule, visibility: Visibility)
 
 
 async def _refusals(
-    world: World, rule: Rule, call: Call, stage: Stage, refused: list[str]
+    callers: Callers, rule: Rule, call: Call, sample: Sample, refused: list[str]
 ) -> tuple[dict[str, httpx.Response], bool]:
     """Ask as everybody who will be refused; the second value tells whether that changed a row."""
     answers, changed = {}, False
-    before = await rows_of(world.db, stage)
+    before = await rows_of(callers.db, sample)
     for caller in refused:
         if call.arrange:
-            await _arrange(world, call, stage, caller)
-            before = await rows_of(world.db, stage)
-        answers[caller] = await _send(world, rule, call, stage, caller)
+            await _arrange(callers, call, sample, caller)
+            before = await rows_of(callers.db, sample)
+        answers[caller] = await _send(callers, rule, call, sample, caller)
         if call.arrange:
-            changed = changed or before != await rows_of(world.db, stage)
-    return answers, changed or before != await rows_of(world.db, stage)
+            changed = changed or before != await rows_of(callers.db, sample)
+    return answers, changed or before != await rows_of(callers.db, sample)
 
 
-async def _arrange(world: World, call: Call, stage: Stage, caller: str) -> None:
+async def _arrange(callers: Callers, call: Call, sample: Sample, caller: str) -> None:
     if call.arrange:
-        await call.arrange(world.api, stage, ACCOUNTS[caller])
+        await call.arrange(callers.api, sample, ACCOUNTS[caller])
 
 
-async def _send(world: World, rule: Rule, call: Call, stage: Stage, caller: str) -> httpx.Response:
-    return await world.send(caller, rule.call, stage, call.ask(stage, ACCOUNTS[caller]))
+async def _send(callers: Callers, rule: Rule, call: Call, sample: Sample, caller: str) -> httpx.Response:
+    return await callers.send(caller, rule.call, sample, call.ask(sample, ACCOUNTS[caller]))
 
 
-def _outcome(call: Call, stage: Stage, answer: httpx.Response, expected: Expected) -> Expected:
+def _outcome(call: Call, sample: Sample, answer: httpx.Response, expected: Expected) -> Expected:
     if answer.status_code != 200 or call.shows is None:
         return Expected(answer.status_code)
-    return Expected(200, nothing=not call.shows(stage, answer.json()))
+    return Expected(200, nothing=not call.shows(sample, answer.json()))
 
 
 def _told(answer: httpx.Response) -> str:

@@ -1,8 +1,8 @@
 """The table names every route, and nothing else."""
 
+from tests.fixtures.access.callers import Callers
 from tests.fixtures.access.calls import CALLS
 from tests.fixtures.access.table import CALLERS, Rule, Visibility, calls_of, rules
-from tests.fixtures.access.world import World
 from tests.fixtures.operations import documented, errors_of, name_of
 
 CONTRACT_CALLS = range(1, 68)
@@ -21,16 +21,16 @@ def test_no_row_stands_twice() -> None:
     assert sorted(names) == sorted(set(names))
 
 
-def test_every_route_has_a_row(shared_world: World) -> None:
-    missing = calls_of(shared_world.api.app) - {rule.call for rule in rules()}
+def test_every_route_has_a_row(shared_callers: Callers) -> None:
+    missing = calls_of(shared_callers.api.app) - {rule.call for rule in rules()}
     assert not missing, (
         f"{sorted(missing)}: say who may do this. Add a row to docs/access.md, and if the path does not say everything,"
         " how to make the call to tests/fixtures/access/calls.py"
     )
 
 
-def test_every_row_has_a_route(shared_world: World) -> None:
-    gone = {rule.call for rule in rules()} - calls_of(shared_world.api.app)
+def test_every_row_has_a_route(shared_callers: Callers) -> None:
+    gone = {rule.call for rule in rules()} - calls_of(shared_callers.api.app)
     assert not gone, f"{sorted(gone)}: docs/access.md has rows of calls that the application does not answer"
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.fixtures.access.callers import Callers
 from tests.fixtures.access.calls import Call, call_of
-from tests.fixtures.access.stage import Stage, build, nowhere, rows_of
+from tests.fixtures.access.sample import Sample, build, nowhere, rows_of
 from tests.fixtures.access.table import Rule, rules
-from tests.fixtures.access.world import World
 
 # Where an id that nobody has is no 404: what is done item by item, images that nobody works on, who is to be the owner.
 _OTHERWISE = {
@@ -32,25 +32,25 @@ _FREE = {
     ("POST /api/v1/annotations/batch", "class_id"),
     ("POST /api/v1/invitations/accept", "token"),
 }
-# How the stage calls what a path calls otherwise.
+# How the sample calls what a path calls otherwise.
 _NAMES = {
     "user_id": ("member_id",),
     "annotation_id": ("annotation_id", "own"),
     "image_id": ("image_id", "free_image_id", "locked_image_id"),
 }
-_IDS = frozenset(field for field in Stage.__dataclass_fields__ if field != "name")
+_IDS = frozenset(field for field in Sample.__dataclass_fields__ if field != "name")
 
 
 class _Watched:
-    """A stage that notes which of its ids a call is made of."""
+    """A sample that notes which of its ids a call is made of."""
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
+    def __init__(self, sample: Sample) -> None:
+        self._sample = sample
         self.used: set[str] = set()
 
     def __getattr__(self, name: str) -> Any:
         self.used |= {name} & _IDS
-        return getattr(self._stage, name)
+        return getattr(self._sample, name)
 
 
 @dataclass(frozen=True)
@@ -76,30 +76,30 @@ def _about_ids() -> list[tuple[Rule, str]]:
 
 
 @pytest.mark.parametrize(("rule", "name"), _about_ids(), ids=lambda value: getattr(value, "name", value))
-async def test_an_id_of_another_tenant_is_an_id_of_nobody(world: World, rule: Rule, name: str) -> None:
-    mine = await build(world.db)
-    theirs = await build(world.db, owner="landlord", members={})
+async def test_an_id_of_another_tenant_is_an_id_of_nobody(callers: Callers, rule: Rule, name: str) -> None:
+    mine = await build(callers.db)
+    theirs = await build(callers.db, owner="landlord", members={})
     nothing = nowhere()
     call = call_of(rule.call, rule.case)
     if call.arrange:
-        await call.arrange(world.api, mine, "owner")
-    before = await rows_of(world.db, theirs)
-    foreign = await _asked(world, rule, call, mine, name, theirs)
-    nobodys = await _asked(world, rule, call, mine, name, nothing)
+        await call.arrange(callers.api, mine, "owner")
+    before = await rows_of(callers.db, theirs)
+    foreign = await _asked(callers, rule, call, mine, name, theirs)
+    nobodys = await _asked(callers, rule, call, mine, name, nothing)
     assert foreign.status == nobodys.status
     assert foreign.body == nobodys.body
     assert foreign.status == _OTHERWISE.get((rule.call, name), 404), foreign.body
     assert "route_not_found" not in foreign.body
-    assert await rows_of(world.db, theirs) == before
+    assert await rows_of(callers.db, theirs) == before
     # Who measures the time learns no more than who reads: one statement, some tenths of a millisecond, at most.
     assert abs(foreign.statements - nobodys.statements) <= 1
 
 
-async def _asked(world: World, rule: Rule, call: Call, mine: Stage, name: str, other: Stage) -> _Answer:
+async def _asked(callers: Callers, rule: Rule, call: Call, mine: Sample, name: str, other: Sample) -> _Answer:
     value = getattr(other, name)
-    stage = replace(mine, **{name: value})
-    with world.api.count() as counted:
-        answer = await world.send("owner", rule.call, stage, call.ask(stage, "owner"))
+    sample = replace(mine, **{name: value})
+    with callers.api.count() as counted:
+        answer = await callers.send("owner", rule.call, sample, call.ask(sample, "owner"))
     id_sent = value["owner"] if name == "own" else value
     return _Answer(answer.status_code, _without_ids(answer, id_sent), counted.value)
 

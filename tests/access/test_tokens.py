@@ -6,8 +6,8 @@ from typing import Any
 import jwt
 import pytest
 
-from tests.fixtures.access.stage import IDS
-from tests.fixtures.access.world import World
+from tests.fixtures.access.callers import Callers
+from tests.fixtures.access.sample import IDS
 from tests.fixtures.api import JWT_SECRET
 
 ME = "/api/v1/auth/me"
@@ -41,16 +41,16 @@ def renamed(algorithm: str) -> str:
         pytest.param(signed()[:-4], id="cut"),
     ],
 )
-async def test_a_token_that_does_not_hold_is_401(world: World, token: str) -> None:
-    answer = await world.api.client({"Authorization": f"Bearer {token}"}).get(ME)
+async def test_a_token_that_does_not_hold_is_401(callers: Callers, token: str) -> None:
+    answer = await callers.api.client({"Authorization": f"Bearer {token}"}).get(ME)
     assert answer.status_code == 401, answer.text
     assert answer.headers["www-authenticate"].startswith("Bearer")
     assert token[:20] not in answer.text
 
 
-async def test_the_header_is_the_only_way_in(world: World) -> None:
+async def test_the_header_is_the_only_way_in(callers: Callers) -> None:
     token = signed()
     for headers in ({"Authorization": f"Basic {token}"}, {"Authorization": token}, {"Cookie": f"access_token={token}"}):
-        assert (await world.api.client(headers).get(ME)).status_code == 401, headers
-    assert (await world.api.client().get(ME, params={"access_token": token})).status_code == 401
-    assert (await world.api.client({"Authorization": f"bearer  {token}"}).get(ME)).status_code == 200
+        assert (await callers.api.client(headers).get(ME)).status_code == 401, headers
+    assert (await callers.api.client().get(ME, params={"access_token": token})).status_code == 401
+    assert (await callers.api.client({"Authorization": f"bearer  {token}"}).get(ME)).status_code == 200

@@ -59,7 +59,7 @@ async def test_of_a_thousand_mixed_files_every_good_one_is_stored_and_every_bad_
     # Evenly mixed, so that a good one comes before and after each kind.
     mixed = [part for one in zip(refused, taken, strict=False) for part in one] + refused[count:]
     mixed += taken[len(refused) :]
-    answer = await post(api, f"/api/v1/datasets/{dataset.dataset_id}/images", body(*mixed))
+    answer = await post(api, f"/api/v1/datasets/{dataset.id}/images", body(*mixed))
     assert answer.status_code == 200, answer.text
     found = answer.json()
     assert found["images_uploaded"] == count

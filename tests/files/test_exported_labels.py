@@ -65,7 +65,7 @@ async def test_an_export_of_images_in_images_comes_back_onto_them(api: Api, tmp_
     source, target = [await api.dataset(tasks=["detection"], classes=classes) for _ in range(2)]
     for one in (source, target):
         files = [("files", (f"{path}.jpg", picture(64, 48))) for path in IDS]
-        assert (await owner.post(f"/api/v1/datasets/{one.dataset_id}/images", files=files)).status_code == 200
+        assert (await owner.post(f"/api/v1/datasets/{one.id}/images", files=files)).status_code == 200
     boxes = {path: [n + 1, 2, 20, 30] for n, path in enumerate(sorted(IDS))}
     for path, box in boxes.items():
         geometry = {"type": "bbox", "bbox": box}
@@ -84,6 +84,6 @@ async def test_an_export_of_images_in_images_comes_back_onto_them(api: Api, tmp_
         assert [name for name, _ in found] == ["cat"]
         assert found[0][1] == pytest.approx([left, top, left + width, top + height], abs=1e-3)
     files = [("files", ("x.jpg", b"no picture")), ("annotation_file", ("x", content))]
-    answer = await owner.post(f"/api/v1/datasets/{target.dataset_id}/images", files=files, timeout=60)
+    answer = await owner.post(f"/api/v1/datasets/{target.id}/images", files=files, timeout=60)
     assert answer.status_code == 200, answer.text
     assert {one["image_id"]: one["geometry"]["bbox"] for one in await annotations(api, target)} == boxes

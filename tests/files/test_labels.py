@@ -9,25 +9,26 @@ import pytest
 from tests.files.archives import VOC, ZIPPED
 from tests.files.labels import ALL, BOX, Case, coco
 from tests.fixtures.annotation_files import annotations, everything, imported, stored
-from tests.fixtures.api import Api, Made
+from tests.fixtures.api import Api
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.pictures import picture
 from tests.fixtures.rows import rows
 
 
-async def with_images(api: Api, case: Case) -> Made:
+async def with_images(api: Api, case: Case) -> Dataset:
     """A dataset with images of 640 x 480 under these paths."""
-    made = await api.dataset(tasks=list(case.tasks))
+    dataset = await api.dataset(tasks=list(case.tasks))
     split = [(path, *path.rpartition("/")[::2]) for path in case.images]
     async with api.db.begin() as tx:
         await tx.executemany(
             "INSERT INTO image_metadata (dataset_id, id, file_name, s3_key, folder_path, size, width, height)"
             " VALUES ($1, $2, $3, $4, NULLIF($5, ''), 1, 640, 480)",
             [
-                (made.dataset_id, path.rpartition(".")[0], name, f"datasets/{made.dataset_id}/images/{path}", folder)
+                (dataset.id, path.rpartition(".")[0], name, f"datasets/{dataset.id}/images/{path}", folder)
                 for path, folder, name in split
             ],
         )
-    return made
+    return dataset
 
 
 def shape(geometry: dict[str, Any]) -> Any:
@@ -36,18 +37,20 @@ def shape(geometry: dict[str, Any]) -> Any:
 
 @pytest.mark.parametrize("case", [*ALL, *VOC, *ZIPPED], ids=lambda case: case.name)
 async def test_it_becomes_what_was_meant(api: Api, case: Case) -> None:
-    made = await with_images(api, case)
-    await stored(api, made, case.content)
-    before = await everything(api, made)
-    answer = await imported(await api.login("owner"), made)
+    dataset = await with_images(api, case)
+    await stored(api, dataset, case.content)
+    before = await everything(api, dataset)
+    answer = await imported(await api.login("owner"), dataset)
     body = answer.json()
     if case.refused is not None:
         assert answer.status_code == 422, answer.text
         assert case.refused in body["detail"]
-        assert await everything(api, made) == before
+        assert await everything(api, dataset) == before
         return
     assert answer.status_code == 200, answer.text
-    found = sorted((one["image_id"], one["class_name"], shape(one["geometry"])) for one in await annotations(api, made))
+    found = sorted(
+        (one["image_id"], one["class_name"], shape(one["geometry"])) for one in await annotations(api, dataset)
+    )
     assert found == list(case.found)
     warnings = body["report"]["warnings"]
     assert len(warnings) == len(case.warned), warnings
@@ -62,11 +65,11 @@ async def test_a_turned_box_of_cvat_keeps_its_angle(api: Api) -> None:
         (-30, [2.0096, 30.1795]),
         ("390", [22.0096, 15.1795]),
     ):
-        made = await with_images(api, Case("", b"", ["a.jpg"]))
-        await stored(api, made, coco({"attributes": {"occluded": False, "rotation": degrees}}))
-        answer = await imported(await api.login("owner"), made)
+        dataset = await with_images(api, Case("", b"", ["a.jpg"]))
+        await stored(api, dataset, coco({"attributes": {"occluded": False, "rotation": degrees}}))
+        answer = await imported(await api.login("owner"), dataset)
         assert answer.status_code == 200, answer.text
-        (one,) = await annotations(api, made)
+        (one,) = await annotations(api, dataset)
         assert one["annotation_type"] == "rotated_bbox"
         assert one["task_type"] == "detection"
         assert one["geometry"]["bbox"] == BOX
@@ -95,13 +98,13 @@ def unfit() -> bytes:
 
 
 async def test_what_does_not_fit_is_left_out_when_that_is_asked_for(api: Api) -> None:
-    made = await with_images(api, Case("", b"", ["a.jpg"]))
-    await stored(api, made, unfit())
+    dataset = await with_images(api, Case("", b"", ["a.jpg"]))
+    await stored(api, dataset, unfit())
     owner = await api.login("owner")
-    assert (await imported(owner, made)).status_code == 422
-    assert await annotations(api, made) == []
-    body = (await imported(owner, made, skip_invalid=True)).json()
-    assert [(one["image_id"], one["geometry"]["bbox"]) for one in await annotations(api, made)] == [("a", BOX)]
+    assert (await imported(owner, dataset)).status_code == 422
+    assert await annotations(api, dataset) == []
+    body = (await imported(owner, dataset, skip_invalid=True)).json()
+    assert [(one["image_id"], one["geometry"]["bbox"]) for one in await annotations(api, dataset)] == [("a", BOX)]
     report = body["report"]
     assert report["status"] == "imported"
     assert report["imported"] == 1
@@ -111,9 +114,9 @@ async def test_what_does_not_fit_is_left_out_when_that_is_asked_for(api: Api) ->
 
 
 async def test_nothing_that_fits_is_refused_all_the_same(api: Api) -> None:
-    made = await with_images(api, Case("", b"", ["b.jpg"]))
-    await stored(api, made, unfit())
-    answer = await imported(await api.login("owner"), made, skip_invalid=True)
+    dataset = await with_images(api, Case("", b"", ["b.jpg"]))
+    await stored(api, dataset, unfit())
+    answer = await imported(await api.login("owner"), dataset, skip_invalid=True)
     assert answer.status_code == 422
     assert answer.json()["code"] == "import_refused"
 
@@ -121,10 +124,10 @@ async def test_nothing_that_fits_is_refused_all_the_same(api: Api) -> None:
 async def test_who_is_meant_by_a_number_twice_is_left_out(api: Api) -> None:
     content = coco().replace(b'"images":[', b'"images":[{"id":2,"file_name":"b.jpg"},{"id":2,"file_name":"c.jpg"},')
     content = content.replace(b'"annotations":[', b'"annotations":[{"image_id":2,"category_id":1,"bbox":[1,1,5,5]},')
-    made = await with_images(api, Case("", b"", ["a.jpg", "b.jpg", "c.jpg"]))
-    await stored(api, made, content)
-    body = (await imported(await api.login("owner"), made, skip_invalid=True)).json()
-    assert [one["image_id"] for one in await annotations(api, made)] == ["a"]
+    dataset = await with_images(api, Case("", b"", ["a.jpg", "b.jpg", "c.jpg"]))
+    await stored(api, dataset, content)
+    body = (await imported(await api.login("owner"), dataset, skip_invalid=True)).json()
+    assert [one["image_id"] for one in await annotations(api, dataset)] == ["a"]
     assert [error["place"] for error in body["report"]["errors"]] == ["images[1].id"]
 
 
@@ -143,9 +146,9 @@ async def test_uploads_have_the_option_too(api: Api, given: dict[str, Any], new:
         assert answer.status_code == 201, answer.text
         summary = answer.json()["upload_summary"]
     else:
-        made = await api.dataset(tasks=["detection"])
-        assert (await upload(owner, f"{made.dataset_id}/images", unfit())).status_code == 422
-        answer = await upload(owner, f"{made.dataset_id}/images", unfit(), **given)
+        dataset = await api.dataset(tasks=["detection"])
+        assert (await upload(owner, f"{dataset.id}/images", unfit())).status_code == 422
+        answer = await upload(owner, f"{dataset.id}/images", unfit(), **given)
         assert answer.status_code == 200, answer.text
         summary = answer.json()
     assert summary["images_uploaded"] == 1
@@ -154,31 +157,31 @@ async def test_uploads_have_the_option_too(api: Api, given: dict[str, Any], new:
 
 
 async def test_a_dry_run_writes_nothing(api: Api) -> None:
-    made = await with_images(api, Case("", b"", ["a.jpg"]))
-    await stored(api, made, unfit())
+    dataset = await with_images(api, Case("", b"", ["a.jpg"]))
+    await stored(api, dataset, unfit())
     owner = await api.login("owner")
-    before = [await everything(api, made), await rows(api, "SELECT to_jsonb(d)::text FROM datasets d ORDER BY id")]
-    refused = await imported(owner, made, dry_run=True)
+    before = [await everything(api, dataset), await rows(api, "SELECT to_jsonb(d)::text FROM datasets d ORDER BY id")]
+    refused = await imported(owner, dataset, dry_run=True)
     assert refused.status_code == 422
     assert refused.json()["report"]["error_count"] == 5
-    report = (await imported(owner, made, dry_run=True, skip_invalid=True)).json()["report"]
+    report = (await imported(owner, dataset, dry_run=True, skip_invalid=True)).json()["report"]
     assert report["status"] == "checked"
     assert report["imported"] == 0
     assert report["total"] == 1
     assert report["error_count"] == 6
     assert [one["name"] for one in report["classes_added"]] == ["cat"]
     query = {"dry_run": True, "skip_invalid": True}
-    answer = await upload(owner, f"{made.dataset_id}/images", unfit(), params=query)
+    answer = await upload(owner, f"{dataset.id}/images", unfit(), params=query)
     assert answer.status_code == 200, answer.text
     assert answer.json()["import_report"] == report
     assert answer.json()["images_uploaded"] == 0
     assert answer.json()["images"] == []
     assert before == [
-        await everything(api, made),
+        await everything(api, dataset),
         await rows(api, "SELECT to_jsonb(d)::text FROM datasets d ORDER BY id"),
     ]
     missing = await owner.post(
-        f"/api/v1/datasets/{made.dataset_id}/images", params=query, files=[("files", ("a.jpg", b"x"))]
+        f"/api/v1/datasets/{dataset.id}/images", params=query, files=[("files", ("a.jpg", b"x"))]
     )
     assert missing.status_code == 422
     assert missing.json()["errors"][0]["loc"] == ["body", "annotation_file"]

@@ -132,14 +132,14 @@ def test_noise_and_a_flood_of_large_masks_are_refused(monkeypatch: pytest.Monkey
 
 
 async def test_masks_of_a_file_are_imported(api: Api) -> None:
-    made = await api.dataset(images=1, tasks=["segmentation"])
-    name = f"{made.image_ids[0]}.jpg"
+    dataset = await api.dataset(images=1, tasks=["segmentation"])
+    name = f"{dataset.image_ids[0]}.jpg"
     two = numpy.zeros((480, 640), numpy.uint8)
     two[10:20, 30:50] = two[100:140, 200:220] = 1
     crowd = {"bbox": [30, 10, 190, 130], "iscrowd": 1, "segmentation": uncompressed(two)}
     content = coco([{"segmentation": compressed(two)}, crowd], images=[name])
-    answer = await take(api, made, content)
-    found = await annotations(api, made)
+    answer = await take(api, dataset, content)
+    found = await annotations(api, dataset)
     boxes = []
     for one in found:
         xs, ys = zip(*one["geometry"]["points"], strict=True)

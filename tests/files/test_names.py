@@ -170,7 +170,7 @@ async def post(api: Api, where: str, content: bytes) -> httpx.Response:
 
 
 async def test_no_part_of_a_form_vanishes(api: Api) -> None:
-    made = await api.dataset(tasks=["detection"])
+    dataset = await api.dataset(tasks=["detection"])
     sent = body(
         ('name="files"; filename="a.jpg"', PICTURE),
         (f"name=\"files\"; filename*=utf-8''{ESCAPED}", PICTURE),
@@ -183,7 +183,7 @@ async def test_no_part_of_a_form_vanishes(api: Api) -> None:
         ('name="files"; filename="b.jpg"', PICTURE),
         ("name=\"annotation_file\"; filename*=utf-8''coco%20%EB%8D%B0.json", coco("a.jpg")),
     )
-    answer = await post(api, f"/api/v1/datasets/{made.dataset_id}/images", sent)
+    answer = await post(api, f"/api/v1/datasets/{dataset.id}/images", sent)
     assert answer.status_code == 200, answer.text
     found = answer.json()
     assert {image["id"] for image in found["images"]} == {"a", "데이터/불량_0001", "train/good/1", "b"}
@@ -218,8 +218,8 @@ async def test_a_nameless_file_in_front_of_all_others_is_named(api: Api) -> None
 
 
 async def test_of_nameless_files_alone_nothing_is_stored(api: Api) -> None:
-    made = await api.dataset()
-    answer = await post(api, f"/api/v1/datasets/{made.dataset_id}/images", body(('name="files"', PICTURE)))
+    dataset = await api.dataset()
+    answer = await post(api, f"/api/v1/datasets/{dataset.id}/images", body(('name="files"', PICTURE)))
     assert answer.status_code == 422
     assert answer.json()["code"] == "nothing_stored"
     assert answer.json()["failed_total"] == 1
@@ -239,23 +239,23 @@ def coco(name: str) -> bytes:
 
 async def test_a_bad_name_never_ends_a_batch(api: Api) -> None:
     """Each between good ones, in a form and in a ZIP; the store answered 503 to the long ones before."""
-    made = await api.dataset()
+    dataset = await api.dataset()
     bad = ["가" * 86 + "/a/1.jpg", "나" * 86 + "/1.jpg", "..\\1.jpg", "\\3.jpg", "C:/4.jpg", "a\\..\\..\\5.jpg"]
     sent = [("good/1.jpg", PICTURE), *((name, PICTURE) for name in bad), ("good\\2.jpg", PICTURE)]
     packed = archive({"good/3.jpg": PICTURE, **dict.fromkeys(bad, PICTURE), "good\\4.jpg": PICTURE})
-    answer = await upload(await api.login("owner"), made, *sent, ("set.zip", packed))
+    answer = await upload(await api.login("owner"), dataset, *sent, ("set.zip", packed))
     assert answer.status_code == 200, answer.text
     assert [one["filename"] for one in answer.json()["failed"]] == [*bad, *(f"set.zip: {name}" for name in bad)]
-    assert sorted(await image_rows(api, made)) == ["good/1", "good/2", "good/3", "good/4"]
+    assert sorted(await image_rows(api, dataset)) == ["good/1", "good/2", "good/3", "good/4"]
 
 
 async def test_the_preview_of_an_upload_spells_names_alike(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
-    await upload(owner, made, ("train/good/1.jpg", PICTURE))
+    await upload(owner, dataset, ("train/good/1.jpg", PICTURE))
     given = ["train\\good\\1.jpg", "./train//good/1.jpg", "train\\2.jpg", "..\\3.jpg", "가" * 90 + "/1.jpg"]
     answer = await owner.post(
-        f"/api/v1/datasets/{made.dataset_id}/storage/preview",
+        f"/api/v1/datasets/{dataset.id}/storage/preview",
         json={
             "target_folder": "",
             "file_mappings": [{"filename": "x", "relative_path": one, "size": 1} for one in given],
@@ -277,7 +277,7 @@ async def test_a_legacy_image_is_replaced_however_its_name_was_spelt(
     api: Api, folder: str, name: str, id_has_extension: bool
 ) -> None:
     """macOS sends letters and accents apart, and the backend of before kept them so."""
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
     path = f"{folder}/{name}" if folder else name
     image_id = path if id_has_extension else path.removesuffix(".jpg")
@@ -285,23 +285,23 @@ async def test_a_legacy_image_is_replaced_however_its_name_was_spelt(
         await tx.execute(
             "INSERT INTO image_metadata (dataset_id, id, file_name, folder_path, s3_key, size)"
             " VALUES ($1, $2, $3, $4, $5, 1)",
-            made.dataset_id,
+            dataset.id,
             image_id,
             name,
             folder or None,
-            f"datasets/{made.dataset_id}/images/{path}",
+            f"datasets/{dataset.id}/images/{path}",
         )
     preview = await owner.post(
-        f"/api/v1/datasets/{made.dataset_id}/storage/preview",
+        f"/api/v1/datasets/{dataset.id}/storage/preview",
         json={"target_folder": "", "file_mappings": [{"filename": "x", "relative_path": path, "size": 1}]},
     )
     assert [one["path"] for one in preview.json()["duplicate_files"]] == [normal(path)]
     for sent in (path, normal(path), unicodedata.normalize("NFD", path)):
-        [image] = (await upload(owner, made, (sent, PICTURE))).json()["images"]
+        [image] = (await upload(owner, dataset, (sent, PICTURE))).json()["images"]
         assert image["id"] == image_id
         assert image["replaced"] is True
         assert image["file_name"] == "불량.jpg"
-    assert list(await image_rows(api, made)) == [image_id]
+    assert list(await image_rows(api, dataset)) == [image_id]
 
 
 # Archives
@@ -367,19 +367,19 @@ ARCHIVES: dict[str, tuple[bytes, Sequence[str]]] = {
 @pytest.mark.parametrize("program", ARCHIVES)
 async def test_names_in_archives(api: Api, program: str) -> None:
     content, ids = ARCHIVES[program]
-    made = await api.dataset()
-    answer = await upload(await api.login("owner"), made, ("set.zip", content))
+    dataset = await api.dataset()
+    answer = await upload(await api.login("owner"), dataset, ("set.zip", content))
     assert answer.status_code == 200, answer.text
     assert answer.json()["failed"] == [], answer.text
-    assert sorted(await image_rows(api, made)) == sorted(ids)
+    assert sorted(await image_rows(api, dataset)) == sorted(ids)
 
 
 async def test_names_that_the_archive_does_not_tell_are_not_guessed(api: Api) -> None:
     """Chinese, which read as Korean or as Western is another name."""
-    made = await api.dataset()
+    dataset = await api.dataset()
     chinese = [name.encode("gbk") for name in ("检测图片.jpg", "缺陷样本数据.jpg", "照片.jpg")]
-    answer = await upload(await api.login("owner"), made, ("set.zip", zipped(*members(*chinese, b"a.jpg"))))
-    assert list(await image_rows(api, made)) == ["a"]
+    answer = await upload(await api.login("owner"), dataset, ("set.zip", zipped(*members(*chinese, b"a.jpg"))))
+    assert list(await image_rows(api, dataset)) == ["a"]
     assert {one["reason"] for one in answer.json()["failed"]} == {"its name is not UTF-8"}
 
 
@@ -396,8 +396,8 @@ async def test_names_that_the_archive_does_not_tell_are_not_guessed(api: Api) ->
     ],
 )
 async def test_limits_hold_for_what_zip64_says(api: Api, content: bytes, reason: str) -> None:
-    made = await api.dataset()
-    answer = await upload(await api.login("owner"), made, ("set.zip", content), ("good.jpg", PICTURE))
+    dataset = await api.dataset()
+    answer = await upload(await api.login("owner"), dataset, ("set.zip", content), ("good.jpg", PICTURE))
     [failed] = answer.json()["failed"]
     assert reason in failed["reason"]
-    assert list(await image_rows(api, made)) == ["good"]
+    assert list(await image_rows(api, dataset)) == ["good"]

@@ -223,7 +223,7 @@ async def test_a_fault_of_ours_at_one_picture_ends_no_batch(
     monkeypatch.setattr(session, "inspect_picture", faulty)
     owner, dataset = await api.login("owner"), await api.dataset()
     sent = [("first.jpg", picture()), ("bad.gif", FAULTY), ("set.zip", archive({"z.jpg": picture(), "b.gif": FAULTY}))]
-    where = "upload" if as_dataset else f"{dataset.dataset_id}/images"
+    where = "upload" if as_dataset else f"{dataset.id}/images"
     fields = {"dataset_name": "faults"} if as_dataset else {}
     answer = await owner.post(f"/api/v1/datasets/{where}", data=fields, files=[("files", one) for one in sent])
     assert answer.status_code < 300, answer.text

@@ -8,7 +8,8 @@ from PIL import Image, ImageOps
 
 from tests.files.labels import coco
 from tests.fixtures.annotation_files import annotations, refused, take
-from tests.fixtures.api import Api, Made
+from tests.fixtures.api import Api
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.pictures import ORIENTATION, upload
 
 WIDTH, HEIGHT = 64, 48
@@ -34,11 +35,11 @@ def shown(orientation: int) -> list[float]:
     return [left, top, right - left, bottom - top]
 
 
-async def uploaded(api: Api, orientation: int) -> Made:
-    made = await api.dataset(tasks=["detection", "segmentation"])
-    answer = await upload(await api.login("owner"), made, ("a.jpg", sent(orientation)))
+async def uploaded(api: Api, orientation: int) -> Dataset:
+    dataset = await api.dataset(tasks=["detection", "segmentation"])
+    answer = await upload(await api.login("owner"), dataset, ("a.jpg", sent(orientation)))
     assert answer.json()["images_uploaded"] == 1, answer.text
-    return made
+    return dataset
 
 
 def of_size(width: int, height: int, **annotation: Any) -> bytes:
@@ -47,34 +48,34 @@ def of_size(width: int, height: int, **annotation: Any) -> bytes:
 
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
 async def test_shapes_are_turned_with_their_picture(api: Api, orientation: int) -> None:
-    made = await uploaded(api, orientation)
-    answer = await take(api, made, of_size(WIDTH, HEIGHT, bbox=BOX))
-    [box] = await annotations(api, made)
+    dataset = await uploaded(api, orientation)
+    answer = await take(api, dataset, of_size(WIDTH, HEIGHT, bbox=BOX))
+    [box] = await annotations(api, dataset)
     assert box["geometry"]["bbox"] == shown(orientation)
     assert box["geometry"]["image_width"] == HEIGHT
     assert box["geometry"]["image_height"] == WIDTH
     [warning] = answer["report"]["warnings"]
     assert "the shapes were turned with the picture" in warning
-    await take(api, made, of_size(WIDTH, HEIGHT, bbox=BOX, segmentation=[RING]), force=True)
-    [*_, ring] = await annotations(api, made)
+    await take(api, dataset, of_size(WIDTH, HEIGHT, bbox=BOX, segmentation=[RING]), force=True)
+    [*_, ring] = await annotations(api, dataset)
     xs, ys = zip(*ring["geometry"]["points"], strict=True)
     assert [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)] == shown(orientation)
 
 
 async def test_a_file_of_the_size_as_displayed_stays_as_it_is(api: Api) -> None:
-    made = await uploaded(api, 6)
-    answer = await take(api, made, of_size(HEIGHT, WIDTH, bbox=[1, 2, 3, 4]))
-    [box] = await annotations(api, made)
+    dataset = await uploaded(api, 6)
+    answer = await take(api, dataset, of_size(HEIGHT, WIDTH, bbox=[1, 2, 3, 4]))
+    [box] = await annotations(api, dataset)
     assert box["geometry"]["bbox"] == [1, 2, 3, 4]
     assert answer["report"]["warnings"] == []
 
 
 async def test_where_nobody_knows_how_it_is_refused(api: Api) -> None:
-    made = await uploaded(api, 6)
-    halved = await refused(api, made, of_size(WIDTH // 2, HEIGHT // 2, bbox=[1, 2, 3, 4]))
-    angle = await refused(api, made, of_size(WIDTH, HEIGHT, bbox=[10, 10, 9, 9], attributes={"rotation": 30}))
+    dataset = await uploaded(api, 6)
+    halved = await refused(api, dataset, of_size(WIDTH // 2, HEIGHT // 2, bbox=[1, 2, 3, 4]))
+    angle = await refused(api, dataset, of_size(WIDTH, HEIGHT, bbox=[10, 10, 9, 9], attributes={"rotation": 30}))
     async with api.db.begin() as tx:  # the API of before has replaced the image, and knows nothing of this column
         await tx.execute("UPDATE image_metadata SET content_sha256 = repeat('0', 64)")
-    replaced = await refused(api, made, of_size(WIDTH, HEIGHT, bbox=BOX))
+    replaced = await refused(api, dataset, of_size(WIDTH, HEIGHT, bbox=BOX))
     for answer in (halved, angle, replaced):
         assert "EXIF orientation" in answer["detail"]

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from tests.frontend.scene import JSON, ok
+from tests.frontend.opened import JSON, ok
 
 PAGE = 50  # images a page, and statuses when a task is chosen
 STATUSES = 200  # statuses after each page of images

@@ -1,9 +1,9 @@
 import pytest
 
 from tests.fixtures.api import Api
-from tests.frontend.scene import Scene, built
+from tests.frontend.opened import OpenProject, built
 
 
 @pytest.fixture
-async def scene(api: Api) -> Scene:
+async def opened(api: Api) -> OpenProject:
     return await built(api)

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 
 from tests.fixtures.running_stack import Up, log_in
-from tests.fuzz.world import World, populate
+from tests.fuzz.filled import Filled, populate
 
 _HERE = Path(__file__).parent
 _ROOT = _HERE.parent.parent
@@ -53,10 +53,10 @@ class Outcome:
 def run(facts: dict[str, Any], directory: Path, *, examples: int, seed: int, account: str = "owner") -> Outcome:
     """Fuzz a running system, which `labeler up` described in its ready file."""
     with log_in(facts, "owner") as owner, log_in(facts, account) as caller:
-        world = populate(owner)
+        filled = populate(owner)
         token = caller.headers["Authorization"]
     configuration = directory / "schemathesis.toml"
-    configuration.write_text(_configuration(world))
+    configuration.write_text(_configuration(filled))
     report = directory / "report.json"
     command = [
         *(str(_SCHEMATHESIS), f"--config-file={configuration}", "run", f"{facts['api']}/openapi.json"),
@@ -85,15 +85,15 @@ def started(directory: Path) -> Up:
     return Up(None, "--ephemeral", "--no-demo", files=directory / "up")
 
 
-def _configuration(world: World) -> str:
+def _configuration(filled: Filled) -> str:
     """The file in the repository, the ids that exist, and for each call by a link one that works."""
     lines = [(_HERE / "schemathesis.toml").read_text()]
-    lines += [_dictionary(name, values) for name, values in world.ids.items()]
-    for operation, parameters in world.links.items():
+    lines += [_dictionary(name, values) for name, values in filled.ids.items()]
+    for operation, parameters in filled.links.items():
         lines += [_dictionary(f"{operation}_{name}", [value]) for name, value in parameters.items()]
     lines.append("[parameters]")
-    lines += [f"{name} = {_bound(name, _KNOWN)}" for name in world.ids]
-    for operation, parameters in world.links.items():
+    lines += [f"{name} = {_bound(name, _KNOWN)}" for name in filled.ids]
+    for operation, parameters in filled.links.items():
         lines.append(f'[[operations]]\ninclude-operation-id = "{operation}"')
         lines += [f"parameters.{name} = {_bound(f'{operation}_{name}', _FITTING)}" for name in parameters]
     return "\n".join(lines)

@@ -12,8 +12,10 @@ from typing import Any
 
 import httpx
 
-from tests.fixtures.api import USER_IDS, Api, Made
+from tests.fixtures.accounts import USER_IDS
+from tests.fixtures.api import Api
 from tests.fixtures.api_processes import ApiProcess
+from tests.fixtures.datasets import Dataset
 
 CALL_SECONDS = 0.5
 """What 99 of 100 calls of a bystander need at most while somebody attacks."""
@@ -95,12 +97,12 @@ class Attacked:
     async def bystander(self, account: str = "reviewer", *, check: bool = True) -> AsyncIterator[Watched]:
         """Let another person work in a project of their own while the block lasts, then check what they saw."""
         watched = Watched()
-        made = await self.api.dataset(owner=account, tasks=["detection"], images=20)
+        dataset = await self.api.dataset(owner=account, tasks=["detection"], images=20)
         plan = {
             "url": self.url,
             "bare": self.bare_url,
             "token": self.token(account),
-            "calls": await self._calls(made, account),
+            "calls": await self._calls(dataset, account),
         }
         program = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -124,9 +126,9 @@ class Attacked:
         if check:
             watched.check()
 
-    async def _calls(self, made: Made, account: str) -> dict[str, tuple[str, str, object]]:
+    async def _calls(self, dataset: Dataset, account: str) -> dict[str, tuple[str, str, object]]:
         """What the bystander does, one after the other; the first time here, so that nothing is cold."""
-        project, image = made.project_id, made.image_ids[0]
+        project, image = dataset.project_id, dataset.image_ids[0]
         box = {"type": "bbox", "bbox": [10, 10, 50, 40], "image_width": 640, "image_height": 480}
         draw = {"project_id": project, "image_id": image, "annotation_type": "bbox", "geometry": box}
         client = self.client(account)

@@ -13,7 +13,7 @@ FORM = {"Content-Type": "multipart/form-data; boundary=x"}
 
 async def test_names_that_are_refused(attacked: Attacked) -> None:
     content = archive({f"../{number}.jpg": b"" for number in range(ENTRIES)}, zipfile.ZIP_STORED)
-    made = await attacked.api.dataset()
+    dataset = await attacked.api.dataset()
 
     async def form() -> AsyncIterator[bytes]:
         for number in range(ARCHIVES):
@@ -22,7 +22,7 @@ async def test_names_that_are_refused(attacked: Attacked) -> None:
 
     client = attacked.client("owner", timeout=300)
     async with attacked.bystander():
-        answer = await client.post(f"/api/v1/datasets/{made.dataset_id}/images", content=form(), headers=FORM)
+        answer = await client.post(f"/api/v1/datasets/{dataset.id}/images", content=form(), headers=FORM)
     body = answer.json()
     assert answer.status_code == 422
     assert body["code"] == "nothing_stored"

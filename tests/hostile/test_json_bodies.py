@@ -61,14 +61,14 @@ MANY = {
 async def test_long_bodies_at_once(attacked: Attacked, kind: str, accounts: list[str]) -> None:
     """Their judging threads kept the interpreter's lock, which each step of a database call has to win back."""
     members = {"annotator": "annotator"}
-    made = await attacked.api.dataset(owner="owner", tasks=["detection"], images=1, members=members)
+    dataset = await attacked.api.dataset(owner="owner", tasks=["detection"], images=1, members=members)
     body = b'{"settings":{"a":' + MANY[kind] + b"}}"
     until = time.monotonic() + SECONDS
     answers: set[int] = set()
 
     async def send(client: httpx.AsyncClient) -> None:
         while time.monotonic() < until:
-            path = f"/api/v1/projects/{made.project_id}"
+            path = f"/api/v1/projects/{dataset.project_id}"
             answer = await client.patch(path, content=body, headers={"Content-Type": "application/json"})
             answers.add(answer.status_code)
 
@@ -82,23 +82,23 @@ async def test_long_bodies_at_once(attacked: Attacked, kind: str, accounts: list
 @pytest.mark.parametrize("kind", SETTINGS)
 async def test_settings_and_attributes_that_are_stored_large(attacked: Attacked, kind: str) -> None:
     """450 KB became an answer of 819 MB for every reader, and a peak of 2.4 GB."""
-    made = await attacked.api.dataset(owner="owner", tasks=["detection"], images=1)
+    dataset = await attacked.api.dataset(owner="owner", tasks=["detection"], images=1)
     owner = attacked.client("owner")
     value = b'{"a":' + SETTINGS[kind]() + b"}"
     box = {"type": "bbox", "bbox": [1, 2, 3, 4]}
-    place = {"project_id": made.project_id, "image_id": made.image_ids[0]}
+    place = {"project_id": dataset.project_id, "image_id": dataset.image_ids[0]}
     draw = {**place, "annotation_type": "bbox", "geometry": box}
     drawn = (await owner.post("/api/v1/annotations", json=draw)).json()["id"]
     kept = {"Content-Type": "application/json"}
     async with attacked.bystander():
         for method, path, name in (
-            ("PATCH", f"/projects/{made.project_id}", b"settings"),
-            ("PATCH", f"/projects/{made.project_id}", b"task_config"),
+            ("PATCH", f"/projects/{dataset.project_id}", b"settings"),
+            ("PATCH", f"/projects/{dataset.project_id}", b"task_config"),
             ("PUT", f"/annotations/{drawn}", b"attributes"),
         ):
             body = b'{"%s":%s}' % (name, value)
             answer = await owner.request(method, f"/api/v1{path}", content=body, headers=kept)
             assert answer.status_code == 422, answer.text
         await asyncio.sleep(1)  # the bystander goes on meanwhile
-        read = await owner.get(f"/api/v1/projects/{made.project_id}")
+        read = await owner.get(f"/api/v1/projects/{dataset.project_id}")
         assert len(read.content) < 10_000

@@ -35,11 +35,11 @@ FILES: dict[str, tuple[Callable[[], bytes], str]] = {
 async def test_a_file_that_fills_memory(attacked: Attacked, kind: str) -> None:
     """20 MB took 900 MiB and 44 s."""
     make, reason = FILES[kind]
-    made = await attacked.api.dataset(owner="owner", tasks=["detection"], images=1)
+    dataset = await attacked.api.dataset(owner="owner", tasks=["detection"], images=1)
     content = make()
     async with attacked.bystander():
         answer = await attacked.client("owner").post(
-            f"/api/v1/datasets/{made.dataset_id}/images",
+            f"/api/v1/datasets/{dataset.id}/images",
             files=[("files", ("a.png", picture())), ("annotation_file", ("a.json", content))],
         )
         await asyncio.sleep(1)  # the bystander goes on meanwhile

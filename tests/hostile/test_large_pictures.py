@@ -94,60 +94,60 @@ async def check_thumbnail(attacked: Attacked, dataset_id: str, shape: tuple[int,
 async def test_a_large_picture_is_taken(
     attacked: Attacked, name: str, width: int, height: int, thumbnail: tuple[int, int]
 ) -> None:
-    made = await attacked.api.dataset()
+    dataset = await attacked.api.dataset()
     content = (jpeg if name.endswith("jpg") else png)(width, height)
     async with attacked.bystander():
-        answer = await send(attacked.client("owner"), made.dataset_id, (name, content))
+        answer = await send(attacked.client("owner"), dataset.id, (name, content))
     [taken] = answer.json()["images"]
     assert taken["width"] == width
     assert taken["height"] == height
     assert taken["size"] == len(content)
     assert max(peaks(attacked.pid)) < DECODING_BYTES + PROCESS_BYTES
-    await check_thumbnail(attacked, made.dataset_id, thumbnail)
+    await check_thumbnail(attacked, dataset.id, thumbnail)
 
 
 async def test_a_jpeg_of_80_megabytes_is_taken(attacked: Attacked) -> None:
     """Its bytes wait on the disk and travel to the store in parts: memory does not grow with them."""
-    made = await attacked.api.dataset()
+    dataset = await attacked.api.dataset()
     content = jpeg_of_noise(10_400, 8_000)
     assert len(content) > 80_000_000
     async with attacked.bystander() as seen:
-        answer = await send(attacked.client("owner"), made.dataset_id, ("noise.jpg", content))
+        answer = await send(attacked.client("owner"), dataset.id, ("noise.jpg", content))
     [taken] = answer.json()["images"]
     assert taken["width"] == 10_400
     assert taken["height"] == 8_000
     assert taken["size"] == len(content)
     assert max(peaks(attacked.pid)) < DECODING_BYTES + PROCESS_BYTES
     assert seen.growth_bytes < 64 * MIB
-    image = await only_image(attacked, made.dataset_id)
+    image = await only_image(attacked, dataset.id)
     assert (await attacked.client("owner").get(image["url"])).content == content
 
 
 async def test_a_large_tiff_is_taken_and_shown(attacked: Attacked) -> None:
     """What scanners make: more pixels than the smallest share holds, packed in strips."""
-    made = await attacked.api.dataset()
+    dataset = await attacked.api.dataset()
     out = io.BytesIO()
     two_colours(8_000, 6_000).save(out, "TIFF", compression="tiff_lzw")
     async with attacked.bystander() as seen:
-        answer = await send(attacked.client("owner"), made.dataset_id, ("scan.tif", out.getvalue()))
+        answer = await send(attacked.client("owner"), dataset.id, ("scan.tif", out.getvalue()))
     [taken] = answer.json()["images"]
     assert taken["width"] == 8_000
     assert taken["height"] == 6_000
     assert max(peaks(attacked.pid)) < DECODING_BYTES + PROCESS_BYTES
     assert seen.growth_bytes < 64 * MIB
-    shown = await attacked.client("owner").get((await only_image(attacked, made.dataset_id))["url"])
+    shown = await attacked.client("owner").get((await only_image(attacked, dataset.id))["url"])
     assert shown.headers["content-type"] == "image/jpeg"
     assert Image.open(io.BytesIO(shown.content)).size == (8_000, 6_000)
-    await check_thumbnail(attacked, made.dataset_id, (256, 192))
+    await check_thumbnail(attacked, dataset.id, (256, 192))
 
 
 async def test_what_the_container_cannot_hold_is_refused_with_the_limit(attacked: Attacked) -> None:
     """An interlaced PNG and a progressive JPEG need all of their pixels at once: said from the header alone."""
-    made = await attacked.api.dataset()
+    dataset = await attacked.api.dataset()
     interlaced = png(20_000, 15_000, interlaced=True)
     answer = await send(
         attacked.client("owner"),
-        made.dataset_id,
+        dataset.id,
         ("progressive.jpg", progressive(20_000, 15_000)),
         ("interlaced.png", interlaced),
     )

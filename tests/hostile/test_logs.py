@@ -16,7 +16,8 @@ import pytest
 
 from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.stack.ports import free_port
-from tests.fixtures.api import JWT_SECRET, PUBLIC_URL, USER_IDS, Api, storage_environment
+from tests.fixtures.accounts import USER_IDS
+from tests.fixtures.api import JWT_SECRET, PUBLIC_URL, Api, storage_environment
 from tests.fixtures.gateway_calls import Calls
 from tests.fixtures.users import ALL_SCOPES, GATEWAY_TOKEN, RunningGateway
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from tests.fixtures.api import Made
+from tests.fixtures.datasets import Dataset
 from tests.hostile.attacked import Attacked
 
 _ROWS = 200
@@ -13,25 +13,25 @@ _PAGE_BYTES = 8 * 2**20
 _MEMBERS = {"annotator": "annotator", "viewer": "viewer", "admin": "admin"}
 
 
-async def _large(attacked: Attacked) -> Made:
+async def _large(attacked: Attacked) -> Dataset:
     """A project as it was stored before there was a bound: two hundred annotations of two megabytes, and history."""
-    made = await attacked.api.dataset(tasks=["detection"], images=2, members=_MEMBERS)
+    dataset = await attacked.api.dataset(tasks=["detection"], images=2, members=_MEMBERS)
     async with attacked.api.db.begin() as tx:
         await tx.execute(
             "INSERT INTO annotations"
             " (project_id, image_id, annotation_type, task_type, geometry, attributes, created_by)"
             " SELECT $1, $2, 'bbox', 'detection', '{\"type\": \"bbox\", \"bbox\": [1, 2, 3, 4]}',"
             " jsonb_build_object('x', repeat(md5(n::text), 62500)), 2 FROM generate_series(1, $3::int) n",
-            made.project_id,
-            made.image_ids[0],
+            dataset.project_id,
+            dataset.image_ids[0],
             _ROWS,
         )
         await tx.execute(
             "INSERT INTO annotation_history (annotation_id, project_id, image_id, action, new_state, changed_by)"
             " SELECT id, project_id, image_id, 'create', to_jsonb(a), 2 FROM annotations a WHERE project_id = $1",
-            made.project_id,
+            dataset.project_id,
         )
-    return made
+    return dataset
 
 
 async def _pages(client: httpx.AsyncClient, url: str, parameters: dict[str, Any], most: int) -> list[int]:
@@ -51,8 +51,8 @@ async def _pages(client: httpx.AsyncClient, url: str, parameters: dict[str, Any]
 
 
 async def test_four_readers_of_annotations(attacked: Attacked) -> None:
-    made = await _large(attacked)
-    url = f"/api/v1/annotations/project/{made.project_id}"
+    dataset = await _large(attacked)
+    url = f"/api/v1/annotations/project/{dataset.project_id}"
     async with attacked.bystander():
         read = await asyncio.gather(
             *(
@@ -64,13 +64,13 @@ async def test_four_readers_of_annotations(attacked: Attacked) -> None:
 
 
 async def test_readers_of_one_image_and_of_the_history(attacked: Attacked) -> None:
-    made = await _large(attacked)
-    annotations = f"/api/v1/annotations/project/{made.project_id}"
-    history = f"/api/v1/annotations/history/project/{made.project_id}"
+    dataset = await _large(attacked)
+    annotations = f"/api/v1/annotations/project/{dataset.project_id}"
+    history = f"/api/v1/annotations/history/project/{dataset.project_id}"
     async with attacked.bystander():
         await asyncio.gather(
-            _pages(attacked.client("owner"), annotations, {"image_id": made.image_ids[0], "limit": 1000}, most=2),
-            _pages(attacked.client("viewer"), annotations, {"image_id": made.image_ids[0], "limit": 1000}, most=2),
+            _pages(attacked.client("owner"), annotations, {"image_id": dataset.image_ids[0], "limit": 1000}, most=2),
+            _pages(attacked.client("viewer"), annotations, {"image_id": dataset.image_ids[0], "limit": 1000}, most=2),
             _pages(attacked.client("admin"), history, {"limit": 100}, most=2),
             _pages(attacked.client("annotator"), history, {"limit": 100}, most=2),
         )
@@ -78,9 +78,9 @@ async def test_readers_of_one_image_and_of_the_history(attacked: Attacked) -> No
 
 async def test_clients_that_do_not_read(attacked: Attacked) -> None:
     """A hundred requests for full pages, whose answers nobody takes from the socket."""
-    made = await _large(attacked)
+    dataset = await _large(attacked)
     request = (
-        f"GET /api/v1/annotations/project/{made.project_id}?limit=1000 HTTP/1.1\r\nHost: x\r\n"
+        f"GET /api/v1/annotations/project/{dataset.project_id}?limit=1000 HTTP/1.1\r\nHost: x\r\n"
         f"Authorization: Bearer {attacked.token('owner')}\r\n\r\n"
     ).encode()
     host, _, port = attacked.url.removeprefix("http://").partition(":")

@@ -52,17 +52,14 @@ async def send_and_leave(attacked: Attacked, dataset_id: str, body: bytes, secon
 
 
 async def test_a_progressive_bomb_is_refused_before_it_is_decoded(attacked: Attacked) -> None:
-    made = await attacked.api.dataset()
+    dataset = await attacked.api.dataset()
     bomb = progressive_bomb(3000, 4000, SCANS)
     client = attacked.client("owner")
-    await warm(attacked, made.dataset_id)
+    await warm(attacked, dataset.id)
     before = computed(attacked.pid)
     async with attacked.bystander():
         answers = await asyncio.gather(
-            *(
-                send(client, made.dataset_id, (f"{number}.jpg", bomb), ("a.jpg", picture()))
-                for number in range(ATTACKERS)
-            )
+            *(send(client, dataset.id, (f"{number}.jpg", bomb), ("a.jpg", picture())) for number in range(ATTACKERS))
         )
     for answer in answers:
         assert answer.json()["images_uploaded"] == 1, answer.text
@@ -73,21 +70,21 @@ async def test_a_progressive_bomb_is_refused_before_it_is_decoded(attacked: Atta
 
 async def test_pictures_of_clients_that_left_keep_nobody_waiting(attacked: Attacked) -> None:
     """Bombs below the limit of scans, each some seconds of work, from eight clients that leave at once."""
-    made = await attacked.api.dataset()
+    dataset = await attacked.api.dataset()
     theirs = await attacked.api.dataset(owner="reviewer")
     bomb = progressive_bomb(10_000, 10_000, 60)
     body = form(*((f"{number}.jpg", bomb) for number in range(6)), cut=True)
     other = attacked.client("reviewer")
-    await warm(attacked, theirs.dataset_id, "reviewer")
+    await warm(attacked, theirs.id, "reviewer")
     async with attacked.bystander("annotator"):
-        leaving = [asyncio.create_task(send_and_leave(attacked, made.dataset_id, body, 1.5)) for _ in range(ATTACKERS)]
+        leaving = [asyncio.create_task(send_and_leave(attacked, dataset.id, body, 1.5)) for _ in range(ATTACKERS)]
         await asyncio.sleep(1.0)
         started = time.monotonic()
-        answer = await send(other, theirs.dataset_id, ("while.jpg", picture()))
+        answer = await send(other, theirs.id, ("while.jpg", picture()))
         while_seconds = time.monotonic() - started
         await asyncio.gather(*leaving)
         started = time.monotonic()
-        again = await send(other, theirs.dataset_id, *((f"{number}.jpg", picture()) for number in range(20)))
+        again = await send(other, theirs.id, *((f"{number}.jpg", picture()) for number in range(20)))
         after_seconds = time.monotonic() - started
     assert answer.json()["images_uploaded"] == 1
     assert again.json()["images_uploaded"] == 20
@@ -98,13 +95,13 @@ async def test_pictures_of_clients_that_left_keep_nobody_waiting(attacked: Attac
 
 async def test_a_large_picture_is_taken_in_bounded_memory(attacked: Attacked) -> None:
     """What a camera of 350 megapixels makes; in full it would be 1.3 GiB."""
-    made = await attacked.api.dataset()
+    dataset = await attacked.api.dataset()
     image = Image.new("RGB", (20_000, 17_500), (30, 60, 90))
     out = io.BytesIO()
     image.save(out, "JPEG", quality=50)
     del image
     async with attacked.bystander():
-        answer = await send(attacked.client("owner"), made.dataset_id, ("large.jpg", out.getvalue()))
+        answer = await send(attacked.client("owner"), dataset.id, ("large.jpg", out.getvalue()))
     [taken] = answer.json()["images"]
     assert taken["width"] == 20_000
     assert taken["height"] == 17_500

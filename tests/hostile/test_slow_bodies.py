@@ -23,13 +23,13 @@ def post(path: str, token: str, kind: str, framing: str) -> bytes:
 
 
 async def test_bodies_that_trickle_are_ended(attacked: Attacked) -> None:
-    made = await attacked.api.dataset(owner="owner")
+    dataset = await attacked.api.dataset(owner="owner")
     token = attacked.token("owner")
     heads = [
         post("/api/v1/datasets", token, "application/json", "Content-Length: 100000"),
         post("/api/v1/datasets", token, "application/json", "Transfer-Encoding: chunked"),
         post(
-            f"/api/v1/datasets/{made.dataset_id}/images",
+            f"/api/v1/datasets/{dataset.id}/images",
             token,
             "multipart/form-data; boundary=b",
             "Content-Length: 1000000000",

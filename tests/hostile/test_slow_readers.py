@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.fixtures.api import Made
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.pictures import image_rows, media_path, picture
 from tests.fixtures.versions import CLASSES, annotate, annotation, published
 from tests.hostile.attacked import Attacked
@@ -20,26 +20,26 @@ def variables() -> dict[str, str]:
     return {"API_SLOW_SECONDS": "5", "S3_MAX_CONNECTIONS": "64", "MAX_STREAMS_PER_CLIENT": "0"}
 
 
-async def large_image(attacked: Attacked, owner: str, size: int = 16 * MEBIBYTE) -> tuple[Made, str]:
+async def large_image(attacked: Attacked, owner: str, size: int = 16 * MEBIBYTE) -> tuple[Dataset, str]:
     """An image of so many bytes, and the path of its owner's link."""
     api = attacked.api
-    made = await api.dataset(owner=owner, images=1)
-    [image] = (await image_rows(api, made)).values()
+    dataset = await api.dataset(owner=owner, images=1)
+    [image] = (await image_rows(api, dataset)).values()
     async with api.services.objects.upload_stream("datasets", image["s3_key"], "image/jpeg") as target:
         for _ in range(size // MEBIBYTE):
             await target.write(bytes(MEBIBYTE))
     async with api.db.begin() as tx:
-        await tx.execute("UPDATE image_metadata SET size = $1 WHERE dataset_id = $2", size, made.dataset_id)
-    listed = await (await api.login(owner)).get(f"/api/v1/projects/{made.project_id}/images")
-    return made, media_path(listed.json()["images"][0]["url"])
+        await tx.execute("UPDATE image_metadata SET size = $1 WHERE dataset_id = $2", size, dataset.id)
+    listed = await (await api.login(owner)).get(f"/api/v1/projects/{dataset.project_id}/images")
+    return dataset, media_path(listed.json()["images"][0]["url"])
 
 
 async def large_version(attacked: Attacked, owner: str, size: int = 16 * MEBIBYTE) -> str:
     """The path of the link of a published version whose file has so many bytes."""
     api = attacked.api
-    made = await api.dataset(owner=owner, tasks=["detection"], images=1, classes=CLASSES)
-    await annotate(api, made, annotation(made.image_ids[0]))
-    version = await published(await api.login(owner), made)
+    dataset = await api.dataset(owner=owner, tasks=["detection"], images=1, classes=CLASSES)
+    await annotate(api, dataset, annotation(dataset.image_ids[0]))
+    version = await published(await api.login(owner), dataset)
     async with api.services.objects.upload_stream("annotations", version["export_path"], "application/json") as target:
         for _ in range(size // MEBIBYTE):
             await target.write(bytes(MEBIBYTE))
@@ -56,13 +56,13 @@ async def ask(readers: list[Wire], *paths: str) -> None:
         await asyncio.sleep(0.01)
 
 
-async def use_it(attacked: Attacked, mine: Made, path: str) -> float:
+async def use_it(attacked: Attacked, mine: Dataset, path: str) -> float:
     """Another person uploads, looks and asks for readiness; return the longest of these calls in seconds."""
     longest = 0.0
     client = attacked.client("reviewer")
     files = {"files": ("new.jpg", picture(), "image/jpeg")}
     for method, url, given in (
-        ("POST", f"/api/v1/datasets/{mine.dataset_id}/images", {"files": files}),
+        ("POST", f"/api/v1/datasets/{mine.id}/images", {"files": files}),
         ("GET", path, {}),
         ("GET", "/health/ready", {}),
     ):
@@ -108,9 +108,7 @@ async def test_many_who_read_nothing_keep_no_upload_waiting_and_are_ended(attack
         assert refused.json()["code"] == "streams_busy"
         assert int(refused.headers["retry-after"]) >= 1
         for call in (
-            client.post(
-                f"/api/v1/datasets/{mine.dataset_id}/images", files={"files": ("n.jpg", picture(), "image/jpeg")}
-            ),
+            client.post(f"/api/v1/datasets/{mine.id}/images", files={"files": ("n.jpg", picture(), "image/jpeg")}),
             client.get("/health/ready"),
         ):
             assert (await call).status_code == 200

@@ -19,9 +19,9 @@ def described(method: str, path: str) -> str:
 
 
 async def test_a_lock_on_an_image_that_is_not_there_is_404(api: Api) -> None:
-    made = await project_with_members(api)
+    dataset = await project_with_members(api)
     owner = await api.login("owner")
-    where = f"/api/v1/image-locks/{made.project_id}/nowhere"
+    where = f"/api/v1/image-locks/{dataset.project_id}/nowhere"
     answer = await owner.post(f"{where}/acquire", json={})
     assert answer.status_code == 404
     assert answer.json()["code"] == "image_not_found"
@@ -40,12 +40,14 @@ async def test_a_lock_on_an_image_that_is_not_there_is_404(api: Api) -> None:
 
 
 async def test_the_project_of_an_export_is_that_of_its_address(api: Api) -> None:
-    made = await api.dataset(images=1, tasks=["detection"])
+    dataset = await api.dataset(images=1, tasks=["detection"])
     owner = await api.login("owner")
-    one = await create_annotation(owner, box(made))
+    one = await create_annotation(owner, box(dataset))
     assert (await owner.post(f"/api/v1/annotations/{one['id']}/confirm", json={})).status_code == 200
     for more in ({}, {"project_id": "proj_another"}):
-        answer = await owner.post(f"/api/v1/projects/{made.project_id}/export", json={"export_format": "coco", **more})
+        answer = await owner.post(
+            f"/api/v1/projects/{dataset.project_id}/export", json={"export_format": "coco", **more}
+        )
         assert answer.status_code == 200, answer.text
         assert answer.json()["annotation_count"] == 1, answer.text
     assert "`project_id` may be left out" in described("post", "/projects/{project_id}/export")
@@ -55,12 +57,12 @@ async def test_the_project_of_an_export_is_that_of_its_address(api: Api) -> None
 
 
 async def test_voc_is_published(api: Api) -> None:
-    made = await api.dataset(images=1, tasks=["detection"])
+    dataset = await api.dataset(images=1, tasks=["detection"])
     owner = await api.login("owner")
-    one = await create_annotation(owner, box(made))
+    one = await create_annotation(owner, box(dataset))
     assert (await owner.post(f"/api/v1/annotations/{one['id']}/confirm", json={})).status_code == 200
     body = {"task_type": "detection", "export_format": "VOC"}
-    answer = await owner.post(f"/api/v1/projects/{made.project_id}/versions/publish", json=body)
+    answer = await owner.post(f"/api/v1/projects/{dataset.project_id}/versions/publish", json=body)
     assert answer.status_code == 200, answer.text
     assert answer.json()["export_format"] == "voc", answer.text
     file = await owner.get(answer.json()["download_url"])

@@ -31,9 +31,9 @@ async def test_401(api: Api) -> None:
 
 
 async def test_403(api: Api) -> None:
-    made = await api.dataset(members={"viewer": "viewer"})
+    dataset = await api.dataset(members={"viewer": "viewer"})
     viewer = await api.login("viewer")
-    answer = await viewer.post(f"/api/v1/projects/{made.project_id}/task-types", json={"task_type": "line"})
+    answer = await viewer.post(f"/api/v1/projects/{dataset.project_id}/task-types", json={"task_type": "line"})
     _check(answer, 403, "role_too_low")
 
 

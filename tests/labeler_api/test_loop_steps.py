@@ -13,7 +13,8 @@ import httpx
 import msgspec
 import pytest
 
-from tests.fixtures.api import Api, Made
+from tests.fixtures.api import Api
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.sizes import SHAPES
 
 MOST_SECONDS = 0.020
@@ -86,9 +87,9 @@ def _points(number: int) -> list[list[float]]:
     return [[n + 0.1234567890123, n + 0.9876543210987] for n in range(number)]
 
 
-def _annotation(made: Made, geometry: object, kind: str = "bbox", **more: object) -> dict[str, object]:
-    image = made.image_ids[0]
-    return {"project_id": made.project_id, "image_id": image, "annotation_type": kind, "geometry": geometry, **more}
+def _annotation(dataset: Dataset, geometry: object, kind: str = "bbox", **more: object) -> dict[str, object]:
+    image = dataset.image_ids[0]
+    return {"project_id": dataset.project_id, "image_id": image, "annotation_type": kind, "geometry": geometry, **more}
 
 
 BOX = {"type": "bbox", "bbox": [1.5, 2.5, 3.5, 4.5], "image_width": 640, "image_height": 480}
@@ -110,7 +111,7 @@ async def longest(stepped: Stepped, method: str, path: str, body: bytes, status:
 
 
 @pytest.fixture
-async def made(api: Api) -> Made:
+async def dataset(api: Api) -> Dataset:
     return await api.dataset(tasks=["detection"], images=3, classes={"detection": CLASSES})
 
 
@@ -120,9 +121,9 @@ async def made(api: Api) -> Made:
     ids=["ten thousand points", "texts", "numbers"],
 )
 async def test_a_large_geometry(
-    made: Made, stepped: Stepped, most_seconds: float, kind: str, geometry: dict[str, object]
+    dataset: Dataset, stepped: Stepped, most_seconds: float, kind: str, geometry: dict[str, object]
 ) -> None:
-    one = _annotation(made, geometry, kind)
+    one = _annotation(dataset, geometry, kind)
     assert await longest(stepped, "POST", "/annotations", _json(one), 200) < most_seconds
     first = (await stepped.send("POST", "/annotations", _json(one)))[0].json()["id"]
     changed = _json({"geometry": geometry, "attributes": {"a": [0] * 20_000}})
@@ -133,16 +134,16 @@ async def test_a_large_geometry(
 
 @pytest.mark.parametrize("geometry", [BOX, {"bbox": [1]}], ids=["made", "refused"])
 async def test_a_batch_of_as_many_as_there_may_be(
-    made: Made, stepped: Stepped, most_seconds: float, geometry: dict[str, object]
+    dataset: Dataset, stepped: Stepped, most_seconds: float, geometry: dict[str, object]
 ) -> None:
-    body = _json({"annotations": [_annotation(made, geometry, class_id="c_1")] * 10_000})
+    body = _json({"annotations": [_annotation(dataset, geometry, class_id="c_1")] * 10_000})
     assert await longest(stepped, "POST", "/annotations/batch", body, 200) < most_seconds
     confirmed = _json({"annotation_ids": list(range(1, 10_001))})
     assert await longest(stepped, "POST", "/annotations/bulk-confirm", confirmed, 200) < most_seconds
 
 
-async def test_a_project_of_many_parts(api: Api, made: Made, stepped: Stepped, most_seconds: float) -> None:
-    project = f"/projects/{made.project_id}"
+async def test_a_project_of_many_parts(api: Api, dataset: Dataset, stepped: Stepped, most_seconds: float) -> None:
+    project = f"/projects/{dataset.project_id}"
     sent: Mapping[str, object]
     for method, path, sent, status in (
         ("PATCH", project, {"settings": {"a": [0] * 20_000}, "task_config": {"a": [0] * 20_000}}, 200),
@@ -163,27 +164,27 @@ async def test_a_project_of_many_parts(api: Api, made: Made, stepped: Stepped, m
         bare = await api.dataset()
         async with api.db.begin() as tx:
             await tx.execute("DELETE FROM annotation_projects WHERE id = $1", bare.project_id)
-        answer, seconds = await stepped.send("POST", "/projects", _json({**body, "dataset_id": bare.dataset_id}))
+        answer, seconds = await stepped.send("POST", "/projects", _json({**body, "dataset_id": bare.id}))
         assert answer.status_code == 201, answer.text[:300]
         took.append(seconds)
     assert min(took) < most_seconds
 
 
-async def test_long_lists_of_names(made: Made, stepped: Stepped, most_seconds: float) -> None:
-    export = {"project_id": made.project_id, "task_type": "detection", "export_format": "coco"}
+async def test_long_lists_of_names(dataset: Dataset, stepped: Stepped, most_seconds: float) -> None:
+    export = {"project_id": dataset.project_id, "task_type": "detection", "export_format": "coco"}
     body = _json({**export, "image_ids": [f"{n:030}" for n in range(50_000)]})
     assert await longest(stepped, "POST", "/export", body, 400) < most_seconds
     files = [{"filename": f"{n:020}.jpg", "relative_path": f"a/b/{n:020}.jpg", "size": 1} for n in range(21_000)]
-    body, path = _json({"file_mappings": files, "target_folder": "x"}), f"/datasets/{made.dataset_id}/storage/preview"
+    body, path = _json({"file_mappings": files, "target_folder": "x"}), f"/datasets/{dataset.id}/storage/preview"
     assert await longest(stepped, "POST", path, body, 200) < most_seconds
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-async def test_any_shape(made: Made, stepped: Stepped, most_seconds: float, shape: str) -> None:
+async def test_any_shape(dataset: Dataset, stepped: Stepped, most_seconds: float, shape: str) -> None:
     """Half a megabyte, which is judged to its end, and all that is taken, which is mostly refused at first sight."""
     for size in (500_000, 2 * MEBIBYTE - 100):
         body = b'{"settings":{"a":' + SHAPES[shape](size) + b"}}"
-        assert await longest(stepped, "PATCH", f"/projects/{made.project_id}", body, 422) < most_seconds
+        assert await longest(stepped, "PATCH", f"/projects/{dataset.project_id}", body, 422) < most_seconds
     # It may hold more values, and takes longer in the thread: one try.
     large = b'{"annotations":[],"a":' + SHAPES[shape](2 * MEBIBYTE - 100) + b"}"
     answer, seconds = await stepped.send("POST", "/annotations/batch", large)

@@ -13,7 +13,8 @@ from benchmarks.far import Far
 from benchmarks.frontend_calls import Colleague, Frontend, Step
 from labeler_api.app import create_app, open_services
 from labeler_ops.stack.object_store import SeaweedServer
-from tests.fixtures.api import USER_IDS, Api, api_settings, storage_environment
+from tests.fixtures.accounts import USER_IDS
+from tests.fixtures.api import Api, api_settings, storage_environment
 from tests.fixtures.users import RunningGateway
 
 ONE, TWO = 1, 2
@@ -103,11 +104,11 @@ async def api(far: Far, gateway: RunningGateway, object_store: SeaweedServer) ->
 
 async def _frontend(api: Api) -> Frontend:
     owner, stranger = await api.login("owner"), await api.login("stranger")
-    made = await api.dataset(tasks=["detection"], classes={"detection": {"c1": _CLASS}})
+    dataset = await api.dataset(tasks=["detection"], classes={"detection": {"c1": _CLASS}})
     async with api.db.begin() as tx:
-        await tx.execute(_IMAGES, made.dataset_id)
+        await tx.execute(_IMAGES, dataset.id)
     colleague = Colleague(USER_IDS["stranger"], "stranger@example.com", stranger)
-    return Frontend(owner, made.dataset_id, made.project_id, colleague)
+    return Frontend(owner, dataset.id, dataset.project_id, colleague)
 
 
 _CLASS = {"name": "crack", "color": "#ff0000", "description": None, "order": 0}

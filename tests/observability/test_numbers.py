@@ -77,10 +77,10 @@ async def test_who_may_read(read: Reader, address: str, environment: str, token:
 
 
 async def test_requests_are_counted_by_route_and_never_by_id(api: Api) -> None:
-    made = await api.dataset(images=1)
+    dataset = await api.dataset(images=1)
     owner = await api.login("owner")
     for _ in range(3):
-        await owner.get(f"/api/v1/datasets/{made.dataset_id}")
+        await owner.get(f"/api/v1/datasets/{dataset.id}")
     await owner.get("/api/v1/datasets/ds_none")
     for path in ("/nothing", "/api/v1/nothing", "/api/v1/datasets/ds_1/nothing", "/.env"):
         await owner.get(path)
@@ -94,7 +94,7 @@ async def test_requests_are_counted_by_route_and_never_by_id(api: Api) -> None:
     assert value(api, "http_requests_open") == 0
     text = api.services.instruments.metrics.text().decode()
     assert 'method="other"' in text
-    for never in (made.dataset_id, "BREW", "ds_none", ".env"):
+    for never in (dataset.id, "BREW", "ds_none", ".env"):
         assert never not in text
 
 

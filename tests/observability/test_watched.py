@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.fixtures.accounts import OWNER
 from tests.fixtures.api import JWT_SECRET
 from tests.fixtures.users import GATEWAY_TOKEN
 from tests.observability.conftest import LINK_KEY, METRICS_TOKEN, PASSWORD, Watched
@@ -135,7 +136,7 @@ async def test_every_request_line_says_all_of_it(watched: Watched) -> None:
     assert line["method"] == "GET"
     assert line["route"] == "/api/v1/datasets"
     assert line["status"] == 200
-    assert line["user_id"] == 2
+    assert line["user_id"] == OWNER.id
     assert line["statements"] >= 1
 
 

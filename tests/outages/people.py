@@ -11,7 +11,7 @@ import httpx
 
 from tests.fixtures.acknowledged import Acknowledged
 from tests.fixtures.annotating import box
-from tests.fixtures.api import Made
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.pictures import picture
 
 PEOPLE = 12
@@ -29,23 +29,23 @@ class Person:
     acknowledged: Acknowledged
     times: list[float] = field(default_factory=list)
 
-    async def draw(self, made: Made) -> None:
+    async def draw(self, dataset: Dataset) -> None:
         """Draw a box and move it a few times, for ever; each save carries a marker of its own."""
         for turn in itertools.count():
             marker = f"person {self.number} drew {turn}"
-            body = box(made, self.number % len(made.image_ids), notes=marker)
+            body = box(dataset, self.number % len(dataset.image_ids), notes=marker)
             answer = await self._save(
                 marker,
                 "POST",
                 "/api/v1/annotations",
                 body,
-                {"Idempotency-Key": f"{made.project_id}-{marker}".replace(" ", "-")},
+                {"Idempotency-Key": f"{dataset.project_id}-{marker}".replace(" ", "-")},
             )
             for move in range(3):
                 marker = f"person {self.number} moved {turn}.{move}"
                 await self._save(marker, "PUT", f"/api/v1/annotations/{answer['id']}", {"notes": marker})
 
-    async def upload(self, made: Made) -> None:
+    async def upload(self, dataset: Dataset) -> None:
         """Replace one of three pictures by another one, for ever."""
         for turn in itertools.count():
             path = f"person{self.number}/{turn % 3}.png"
@@ -55,7 +55,7 @@ class Person:
                 doubts.append(content)
                 answer = await self._send(
                     "POST",
-                    f"/api/v1/datasets/{made.dataset_id}/images",
+                    f"/api/v1/datasets/{dataset.id}/images",
                     files=[("files", (path, content, "image/png"))],
                 )
                 if answer is not None and answer.json()["failed"] == []:
@@ -136,13 +136,13 @@ class Crew:
 
 
 @asynccontextmanager
-async def at_work(clients: Sequence[httpx.AsyncClient], made: Made) -> AsyncIterator[Crew]:
+async def at_work(clients: Sequence[httpx.AsyncClient], dataset: Dataset) -> AsyncIterator[Crew]:
     """Let twelve people work until the block ends, spread over the clients; two of them upload, the rest draw."""
     acknowledged = Acknowledged()
     people = [Person(number, clients[number % len(clients)], acknowledged) for number in range(PEOPLE)]
     crew = Crew(people, acknowledged)
     for person in people:
-        work = person.upload(made) if person.number < _UPLOADERS else person.draw(made)
+        work = person.upload(dataset) if person.number < _UPLOADERS else person.draw(dataset)
         crew.tasks.append(asyncio.create_task(work))
     try:
         yield crew

@@ -54,8 +54,8 @@ async def fleet(shared_fleet: Fleet) -> AsyncIterator[Fleet]:
 @pytest.mark.destructive
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.short or TABLE], ids=lambda kind: kind.name)
 async def test_an_outage(fleet: Fleet, kind: Kind) -> None:
-    made = await fleet.api.dataset(tasks=["detection"], images=12)
-    async with at_work(fleet.clients(), made) as crew:
+    dataset = await fleet.api.dataset(tasks=["detection"], images=12)
+    async with at_work(fleet.clients(), dataset) as crew:
         await crew.everybody(time.monotonic(), 30)
         await asyncio.sleep(_RUN_IN_SECONDS)
         async with kind.happens(fleet):
@@ -66,7 +66,7 @@ async def test_an_outage(fleet: Fleet, kind: Kind) -> None:
         await asyncio.sleep(_RUN_IN_SECONDS)
     gap, recovered = crew.longest_gap(), crew.recovered_after(ended)
     _note(kind, crew, ended - began, gap, recovered)
-    await recount(fleet.api, made, crew.acknowledged)
+    await recount(fleet.api, dataset, crew.acknowledged)
     for process in fleet.processes:
         assert "unexpected error" not in process.log, process.log[-6000:]
     assert gap < ended - began + kind.beyond, f"somebody had nothing acknowledged for {gap:.1f} s"

@@ -11,8 +11,8 @@ import msgspec
 
 from labeler_api.errors import Unavailable
 from tests.fixtures.annotating import BOX
-from tests.fixtures.api import Made
 from tests.fixtures.api_processes import Cluster
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.rows import rows
 from tests.races.tabs import Tab
 
@@ -50,13 +50,13 @@ def whole(state: dict[str, Any]) -> bool:
     )
 
 
-async def history_of(cluster: Cluster, made: Made) -> dict[int, list[dict[str, Any]]]:
+async def history_of(cluster: Cluster, dataset: Dataset) -> dict[int, list[dict[str, Any]]]:
     """Revisions of every annotation of the project, in the order in which they were written, states decoded."""
     found: dict[int, list[dict[str, Any]]] = {}
     for row in await rows(
         cluster.api,
         "SELECT annotation_id, action, revision, new_state FROM annotation_history WHERE project_id = $1 ORDER BY id",
-        made.project_id,
+        dataset.project_id,
     ):
         state = msgspec.json.decode(row["new_state"])
         found.setdefault(row["annotation_id"], []).append({**row, "new_state": state})

@@ -7,8 +7,8 @@ import pytest
 
 from labeler_ops.stack.postgres import PostgresServer
 from tests.fixtures.annotating import box, check_counters, create_annotation
-from tests.fixtures.api import Made
 from tests.fixtures.api_processes import Cluster
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.rows import rows
 from tests.fixtures.versions import CLASSES, annotate_many
 from tests.fixtures.waiting import until, until_true
@@ -21,12 +21,12 @@ _RECOVERY_SECONDS = 5.0  # of the API, once its database takes connections
 _REFUSAL_SECONDS = 2.0
 
 
-async def begin(cluster: Cluster) -> tuple[Made, list[int], Ledger]:
+async def begin(cluster: Cluster) -> tuple[Dataset, list[int], Ledger]:
     """A project with five annotations to save."""
-    made = await cluster.api.dataset(tasks=["detection"], images=1)
+    dataset = await cluster.api.dataset(tasks=["detection"], images=1)
     owner = cluster.client("owner")
-    ids = [(await create_annotation(owner, box(made)))["id"] for _ in range(5)]
-    return made, ids, Ledger(newest=dict.fromkeys(ids, 1))
+    ids = [(await create_annotation(owner, box(dataset)))["id"] for _ in range(5)]
+    return dataset, ids, Ledger(newest=dict.fromkeys(ids, 1))
 
 
 async def work(cluster: Cluster, tab: Tab, ids: list[int], ledger: Ledger) -> None:
@@ -43,20 +43,20 @@ def _refused(tabs: list[Tab], number: int) -> bool:
     return total(tabs)["503"] >= number
 
 
-async def check(cluster: Cluster, made: Made, ledger: Ledger) -> None:
+async def check(cluster: Cluster, dataset: Dataset, ledger: Ledger) -> None:
     assert len(ledger.saved) == TABS * SAVES
-    assert problems(await history_of(cluster, made), ledger) == []
-    await check_counters(cluster.api, made)
+    assert problems(await history_of(cluster, dataset), ledger) == []
+    await check_counters(cluster.api, dataset)
     # More at once than a process has connections: none of them is a dead one.
     for number in range(len(cluster.processes)):
         client = cluster.client("owner", number)
-        answers = await asyncio.gather(*(client.get(f"/api/v1/projects/{made.project_id}/stats") for _ in range(20)))
+        answers = await asyncio.gather(*(client.get(f"/api/v1/projects/{dataset.project_id}/stats") for _ in range(20)))
         assert {answer.status_code for answer in answers} == {200}
 
 
 @pytest.mark.destructive
 async def test_a_process_is_killed(cluster: Cluster) -> None:
-    made, ids, ledger = await begin(cluster)
+    dataset, ids, ledger = await begin(cluster)
     victim = cluster.processes[0]
     async with opened(cluster, "owner", TABS, trouble=ENDS, seed=1) as tabs:
         saving = asyncio.gather(*(work(cluster, tab, ids, ledger) for tab in tabs))
@@ -67,13 +67,13 @@ async def test_a_process_is_killed(cluster: Cluster) -> None:
         await victim.ready()
         await saving
     assert total(tabs)["cuts"] > 0
-    await check(cluster, made, ledger)
+    await check(cluster, dataset, ledger)
 
 
 @pytest.mark.destructive
 async def test_connections_are_ended_and_statements_cancelled(cluster: Cluster) -> None:
     """As an operator or a failing proxy does: 503 for whom it hits, and nobody else notices."""
-    made, ids, ledger = await begin(cluster)
+    dataset, ids, ledger = await begin(cluster)
     mine = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     async with opened(cluster, "owner", TABS, trouble=ENDS, seed=2) as tabs:
         saving = asyncio.gather(*(work(cluster, tab, ids, ledger) for tab in tabs))
@@ -82,14 +82,14 @@ async def test_connections_are_ended_and_statements_cancelled(cluster: Cluster) 
             end = "pg_terminate_backend" if number % 10 else "pg_cancel_backend"
             await patiently(partial(rows, cluster.api, f"SELECT {end}(pid) FROM ({mine}) victims"))
         await saving
-    await check(cluster, made, ledger)
+    await check(cluster, dataset, ledger)
 
 
 @pytest.mark.slow
 @pytest.mark.destructive
 async def test_the_database_server_crashes(mortal: Cluster, durable: PostgresServer) -> None:
     """Everything acknowledged is there; meanwhile 503 within two seconds, and a recovery without help."""
-    made, ids, ledger = await begin(mortal)
+    dataset, ids, ledger = await begin(mortal)
     loop = asyncio.get_running_loop()
     async with opened(mortal, "owner", TABS, trouble=ENDS, seed=3) as tabs:
         saving = asyncio.gather(*(work(mortal, tab, ids, ledger) for tab in tabs))
@@ -104,19 +104,21 @@ async def test_the_database_server_crashes(mortal: Cluster, durable: PostgresSer
         assert loop.time() - back < _RECOVERY_SECONDS
         await saving
     assert max(tab.slowest_refusal for tab in tabs) < _REFUSAL_SECONDS
-    await check(mortal, made, ledger)
+    await check(mortal, dataset, ledger)
 
 
 @pytest.mark.destructive
 async def test_a_process_is_killed_while_it_publishes(cluster: Cluster) -> None:
     """Nobody ever sees half a version, and the next publishing goes its way."""
-    made = await cluster.api.dataset(tasks=["detection"], images=20, classes=CLASSES)
-    await annotate_many(cluster.api, made, 2000)
-    url = f"/api/v1/projects/{made.project_id}/versions"
+    dataset = await cluster.api.dataset(tasks=["detection"], images=20, classes=CLASSES)
+    await annotate_many(cluster.api, dataset, 2000)
+    url = f"/api/v1/projects/{dataset.project_id}/versions"
     body = {"task_type": "detection", "export_format": "coco"}
     victim = cluster.processes[0]
     doomed = [asyncio.create_task(cluster.client("owner", 0).post(f"{url}/publish", json=body)) for _ in range(3)]
-    await until_true(cluster.api, "SELECT count(*) > 1 FROM annotation_versions WHERE project_id = $1", made.project_id)
+    await until_true(
+        cluster.api, "SELECT count(*) > 1 FROM annotation_versions WHERE project_id = $1", dataset.project_id
+    )
     await victim.kill()
     answers = await asyncio.gather(*doomed, return_exceptions=True)
     acknowledged = {answer.json()["version_number"] for answer in answers if not isinstance(answer, BaseException)}

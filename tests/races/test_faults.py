@@ -16,8 +16,9 @@ import pytest
 
 from labeler_api.app import create_app, open_services
 from tests.fixtures.annotating import box, check_counters, create_annotation
-from tests.fixtures.api import Api, Made, api_settings
+from tests.fixtures.api import Api, api_settings
 from tests.fixtures.api_processes import ApiProcess, Cluster
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.postgres import DatabaseFactory
 from tests.fixtures.wire import Wire
 
@@ -84,80 +85,80 @@ def longest(answers: list[tuple[int, float]]) -> float:
     return max(seconds for _, seconds in answers)
 
 
-async def reading(client: httpx.AsyncClient, made: Made) -> list[tuple[int, float]]:
+async def reading(client: httpx.AsyncClient, dataset: Dataset) -> list[tuple[int, float]]:
     """What a page asks for, five at a time, eight times."""
     paths = [
-        f"/api/v1/annotations/project/{made.project_id}",
-        f"/api/v1/projects/{made.project_id}/images/status",
-        f"/api/v1/image-locks/{made.project_id}",
-        f"/api/v1/projects/{made.project_id}",
-        f"/api/v1/projects/{made.project_id}/stats",
+        f"/api/v1/annotations/project/{dataset.project_id}",
+        f"/api/v1/projects/{dataset.project_id}/images/status",
+        f"/api/v1/image-locks/{dataset.project_id}",
+        f"/api/v1/projects/{dataset.project_id}",
+        f"/api/v1/projects/{dataset.project_id}/stats",
     ]
     return [one for _ in range(8) for one in await asyncio.gather(*(timed(client, "GET", path) for path in paths))]
 
 
 @pytest.mark.slow
 async def test_a_slow_way_to_the_database(wired: Wired) -> None:
-    made = await wired.cluster.api.dataset(tasks=["detection"], images=2)
+    dataset = await wired.cluster.api.dataset(tasks=["detection"], images=2)
     client = wired.cluster.client("owner")
-    await reading(client, made)
+    await reading(client, dataset)
     for _ in range(5):
-        await create_annotation(client, box(made))
-    before = await reading(client, made)
+        await create_annotation(client, box(dataset))
+    before = await reading(client, dataset)
     wired.database.delay = _DELAY
     # Only a slow database has all five connections at work at once: each prepares here what it has not run yet, which
     # is one more trip a statement. Prepared statements are there afterwards, as on any day.
-    unprepared = await reading(client, made)
-    answers = await reading(client, made)
+    unprepared = await reading(client, dataset)
+    answers = await reading(client, dataset)
     assert {status for status, _ in unprepared + answers} == {200}
     assert p95(answers) < 0.6 + p95(before)
     assert longest(unprepared) < 1.5 + longest(before)
-    saves = [await timed(client, "POST", "/api/v1/annotations", json=box(made)) for _ in range(4)]
+    saves = [await timed(client, "POST", "/api/v1/annotations", json=box(dataset)) for _ in range(4)]
     assert {status for status, _ in saves} == {200}
     assert longest(saves) < 1.5 + p95(before)  # nine trips there and back
     wired.database.delay = None
-    await check_counters(wired.cluster.api, made)
+    await check_counters(wired.cluster.api, dataset)
 
 
 @pytest.mark.slow
 async def test_a_database_that_is_not_there_for_a_while(wired: Wired) -> None:
     """503 at once, and work goes on as soon as it is back: no connection of before is in anybody's way."""
-    made = await wired.cluster.api.dataset(tasks=["detection"], images=2)
+    dataset = await wired.cluster.api.dataset(tasks=["detection"], images=2)
     client = wired.cluster.client("owner")
-    before = await reading(client, made)
-    under_way = [asyncio.create_task(timed(client, "POST", "/api/v1/annotations", json=box(made))) for _ in range(5)]
+    before = await reading(client, dataset)
+    under_way = [asyncio.create_task(timed(client, "POST", "/api/v1/annotations", json=box(dataset))) for _ in range(5)]
     await wired.database.cut()
-    answers = [*await asyncio.gather(*under_way), *await reading(client, made)]
-    answers += [await timed(client, "POST", "/api/v1/annotations", json=box(made)) for _ in range(5)]
+    answers = [*await asyncio.gather(*under_way), *await reading(client, dataset)]
+    answers += [await timed(client, "POST", "/api/v1/annotations", json=box(dataset)) for _ in range(5)]
     assert {status for status, _ in answers} <= {200, 503}
     assert {status for status, _ in answers[5:]} == {503}
     assert longest(answers) < 2.0 + longest(before)
     await wired.database.restore()
     back = time.monotonic()
-    while (await timed(client, "POST", "/api/v1/annotations", json=box(made)))[0] != 200:
+    while (await timed(client, "POST", "/api/v1/annotations", json=box(dataset)))[0] != 200:
         assert time.monotonic() - back < 5.0
         await asyncio.sleep(0.05)
-    assert {status for status, _ in await reading(client, made)} == {200}
-    await check_counters(wired.cluster.api, made)
+    assert {status for status, _ in await reading(client, dataset)} == {200}
+    await check_counters(wired.cluster.api, dataset)
 
 
 @pytest.mark.slow
 async def test_a_gateway_that_is_not_there_for_a_while(wired: Wired) -> None:
     """Whoever was seen goes on, no request takes a second longer; who was not seen is told to come back."""
-    made = await wired.cluster.api.dataset(tasks=["detection"], images=2, members={"annotator": "annotator"})
+    dataset = await wired.cluster.api.dataset(tasks=["detection"], images=2, members={"annotator": "annotator"})
     client, stranger = wired.cluster.client("owner"), wired.cluster.client("annotator")
-    before = await reading(client, made)
+    before = await reading(client, dataset)
     await wired.gateway.cut()
     await asyncio.sleep(0.25)  # what the cache believes is over; the grace is not
-    answers = await reading(client, made)
-    answers += [await timed(client, "POST", "/api/v1/annotations", json=box(made)) for _ in range(5)]
+    answers = await reading(client, dataset)
+    answers += [await timed(client, "POST", "/api/v1/annotations", json=box(dataset)) for _ in range(5)]
     assert {status for status, _ in answers} == {200}
     assert longest(answers) < 1.0 + longest(before)
-    refused = [await timed(stranger, "GET", f"/api/v1/projects/{made.project_id}") for _ in range(5)]
+    refused = [await timed(stranger, "GET", f"/api/v1/projects/{dataset.project_id}") for _ in range(5)]
     assert {status for status, _ in refused} == {503}
     assert longest(refused) < 2.0 + longest(before)
     await wired.gateway.restore()
     back = time.monotonic()
-    while (await timed(stranger, "GET", f"/api/v1/projects/{made.project_id}"))[0] != 200:
+    while (await timed(stranger, "GET", f"/api/v1/projects/{dataset.project_id}"))[0] != 200:
         assert time.monotonic() - back < 5.0
         await asyncio.sleep(0.05)

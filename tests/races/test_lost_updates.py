@@ -37,16 +37,16 @@ async def work(cluster: Cluster, tab: Tab, annotation_ids: list[int], ledger: Le
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_versioned_saves_of_fifty_tabs(cluster: Cluster, seed: int) -> None:
-    made = await cluster.api.dataset(tasks=["detection"], images=1)
+    dataset = await cluster.api.dataset(tasks=["detection"], images=1)
     owner = cluster.client("owner")
-    ids = [(await create_annotation(owner, box(made)))["id"] for _ in range(ANNOTATIONS)]
+    ids = [(await create_annotation(owner, box(dataset)))["id"] for _ in range(ANNOTATIONS)]
     ledger, started = Ledger(newest=dict.fromkeys(ids, 1)), time.monotonic()
     async with opened(cluster, "owner", TABS, trouble=Trouble(), seed=seed) as tabs:
         await asyncio.gather(*(work(cluster, tab, ids, ledger) for tab in tabs))
         seen = total(tabs)
     _report(seed, time.monotonic() - started, ledger, seen)
 
-    history = await history_of(cluster, made)
+    history = await history_of(cluster, dataset)
     assert len(ledger.saved) + len(ledger.given_up) == TABS * SAVES
     assert problems(history, ledger) == []
     for annotation_id in ids:
@@ -57,7 +57,7 @@ async def test_versioned_saves_of_fifty_tabs(cluster: Cluster, seed: int) -> Non
         acknowledged = [version for found, version in ledger.saved.values() if found == annotation_id]
         assert stored["version"] >= max(acknowledged)
         assert stored["version"] == max(acknowledged) or stored["notes"] in ledger.given_up
-    await check_counters(cluster.api, made)
+    await check_counters(cluster.api, dataset)
 
 
 def _report(seed: int, seconds: float, ledger: Ledger, seen: Counter[str]) -> None:
@@ -69,9 +69,9 @@ def _report(seed: int, seconds: float, ledger: Ledger, seen: Counter[str]) -> No
 
 async def test_saves_without_a_version(cluster: Cluster) -> None:
     """The last write wins, and each that was accepted is a whole revision."""
-    made = await cluster.api.dataset(tasks=["detection"], images=1)
+    dataset = await cluster.api.dataset(tasks=["detection"], images=1)
     owner = cluster.client("owner")
-    ids = [(await create_annotation(owner, box(made)))["id"] for _ in range(3)]
+    ids = [(await create_annotation(owner, box(dataset)))["id"] for _ in range(3)]
     ledger = Ledger()
 
     async def scribble(tab: Tab) -> None:
@@ -87,7 +87,7 @@ async def test_saves_without_a_version(cluster: Cluster) -> None:
 
     async with opened(cluster, "owner", 20, trouble=Trouble(stall_seconds=0.1), seed=3) as tabs:
         await asyncio.gather(*(scribble(tab) for tab in tabs))
-    history = await history_of(cluster, made)
+    history = await history_of(cluster, dataset)
     assert problems(history, ledger) == []
     for annotation_id in ids:
         stored = (await owner.get(at({"id": annotation_id}))).json()

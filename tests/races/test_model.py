@@ -18,9 +18,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from tests.fixtures.accounts import USER_IDS
 from tests.fixtures.annotating import box, check_counters
-from tests.fixtures.api import USER_IDS, Api, Made
+from tests.fixtures.api import Api
 from tests.fixtures.api_processes import Cluster
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.rows import rows
 from tests.races.model import ANNOTATOR, OWNER, REVIEWER, Annotation, Model
 
@@ -78,7 +80,7 @@ class _Machine(RuleBasedStateMachine):
         super().__init__()
         members = {ANNOTATOR: "annotator", REVIEWER: "reviewer"}
         classes = {"detection": {"c1": {"name": "scratch", "color": "#00ff00", "order": 0}}}
-        self.made: Made = self.wait(
+        self.dataset: Dataset = self.wait(
             self.api.dataset(tasks=["detection"], images=IMAGES, members=members, classes=classes)
         )
         self.model = Model()
@@ -89,7 +91,7 @@ class _Machine(RuleBasedStateMachine):
         return answer
 
     def lock(self, image: int, action: str = "") -> str:
-        return f"/image-locks/{self.made.project_id}/{self.made.image_ids[image]}{action}"
+        return f"/image-locks/{self.dataset.project_id}/{self.dataset.image_ids[image]}{action}"
 
     def refusal(self, one: Annotation, account: str, version: int | None = None) -> int | None:
         """The status with which a change is refused, or None."""
@@ -108,7 +110,7 @@ class _Machine(RuleBasedStateMachine):
 
     @rule(target=known, account=accounts, image=images, process=processes)
     def draw(self, account: str, image: int, process: int) -> Any:
-        answer = self.call(account, process, "POST", "/annotations", json=box(self.made, image))
+        answer = self.call(account, process, "POST", "/annotations", json=box(self.dataset, image))
         if not self.model.may_write(account, image):
             assert answer.status_code == 423
             return multiple()
@@ -192,7 +194,7 @@ class _Machine(RuleBasedStateMachine):
     @rule(image=images, process=processes, confirmed=st.booleans())
     def confirm_image(self, image: int, process: int, confirmed: bool) -> None:
         action = "confirm" if confirmed else "unconfirm"
-        path = f"/projects/{self.made.project_id}/images/{self.made.image_ids[image]}/{action}"
+        path = f"/projects/{self.dataset.project_id}/images/{self.dataset.image_ids[image]}/{action}"
         answer = self.call(REVIEWER, process, "POST", path, json={})
         there = self.model.on(image)
         assert answer.status_code == (400 if confirmed and not there else 200), answer.text
@@ -221,13 +223,13 @@ class _Machine(RuleBasedStateMachine):
     @rule(image=images)
     def time_passes(self, image: int) -> None:
         """The lease of an image runs out."""
-        self.wait(_expire(self.api, self.made, image))
+        self.wait(_expire(self.api, self.dataset, image))
         self.model.holders.pop(image, None)
 
     @rule(process=processes)
     def publish(self, process: int) -> None:
         body = {"task_type": "detection", "export_format": "dice", "include_draft": False}
-        answer = self.call(OWNER, process, "POST", f"/projects/{self.made.project_id}/versions/publish", json=body)
+        answer = self.call(OWNER, process, "POST", f"/projects/{self.dataset.project_id}/versions/publish", json=body)
         ready = [one for one in self.model.annotations.values() if one.there and one.confirmed]
         assert answer.status_code == (200 if ready else 400), answer.text
         if ready:
@@ -236,42 +238,44 @@ class _Machine(RuleBasedStateMachine):
 
     @invariant()
     def everything_is_as_the_model_says(self) -> None:
-        listed = self.call(REVIEWER, 0, "GET", f"/annotations/project/{self.made.project_id}").json()
+        listed = self.call(REVIEWER, 0, "GET", f"/annotations/project/{self.dataset.project_id}").json()
         expected = {
             number: (one.version, one.note, "confirmed" if one.confirmed else "draft")
             for number, one in self.model.annotations.items()
             if one.there
         }
         assert {one["id"]: (one["version"], one["notes"], one["annotation_state"]) for one in listed} == expected
-        statuses = self.call(REVIEWER, 1, "GET", f"/projects/{self.made.project_id}/images/status").json()["statuses"]
+        statuses = self.call(REVIEWER, 1, "GET", f"/projects/{self.dataset.project_id}/images/status").json()[
+            "statuses"
+        ]
         confirmed = {n for n, status in enumerate(statuses) if status["is_image_confirmed"]}
         assert confirmed == self.model.confirmed_images
-        held = self.call(REVIEWER, 0, "GET", f"/image-locks/{self.made.project_id}").json()["locks"]
+        held = self.call(REVIEWER, 0, "GET", f"/image-locks/{self.dataset.project_id}").json()["locks"]
         assert {lock["image_id"]: lock["user_id"] for lock in held} == {
-            self.made.image_ids[image]: USER_IDS[holder] for image, holder in self.model.holders.items()
+            self.dataset.image_ids[image]: USER_IDS[holder] for image, holder in self.model.holders.items()
         }
 
     def teardown(self) -> None:
-        self.wait(check_counters(self.api, self.made))
-        found = self.wait(_revisions(self.api, self.made))
+        self.wait(check_counters(self.api, self.dataset))
+        found = self.wait(_revisions(self.api, self.dataset))
         assert found == {number: one.version for number, one in self.model.annotations.items()}
-        path = f"/projects/{self.made.project_id}/versions"
+        path = f"/projects/{self.dataset.project_id}/versions"
         versions = self.call(OWNER, 0, "GET", path).json()["versions"]
         assert [version["annotation_count"] for version in reversed(versions)] == self.model.published
 
 
-async def _expire(api: Api, made: Made, image: int) -> None:
+async def _expire(api: Api, dataset: Dataset, image: int) -> None:
     async with api.db.begin() as tx:
         await tx.execute(
             "UPDATE image_locks SET expires_at = clock_timestamp() WHERE project_id = $1 AND image_id = $2",
-            made.project_id,
-            made.image_ids[image],
+            dataset.project_id,
+            dataset.image_ids[image],
         )
 
 
-async def _revisions(api: Api, made: Made) -> dict[int, int]:
+async def _revisions(api: Api, dataset: Dataset) -> dict[int, int]:
     sql = "SELECT annotation_id, max(revision) AS last, count(*) AS number FROM annotation_history"
-    found = await rows(api, f"{sql} WHERE project_id = $1 GROUP BY annotation_id", made.project_id)
+    found = await rows(api, f"{sql} WHERE project_id = $1 GROUP BY annotation_id", dataset.project_id)
     assert all(row["last"] == row["number"] for row in found)
     return {row["annotation_id"]: row["last"] for row in found}
 

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from labeler_ops.stack.postgres import PostgresServer
-from tests.fixtures.api import Made
 from tests.fixtures.api_processes import Cluster
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.pictures import noise, upload
 
 IMAGES = 60
@@ -20,11 +20,11 @@ def pictures(first: int) -> list[tuple[str, bytes]]:
     return [(f"d/{number}.jpg", noise(120 + first + number, 90)) for number in range(IMAGES)]
 
 
-async def mismatched(cluster: Cluster, made: Made, allowed: dict[str, set[str]]) -> list[str]:
+async def mismatched(cluster: Cluster, dataset: Dataset, allowed: dict[str, set[str]]) -> list[str]:
     """The ids of images whose object is not what their row says, or neither the old nor the new picture."""
     found = []
     async with cluster.api.db.read() as connection:
-        rows = await connection.fetch(_ROWS, made.dataset_id)
+        rows = await connection.fetch(_ROWS, dataset.id)
     assert len(rows) == IMAGES
     for row in rows:
         async with cluster.api.services.objects.open("datasets", row["s3_key"]) as stream:
@@ -38,25 +38,27 @@ async def mismatched(cluster: Cluster, made: Made, allowed: dict[str, set[str]])
     return found
 
 
-async def begun(cluster: Cluster) -> tuple[Made, dict[str, set[str]], list[tuple[str, bytes]]]:
+async def begun(cluster: Cluster) -> tuple[Dataset, dict[str, set[str]], list[tuple[str, bytes]]]:
     """Sixty images that are acknowledged, what each may be afterwards, and what comes in their place."""
-    made = await cluster.api.dataset()
+    dataset = await cluster.api.dataset()
     old, new = pictures(0), pictures(100)
-    answer = await upload(cluster.client("owner"), made, *old)
+    answer = await upload(cluster.client("owner"), dataset, *old)
     assert answer.json()["images_uploaded"] == IMAGES, answer.text
     allowed: dict[str, set[str]] = {}
     for name, content in (*old, *new):
         allowed.setdefault(name.rpartition(".")[0], set()).add(hashlib.sha256(content).hexdigest())
-    return made, allowed, new
+    return dataset, allowed, new
 
 
-async def reuploads(cluster: Cluster, made: Made, new: list[tuple[str, bytes]]) -> list[httpx.Response | Exception]:
+async def reuploads(
+    cluster: Cluster, dataset: Dataset, new: list[tuple[str, bytes]]
+) -> list[httpx.Response | Exception]:
     """Upload all of it, a few images a request, over and over until somebody fails."""
 
     async def work(part: list[tuple[str, bytes]], client: httpx.AsyncClient) -> httpx.Response | Exception:
         while True:
             try:
-                answer = await upload(client, made, *part)
+                answer = await upload(client, dataset, *part)
             except httpx.TransportError as error:
                 return error
             if answer.status_code != 200:
@@ -70,8 +72,8 @@ async def reuploads(cluster: Cluster, made: Made, new: list[tuple[str, bytes]]) 
 @pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.3, 2.0])
 async def test_a_database_that_is_killed(mortal: Cluster, durable: PostgresServer, seconds: float) -> None:
-    made, allowed, new = await begun(mortal)
-    work = asyncio.create_task(reuploads(mortal, made, new))
+    dataset, allowed, new = await begun(mortal)
+    work = asyncio.create_task(reuploads(mortal, dataset, new))
     await asyncio.sleep(seconds)
     durable.kill()
     assert durable.process is not None
@@ -83,18 +85,18 @@ async def test_a_database_that_is_killed(mortal: Cluster, durable: PostgresServe
         assert int(answer.headers["Retry-After"]) >= 1, answer.text
     await durable.start()
     await mortal.processes[0].ready()
-    assert await mismatched(mortal, made, allowed) == []
-    assert (await upload(mortal.client("owner"), made, *new)).json()["images_uploaded"] == IMAGES
+    assert await mismatched(mortal, dataset, allowed) == []
+    assert (await upload(mortal.client("owner"), dataset, *new)).json()["images_uploaded"] == IMAGES
 
 
 @pytest.mark.slow
 async def test_an_api_that_is_killed(mortal: Cluster) -> None:
-    made, allowed, new = await begun(mortal)
+    dataset, allowed, new = await begun(mortal)
     for seconds in (0.1, 0.4, 0.9):
-        work = asyncio.create_task(reuploads(mortal, made, new))
+        work = asyncio.create_task(reuploads(mortal, dataset, new))
         await asyncio.sleep(seconds)
         await mortal.processes[0].kill()
         assert all(isinstance(answer, httpx.TransportError) for answer in await work)
-        assert await mismatched(mortal, made, allowed) == []
+        assert await mismatched(mortal, dataset, allowed) == []
         mortal.processes[0].launch()
         await mortal.processes[0].ready()

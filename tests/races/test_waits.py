@@ -15,8 +15,8 @@ import httpx
 from benchmarks.far import Far
 from tests.fixtures.annotating import at, box, check_counters, create_annotation
 from tests.fixtures.annotation_files import boxes, coco, stored
-from tests.fixtures.api import Made
 from tests.fixtures.api_processes import Cluster
+from tests.fixtures.datasets import Dataset
 from tests.races.test_imports import added, standing_import
 
 MEMBERS = {"admin": "admin", "reviewer": "reviewer", "annotator": "annotator"}
@@ -33,58 +33,58 @@ IMPORTERS = {**MEMBERS, "reviewer": "admin"}
 AWAY_SECONDS = 0.8
 LOCK_SECONDS = 0.25
 
-Prepare = Callable[[httpx.AsyncClient, Made], Awaitable[Any]]
-Work = Callable[[httpx.AsyncClient, Made, Any], Awaitable[httpx.Response]]
+Prepare = Callable[[httpx.AsyncClient, Dataset], Awaitable[Any]]
+Work = Callable[[httpx.AsyncClient, Dataset, Any], Awaitable[httpx.Response]]
 
 
-def classes(made: Made) -> str:
-    return f"/api/v1/projects/{made.project_id}/classes"
+def classes(dataset: Dataset) -> str:
+    return f"/api/v1/projects/{dataset.project_id}/classes"
 
 
-async def a_class(client: httpx.AsyncClient, made: Made) -> str:
-    added = await client.post(classes(made), params=TASK, json={"name": "not needed", "color": "#102030"})
-    return f"{classes(made)}/{added.json()['class_id']}"
+async def a_class(client: httpx.AsyncClient, dataset: Dataset) -> str:
+    added = await client.post(classes(dataset), params=TASK, json={"name": "not needed", "color": "#102030"})
+    return f"{classes(dataset)}/{added.json()['class_id']}"
 
 
-async def delete_class(client: httpx.AsyncClient, _made: Made, of: str) -> httpx.Response:
+async def delete_class(client: httpx.AsyncClient, _dataset: Dataset, of: str) -> httpx.Response:
     return await client.delete(of, params=TASK)
 
 
-async def nothing(_client: httpx.AsyncClient, _made: Made) -> None:
+async def nothing(_client: httpx.AsyncClient, _dataset: Dataset) -> None:
     return None
 
 
-async def batch(client: httpx.AsyncClient, made: Made, _: None) -> httpx.Response:
-    items = [box(made, number % FREE) for number in range(1000)]
+async def batch(client: httpx.AsyncClient, dataset: Dataset, _: None) -> httpx.Response:
+    items = [box(dataset, number % FREE) for number in range(1000)]
     return await client.post("/api/v1/annotations/batch", json={"annotations": items})
 
 
-async def some(client: httpx.AsyncClient, made: Made) -> list[int]:
-    ids: list[int] = (await batch(client, made, None)).json()["annotation_ids"]
+async def some(client: httpx.AsyncClient, dataset: Dataset) -> list[int]:
+    ids: list[int] = (await batch(client, dataset, None)).json()["annotation_ids"]
     return ids
 
 
-async def confirm_many(client: httpx.AsyncClient, _made: Made, ids: list[int]) -> httpx.Response:
+async def confirm_many(client: httpx.AsyncClient, _dataset: Dataset, ids: list[int]) -> httpx.Response:
     return await client.post("/api/v1/annotations/bulk-confirm", json={"annotation_ids": ids})
 
 
-async def confirm_image(client: httpx.AsyncClient, made: Made, _: list[int]) -> httpx.Response:
-    url = f"/api/v1/projects/{made.project_id}/images/{made.image_ids[1]}/confirm"
+async def confirm_image(client: httpx.AsyncClient, dataset: Dataset, _: list[int]) -> httpx.Response:
+    url = f"/api/v1/projects/{dataset.project_id}/images/{dataset.image_ids[1]}/confirm"
     return await client.post(url, params=TASK, json={})
 
 
-async def changed(client: httpx.AsyncClient, made: Made) -> dict[str, Any]:
-    old = await create_annotation(client, box(made, 0))
+async def changed(client: httpx.AsyncClient, dataset: Dataset) -> dict[str, Any]:
+    old = await create_annotation(client, box(dataset, 0))
     await client.put(at(old), json={"notes": "new"})
     return old
 
 
-async def restore(client: httpx.AsyncClient, _made: Made, old: dict[str, Any]) -> httpx.Response:
+async def restore(client: httpx.AsyncClient, _dataset: Dataset, old: dict[str, Any]) -> httpx.Response:
     return await client.post(at(old, "/restore"), json={"revision": 1})
 
 
-async def add_pictures(client: httpx.AsyncClient, made: Made, _: None) -> httpx.Response:
-    return await added(client, made, coco(boxes(*[1, 2] * 300), NAMES))
+async def add_pictures(client: httpx.AsyncClient, dataset: Dataset, _: None) -> httpx.Response:
+    return await added(client, dataset, coco(boxes(*[1, 2] * 300), NAMES))
 
 
 WORK: dict[str, tuple[Prepare, Work]] = {
@@ -102,9 +102,9 @@ class Savers:
     Each has one image, or takes the next of `images` for each box.
     """
 
-    def __init__(self, cluster: Cluster, made: Made, images: Iterator[int] | None = None) -> None:
+    def __init__(self, cluster: Cluster, dataset: Dataset, images: Iterator[int] | None = None) -> None:
         self._clients = [cluster.client("annotator", 1), cluster.client("reviewer", 1)]
-        self._made = made
+        self._dataset = dataset
         self._images = images
         self._done = asyncio.Event()
         self.seconds: list[float] = []
@@ -114,7 +114,7 @@ class Savers:
         while not self._done.is_set():
             image = image if self._images is None else next(self._images)
             started = time.monotonic()
-            answer = await client.post("/api/v1/annotations", json=box(self._made, image))
+            answer = await client.post("/api/v1/annotations", json=box(self._dataset, image))
             self.seconds.append(time.monotonic() - started)
             assert answer.status_code == 200, answer.text
             await asyncio.sleep(0.02)
@@ -129,29 +129,29 @@ class Savers:
             await asyncio.gather(*tasks)
 
 
-async def _workshop(cluster: Cluster) -> Made:
-    made = await cluster.api.dataset(images=IMAGES, tasks=["detection"], members=MEMBERS, classes=CLASSES)
-    await stored(cluster.api, made, coco(boxes(*[1, 2] * 40), NAMES))
-    return made
+async def _workshop(cluster: Cluster) -> Dataset:
+    dataset = await cluster.api.dataset(images=IMAGES, tasks=["detection"], members=MEMBERS, classes=CLASSES)
+    await stored(cluster.api, dataset, coco(boxes(*[1, 2] * 40), NAMES))
+    return dataset
 
 
 async def test_nobody_waits_for_who_is_far_away(cluster: Cluster, tmp_path: Path) -> None:
     """Not for an import, which has the images that it names for long, and says so to others."""
-    made, near = await _workshop(cluster), cluster.client("owner")
+    dataset, near = await _workshop(cluster), cluster.client("owner")
     async with Far(cluster.processes[0].database) as far, _distant(cluster, far, tmp_path) as owner:
         for prepare, work in WORK.values():  # its statements are prepared after that
-            assert (await work(owner, made, await prepare(near, made))).is_success
+            assert (await work(owner, dataset, await prepare(near, dataset))).is_success
         slowest = {}
         for kind, (prepare, work) in WORK.items():
-            savers, prepared = Savers(cluster, made), await prepare(near, made)
+            savers, prepared = Savers(cluster, dataset), await prepare(near, dataset)
             async with savers.at_work():
                 far.one_way_seconds = AWAY_SECONDS / 2
-                answer = await work(owner, made, prepared)
+                answer = await work(owner, dataset, prepared)
                 far.one_way_seconds = 0.0
             assert answer.is_success, answer.text
             slowest[kind] = max(savers.seconds)
     assert {kind: seconds for kind, seconds in slowest.items() if seconds > AWAY_SECONDS} == {}
-    await check_counters(cluster.api, made)
+    await check_counters(cluster.api, dataset)
 
 
 @asynccontextmanager
@@ -177,26 +177,26 @@ _WAITS = """
 
 
 async def test_saves_wait_for_no_lock_of_large_work(cluster: Cluster) -> None:
-    made = await _workshop(cluster)
-    longest = await _longest_wait(cluster, Savers(cluster, made), _all(cluster.client("owner"), made))
+    dataset = await _workshop(cluster)
+    longest = await _longest_wait(cluster, Savers(cluster, dataset), _all(cluster.client("owner"), dataset))
     assert longest < LOCK_SECONDS
-    await check_counters(cluster.api, made)
+    await check_counters(cluster.api, dataset)
 
 
 async def test_saves_wait_for_no_lock_of_a_replacing_import(cluster: Cluster) -> None:
     """On images without annotations: those that have some are the import's, which takes none that people work on."""
-    made = await cluster.api.dataset(images=UNTOUCHED, tasks=["detection"], members=IMPORTERS, classes=CLASSES)
-    items = [box(made, 1 + number % 30) for number in range(REPLACED)]
+    dataset = await cluster.api.dataset(images=UNTOUCHED, tasks=["detection"], members=IMPORTERS, classes=CLASSES)
+    items = [box(dataset, 1 + number % 30) for number in range(REPLACED)]
     importer = cluster.client("reviewer")
     assert (await importer.post("/api/v1/annotations/batch", json={"annotations": items})).is_success
     marked = asyncio.Event()
-    replacing = asyncio.create_task(_replaced(cluster, made, marked))
+    replacing = asyncio.create_task(_replaced(cluster, dataset, marked))
     await marked.wait()
-    savers = Savers(cluster, made, iter(range(FREE, UNTOUCHED)))
+    savers = Savers(cluster, dataset, iter(range(FREE, UNTOUCHED)))
     longest = await _longest_wait(cluster, savers, replacing)
     assert longest < LOCK_SECONDS
     assert savers.seconds
-    await check_counters(cluster.api, made)
+    await check_counters(cluster.api, dataset)
 
 
 async def _longest_wait(cluster: Cluster, savers: Savers, work: Awaitable[Any]) -> float:
@@ -211,9 +211,9 @@ async def _longest_wait(cluster: Cluster, savers: Savers, work: Awaitable[Any]) 
     return max(waits)
 
 
-async def _replaced(cluster: Cluster, made: Made, marked: asyncio.Event) -> None:
+async def _replaced(cluster: Cluster, dataset: Dataset, marked: asyncio.Event) -> None:
     """Replace everything; the import stands still for a moment where it has written its annotations."""
-    async with standing_import(cluster, made, force=True) as importing:
+    async with standing_import(cluster, dataset, force=True) as importing:
         marked.set()
         await asyncio.sleep(STANDING_SECONDS)
     answer = await importing
@@ -221,8 +221,8 @@ async def _replaced(cluster: Cluster, made: Made, marked: asyncio.Event) -> None
     assert answer.json()["report"]["replaced"] == REPLACED
 
 
-async def _all(client: httpx.AsyncClient, made: Made) -> None:
+async def _all(client: httpx.AsyncClient, dataset: Dataset) -> None:
     every: list[tuple[Prepare, Work]] = [*WORK.values(), (nothing, add_pictures)]
     for prepare, work in every:
-        answer = await work(client, made, await prepare(client, made))
+        answer = await work(client, dataset, await prepare(client, dataset))
         assert answer.is_success, answer.text

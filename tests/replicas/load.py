@@ -12,7 +12,8 @@ import httpx
 
 from tests.fixtures.acknowledged import Acknowledged
 from tests.fixtures.annotating import box
-from tests.fixtures.api import PUBLIC_URL, Api, Made
+from tests.fixtures.api import PUBLIC_URL, Api
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.pictures import picture
 
 # A person who clicks ten times a second: a hundred requests a second in all, so that some are under way at any moment.
@@ -39,7 +40,7 @@ class Load:
     """The people, what they were told is saved, how many calls were answered, and those that failed."""
 
     client: httpx.AsyncClient
-    made: Made
+    dataset: Dataset
     acknowledged: Acknowledged = field(default_factory=Acknowledged)
     answered: int = 0
     failures: list[Failure] = field(default_factory=list)
@@ -66,7 +67,7 @@ class Load:
         """Draw a box and move it, for ever. What failed is sent again with its key, until it is acknowledged."""
         for turn in itertools.count():
             marker = f"person {number} drew {turn}"
-            body = box(self.made, number, notes=marker)
+            body = box(self.dataset, number, notes=marker)
             created = await self._saved("POST", "/api/v1/annotations", marker, body)
             for move in range(3):
                 marker = f"person {number} moved {turn}.{move}"
@@ -78,7 +79,7 @@ class Load:
             # A change has no key: each try says which one it is.
             tried = marker if method == "POST" else f"{marker}, try {next(tries)}"
             self.acknowledged.in_doubt.add(tried)
-            headers = {"Idempotency-Key": f"{self.made.project_id}-{marker}".replace(" ", "-")}
+            headers = {"Idempotency-Key": f"{self.dataset.project_id}-{marker}".replace(" ", "-")}
             answer = await self.call(method, path, json={**body, "notes": tried}, headers=headers)
             if answer is not None:
                 self.acknowledged.in_doubt.discard(tried)
@@ -89,7 +90,7 @@ class Load:
 
     async def read(self) -> None:
         """Open the pages of the frontend one after the other, for ever."""
-        dataset, project, image = self.made.dataset_id, self.made.project_id, self.made.image_ids[0]
+        dataset, project, image = self.dataset.id, self.dataset.project_id, self.dataset.image_ids[0]
         for path in itertools.cycle(
             (
                 "/api/v1/auth/me",
@@ -108,7 +109,7 @@ class Load:
     async def view(self) -> None:
         """Load pictures and thumbnails, for ever."""
         while True:
-            page = await self.call("GET", f"/api/v1/projects/{self.made.project_id}/images?limit=50")
+            page = await self.call("GET", f"/api/v1/projects/{self.dataset.project_id}/images?limit=50")
             for one in page.json()["images"] if page is not None else []:
                 for link in (one["url"], one["thumbnail_url"]):
                     if link and f"/{SEEN}/" in link:
@@ -117,7 +118,7 @@ class Load:
     async def upload_seen(self) -> None:
         """Upload the pictures that everybody looks at."""
         files = [("files", (f"{SEEN}/{number}.png", picture(640, 480, "PNG"), "image/png")) for number in range(4)]
-        answer = await self.call("POST", f"/api/v1/datasets/{self.made.dataset_id}/images", files=files)
+        answer = await self.call("POST", f"/api/v1/datasets/{self.dataset.id}/images", files=files)
         assert answer is not None
         assert answer.json()["failed"] == []
 
@@ -131,7 +132,7 @@ class Load:
             answer = None
             while answer is None:
                 doubts.append(content)
-                answer = await self.call("POST", f"/api/v1/datasets/{self.made.dataset_id}/images", **form)
+                answer = await self.call("POST", f"/api/v1/datasets/{self.dataset.id}/images", **form)
             assert answer.json()["failed"] == []
             doubts.clear()
             self.acknowledged.pictures[path] = content
@@ -145,14 +146,14 @@ class Load:
 
 
 @asynccontextmanager
-async def at_work(api: Api, made: Made, url: str) -> AsyncIterator[Load]:
+async def at_work(api: Api, dataset: Dataset, url: str) -> AsyncIterator[Load]:
     """Let ten people work until the block ends."""
     headers = {"Authorization": f"Bearer {api.token(2, 'owner@example.com')}"}
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(
         base_url=url, headers=headers, timeout=60, limits=limits, trust_env=False, verify=False
     ) as client:
-        load = Load(client, made)
+        load = Load(client, dataset)
         await load.upload_seen()
         work: list[Callable[[], Awaitable[None]]] = [
             *(lambda number=number: load.save(number) for number in range(_SAVERS)),

@@ -16,9 +16,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from labeler_api.app import create_app, open_services
 from labeler_ops.maintenance import fence
 from labeler_ops.stack.object_store import SeaweedServer
+from tests.fixtures.accounts import USER_IDS
 from tests.fixtures.annotating import box, create_annotation
-from tests.fixtures.api import USER_IDS, Api, Made, api_settings, storage_environment
+from tests.fixtures.api import Api, api_settings, storage_environment
 from tests.fixtures.api_processes import ApiProcess, Cluster
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.pictures import media_path, picture, upload
 from tests.fixtures.postgres import DatabaseFactory
 from tests.fixtures.shared_storage import SharedStorage
@@ -83,7 +85,7 @@ async def pair(
 
 
 @pytest.fixture
-async def made(pair: Cluster) -> Made:
+async def dataset(pair: Cluster) -> Dataset:
     return await pair.api.dataset(images=2, tasks=["detection"], members=MEMBERS)
 
 
@@ -92,16 +94,16 @@ async def in_turn(pair: Cluster, account: str, method: str, path: str, **given: 
     return [await client.request(method, f"/api/v1{path}", **given) for client in pair.clients(account)]  # type: ignore[arg-type]
 
 
-async def test_each_reads_at_once_what_the_other_wrote(pair: Cluster, made: Made) -> None:
+async def test_each_reads_at_once_what_the_other_wrote(pair: Cluster, dataset: Dataset) -> None:
     first, second = pair.clients("annotator")
     pages = [
-        f"/annotations/project/{made.project_id}",
-        f"/projects/{made.project_id}/images",
-        f"/projects/{made.project_id}/stats",
-        f"/datasets/{made.dataset_id}/images",
+        f"/annotations/project/{dataset.project_id}",
+        f"/projects/{dataset.project_id}/images",
+        f"/projects/{dataset.project_id}/stats",
+        f"/datasets/{dataset.id}/images",
     ]
     before = {page: (await second.get(f"/api/v1{page}")).raise_for_status().headers.get("ETag") for page in pages}
-    created = await create_annotation(first, box(made))
+    created = await create_annotation(first, box(dataset))
     for page in pages:
         one, other = await in_turn(pair, "reviewer", "GET", page)
         assert one.status_code == other.status_code == 200
@@ -125,24 +127,24 @@ async def test_each_reads_at_once_what_the_other_wrote(pair: Cluster, made: Made
         assert answer.status_code == 409
 
 
-async def test_a_request_sent_again_to_the_other_makes_nothing_twice(pair: Cluster, made: Made) -> None:
+async def test_a_request_sent_again_to_the_other_makes_nothing_twice(pair: Cluster, dataset: Dataset) -> None:
     key = {"Idempotency-Key": "2f6c62a4-7f4c-4b53-9be5-0c4c3a0f7f10"}
-    answers = await in_turn(pair, "annotator", "POST", "/annotations", json=box(made), headers=key)
+    answers = await in_turn(pair, "annotator", "POST", "/annotations", json=box(dataset), headers=key)
     assert [answer.status_code for answer in answers] == [200, 200]
     assert answers[0].json()["id"] == answers[1].json()["id"]
-    for answer in await in_turn(pair, "annotator", "GET", f"/annotations/project/{made.project_id}"):
+    for answer in await in_turn(pair, "annotator", "GET", f"/annotations/project/{dataset.project_id}"):
         assert len(answer.json()) == 1
 
 
-async def test_a_lock_of_one_is_known_to_the_other(pair: Cluster, made: Made) -> None:
-    path = f"/image-locks/{made.project_id}/{made.image_ids[0]}"
+async def test_a_lock_of_one_is_known_to_the_other(pair: Cluster, dataset: Dataset) -> None:
+    path = f"/image-locks/{dataset.project_id}/{dataset.image_ids[0]}"
     first, second = pair.clients("annotator")
     taken = await first.post(f"/api/v1{path}/acquire", json={})
     assert taken.json()["status"] == "acquired"
     assert (await second.post(f"/api/v1{path}/heartbeat")).status_code == 200
     for answer in await in_turn(pair, "reviewer", "POST", f"{path}/acquire", json={}):
         assert answer.json()["status"] == "already_locked"
-    for answer in await in_turn(pair, "reviewer", "POST", "/annotations", json=box(made)):
+    for answer in await in_turn(pair, "reviewer", "POST", "/annotations", json=box(dataset)):
         assert answer.status_code == 423
     assert (await second.delete(f"/api/v1{path}")).is_success
     one = await first.post(f"/api/v1{path}/acquire", json={})
@@ -160,27 +162,27 @@ async def test_wrong_passwords_are_counted_together(pair: Cluster) -> None:
         assert int(answer.headers["Retry-After"]) > 0
 
 
-async def test_both_obey_maintenance_and_come_back(pair: Cluster, made: Made) -> None:
+async def test_both_obey_maintenance_and_come_back(pair: Cluster, dataset: Dataset) -> None:
     dsn = pair.api.services.settings.labeler_db_url
     await fence.on(dsn, reason="We move house.", by="me")
     try:
-        for answer in await in_turn(pair, "annotator", "POST", "/annotations", json=box(made)):
+        for answer in await in_turn(pair, "annotator", "POST", "/annotations", json=box(dataset)):
             assert answer.status_code == 503
             assert answer.json()["code"] == "maintenance"
-        for answer in await in_turn(pair, "annotator", "GET", f"/annotations/project/{made.project_id}"):
+        for answer in await in_turn(pair, "annotator", "GET", f"/annotations/project/{dataset.project_id}"):
             assert answer.json() == []
     finally:
         await fence.off(dsn, by="me")
     for client in pair.clients("annotator"):
-        await until(client.post, "/api/v1/annotations", 200, json=box(made))
+        await until(client.post, "/api/v1/annotations", 200, json=box(dataset))
 
 
-async def test_a_picture_that_was_replaced_at_one_is_new_at_the_other(pair: Cluster, made: Made) -> None:
-    path = f"/api/v1/datasets/{made.dataset_id}/images"
+async def test_a_picture_that_was_replaced_at_one_is_new_at_the_other(pair: Cluster, dataset: Dataset) -> None:
+    path = f"/api/v1/datasets/{dataset.id}/images"
     owners = pair.clients("owner")
     shown: list[bytes] = []
     for colour, (writer, other) in (("red", owners), ("blue", owners[::-1])):
-        stored = await upload(writer, made, ("same.jpg", picture(colour=colour)))
+        stored = await upload(writer, dataset, ("same.jpg", picture(colour=colour)))
         assert stored.status_code == 200, stored.text
         listed = (await other.get(path)).raise_for_status().json()
         (image,) = [one for one in listed if "same" in one["id"]]
@@ -192,16 +194,16 @@ async def test_a_picture_that_was_replaced_at_one_is_new_at_the_other(pair: Clus
     assert shown[0] != shown[1]
 
 
-async def test_a_removed_member_is_refused_by_both_at_once(pair: Cluster, made: Made) -> None:
-    path = f"/projects/{made.project_id}"
+async def test_a_removed_member_is_refused_by_both_at_once(pair: Cluster, dataset: Dataset) -> None:
+    path = f"/projects/{dataset.project_id}"
     assert [answer.status_code for answer in await in_turn(pair, "viewer", "GET", path)] == [200, 200]
     removed = await pair.client("owner").delete(f"/api/v1{path}/permissions/{USER_IDS['viewer']}")
     assert removed.status_code == 204
     assert [answer.status_code for answer in await in_turn(pair, "viewer", "GET", path)] == [404, 404]
 
 
-async def test_a_deactivated_user_is_refused_by_both(pair: Cluster, users: UsersDatabase, made: Made) -> None:
-    path = f"/projects/{made.project_id}"
+async def test_a_deactivated_user_is_refused_by_both(pair: Cluster, users: UsersDatabase, dataset: Dataset) -> None:
+    path = f"/projects/{dataset.project_id}"
     assert [answer.status_code for answer in await in_turn(pair, "reviewer", "GET", path)] == [200, 200]
     active = "UPDATE users SET is_active = $1 WHERE email = 'reviewer@example.com'"
     await users.execute(active, False)

@@ -37,8 +37,8 @@ async def fleet(
 
 
 async def test_a_rolling_restart_of_all_five_loses_no_request(fleet: Fleet) -> None:
-    made = await fleet.api.dataset(tasks=["detection"], images=6)
-    async with at_work(fleet.api, made, fleet.url) as load:
+    dataset = await fleet.api.dataset(tasks=["detection"], images=6)
+    async with at_work(fleet.api, dataset, fleet.url) as load:
         for process in fleet.apis:
             await process.stop()
             await load.goes_on()
@@ -55,8 +55,8 @@ async def test_a_rolling_restart_of_all_five_loses_no_request(fleet: Fleet) -> N
 
 
 async def test_a_kill_harms_only_what_is_in_flight(fleet: Fleet) -> None:
-    made = await fleet.api.dataset(tasks=["detection"], images=6)
-    async with at_work(fleet.api, made, fleet.url) as load:
+    dataset = await fleet.api.dataset(tasks=["detection"], images=6)
+    async with at_work(fleet.api, dataset, fleet.url) as load:
         kills = []
         for process in fleet.apis:
             began = time.monotonic()
@@ -78,8 +78,8 @@ async def test_a_kill_harms_only_what_is_in_flight(fleet: Fleet) -> None:
 
 
 async def test_a_frozen_process_of_each_holds_up_nobody_for_long(fleet: Fleet) -> None:
-    made = await fleet.api.dataset(tasks=["detection"], images=6)
-    async with at_work(fleet.api, made, fleet.url) as load:
+    dataset = await fleet.api.dataset(tasks=["detection"], images=6)
+    async with at_work(fleet.api, dataset, fleet.url) as load:
         frozen_at = time.monotonic()
         fleet.apis[0].pause()
         freeze(fleet.gateways[0].pid)
@@ -107,4 +107,4 @@ def _beside(failures: list[Failure], times: list[tuple[float, float]]) -> list[F
 async def _nothing_is_lost(fleet: Fleet, load: Load) -> None:
     for process in fleet.apis:
         process.check_log()
-    await recount(fleet.api, load.made, load.acknowledged)
+    await recount(fleet.api, load.dataset, load.acknowledged)

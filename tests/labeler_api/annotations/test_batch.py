@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.fixtures.accounts import ANNOTATOR
 from tests.fixtures.annotating import (
     at,
     box,
@@ -36,9 +37,9 @@ async def send(client: httpx.AsyncClient, items: Sequence[dict[str, Any]]) -> di
 
 
 async def test_everything_that_one_create_does(api: Api) -> None:
-    made, client = await project_with_members(api), await api.login("annotator")
-    single = await create_annotation(client, box(made, attributes={"a": 1}, confidence=50, notes="n"))
-    items = [box(made, attributes={"a": 1}, confidence=50, notes="n"), polygon(made, 1), no_object(made, 1)]
+    dataset, client = await project_with_members(api), await api.login("annotator")
+    single = await create_annotation(client, box(dataset, attributes={"a": 1}, confidence=50, notes="n"))
+    items = [box(dataset, attributes={"a": 1}, confidence=50, notes="n"), polygon(dataset, 1), no_object(dataset, 1)]
     answer = await send(client, items)
     assert answer["created"] == 3
     assert answer["errors"] == []
@@ -49,30 +50,30 @@ async def test_everything_that_one_create_does(api: Api) -> None:
         k: v for k, v in single.items() if k not in differing
     }
     assert found[2]["annotation_state"] == "confirmed"
-    assert found[2]["confirmed_by"] == 4
-    await check_counters(api, made)
-    assert await locks(api, made) == {made.image_ids[0]: (4, 60), made.image_ids[1]: (4, 60)}
+    assert found[2]["confirmed_by"] == ANNOTATOR.id
+    await check_counters(api, dataset)
+    assert await locks(api, dataset) == {dataset.image_ids[0]: (4, 60), dataset.image_ids[1]: (4, 60)}
     for item in found:
         (row,) = await history(api, item["id"])
         assert row["action"] == "create"
         assert row["revision"] == 1
-        assert row["changed_by"] == 4
+        assert row["changed_by"] == ANNOTATOR.id
         assert row["new_state"]["geometry"] == item["geometry"]
 
 
 async def test_each_refusal_names_its_index(api: Api) -> None:
-    made, foreign = await project_with_members(api), await api.dataset(owner="stranger", images=1)
+    dataset, foreign = await project_with_members(api), await api.dataset(owner="stranger", images=1)
     client = await api.login("annotator")
-    await hold(api, made, "owner", 2)
+    await hold(api, dataset, "owner", 2)
     items = [
-        box(made),
-        box(made, annotation_type="cube"),
-        box(made, geometry={"bbox": [1, 2, 0, 4]}),
-        box(made, image_id="nowhere"),
-        box(made, 2),
+        box(dataset),
+        box(dataset, annotation_type="cube"),
+        box(dataset, geometry={"bbox": [1, 2, 0, 4]}),
+        box(dataset, image_id="nowhere"),
+        box(dataset, 2),
         box(foreign),
-        no_object(made) | {"attributes": {}},
-        box(made, project_id=made.dataset_id),
+        no_object(dataset) | {"attributes": {}},
+        box(dataset, project_id=dataset.id),
     ]
     answer = await send(client, items)
     assert answer["created"] == 2
@@ -82,8 +83,8 @@ async def test_each_refusal_names_its_index(api: Api) -> None:
         answer["errors"], ("annotation type", "geometry", "no image", "working on", "not a member", "task"), strict=True
     ):
         assert word in error
-    await check_counters(api, made)
-    assert await locks(api, made) == {made.image_ids[0]: (4, 60), made.image_ids[2]: (2, 300)}
+    await check_counters(api, dataset)
+    assert await locks(api, dataset) == {dataset.image_ids[0]: (4, 60), dataset.image_ids[2]: (2, 300)}
 
 
 async def test_several_projects(api: Api) -> None:
@@ -100,16 +101,16 @@ async def test_several_projects(api: Api) -> None:
     assert answer["errors"][0].startswith("Index 2: ")
     found = [(await client.get(at({"id": n}))).json()["project_id"] for n in answer["annotation_ids"]]
     assert found == [first.project_id, second.project_id, first.project_id]
-    for made in (first, second):
-        await check_counters(api, made)
+    for dataset in (first, second):
+        await check_counters(api, dataset)
     revisions = await rows(api, "SELECT id, revision FROM annotation_projects ORDER BY id")
     assert [row["revision"] for row in revisions] == [1, 1, 0]
 
 
 @pytest.mark.parametrize(("account", "created"), [("owner", 1), ("reviewer", 1), ("viewer", 0), ("stranger", 0)])
 async def test_roles(api: Api, account: str, created: int) -> None:
-    made = await project_with_members(api)
-    assert (await send(await api.login(account), [box(made)]))["created"] == created
+    dataset = await project_with_members(api)
+    assert (await send(await api.login(account), [box(dataset)]))["created"] == created
     assert (await api.client().post(URL, json={"annotations": []})).status_code == 401
 
 
@@ -128,8 +129,8 @@ async def test_a_body_of_another_shape(api: Api, body: dict[str, Any], loc: list
 
 
 async def test_too_many_projects(api: Api) -> None:
-    made = await project_with_members(api)
-    items = [box(made, project_id=f"p{n}") for n in range(101)]
+    dataset = await project_with_members(api)
+    items = [box(dataset, project_id=f"p{n}") for n in range(101)]
     response = await (await api.login("owner")).post(URL, json={"annotations": items})
     assert response.status_code == 422
     assert response.json()["code"] == "too_many_projects"
@@ -144,23 +145,23 @@ async def test_batches_that_cross_neither_wait_for_ever_nor_lose(api: Api) -> No
     there = [box(first), box(second, 1)] * 10
     answers = await asyncio.gather(*(send(client, there if n % 2 else there[::-1]) for n in range(8)))
     assert [answer["created"] for answer in answers] == [20] * 8
-    for made in (first, second):
-        await check_counters(api, made)
+    for dataset in (first, second):
+        await check_counters(api, dataset)
 
 
 async def test_ten_thousand_at_once_in_as_many_statements_as_one(api: Api) -> None:
-    made = await api.dataset(images=100, tasks=["detection"])
+    dataset = await api.dataset(images=100, tasks=["detection"])
     client = await api.login("owner")
     counts = []
     for number in (1, 10, 10_000):
         items = [
-            box(made, n % 100, notes="a sentence of some length, so that it is a large body") for n in range(number)
+            box(dataset, n % 100, notes="a sentence of some length, so that it is a large body") for n in range(number)
         ]
         with api.count() as count:
             assert (await send(client, items))["created"] == number
         counts.append(count.value)
     assert counts == [1, 1, 1]
-    await check_counters(api, made)
+    await check_counters(api, dataset)
 
 
 async def test_an_empty_batch(api: Api) -> None:

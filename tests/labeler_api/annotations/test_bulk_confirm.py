@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.fixtures.accounts import REVIEWER
 from tests.fixtures.annotating import (
     at,
     box,
@@ -19,7 +20,8 @@ from tests.fixtures.annotating import (
     polygon,
     project_with_members,
 )
-from tests.fixtures.api import Api, Made
+from tests.fixtures.api import Api
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.rows import rows
 
 URL = "/api/v1/annotations/bulk-confirm"
@@ -35,14 +37,20 @@ async def confirm(client: httpx.AsyncClient, ids: Sequence[int]) -> dict[str, An
     return answer
 
 
-def unconfirm(made: Made, image: int = 0) -> str:
-    return f"/api/v1/projects/{made.project_id}/images/{made.image_ids[image]}/unconfirm"
+def unconfirm(dataset: Dataset, image: int = 0) -> str:
+    return f"/api/v1/projects/{dataset.project_id}/images/{dataset.image_ids[image]}/unconfirm"
 
 
 async def test_all_of_several_images_and_projects(api: Api) -> None:
-    made, other, client = await project_with_members(api), await project_with_members(api), await api.login("reviewer")
-    bodies = [await create_annotation(client, draw) for draw in (box(made), polygon(made), box(made, 1), box(other))]
-    await hold(api, made, "reviewer")
+    dataset, other, client = (
+        await project_with_members(api),
+        await project_with_members(api),
+        await api.login("reviewer"),
+    )
+    bodies = [
+        await create_annotation(client, draw) for draw in (box(dataset), polygon(dataset), box(dataset, 1), box(other))
+    ]
+    await hold(api, dataset, "reviewer")
     ids = [body["id"] for body in bodies]
     answer = await confirm(client, [*ids, ids[0]])
     assert answer["confirmed"] == 4
@@ -53,29 +61,29 @@ async def test_all_of_several_images_and_projects(api: Api) -> None:
         "annotation_id": ids[0],
         "annotation_state": "confirmed",
         "confirmed_at": state["confirmed_at"],
-        "confirmed_by": 3,
+        "confirmed_by": REVIEWER.id,
         "confirmed_by_name": "Reviewer Example",
     }
     assert state["version"] == 2
     assert state["updated_by"] is None
     assert [row["action"] for row in await history(api, ids[1])] == ["create", "confirm"]
     assert {row["status"] for row in await rows(api, "SELECT status FROM image_annotation_status")} == {"completed"}
-    for project in (made, other):
+    for project in (dataset, other):
         await check_counters(api, project)
 
 
 async def test_an_image_with_a_draft_left_is_not_confirmed(api: Api) -> None:
-    made, client = await project_with_members(api), await api.login("reviewer")
-    first, _ = await create_annotation(client, box(made)), await create_annotation(client, box(made))
+    dataset, client = await project_with_members(api), await api.login("reviewer")
+    first, _ = await create_annotation(client, box(dataset)), await create_annotation(client, box(dataset))
     await confirm(client, [first["id"]])
     assert await rows(api, "SELECT status FROM image_annotation_status") == [{"status": "in-progress"}]
 
 
 async def test_own_others_hidden_and_unknown(api: Api) -> None:
-    made, foreign = await project_with_members(api), await api.dataset(owner="stranger", images=1)
+    dataset, foreign = await project_with_members(api), await api.dataset(owner="stranger", images=1)
     client = await api.login("annotator")
-    own = await create_annotation(client, box(made))
-    others = await create_annotation(await api.login("owner"), box(made, 1))
+    own = await create_annotation(client, box(dataset))
+    others = await create_annotation(await api.login("owner"), box(dataset, 1))
     hidden = await create_annotation(await api.login("stranger"), box(foreign))
     answer = await confirm(client, [hidden["id"], own["id"], others["id"], 4711])
     assert [result["annotation_id"] for result in answer["results"]] == [own["id"]]
@@ -90,13 +98,13 @@ async def test_own_others_hidden_and_unknown(api: Api) -> None:
 
 
 async def test_nobodys_lock_is_asked_for_or_taken(api: Api) -> None:
-    made, client = await project_with_members(api), await api.login("reviewer")
-    body = await create_annotation(await api.login("annotator"), box(made))
-    await hold(api, made, "annotator")
-    before = await locks(api, made)
+    dataset, client = await project_with_members(api), await api.login("reviewer")
+    body = await create_annotation(await api.login("annotator"), box(dataset))
+    await hold(api, dataset, "annotator")
+    before = await locks(api, dataset)
     await confirm(client, [body["id"]])
-    assert (await client.post(unconfirm(made), json={})).status_code == 200
-    assert await locks(api, made) == before
+    assert (await client.post(unconfirm(dataset), json={})).status_code == 200
+    assert await locks(api, dataset) == before
 
 
 @pytest.mark.parametrize("ids", [[0], [2**63], ["1"], [1.5], None, list(range(1, 10_002))])
@@ -108,31 +116,31 @@ async def test_a_body_of_another_shape(api: Api, ids: object) -> None:
 
 
 async def test_statements_do_not_grow(api: Api) -> None:
-    made, client = await api.dataset(images=10, tasks=["detection"]), await api.login("owner")
+    dataset, client = await api.dataset(images=10, tasks=["detection"]), await api.login("owner")
     counts = []
     for number in (1, 10, 1000):
-        items = [box(made, n % 10) for n in range(number)]
+        items = [box(dataset, n % 10) for n in range(number)]
         batch = (await client.post("/api/v1/annotations/batch", json={"annotations": items})).json()
         with api.count() as count:
             assert (await confirm(client, batch["annotation_ids"]))["confirmed"] == number
         counts.append(count.value)
     assert counts == [2, 2, 2]
     with api.count() as count:
-        assert (await client.post(unconfirm(made), json={})).json()["total_annotations"] == 102
+        assert (await client.post(unconfirm(dataset), json={})).json()["total_annotations"] == 102
     assert count.value == 1
-    await check_counters(api, made)
+    await check_counters(api, dataset)
 
 
 async def test_unconfirm_an_image(api: Api) -> None:
-    made, client = await project_with_members(api), await api.login("reviewer")
+    dataset, client = await project_with_members(api), await api.login("reviewer")
     first, outline, none = [
-        await create_annotation(client, draw) for draw in (box(made), polygon(made), no_object(made, task="x"))
+        await create_annotation(client, draw) for draw in (box(dataset), polygon(dataset), no_object(dataset, task="x"))
     ]
-    draft = await create_annotation(client, box(made, 1))
+    draft = await create_annotation(client, box(dataset, 1))
     await confirm(client, [first["id"], outline["id"]])
-    one = (await client.post(unconfirm(made), params={"task_type": "detection"}, json={})).json()
+    one = (await client.post(unconfirm(dataset), params={"task_type": "detection"}, json={})).json()
     assert one == {
-        "image_id": made.image_ids[0],
+        "image_id": dataset.image_ids[0],
         "is_confirmed": False,
         "confirmed_at": None,
         "status": "in-progress",
@@ -140,7 +148,7 @@ async def test_unconfirm_an_image(api: Api) -> None:
         "confirmed_annotations": 0,
     }
     assert (await client.get(at(outline))).json()["annotation_state"] == "confirmed"
-    everything = (await client.post(unconfirm(made), json={})).json()
+    everything = (await client.post(unconfirm(dataset), json={})).json()
     assert everything["total_annotations"] == 3
     assert everything["confirmed_annotations"] == 0
     for body in (first, outline, none):
@@ -151,17 +159,17 @@ async def test_unconfirm_an_image(api: Api) -> None:
         assert [row["action"] for row in await history(api, body["id"])][-1] == "unconfirm"
     assert (await client.get(at(draft))).json()["version"] == 1
     assert {row["status"] for row in await rows(api, "SELECT status FROM image_annotation_status")} == {"in-progress"}
-    await check_counters(api, made)
+    await check_counters(api, dataset)
 
 
 async def test_an_image_that_nobody_began_or_that_is_not_there(api: Api) -> None:
-    made, client = await project_with_members(api), await api.login("reviewer")
-    answer = (await client.post(unconfirm(made, 2), json={})).json()
+    dataset, client = await project_with_members(api), await api.login("reviewer")
+    answer = (await client.post(unconfirm(dataset, 2), json={})).json()
     assert answer["status"] == "not-started"
     assert answer["is_confirmed"] is False
     assert answer["total_annotations"] == 0
     assert await rows(api, "SELECT revision FROM annotation_projects") == [{"revision": 0}]
-    target = f"/api/v1/projects/{made.project_id}/images/nowhere/unconfirm"
+    target = f"/api/v1/projects/{dataset.project_id}/images/nowhere/unconfirm"
     response = await client.post(target, json={})
     assert response.status_code == 404
     assert response.json()["code"] == "image_not_found"
@@ -180,8 +188,8 @@ async def test_an_image_that_nobody_began_or_that_is_not_there(api: Api) -> None
     ],
 )
 async def test_who_unconfirms_images(api: Api, account: str | None, expected: int) -> None:
-    made = await project_with_members(api)
-    await create_annotation(await api.login("annotator"), box(made))
-    await leave(api, made, "annotator")
+    dataset = await project_with_members(api)
+    await create_annotation(await api.login("annotator"), box(dataset))
+    await leave(api, dataset, "annotator")
     client = await api.login(account) if account else api.client()
-    assert (await client.post(unconfirm(made), json={})).status_code == expected
+    assert (await client.post(unconfirm(dataset), json={})).status_code == expected

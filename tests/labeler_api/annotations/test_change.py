@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.fixtures.accounts import ANNOTATOR
 from tests.fixtures.annotating import (
     BOX,
     at,
@@ -23,9 +24,9 @@ from tests.fixtures.rows import rows
 
 
 async def test_only_what_is_sent_changes(api: Api) -> None:
-    made = await project_with_members(api)
+    dataset = await project_with_members(api)
     client = await api.login("annotator")
-    before = await create_annotation(client, box(made, confidence=50, notes="n", attributes={"a": 1}))
+    before = await create_annotation(client, box(dataset, confidence=50, notes="n", attributes={"a": 1}))
     geometry = BOX | {"bbox": [1, 2, 3, 4]}
     response = await client.put(at(before), json={"geometry": geometry})
     after = response.json()
@@ -40,9 +41,9 @@ async def test_only_what_is_sent_changes(api: Api) -> None:
 
 
 async def test_everything_at_once_and_nulls(api: Api) -> None:
-    made = await project_with_members(api)
+    dataset = await project_with_members(api)
     client = await api.login("annotator")
-    before = await create_annotation(client, box(made, confidence=50, notes="n", attributes={"a": 1}))
+    before = await create_annotation(client, box(dataset, confidence=50, notes="n", attributes={"a": 1}))
     change: dict[str, Any] = {
         "class_id": "c2",
         "class_name": "dent",
@@ -66,20 +67,20 @@ async def test_everything_at_once_and_nulls(api: Api) -> None:
         )
     ).json()
     assert after["annotation_type"] == "bbox"
-    assert after["image_id"] == made.image_ids[0]
+    assert after["image_id"] == dataset.image_ids[0]
     assert after["annotation_state"] == "draft"
     assert after["id"] == before["id"]
     assert after["version"] == 4
 
 
 async def test_every_write_is_a_whole_revision(api: Api) -> None:
-    made = await project_with_members(api)
+    dataset = await project_with_members(api)
     client = await api.login("annotator")
-    body = await create_annotation(client, box(made))
+    body = await create_annotation(client, box(dataset))
     await client.put(at(body), json={"notes": "first"})
-    await leave(api, made, "annotator")
+    await leave(api, dataset, "annotator")
     await (await api.login("reviewer")).put(at(body), json={"notes": "second"})
-    await leave(api, made, "reviewer")
+    await leave(api, dataset, "reviewer")
     await client.delete(at(body))
     found = await history(api, body["id"])
     assert [(row["action"], row["revision"], row["changed_by"]) for row in found] == [
@@ -102,16 +103,16 @@ async def test_every_write_is_a_whole_revision(api: Api) -> None:
 
 
 async def test_delete(api: Api) -> None:
-    made = await project_with_members(api)
+    dataset = await project_with_members(api)
     client = await api.login("annotator")
-    body = await create_annotation(client, box(made))
+    body = await create_annotation(client, box(dataset))
     response = await client.delete(at(body))
     assert response.status_code == 200
     assert response.json().keys() == {"message"}
     assert (await client.get(at(body))).status_code == 404
     assert (await client.delete(at(body))).status_code == 404
     assert (await client.put(at(body), json={"notes": "x"})).status_code == 404
-    await check_counters(api, made)
+    await check_counters(api, dataset)
 
 
 @pytest.mark.parametrize(
@@ -125,11 +126,11 @@ async def test_delete(api: Api) -> None:
     ],
 )
 async def test_the_version_that_the_caller_saw(api: Api, body: dict[str, Any], headers: dict[str, str]) -> None:
-    made = await project_with_members(api)
+    dataset = await project_with_members(api)
     client, other = await api.login("annotator"), await api.login("reviewer")
-    before = await create_annotation(client, box(made))
+    before = await create_annotation(client, box(dataset))
     assert (await client.put(at(before), json={"notes": "mine", **body}, headers=headers)).json()["version"] == 2
-    await leave(api, made, "annotator")
+    await leave(api, dataset, "annotator")
     response = await other.put(at(before), json={"notes": "theirs", **body}, headers=headers)
     answer = response.json()
     assert response.status_code == 409
@@ -139,18 +140,18 @@ async def test_the_version_that_the_caller_saw(api: Api, body: dict[str, Any], h
     assert answer["conflict"] == {
         "current_version": 2,
         "your_version": 1,
-        "last_updated_by": 4,
+        "last_updated_by": ANNOTATOR.id,
         "last_updated_at": now["updated_at"],
     }
     assert now["notes"] == "mine"
     assert now["version"] == 2
-    assert await locks(api, made) == {}  # a refused write takes none
+    assert await locks(api, dataset) == {}  # a refused write takes none
 
 
 async def test_without_a_version_the_last_write_wins(api: Api) -> None:
-    made = await project_with_members(api)
+    dataset = await project_with_members(api)
     client = await api.login("annotator")
-    before = await create_annotation(client, box(made))
+    before = await create_annotation(client, box(dataset))
     for number, headers in enumerate(({}, {"If-Match": "*"}), start=2):
         after = (await client.put(at(before), json={"notes": str(number), "version": None}, headers=headers)).json()
         assert after["notes"] == str(number)
@@ -158,9 +159,9 @@ async def test_without_a_version_the_last_write_wins(api: Api) -> None:
 
 
 async def test_delete_honours_if_match(api: Api) -> None:
-    made = await project_with_members(api)
+    dataset = await project_with_members(api)
     client = await api.login("annotator")
-    body = await create_annotation(client, box(made))
+    body = await create_annotation(client, box(dataset))
     await client.put(at(body), json={"notes": "x"})
     response = await client.delete(at(body), headers={"If-Match": '"1"'})
     assert response.status_code == 409
@@ -188,22 +189,22 @@ async def test_delete_honours_if_match(api: Api) -> None:
 async def test_what_is_refused_changes_nothing(
     api: Api, body: dict[str, Any], headers: dict[str, str], loc: list[str]
 ) -> None:
-    made = await project_with_members(api)
+    dataset = await project_with_members(api)
     client = await api.login("annotator")
-    before = await create_annotation(client, box(made))
-    await leave(api, made, "annotator")
+    before = await create_annotation(client, box(dataset))
+    await leave(api, dataset, "annotator")
     response = await client.put(at(before), json=body, headers=headers)
     assert response.status_code == 422, response.text
     assert response.json()["errors"][0]["loc"] == loc, response.text
     assert (await client.get(at(before))).json() == before
-    assert await locks(api, made) == {}
+    assert await locks(api, dataset) == {}
     assert len(await history(api, before["id"])) == 1
 
 
 async def test_a_no_object_stays_with_its_task(api: Api) -> None:
-    made = await project_with_members(api)
+    dataset = await project_with_members(api)
     client = await api.login("annotator")
-    body = await create_annotation(client, no_object(made))
+    body = await create_annotation(client, no_object(dataset))
     assert (
         await client.put(at(body), json={"attributes": {"task_type": "detection", "by": "hand"}})
     ).status_code == 200
@@ -215,9 +216,9 @@ async def test_a_no_object_stays_with_its_task(api: Api) -> None:
 
 async def test_versioned_writers_side_by_side_lose_nothing(api: Api) -> None:
     """Each writer adds its mark to what it read; with the version checked, no mark is overwritten."""
-    made = await project_with_members(api)
+    dataset = await project_with_members(api)
     client = await api.login("reviewer")
-    body = await create_annotation(client, box(made, attributes={}))
+    body = await create_annotation(client, box(dataset, attributes={}))
 
     async def add_mark(name: str) -> None:
         while True:
@@ -237,9 +238,9 @@ async def test_versioned_writers_side_by_side_lose_nothing(api: Api) -> None:
 
 
 async def test_one_of_many_with_the_same_version_wins(api: Api) -> None:
-    made = await project_with_members(api)
+    dataset = await project_with_members(api)
     client = await api.login("reviewer")
-    body = await create_annotation(client, box(made))
+    body = await create_annotation(client, box(dataset))
     answers = await asyncio.gather(*(client.put(at(body), json={"notes": str(n), "version": 1}) for n in range(12)))
     assert sorted(answer.status_code for answer in answers) == [200] + [409] * 11
 
@@ -247,10 +248,10 @@ async def test_one_of_many_with_the_same_version_wins(api: Api) -> None:
 @pytest.mark.parametrize("known", [True, False])
 async def test_an_annotation_that_this_process_knows_is_judged_like_any_other(api: Api, known: bool) -> None:
     """One statement instead of two; the same answers, in the same order."""
-    made = await project_with_members(api)
+    dataset = await project_with_members(api)
     owner, viewer, stranger = [await api.login(account) for account in ("owner", "viewer", "stranger")]
-    one = await create_annotation(owner, box(made))
-    gone = await create_annotation(owner, box(made))
+    one = await create_annotation(owner, box(dataset))
+    gone = await create_annotation(owner, box(dataset))
     assert (await owner.delete(at(gone))).status_code == 200
     kinds = api.services.caches.kinds
     bad = {"geometry": {"type": "bbox", "bbox": "x"}}

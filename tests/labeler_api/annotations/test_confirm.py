@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.fixtures.accounts import REVIEWER
 from tests.fixtures.annotating import (
     at,
     box,
@@ -18,16 +19,16 @@ from tests.fixtures.api import Api
 
 
 async def test_confirm_and_unconfirm(api: Api) -> None:
-    made = await project_with_members(api)
+    dataset = await project_with_members(api)
     client = await api.login("reviewer")
-    body = await create_annotation(await api.login("annotator"), box(made))
+    body = await create_annotation(await api.login("annotator"), box(dataset))
     answer = (await client.post(at(body, "/confirm"), json={})).json()
     now = (await client.get(at(body))).json()
     assert answer == {
         "annotation_id": body["id"],
         "annotation_state": "confirmed",
         "confirmed_at": now["confirmed_at"],
-        "confirmed_by": 3,
+        "confirmed_by": REVIEWER.id,
         "confirmed_by_name": "Reviewer Example",
     }
     assert now["version"] == 2
@@ -63,29 +64,29 @@ async def test_an_annotation_that_is_not_there(api: Api, action: str) -> None:
 
 
 async def test_confirming_does_not_ask_for_the_lock(api: Api) -> None:
-    made = await project_with_members(api)
-    body = await create_annotation(await api.login("annotator"), box(made))
-    await hold(api, made, "annotator")
-    before = await locks(api, made)
+    dataset = await project_with_members(api)
+    body = await create_annotation(await api.login("annotator"), box(dataset))
+    await hold(api, dataset, "annotator")
+    before = await locks(api, dataset)
     client = await api.login("reviewer")
     assert (await client.post(at(body, "/confirm"), json={})).status_code == 200
     assert (await client.post(at(body, "/unconfirm"), json={})).status_code == 200
-    target = f"/api/v1/projects/{made.project_id}/images/{made.image_ids[0]}/confirm"
+    target = f"/api/v1/projects/{dataset.project_id}/images/{dataset.image_ids[0]}/confirm"
     assert (await client.post(target, json={})).status_code == 200
-    assert await locks(api, made) == before
+    assert await locks(api, dataset) == before
 
 
 async def test_confirm_an_image_in_one_task(api: Api) -> None:
-    made = await project_with_members(api)
+    dataset = await project_with_members(api)
     client = await api.login("reviewer")
-    first, second = await create_annotation(client, box(made)), await create_annotation(client, box(made))
-    outline = await create_annotation(client, polygon(made))
+    first, second = await create_annotation(client, box(dataset)), await create_annotation(client, box(dataset))
+    outline = await create_annotation(client, polygon(dataset))
     await client.post(at(first, "/confirm"), json={})
-    target = f"/api/v1/projects/{made.project_id}/images/{made.image_ids[0]}/confirm"
+    target = f"/api/v1/projects/{dataset.project_id}/images/{dataset.image_ids[0]}/confirm"
     answer = (await client.post(target, params={"task_type": "detection"}, json={})).json()
     moment = answer.pop("confirmed_at")
     assert answer == {
-        "image_id": made.image_ids[0],
+        "image_id": dataset.image_ids[0],
         "is_confirmed": True,
         "status": "completed",
         "total_annotations": 2,
@@ -100,31 +101,31 @@ async def test_confirm_an_image_in_one_task(api: Api) -> None:
     ]
     assert [row["action"] for row in await history(api, second["id"])] == ["create", "confirm"]
     assert [row["action"] for row in await history(api, outline["id"])] == ["create"]
-    await check_counters(api, made)
+    await check_counters(api, dataset)
 
 
 async def test_confirm_an_image_in_every_task(api: Api) -> None:
-    made = await project_with_members(api)
+    dataset = await project_with_members(api)
     client = await api.login("reviewer")
-    await create_annotation(client, box(made))
-    await create_annotation(client, polygon(made))
-    await create_annotation(client, no_object(made, task="classification"))
-    await create_annotation(client, box(made, 1))
-    target = f"/api/v1/projects/{made.dataset_id}/images/{made.image_ids[0]}/confirm"
+    await create_annotation(client, box(dataset))
+    await create_annotation(client, polygon(dataset))
+    await create_annotation(client, no_object(dataset, task="classification"))
+    await create_annotation(client, box(dataset, 1))
+    target = f"/api/v1/projects/{dataset.id}/images/{dataset.image_ids[0]}/confirm"
     answer = (await client.post(target, json={})).json()
     assert answer["is_confirmed"] is True
     assert answer["status"] == "completed"
     assert answer["total_annotations"] == 3
     assert answer["confirmed_annotations"] == 3
-    await check_counters(api, made)
+    await check_counters(api, dataset)
 
 
 @pytest.mark.parametrize("task", [{}, {"task_type": "segmentation"}])
 async def test_nothing_to_confirm(api: Api, task: dict[str, str]) -> None:
-    made = await project_with_members(api)
+    dataset = await project_with_members(api)
     client = await api.login("reviewer")
-    await create_annotation(client, box(made, 1 if not task else 0))
-    target = f"/api/v1/projects/{made.project_id}/images/{made.image_ids[0]}/confirm"
+    await create_annotation(client, box(dataset, 1 if not task else 0))
+    target = f"/api/v1/projects/{dataset.project_id}/images/{dataset.image_ids[0]}/confirm"
     response = await client.post(target, params=task, json={})
     assert response.status_code == 400
     assert response.json()["code"] == "nothing_to_confirm"
@@ -132,14 +133,14 @@ async def test_nothing_to_confirm(api: Api, task: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("image_id", ["train/good/001", "a b", "50% ok?#", "결함/001", "x/confirm"])
 async def test_both_encodings_of_the_id(api: Api, image_id: str) -> None:
-    made = await project_with_members(api)
+    dataset = await project_with_members(api)
     async with api.db.begin() as tx:
-        await tx.execute("UPDATE image_metadata SET id = $1 WHERE id = $2", image_id, made.image_ids[0])
-    made.image_ids[0] = image_id
+        await tx.execute("UPDATE image_metadata SET id = $1 WHERE id = $2", image_id, dataset.image_ids[0])
+    dataset.image_ids[0] = image_id
     client = await api.login("reviewer")
-    await create_annotation(client, box(made))
+    await create_annotation(client, box(dataset))
     for segment in (_quoted(image_id, keep="/"), _quoted(image_id, keep="")):
-        target = f"/api/v1/projects/{made.project_id}/images/{segment}/confirm"
+        target = f"/api/v1/projects/{dataset.project_id}/images/{segment}/confirm"
         assert (await client.post(target, json={})).json()["image_id"] == image_id
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.fixtures.accounts import ANNOTATOR
 from tests.fixtures.annotating import (
     at,
     box,
@@ -24,7 +25,7 @@ KEYS = {
 
 
 async def test_a_new_annotation_is_a_draft(api: Api) -> None:
-    made = await project_with_members(api)
+    dataset = await project_with_members(api)
     client = await api.login("annotator")
     geometry = {
         "type": "bbox",
@@ -34,11 +35,11 @@ async def test_a_new_annotation_is_a_draft(api: Api) -> None:
         "tool": {"name": "drag"},
     }
     body = await create_annotation(
-        client, box(made, geometry=geometry, attributes={"a": [1, None]}, confidence=90, notes="see corner")
+        client, box(dataset, geometry=geometry, attributes={"a": [1, None]}, confidence=90, notes="see corner")
     )
     assert body.keys() == KEYS
-    assert body["project_id"] == made.project_id
-    assert body["image_id"] == made.image_ids[0]
+    assert body["project_id"] == dataset.project_id
+    assert body["image_id"] == dataset.image_ids[0]
     assert body["annotation_type"] == "bbox"
     assert body["class_id"] == "c1"
     assert body["class_name"] == "scratch"
@@ -49,7 +50,7 @@ async def test_a_new_annotation_is_a_draft(api: Api) -> None:
     assert body["is_verified"] is False
     assert body["version"] == 1
     assert body["annotation_state"] == "draft"
-    assert body["created_by"] == 4
+    assert body["created_by"] == ANNOTATOR.id
     assert body["created_by_name"] == "Annotator Example"
     assert [
         body[key] for key in ("updated_by", "updated_by_name", "confirmed_at", "confirmed_by", "confirmed_by_name")
@@ -57,21 +58,21 @@ async def test_a_new_annotation_is_a_draft(api: Api) -> None:
     assert body["created_at"] == body["updated_at"]
     assert body["created_at"].endswith("Z")
     assert (await client.get(at(body))).json() == body
-    await check_counters(api, made)
+    await check_counters(api, dataset)
 
 
 async def test_it_writes_its_first_revision(api: Api) -> None:
-    made = await project_with_members(api)
-    body = await create_annotation(await api.login("annotator"), box(made))
+    dataset = await project_with_members(api)
+    body = await create_annotation(await api.login("annotator"), box(dataset))
     (revision,) = await history(api, body["id"])
     assert revision["action"] == "create"
     assert revision["previous_state"] is None
-    assert revision["changed_by"] == 4
+    assert revision["changed_by"] == ANNOTATOR.id
     assert revision["revision"] == 1
-    assert revision["image_id"] == made.image_ids[0]
-    assert revision["project_id"] == made.project_id
+    assert revision["image_id"] == dataset.image_ids[0]
+    assert revision["project_id"] == dataset.project_id
     state = revision["new_state"]
-    assert state["image_id"] == made.image_ids[0]
+    assert state["image_id"] == dataset.image_ids[0]
     assert state["task_type"] == "detection"
     assert state["annotation_state"] == "draft"
     assert state["version"] == 1
@@ -79,21 +80,21 @@ async def test_it_writes_its_first_revision(api: Api) -> None:
 
 
 async def test_the_project_moves_on(api: Api) -> None:
-    made = await project_with_members(api)
-    await create_annotation(await api.login("annotator"), box(made))
+    dataset = await project_with_members(api)
+    await create_annotation(await api.login("annotator"), box(dataset))
     (project,) = await rows(
         api,
         "SELECT revision, last_updated_by, updated_at > created_at AS later FROM annotation_projects WHERE id = $1",
-        made.project_id,
+        dataset.project_id,
     )
-    assert project == {"revision": 1, "last_updated_by": 4, "later": True}
+    assert project == {"revision": 1, "last_updated_by": ANNOTATOR.id, "later": True}
 
 
 async def test_no_object_is_confirmed_by_its_creator(api: Api) -> None:
-    made = await project_with_members(api)
-    body = await create_annotation(await api.login("annotator"), no_object(made, task="segmentation"))
+    dataset = await project_with_members(api)
+    body = await create_annotation(await api.login("annotator"), no_object(dataset, task="segmentation"))
     assert body["annotation_state"] == "confirmed"
-    assert body["confirmed_by"] == 4
+    assert body["confirmed_by"] == ANNOTATOR.id
     assert body["confirmed_by_name"] == "Annotator Example"
     assert body["confirmed_at"] == body["created_at"]
     assert body["class_id"] is None
@@ -116,9 +117,9 @@ async def test_no_object_is_confirmed_by_its_creator(api: Api) -> None:
 async def test_the_task_follows_from_the_type(
     api: Api, annotation_type: str, geometry: dict[str, Any], task: str
 ) -> None:
-    made = await project_with_members(api)
+    dataset = await project_with_members(api)
     body = await create_annotation(
-        await api.login("annotator"), box(made, annotation_type=annotation_type, geometry=geometry)
+        await api.login("annotator"), box(dataset, annotation_type=annotation_type, geometry=geometry)
     )
     assert body["geometry"] == geometry
     assert await rows(api, "SELECT task_type FROM annotations") == [{"task_type": task}]
@@ -126,22 +127,22 @@ async def test_the_task_follows_from_the_type(
 
 @pytest.mark.parametrize("attributes", [None, "absent"])
 async def test_absent_attributes_are_an_empty_object(api: Api, attributes: object) -> None:
-    made = await project_with_members(api)
-    sent = box(made) if attributes == "absent" else box(made, attributes=attributes)
+    dataset = await project_with_members(api)
+    sent = box(dataset) if attributes == "absent" else box(dataset, attributes=attributes)
     assert (await create_annotation(await api.login("annotator"), sent))["attributes"] == {}
 
 
 async def test_a_class_that_the_project_lacks_is_kept(api: Api) -> None:
     """Undo re-creates annotations whose class was removed meanwhile, or came with an old import."""
-    made = await project_with_members(api)
-    body = await create_annotation(await api.login("annotator"), box(made, class_id="long gone", class_name="?"))
+    dataset = await project_with_members(api)
+    body = await create_annotation(await api.login("annotator"), box(dataset, class_id="long gone", class_name="?"))
     assert body["class_id"] == "long gone"
 
 
 async def test_the_dataset_id_names_the_project_too(api: Api) -> None:
-    made = await project_with_members(api)
-    body = await create_annotation(await api.login("annotator"), box(made, project_id=made.dataset_id))
-    assert body["project_id"] == made.project_id
+    dataset = await project_with_members(api)
+    body = await create_annotation(await api.login("annotator"), box(dataset, project_id=dataset.id))
+    assert body["project_id"] == dataset.project_id
 
 
 @pytest.mark.parametrize(
@@ -168,8 +169,8 @@ async def test_the_dataset_id_names_the_project_too(api: Api) -> None:
     ],
 )
 async def test_what_is_refused_leaves_nothing_behind(api: Api, changed: dict[str, Any], status: int, code: str) -> None:
-    made = await project_with_members(api)
-    response = await (await api.login("annotator")).post("/api/v1/annotations", json=box(made, **changed))
+    dataset = await project_with_members(api)
+    response = await (await api.login("annotator")).post("/api/v1/annotations", json=box(dataset, **changed))
     answer = response.json()
     assert response.status_code == status, answer
     assert answer["code"] == code, answer
@@ -181,8 +182,8 @@ async def test_what_is_refused_leaves_nothing_behind(api: Api, changed: dict[str
 
 @pytest.mark.parametrize("missing", ["project_id", "image_id", "annotation_type", "geometry"])
 async def test_what_has_to_be_there(api: Api, missing: str) -> None:
-    made = await project_with_members(api)
-    body = box(made)
+    dataset = await project_with_members(api)
+    body = box(dataset)
     del body[missing]
     response = await (await api.login("annotator")).post("/api/v1/annotations", json=body)
     assert response.status_code == 422
@@ -191,8 +192,8 @@ async def test_what_has_to_be_there(api: Api, missing: str) -> None:
 
 async def test_undo_of_a_no_object_says_what_to_do(api: Api) -> None:
     """The screen's undo sends no attributes."""
-    made = await project_with_members(api)
-    body = no_object(made)
+    dataset = await project_with_members(api)
+    body = no_object(dataset)
     del body["attributes"]
     response = await (await api.login("annotator")).post("/api/v1/annotations", json=body)
     assert response.status_code == 400

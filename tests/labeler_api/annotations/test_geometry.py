@@ -119,19 +119,19 @@ def test_anything_is_good_or_says_why(annotation_type: str, value: object) -> No
     ],
 )
 async def test_over_http(api: Api, text: str) -> None:
-    made = await project_with_members(api)
+    dataset = await project_with_members(api)
     client = await api.login("annotator")
-    body = msgspec.json.encode(box(made, geometry="@")).replace(b'"@"', text.encode())
+    body = msgspec.json.encode(box(dataset, geometry="@")).replace(b'"@"', text.encode())
     response = await client.post("/api/v1/annotations", content=body, headers={"Content-Type": "application/json"})
     assert response.status_code == 422
     assert response.json()["errors"]
 
 
 async def test_it_is_kept_as_it_was_sent(api: Api) -> None:
-    made = await project_with_members(api)
+    dataset = await project_with_members(api)
     client = await api.login("annotator")
     geometry = {"type": "Box 2", "bbox": [0.1, 2.0, 3, 1234567.123456789], "more": {"ü": [None, True, "x"]}}
-    body = await create_annotation(client, box(made, geometry=geometry))
+    body = await create_annotation(client, box(dataset, geometry=geometry))
     assert body["geometry"] == geometry
     await client.put(f"/api/v1/annotations/{body['id']}", json={"notes": "x"})
     assert (await client.get(f"/api/v1/annotations/{body['id']}")).json()["geometry"] == geometry
@@ -142,26 +142,26 @@ NAMED_POLYGON = {"type": "polygon", "points": [[0, 0], [1, 0.25]], **SIZE, "tool
 
 async def test_a_polyline_that_is_called_a_polygon_is_stored_as_what_it_is(api: Api) -> None:
     """The frontend does so when a point is moved by an arrow key, and shows success whatever the answer is."""
-    made = await project_with_members(api)
+    dataset = await project_with_members(api)
     client = await api.login("annotator")
     stored = {**NAMED_POLYGON, "type": "polyline"}
-    one = await create_annotation(client, box(made, annotation_type="polyline", geometry=NAMED_POLYGON))
+    one = await create_annotation(client, box(dataset, annotation_type="polyline", geometry=NAMED_POLYGON))
     assert one["geometry"] == stored
     moved = {**NAMED_POLYGON, "points": [[0, 0], [1, 1.25]]}
     answer = await client.put(f"/api/v1/annotations/{one['id']}", json={"geometry": moved})
     assert answer.status_code == 200, answer.text
     assert answer.json()["geometry"] == {**moved, "type": "polyline"}, answer.text
-    listed = await client.get(f"/api/v1/annotations/project/{made.project_id}")
+    listed = await client.get(f"/api/v1/annotations/project/{dataset.project_id}")
     assert [found["geometry"] for found in listed.json()] == [{**moved, "type": "polyline"}]
-    batch = [box(made, annotation_type="polyline", geometry=NAMED_POLYGON)]
+    batch = [box(dataset, annotation_type="polyline", geometry=NAMED_POLYGON)]
     assert (await client.post("/api/v1/annotations/batch", json={"annotations": batch})).json()["created"] == 1
-    listed = await client.get(f"/api/v1/annotations/project/{made.project_id}")
+    listed = await client.get(f"/api/v1/annotations/project/{dataset.project_id}")
     assert {found["geometry"]["type"] for found in listed.json()} == {"polyline"}
 
 
 async def test_a_polygon_is_no_polyline(api: Api) -> None:
-    made = await project_with_members(api)
+    dataset = await project_with_members(api)
     client = await api.login("annotator")
     points = [[0, 0], [1, 0], [1, 1]]
-    body = box(made, annotation_type="polygon", geometry={"type": "polyline", "points": points})
+    body = box(dataset, annotation_type="polygon", geometry={"type": "polyline", "points": points})
     assert (await client.post("/api/v1/annotations", json=body)).status_code == 422

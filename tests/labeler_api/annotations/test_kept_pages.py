@@ -8,161 +8,162 @@ import httpx
 
 from labeler_api.resilience.caches import SizedCache
 from tests.fixtures.annotating import at, box, create_annotation, project_with_members
-from tests.fixtures.api import Api, Made
+from tests.fixtures.api import Api
+from tests.fixtures.datasets import Dataset
 from tests.labeler_api.annotations.test_list import fill, ids, url
 
 
-async def check(api: Api, made: Made, client: httpx.AsyncClient) -> None:
+async def check(api: Api, dataset: Dataset, client: httpx.AsyncClient) -> None:
     """What is answered from what is kept is what a process that keeps nothing answers."""
-    answered = await client.get(url(made))
+    answered = await client.get(url(dataset))
     kept = api.services.caches.pages
     object.__setattr__(api.services.caches, "pages", SizedCache(0))
-    fresh = await client.get(url(made))
+    fresh = await client.get(url(dataset))
     object.__setattr__(api.services.caches, "pages", kept)
     assert answered.content == fresh.content
     assert answered.status_code == fresh.status_code == 200
 
 
 async def test_statements(api: Api) -> None:
-    made, client = await project_with_members(api), await api.login("annotator")
-    await fill(api, made, 1000)
-    body = await create_annotation(client, box(made))
+    dataset, client = await project_with_members(api), await api.login("annotator")
+    await fill(api, dataset, 1000)
+    body = await create_annotation(client, box(dataset))
     counts = []
     for change in (None, None, {"notes": "x"}, None):
         if change:
             await client.put(at(body), json=change)
         with api.count() as count:
-            assert len(ids(await client.get(url(made), params={"limit": 1000}))) == 1000
+            assert len(ids(await client.get(url(dataset), params={"limit": 1000}))) == 1000
         counts.append(count.value)
     assert counts == [1, 1, 1, 1]  # the changed one is the 1001st: nothing of the page is read again
-    first = ids(await client.get(url(made)))[0]
+    first = ids(await client.get(url(dataset)))[0]
     await (await api.login("reviewer")).post(at({"id": first}, "/confirm"), json={})
     with api.count() as count:
-        response = await client.get(url(made))
+        response = await client.get(url(dataset))
     assert count.value == 1
     assert response.json()[0]["confirmed_by_name"] == "Reviewer Example"
     with api.count() as count:
-        await client.get(url(made), params={"image_id": made.image_ids[0]})
+        await client.get(url(dataset), params={"image_id": dataset.image_ids[0]})
     assert count.value == 1
 
 
 async def test_rows_that_come_from_behind_the_page(api: Api) -> None:
     """Deleting one of a page brings in another, which was written long before the page was read."""
-    made, client = await project_with_members(api), await api.login("reviewer")
-    await fill(api, made, 30)
-    everything = ids(await client.get(url(made)))
-    assert ids(await client.get(url(made), params={"limit": 10})) == everything[:10]
+    dataset, client = await project_with_members(api), await api.login("reviewer")
+    await fill(api, dataset, 30)
+    everything = ids(await client.get(url(dataset)))
+    assert ids(await client.get(url(dataset), params={"limit": 10})) == everything[:10]
     await client.delete(at({"id": everything[3]}))
     del everything[3]
     for statements in (2, 1):
         with api.count() as count:
-            assert ids(await client.get(url(made), params={"limit": 10})) == everything[:10]
+            assert ids(await client.get(url(dataset), params={"limit": 10})) == everything[:10]
         assert count.value == statements
 
 
 async def test_by_the_id_of_the_dataset(api: Api) -> None:
-    made, client = await project_with_members(api), await api.login("viewer")
-    await fill(api, made, 5)
-    by_project = await client.get(url(made))
-    by_dataset = await client.get(f"/api/v1/annotations/project/{made.dataset_id}")
+    dataset, client = await project_with_members(api), await api.login("viewer")
+    await fill(api, dataset, 5)
+    by_project = await client.get(url(dataset))
+    by_dataset = await client.get(f"/api/v1/annotations/project/{dataset.id}")
     assert len(by_project.json()) == 5
     assert by_dataset.json() == by_project.json()
 
 
 async def test_a_page_that_another_process_gave_out_is_not_read(api: Api) -> None:
-    made, client = await project_with_members(api), await api.login("viewer")
-    await fill(api, made, 5)
-    tag = (await client.get(url(made))).headers["etag"]
+    dataset, client = await project_with_members(api), await api.login("viewer")
+    await fill(api, dataset, 5)
+    tag = (await client.get(url(dataset))).headers["etag"]
     object.__setattr__(api.services.caches, "pages", SizedCache(0))
     with api.count() as count:
-        assert (await client.get(url(made), headers={"If-None-Match": tag})).status_code == 304
+        assert (await client.get(url(dataset), headers={"If-None-Match": tag})).status_code == 304
     assert count.value == 1
-    assert (await client.get(url(made), headers={"If-None-Match": '"-:' + "0" * 32 + '"'})).status_code == 200
+    assert (await client.get(url(dataset), headers={"If-None-Match": '"-:' + "0" * 32 + '"'})).status_code == 200
 
 
 async def test_after_every_kind_of_write(api: Api) -> None:
-    made, client = await project_with_members(api), await api.login("reviewer")
-    await fill(api, made, 20)
-    await check(api, made, client)
-    body = await create_annotation(client, box(made))
-    await check(api, made, client)
-    image = f"/api/v1/projects/{made.project_id}/images/{made.image_ids[0]}"
+    dataset, client = await project_with_members(api), await api.login("reviewer")
+    await fill(api, dataset, 20)
+    await check(api, dataset, client)
+    body = await create_annotation(client, box(dataset))
+    await check(api, dataset, client)
+    image = f"/api/v1/projects/{dataset.project_id}/images/{dataset.image_ids[0]}"
     writes: list[Callable[[], Awaitable[httpx.Response]]] = [
         lambda: client.put(at(body), json={"notes": "x"}),
         lambda: client.post(at(body, "/confirm"), json={}),
         lambda: client.post(f"{image}/unconfirm", json={}),
         lambda: client.post(f"{image}/confirm", json={}),
-        lambda: client.post("/api/v1/annotations/batch", json={"annotations": [box(made), box(made, 1)]}),
+        lambda: client.post("/api/v1/annotations/batch", json={"annotations": [box(dataset), box(dataset, 1)]}),
         lambda: client.delete(at(body)),
         lambda: client.post(at(body, "/restore"), json={"revision": 1}),
         lambda: client.delete(at(body)),
     ]
     for write in writes:
         assert (await write()).status_code == 200
-        await check(api, made, client)
+        await check(api, dataset, client)
 
 
 async def test_a_row_that_was_written_past_the_service(api: Api) -> None:
     """By an operator in SQL, who leaves its version as it was, but bumps the project's revision."""
-    made, client = await project_with_members(api), await api.login("reviewer")
-    await fill(api, made, 5)
-    await client.get(url(made))
+    dataset, client = await project_with_members(api), await api.login("reviewer")
+    await fill(api, dataset, 5)
+    await client.get(url(dataset))
     async with api.db.begin() as tx:
         await tx.execute("UPDATE annotations SET notes = 'mended' WHERE id = (SELECT min(id) FROM annotations)")
         await tx.execute("UPDATE annotation_projects SET revision = revision + 1")
-    assert [item["notes"] for item in (await client.get(url(made))).json()] == ["mended", None, None, None, None]
+    assert [item["notes"] for item in (await client.get(url(dataset))).json()] == ["mended", None, None, None, None]
 
 
 async def test_pages_and_projects_are_kept_apart(api: Api) -> None:
-    made, other, client = await project_with_members(api), await project_with_members(api), await api.login("viewer")
-    await fill(api, made, 30)
+    dataset, other, client = await project_with_members(api), await project_with_members(api), await api.login("viewer")
+    await fill(api, dataset, 30)
     await fill(api, other, 30)
-    everything = ids(await client.get(url(made)))
+    everything = ids(await client.get(url(dataset)))
     for _ in range(2):
-        assert ids(await client.get(url(made), params={"limit": 10})) == everything[:10]
-        assert ids(await client.get(url(made), params={"limit": 10, "skip": 10})) == everything[10:20]
+        assert ids(await client.get(url(dataset), params={"limit": 10})) == everything[:10]
+        assert ids(await client.get(url(dataset), params={"limit": 10, "skip": 10})) == everything[10:20]
         assert not set(ids(await client.get(url(other)))) & set(everything)
 
 
 async def test_nobody_gets_a_kept_page_who_may_not_see_it(api: Api) -> None:
-    made = await project_with_members(api)
-    await fill(api, made, 5)
-    assert (await (await api.login("viewer")).get(url(made))).status_code == 200
-    assert (await (await api.login("stranger")).get(url(made))).status_code == 404
+    dataset = await project_with_members(api)
+    await fill(api, dataset, 5)
+    assert (await (await api.login("viewer")).get(url(dataset))).status_code == 200
+    assert (await (await api.login("stranger")).get(url(dataset))).status_code == 404
 
 
 async def test_compressed_for_who_asks(api: Api) -> None:
-    made, client = await project_with_members(api), await api.login("viewer")
-    await fill(api, made, 100)
-    plain = await client.get(url(made), headers={"Accept-Encoding": "identity"})
+    dataset, client = await project_with_members(api), await api.login("viewer")
+    await fill(api, dataset, 100)
+    plain = await client.get(url(dataset), headers={"Accept-Encoding": "identity"})
     for _ in range(2):
-        packed = await client.get(url(made), headers={"Accept-Encoding": "gzip"})
+        packed = await client.get(url(dataset), headers={"Accept-Encoding": "gzip"})
         assert packed.headers["content-encoding"] == "gzip"
         assert packed.json() == plain.json()
         assert int(packed.headers["content-length"]) * 5 < int(plain.headers["content-length"])
 
 
 async def test_readers_beside_writers_see_each_acknowledged_write(api: Api) -> None:
-    made = await api.dataset(images=4, tasks=["detection"], members={"annotator": "annotator"})
+    dataset = await api.dataset(images=4, tasks=["detection"], members={"annotator": "annotator"})
     client = await api.login("annotator")
-    await fill(api, made, 50)
+    await fill(api, dataset, 50)
 
     async def work(image: int) -> None:
         choose = random.Random(image)
-        body = await create_annotation(client, box(made, image))
+        body = await create_annotation(client, box(dataset, image))
         for number in range(8):
             await asyncio.gather(
-                client.put(at(body), json={"notes": str(number)}), client.get(url(made)), client.get(url(made))
+                client.put(at(body), json={"notes": str(number)}), client.get(url(dataset)), client.get(url(dataset))
             )
-            shown = {item["id"]: item["notes"] for item in (await client.get(url(made))).json()}
+            shown = {item["id"]: item["notes"] for item in (await client.get(url(dataset))).json()}
             assert shown[body["id"]] == str(number)
             if choose.random() < 0.3:
                 await client.delete(at(body))
-                assert body["id"] not in ids(await client.get(url(made)))
-                body = await create_annotation(client, box(made, image))
+                assert body["id"] not in ids(await client.get(url(dataset)))
+                body = await create_annotation(client, box(dataset, image))
 
     await asyncio.gather(*(work(image) for image in range(4)))
-    await check(api, made, client)
+    await check(api, dataset, client)
 
 
 def test_a_cache_of_sizes() -> None:

@@ -56,18 +56,18 @@ async def test_a_save_costs_the_same_however_much_is_drawn_on_the_image(connecti
 
 
 async def test_the_counts_are_those_of_a_recount_after_each_save(api: Api) -> None:
-    made = await api.dataset(tasks=["detection", "segmentation"], images=2, members=MEMBERS)
+    dataset = await api.dataset(tasks=["detection", "segmentation"], images=2, members=MEMBERS)
     client = await api.login("reviewer")
 
     async def do(method: str, path: str, **body: object) -> None:
         answer = await client.request(method, path, json=body or None)
         assert answer.status_code == 200, answer.text
-        await check_counters(api, made)
+        await check_counters(api, dataset)
 
-    boxes = [await create_annotation(client, box(made)) for _ in range(4)]
-    await check_counters(api, made)
-    other_task = await create_annotation(client, polygon(made))
-    await check_counters(api, made)
+    boxes = [await create_annotation(client, box(dataset)) for _ in range(4)]
+    await check_counters(api, dataset)
+    other_task = await create_annotation(client, polygon(dataset))
+    await check_counters(api, dataset)
     await do("PUT", at(boxes[1]), notes="x")
     await do("POST", at(boxes[1], "/confirm"))
     await do("POST", at(boxes[1], "/confirm"))
@@ -76,25 +76,26 @@ async def test_the_counts_are_those_of_a_recount_after_each_save(api: Api) -> No
     await do("POST", at(boxes[3], "/confirm"))
     await do("POST", at(boxes[3], "/unconfirm"))
     await do("DELETE", at(boxes[3]))  # the latest
-    nothing = await create_annotation(client, no_object(made))
-    await check_counters(api, made)
+    nothing = await create_annotation(client, no_object(dataset))
+    await check_counters(api, dataset)
     await do("DELETE", at(boxes[1]))
     await do("DELETE", at(nothing))  # the last one of its task
     await do("DELETE", at(other_task))  # the last one of the image
-    back = await create_annotation(client, box(made))  # as one that was deleted
+    back = await create_annotation(client, box(dataset))  # as one that was deleted
     assert back["id"] in {one["id"] for one in boxes}
-    await check_counters(api, made)
+    await check_counters(api, dataset)
 
 
 @pytest.mark.parametrize("wrong", ["counted_total = 0", "counted_modified_at = NULL, no_object_annotations = NULL"])
 async def test_a_status_that_another_version_wrote_is_counted_anew(api: Api, wrong: str) -> None:
-    made = await api.dataset(tasks=["detection"], images=1, members=MEMBERS)
+    dataset = await api.dataset(tasks=["detection"], images=1, members=MEMBERS)
     client = await api.login("reviewer")
-    one = await create_annotation(client, box(made))
-    await create_annotation(client, box(made))
+    one = await create_annotation(client, box(dataset))
+    await create_annotation(client, box(dataset))
     async with api.db.begin() as tx:
         await tx.execute(
-            f"UPDATE image_annotation_status SET {wrong}, draft_annotations = 7 WHERE project_id = $1", made.project_id
+            f"UPDATE image_annotation_status SET {wrong}, draft_annotations = 7 WHERE project_id = $1",
+            dataset.project_id,
         )
     assert (await client.put(at(one), json={"notes": "x"})).status_code == 200
-    await check_counters(api, made)
+    await check_counters(api, dataset)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.fixtures.accounts import REVIEWER
 from tests.fixtures.annotating import (
     Draw,
     at,
@@ -14,7 +15,8 @@ from tests.fixtures.annotating import (
     polygon,
     project_with_members,
 )
-from tests.fixtures.api import Api, Made
+from tests.fixtures.api import Api
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.rows import rows
 
 # State of the row after a step: confirmed annotations / annotations, and whether the image is confirmed.
@@ -99,8 +101,8 @@ TRANSITIONS: dict[str, list[tuple[str, State]]] = {
 class Person:
     """Does the steps of the table on the first image, as a reviewer."""
 
-    def __init__(self, api: Api, made: Made) -> None:
-        self.api, self.made = api, made
+    def __init__(self, api: Api, dataset: Dataset) -> None:
+        self.api, self.dataset = api, dataset
         self.drawn: dict[str, dict[str, Any]] = {}
 
     async def do(self, step: str) -> None:
@@ -108,10 +110,10 @@ class Person:
         verb, what = step.split()
         new: dict[str, Draw] = {"draw": box, "outline": polygon, "none": no_object}
         if verb in new:
-            self.drawn[what] = await create_annotation(client, new[verb](self.made, 0))
+            self.drawn[what] = await create_annotation(client, new[verb](self.dataset, 0))
         elif what in {"image", "all"}:
             task = {"task_type": "detection"} if what == "image" else {}
-            target = f"/api/v1/projects/{self.made.project_id}/images/{self.made.image_ids[0]}/confirm"
+            target = f"/api/v1/projects/{self.dataset.project_id}/images/{self.dataset.image_ids[0]}/confirm"
             assert (await client.post(target, params=task, json={})).status_code == 200
         elif verb in {"confirm", "unconfirm"}:
             assert (await client.post(at(self.drawn[what], f"/{verb}"), json={})).status_code == 200
@@ -125,8 +127,8 @@ class Person:
             self.api,
             "SELECT status, is_image_confirmed, confirmed_at, total_annotations, confirmed_annotations"
             " FROM image_annotation_status WHERE project_id = $1 AND image_id = $2 AND task_type = 'detection'",
-            self.made.project_id,
-            self.made.image_ids[0],
+            self.dataset.project_id,
+            self.dataset.image_ids[0],
         )
         if not found:
             return None
@@ -138,30 +140,30 @@ class Person:
 
 @pytest.mark.parametrize("name", TRANSITIONS)
 async def test_transitions(api: Api, name: str) -> None:
-    made = await project_with_members(api)
-    person = Person(api, made)
+    dataset = await project_with_members(api)
+    person = Person(api, dataset)
     for number, (step, expected) in enumerate(TRANSITIONS[name], start=1):
         await person.do(step)
         assert await person.state() == expected, step
-        await check_counters(api, made)
-        (project,) = await rows(api, "SELECT revision FROM annotation_projects WHERE id = $1", made.project_id)
+        await check_counters(api, dataset)
+        (project,) = await rows(api, "SELECT revision FROM annotation_projects WHERE id = $1", dataset.project_id)
         assert project["revision"] == number, "every change bumps the revision"
 
 
 async def test_an_edit_leaves_the_annotations_own_state(api: Api) -> None:
-    made = await project_with_members(api)
+    dataset = await project_with_members(api)
     client = await api.login("reviewer")
-    body = await create_annotation(client, box(made))
+    body = await create_annotation(client, box(dataset))
     await client.post(at(body, "/confirm"))
     edited = (await client.put(at(body), json={"notes": "x"})).json()
     assert edited["annotation_state"] == "confirmed"
-    assert edited["confirmed_by"] == 3
+    assert edited["confirmed_by"] == REVIEWER.id
     assert edited["version"] == 3
 
 
 async def test_a_row_for_each_task_however_it_was_confirmed(api: Api) -> None:
-    made = await project_with_members(api)
-    person = Person(api, made)
+    dataset = await project_with_members(api)
+    person = Person(api, dataset)
     for step in ("draw a", "outline p", "confirm all", "confirm image", "edit p"):
         await person.do(step)
     assert await rows(api, "SELECT task_type, is_image_confirmed AS done FROM image_annotation_status ORDER BY 1") == [
@@ -171,8 +173,8 @@ async def test_a_row_for_each_task_however_it_was_confirmed(api: Api) -> None:
 
 
 async def test_deleting_keeps_the_moment_of_the_confirmation(api: Api) -> None:
-    made = await project_with_members(api)
-    person = Person(api, made)
+    dataset = await project_with_members(api)
+    person = Person(api, dataset)
     for step in ("draw a", "draw b", "confirm image"):
         await person.do(step)
     select = "SELECT confirmed_at, id FROM image_annotation_status"

@@ -14,7 +14,8 @@ import pytest
 from labeler_api.annotations.progress import store as progress_store
 from labeler_api.images.listing import store as images_store
 from tests.fixtures.annotating import MEMBERS, box, check_counters, create_annotation, no_object
-from tests.fixtures.api import Api, Made
+from tests.fixtures.api import Api
+from tests.fixtures.datasets import Dataset
 
 IMAGES = 500
 FOREIGN = 50_000  # a hundred times as many, of somebody else
@@ -154,14 +155,14 @@ async def test_the_cost_is_the_same_for_1_and_100_annotations_an_image(
 
 async def test_ten_thousand_images_behind_a_page(api: Api) -> None:
     """As many as there may be: all there, in order, for a fraction of a second of our time, and once."""
-    made = await api.dataset(tasks=["detection"], members=MEMBERS)
+    dataset = await api.dataset(tasks=["detection"], members=MEMBERS)
     async with api.db.begin() as tx:
-        await tx.execute(_IMAGES, made.dataset_id, 1, 10_300)
-        await tx.execute(_COUNT, made.dataset_id)
-        await tx.execute(_ANNOTATIONS, made.project_id, made.dataset_id, 1)
-        await tx.execute(_STATUSES, made.project_id, made.dataset_id, 1)
+        await tx.execute(_IMAGES, dataset.id, 1, 10_300)
+        await tx.execute(_COUNT, dataset.id)
+        await tx.execute(_ANNOTATIONS, dataset.project_id, dataset.id, 1)
+        await tx.execute(_STATUSES, dataset.project_id, dataset.id, 1)
     client = await api.login("viewer")
-    path = f"/api/v1/projects/{made.project_id}/images/status"
+    path = f"/api/v1/projects/{dataset.project_id}/images/status"
     params: dict[str, Any] = {"task_type": "detection", "limit": 200}
     answer = await client.get(path, params=params)
     found = answer.json()
@@ -193,37 +194,37 @@ _COUNTERS = """
 
 async def test_what_the_api_of_before_wrote_is_counted_and_then_kept_again(api: Api) -> None:
     """It changes and makes rows without a word of the `no_object`s."""
-    made = await api.dataset(images=2, tasks=["detection"], members=MEMBERS)
+    dataset = await api.dataset(images=2, tasks=["detection"], members=MEMBERS)
     client = await api.login("annotator")
-    await create_annotation(client, box(made, 0))
+    await create_annotation(client, box(dataset, 0))
 
     async def shown() -> list[bool]:
-        path = f"/api/v1/projects/{made.project_id}/images/status"
+        path = f"/api/v1/projects/{dataset.project_id}/images/status"
         answers = [(await client.get(path, params=params)).json() for params in ({}, {"task_type": "detection"})]
         first, second = ([item["has_no_object"] for item in answer["statuses"]] for answer in answers)
         assert first == second
         return first
 
-    await _written_before(api, made, 0, _NO_OBJECT)
-    await _written_before(api, made, 1, _NO_OBJECT)
+    await _written_before(api, dataset, 0, _NO_OBJECT)
+    await _written_before(api, dataset, 1, _NO_OBJECT)
     assert await shown() == [True, True]
-    await create_annotation(client, box(made, 0))
-    await create_annotation(client, box(made, 1))
-    await check_counters(api, made)
+    await create_annotation(client, box(dataset, 0))
+    await create_annotation(client, box(dataset, 1))
+    await check_counters(api, dataset)
     assert await shown() == [True, True]
     gone = "DELETE FROM annotations WHERE project_id = $1 AND image_id = $2 AND annotation_type = 'no_object'"
-    await _written_before(api, made, 0, gone)
+    await _written_before(api, dataset, 0, gone)
     assert await shown() == [False, True]
     changed = (
         "UPDATE annotations SET annotation_type = 'bbox', updated_at = now() WHERE project_id = $1 AND image_id = $2"
     )
-    await _written_before(api, made, 1, changed)
+    await _written_before(api, dataset, 1, changed)
     assert await shown() == [False, False]
-    await create_annotation(client, no_object(made, 0))
+    await create_annotation(client, no_object(dataset, 0))
     assert await shown() == [True, False]
 
 
-async def _written_before(api: Api, made: Made, image: int, write: str) -> None:
+async def _written_before(api: Api, dataset: Dataset, image: int, write: str) -> None:
     """A write and what followed from it, as the API of before did it."""
     settle = """
         WITH counted AS (
@@ -242,6 +243,6 @@ async def _written_before(api: Api, made: Made, image: int, write: str) -> None:
         WHERE NOT EXISTS (SELECT FROM changed)
     """
     async with api.db.begin() as tx:
-        await tx.execute(write, made.project_id, made.image_ids[image])
-        await tx.execute(settle, made.project_id, made.image_ids[image])
-        await tx.execute(_COUNTERS, made.project_id)
+        await tx.execute(write, dataset.project_id, dataset.image_ids[image])
+        await tx.execute(settle, dataset.project_id, dataset.image_ids[image])
+        await tx.execute(_COUNTERS, dataset.project_id)

@@ -8,6 +8,7 @@ import httpx
 import jwt
 import pytest
 
+from tests.fixtures.accounts import OWNER
 from tests.fixtures.api import JWT_SECRET, PUBLIC_URL, Api
 from tests.fixtures.own_users import Own
 from tests.fixtures.users import StartGateway
@@ -36,7 +37,7 @@ async def test_the_token_opens_the_api(api: Api) -> None:
     assert me.json()["id"] == 2
     claims = jwt.decode(body["access_token"], JWT_SECRET, algorithms=["HS256"])
     assert claims.keys() == {"user_id", "email", "exp"}
-    assert claims["user_id"] == 2
+    assert claims["user_id"] == OWNER.id
     assert claims["email"] == "owner@example.com"
     assert 1430 * 60 < claims["exp"] - time.time() <= 1440 * 60
     assert jwt.get_unverified_header(body["access_token"]) == {"alg": "HS256", "typ": "JWT"}

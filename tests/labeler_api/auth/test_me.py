@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import jwt
 import pytest
 
+from tests.fixtures.accounts import ADMIN, OWNER
 from tests.fixtures.api import JWT_SECRET, Api
 from tests.fixtures.own_users import Own
 
@@ -16,7 +17,7 @@ URL = "/api/v1/auth/me"
 
 def _token(claims: Mapping[str, object] | None = None, secret: str = JWT_SECRET, algorithm: str = "HS256") -> str:
     """A good token of the owner's; `claims` replace its own, None leaves one out."""
-    whole = {"user_id": 2, "email": "owner@example.com", "exp": int(time.time()) + 60, **(claims or {})}
+    whole = {"user_id": OWNER.id, "email": "owner@example.com", "exp": int(time.time()) + 60, **(claims or {})}
     return jwt.encode({name: value for name, value in whole.items() if value is not None}, secret, algorithm)
 
 
@@ -79,7 +80,7 @@ async def test_what_is_no_token_of_ours_opens_nothing(api: Api, token: str) -> N
 
 async def test_a_token_that_was_cut_or_changed_opens_nothing(api: Api) -> None:
     header, claims, signature = _token().split(".")
-    foreign = _token({"user_id": 1}).split(".")[1]
+    foreign = _token({"user_id": ADMIN.id}).split(".")[1]
     for token in (f"{header}.{claims}.{signature[:-4]}", f"{header}.{foreign}.{signature}", f"{header}.{claims}."):
         status, body, _ = await _get(api, f"Bearer {token}")
         assert status == 401

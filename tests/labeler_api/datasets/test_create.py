@@ -6,6 +6,7 @@ import re
 import msgspec
 import pytest
 
+from tests.fixtures.accounts import OWNER
 from tests.fixtures.api import Api
 
 KEYS = {
@@ -33,7 +34,7 @@ async def test_a_dataset_is_made_with_its_project_and_its_owner(api: Api) -> Non
     expected = {
         "name": "Zippers",
         "description": "Teeth",
-        "owner_id": 2,
+        "owner_id": OWNER.id,
         "format": "images",
         "source": "s3",
         "visibility": "public",
@@ -54,7 +55,7 @@ async def test_a_dataset_is_made_with_its_project_and_its_owner(api: Api) -> Non
     assert re.fullmatch(r"proj_[0-9a-f]{12}", project["id"])
     assert project["name"] == "Zippers"
     assert project["description"] == "Teeth"
-    assert project["owner_id"] == project["last_updated_by"] == 2
+    assert project["owner_id"] == project["last_updated_by"] == OWNER.id
     assert project["task_types"] == ["detection", "segmentation"]
     assert project["task_config"] == {"detection": {"type": "bbox"}, "segmentation": {"type": "polygon"}}
     assert project["task_classes"] == {"detection": {}, "segmentation": {}}

@@ -10,23 +10,23 @@ from tests.labeler_api.datasets.test_create import KEYS
 
 @pytest.mark.parametrize("account", ["owner", "reviewer", "viewer", "admin"])
 async def test_members_and_the_system_admin_read_it_by_either_id(api: Api, account: str) -> None:
-    made = await api.dataset(images=3, members={"reviewer": "reviewer", "viewer": "viewer"})
+    dataset = await api.dataset(images=3, members={"reviewer": "reviewer", "viewer": "viewer"})
     client = await api.login(account)
-    for reference in (made.dataset_id, made.project_id):
+    for reference in (dataset.id, dataset.project_id):
         answer = await client.get(f"/api/v1/datasets/{reference}")
         assert answer.status_code == 200
         body = answer.json()
         assert body.keys() == KEYS
-        assert body["id"] == made.dataset_id
+        assert body["id"] == dataset.id
         assert body["num_items"] == 3
         assert body["owner_email"] == "owner@example.com"
 
 
 @pytest.mark.parametrize("path", ["", "/project", "/size"])
 async def test_a_private_dataset_is_hidden_from_strangers(api: Api, path: str) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     stranger = await api.login("stranger")
-    hidden = await stranger.get(f"/api/v1/datasets/{made.dataset_id}{path}")
+    hidden = await stranger.get(f"/api/v1/datasets/{dataset.id}{path}")
     missing = await stranger.get(f"/api/v1/datasets/ds_0123456789abcdef{path}")
     assert hidden.status_code == missing.status_code == 404
     for answer in (hidden, missing):
@@ -40,8 +40,8 @@ async def test_a_private_dataset_is_hidden_from_strangers(api: Api, path: str) -
 
 @pytest.mark.parametrize("path", ["", "/project", "/size"])
 async def test_a_public_dataset_is_open_to_every_user(api: Api, path: str) -> None:
-    made = await api.dataset(visibility="public")
-    answer = await (await api.login("stranger")).get(f"/api/v1/datasets/{made.dataset_id}{path}")
+    dataset = await api.dataset(visibility="public")
+    answer = await (await api.login("stranger")).get(f"/api/v1/datasets/{dataset.id}{path}")
     assert answer.status_code == 200
 
 
@@ -76,25 +76,25 @@ async def test_odd_ids_are_not_found_or_refused(api: Api, path: str) -> None:
 
 
 async def test_the_size_is_that_of_the_image_rows(api: Api) -> None:
-    made = await api.dataset(images=3)
+    dataset = await api.dataset(images=3)
     async with api.db.begin() as tx:
-        await tx.execute("UPDATE image_metadata SET size = $1 WHERE dataset_id = $2", 3 * 2**30, made.dataset_id)
-    body = (await (await api.login("owner")).get(f"/api/v1/datasets/{made.dataset_id}/size")).json()
+        await tx.execute("UPDATE image_metadata SET size = $1 WHERE dataset_id = $2", 3 * 2**30, dataset.id)
+    body = (await (await api.login("owner")).get(f"/api/v1/datasets/{dataset.id}/size")).json()
     assert body == {"total_images": 3, "total_bytes": 9 * 2**30, "total_mb": 9216.0, "total_gb": 9.0}
     assert isinstance(body["total_mb"], float)
 
 
 async def test_an_empty_dataset_has_no_size(api: Api) -> None:
-    made = await api.dataset()
-    body = (await (await api.login("owner")).get(f"/api/v1/datasets/{made.dataset_id}/size")).json()
+    dataset = await api.dataset()
+    body = (await (await api.login("owner")).get(f"/api/v1/datasets/{dataset.id}/size")).json()
     assert body == {"total_images": 0, "total_bytes": 0, "total_mb": 0.0, "total_gb": 0.0}
 
 
 @pytest.mark.parametrize("images", [1, 10, 1000])
 async def test_one_statement_whatever_the_number_of_images(api: Api, images: int) -> None:
-    made = await api.dataset(images=images)
+    dataset = await api.dataset(images=images)
     owner = await api.login("owner")
     for path in ("", "/size"):
         with api.count() as counted:
-            assert (await owner.get(f"/api/v1/datasets/{made.dataset_id}{path}")).status_code == 200
+            assert (await owner.get(f"/api/v1/datasets/{dataset.id}{path}")).status_code == 200
         assert counted.value == 1

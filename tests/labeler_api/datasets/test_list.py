@@ -3,7 +3,8 @@
 import pytest
 
 from labeler_api.http.paging import encode_cursor
-from tests.fixtures.api import USER_IDS, Api
+from tests.fixtures.accounts import USER_IDS
+from tests.fixtures.api import Api
 
 URL = "/api/v1/datasets"
 
@@ -28,9 +29,9 @@ async def test_own_member_of_and_public(api: Api) -> None:
     answer = await viewer.get(URL)
     assert answer.status_code == 200
     listed = {dataset["id"]: dataset for dataset in answer.json()}
-    assert listed.keys() == {own.dataset_id, shared.dataset_id, public.dataset_id}
-    assert listed[own.dataset_id]["owner_email"] == "viewer@example.com"
-    assert listed[shared.dataset_id]["owner_name"] == "Owner Example"
+    assert listed.keys() == {own.id, shared.id, public.id}
+    assert listed[own.id]["owner_email"] == "viewer@example.com"
+    assert listed[shared.id]["owner_name"] == "Owner Example"
 
 
 async def test_a_stranger_sees_the_public_ones_only_and_so_does_a_system_admin(api: Api) -> None:
@@ -38,7 +39,7 @@ async def test_a_stranger_sees_the_public_ones_only_and_so_does_a_system_admin(a
     public = await api.dataset(owner="owner", visibility="public")
     for account in ("stranger", "admin"):
         listed = (await (await api.login(account)).get(URL)).json()
-        assert [dataset["id"] for dataset in listed] == [public.dataset_id]
+        assert [dataset["id"] for dataset in listed] == [public.id]
 
 
 async def test_the_order_is_total_and_pages_line_up(api: Api) -> None:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from tests.fixtures.accounts import OWNER, REVIEWER
 from tests.fixtures.api import Api
 from tests.fixtures.project_rows import KEYS, annotate, stored_class
 
@@ -25,8 +26,8 @@ async def test_counts_are_live_and_by_task_and_class(api: Api) -> None:
         "detection": {"a": stored_class(0), "b": stored_class(1), "unused": stored_class(2)},
         "segmentation": {"a": stored_class(0)},
     }
-    made = await api.dataset(tasks=["detection", "segmentation"], images=4, classes=classes)
-    first, second, third, _ = made.image_ids
+    dataset = await api.dataset(tasks=["detection", "segmentation"], images=4, classes=classes)
+    first, second, third, _ = dataset.image_ids
     boxes: list[tuple[str, str, str | None]] = [
         (first, "detection", "a"),
         (first, "detection", "a"),
@@ -35,13 +36,13 @@ async def test_counts_are_live_and_by_task_and_class(api: Api) -> None:
         (second, "segmentation", "a"),
         (third, "detection", None),
     ]
-    await annotate(api, made, boxes)
+    await annotate(api, dataset, boxes)
     owner = await api.login("owner")
-    for reference in (made.dataset_id, made.project_id):
+    for reference in (dataset.id, dataset.project_id):
         body = (await owner.get(f"/api/v1/datasets/{reference}/project")).json()
         assert body.keys() == KEYS
-        assert body["id"] == made.project_id
-        assert body["dataset_id"] == made.dataset_id
+        assert body["id"] == dataset.project_id
+        assert body["dataset_id"] == dataset.id
         assert body["total_images"] == 4
         assert body["annotated_images"] == 3
         assert body["total_annotations"] == 6
@@ -61,22 +62,26 @@ async def test_counts_are_live_and_by_task_and_class(api: Api) -> None:
 
 
 async def test_the_last_updater_is_named(api: Api) -> None:
-    made = await api.dataset(tasks=["detection"])
+    dataset = await api.dataset(tasks=["detection"])
     async with api.db.begin() as tx:
-        await tx.execute("UPDATE annotation_projects SET last_updated_by = 3 WHERE id = $1", made.project_id)
+        await tx.execute(
+            f"UPDATE annotation_projects SET last_updated_by = {REVIEWER.id} WHERE id = $1", dataset.project_id
+        )
     owner = await api.login("owner")
-    body = (await owner.get(f"/api/v1/datasets/{made.dataset_id}/project")).json()
-    assert body["last_updated_by"] == 3
+    body = (await owner.get(f"/api/v1/datasets/{dataset.id}/project")).json()
+    assert body["last_updated_by"] == REVIEWER.id
     assert body["last_updated_by_name"] == "Reviewer Example"
     assert body["last_updated_by_email"] == "reviewer@example.com"
 
 
 @pytest.mark.parametrize("updater", [None, 999])
 async def test_nobody_or_a_deleted_updater_shows_as_null(api: Api, updater: int | None) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     async with api.db.begin() as tx:
-        await tx.execute("UPDATE annotation_projects SET last_updated_by = $1 WHERE id = $2", updater, made.project_id)
-    body = (await (await api.login("owner")).get(f"/api/v1/datasets/{made.dataset_id}/project")).json()
+        await tx.execute(
+            "UPDATE annotation_projects SET last_updated_by = $1 WHERE id = $2", updater, dataset.project_id
+        )
+    body = (await (await api.login("owner")).get(f"/api/v1/datasets/{dataset.id}/project")).json()
     assert body["last_updated_by"] == updater
     assert body["last_updated_by_name"] is None
     assert body["last_updated_by_email"] is None
@@ -90,7 +95,7 @@ async def test_a_missing_project_is_made_for_the_owner(api: Api) -> None:
         "name": "Alone",
         "description": "Told",
         "dataset_id": dataset_id,
-        "owner_id": 2,
+        "owner_id": OWNER.id,
         "task_types": [],
         "task_config": {},
         "task_classes": {},
@@ -99,7 +104,7 @@ async def test_a_missing_project_is_made_for_the_owner(api: Api) -> None:
         "annotated_images": 0,
         "total_annotations": 0,
         "status": "active",
-        "last_updated_by": 2,
+        "last_updated_by": OWNER.id,
         "last_updated_by_name": "Owner Example",
     }
     assert {key: body[key] for key in expected} == expected
@@ -113,7 +118,7 @@ async def test_whoever_opens_a_public_dataset_first_does_not_become_its_owner(ap
     dataset_id = await _without_project(api, visibility="public")
     stranger = await api.login("stranger")
     body = (await stranger.get(f"/api/v1/datasets/{dataset_id}/project")).json()
-    assert body["owner_id"] == 2
+    assert body["owner_id"] == OWNER.id
     members = (await stranger.get(f"/api/v1/projects/{dataset_id}/permissions")).json()
     assert [(member["user_id"], member["role"]) for member in members] == [(2, "owner")]
 
@@ -141,11 +146,11 @@ async def test_two_who_open_it_at_once_find_one_project(api: Api) -> None:
 @pytest.mark.parametrize("number", [1, 10, 1000])
 async def test_one_statement_whatever_the_number_of_classes_and_annotations(api: Api, number: int) -> None:
     classes = {"detection": {f"class{index}": stored_class(index) for index in range(number)}}
-    made = await api.dataset(tasks=["detection"], images=1, classes=classes)
-    await annotate(api, made, [(made.image_ids[0], "detection", f"class{index}") for index in range(number)])
+    dataset = await api.dataset(tasks=["detection"], images=1, classes=classes)
+    await annotate(api, dataset, [(dataset.image_ids[0], "detection", f"class{index}") for index in range(number)])
     owner = await api.login("owner")
     with api.count() as counted:
-        body = (await owner.get(f"/api/v1/datasets/{made.dataset_id}/project")).json()
+        body = (await owner.get(f"/api/v1/datasets/{dataset.id}/project")).json()
     assert body["total_annotations"] == number
     assert {info["bbox_count"] for info in body["task_classes"]["detection"].values()} == {1}
     assert counted.value == 1

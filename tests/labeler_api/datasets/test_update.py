@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.fixtures.accounts import OWNER, STRANGER
 from tests.fixtures.api import Api
 
 KEYS = {
@@ -11,9 +12,9 @@ KEYS = {
 
 
 async def test_name_description_and_visibility(api: Api) -> None:
-    made = await api.dataset(images=2)
+    dataset = await api.dataset(images=2)
     owner = await api.login("owner")
-    url = f"/api/v1/datasets/{made.dataset_id}"
+    url = f"/api/v1/datasets/{dataset.id}"
     before = (await owner.get(url)).json()
     body = {"name": "새 이름", "description": "about it", "visibility": "public"}
     answer = await owner.put(url, json=body)
@@ -28,9 +29,9 @@ async def test_name_description_and_visibility(api: Api) -> None:
 
 async def test_what_is_not_sent(api: Api) -> None:
     """A description that is not sent is removed; a visibility that is not sent, null or empty stays."""
-    made = await api.dataset(visibility="public")
+    dataset = await api.dataset(visibility="public")
     owner = await api.login("owner")
-    url = f"/api/v1/datasets/{made.project_id}"  # either id
+    url = f"/api/v1/datasets/{dataset.project_id}"  # either id
     for visibility in ({}, {"visibility": None}, {"visibility": ""}):
         await owner.put(url, json={"name": "a", "description": "text"})
         body = (await owner.put(url, json={"name": "b", **visibility})).json()
@@ -40,22 +41,22 @@ async def test_what_is_not_sent(api: Api) -> None:
 
 
 async def test_nothing_else_can_be_set(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
     body = {
-        "name": "x", "owner_id": 6, "id": "ds_x", "num_items": 9, "storage_path": "/", "labeled": True,
+        "name": "x", "owner_id": STRANGER.id, "id": "ds_x", "num_items": 9, "storage_path": "/", "labeled": True,
         "created_at": "2001-01-01T00:00:00Z", "images_revision": 7,
     }  # fmt: skip
-    answer = (await owner.put(f"/api/v1/datasets/{made.dataset_id}", json=body)).json()
-    assert answer["id"] == made.dataset_id
-    assert answer["owner_id"] == 2
+    answer = (await owner.put(f"/api/v1/datasets/{dataset.id}", json=body)).json()
+    assert answer["id"] == dataset.id
+    assert answer["owner_id"] == OWNER.id
     assert answer["num_items"] == 0
     assert answer["labeled"] is False
     assert answer["created_at"] > "2020"
 
 
 async def test_bad_values_are_named(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
     bad: list[tuple[object, str]] = [
         ({}, "name"),
@@ -68,7 +69,7 @@ async def test_bad_values_are_named(api: Api) -> None:
         ({"name": "x", "visibility": "x" * 30}, "visibility"),
     ]
     for body, field in bad:
-        answer = await owner.put(f"/api/v1/datasets/{made.dataset_id}", json=body)
+        answer = await owner.put(f"/api/v1/datasets/{dataset.id}", json=body)
         assert answer.status_code == 422
         assert answer.json()["errors"][0]["loc"] == ["body", field]
 
@@ -76,12 +77,12 @@ async def test_bad_values_are_named(api: Api) -> None:
 @pytest.mark.parametrize("visibility", ["private", "public"])
 async def test_the_owner_only(api: Api, visibility: str) -> None:
     members = {"reviewer": "admin", "annotator": "reviewer", "viewer": "viewer"}
-    made = await api.dataset(members=members, visibility=visibility)
+    dataset = await api.dataset(members=members, visibility=visibility)
     for account in ("reviewer", "annotator", "viewer", "admin", "stranger"):
-        answer = await (await api.login(account)).put(f"/api/v1/datasets/{made.dataset_id}", json={"name": "x"})
+        answer = await (await api.login(account)).put(f"/api/v1/datasets/{dataset.id}", json={"name": "x"})
         assert answer.status_code == (404 if account == "stranger" and visibility == "private" else 403)
     owner = await api.login("owner")
     assert (await owner.put("/api/v1/datasets/ds_none", json={"name": "x"})).status_code == 404
     with api.count() as counted:
-        assert (await owner.put(f"/api/v1/datasets/{made.dataset_id}", json={"name": "x"})).status_code == 200
+        assert (await owner.put(f"/api/v1/datasets/{dataset.id}", json={"name": "x"})).status_code == 200
     assert counted.value == 2

@@ -70,14 +70,14 @@ def fill(disk: Path) -> Path:
 
 
 async def test_a_full_disk(api: Api, disk: Path) -> None:
-    made = await api.dataset(tasks=["detection"], images=3)
+    dataset = await api.dataset(tasks=["detection"], images=3)
     owner = await api.login("owner")
-    await create_annotation(owner, box(made))
+    await create_annotation(owner, box(dataset))
     filler = fill(disk)
 
     answers = []
     for _ in range(400):  # what fits into the pages that there are is still written
-        answers.append(await owner.post("/api/v1/annotations", json=box(made, notes="x" * 900)))
+        answers.append(await owner.post("/api/v1/annotations", json=box(dataset, notes="x" * 900)))
         if answers[-1].status_code != 200:
             break
     refused = answers[-1]
@@ -87,22 +87,22 @@ async def test_a_full_disk(api: Api, disk: Path) -> None:
     assert int(refused.headers["Retry-After"]) >= 10
     assert "room" in body["detail"]
 
-    again = [await owner.post("/api/v1/annotations", json=box(made, 1, notes="x" * 900)) for _ in range(20)]
+    again = [await owner.post("/api/v1/annotations", json=box(dataset, 1, notes="x" * 900)) for _ in range(20)]
     assert {answer.status_code for answer in again} <= {200, 503}
     for path in (
         "/api/v1/datasets",
-        f"/api/v1/projects/{made.project_id}",
-        f"/api/v1/projects/{made.project_id}/images",
-        f"/api/v1/annotations/project/{made.project_id}",
+        f"/api/v1/projects/{dataset.project_id}",
+        f"/api/v1/projects/{dataset.project_id}/images",
+        f"/api/v1/annotations/project/{dataset.project_id}",
         "/health/ready",
     ):
         answer = await owner.get(path)
         assert answer.status_code == 200, answer.text
 
     filler.unlink()
-    await create_annotation(owner, box(made, 2, notes="x" * 900))
-    await check_counters(api, made)
+    await create_annotation(owner, box(dataset, 2, notes="x" * 900))
+    await check_counters(api, dataset)
     acknowledged = 2 + [answer.status_code for answer in [*answers, *again]].count(200)
     async with api.db.read() as connection:
-        stored = await connection.fetchval("SELECT count(*) FROM annotations WHERE project_id = $1", made.project_id)
+        stored = await connection.fetchval("SELECT count(*) FROM annotations WHERE project_id = $1", dataset.project_id)
     assert stored == acknowledged, "what was acknowledged, and no more"

@@ -9,7 +9,8 @@ import pytest
 from labeler_api.context import Call
 from labeler_api.deletion.backup import service as backup_service
 from labeler_api.deletion.datasets.schemas import BackupFile
-from tests.fixtures.api import Api, Made
+from tests.fixtures.api import Api
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.full_dataset import (
     delete,
     done,
@@ -32,30 +33,30 @@ async def read(api: Api, key: str) -> bytes:
 
 
 async def test_a_backup_holds_everything_and_outlives_the_purge(api: Api) -> None:
-    made = await full_dataset(api)
-    before = await left(api, made)
-    answer = await delete(await api.login("owner"), made, create_backup=True)
+    dataset = await full_dataset(api)
+    before = await left(api, dataset)
+    answer = await delete(await api.login("owner"), dataset, create_backup=True)
     assert answer.status_code == 200, answer.text
     body = answer.json()
     assert body["backup_created"] is True
-    key = body["backup_files"][made.project_id]
-    assert key.startswith(f"backups/{made.dataset_id}/{made.project_id}/backup_2")
+    key = body["backup_files"][dataset.project_id]
+    assert key.startswith(f"backups/{dataset.id}/{dataset.project_id}/backup_2")
     assert key.endswith(".json")
     async with workers(api):
         await done(api)
-    assert await objects_of(api, made) == []
+    assert await objects_of(api, dataset) == []
     for file in body["backup"]:
         content = await read(api, file["key"])
         assert len(content) == file["size_bytes"]
         assert hashlib.sha256(content).hexdigest() == file["sha256"]
     lines = await read_lines(api, body["backup"][1]["key"])
-    assert lines[0]["dataset_id"] == made.dataset_id
+    assert lines[0]["dataset_id"] == dataset.id
     counts = tables_of(lines)
     assert counts == {table: number for table, number in lines[0]["rows"].items() if number}
     del before["image_locks"]  # nobody holds them afterwards
     assert counts == before | {"annotation_snapshots": 3}
     await put_back(api, lines)
-    assert await left(api, made) == before
+    assert await left(api, dataset) == before
 
 
 async def put_back(api: Api, lines: list[dict[str, object]]) -> None:
@@ -70,16 +71,16 @@ async def put_back(api: Api, lines: list[dict[str, object]]) -> None:
 
 async def test_the_dice_file_tells_every_task_and_every_draft(api: Api) -> None:
     classes = CLASSES | {"classification": {"c_cat": {"name": "an image of cats", "color": "#0000ff", "order": 0}}}
-    made = await full_dataset(api, images=2)
+    dataset = await full_dataset(api, images=2)
     async with api.db.begin() as tx:
         await tx.execute(
             "UPDATE annotation_projects SET task_classes = $2 WHERE id = $1",
-            made.project_id,
+            dataset.project_id,
             msgspec.json.encode(classes).decode(),
         )
-    body = (await delete(await api.login("owner"), made, create_backup=True)).json()
-    dice = msgspec.json.decode(await read(api, body["backup_files"][made.project_id]))
-    assert dice["dataset_id"] == made.dataset_id
+    body = (await delete(await api.login("owner"), dataset, create_backup=True)).json()
+    dice = msgspec.json.decode(await read(api, body["backup_files"][dataset.project_id]))
+    assert dice["dataset_id"] == dataset.id
     assert dice["task_type"] == "object_detection"
     assert [entry["name"] for entry in dice["classes"]] == ["cat", "dog", "an image of cats"]
     told = [(image["file_name"], entry["class_name"]) for image in dice["images"] for entry in image["annotations"]]
@@ -92,18 +93,18 @@ async def test_the_dice_file_tells_every_task_and_every_draft(api: Api) -> None:
     assert dice["statistics"]["total_annotations"] == 3
 
 
-async def must_keep_everything(api: Api, made: Made, before: dict[str, int]) -> None:
-    assert await left(api, made) == before
+async def must_keep_everything(api: Api, dataset: Dataset, before: dict[str, int]) -> None:
+    assert await left(api, dataset) == before
     assert await due(api) == 0
-    assert len(await objects_of(api, made)) == 8
+    assert len(await objects_of(api, dataset)) == 8
 
 
 @pytest.mark.parametrize("damage", ["other bytes", "a truncated file", "no file"])
 async def test_a_backup_that_does_not_read_back_stops_the_deletion(
     api: Api, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
-    made = await full_dataset(api)
-    before, verify = await left(api, made), backup_service._verify
+    dataset = await full_dataset(api)
+    before, verify = await left(api, dataset), backup_service._verify
 
     async def damaged(call: Call, file: BackupFile) -> None:
         if file.key.endswith(".gz"):
@@ -116,35 +117,35 @@ async def test_a_backup_that_does_not_read_back_stops_the_deletion(
         await verify(call, file)
 
     monkeypatch.setattr(backup_service, "_verify", damaged)
-    answer = await delete(await api.login("owner"), made, create_backup=True)
+    answer = await delete(await api.login("owner"), dataset, create_backup=True)
     assert answer.status_code == 503, answer.text
     assert answer.json()["code"] == "backup_failed", answer.text
     assert "nothing was deleted" in answer.json()["detail"]
-    await must_keep_everything(api, made, before)
+    await must_keep_everything(api, dataset, before)
 
 
 async def test_a_change_after_the_backup_is_in_the_next_one(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = await full_dataset(api)
-    _write_while_it_is_verified(api, made, monkeypatch, times=1)
-    body = (await delete(await api.login("owner"), made, create_backup=True)).json()
+    dataset = await full_dataset(api)
+    _write_while_it_is_verified(api, dataset, monkeypatch, times=1)
+    body = (await delete(await api.login("owner"), dataset, create_backup=True)).json()
     assert body["labeler_deletions"]["annotations"] == 4
     assert [file["rows"]["annotations"] for file in body["backup"]] == [4, 4]
-    assert len(await stored_keys(api, "datasets", f"backups/{made.dataset_id}/")) == 2, "it took the first one's place"
+    assert len(await stored_keys(api, "datasets", f"backups/{dataset.id}/")) == 2, "it took the first one's place"
 
 
 async def test_a_dataset_that_keeps_changing_is_not_deleted(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = await full_dataset(api)
-    before = await left(api, made)
-    _write_while_it_is_verified(api, made, monkeypatch, times=100)
-    answer = await delete(await api.login("owner"), made, create_backup=True)
+    dataset = await full_dataset(api)
+    before = await left(api, dataset)
+    _write_while_it_is_verified(api, dataset, monkeypatch, times=100)
+    answer = await delete(await api.login("owner"), dataset, create_backup=True)
     assert answer.status_code == 409
     assert answer.json()["code"] == "changed_during_backup"
-    now = await left(api, made)
+    now = await left(api, dataset)
     assert now["annotations"] == before["annotations"] + 3
     assert await due(api) == 0
 
 
-def _write_while_it_is_verified(api: Api, made: Made, monkeypatch: pytest.MonkeyPatch, *, times: int) -> None:
+def _write_while_it_is_verified(api: Api, dataset: Dataset, monkeypatch: pytest.MonkeyPatch, *, times: int) -> None:
     verify, done_so_far = backup_service._verify, 0
 
     async def busy(call: Call, file: BackupFile) -> None:
@@ -152,8 +153,8 @@ def _write_while_it_is_verified(api: Api, made: Made, monkeypatch: pytest.Monkey
         if file.key.endswith(".gz") and done_so_far < times:
             done_so_far += 1
             body = {
-                "project_id": made.project_id,
-                "image_id": made.image_ids[2],
+                "project_id": dataset.project_id,
+                "image_id": dataset.image_ids[2],
                 "annotation_type": "bbox",
                 "geometry": BOX,
             }

@@ -10,6 +10,7 @@ import pytest
 from labeler_api.db.tables import annotations, image_annotation_status, image_metadata
 from labeler_api.deletion.images import store as images_store
 from tests.fixtures import pictures
+from tests.fixtures.accounts import USER_IDS
 from tests.fixtures.annotating import (
     MEMBERS,
     at,
@@ -25,7 +26,8 @@ from tests.fixtures.annotating import (
     project_with_members,
 )
 from tests.fixtures.annotation_files import boxes, coco, imported, stored
-from tests.fixtures.api import USER_IDS, Api, Made
+from tests.fixtures.api import Api
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.image_deletion import delete_many
 from tests.fixtures.pictures import media_path, noise, upload
 from tests.fixtures.rows import rows
@@ -33,63 +35,63 @@ from tests.fixtures.rows import rows
 KEPT = "SELECT * FROM {} WHERE project_id = $1 ORDER BY id"
 
 
-def address(made: Made, *, image: int = 0) -> str:
-    return f"/api/v1/datasets/{made.dataset_id}/images/{quote(made.image_ids[image], safe='')}"
+def address(dataset: Dataset, *, image: int = 0) -> str:
+    return f"/api/v1/datasets/{dataset.id}/images/{quote(dataset.image_ids[image], safe='')}"
 
 
-async def restore(client: httpx.AsyncClient, made: Made, *deletion_ids: int, **more: Any) -> httpx.Response:
+async def restore(client: httpx.AsyncClient, dataset: Dataset, *deletion_ids: int, **more: Any) -> httpx.Response:
     body = {"deletion_ids": list(deletion_ids)}
-    return await client.post(f"/api/v1/datasets/{made.dataset_id}/images/restore", json=body, **more)
+    return await client.post(f"/api/v1/datasets/{dataset.id}/images/restore", json=body, **more)
 
 
-async def deleted(client: httpx.AsyncClient, made: Made, *images: int) -> list[int]:
+async def deleted(client: httpx.AsyncClient, dataset: Dataset, *images: int) -> list[int]:
     """Delete images that are expected to go; return the ids of the deletions."""
-    answer = await delete_many(client, made, *(made.image_ids[image] for image in images))
+    answer = await delete_many(client, dataset, *(dataset.image_ids[image] for image in images))
     assert answer.status_code == 200, answer.text
     return [one["deletion_id"] for one in answer.json()["images"]]
 
 
-async def check_all(api: Api, made: Made) -> None:
+async def check_all(api: Api, dataset: Dataset) -> None:
     """Every counter says what a count says."""
-    await check_counters(api, made)
-    number = len(await pictures.image_rows(api, made))
-    assert (await pictures.counters(api, made))[:2] == (number, number)
+    await check_counters(api, dataset)
+    number = len(await pictures.image_rows(api, dataset))
+    assert (await pictures.counters(api, dataset))[:2] == (number, number)
     owner = await api.login("owner")
-    assert (await owner.get(f"/api/v1/projects/{made.project_id}")).json()["total_images"] == number
-    assert (await owner.get(f"/api/v1/projects/{made.project_id}/images")).json()["total"] == number
+    assert (await owner.get(f"/api/v1/projects/{dataset.project_id}")).json()["total_images"] == number
+    assert (await owner.get(f"/api/v1/projects/{dataset.project_id}/images")).json()["total"] == number
 
 
-async def drawn_on(api: Api, made: Made) -> list[dict[str, Any]]:
+async def drawn_on(api: Api, dataset: Dataset) -> list[dict[str, Any]]:
     """A box, a polygon and a `no_object` on the first image, one of them confirmed; a box on the second."""
     annotator, reviewer = await api.login("annotator"), await api.login("reviewer")
     made_here = [
-        await create_annotation(annotator, box(made)),
-        await create_annotation(annotator, polygon(made)),
-        await create_annotation(annotator, no_object(made, task="segmentation")),
-        await create_annotation(annotator, box(made, 1)),
+        await create_annotation(annotator, box(dataset)),
+        await create_annotation(annotator, polygon(dataset)),
+        await create_annotation(annotator, no_object(dataset, task="segmentation")),
+        await create_annotation(annotator, box(dataset, 1)),
     ]
     assert (await reviewer.post(at(made_here[0], "/confirm"))).status_code == 200
     for image in (0, 1):
-        await leave(api, made, "annotator", image)
+        await leave(api, dataset, "annotator", image)
     return made_here
 
 
 async def test_an_image_goes_with_what_is_drawn_on_it(api: Api) -> None:
-    made = await project_with_members(api)
-    first, *_, elsewhere = await drawn_on(api, made)
+    dataset = await project_with_members(api)
+    first, *_, elsewhere = await drawn_on(api, dataset)
     admin = await api.login("admin")
-    answer = await admin.delete(address(made))
+    answer = await admin.delete(address(dataset))
     assert answer.status_code == 200, answer.text
     body = answer.json()
     assert body["deleted"] == 1
     assert body["annotations"] == 3
     assert body["missing"] == []
-    assert [(one["image_id"], one["annotations"]) for one in body["images"]] == [(made.image_ids[0], 3)]
-    assert sorted(await pictures.image_rows(api, made)) == made.image_ids[1:]
+    assert [(one["image_id"], one["annotations"]) for one in body["images"]] == [(dataset.image_ids[0], 3)]
+    assert sorted(await pictures.image_rows(api, dataset)) == dataset.image_ids[1:]
     assert (await admin.get(at(first))).status_code == 404
     assert (await admin.get(at(elsewhere))).status_code == 200
-    assert await rows(api, "SELECT 1 FROM image_locks WHERE image_id = $1", made.image_ids[0]) == []
-    await check_all(api, made)
+    assert await rows(api, "SELECT 1 FROM image_locks WHERE image_id = $1", dataset.image_ids[0]) == []
+    await check_all(api, dataset)
     entries = await history(api, first["id"])
     assert [(one["action"], one["revision"]) for one in entries] == [("create", 1), ("confirm", 2), ("delete", 3)]
     assert entries[-1]["previous_state"]["version"] == 2
@@ -99,29 +101,29 @@ async def test_an_image_goes_with_what_is_drawn_on_it(api: Api) -> None:
 
 
 async def test_it_comes_back_as_it_was(api: Api) -> None:
-    made = await project_with_members(api)
-    first, *_ = await drawn_on(api, made)
+    dataset = await project_with_members(api)
+    first, *_ = await drawn_on(api, dataset)
     admin = await api.login("admin")
     tables = ("annotations", "image_annotation_status")
-    before = {table: await rows(api, KEPT.format(table), made.project_id) for table in tables}
-    images = await pictures.image_rows(api, made)
-    deletion_ids = await deleted(admin, made, 0, 1)
-    answer = await restore(admin, made, *deletion_ids)
+    before = {table: await rows(api, KEPT.format(table), dataset.project_id) for table in tables}
+    images = await pictures.image_rows(api, dataset)
+    deletion_ids = await deleted(admin, dataset, 0, 1)
+    answer = await restore(admin, dataset, *deletion_ids)
     assert answer.status_code == 200, answer.text
     assert answer.json() == {
-        "dataset_id": made.dataset_id,
+        "dataset_id": dataset.id,
         "restored": 2,
         "annotations": 4,
-        "image_ids": made.image_ids[:2],
+        "image_ids": dataset.image_ids[:2],
         "missing": [],
     }
-    assert await pictures.image_rows(api, made) == images
-    after = {table: await rows(api, KEPT.format(table), made.project_id) for table in tables}
+    assert await pictures.image_rows(api, dataset) == images
+    after = {table: await rows(api, KEPT.format(table), dataset.project_id) for table in tables}
     for row in after["annotations"]:  # the deletion and the restoration are revisions of their own
         row["version"] -= 2
     assert after["annotations"] == before["annotations"]
     assert without_id(after["image_annotation_status"]) == without_id(before["image_annotation_status"])
-    await check_all(api, made)
+    await check_all(api, dataset)
     entries = await history(api, first["id"])
     assert [one["action"] for one in entries] == ["create", "confirm", "delete", "restore"]
     assert entries[-1]["revision"] == 4
@@ -144,129 +146,132 @@ async def test_every_column_comes_back(api: Api) -> None:
 
 
 async def test_many_go_at_once_and_what_is_missing_is_named(api: Api) -> None:
-    made = await project_with_members(api, images=4)
-    await drawn_on(api, made)
+    dataset = await project_with_members(api, images=4)
+    await drawn_on(api, dataset)
     admin = await api.login("admin")
-    answer = await delete_many(admin, made, "no/such", *made.image_ids[:3], made.image_ids[0])
+    answer = await delete_many(admin, dataset, "no/such", *dataset.image_ids[:3], dataset.image_ids[0])
     assert answer.status_code == 200, answer.text
     body = answer.json()
     assert body["deleted"] == 3
     assert body["annotations"] == 4
     assert body["missing"] == ["no/such"]
-    assert sorted(await pictures.image_rows(api, made)) == made.image_ids[3:]
-    await check_all(api, made)
-    again = await delete_many(admin, made, *made.image_ids[:3])
+    assert sorted(await pictures.image_rows(api, dataset)) == dataset.image_ids[3:]
+    await check_all(api, dataset)
+    again = await delete_many(admin, dataset, *dataset.image_ids[:3])
     assert again.status_code == 404
     assert again.json()["code"] == "image_not_found"
-    assert (await admin.delete(address(made))).status_code == 404
-    await check_all(api, made)
+    assert (await admin.delete(address(dataset))).status_code == 404
+    await check_all(api, dataset)
 
 
 @pytest.mark.parametrize("number", [0, 1001])
 async def test_the_list_is_bounded(api: Api, number: int) -> None:
-    made = await project_with_members(api)
+    dataset = await project_with_members(api)
     admin = await api.login("admin")
-    assert (await delete_many(admin, made, *map(str, range(number)))).status_code == 422
-    assert (await restore(admin, made, *range(1, number + 1))).status_code == 422
+    assert (await delete_many(admin, dataset, *map(str, range(number)))).status_code == 422
+    assert (await restore(admin, dataset, *range(1, number + 1))).status_code == 422
 
 
 async def test_a_thousand_images_go_and_come_back(api: Api) -> None:
-    made = await api.dataset(images=1000, tasks=["detection"], members=MEMBERS)
+    dataset = await api.dataset(images=1000, tasks=["detection"], members=MEMBERS)
     async with api.db.begin() as tx:
         await tx.execute(
             "INSERT INTO annotations (project_id, image_id, annotation_type, geometry, created_by, task_type)"
             " SELECT $1, id, 'bbox', '{}', 2, 'detection' FROM image_metadata, generate_series(1, 5)"
             " WHERE dataset_id = $2",
-            made.project_id,
-            made.dataset_id,
+            dataset.project_id,
+            dataset.id,
         )
     admin = await api.login("admin")
     with api.count() as few:
-        two = await delete_many(admin, made, *made.image_ids[:2])
+        two = await delete_many(admin, dataset, *dataset.image_ids[:2])
     with api.count() as counted:
-        answer = await delete_many(admin, made, *made.image_ids[2:])
+        answer = await delete_many(admin, dataset, *dataset.image_ids[2:])
     assert answer.json()["deleted"] == 998
     assert answer.json()["annotations"] == 4990
     assert counted.value == few.value
     ids = [image["deletion_id"] for image in [*two.json()["images"], *answer.json()["images"]]]
-    answer = await restore(admin, made, *ids)
+    answer = await restore(admin, dataset, *ids)
     assert answer.json()["restored"] == 1000
     assert answer.json()["annotations"] == 5000
-    number = await rows(api, "SELECT count(*) AS n FROM annotations WHERE project_id = $1", made.project_id)
+    number = await rows(api, "SELECT count(*) AS n FROM annotations WHERE project_id = $1", dataset.project_id)
     assert number == [{"n": 5000}]
 
 
 async def test_somebody_elses_lock_is_in_the_way(api: Api) -> None:
-    made = await project_with_members(api)
+    dataset = await project_with_members(api)
     admin = await api.login("admin")
-    await hold(api, made, "annotator", 1)
-    for answer in (await admin.delete(address(made, image=1)), await delete_many(admin, made, *made.image_ids)):
+    await hold(api, dataset, "annotator", 1)
+    for answer in (
+        await admin.delete(address(dataset, image=1)),
+        await delete_many(admin, dataset, *dataset.image_ids),
+    ):
         assert answer.status_code == 423
         assert answer.json()["code"] == "image_locked"
         assert answer.json()["lock"]["user_id"] == USER_IDS["annotator"]
         assert answer.json()["lock"]["user_name"]
-    assert sorted(await pictures.image_rows(api, made)) == made.image_ids
-    await leave(api, made, "annotator", 1)
-    await hold(api, made, "admin", 1)
-    assert (await admin.delete(address(made, image=1))).status_code == 200
-    assert await locks(api, made) == {}
-    lost = await admin.post(f"/api/v1/image-locks/{made.project_id}/{made.image_ids[1]}/acquire", json={})
+    assert sorted(await pictures.image_rows(api, dataset)) == dataset.image_ids
+    await leave(api, dataset, "annotator", 1)
+    await hold(api, dataset, "admin", 1)
+    assert (await admin.delete(address(dataset, image=1))).status_code == 200
+    assert await locks(api, dataset) == {}
+    lost = await admin.post(f"/api/v1/image-locks/{dataset.project_id}/{dataset.image_ids[1]}/acquire", json={})
     assert lost.status_code == 404
     assert lost.json()["code"] == "image_not_found"
 
 
 async def test_nothing_is_drawn_on_what_is_not_there(api: Api) -> None:
-    made = await project_with_members(api)
-    first, *_ = await drawn_on(api, made)
+    dataset = await project_with_members(api)
+    first, *_ = await drawn_on(api, dataset)
     admin, annotator = await api.login("admin"), await api.login("annotator")
-    await deleted(admin, made, 0)
-    assert (await annotator.post("/api/v1/annotations", json=box(made))).status_code == 404
+    await deleted(admin, dataset, 0)
+    assert (await annotator.post("/api/v1/annotations", json=box(dataset))).status_code == 404
     assert (await annotator.put(at(first), json={"notes": "x"})).status_code == 404
     assert (await annotator.post(at(first, "/restore"), json={"revision": 1})).status_code == 404
     assert (
-        await admin.post(f"/api/v1/projects/{made.project_id}/images/{made.image_ids[0]}/confirm")
+        await admin.post(f"/api/v1/projects/{dataset.project_id}/images/{dataset.image_ids[0]}/confirm")
     ).status_code == 400
-    await check_all(api, made)
+    await check_all(api, dataset)
 
 
 async def test_lists_change_and_their_tags(api: Api) -> None:
-    made = await project_with_members(api)
-    await drawn_on(api, made)
+    dataset = await project_with_members(api)
+    await drawn_on(api, dataset)
     admin = await api.login("admin")
     lists = [
-        f"/api/v1/projects/{made.project_id}/images",
-        f"/api/v1/projects/{made.project_id}/images/status",
-        f"/api/v1/annotations/project/{made.project_id}",
+        f"/api/v1/projects/{dataset.project_id}/images",
+        f"/api/v1/projects/{dataset.project_id}/images/status",
+        f"/api/v1/annotations/project/{dataset.project_id}",
     ]
     tags = {url: (await admin.get(url)).headers["etag"] for url in lists}
-    deletion_ids = await deleted(admin, made, 0)
+    deletion_ids = await deleted(admin, dataset, 0)
     for url in lists:
         answer = await admin.get(url, headers={"If-None-Match": tags[url]})
         assert answer.status_code == 200, url
-        assert made.image_ids[0] not in answer.text
+        assert dataset.image_ids[0] not in answer.text
         tags[url] = answer.headers["etag"]
-    await restore(admin, made, *deletion_ids)
+    await restore(admin, dataset, *deletion_ids)
     for url in lists:
         answer = await admin.get(url, headers={"If-None-Match": tags[url]})
         assert answer.status_code == 200, url
-        assert made.image_ids[0] in answer.text
+        assert dataset.image_ids[0] in answer.text
 
 
 async def test_the_bin_names_them_the_latest_first(api: Api) -> None:
-    made = await project_with_members(api, images=5)
-    await drawn_on(api, made)
+    dataset = await project_with_members(api, images=5)
+    await drawn_on(api, dataset)
     admin = await api.login("admin")
-    ids = [deletion for image in (0, 1, 2) for deletion in await deleted(admin, made, image)]
-    url = f"/api/v1/datasets/{made.dataset_id}/images/deleted"
+    ids = [deletion for image in (0, 1, 2) for deletion in await deleted(admin, dataset, image)]
+    url = f"/api/v1/datasets/{dataset.id}/images/deleted"
     first = await admin.get(url, params={"limit": 2})
     assert [one["deletion_id"] for one in first.json()["images"]] == [ids[2], ids[1]]
     second = await admin.get(url, params={"limit": 2, "cursor": first.headers["x-next-cursor"]})
     (one,) = second.json()["images"]
     assert "x-next-cursor" not in second.headers
     assert one["deletion_id"] == ids[0]
-    assert one["image_id"] == made.image_ids[0]
+    assert one["image_id"] == dataset.image_ids[0]
     assert one["annotations"] == 3
-    assert one["file_name"] == f"{made.image_ids[0]}.jpg"
+    assert one["file_name"] == f"{dataset.image_ids[0]}.jpg"
     assert one["folder_path"] == "train/good"
     assert one["deleted_by"] == USER_IDS["admin"]
     assert one["is_restorable"] is True
@@ -276,33 +281,33 @@ async def test_the_bin_names_them_the_latest_first(api: Api) -> None:
 
 
 async def test_its_picture_is_shown_to_who_may_bring_it_back(api: Api) -> None:
-    made = await api.dataset(members=MEMBERS)
+    dataset = await api.dataset(members=MEMBERS)
     content = noise(200, 150)
     owner, viewer = await api.login("owner"), await api.login("viewer")
-    assert (await upload(owner, made, ("a/1.jpg", content))).status_code == 200
-    made.image_ids = ["a/1"]
+    assert (await upload(owner, dataset, ("a/1.jpg", content))).status_code == 200
+    dataset.image_ids = ["a/1"]
     seen = {}
     for account, client in (("owner", owner), ("viewer", viewer)):
-        listed = await client.get(f"/api/v1/projects/{made.project_id}/images")
+        listed = await client.get(f"/api/v1/projects/{dataset.project_id}/images")
         seen[account] = media_path(listed.json()["images"][0]["url"])
         assert (await api.client().get(seen[account])).status_code == 200
-    (deletion,) = await deleted(owner, made, 0)
+    (deletion,) = await deleted(owner, dataset, 0)
     assert (await api.client().get(seen["viewer"])).status_code == 404
     answer = await api.client().get(seen["owner"])
     assert answer.status_code == 200
     assert answer.content == content
-    listed = await owner.get(f"/api/v1/datasets/{made.dataset_id}/images/deleted")
+    listed = await owner.get(f"/api/v1/datasets/{dataset.id}/images/deleted")
     (one,) = listed.json()["images"]
     assert (await api.client().get(media_path(one["url"]))).content == content
     assert (await api.client().get(media_path(one["thumbnail_url"]))).status_code == 200
     # The same path again: each link leads to its own picture.
     other = noise(80, 60, seed=1)
-    assert (await upload(owner, made, ("a/1.jpg", other))).status_code == 200
-    listed = await viewer.get(f"/api/v1/projects/{made.project_id}/images")
+    assert (await upload(owner, dataset, ("a/1.jpg", other))).status_code == 200
+    listed = await viewer.get(f"/api/v1/projects/{dataset.project_id}/images")
     assert (await api.client().get(media_path(listed.json()["images"][0]["url"]))).content == other
     assert (await api.client().get(media_path(one["url"]))).content == content
     assert (await api.client().get(seen["viewer"])).status_code == 404
-    refused = await restore(owner, made, deletion)
+    refused = await restore(owner, dataset, deletion)
     assert refused.status_code == 409
     assert refused.json()["code"] == "image_exists"
     assert refused.json()["image_id"] == "a/1"
@@ -310,43 +315,43 @@ async def test_its_picture_is_shown_to_who_may_bring_it_back(api: Api) -> None:
 
 async def test_the_path_is_free_for_another_image(api: Api) -> None:
     """Two deletions of one id; each comes back when the id is free."""
-    made = await api.dataset(members=MEMBERS, tasks=["detection"])
+    dataset = await api.dataset(members=MEMBERS, tasks=["detection"])
     owner = await api.login("owner")
-    made.image_ids = ["a/1"]
+    dataset.image_ids = ["a/1"]
     deletions, drawings = [], []
     for seed in (1, 2):
-        assert (await upload(owner, made, ("a/1.jpg", noise(64, 48, seed)))).json()["images"][0]["replaced"] is False
-        drawings.append(await create_annotation(owner, box(made)))
-        deletions += await deleted(owner, made, 0)
-    both = await restore(owner, made, *deletions)
+        assert (await upload(owner, dataset, ("a/1.jpg", noise(64, 48, seed)))).json()["images"][0]["replaced"] is False
+        drawings.append(await create_annotation(owner, box(dataset)))
+        deletions += await deleted(owner, dataset, 0)
+    both = await restore(owner, dataset, *deletions)
     assert both.status_code == 400
     assert both.json()["code"] == "image_twice"
     for deletion, drawing in zip(deletions, drawings, strict=True):
-        assert (await restore(owner, made, deletion)).status_code == 200
-        listed = await owner.get(f"/api/v1/annotations/project/{made.project_id}", params={"image_id": "a/1"})
+        assert (await restore(owner, dataset, deletion)).status_code == 200
+        listed = await owner.get(f"/api/v1/annotations/project/{dataset.project_id}", params={"image_id": "a/1"})
         assert [one["id"] for one in listed.json()] == [drawing["id"]]
-        await check_all(api, made)
-        await deleted(owner, made, 0)
+        await check_all(api, dataset)
+        await deleted(owner, dataset, 0)
 
 
 async def test_another_image_may_have_its_path_under_another_id(api: Api) -> None:
-    made = await api.dataset(members=MEMBERS)
+    dataset = await api.dataset(members=MEMBERS)
     owner = await api.login("owner")
-    await upload(owner, made, ("a/1.jpg", noise(64, 48)), ("a/1.png", pictures.picture(kind="PNG")))
-    made.image_ids = ["a/1", "a/1.png"]
-    as_jpg, as_png = await deleted(owner, made, 0, 1)
-    assert (await upload(owner, made, ("a/1.png", pictures.picture(kind="PNG")))).json()["images"][0]["id"] == "a/1"
+    await upload(owner, dataset, ("a/1.jpg", noise(64, 48)), ("a/1.png", pictures.picture(kind="PNG")))
+    dataset.image_ids = ["a/1", "a/1.png"]
+    as_jpg, as_png = await deleted(owner, dataset, 0, 1)
+    assert (await upload(owner, dataset, ("a/1.png", pictures.picture(kind="PNG")))).json()["images"][0]["id"] == "a/1"
     for deletion in (as_jpg, as_png):
-        refused = await restore(owner, made, deletion)
+        refused = await restore(owner, dataset, deletion)
         assert refused.status_code == 409
         assert refused.json()["code"] == "image_exists"
-    await check_all(api, made)
+    await check_all(api, dataset)
 
 
 @pytest.mark.parametrize("id_has_extension", [False, True])
 async def test_a_path_is_the_same_however_it_was_spelt(api: Api, id_has_extension: bool) -> None:
     """Rows of before have letters and accents apart, as macOS sends them."""
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
     folder, name = normalize("NFD", "차량"), "é.jpg"
     image_id = f"{folder}/{name if id_has_extension else 'é'}"
@@ -354,107 +359,107 @@ async def test_a_path_is_the_same_however_it_was_spelt(api: Api, id_has_extensio
         await tx.execute(
             "INSERT INTO image_metadata (dataset_id, id, file_name, folder_path, s3_key, size)"
             " VALUES ($1, $2, $3, $4, $5, 1)",
-            made.dataset_id,
+            dataset.id,
             image_id,
             name,
             folder,
-            f"datasets/{made.dataset_id}/images/x.jpg",
+            f"datasets/{dataset.id}/images/x.jpg",
         )
-    made.image_ids = [image_id]
-    [deletion] = await deleted(owner, made, 0)
-    await upload(owner, made, ("차량/é.jpg", noise(64, 48)))
-    refused = await restore(owner, made, deletion)
+    dataset.image_ids = [image_id]
+    [deletion] = await deleted(owner, dataset, 0)
+    await upload(owner, dataset, ("차량/é.jpg", noise(64, 48)))
+    refused = await restore(owner, dataset, deletion)
     assert refused.status_code == 409
     assert refused.json()["code"] == "image_exists"
-    made.image_ids = ["차량/é"]
-    [later] = await deleted(owner, made, 0)
-    assert (await restore(owner, made, deletion)).status_code == 200
-    refused = await restore(owner, made, later)
+    dataset.image_ids = ["차량/é"]
+    [later] = await deleted(owner, dataset, 0)
+    assert (await restore(owner, dataset, deletion)).status_code == 200
+    refused = await restore(owner, dataset, later)
     assert refused.status_code == 409
     assert refused.json()["code"] == "image_exists"
 
 
 async def test_a_request_that_is_sent_again(api: Api) -> None:
-    made = await project_with_members(api)
-    await drawn_on(api, made)
+    dataset = await project_with_members(api)
+    await drawn_on(api, dataset)
     admin = await api.login("admin")
-    ids = made.image_ids[:2]
-    answers = [await delete_many(admin, made, *ids, headers={"Idempotency-Key": "one"}) for _ in range(2)]
+    ids = dataset.image_ids[:2]
+    answers = [await delete_many(admin, dataset, *ids, headers={"Idempotency-Key": "one"}) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [200, 200]
     assert answers[0].json() == answers[1].json()
     deletions = [one["deletion_id"] for one in answers[0].json()["images"]]
-    back = [await restore(admin, made, *deletions, headers={"Idempotency-Key": "two"}) for _ in range(2)]
+    back = [await restore(admin, dataset, *deletions, headers={"Idempotency-Key": "two"}) for _ in range(2)]
     assert [answer.status_code for answer in back] == [200, 200]
     assert back[0].json() == back[1].json()
-    without = await restore(admin, made, *deletions)
+    without = await restore(admin, dataset, *deletions)
     assert without.status_code == 404
     assert without.json()["code"] == "deletion_not_found"
-    await check_all(api, made)
+    await check_all(api, dataset)
 
 
 async def test_an_image_that_is_called_as_an_address_is(api: Api) -> None:
-    made = await api.dataset(members=MEMBERS)
+    dataset = await api.dataset(members=MEMBERS)
     owner = await api.login("owner")
-    made.image_ids = ["delete", "deleted", "restore", "delete/restore"]
-    await upload(owner, made, *((f"{name}.jpg", noise(40, 30)) for name in made.image_ids))
-    for number, name in enumerate(made.image_ids):
-        answer = await owner.delete(address(made, image=number))
+    dataset.image_ids = ["delete", "deleted", "restore", "delete/restore"]
+    await upload(owner, dataset, *((f"{name}.jpg", noise(40, 30)) for name in dataset.image_ids))
+    for number, name in enumerate(dataset.image_ids):
+        answer = await owner.delete(address(dataset, image=number))
         assert answer.status_code == 200
         assert answer.json()["images"][0]["image_id"] == name
-    plain = await owner.get(f"/api/v1/datasets/{made.dataset_id}/images/delete")
+    plain = await owner.get(f"/api/v1/datasets/{dataset.id}/images/delete")
     assert plain.status_code == 405
     assert plain.headers["allow"] == "POST"
 
 
 async def test_what_is_over_or_of_another_dataset_does_not_come_back(api: Api) -> None:
-    made, other = await project_with_members(api), await project_with_members(api)
+    dataset, other = await project_with_members(api), await project_with_members(api)
     admin = await api.login("admin")
-    old, new = await deleted(admin, made, 0, 1)
+    old, new = await deleted(admin, dataset, 0, 1)
     (strange,) = await deleted(admin, other, 0)
     async with api.db.begin() as tx:
         await tx.execute("UPDATE deleted_images SET restorable_until = now() WHERE id = $1", old)
-    answer = await restore(admin, made, old, new, strange)
+    answer = await restore(admin, dataset, old, new, strange)
     assert answer.status_code == 200
-    assert answer.json()["image_ids"] == [made.image_ids[1]]
+    assert answer.json()["image_ids"] == [dataset.image_ids[1]]
     assert answer.json()["missing"] == [old, strange]
-    listed = await admin.get(f"/api/v1/datasets/{made.dataset_id}/images/deleted")
+    listed = await admin.get(f"/api/v1/datasets/{dataset.id}/images/deleted")
     assert [one["is_restorable"] for one in listed.json()["images"]] == [False]
 
 
 async def test_a_dataset_without_a_project(api: Api) -> None:
-    made = await project_with_members(api)
+    dataset = await project_with_members(api)
     owner = await api.login("owner")
-    assert (await owner.delete(f"/api/v1/projects/{made.project_id}")).status_code == 204
-    deletion_ids = await deleted(owner, made, 0)
-    assert sorted(await pictures.image_rows(api, made)) == made.image_ids[1:]
-    assert (await restore(owner, made, *deletion_ids)).status_code == 200
-    assert sorted(await pictures.image_rows(api, made)) == made.image_ids
+    assert (await owner.delete(f"/api/v1/projects/{dataset.project_id}")).status_code == 204
+    deletion_ids = await deleted(owner, dataset, 0)
+    assert sorted(await pictures.image_rows(api, dataset)) == dataset.image_ids[1:]
+    assert (await restore(owner, dataset, *deletion_ids)).status_code == 200
+    assert sorted(await pictures.image_rows(api, dataset)) == dataset.image_ids
 
 
 async def test_a_project_that_goes_takes_its_annotations_along(api: Api) -> None:
     """The image comes back, into whatever project the dataset has by then."""
-    made = await project_with_members(api)
-    await drawn_on(api, made)
+    dataset = await project_with_members(api)
+    await drawn_on(api, dataset)
     owner = await api.login("owner")
-    deletion_ids = await deleted(owner, made, 0)
-    assert (await owner.delete(f"/api/v1/projects/{made.project_id}")).status_code == 204
+    deletion_ids = await deleted(owner, dataset, 0)
+    assert (await owner.delete(f"/api/v1/projects/{dataset.project_id}")).status_code == 204
     assert await rows(api, "SELECT 1 FROM deleted_image_rows") == []
-    made.project_id = (await owner.get(f"/api/v1/datasets/{made.dataset_id}/project")).json()["id"]
-    answer = await restore(owner, made, *deletion_ids)
+    dataset.project_id = (await owner.get(f"/api/v1/datasets/{dataset.id}/project")).json()["id"]
+    answer = await restore(owner, dataset, *deletion_ids)
     assert answer.status_code == 200
     assert answer.json()["annotations"] == 0
-    await check_all(api, made)
+    await check_all(api, dataset)
 
 
 async def test_a_deleted_dataset_takes_its_bin_along(api: Api) -> None:
-    made = await project_with_members(api)
-    await drawn_on(api, made)
+    dataset = await project_with_members(api)
+    await drawn_on(api, dataset)
     owner = await api.login("owner")
-    await deleted(owner, made, 0)
-    (named,) = await rows(api, "SELECT name FROM datasets WHERE id = $1", made.dataset_id)
+    await deleted(owner, dataset, 0)
+    (named,) = await rows(api, "SELECT name FROM datasets WHERE id = $1", dataset.id)
     answer = await owner.request(
         "DELETE",
-        f"/api/v1/datasets/{made.dataset_id}",
+        f"/api/v1/datasets/{dataset.id}",
         json={"dataset_name_confirmation": named["name"], "create_backup": True},
     )
     assert answer.status_code == 200, answer.text
@@ -466,11 +471,11 @@ async def test_a_deleted_dataset_takes_its_bin_along(api: Api) -> None:
 
 async def test_an_import_names_what_is_gone(api: Api) -> None:
     """A file about an image that is deleted: it is skipped with the others that the dataset does not have."""
-    made = await project_with_members(api)
+    dataset = await project_with_members(api)
     admin = await api.login("admin")
-    await stored(api, made, coco(boxes(1, 2), [f"{name}.jpg" for name in made.image_ids[:2]]))
-    await deleted(admin, made, 0)
-    answer = await imported(admin, made, force=True)
+    await stored(api, dataset, coco(boxes(1, 2), [f"{name}.jpg" for name in dataset.image_ids[:2]]))
+    await deleted(admin, dataset, 0)
+    answer = await imported(admin, dataset, force=True)
     assert answer.status_code == 200, answer.text
     assert answer.json()["imported"] == 1
-    await check_all(api, made)
+    await check_all(api, dataset)

@@ -14,10 +14,10 @@ import pytest
 
 from labeler_api.db.pool import Database
 from labeler_api.http.endpoint import Operation
+from tests.fixtures.access.callers import Callers
 from tests.fixtures.access.calls import Ask, call_of
-from tests.fixtures.access.stage import Stage, build
+from tests.fixtures.access.sample import Sample, build
 from tests.fixtures.access.table import rules
-from tests.fixtures.access.world import World
 from tests.fixtures.api import Api
 from tests.fixtures.operations import documented, name_of
 
@@ -34,8 +34,8 @@ class Good:
     call: str
     case: str
 
-    def ask(self, stage: Stage) -> Ask:
-        return call_of(self.call, self.case).ask(stage, "owner")
+    def ask(self, sample: Sample) -> Ask:
+        return call_of(self.call, self.case).ask(sample, "owner")
 
 
 def _goods() -> list[Good]:
@@ -57,21 +57,21 @@ WITH_FORM = [good for good in GOODS if good.operation.multipart is not None]
 class Trial:
     """Sends what is bad, and remembers who took it for something else."""
 
-    world: World
-    stage: Stage
+    callers: Callers
+    sample: Sample
     sent: int = 0
 
     def __post_init__(self) -> None:
         self.wrong: dict[str, str] = {}
 
     async def send(self, good: Good, what: str, **changed: Any) -> httpx.Response:
-        ask = good.ask(self.stage)
-        url = self.world.url(good.call, self.stage, Ask(path={**ask.path, **changed.pop("path", {})}))
+        ask = good.ask(self.sample)
+        url = self.callers.url(good.call, self.sample, Ask(path={**ask.path, **changed.pop("path", {})}))
         params = {**ask.params, **changed.pop("params", {})}
         content, kind = changed.pop("content", None), changed.pop("content_type", JSON)
         body = {"json": ask.json} if content is None else {"content": content, "headers": {"Content-Type": kind}}
         method = good.call.partition(" ")[0]
-        answer = await self.world.client("owner").request(method, url, params=params, **body)
+        answer = await self.callers.client("owner").request(method, url, params=params, **body)
         self.sent += 1
         if fault := _fault(answer):
             self.wrong[f"{good.call}: {what}"] = f"{fault}: {answer.status_code} {answer.text[:200]}"
@@ -92,11 +92,11 @@ def _fault(answer: httpx.Response) -> str | None:
 @pytest.fixture
 async def trial(api: Api) -> AsyncIterator[Trial]:
     """A dataset with everything in it; after the test nothing may have been refused wrongly or written at all."""
-    world = World(api)
-    trial = Trial(world, await build(api.db))
+    callers = Callers(api)
+    trial = Trial(callers, await build(api.db))
     before = await rows(api.db)
     yield trial
-    await world.close()
+    await callers.close()
     assert trial.wrong == {}
     assert trial.sent
     assert await rows(api.db) == before
@@ -126,9 +126,9 @@ async def test_parameters(trial: Trial) -> None:
                 for value in _bad_texts(field.type, empty=place == "params"):  # no segment of a path is empty
                     await trial.send(good, f"{field.name}={value[:20]!r}", **{place: {field.name: value}})
     for good in (good for good in GOODS if good.operation.query_type):
-        ask = good.ask(trial.stage)
-        url = f"{trial.world.url(good.call, trial.stage, ask)}?{httpx.QueryParams(dict(ask.params))}&limit=%ff"
-        answer = await trial.world.client("owner").request(good.operation.method, url, json=ask.json)
+        ask = good.ask(trial.sample)
+        url = f"{trial.callers.url(good.call, trial.sample, ask)}?{httpx.QueryParams(dict(ask.params))}&limit=%ff"
+        answer = await trial.callers.client("owner").request(good.operation.method, url, json=ask.json)
         assert answer.status_code == 422, good.call
         assert answer.json()["errors"][0]["loc"] == ["query"], good.call
 
@@ -167,7 +167,7 @@ async def test_bodies_that_are_no_json_object(trial: Trial, what: str, content: 
 
 async def test_bodies_that_would_be_good_but_for_one_thing(trial: Trial) -> None:
     for good in WITH_JSON:
-        body = json.dumps(good.ask(trial.stage).json).encode()
+        body = json.dumps(good.ask(trial.sample).json).encode()
         more = body[:-1] + (b", " if body != b"{}" else b"")
         name = body[1 : body.index(b":")] if b":" in body else b'"a": 1, "a"'
         deep = b"[" * 32 + b"]" * 32
@@ -191,7 +191,7 @@ async def test_bodies_that_would_be_good_but_for_one_thing(trial: Trial) -> None
 
 async def test_members_of_another_type_length_or_range(trial: Trial) -> None:
     for good in WITH_JSON:
-        body = good.ask(trial.stage).json
+        body = good.ask(trial.sample).json
         for field in msgspec.structs.fields(_struct(good.operation)):
             for value in _bad_values(field.type):
                 changed = {**body, field.encode_name: value}
@@ -226,7 +226,7 @@ async def test_bodies_over_the_limit(trial: Trial) -> None:
     # Every operation reads by the same function; the larger limits are tried once.
     limits: dict[int, list[Good]] = {}
     for good in WITH_JSON:
-        limit = good.operation.json_limit(trial.world.api.services.settings.max_json_bytes)
+        limit = good.operation.json_limit(trial.callers.api.services.settings.max_json_bytes)
         limits.setdefault(limit, []).append(good)
     for limit, goods in limits.items():
         for good in goods:
@@ -255,14 +255,14 @@ async def test_forms(trial: Trial) -> None:
 
 
 async def test_keys_and_versions_in_headers(trial: Trial) -> None:
-    client = trial.world.client("owner")
+    client = trial.callers.client("owner")
     for good in GOODS:
         names = ["Idempotency-Key"] if good.operation.idempotent else []
         names += ["If-Match"] if good.operation.if_match else []
         for name in names:
             for value in (b"", b"a b", "ü".encode(), b"x" * 256):
-                ask = good.ask(trial.stage)
-                url = trial.world.url(good.call, trial.stage, ask)
+                ask = good.ask(trial.sample)
+                url = trial.callers.url(good.call, trial.sample, ask)
                 answer = await client.request(
                     good.operation.method, url, params=dict(ask.params), json=ask.json, headers={name.encode(): value}
                 )

@@ -9,8 +9,9 @@ import httpx
 import uvicorn
 
 from labeler_ops.stack.ports import free_port
-from tests.fixtures.access.stage import build
-from tests.fixtures.access.world import World
+from tests.fixtures.access.callers import Callers
+from tests.fixtures.access.sample import build
+from tests.fixtures.accounts import OWNER
 from tests.fixtures.api import Api
 from tests.labeler_api.http.test_bad_input import JSON, WITH_FORM, WITH_JSON, rows
 
@@ -33,17 +34,17 @@ async def serving(api: Api) -> AsyncIterator[int]:
 
 async def test_a_body_that_is_cut_in_the_middle_writes_nothing(api: Api) -> None:
     """Half of a good body, and then the connection ends: by a farewell, and by a reset."""
-    world, stage = World(api), await build(api.db)
+    callers, sample = Callers(api), await build(api.db)
     before = await rows(api.db)
-    token = api.token(2, "owner@example.com")
+    token = api.token(OWNER.id, OWNER.email)
     async with serving(api) as port:
         for good in [*WITH_JSON, *WITH_FORM]:
-            ask = good.ask(stage)
+            ask = good.ask(sample)
             body = (
                 json.dumps(ask.json).encode() if ask.json is not None else b"--b\r\nContent-Disposition: form-data; na"
             )
             kind = JSON if ask.json is not None else "multipart/form-data; boundary=b"
-            url = httpx.URL(world.url(good.call, stage, ask), params=dict(ask.params)).raw_path.decode()
+            url = httpx.URL(callers.url(good.call, sample, ask), params=dict(ask.params)).raw_path.decode()
             for framing in (f"Content-Length: {len(body) + 1}", "Transfer-Encoding: chunked"):
                 chunk = b"%x\r\n%b\r\n" % (len(body), body) if "chunked" in framing else body
                 head = f"{good.operation.method} {url} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
@@ -52,7 +53,7 @@ async def test_a_body_that_is_cut_in_the_middle_writes_nothing(api: Api) -> None
                 assert answer == b"" or answer.startswith(b"HTTP/1.1 4"), (good.call, answer[:300])
         async with httpx.AsyncClient() as client:
             assert (await client.get(f"http://127.0.0.1:{port}/health")).status_code == 200
-    await world.close()
+    await callers.close()
     assert await rows(api.db) == before
 
 

@@ -68,11 +68,13 @@ async def test_what_comes_from_settings_is_text(api: Api) -> None:
 
 async def test_the_contact_sheet_holds_nothing_of_anybody(api: Api) -> None:
     """Also with a token: the page's script asks for what it shows."""
-    made = await api.dataset(owner="owner", images=1, visibility="public")
+    dataset = await api.dataset(owner="owner", images=1, visibility="public")
     clients = [api.client(), await api.login("owner")]
     pages = {(await client.get("/contact-sheet")).text for client in clients}
     assert len(pages) == 1
-    assert not any(secret in page for page in pages for secret in (made.dataset_id, made.project_id, made.image_ids[0]))
+    assert not any(
+        secret in page for page in pages for secret in (dataset.id, dataset.project_id, dataset.image_ids[0])
+    )
 
 
 async def test_the_form_names_an_account_of_the_demo_that_may_only_look(api: Api) -> None:

@@ -7,6 +7,7 @@ import pytest
 from starlette.types import Message
 
 from labeler_api.http.request_layer import RequestLayer
+from tests.fixtures.accounts import OWNER
 from tests.fixtures.api import ORIGIN, Api
 
 # 210 with Starlette 1.10 on Python 3.11, of them some twenty of the test's own; with a layer for each concern 377.
@@ -15,7 +16,7 @@ _MOST_CALLS = 260
 
 async def test_a_request_is_few_calls_of_functions(api: Api) -> None:
     """Counted, since that is the same on a busy machine: what stands around a call that asks the database nothing."""
-    token = api.token(2, "owner@example.com")
+    token = api.token(OWNER.id, OWNER.email)
     headers = {"host": "api.test", "origin": ORIGIN, "authorization": f"Bearer {token}", "content-length": "0"}
 
     async def receive() -> Message:

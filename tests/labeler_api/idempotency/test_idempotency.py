@@ -11,8 +11,10 @@ import pytest
 
 from labeler_api.app import API_ROUTES
 from labeler_api.http.endpoint import operation_of
+from tests.fixtures.accounts import ANNOTATOR, STRANGER
 from tests.fixtures.annotating import at, box, create_annotation, hold, leave, project_with_members
-from tests.fixtures.api import Api, Made
+from tests.fixtures.api import Api
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.rows import rows
 
 KEY = {"Idempotency-Key": "5d0f4d5e-3c6e-4d39-a8f5-0a4b0a3f0c51"}
@@ -23,7 +25,7 @@ class Creating:
     """A creating call by the owner of a project: how it is made, and the statement that counts what it made."""
 
     path: str
-    body: Callable[[Made], dict[str, Any]]
+    body: Callable[[Dataset], dict[str, Any]]
     count: str
     other: dict[str, Any]
 
@@ -34,7 +36,7 @@ CREATING = {
     ),
     "POST /annotations/batch": Creating(
         "/annotations/batch",
-        lambda made: {"annotations": [box(made), box(made, image_id="nowhere")]},
+        lambda dataset: {"annotations": [box(dataset), box(dataset, image_id="nowhere")]},
         "SELECT count(*) AS n FROM annotation_history",
         {"annotations": []},
     ),
@@ -88,8 +90,8 @@ CREATING = {
     ),
     "POST /export": Creating(
         "/export",
-        lambda made: {
-            "project_id": made.dataset_id,
+        lambda dataset: {
+            "project_id": dataset.id,
             "task_type": "detection",
             "export_format": "dice",
             "include_draft": True,
@@ -99,13 +101,13 @@ CREATING = {
     ),
     "POST /invitations": Creating(
         "/invitations",
-        lambda made: {"project_id": made.dataset_id, "invitee_user_id": 6, "role": "viewer"},
+        lambda dataset: {"project_id": dataset.id, "invitee_user_id": STRANGER.id, "role": "viewer"},
         "SELECT count(*) AS n FROM invitations",
         {"role": "annotator"},
     ),
     "POST /datasets/{dataset_id}/images/delete": Creating(
         "/datasets/{project_id}/images/delete",
-        lambda made: {"image_ids": [made.image_ids[0]]},
+        lambda dataset: {"image_ids": [dataset.image_ids[0]]},
         "SELECT count(*) AS n FROM deleted_images",
         {"image_ids": ["nowhere"]},
     ),
@@ -120,19 +122,19 @@ ELSEWHERE = {
 ALONE = "INSERT INTO datasets (id, name, owner_id, storage_path) VALUES ('ds_alone', 'Alone', 2, '')"
 
 
-async def prepared(api: Api) -> Made:
+async def prepared(api: Api) -> Dataset:
     """What the calls need to be there."""
     async with api.db.begin() as tx:
         await tx.execute(ALONE)
-    api._made += randrange(10**6, 10**9)  # the object store is shared with other tests, and so are a project's keys
-    made = await project_with_members(api)
-    await create_annotation(await api.login("owner"), box(made))
-    return made
+    api._count += randrange(10**6, 10**9)  # the object store is shared with other tests, and so are a project's keys
+    dataset = await project_with_members(api)
+    await create_annotation(await api.login("owner"), box(dataset))
+    return dataset
 
 
-async def send(client: httpx.AsyncClient, call: Creating, made: Made, **changed: Any) -> httpx.Response:
-    path = f"/api/v1{call.path}".replace("{project_id}", made.project_id)
-    return await client.post(path, json=call.body(made) | changed, headers=KEY)
+async def send(client: httpx.AsyncClient, call: Creating, dataset: Dataset, **changed: Any) -> httpx.Response:
+    path = f"/api/v1{call.path}".replace("{project_id}", dataset.project_id)
+    return await client.post(path, json=call.body(dataset) | changed, headers=KEY)
 
 
 async def counted(api: Api, sql: str) -> int:
@@ -149,23 +151,23 @@ def test_every_operation_that_takes_a_key_is_tested() -> None:
 
 @pytest.mark.parametrize("name", CREATING)
 async def test_sent_side_by_side_and_again(api: Api, name: str) -> None:
-    call, made, client = CREATING[name], await prepared(api), await api.login("owner")
+    call, dataset, client = CREATING[name], await prepared(api), await api.login("owner")
     before = await counted(api, call.count)
-    answers = await asyncio.gather(*(send(client, call, made) for _ in range(4)))
-    answers.append(await send(client, call, made))
+    answers = await asyncio.gather(*(send(client, call, dataset) for _ in range(4)))
+    answers.append(await send(client, call, dataset))
     assert {answer.status_code for answer in answers} in ({200}, {201}), [answer.text for answer in answers]
     assert len({answer.text for answer in answers}) == 1
     assert await counted(api, call.count) == before + 1
-    refused = await send(client, call, made, **call.other)
+    refused = await send(client, call, dataset, **call.other)
     assert refused.status_code == 422
     assert refused.json()["code"] == "idempotency_key_reused"
     assert await counted(api, call.count) == before + 1
 
 
 async def test_fifty_equal_requests_make_one_annotation(api: Api) -> None:
-    made, client = await project_with_members(api), await api.login("annotator")
+    dataset, client = await project_with_members(api), await api.login("annotator")
     answers = await asyncio.gather(
-        *(client.post("/api/v1/annotations", json=box(made), headers=KEY) for _ in range(50))
+        *(client.post("/api/v1/annotations", json=box(dataset), headers=KEY) for _ in range(50))
     )
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.text for answer in answers}) == 1
@@ -176,78 +178,78 @@ async def test_fifty_equal_requests_make_one_annotation(api: Api) -> None:
 
 async def test_the_answer_is_that_of_then(api: Api) -> None:
     """Though the annotation was changed and deleted since."""
-    made, client = await project_with_members(api), await api.login("annotator")
-    first = await client.post("/api/v1/annotations", json=box(made), headers=KEY)
+    dataset, client = await project_with_members(api), await api.login("annotator")
+    first = await client.post("/api/v1/annotations", json=box(dataset), headers=KEY)
     await client.put(at(first.json()), json={"notes": "later"})
     await client.delete(at(first.json()))
-    again = await client.post("/api/v1/annotations", json=box(made), headers=KEY)
+    again = await client.post("/api/v1/annotations", json=box(dataset), headers=KEY)
     assert again.json() == first.json()
     assert await counted(api, "SELECT count(*) AS n FROM annotations") == 0
 
 
 async def test_a_key_is_its_users(api: Api) -> None:
-    made = await project_with_members(api)
-    mine = await (await api.login("annotator")).post("/api/v1/annotations", json=box(made), headers=KEY)
-    await leave(api, made, "annotator")
-    theirs = await (await api.login("reviewer")).post("/api/v1/annotations", json=box(made), headers=KEY)
+    dataset = await project_with_members(api)
+    mine = await (await api.login("annotator")).post("/api/v1/annotations", json=box(dataset), headers=KEY)
+    await leave(api, dataset, "annotator")
+    theirs = await (await api.login("reviewer")).post("/api/v1/annotations", json=box(dataset), headers=KEY)
     assert theirs.status_code == 200
     assert theirs.json()["id"] != mine.json()["id"]
 
 
 async def test_a_key_is_for_one_operation(api: Api) -> None:
-    made, client = await project_with_members(api), await api.login("owner")
-    await client.post("/api/v1/annotations", json=box(made), headers=KEY)
+    dataset, client = await project_with_members(api), await api.login("owner")
+    await client.post("/api/v1/annotations", json=box(dataset), headers=KEY)
     response = await client.post("/api/v1/datasets", json={"name": "x"}, headers=KEY)
     assert response.status_code == 422
     assert response.json()["code"] == "idempotency_key_reused"
 
 
 async def test_an_error_is_not_remembered(api: Api) -> None:
-    made, client = await project_with_members(api), await api.login("annotator")
-    await hold(api, made, "owner")
-    refused = await client.post("/api/v1/annotations", json=box(made), headers=KEY)
+    dataset, client = await project_with_members(api), await api.login("annotator")
+    await hold(api, dataset, "owner")
+    refused = await client.post("/api/v1/annotations", json=box(dataset), headers=KEY)
     assert refused.status_code == 423
-    await leave(api, made, "owner")
-    assert (await client.post("/api/v1/annotations", json=box(made), headers=KEY)).status_code == 200
+    await leave(api, dataset, "owner")
+    assert (await client.post("/api/v1/annotations", json=box(dataset), headers=KEY)).status_code == 200
 
 
 async def test_an_old_answer_is_not_for_who_lost_the_role(api: Api) -> None:
-    made, client = await project_with_members(api), await api.login("annotator")
-    await client.post("/api/v1/annotations", json=box(made), headers=KEY)
+    dataset, client = await project_with_members(api), await api.login("annotator")
+    await client.post("/api/v1/annotations", json=box(dataset), headers=KEY)
     async with api.db.begin() as tx:
-        await tx.execute("DELETE FROM project_permissions WHERE user_id = 4")
-    assert (await client.post("/api/v1/annotations", json=box(made), headers=KEY)).status_code == 404
+        await tx.execute(f"DELETE FROM project_permissions WHERE user_id = {ANNOTATOR.id}")
+    assert (await client.post("/api/v1/annotations", json=box(dataset), headers=KEY)).status_code == 404
 
 
 async def test_a_day_later_it_is_a_new_key(api: Api) -> None:
-    made, client = await project_with_members(api), await api.login("annotator")
-    first = await client.post("/api/v1/annotations", json=box(made), headers=KEY)
+    dataset, client = await project_with_members(api), await api.login("annotator")
+    first = await client.post("/api/v1/annotations", json=box(dataset), headers=KEY)
     async with api.db.begin() as tx:
         await tx.execute("UPDATE idempotency_keys SET created_at = now() - interval '25 hours'")
         await tx.execute(
             "INSERT INTO idempotency_keys (user_id, key, operation, request_sha256, created_at)"
             " SELECT 9, n::text, 'x', 'x', now() - interval '2 days' FROM generate_series(1, 15) n"
         )
-    second = await client.post("/api/v1/annotations", json=box(made), headers=KEY)
+    second = await client.post("/api/v1/annotations", json=box(dataset), headers=KEY)
     assert second.status_code == 200
     assert second.json()["id"] != first.json()["id"]
     assert await counted(api, "SELECT count(*) AS n FROM idempotency_keys") == 6  # each claim removes ten old ones
-    again = await client.post("/api/v1/annotations", json=box(made), headers=KEY)
+    again = await client.post("/api/v1/annotations", json=box(dataset), headers=KEY)
     assert again.json() == second.json()
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a b", "\t"])
 async def test_a_bad_key(api: Api, key: str) -> None:
-    made, client = await project_with_members(api), await api.login("annotator")
-    response = await client.post("/api/v1/annotations", json=box(made), headers={"Idempotency-Key": key})
+    dataset, client = await project_with_members(api), await api.login("annotator")
+    response = await client.post("/api/v1/annotations", json=box(dataset), headers={"Idempotency-Key": key})
     assert response.status_code == 422
     assert response.json()["code"] == "invalid"
     assert response.json()["errors"][0]["loc"] == ["header", "idempotency-key"]
 
 
 async def test_statements(api: Api) -> None:
-    made, client = await project_with_members(api), await api.login("annotator")
+    dataset, client = await project_with_members(api), await api.login("annotator")
     for headers, budget in ({}, 5), (KEY, 7), (KEY, 3):
         with api.count() as count:
-            await client.post("/api/v1/annotations", json=box(made), headers=headers)
+            await client.post("/api/v1/annotations", json=box(dataset), headers=headers)
         assert count.value <= budget, (headers, count.value)

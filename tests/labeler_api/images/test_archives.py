@@ -36,20 +36,20 @@ async def test_an_archive_that_lies_about_its_count_is_found_out_before_it_is_re
 
 async def test_the_archives_of_a_request_share_a_number_of_entries(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "_MAX_ENTRIES", 5)
-    made = await api.dataset()
+    dataset = await api.dataset()
     three = [archive({f"{name}/{number}.jpg": picture() for number in range(3)}) for name in "ab"]
     sent = [("a.zip", three[0]), ("b.zip", three[1]), ("c.zip", archive({"c/1.jpg": picture()}))]
-    answer = (await upload(await api.login("owner"), made, *sent)).json()
+    answer = (await upload(await api.login("owner"), dataset, *sent)).json()
     assert [(one["filename"], "another request" in one["reason"]) for one in answer["failed"]] == [("b.zip", True)]
-    assert sorted(await image_rows(api, made)) == ["a/0", "a/1", "a/2", "c/1"]
+    assert sorted(await image_rows(api, dataset)) == ["a/0", "a/1", "a/2", "c/1"]
 
 
 async def test_the_first_hundred_refusals_of_archives_are_named_and_the_rest_are_counted(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
     refused = {f"../{number}.jpg": b"" for number in range(150)}
     files = [("a.zip", archive(refused | {"good.jpg": picture()})), ("b.zip", archive(refused)), ("x.txt", b"text")]
-    answer = await upload(owner, made, *files)
+    answer = await upload(owner, dataset, *files)
     body = answer.json()
     assert answer.status_code == 200
     assert len(body["failed"]) == 100
@@ -57,7 +57,7 @@ async def test_the_first_hundred_refusals_of_archives_are_named_and_the_rest_are
     assert body["failed"][98] == {"filename": "a.zip: ../98.jpg", "reason": "its path points upwards (..)"}
     assert body["failed"][99]["filename"] == "x.txt"  # a file of the form is always named
 
-    nothing = await upload(owner, made, *files[1:])
+    nothing = await upload(owner, dataset, *files[1:])
     body = nothing.json()
     assert nothing.status_code == 422
     assert body["code"] == "nothing_stored"
@@ -75,8 +75,8 @@ async def test_an_archive_that_lies_about_sizes_is_found_out(api: Api) -> None:
     content = bytearray(archive({"a.bmp": bytes(5_000_000)}))
     directory = content.rindex(b"PK\x01\x02")
     struct.pack_into("<L", content, directory + 24, 1000)  # the uncompressed size, in the central directory
-    made = await api.dataset()
-    answer = (await upload(await api.login("owner"), made, ("lie.zip", bytes(content)), GOOD)).json()
+    dataset = await api.dataset()
+    answer = (await upload(await api.login("owner"), dataset, ("lie.zip", bytes(content)), GOOD)).json()
     assert answer["images_uploaded"] == 1
     assert answer["failed"][0]["filename"] == "lie.zip: a.bmp"
     assert "damaged inside the archive" in answer["failed"][0]["reason"]
@@ -97,20 +97,20 @@ async def test_bad_entries_of_an_archive_fail_alone(api: Api) -> None:
         name_at = content.index(b"secret.jpg") if signature == b"PK\x03\x04" else content.rindex(b"secret.jpg")
         entry = content.rindex(signature, 0, name_at)
         content[entry + offset] |= 1
-    made = await api.dataset()
-    answer = (await upload(await api.login("owner"), made, ("set.zip", bytes(content)))).json()
+    dataset = await api.dataset()
+    answer = (await upload(await api.login("owner"), dataset, ("set.zip", bytes(content)))).json()
     assert {failed["filename"].removeprefix("set.zip: "): failed["reason"] for failed in answer["failed"]} == {
         "lzma.jpg": "it is packed with a method other than deflate",
         "link.jpg": "it is a link and no file",
         "secret.jpg": "it is encrypted",
         "nested.zip": "it is not a JPEG, PNG, WebP, GIF, BMP or TIFF image",
     }
-    assert list(await image_rows(api, made)) == ["good"]
+    assert list(await image_rows(api, dataset)) == ["good"]
 
 
 async def test_korean_names_of_windows_archives_are_read(api: Api) -> None:
     content = archive({"XXXX/XXXX.jpg": picture()}, zipfile.ZIP_STORED)
     korean = content.replace(b"XXXX/XXXX", "한글/사진".encode("cp949"))
-    made = await api.dataset()
-    await upload(await api.login("owner"), made, ("set.zip", korean))
-    assert list(await image_rows(api, made)) == ["한글/사진"]
+    dataset = await api.dataset()
+    await upload(await api.login("owner"), dataset, ("set.zip", korean))
+    assert list(await image_rows(api, dataset)) == ["한글/사진"]

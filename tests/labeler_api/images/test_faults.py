@@ -27,9 +27,9 @@ async def api(
 ) -> AsyncIterator[Api]:
     """An application that reaches its store over a wire that can be cut."""
     store = storage_environment(object_store) | {"S3_ENDPOINT": f"http://127.0.0.1:{storage_wire.port}"}
-    async with running(labeler_dsn, gateway, store) as made:
-        await made.empty_store()
-        yield made
+    async with running(labeler_dsn, gateway, store) as dataset:
+        await dataset.empty_store()
+        yield dataset
 
 
 def must_be_503(answer: httpx.Response, code: str) -> None:
@@ -40,22 +40,22 @@ def must_be_503(answer: httpx.Response, code: str) -> None:
 
 
 async def test_a_store_that_is_away_refuses_an_upload_and_the_next_try_succeeds(api: Api, storage_wire: Relay) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
     await storage_wire.cut()
-    must_be_503(await upload(owner, made, ("a.jpg", picture())), "storage_unavailable")
-    assert await image_rows(api, made) == {}
-    assert await counters(api, made) == (0, 0, 0)
+    must_be_503(await upload(owner, dataset, ("a.jpg", picture())), "storage_unavailable")
+    assert await image_rows(api, dataset) == {}
+    assert await counters(api, dataset) == (0, 0, 0)
     await storage_wire.restore()
-    assert (await upload(owner, made, ("a.jpg", picture()))).status_code == 200
-    assert list(await image_rows(api, made)) == ["a"]
+    assert (await upload(owner, dataset, ("a.jpg", picture()))).status_code == 200
+    assert list(await image_rows(api, dataset)) == ["a"]
 
 
 async def test_a_store_that_goes_away_at_the_end_of_an_upload_costs_one_picture(api: Api, storage_wire: Relay) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
 
     async def three_are_stored() -> bool:
-        return len(await stored_keys(api, made, "images")) == 3
+        return len(await stored_keys(api, dataset, "images")) == 3
 
     async def form() -> AsyncIterator[bytes]:
         for number in range(3):
@@ -66,24 +66,24 @@ async def test_a_store_that_goes_away_at_the_end_of_an_upload_costs_one_picture(
         yield picture() + b"\r\n--x--\r\n"
 
     owner = await api.login("owner")
-    answer = await owner.post(f"/api/v1/datasets/{made.dataset_id}/images", content=form(), headers=FORM)
+    answer = await owner.post(f"/api/v1/datasets/{dataset.id}/images", content=form(), headers=FORM)
     body = answer.json()
     assert answer.status_code == 200
     assert body["images_uploaded"] == 3
     assert body["failed_total"] == 1
     assert body["failed"][0]["filename"] == "last.jpg"
     assert "send it again" in body["failed"][0]["reason"]
-    assert sorted(await image_rows(api, made)) == ["0", "1", "2"]
-    assert (await counters(api, made))[:2] == (3, 3)
+    assert sorted(await image_rows(api, dataset)) == ["0", "1", "2"]
+    assert (await counters(api, dataset))[:2] == (3, 3)
 
 
 async def test_a_store_that_stays_away_ends_an_upload_and_what_was_stored_is_kept(
     api: Api, storage_wire: Relay
 ) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
 
     async def three_are_stored() -> bool:
-        return len(await stored_keys(api, made, "images")) == 3
+        return len(await stored_keys(api, dataset, "images")) == 3
 
     async def form() -> AsyncIterator[bytes]:
         for number in range(40):
@@ -94,20 +94,20 @@ async def test_a_store_that_stays_away_ends_an_upload_and_what_was_stored_is_kep
         yield b"--x--\r\n"
 
     owner = await api.login("owner")
-    answer = await owner.post(f"/api/v1/datasets/{made.dataset_id}/images", content=form(), headers=FORM, timeout=120)
+    answer = await owner.post(f"/api/v1/datasets/{dataset.id}/images", content=form(), headers=FORM, timeout=120)
     must_be_503(answer, "storage_unavailable")
     assert answer.json()["images_uploaded"] == 3
     assert "The 3 images that came before it are stored" in answer.json()["detail"]
-    assert sorted(await image_rows(api, made)) == ["0", "1", "2"]
-    assert (await counters(api, made))[:2] == (3, 3)
+    assert sorted(await image_rows(api, dataset)) == ["0", "1", "2"]
+    assert (await counters(api, dataset))[:2] == (3, 3)
 
 
 async def test_a_store_that_is_away_answers_503_for_bytes_and_not_for_lists(api: Api, storage_wire: Relay) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
-    await upload(owner, made, ("a.jpg", picture()))
+    await upload(owner, dataset, ("a.jpg", picture()))
     await storage_wire.cut()
-    listed = await owner.get(f"/api/v1/projects/{made.project_id}/images")
+    listed = await owner.get(f"/api/v1/projects/{dataset.project_id}/images")
     assert listed.status_code == 200
     [image] = listed.json()["images"]
     for link in (image["url"], image["thumbnail_url"]):
@@ -125,7 +125,7 @@ async def test_a_database_that_goes_away_during_an_upload(
     async with Relay(parts.port) as wire:
         dsn = labeler_dsn.replace(f":{parts.port}/", f":{wire.port}/")
         async with running(dsn, gateway, storage_environment(object_store)) as api:
-            made = await api.dataset()
+            dataset = await api.dataset()
 
             async def form() -> AsyncIterator[bytes]:
                 yield PART % b"a.jpg" + picture()
@@ -133,9 +133,9 @@ async def test_a_database_that_goes_away_during_an_upload(
                 yield b"\r\n--x--\r\n"
 
             owner = await api.login("owner")
-            answer = await owner.post(f"/api/v1/datasets/{made.dataset_id}/images", content=form(), headers=FORM)
+            answer = await owner.post(f"/api/v1/datasets/{dataset.id}/images", content=form(), headers=FORM)
             must_be_503(answer, "database_unavailable")
             await wire.restore()
-            assert await image_rows(api, made) == {}
-            assert (await upload(owner, made, ("a.jpg", picture()))).status_code == 200
-            assert list(await image_rows(api, made)) == ["a"]
+            assert await image_rows(api, dataset) == {}
+            assert (await upload(owner, dataset, ("a.jpg", picture()))).status_code == 200
+            assert list(await image_rows(api, dataset)) == ["a"]

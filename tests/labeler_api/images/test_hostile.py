@@ -6,7 +6,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.fixtures.api import Api, Made
+from tests.fixtures.api import Api
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.pictures import (
     counters,
     image_rows,
@@ -21,14 +22,14 @@ GOOD = ("good.jpg", picture(10, 10))
 
 async def failed_beside_a_good_one(api: Api, name: str, content: bytes) -> str:
     """Upload a bad file between two good ones; return the reason."""
-    made = await api.dataset()
-    answer = await upload(await api.login("owner"), made, GOOD, (name, content), ("last.jpg", picture()))
+    dataset = await api.dataset()
+    answer = await upload(await api.login("owner"), dataset, GOOD, (name, content), ("last.jpg", picture()))
     assert answer.status_code == 200, answer.text
     body = answer.json()
     assert body["images_uploaded"] == 2
-    assert sorted(await image_rows(api, made)) == ["good", "last"]
-    assert (await counters(api, made))[:2] == (2, 2)
-    assert [key[:5] for key in await stored_keys(api, made, "images")] == ["good.", "last."]
+    assert sorted(await image_rows(api, dataset)) == ["good", "last"]
+    assert (await counters(api, dataset))[:2] == (2, 2)
+    assert [key[:5] for key in await stored_keys(api, dataset, "images")] == ["good.", "last."]
     [failed] = body["failed"]
     assert failed["filename"] == name
     reason: str = failed["reason"]
@@ -78,23 +79,23 @@ async def test_a_bad_path_fails_alone(api: Api, name: str, reason: str) -> None:
 
 
 async def test_a_name_in_no_encoding_is_refused(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     body = (
         b'--x\r\nContent-Disposition: form-data; name="files"; filename="\xff\xfe.jpg"\r\n\r\n'
         + picture()
         + b"\r\n--x--\r\n"
     )
-    answer = await post(api, made, body)
+    answer = await post(api, dataset, body)
     assert answer.json()["failed"] == [{"filename": "\ufffd\ufffd.jpg", "reason": "its name is not UTF-8"}]
 
 
 async def test_a_pixel_flood_costs_nothing(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
-    await upload(owner, made, GOOD)
+    await upload(owner, dataset, GOOD)
     process = psutil.Process()
     before, started = process.memory_info().rss, time.monotonic()
-    answer = await upload(owner, made, ("flood.png", pixel_flood()))
+    answer = await upload(owner, dataset, ("flood.png", pixel_flood()))
     assert answer.json()["images_uploaded"] == 0
     assert time.monotonic() - started < 5
     assert process.memory_info().rss - before < 50 * 1024**2
@@ -107,22 +108,22 @@ async def test_a_file_over_its_limit_fails_alone(api: Api) -> None:
 
 
 async def test_one_file_too_many(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     content = picture(2, 2, "GIF")
-    answer = await upload(await api.login("owner"), made, *((f"{number}.gif", content) for number in range(1001)))
+    answer = await upload(await api.login("owner"), dataset, *((f"{number}.gif", content) for number in range(1001)))
     body = answer.json()
     assert answer.status_code == 400
     assert body["code"] == "too_many_files"
     # What came before it is kept, and the answer says how much that is.
-    assert body["images_uploaded"] == len(await image_rows(api, made)) == (await counters(api, made))[0]
-    assert len(await stored_keys(api, made, "images")) == body["images_uploaded"]
+    assert body["images_uploaded"] == len(await image_rows(api, dataset)) == (await counters(api, dataset))[0]
+    assert len(await stored_keys(api, dataset, "images")) == body["images_uploaded"]
 
 
 async def test_a_body_over_the_limit_is_refused_before_it_is_read(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
     answer = await owner.post(
-        f"/api/v1/datasets/{made.dataset_id}/images",
+        f"/api/v1/datasets/{dataset.id}/images",
         content=b"--x",
         headers={
             "Content-Type": "multipart/form-data; boundary=x",
@@ -134,11 +135,11 @@ async def test_a_body_over_the_limit_is_refused_before_it_is_read(api: Api) -> N
 
 
 async def post(
-    api: Api, made: Made, body: bytes, content_type: str = "multipart/form-data; boundary=x"
+    api: Api, dataset: Dataset, body: bytes, content_type: str = "multipart/form-data; boundary=x"
 ) -> httpx.Response:
     owner = await api.login("owner")
     return await owner.post(
-        f"/api/v1/datasets/{made.dataset_id}/images", content=body, headers={"Content-Type": content_type}
+        f"/api/v1/datasets/{dataset.id}/images", content=body, headers={"Content-Type": content_type}
     )
 
 
@@ -155,33 +156,33 @@ async def post(
     ],
 )
 async def test_a_body_that_is_no_form(api: Api, body: bytes, content_type: str, status: int, code: str) -> None:
-    made = await api.dataset()
-    answer = await post(api, made, body, content_type)
+    dataset = await api.dataset()
+    answer = await post(api, dataset, body, content_type)
     assert answer.status_code == status, answer.text
     assert answer.json()["code"] == code, answer.text
 
 
 async def test_a_form_that_breaks_off_keeps_what_was_whole(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     part = b'--x\r\nContent-Disposition: form-data; name="files"; filename="%s.jpg"\r\n\r\n'
     whole = part % b"a" + picture() + b"\r\n" + part % b"b" + picture()[:100]
-    answer = await post(api, made, whole)
+    answer = await post(api, dataset, whole)
     body = answer.json()
     assert answer.status_code == 400
     assert body["code"] == "bad_multipart"
     assert body["images_uploaded"] == 1
     assert "The image that came before it is stored" in body["detail"]
-    assert list(await image_rows(api, made)) == ["a"]
+    assert list(await image_rows(api, dataset)) == ["a"]
 
 
 async def test_other_fields_are_ignored_and_files_must_be_there(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
-    answer = await upload(owner, made, GOOD, field="pictures")
+    answer = await upload(owner, dataset, GOOD, field="pictures")
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["loc"] == ["body", "files"]
     answer = await owner.post(
-        f"/api/v1/datasets/{made.dataset_id}/images",
+        f"/api/v1/datasets/{dataset.id}/images",
         data={"target": "x" * 100_000},
         files=[("files", GOOD), ("annotation_file", ("", b""))],
     )
@@ -191,16 +192,16 @@ async def test_other_fields_are_ignored_and_files_must_be_there(api: Api) -> Non
 
 @pytest.mark.parametrize("first", [True, False])
 async def test_a_bad_annotation_file_is_refused_and_nothing_is_stored(api: Api, first: bool) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
     annotations = ("annotation_file", ("coco.json", b"{}"))
     files = [("files", GOOD), ("files", ("b.jpg", picture()))]
     answer = await owner.post(
-        f"/api/v1/datasets/{made.dataset_id}/images", files=[annotations, *files] if first else [*files, annotations]
+        f"/api/v1/datasets/{dataset.id}/images", files=[annotations, *files] if first else [*files, annotations]
     )
     body = answer.json()
     assert answer.status_code == 422
     assert body["code"] == "annotation_file_unreadable"
     assert body["images_uploaded"] == 0
     assert 'neither "annotations" nor "images"' in body["detail"]
-    assert await image_rows(api, made) == {}
+    assert await image_rows(api, dataset) == {}

@@ -13,22 +13,23 @@ from labeler_api.errors import Unavailable
 from labeler_api.http.streaming import wanted_range
 from labeler_api.object_store.objects import ObjectStore
 from labeler_api.resilience.caches import ByteCache
-from tests.fixtures.api import ORIGIN, Api, Made
+from tests.fixtures.api import ORIGIN, Api
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.pictures import media_path, noise, upload
 
 CONTENT = noise(300, 200)
 SIZE = len(CONTENT)
 
 
-async def one_image(api: Api, **options: object) -> Made:
-    made = await api.dataset(**options)  # type: ignore[arg-type]
-    assert (await upload(await api.login("owner"), made, ("a b/한 1.jpg", CONTENT))).json()["images_uploaded"] == 1
-    return made
+async def one_image(api: Api, **options: object) -> Dataset:
+    dataset = await api.dataset(**options)  # type: ignore[arg-type]
+    assert (await upload(await api.login("owner"), dataset, ("a b/한 1.jpg", CONTENT))).json()["images_uploaded"] == 1
+    return dataset
 
 
-async def links(api: Api, made: Made, account: str = "owner") -> tuple[str, str]:
+async def links(api: Api, dataset: Dataset, account: str = "owner") -> tuple[str, str]:
     """The paths of the first image and of its thumbnail, as this account gets them."""
-    listed = await (await api.login(account)).get(f"/api/v1/projects/{made.project_id}/images")
+    listed = await (await api.login(account)).get(f"/api/v1/projects/{dataset.project_id}/images")
     image = listed.json()["images"][0]
     return media_path(image["url"]), media_path(image["thumbnail_url"])
 
@@ -53,8 +54,8 @@ def forget(api: Api) -> None:
 
 
 async def test_an_image_comes_as_it_was_sent(api: Api) -> None:
-    made = await one_image(api)
-    image, thumbnail = await links(api, made)
+    dataset = await one_image(api)
+    image, thumbnail = await links(api, dataset)
     browser = api.client()
     answer = await browser.get(image)
     assert answer.status_code == 200
@@ -101,8 +102,8 @@ async def test_an_image_comes_as_it_was_sent(api: Api) -> None:
     ],
 )
 async def test_ranges(api: Api, asked: str, status: int, expected: bytes | None) -> None:
-    made = await one_image(api)
-    image, _ = await links(api, made)
+    dataset = await one_image(api)
+    image, _ = await links(api, dataset)
     answer = await api.client().get(image, headers={"Range": asked})
     assert answer.status_code == status
     if expected is None:
@@ -118,8 +119,8 @@ async def test_ranges(api: Api, asked: str, status: int, expected: bytes | None)
 
 
 async def test_a_range_of_another_version_is_not_mixed_in(api: Api) -> None:
-    made = await one_image(api)
-    image, _ = await links(api, made)
+    dataset = await one_image(api)
+    image, _ = await links(api, dataset)
     browser = api.client()
     etag = (await browser.get(image)).headers["etag"]
     same = await browser.get(image, headers={"Range": "bytes=0-4", "If-Range": etag})
@@ -139,8 +140,8 @@ def test_ten_thousand_ranges_are_read_at_once() -> None:
 async def test_who_has_the_bytes_is_told_so_without_a_call_to_the_store(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = await one_image(api)
-    image, thumbnail = await links(api, made)
+    dataset = await one_image(api)
+    image, thumbnail = await links(api, dataset)
     browser = api.client()
     etag = (await browser.get(image)).headers["etag"]
     opened = watch(api, monkeypatch)
@@ -158,8 +159,8 @@ async def test_who_has_the_bytes_is_told_so_without_a_call_to_the_store(
 async def test_a_page_of_thumbnails_costs_one_call_each_and_no_statement(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = await one_image(api)
-    _, thumbnail = await links(api, made)
+    dataset = await one_image(api)
+    _, thumbnail = await links(api, dataset)
     opened, browser = watch(api, monkeypatch), api.client()
     with api.count() as counted:
         for _ in range(5):
@@ -174,8 +175,8 @@ async def test_a_page_of_thumbnails_costs_one_call_each_and_no_statement(
 
 
 async def test_a_slash_may_be_encoded(api: Api) -> None:
-    made = await one_image(api)
-    image, _ = await links(api, made)
+    dataset = await one_image(api)
+    image, _ = await links(api, dataset)
     path, _, query = image.partition("?")
     head, _, last = path.rpartition("/")
     assert (await api.client().get(f"{head}%2F{last}?{query}")).content == CONTENT
@@ -184,8 +185,8 @@ async def test_a_slash_may_be_encoded(api: Api) -> None:
 async def test_a_store_that_breaks_off_before_the_first_byte_is_asked_again(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = await one_image(api)
-    image, _ = await links(api, made)
+    dataset = await one_image(api)
+    image, _ = await links(api, dataset)
     from labeler_api.object_store.objects import ObjectStream
 
     real, tries = ObjectStream.iter_chunks, []
@@ -207,8 +208,8 @@ async def test_a_store_that_breaks_off_before_the_first_byte_is_asked_again(
 
 async def test_a_client_that_leaves_closes_the_source(api: Api) -> None:
     """Over ASGI: the client leaves while the answer waits to be sent."""
-    made = await one_image(api)
-    image, _ = await links(api, made)
+    dataset = await one_image(api)
+    image, _ = await links(api, dataset)
     path, _, query = image.partition("?")
     sent: list[Message] = []
 

@@ -12,7 +12,8 @@ from PIL import Image
 from labeler_api.images.pictures.rendition import render
 from labeler_api.images.removal import KIND
 from labeler_api.workers.limited_process import Needs
-from tests.fixtures.api import Api, Made
+from tests.fixtures.api import Api
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.pictures import ORIENTATION, image_rows, picture, stored_keys, upload
 
 ORDERS = "SELECT convert_from(payload, 'UTF8') AS payload FROM pgqueuer WHERE entrypoint = $1"
@@ -30,17 +31,17 @@ def two_colours(mode: str = "RGB", orientation: int = 1, **options: Any) -> byte
     return out.getvalue()
 
 
-async def links(api: Api, made: Made) -> dict[str, str]:
+async def links(api: Api, dataset: Dataset) -> dict[str, str]:
     client = await api.login("owner")
-    [image] = (await client.get(f"/api/v1/datasets/{made.dataset_id}/images")).json()
+    [image] = (await client.get(f"/api/v1/datasets/{dataset.id}/images")).json()
     return {kind: httpx.URL(image[kind]).raw_path.decode() for kind in ("url", "thumbnail_url")}
 
 
-async def uploaded(api: Api, content: bytes, name: str = "a.tif") -> Made:
-    made = await api.dataset()
-    answer = await upload(await api.login("owner"), made, (name, content))
+async def uploaded(api: Api, content: bytes, name: str = "a.tif") -> Dataset:
+    dataset = await api.dataset()
+    answer = await upload(await api.login("owner"), dataset, (name, content))
     assert answer.json()["images_uploaded"] == 1, answer.text
-    return made
+    return dataset
 
 
 @pytest.mark.parametrize(
@@ -56,14 +57,14 @@ async def uploaded(api: Api, content: bytes, name: str = "a.tif") -> Made:
 )
 async def test_a_tiff_is_shown_as_a_jpeg(api: Api, mode: str, options: dict[str, Any]) -> None:
     content = two_colours(mode, **options)
-    made = await uploaded(api, content)
-    url = (await links(api, made))["url"]
+    dataset = await uploaded(api, content)
+    url = (await links(api, dataset))["url"]
     shown = await api.client().get(url)
     assert shown.status_code == 200
     assert shown.headers["content-type"] == "image/jpeg"
     image = Image.open(io.BytesIO(shown.content))
     turned = "orientation" in options
-    row = (await image_rows(api, made))["a"]
+    row = (await image_rows(api, dataset))["a"]
     assert image.format == "JPEG"
     assert image.size == (row["width"], row["height"]) == ((200, 300) if turned else (300, 200))
     for at, colour in (((40, 40), RED), ((160, 260) if turned else (260, 160), BLUE)):
@@ -88,63 +89,63 @@ async def test_sixteen_bits_of_grey_are_shown_in_eight(api: Api) -> None:
     image = Image.new("I;16", (1200, 900), 40_000)
     out = io.BytesIO()
     image.save(out, "TIFF")
-    made = await uploaded(api, out.getvalue())
-    shown = Image.open(io.BytesIO((await api.client().get((await links(api, made))["url"])).content))
+    dataset = await uploaded(api, out.getvalue())
+    shown = Image.open(io.BytesIO((await api.client().get((await links(api, dataset))["url"])).content))
     assert shown.size == (1200, 900)
     assert shown.convert("L").getpixel((600, 450)) == pytest.approx(40_000 // 256, abs=2)
 
 
 async def test_what_browsers_draw_has_no_rendition(api: Api) -> None:
     for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP"):
-        made = await uploaded(api, picture(kind=kind), f"a.{kind.lower()}")
-        assert (await image_rows(api, made))["a"]["rendition_key"] is None
-        assert await stored_keys(api, made, "renditions") == []
+        dataset = await uploaded(api, picture(kind=kind), f"a.{kind.lower()}")
+        assert (await image_rows(api, dataset))["a"]["rendition_key"] is None
+        assert await stored_keys(api, dataset, "renditions") == []
 
 
 async def test_it_goes_with_its_image(api: Api) -> None:
     """Replaced by a picture that needs none: the old one is ordered away, and the link shows the new picture."""
-    made = await uploaded(api, two_colours())
-    old = (await image_rows(api, made))["a"]
-    assert await stored_keys(api, made, "renditions") == [old["rendition_key"].partition("/renditions/")[2]]
+    dataset = await uploaded(api, two_colours())
+    old = (await image_rows(api, dataset))["a"]
+    assert await stored_keys(api, dataset, "renditions") == [old["rendition_key"].partition("/renditions/")[2]]
     png = picture(30, 20, "PNG")
-    await upload(await api.login("owner"), made, ("a.tif", png))
-    assert (await image_rows(api, made))["a"]["rendition_key"] is None
-    assert (await api.client().get((await links(api, made))["url"])).content == png
+    await upload(await api.login("owner"), dataset, ("a.tif", png))
+    assert (await image_rows(api, dataset))["a"]["rendition_key"] is None
+    assert (await api.client().get((await links(api, dataset))["url"])).content == png
     async with api.db.read() as connection:
         [order] = await connection.fetch(ORDERS, KIND)
     assert all(old[key] in order["payload"] for key in ("s3_key", "thumbnail_key", "rendition_key"))
 
 
 async def test_an_api_that_knows_no_renditions_may_replace_one(api: Api) -> None:
-    made = await uploaded(api, two_colours())
+    dataset = await uploaded(api, two_colours())
     png = picture(30, 20, "PNG")
-    key = f"datasets/{made.dataset_id}/images/a.0123.tif"
+    key = f"datasets/{dataset.id}/images/a.0123.tif"
     await api.services.objects.put("datasets", key, png, "image/png")
     async with api.db.begin() as tx:
         await tx.execute(
             "UPDATE image_metadata SET s3_key = $1, content_type = 'image/png', content_sha256 = NULL", key
         )
-    assert (await api.client().get((await links(api, made))["url"])).content == png
+    assert (await api.client().get((await links(api, dataset))["url"])).content == png
 
 
-async def of_before(api: Api, content: bytes, **columns: Any) -> Made:
+async def of_before(api: Api, content: bytes, **columns: Any) -> Dataset:
     """An image that was uploaded before there were renditions."""
-    made = await uploaded(api, content)
-    [row] = (await image_rows(api, made)).values()
+    dataset = await uploaded(api, content)
+    [row] = (await image_rows(api, dataset)).values()
     if row["rendition_key"]:
         await api.services.objects.delete_many("datasets", [row["rendition_key"]])
     async with api.db.begin() as tx:
         await tx.execute("UPDATE image_metadata SET rendition_key = NULL")
         for name, value in columns.items():
             await tx.execute(f"UPDATE image_metadata SET {name} = $1", value)
-    return made
+    return dataset
 
 
 @pytest.mark.parametrize("columns", [{}, {"content_type": None, "content_sha256": None}])
 async def test_one_of_before_gets_it_when_it_is_looked_at(api: Api, columns: dict[str, Any]) -> None:
     content = two_colours()
-    made = await of_before(api, content, **columns)
-    url = (await links(api, made))["url"]
+    dataset = await of_before(api, content, **columns)
+    url = (await links(api, dataset))["url"]
     async with api.client() as browser:
         first, second = await asyncio.gather(browser.get(url), browser.get(url))
         original = await browser.get(f"{url}&original=true")
@@ -157,31 +158,31 @@ async def test_one_of_before_gets_it_when_it_is_looked_at(api: Api, columns: dic
         assert shown.getpixel((20, 100)) == pytest.approx(RED, abs=6)
     assert original.content == content
     # It is kept, with the image: nobody decodes it once more.
-    [row] = (await image_rows(api, made)).values()
-    assert await stored_keys(api, made, "renditions") == [row["rendition_key"].partition("/renditions/")[2]]
+    [row] = (await image_rows(api, dataset)).values()
+    assert await stored_keys(api, dataset, "renditions") == [row["rendition_key"].partition("/renditions/")[2]]
     api.services.caches.renditions.forget(row["s3_key"])
     assert (await api.client().get(url)).content == first.content
 
 
 async def test_one_of_before_that_cannot_be_shown_comes_as_it_is(api: Api) -> None:
-    made = await of_before(api, two_colours())
-    [row] = (await image_rows(api, made)).values()
+    dataset = await of_before(api, two_colours())
+    [row] = (await image_rows(api, dataset)).values()
     await api.services.objects.put("datasets", row["s3_key"], b"II*\x00 no picture", "image/tiff")
-    url = (await links(api, made))["url"]
+    url = (await links(api, dataset))["url"]
     assert (await api.client().get(url)).content == b"II*\x00 no picture"
-    assert (await image_rows(api, made))["a"]["rendition_key"] is None
+    assert (await image_rows(api, dataset))["a"]["rendition_key"] is None
     await api.services.objects.delete_many("datasets", [row["s3_key"]])
     assert (await api.client().get(url)).status_code == 404
 
 
 async def test_one_that_is_replaced_meanwhile_keeps_none_of_it(api: Api) -> None:
-    made = await of_before(api, two_colours())
-    url = (await links(api, made))["url"]
-    [row] = (await image_rows(api, made)).values()
+    dataset = await of_before(api, two_colours())
+    url = (await links(api, dataset))["url"]
+    [row] = (await image_rows(api, dataset)).values()
     async with api.db.begin() as tx:
         await tx.execute("UPDATE image_metadata SET s3_key = s3_key || '.other'")
     assert (await api.client().get(url)).headers["content-type"] == "image/jpeg"  # the row was read just before
-    assert (await image_rows(api, made))["a"]["rendition_key"] is None
+    assert (await image_rows(api, dataset))["a"]["rendition_key"] is None
     async with api.db.read() as connection:
         [payload] = [one["payload"] for one in await connection.fetch(ORDERS, KIND)]
     assert row["s3_key"].rpartition("/")[2] in payload

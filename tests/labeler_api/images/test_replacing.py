@@ -13,8 +13,10 @@ import pytest
 from labeler_api.images import removal
 from labeler_ops.maintenance import fence
 from labeler_ops.stack.object_store import SeaweedServer
-from tests.fixtures.api import Api, Made, storage_environment
+from tests.fixtures.accounts import VIEWER
+from tests.fixtures.api import Api, storage_environment
 from tests.fixtures.cut_uploads import FORM, PART, running
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.pictures import archive, counters, image_rows, media_path, picture, stored_keys, upload
 from tests.fixtures.relay import Relay
 from tests.fixtures.users import RunningGateway
@@ -25,7 +27,7 @@ OLD, NEW = picture(40, 30, colour="red"), picture(50, 20, colour="blue")
 Meanwhile = Callable[[], Awaitable[Any]]
 
 
-async def put_over(client: httpx.AsyncClient, made: Made, meanwhile: Meanwhile) -> httpx.Response:
+async def put_over(client: httpx.AsyncClient, dataset: Dataset, meanwhile: Meanwhile) -> httpx.Response:
     """Upload NEW as a.jpg; `meanwhile` happens when all of its bytes are there, but for the end of the form."""
 
     async def form() -> AsyncIterator[bytes]:
@@ -33,12 +35,12 @@ async def put_over(client: httpx.AsyncClient, made: Made, meanwhile: Meanwhile) 
         await meanwhile()
         yield b"no picture\r\n--x--\r\n"
 
-    return await client.post(f"/api/v1/datasets/{made.dataset_id}/images", content=form(), headers=FORM)
+    return await client.post(f"/api/v1/datasets/{dataset.id}/images", content=form(), headers=FORM)
 
 
-async def content_of(api: Api, made: Made, image_id: str = "a") -> bytes:
+async def content_of(api: Api, dataset: Dataset, image_id: str = "a") -> bytes:
     """The bytes of an image, which are those that its row describes."""
-    row = (await image_rows(api, made))[image_id]
+    row = (await image_rows(api, dataset))[image_id]
     async with api.services.objects.open("datasets", row["s3_key"]) as stream:
         content = await stream.read()
     assert row["size"] == len(content)
@@ -48,10 +50,10 @@ async def content_of(api: Api, made: Made, image_id: str = "a") -> bytes:
     return content
 
 
-async def one_image(api: Api, **options: Any) -> Made:
-    made = await api.dataset(**options)
-    assert (await upload(await api.login("owner"), made, ("a.jpg", OLD))).status_code == 200
-    return made
+async def one_image(api: Api, **options: Any) -> Dataset:
+    dataset = await api.dataset(**options)
+    assert (await upload(await api.login("owner"), dataset, ("a.jpg", OLD))).status_code == 200
+    return dataset
 
 
 async def removals(api: Api) -> list[tuple[timedelta, removal.Removal]]:
@@ -71,32 +73,34 @@ async def run_removals(api: Api) -> None:
 
 
 async def test_an_uploader_who_is_removed_meanwhile_changes_nothing(api: Api) -> None:
-    made = await one_image(api, members={"viewer": "admin"})
-    before = await image_rows(api, made)
+    dataset = await one_image(api, members={"viewer": "admin"})
+    before = await image_rows(api, dataset)
 
     async def leave() -> None:
         async with api.db.begin() as tx:
-            await tx.execute("DELETE FROM project_permissions WHERE project_id = $1 AND user_id = 5", made.project_id)
+            await tx.execute(
+                f"DELETE FROM project_permissions WHERE project_id = $1 AND user_id = {VIEWER.id}", dataset.project_id
+            )
 
-    answer = await put_over(await api.login("viewer"), made, leave)
+    answer = await put_over(await api.login("viewer"), dataset, leave)
     assert answer.status_code == 404
-    assert await image_rows(api, made) == before
-    assert await content_of(api, made) == OLD
+    assert await image_rows(api, dataset) == before
+    assert await content_of(api, dataset) == OLD
 
 
 async def test_maintenance_that_begins_meanwhile_changes_nothing(api: Api, labeler_dsn: str) -> None:
-    made = await one_image(api)
-    before = await image_rows(api, made)
+    dataset = await one_image(api)
+    before = await image_rows(api, dataset)
 
     async def begin() -> None:
         await fence.on(labeler_dsn, reason="a test", by="test")
 
     try:
-        must_be_503(await put_over(await api.login("owner"), made, begin), "maintenance")
+        must_be_503(await put_over(await api.login("owner"), dataset, begin), "maintenance")
     finally:
         await fence.off(labeler_dsn, by="test")
-    assert await image_rows(api, made) == before
-    assert await content_of(api, made) == OLD
+    assert await image_rows(api, dataset) == before
+    assert await content_of(api, dataset) == OLD
 
 
 async def test_a_database_that_goes_away_meanwhile_changes_nothing(
@@ -107,46 +111,46 @@ async def test_a_database_that_goes_away_meanwhile_changes_nothing(
     async with Relay(parts.port) as wire:
         dsn = labeler_dsn.replace(f":{parts.port}/", f":{wire.port}/")
         async with running(dsn, gateway, storage_environment(object_store)) as api:
-            made = await one_image(api)
-            before = await image_rows(api, made)
-            must_be_503(await put_over(await api.login("owner"), made, wire.cut), "database_unavailable")
+            dataset = await one_image(api)
+            before = await image_rows(api, dataset)
+            must_be_503(await put_over(await api.login("owner"), dataset, wire.cut), "database_unavailable")
             await wire.restore()
-            assert await image_rows(api, made) == before
-            assert await content_of(api, made) == OLD
+            assert await image_rows(api, dataset) == before
+            assert await content_of(api, dataset) == OLD
 
 
 async def test_a_replaced_object_stays_for_as_long_as_links_to_it_may(api: Api) -> None:
-    made = await one_image(api)
-    old = (await image_rows(api, made))["a"]
-    await upload(await api.login("owner"), made, ("a.jpg", NEW))
-    new = (await image_rows(api, made))["a"]
-    assert await content_of(api, made) == NEW
-    assert len(await stored_keys(api, made, "images")) == len(await stored_keys(api, made, "thumbnails")) == 2
+    dataset = await one_image(api)
+    old = (await image_rows(api, dataset))["a"]
+    await upload(await api.login("owner"), dataset, ("a.jpg", NEW))
+    new = (await image_rows(api, dataset))["a"]
+    assert await content_of(api, dataset) == NEW
+    assert len(await stored_keys(api, dataset, "images")) == len(await stored_keys(api, dataset, "thumbnails")) == 2
     [(wait, order)] = await removals(api)
     assert wait >= timedelta(hours=24)
     assert sorted(order.keys) == sorted([old["s3_key"], old["thumbnail_key"]])
 
     await run_removals(api)
-    assert await stored_keys(api, made, "images") == [new["s3_key"].partition("/images/")[2]]
-    assert await stored_keys(api, made, "thumbnails") == [new["thumbnail_key"].partition("/thumbnails/")[2]]
-    assert await content_of(api, made) == NEW
+    assert await stored_keys(api, dataset, "images") == [new["s3_key"].partition("/images/")[2]]
+    assert await stored_keys(api, dataset, "thumbnails") == [new["thumbnail_key"].partition("/thumbnails/")[2]]
+    assert await content_of(api, dataset) == NEW
     await run_removals(api)  # a job may be done twice
 
 
 async def test_an_object_that_a_row_refers_to_again_is_not_removed(api: Api) -> None:
     """As after a database was put back, or in legacy data, where two images may share an object."""
-    made = await one_image(api)
-    old = (await image_rows(api, made))["a"]
-    await upload(await api.login("owner"), made, ("a.jpg", NEW))
+    dataset = await one_image(api)
+    old = (await image_rows(api, dataset))["a"]
+    await upload(await api.login("owner"), dataset, ("a.jpg", NEW))
     async with api.db.begin() as tx:
         await tx.execute(
             "INSERT INTO image_metadata (dataset_id, id, file_name, s3_key, size) VALUES ($1, 'b', 'b.jpg', $2, 1)",
-            (await api.dataset()).dataset_id,
+            (await api.dataset()).id,
             old["s3_key"],
         )
     await run_removals(api)
-    assert len(await stored_keys(api, made, "images")) == 2
-    assert len(await stored_keys(api, made, "thumbnails")) == 1
+    assert len(await stored_keys(api, dataset, "images")) == 2
+    assert len(await stored_keys(api, dataset, "thumbnails")) == 1
     async with api.db.begin() as tx:  # set aside by the upgrade is referred to as well
         await tx.execute("DELETE FROM image_metadata WHERE id = 'b'")
         await tx.execute(
@@ -154,47 +158,47 @@ async def test_an_object_that_a_row_refers_to_again_is_not_removed(api: Api) -> 
             old["s3_key"],
         )
     await run_removals(api)
-    assert len(await stored_keys(api, made, "images")) == 2
+    assert len(await stored_keys(api, dataset, "images")) == 2
 
 
 async def test_every_object_of_a_request_that_no_row_has_is_ordered_away(api: Api) -> None:
     """Of one path twice in a request the earlier, and of an image whose id is another's."""
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
-    await upload(owner, made, ("a.jpg", OLD), ("a.png.jpg", OLD))
-    answer = (await upload(owner, made, ("b.jpg", OLD), ("b.jpg", NEW), ("a.png", picture(kind="PNG")))).json()
+    await upload(owner, dataset, ("a.jpg", OLD), ("a.png.jpg", OLD))
+    answer = (await upload(owner, dataset, ("b.jpg", OLD), ("b.jpg", NEW), ("a.png", picture(kind="PNG")))).json()
     assert [(one["filename"]) for one in answer["failed"]] == ["a.png"]
     await run_removals(api)
-    found = await image_rows(api, made)
+    found = await image_rows(api, dataset)
     assert sorted(found) == ["a", "a.png", "b"]
-    assert await content_of(api, made, "b") == NEW
+    assert await content_of(api, dataset, "b") == NEW
     for folder, column in (("images", "s3_key"), ("thumbnails", "thumbnail_key")):
         kept = sorted(row[column].partition(f"/{folder}/")[2] for row in found.values())
-        assert sorted(await stored_keys(api, made, folder)) == kept
+        assert sorted(await stored_keys(api, dataset, folder)) == kept
 
 
 async def test_a_legacy_image_is_found_by_its_path_and_keeps_its_id(api: Api) -> None:
-    made = await api.dataset(images=1)
-    [legacy] = (await image_rows(api, made)).values()
+    dataset = await api.dataset(images=1)
+    [legacy] = (await image_rows(api, dataset)).values()
     await api.services.objects.put("datasets", legacy["s3_key"], OLD, "image/jpeg")
-    answer = (await upload(await api.login("owner"), made, ("train/good/0000.jpg", NEW))).json()
+    answer = (await upload(await api.login("owner"), dataset, ("train/good/0000.jpg", NEW))).json()
     assert [(image["id"], image["replaced"]) for image in answer["images"]] == [("train/good/0000", True)]
-    assert await content_of(api, made, "train/good/0000") == NEW
-    assert (await counters(api, made))[:2] == (1, 1)
+    assert await content_of(api, dataset, "train/good/0000") == NEW
+    assert (await counters(api, dataset))[:2] == (1, 1)
     async with api.services.objects.open("datasets", legacy["s3_key"]) as stream:
         assert await stream.read() == OLD
 
 
 async def test_two_uploads_never_share_a_key(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
     seen = set()
     for colour in ("red", "green", "red"):
-        await upload(owner, made, ("한글/a.b.jpg", picture(9, 9, colour=colour)))
-        row = (await image_rows(api, made))["한글/a.b"]
+        await upload(owner, dataset, ("한글/a.b.jpg", picture(9, 9, colour=colour)))
+        row = (await image_rows(api, dataset))["한글/a.b"]
         assert row["folder_path"] == "한글"
         assert row["file_name"] == "a.b.jpg"
-        assert row["s3_key"].startswith(f"datasets/{made.dataset_id}/images/한글/a.b.")
+        assert row["s3_key"].startswith(f"datasets/{dataset.id}/images/한글/a.b.")
         assert row["s3_key"].endswith(".jpg")
         seen.add(row["s3_key"])
     assert len(seen) == 3
@@ -203,22 +207,22 @@ async def test_two_uploads_never_share_a_key(api: Api) -> None:
 @pytest.mark.parametrize("name", ["x" * 251 + ".jpg", "한" * 250 + ".jpg", "x." + "y" * 250, "d/" * 100 + "x" * 50])
 async def test_the_longest_names_have_keys_that_every_store_takes(api: Api, name: str) -> None:
     """MinIO keeps each segment as a file's name, which may have 255 bytes."""
-    made = await api.dataset()
-    answer = (await upload(await api.login("owner"), made, (name, OLD))).json()
+    dataset = await api.dataset()
+    answer = (await upload(await api.login("owner"), dataset, (name, OLD))).json()
     assert answer["failed"] == []
-    [row] = (await image_rows(api, made)).values()
+    [row] = (await image_rows(api, dataset)).values()
     for key in (row["s3_key"], row["thumbnail_key"]):
         assert max(len(segment.encode()) for segment in key.split("/")) <= 255
-    listed = (await (await api.login("owner")).get(f"/api/v1/projects/{made.project_id}/images")).json()["images"]
+    listed = (await (await api.login("owner")).get(f"/api/v1/projects/{dataset.project_id}/images")).json()["images"]
     assert (await api.client().get(media_path(listed[0]["url"]))).content == OLD
 
 
 async def test_names_in_the_wizard_in_files_and_in_exports_are_paths_and_not_keys(api: Api) -> None:
-    made = await api.dataset(tasks=["detection"])
+    dataset = await api.dataset(tasks=["detection"])
     owner = await api.login("owner")
     for content in (OLD, NEW):  # the second is a replacement
-        await upload(owner, made, ("all.zip", archive({"train/1.jpg": content})))
-    where = f"/api/v1/datasets/{made.dataset_id}/storage/preview"
+        await upload(owner, dataset, ("all.zip", archive({"train/1.jpg": content})))
+    where = f"/api/v1/datasets/{dataset.id}/storage/preview"
     mapping = {"filename": "1.jpg", "relative_path": "train/1.jpg", "size": 5}
     preview = (await owner.post(where, json={"file_mappings": [mapping], "target_folder": ""})).json()
     assert [(one["path"], one["status"]) for one in preview["duplicate_files"]] == [("train/1.jpg", "duplicate")]
@@ -230,11 +234,11 @@ async def test_names_in_the_wizard_in_files_and_in_exports_are_paths_and_not_key
         "categories": [{"id": 1, "name": "cat"}],
     }
     files = [("files", ("b.jpg", OLD)), ("annotation_file", ("coco.json", msgspec.json.encode(labels)))]
-    answer = (await owner.post(f"/api/v1/datasets/{made.dataset_id}/images", files=files)).json()
+    answer = (await owner.post(f"/api/v1/datasets/{dataset.id}/images", files=files)).json()
     assert answer["annotations_imported"] == 1
     assert answer["import_report"]["errors"] == []
 
-    body = {"project_id": made.project_id, "task_type": "detection", "export_format": "coco"}
+    body = {"project_id": dataset.project_id, "task_type": "detection", "export_format": "coco"}
     export = (await owner.post("/api/v1/export", json=body)).json()
     document = (await api.client().get(media_path(export["download_url"]))).json()
     assert [one["file_name"] for one in document["images"]] == ["train/1.jpg"]

@@ -14,7 +14,9 @@ import pytest
 from labeler_api.object_store.objects import ObjectStore
 from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.stack.ports import free_port
-from tests.fixtures.api import JWT_SECRET, PUBLIC_URL, Api, Made, storage_environment
+from tests.fixtures.accounts import OWNER, VIEWER
+from tests.fixtures.api import JWT_SECRET, PUBLIC_URL, Api, storage_environment
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.pictures import image_rows, media_path, noise, picture, stored_keys
 from tests.fixtures.served import serving
 from tests.fixtures.users import RunningGateway
@@ -27,17 +29,17 @@ CLIENTS = 200
 AT_ONCE = 16  # half of what a person may have open: whoever left may still be counted for a moment
 
 
-async def large_image(objects: ObjectStore, api: Api, size: int) -> tuple[Made, str]:
+async def large_image(objects: ObjectStore, api: Api, size: int) -> tuple[Dataset, str]:
     """An image of so many zero bytes, and the path of its link."""
-    made = await api.dataset(images=1)
-    [image] = (await image_rows(api, made)).values()
+    dataset = await api.dataset(images=1)
+    [image] = (await image_rows(api, dataset)).values()
     async with objects.upload_stream("datasets", image["s3_key"], "image/jpeg") as target:
         for _ in range(size // MEBIBYTE):
             await target.write(bytes(MEBIBYTE))
     async with api.db.begin() as tx:
-        await tx.execute("UPDATE image_metadata SET size = $1 WHERE dataset_id = $2", size, made.dataset_id)
-    listed = await (await api.login("owner")).get(f"/api/v1/projects/{made.project_id}/images")
-    return made, media_path(listed.json()["images"][0]["url"])
+        await tx.execute("UPDATE image_metadata SET size = $1 WHERE dataset_id = $2", size, dataset.id)
+    listed = await (await api.login("owner")).get(f"/api/v1/projects/{dataset.project_id}/images")
+    return dataset, media_path(listed.json()["images"][0]["url"])
 
 
 async def test_clients_that_leave_close_their_sources(api: Api) -> None:
@@ -73,36 +75,36 @@ async def test_clients_that_leave_close_their_sources(api: Api) -> None:
 
 
 async def test_a_client_that_leaves_while_uploading_keeps_what_was_whole(api: Api) -> None:
-    made = await api.dataset()
-    token = api.token(2, "owner@example.com")
+    dataset = await api.dataset()
+    token = api.token(OWNER.id, OWNER.email)
     part = b'--x\r\nContent-Disposition: form-data; name="files"; filename="%d.jpg"\r\n\r\n'
     body = b"".join(part % number + picture() + b"\r\n" for number in range(3)) + part % 4 + picture()[:100]
     async with serving(api) as port:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(
-            f"POST /api/v1/datasets/{made.dataset_id}/images HTTP/1.1\r\nHost: api.test\r\n"
+            f"POST /api/v1/datasets/{dataset.id}/images HTTP/1.1\r\nHost: api.test\r\n"
             f"Authorization: Bearer {token}\r\nContent-Type: multipart/form-data; boundary=x\r\n"
             f"Content-Length: 1000000\r\n\r\n".encode()
             + body
         )
 
         async def three_objects() -> bool:
-            return len(await stored_keys(api, made, "images")) == 3
+            return len(await stored_keys(api, dataset, "images")) == 3
 
         await until(three_objects)
-        assert await image_rows(api, made) == {}
+        assert await image_rows(api, dataset) == {}
         writer.close()
         await writer.wait_closed()
 
         async def three_rows() -> bool:
-            return sorted(await image_rows(api, made)) == ["0", "1", "2"]
+            return sorted(await image_rows(api, dataset)) == ["0", "1", "2"]
 
         await until(three_rows)
 
 
 async def test_an_early_refusal_reaches_the_client_while_it_is_sending(api: Api) -> None:
-    made = await api.dataset()
-    token = api.token(5, "viewer@example.com")
+    dataset = await api.dataset()
+    token = api.token(VIEWER.id, VIEWER.email)
 
     async def body() -> AsyncIterator[bytes]:
         for _ in range(100):
@@ -110,7 +112,7 @@ async def test_an_early_refusal_reaches_the_client_while_it_is_sending(api: Api)
 
     async with serving(api) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         answer = await client.post(
-            f"/api/v1/datasets/{made.dataset_id}/images",
+            f"/api/v1/datasets/{dataset.id}/images",
             content=body(),
             headers={"Authorization": f"Bearer {token}", "Content-Type": "multipart/form-data; boundary=x"},
         )
@@ -254,7 +256,7 @@ async def test_the_memory_of_an_upload_does_not_grow_with_its_files(
     api: Api, process: tuple[psutil.Process, httpx.AsyncClient]
 ) -> None:
     server, client = process
-    made = await api.dataset()
+    dataset = await api.dataset()
     pictures = [noise(1200, 900, seed) for seed in range(4)]
 
     def form(files: int) -> AsyncIterator[bytes]:
@@ -270,9 +272,7 @@ async def test_the_memory_of_an_upload_does_not_grow_with_its_files(
     async def send(files: int) -> int:
         headers = {"Content-Type": "multipart/form-data; boundary=x"}
         async with Memory(server) as memory:
-            answer = await client.post(
-                f"/api/v1/datasets/{made.dataset_id}/images", content=form(files), headers=headers
-            )
+            answer = await client.post(f"/api/v1/datasets/{dataset.id}/images", content=form(files), headers=headers)
         assert answer.status_code == 200
         assert answer.json()["images_uploaded"] == files
         return memory.peak
@@ -286,4 +286,4 @@ async def test_the_memory_of_an_upload_does_not_grow_with_its_files(
         f"peak with 50 files {few / MEBIBYTE:.0f} MiB, with {MANY_FILES} {many / MEBIBYTE:.0f} MiB"
     )
     assert many - few < 32 * MEBIBYTE
-    assert len(await image_rows(api, made)) == MANY_FILES
+    assert len(await image_rows(api, dataset)) == MANY_FILES

@@ -23,10 +23,10 @@ from tests.fixtures.pictures import (
 
 
 async def test_an_upload_stores_bytes_row_and_thumbnail(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
     content = picture(640, 320, colour="red")
-    answer = await upload(owner, made, ("train/good/001.jpg", content))
+    answer = await upload(owner, dataset, ("train/good/001.jpg", content))
     assert answer.status_code == 200, answer.text
     assert answer.json() == {
         "images_uploaded": 1,
@@ -47,13 +47,13 @@ async def test_an_upload_stores_bytes_row_and_thumbnail(api: Api) -> None:
             }
         ],
     }
-    row = (await image_rows(api, made))["train/good/001"]
+    row = (await image_rows(api, dataset))["train/good/001"]
     assert row["content_sha256"] == hashlib.sha256(content).hexdigest()
     assert row["content_type"] == "image/jpeg"
     assert row["folder_path"] == "train/good"
     assert row["size"] == len(content)
-    assert re.fullmatch(rf"datasets/{made.dataset_id}/images/train/good/001\.[0-9a-f]{{16}}\.jpg", row["s3_key"])
-    assert await counters(api, made) == (1, 1, 1)
+    assert re.fullmatch(rf"datasets/{dataset.id}/images/train/good/001\.[0-9a-f]{{16}}\.jpg", row["s3_key"])
+    assert await counters(api, dataset) == (1, 1, 1)
     async with api.services.objects.open("datasets", row["s3_key"]) as stream:
         assert await stream.read() == content
         assert stream.content_type == "image/jpeg"
@@ -61,28 +61,28 @@ async def test_an_upload_stores_bytes_row_and_thumbnail(api: Api) -> None:
         thumbnail = Image.open(io.BytesIO(await stream.read()))
     assert thumbnail.size == (256, 128)
     assert thumbnail.format == "JPEG"
-    assert await stored_keys(api, made, "images") == [row["s3_key"].partition("/images/")[2]]
+    assert await stored_keys(api, dataset, "images") == [row["s3_key"].partition("/images/")[2]]
 
 
 async def test_each_format_is_known_by_its_bytes(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
     kinds = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"]
     files = [(f"{kind}.dat", picture(20, 10, kind)) for kind in kinds]
-    answer = (await upload(owner, made, *files, ("lies.png", picture(20, 10, "JPEG")))).json()
+    answer = (await upload(owner, dataset, *files, ("lies.png", picture(20, 10, "JPEG")))).json()
     assert answer["failed"] == []
-    found = {name: row["content_type"] for name, row in (await image_rows(api, made)).items()}
+    found = {name: row["content_type"] for name, row in (await image_rows(api, dataset)).items()}
     assert found == {kind: f"image/{kind.lower()}" for kind in kinds} | {"lies": "image/jpeg"}
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 async def test_sizes_and_thumbnails_are_as_browsers_draw_them(api: Api, orientation: int) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
-    [image] = (await upload(owner, made, ("a.jpg", rotated(400, 200, orientation)))).json()["images"]
+    [image] = (await upload(owner, dataset, ("a.jpg", rotated(400, 200, orientation)))).json()["images"]
     sideways = orientation >= 5
     assert (image["width"], image["height"]) == ((200, 400) if sideways else (400, 200))
-    row = (await image_rows(api, made))["a"]
+    row = (await image_rows(api, dataset))["a"]
     async with api.services.objects.open("datasets", row["thumbnail_key"]) as stream:
         thumbnail = Image.open(io.BytesIO(await stream.read())).convert("RGB")
     assert thumbnail.size == ((128, 256) if sideways else (256, 128))
@@ -101,10 +101,10 @@ async def test_sizes_and_thumbnails_are_as_browsers_draw_them(api: Api, orientat
 
 
 async def test_what_is_seen_through_is_white_and_small_ones_are_not_enlarged(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
-    await upload(owner, made, ("a.png", picture(30, 20, "PNG", mode="RGBA", colour=(255, 0, 0, 0))))
-    row = (await image_rows(api, made))["a"]
+    await upload(owner, dataset, ("a.png", picture(30, 20, "PNG", mode="RGBA", colour=(255, 0, 0, 0))))
+    row = (await image_rows(api, dataset))["a"]
     async with api.services.objects.open("datasets", row["thumbnail_key"]) as stream:
         thumbnail = Image.open(io.BytesIO(await stream.read())).convert("RGB")
     assert thumbnail.size == (30, 20)
@@ -112,68 +112,68 @@ async def test_what_is_seen_through_is_white_and_small_ones_are_not_enlarged(api
 
 
 async def test_a_repeated_path_replaces_and_is_counted_once(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
-    await upload(owner, made, ("a/1.jpg", picture(10, 10)))
-    first = (await image_rows(api, made))["a/1"]
+    await upload(owner, dataset, ("a/1.jpg", picture(10, 10)))
+    first = (await image_rows(api, dataset))["a/1"]
     content = picture(30, 20, colour="blue")
-    answer = (await upload(owner, made, ("a/1.jpg", content))).json()
+    answer = (await upload(owner, dataset, ("a/1.jpg", content))).json()
     assert answer["images_uploaded"] == 1
     assert answer["images"][0]["replaced"] is True
-    second = (await image_rows(api, made))["a/1"]
+    second = (await image_rows(api, dataset))["a/1"]
     assert second["width"] == 30
     assert second["height"] == 20
     assert second["size"] == len(content)
     assert second["uploaded_at"] == first["uploaded_at"]
     assert second["last_modified"] > first["last_modified"]
-    assert await counters(api, made) == (1, 1, 2)
+    assert await counters(api, dataset) == (1, 1, 2)
     assert second["s3_key"] != first["s3_key"]  # what becomes of the old objects: test_replacing.py
 
 
 async def test_the_same_path_twice_in_one_request_the_later_wins(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
     last = picture(30, 20)
-    answer = (await upload(owner, made, *(("a.jpg", picture(10 + n, 10)) for n in range(5)), ("a.jpg", last))).json()
+    answer = (await upload(owner, dataset, *(("a.jpg", picture(10 + n, 10)) for n in range(5)), ("a.jpg", last))).json()
     assert answer["images_uploaded"] == 1
     assert [image["width"] for image in answer["images"]] == [30]
-    row = (await image_rows(api, made))["a"]
+    row = (await image_rows(api, dataset))["a"]
     assert row["content_sha256"] == hashlib.sha256(last).hexdigest()
     async with api.services.objects.open("datasets", row["s3_key"]) as stream:
         assert await stream.read() == last
-    assert await counters(api, made) == (1, 1, 1)
+    assert await counters(api, dataset) == (1, 1, 1)
 
 
 async def test_equal_stems_get_ids_of_their_own(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
     jpeg, png, again = picture(10, 10), picture(11, 10, "PNG"), picture(12, 10, "PNG")
-    one = (await upload(owner, made, ("d/a.jpg", jpeg), ("d/a.png", png))).json()
+    one = (await upload(owner, dataset, ("d/a.jpg", jpeg), ("d/a.png", png))).json()
     assert sorted(image["id"] for image in one["images"]) in (["d/a", "d/a.png"], ["d/a", "d/a.jpg"])
-    before = {row["file_name"]: name for name, row in (await image_rows(api, made)).items()}
-    two = (await upload(owner, made, ("d/a.png", again), ("d/a.webp", picture(13, 10, "WEBP")))).json()
-    after = await image_rows(api, made)
+    before = {row["file_name"]: name for name, row in (await image_rows(api, dataset)).items()}
+    two = (await upload(owner, dataset, ("d/a.png", again), ("d/a.webp", picture(13, 10, "WEBP")))).json()
+    after = await image_rows(api, dataset)
     assert {row["file_name"]: name for name, row in after.items()}.items() >= before.items()
     assert len(after) == 3
     assert {image["id"]: image["replaced"] for image in two["images"]} == {
         before["a.png"]: True,
         "d/a.webp": False,
     }
-    assert await counters(api, made) == (3, 3, 2)
+    assert await counters(api, dataset) == (3, 3, 2)
 
 
 async def test_an_id_that_another_image_holds_is_refused(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
-    await upload(owner, made, ("a.jpg", picture()))
-    await upload(owner, made, ("a.png.jpg", picture()))
-    answer = await upload(owner, made, ("a.png", picture(kind="PNG")))
+    await upload(owner, dataset, ("a.jpg", picture()))
+    await upload(owner, dataset, ("a.png.jpg", picture()))
+    answer = await upload(owner, dataset, ("a.png", picture(kind="PNG")))
     assert answer.status_code == 422
     assert answer.json()["code"] == "nothing_stored"
     [failed] = answer.json()["failed"]
     assert failed["filename"] == "a.png"
     assert "belongs to another image" in failed["reason"]
-    assert sorted(await image_rows(api, made)) == ["a", "a.png"]
+    assert sorted(await image_rows(api, dataset)) == ["a", "a.png"]
 
 
 async def test_two_datasets_may_hold_the_same_path(api: Api) -> None:
@@ -186,33 +186,33 @@ async def test_two_datasets_may_hold_the_same_path(api: Api) -> None:
 
 
 async def test_uploads_of_one_path_at_once_agree_in_the_end(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
     contents = [picture(10 + number, 10) for number in range(8)]
     for _ in range(3):
-        answers = await asyncio.gather(*(upload(owner, made, ("a.jpg", content)) for content in contents))
+        answers = await asyncio.gather(*(upload(owner, dataset, ("a.jpg", content)) for content in contents))
         assert [answer.status_code for answer in answers] == [200] * 8
-        row = (await image_rows(api, made))["a"]
+        row = (await image_rows(api, dataset))["a"]
         async with api.services.objects.open("datasets", row["s3_key"]) as stream:
             content = await stream.read()
         assert hashlib.sha256(content).hexdigest() == row["content_sha256"]
         assert Image.open(io.BytesIO(content)).width == row["width"]
         async with api.services.objects.open("datasets", row["thumbnail_key"]) as stream:
             assert Image.open(io.BytesIO(await stream.read())).width == row["width"]
-    assert (await counters(api, made))[:2] == (1, 1)
+    assert (await counters(api, dataset))[:2] == (1, 1)
 
 
 async def test_uploads_of_many_paths_at_once_are_all_counted(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
     await asyncio.gather(
         *(
-            upload(owner, made, *((f"{batch}/{number}.jpg", picture(8, 8)) for number in range(10)))
+            upload(owner, dataset, *((f"{batch}/{number}.jpg", picture(8, 8)) for number in range(10)))
             for batch in range(6)
         )
     )
-    assert len(await image_rows(api, made)) == 60
-    assert (await counters(api, made))[:2] == (60, 60)
+    assert len(await image_rows(api, dataset)) == 60
+    assert (await counters(api, dataset))[:2] == (60, 60)
 
 
 @pytest.mark.parametrize(
@@ -220,13 +220,13 @@ async def test_uploads_of_many_paths_at_once_are_all_counted(api: Api) -> None:
     ["한글/사진 1.jpg", "100%/a?b#c.jpg", "a b/ä ö.jpg", "%2F/..jpg.jpg"[:4] + "x.jpg", "image", "a.b/c"],
 )
 async def test_odd_names_are_kept_and_found(api: Api, name: str) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
     content = picture(10, 10)
-    [image] = (await upload(owner, made, (name, content))).json()["images"]
+    [image] = (await upload(owner, dataset, (name, content))).json()["images"]
     folder, slash, base = name.rpartition("/")
     assert image["id"] == folder + slash + (base.rpartition(".")[0] or base)
-    listed = (await owner.get(f"/api/v1/projects/{made.project_id}/images")).json()["images"]
+    listed = (await owner.get(f"/api/v1/projects/{dataset.project_id}/images")).json()["images"]
     assert [(found["id"], found["file_name"], found["folder_path"]) for found in listed] == [
         (image["id"], name, folder or None)
     ]
@@ -236,16 +236,16 @@ async def test_odd_names_are_kept_and_found(api: Api, name: str) -> None:
 
 
 async def test_names_are_normalised(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
     decomposed = unicodedata.normalize("NFD", "한글.jpg")
-    await upload(owner, made, (decomposed, picture()))
-    await upload(owner, made, ("한글.jpg", picture()))
-    assert list(await image_rows(api, made)) == ["한글"]
+    await upload(owner, dataset, (decomposed, picture()))
+    await upload(owner, dataset, ("한글.jpg", picture()))
+    assert list(await image_rows(api, dataset)) == ["한글"]
 
 
 async def test_an_archive_is_expanded_at_its_members_paths(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
     content = archive(
         {
@@ -258,7 +258,7 @@ async def test_an_archive_is_expanded_at_its_members_paths(api: Api) -> None:
             "notes.txt": b"hello",
         }
     )
-    answer = (await upload(owner, made, ("folder/set.ZIP", content), ("single.jpg", picture(30, 10)))).json()
+    answer = (await upload(owner, dataset, ("folder/set.ZIP", content), ("single.jpg", picture(30, 10)))).json()
     assert answer["images_uploaded"] == 3
     assert answer["folder_structure"] == {"train": 2}
     assert {failed["filename"] for failed in answer["failed"]} == {
@@ -267,23 +267,23 @@ async def test_an_archive_is_expanded_at_its_members_paths(api: Api) -> None:
         "folder/set.ZIP: ../up.jpg",
         "notes.txt",
     }
-    assert sorted(await image_rows(api, made)) == ["single", "train/1", "train/2"]
+    assert sorted(await image_rows(api, dataset)) == ["single", "train/1", "train/2"]
 
 
 async def test_statements_do_not_grow_with_the_files(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
     spent = []
     for number in (1, 10, 90):
         with api.count() as counted:
-            await upload(owner, made, *((f"{number}/{n}.jpg", picture(8, 8)) for n in range(number)))
+            await upload(owner, dataset, *((f"{number}/{n}.jpg", picture(8, 8)) for n in range(number)))
         spent.append(counted.value)
     assert len(set(spent)) == 1
     assert spent[0] <= 6
 
 
 async def test_a_project_id_names_its_dataset(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
-    assert (await upload(owner, made.project_id, ("a.jpg", picture()))).status_code == 200
-    assert list(await image_rows(api, made)) == ["a"]
+    assert (await upload(owner, dataset.project_id, ("a.jpg", picture()))).status_code == 200
+    assert list(await image_rows(api, dataset)) == ["a"]

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.fixtures.accounts import VIEWER
 from tests.fixtures.api import Api
 from tests.fixtures.pictures import image_rows, picture, upload
 
@@ -16,34 +17,36 @@ GOOD = ("good.jpg", picture(10, 10))
 )
 async def test_who_may_upload(api: Api, account: str, status: int) -> None:
     members = {name: name for name in ("viewer", "annotator", "reviewer")}
-    made = await api.dataset(members=members)
-    answer = await upload(await api.login(account), made, GOOD)
+    dataset = await api.dataset(members=members)
+    answer = await upload(await api.login(account), dataset, GOOD)
     assert answer.status_code == status
-    assert len(await image_rows(api, made)) == (status == 200)
+    assert len(await image_rows(api, dataset)) == (status == 200)
 
 
 async def test_a_project_admin_may_upload_and_nobody_without_a_token(api: Api) -> None:
-    made = await api.dataset(members={"viewer": "admin"})
-    assert (await upload(await api.login("viewer"), made, GOOD)).status_code == 200
-    assert (await upload(api.client(), made, GOOD)).status_code == 401
+    dataset = await api.dataset(members={"viewer": "admin"})
+    assert (await upload(await api.login("viewer"), dataset, GOOD)).status_code == 200
+    assert (await upload(api.client(), dataset, GOOD)).status_code == 401
     assert (await upload(await api.login("owner"), "ds_nothing", GOOD)).status_code == 404
 
 
 async def test_who_loses_the_role_while_uploading_adds_nothing(api: Api) -> None:
-    made = await api.dataset(members={"viewer": "admin"})
+    dataset = await api.dataset(members={"viewer": "admin"})
     part = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n'
 
     async def body() -> AsyncIterator[bytes]:
         yield part + picture()
         async with api.db.begin() as tx:
-            await tx.execute("DELETE FROM project_permissions WHERE project_id = $1 AND user_id = 5", made.project_id)
+            await tx.execute(
+                f"DELETE FROM project_permissions WHERE project_id = $1 AND user_id = {VIEWER.id}", dataset.project_id
+            )
         yield b"\r\n--x--\r\n"
 
     client = await api.login("viewer")
     answer = await client.post(
-        f"/api/v1/datasets/{made.dataset_id}/images",
+        f"/api/v1/datasets/{dataset.id}/images",
         content=body(),
         headers={"Content-Type": "multipart/form-data; boundary=x"},
     )
     assert answer.status_code == 404
-    assert await image_rows(api, made) == {}
+    assert await image_rows(api, dataset) == {}

@@ -9,8 +9,9 @@ from labeler_api.imports.readers import items, yolo
 from labeler_api.imports.readers.items import FileImage, ImageList, Unreadable
 from labeler_api.imports.readers.strict_json import Document
 from service_kit import container
+from tests.fixtures.accounts import USER_IDS
 from tests.fixtures.annotation_files import boxes, coco, dice, imported, packed, project, stored, take
-from tests.fixtures.api import USER_IDS, Api
+from tests.fixtures.api import Api
 from tests.fixtures.import_reading import read
 
 MEBIBYTE = 2**20
@@ -66,26 +67,26 @@ def test_a_long_text_of_the_file_is_not_kept() -> None:
 
 async def test_the_classes_of_a_task_take_as_much_as_when_they_are_added_by_hand(api: Api) -> None:
     """Each file brings at most ten thousand, but a second file brings as many again."""
-    made = await api.dataset(images=1, tasks=["detection"])
+    dataset = await api.dataset(images=1, tasks=["detection"])
     first, second = (
         [{"id": number, "name": f"{prefix}{number} " + "x" * 240} for number in range(8_000)] for prefix in "ab"
     )
-    await take(api, made, coco(boxes(1), categories=first))
-    before = await project(api, made)
+    await take(api, dataset, coco(boxes(1), categories=first))
+    before = await project(api, dataset)
 
-    await stored(api, made, coco(boxes(1), categories=second))
-    refused = await imported(await api.login("owner"), made, force=True)
+    await stored(api, dataset, coco(boxes(1), categories=second))
+    refused = await imported(await api.login("owner"), dataset, force=True)
 
     assert refused.status_code == 400
     assert refused.json()["code"] == "classes_too_large"
     assert "4194304 bytes" in refused.json()["detail"]
-    assert await project(api, made) == before
+    assert await project(api, dataset) == before
     # What a class says about itself counts as well.
-    await stored(api, made, coco(boxes(1), categories=[{"id": 1, "name": "new", "supercategory": "x" * 4 * 10**6}]))
-    refused = await imported(await api.login("owner"), made, force=True)
+    await stored(api, dataset, coco(boxes(1), categories=[{"id": 1, "name": "new", "supercategory": "x" * 4 * 10**6}]))
+    refused = await imported(await api.login("owner"), dataset, force=True)
     assert refused.status_code == 400
     assert refused.json()["code"] == "classes_too_large"
-    assert await project(api, made) == before
+    assert await project(api, dataset) == before
 
 
 @pytest.fixture
@@ -96,8 +97,8 @@ def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_one_person_leaves_a_place_for_reading_files_to_others(two_cores: None, api: Api) -> None:
     """The API was started on two cores: two files are read at once, one of them of one person."""
     own, others = [await api.dataset(owner=owner, images=1, tasks=["detection"]) for owner in ("owner", "reviewer")]
-    for made in (own, others):
-        await stored(api, made, coco(boxes(1)))
+    for dataset in (own, others):
+        await stored(api, dataset, coco(boxes(1)))
     async with api.services.parsing.turn(USER_IDS["owner"]):
         waiting = asyncio.create_task(imported(await api.login("owner"), own))
         async with asyncio.timeout(20):

@@ -7,14 +7,15 @@ import pytest
 from labeler_api.imports.checking.matching import place
 from labeler_api.imports.readers.items import FileClass, FileImage, Problems
 from labeler_api.imports.writing.class_merge import merge
-from tests.fixtures.api import Api, Made
+from tests.fixtures.api import Api
+from tests.fixtures.datasets import Dataset
 
 PATHS = ["a/1.jpg", "b/1.jpg", "a/b/1.jpg", "2.png", "deep/er/3.v2.jpg", "폴더/사진.jpg", "images/zip/007.png"]
 
 
-async def shelf(api: Api, *paths: str) -> Made:
+async def shelf(api: Api, *paths: str) -> Dataset:
     """A dataset with these images; an id that is taken already becomes the whole path."""
-    made = await api.dataset()
+    dataset = await api.dataset()
     ids: dict[str, str] = {}
     for path in paths:
         stem = path.rpartition(".")[0]
@@ -25,49 +26,49 @@ async def shelf(api: Api, *paths: str) -> Made:
             " VALUES ($1, $2, $3, $4, NULLIF($5, ''), 1, 64, 48)",
             [
                 (
-                    made.dataset_id,
+                    dataset.id,
                     ids[p],
                     p.rpartition("/")[2],
-                    f"datasets/{made.dataset_id}/images/{p}",
+                    f"datasets/{dataset.id}/images/{p}",
                     p.rpartition("/")[0],
                 )
                 for p in paths
             ],
         )
-    return made
+    return dataset
 
 
-async def found(api: Api, made: Made, *names: str, has_extension: bool = True) -> list[str | None]:
+async def found(api: Api, dataset: Dataset, *names: str, has_extension: bool = True) -> list[str | None]:
     problems = Problems()
     images = [FileImage(f"images[{n}]", name, has_extension=has_extension) for n, name in enumerate(names)]
     async with api.db.read() as connection:
-        placed = await place(connection, made.dataset_id, images, problems)
+        placed = await place(connection, dataset.id, images, problems)
     assert problems.count == sum(one is None for one in placed)
     return [one.id if one else problems.first.pop(0).message for one in placed]
 
 
 async def test_names_are_matched_with_and_without_extension(api: Api) -> None:
-    made = await shelf(api, *PATHS)
+    dataset = await shelf(api, *PATHS)
     names = ["a/1.jpg", "a/1", "a/1.png", "./a/1.jpg", "a\\1.jpg", "/2.png", "deep/er/3.v2", "폴더/사진.jpg"]
     expected = ["a/1", "a/1", "a/1", "a/1", "a/1", "2", "deep/er/3.v2", "폴더/사진"]
     with api.count() as number:
-        assert await found(api, made, *names) == expected
+        assert await found(api, dataset, *names) == expected
     assert number.value == 1
 
 
 async def test_two_extensions_of_one_name_stay_apart(api: Api) -> None:
-    made = await shelf(api, "x.jpg", "x.png")
-    assert await found(api, made, "x.jpg", "x.png", "x", "x.bmp") == ["x", "x.png", "x", "x"]
-    assert await found(api, made, "x", "x.png", has_extension=False) == ["x", "x.png"]
+    dataset = await shelf(api, "x.jpg", "x.png")
+    assert await found(api, dataset, "x.jpg", "x.png", "x", "x.bmp") == ["x", "x.png", "x", "x"]
+    assert await found(api, dataset, "x", "x.png", has_extension=False) == ["x", "x.png"]
 
 
 async def test_ends_of_paths_are_found_where_there_is_one(api: Api) -> None:
-    made = await shelf(api, *PATHS)
-    assert await found(api, made, "3.v2.jpg") == ["deep/er/3.v2"]
+    dataset = await shelf(api, *PATHS)
+    assert await found(api, dataset, "3.v2.jpg") == ["deep/er/3.v2"]
     names = ["er/3.v2", "zip/007", "zip/007.png", "/home/me/a/b/1.jpg", "export/2.png", "b/1.jpg"]
     expected = ["deep/er/3.v2", "images/zip/007", "images/zip/007", "a/b/1", "2", "b/1"]
     with api.count() as number:
-        found_ids = await found(api, made, *names)
+        found_ids = await found(api, dataset, *names)
     assert number.value == 3
     assert found_ids[:3] == expected[:3]
     # Both b/1 and a/b/1 end what the file says.
@@ -76,19 +77,19 @@ async def test_ends_of_paths_are_found_where_there_is_one(api: Api) -> None:
 
 
 async def test_several_names_for_one_image_are_no_guess_either(api: Api) -> None:
-    made = await shelf(api, "1.jpg", "2.jpg")
+    dataset = await shelf(api, "1.jpg", "2.jpg")
     told = "2 images of the file could be '1' of the dataset, '{}' among them; give the whole paths"
-    assert await found(api, made, "train/1.jpg", "valid/1.jpg", "train/2.jpg") == [
+    assert await found(api, dataset, "train/1.jpg", "valid/1.jpg", "train/2.jpg") == [
         told.format("train/1.jpg"),
         told.format("valid/1.jpg"),
         "2",
     ]
-    assert await found(api, made, "1.jpg", "valid/1.jpg", "./1.jpg") == ["1", told.format("valid/1.jpg"), "1"]
+    assert await found(api, dataset, "1.jpg", "valid/1.jpg", "./1.jpg") == ["1", told.format("valid/1.jpg"), "1"]
 
 
 async def test_no_guess_is_made(api: Api) -> None:
-    made = await shelf(api, *PATHS)
-    assert await found(api, made, "1.jpg", "c/1.jpg", "er/2.png", "", "%", "3") == [
+    dataset = await shelf(api, *PATHS)
+    assert await found(api, dataset, "1.jpg", "c/1.jpg", "er/2.png", "", "%", "3") == [
         "3 images of the dataset could be '1.jpg'; give the whole path",
         "the dataset has no image 'c/1.jpg'",
         "2",  # nothing else ends it, and the folder in front may be anything

@@ -13,7 +13,8 @@ import pytest
 from labeler_api.imports.writing import store as writing_store
 from tests.fixtures.annotating import box, check_counters
 from tests.fixtures.annotation_files import coco, imported, stored
-from tests.fixtures.api import Api, Made
+from tests.fixtures.api import Api
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.pictures import picture
 from tests.fixtures.rows import rows
 
@@ -58,31 +59,31 @@ BOUNDS = {
 }
 
 
-async def load(api: Api, made: Made, annotations: int) -> None:
+async def load(api: Api, dataset: Dataset, annotations: int) -> None:
     async with api.db.begin(long=True) as tx:
-        await tx.execute(_LOAD, made.project_id, _IMAGES, annotations)
-        await tx.execute("DELETE FROM image_annotation_status WHERE project_id = $1", made.project_id)
-        await tx.execute(_STATUSES, made.project_id)
-        await tx.execute(_COUNT, made.project_id, annotations, min(annotations, _IMAGES))
+        await tx.execute(_LOAD, dataset.project_id, _IMAGES, annotations)
+        await tx.execute("DELETE FROM image_annotation_status WHERE project_id = $1", dataset.project_id)
+        await tx.execute(_STATUSES, dataset.project_id)
+        await tx.execute(_COUNT, dataset.project_id, annotations, min(annotations, _IMAGES))
 
 
-async def prepared(api: Api, known: str) -> Made:
+async def prepared(api: Api, known: str) -> Dataset:
     """A project of 200 000 annotations, and what PostgreSQL knows of it."""
     async with api.db.begin() as tx:
         await tx.execute(_QUIET)
     classes = {"detection": {"c1": {"name": "scratch", "color": "#ff0000", "order": 0}}}
-    made, *others = [await api.dataset(tasks=["detection"], images=_IMAGES, classes=classes) for _ in range(3)]
+    dataset, *others = [await api.dataset(tasks=["detection"], images=_IMAGES, classes=classes) for _ in range(3)]
     if known == "other projects":
         for other in others:
             await load(api, other, 20_000)
         await analyse(api)
     elif known == "what it was":
-        await load(api, made, 10)
+        await load(api, dataset, 10)
         await analyse(api)
         async with api.db.begin() as tx:
-            await tx.execute("DELETE FROM annotations WHERE project_id = $1", made.project_id)
-    await load(api, made, _IMAGES * _OF_AN_IMAGE)
-    return made
+            await tx.execute("DELETE FROM annotations WHERE project_id = $1", dataset.project_id)
+    await load(api, dataset, _IMAGES * _OF_AN_IMAGE)
+    return dataset
 
 
 async def analyse(api: Api) -> None:
@@ -103,20 +104,20 @@ async def blocks(api: Api) -> dict[str, int]:
 
 @pytest.mark.parametrize("known", ["nothing", "other projects", "what it was"])
 async def test_files_for_a_large_project(api: Api, known: str) -> None:
-    made = await prepared(api, known)
+    dataset = await prepared(api, known)
     before = await blocks(api)
-    await add_to_some_images(api, made)
+    await add_to_some_images(api, dataset)
     after = await blocks(api)
     touched = {table: after[table] - before[table] for table in _TABLES}
     assert {table: number for table, number in touched.items() if number > BOUNDS[table]} == {}
-    await check_counters(api, made)
+    await check_counters(api, dataset)
     # Each annotation is looked at a few times, and none once for each other one.
     before = await blocks(api)
-    await replace_all(api, made)
+    await replace_all(api, dataset)
     after = await blocks(api)
     assert after["annotations"] - before["annotations"] < _IMAGES * _OF_AN_IMAGE * 12
     assert after["image_annotation_status"] - before["image_annotation_status"] < _IMAGES * 40
-    await check_counters(api, made)
+    await check_counters(api, dataset)
 
 
 async def test_a_save_beside_an_import_meets_none_of_its_rows(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +127,7 @@ async def test_a_save_beside_an_import_meets_none_of_its_rows(api: Api, monkeypa
     """
     async with api.db.begin() as tx:
         await tx.execute(_QUIET)
-    made, other = [await api.dataset(tasks=["detection"], images=201) for _ in range(2)]
+    dataset, other = [await api.dataset(tasks=["detection"], images=201) for _ in range(2)]
     browser = await api.login("owner")
     held, seen = asyncio.Event(), asyncio.Event()
     refresh = writing_store.refresh_statuses
@@ -137,7 +138,7 @@ async def test_a_save_beside_an_import_meets_none_of_its_rows(api: Api, monkeypa
         return await refresh(*args, **options)
 
     async def save() -> None:
-        answer = await browser.post("/api/v1/annotations", json=box(made))
+        answer = await browser.post("/api/v1/annotations", json=box(dataset))
         assert answer.is_success, answer.text
 
     for _ in range(10):
@@ -147,9 +148,7 @@ async def test_a_save_beside_an_import_meets_none_of_its_rows(api: Api, monkeypa
     boxes = [{"image_id": 1 + n % 200, "bbox": [n, 1, 2, 3]} for n in range(20_000)]
     content = coco(boxes, [f"train/good/{number:04d}.jpg" for number in range(1, 201)])
     files = [("files", ("extra.png", picture())), ("annotation_file", ("a.json", content))]
-    importing = asyncio.create_task(
-        browser.post(f"/api/v1/datasets/{made.dataset_id}/images", files=files, timeout=300)
-    )
+    importing = asyncio.create_task(browser.post(f"/api/v1/datasets/{dataset.id}/images", files=files, timeout=300))
     await held.wait()
     before = await blocks(api)
     for _ in range(5):
@@ -159,10 +158,10 @@ async def test_a_save_beside_an_import_meets_none_of_its_rows(api: Api, monkeypa
     assert (await importing).json()["annotations_imported"] == 20_000
     touched = (after["annotations"] - before["annotations"]) / 5
     assert touched < 300, "more than its own image has"
-    await check_counters(api, made)
+    await check_counters(api, dataset)
 
 
-async def add_to_some_images(api: Api, made: Made) -> None:
+async def add_to_some_images(api: Api, dataset: Dataset) -> None:
     names = [f"train/good/{number:04d}.jpg" for number in range(_NAMED)]
     boxes = [
         {"image_id": 1 + image, "bbox": [0 if number == _NEW else 1000 + number, 1, 2, 3]}
@@ -170,7 +169,7 @@ async def add_to_some_images(api: Api, made: Made) -> None:
         for number in range(_NEW + 1)
     ]
     answer = await (await api.login("owner")).post(
-        f"/api/v1/datasets/{made.dataset_id}/images",
+        f"/api/v1/datasets/{dataset.id}/images",
         files=[("files", ("extra.png", picture())), ("annotation_file", ("a.json", coco(boxes, names)))],
         timeout=300,
     )
@@ -179,9 +178,9 @@ async def add_to_some_images(api: Api, made: Made) -> None:
     assert report["skipped"] == _NAMED, answer.text
 
 
-async def replace_all(api: Api, made: Made) -> None:
-    await stored(api, made, coco([{"image_id": 1, "bbox": [1, 1, 2, 3]}]))
-    answer = await imported(await api.login("owner"), made, force=True)
+async def replace_all(api: Api, dataset: Dataset) -> None:
+    await stored(api, dataset, coco([{"image_id": 1, "bbox": [1, 1, 2, 3]}]))
+    answer = await imported(await api.login("owner"), dataset, force=True)
     replaced = _IMAGES * _OF_AN_IMAGE + _NAMED * _NEW
     assert answer.status_code == 200, answer.text
     assert answer.json()["report"]["replaced"] == replaced, answer.text

@@ -13,7 +13,8 @@ from labeler_api.text.names import is_unseen
 from labeler_api.versions.formats import COCO, DICE, YOLO, Format
 from labeler_api.versions.formats.source import Image
 from tests.fixtures.annotation_files import annotations
-from tests.fixtures.api import Api, Made
+from tests.fixtures.api import Api
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.export_sources import Given, made, written
 from tests.fixtures.import_reading import Read, read
 from tests.fixtures.versions import annotate, annotation, downloaded, published
@@ -179,7 +180,7 @@ async def test_a_published_file_comes_back_into_an_empty_project(api: Api, kind:
     target = await api.dataset(images=3, tasks=[])
     picture_of_it = ("files", ("more.jpg", b"no picture"))
     sent = await owner.post(
-        f"/api/v1/datasets/{target.dataset_id}/images",
+        f"/api/v1/datasets/{target.id}/images",
         files=[picture_of_it, ("annotation_file", ("x", answer.content))],
         timeout=60,
     )
@@ -191,7 +192,7 @@ async def test_a_published_file_comes_back_into_an_empty_project(api: Api, kind:
     assert again["image_count"] == 3
 
 
-async def shown(api: Api, made_: Made) -> list[Any]:
+async def shown(api: Api, made_: Dataset) -> list[Any]:
     return [
         (one["image_id"], one["annotation_type"], one["geometry"]["bbox"], one["class_name"], one["annotation_state"])
         for one in await annotations(api, made_)

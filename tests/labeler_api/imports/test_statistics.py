@@ -13,10 +13,10 @@ _KNOWN = "SELECT greatest(reltuples, 0)::int AS number FROM pg_class WHERE oid =
 
 async def added(api: Api, number: int) -> None:
     """Import so many boxes into a dataset of their own."""
-    made, browser = await api.dataset(tasks=["detection"], images=len(NAMES)), await api.login("owner")
+    dataset, browser = await api.dataset(tasks=["detection"], images=len(NAMES)), await api.login("owner")
     boxes = [{"image_id": 1 + n % len(NAMES), "bbox": [n, 1, 2, 3]} for n in range(number)]
     files = [("files", ("extra.png", picture())), ("annotation_file", ("a.json", coco(boxes, NAMES)))]
-    answer = await browser.post(f"/api/v1/datasets/{made.dataset_id}/images", files=files, timeout=120)
+    answer = await browser.post(f"/api/v1/datasets/{dataset.id}/images", files=files, timeout=120)
     assert answer.json()["annotations_imported"] == number, answer.text
 
 

@@ -11,9 +11,11 @@ from labeler_api.errors import Unavailable
 from labeler_api.images.removal import KIND
 from labeler_api.imports.stored import service as stored_service
 from labeler_api.object_store.objects import ObjectStore
+from tests.fixtures.accounts import USER_IDS
 from tests.fixtures.annotating import MEMBERS, check_counters, hold
 from tests.fixtures.annotation_files import annotations, boxes, coco, dice, imported, packed, project
-from tests.fixtures.api import USER_IDS, Api, Made
+from tests.fixtures.api import Api
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.language import check_sentence
 from tests.fixtures.pictures import archive, picture
 from tests.fixtures.rows import rows
@@ -31,8 +33,8 @@ def form(*names: str, annotation_file: bytes | None = None, first: bool = False)
     return [*extra, *files] if first else [*files, *extra]
 
 
-async def send(client: httpx.AsyncClient, made: Made, files: Files) -> dict[str, Any]:
-    answer = await client.post(f"/api/v1/datasets/{made.dataset_id}/images", files=files, timeout=60)
+async def send(client: httpx.AsyncClient, dataset: Dataset, files: Files) -> dict[str, Any]:
+    answer = await client.post(f"/api/v1/datasets/{dataset.id}/images", files=files, timeout=60)
     assert answer.status_code == 200, answer.text
     body: dict[str, Any] = answer.json()
     return body
@@ -45,10 +47,10 @@ async def source_of(api: Api, dataset_id: str) -> tuple[bool, str | None]:
 
 @pytest.mark.parametrize("first", [True, False])
 async def test_images_of_the_same_request_count(api: Api, first: bool) -> None:
-    made = await api.dataset(tasks=["detection"])
+    dataset = await api.dataset(tasks=["detection"])
     owner = await api.login("owner")
     content = coco(boxes(1, 2, 2), ["a/1.jpg", "b.jpg"])
-    body = await send(owner, made, form("a/1.jpg", "b.jpg", annotation_file=content, first=first))
+    body = await send(owner, dataset, form("a/1.jpg", "b.jpg", annotation_file=content, first=first))
     assert body["images_uploaded"] == 2
     assert body["annotations_imported"] == 3
     report = body["import_report"]
@@ -56,57 +58,57 @@ async def test_images_of_the_same_request_count(api: Api, first: bool) -> None:
     assert report["format"] == "coco"
     assert report["images"] == 2
     assert report["errors"] == []
-    found = await annotations(api, made)
+    found = await annotations(api, dataset)
     assert [one["image_id"] for one in found] == ["a/1", "b", "b"]
     assert {one["confirmed_by"] for one in found} == {USER_IDS["owner"]}
-    await check_counters(api, made)
+    await check_counters(api, dataset)
 
 
 async def test_the_file_is_kept_apart_and_can_be_imported_again(api: Api) -> None:
-    made = await api.dataset(images=1, tasks=["detection"])
-    published = f"datasets/{made.dataset_id}/annotations_detection.json"
+    dataset = await api.dataset(images=1, tasks=["detection"])
+    published = f"datasets/{dataset.id}/annotations_detection.json"
     await api.services.objects.put("datasets", published, b"published", "application/json")
     owner = await api.login("owner")
     content = coco(boxes(1))
-    await send(owner, made, form("c.jpg", annotation_file=content))
-    labeled, key = await source_of(api, made.dataset_id)
+    await send(owner, dataset, form("c.jpg", annotation_file=content))
+    labeled, key = await source_of(api, dataset.id)
     assert labeled
     assert key is not None
-    assert key.startswith(f"datasets/{made.dataset_id}/imports/")
+    assert key.startswith(f"datasets/{dataset.id}/imports/")
     for where, what in ((published, b"published"), (key, content)):
         async with api.services.objects.open("datasets", where) as stream:
             assert await stream.read() == what
-    answer = await imported(owner, made, force=True)
+    answer = await imported(owner, dataset, force=True)
     assert answer.status_code == 200
     assert answer.json()["imported"] == 1
-    assert len(await annotations(api, made)) == 1
+    assert len(await annotations(api, dataset)) == 1
 
 
 async def test_a_file_that_is_sent_again_adds_nothing(api: Api) -> None:
-    made = await api.dataset(tasks=["detection"])
+    dataset = await api.dataset(tasks=["detection"])
     owner = await api.login("owner")
     files = form("a.jpg", annotation_file=coco(boxes(1, 1), ["a.jpg"]))
-    await send(owner, made, files)
-    report = (await send(owner, made, files))["import_report"]
+    await send(owner, dataset, files)
+    report = (await send(owner, dataset, files))["import_report"]
     assert report["status"] == "imported"
     assert report["imported"] == 0
     assert report["skipped"] == 2
     assert report["total"] == 2
     more = coco([*boxes(1, 1), {"bbox": [10, 20, 30, 40], "category_id": 7}], ["a.jpg"])
-    report = (await send(owner, made, form("a.jpg", annotation_file=more)))["import_report"]
+    report = (await send(owner, dataset, form("a.jpg", annotation_file=more)))["import_report"]
     assert report["imported"] == 1
     assert report["skipped"] == 2
-    assert len(await annotations(api, made)) == 3
-    await check_counters(api, made)
+    assert len(await annotations(api, dataset)) == 3
+    await check_counters(api, dataset)
 
 
 async def test_a_confirmed_image_stays_confirmed(api: Api) -> None:
-    made = await api.dataset(tasks=["detection"])
+    dataset = await api.dataset(tasks=["detection"])
     owner = await api.login("owner")
-    await send(owner, made, form("a.jpg", annotation_file=coco(boxes(1), ["a.jpg"])))
-    await owner.post(f"/api/v1/projects/{made.project_id}/images/a/confirm?task_type=detection", json={})
-    await send(owner, made, form("a.jpg", annotation_file=coco([{"bbox": [0, 0, 9, 9]}], ["a.jpg"])))
-    (status,) = await rows(api, "SELECT * FROM image_annotation_status WHERE project_id = $1", made.project_id)
+    await send(owner, dataset, form("a.jpg", annotation_file=coco(boxes(1), ["a.jpg"])))
+    await owner.post(f"/api/v1/projects/{dataset.project_id}/images/a/confirm?task_type=detection", json={})
+    await send(owner, dataset, form("a.jpg", annotation_file=coco([{"bbox": [0, 0, 9, 9]}], ["a.jpg"])))
+    (status,) = await rows(api, "SELECT * FROM image_annotation_status WHERE project_id = $1", dataset.project_id)
     assert status["is_image_confirmed"] is True
     assert status["status"] == "completed"
     assert status["total_annotations"] == 2
@@ -115,10 +117,10 @@ async def test_a_confirmed_image_stays_confirmed(api: Api) -> None:
 @pytest.mark.parametrize("first", [True, False])
 async def test_an_annotation_file_that_is_refused_refuses_the_request(api: Api, first: bool) -> None:
     """The frontend shows anything but an error as a success. Nothing is stored, wherever in the form the file comes."""
-    made = await api.dataset(tasks=["detection"], images=1, members=MEMBERS)
+    dataset = await api.dataset(tasks=["detection"], images=1, members=MEMBERS)
     owner = await api.login("owner")
-    await hold(api, made, "annotator", 0)
-    prefix = f"datasets/{made.dataset_id}/imports/"  # other tests have left files there
+    await hold(api, dataset, "annotator", 0)
+    prefix = f"datasets/{dataset.id}/imports/"  # other tests have left files there
     before = [entry.key async for entry in api.services.objects.list("datasets", prefix)]
     cases = {
         b"": (422, "annotation_file_unreadable", "cannot be read"),
@@ -130,7 +132,7 @@ async def test_an_annotation_file_that_is_refused_refuses_the_request(api: Api, 
         coco([{"bbox": [1, 2, -3, 4]}] * 2, ["new/6.jpg"]): (422, "import_refused", ", and 1 more problem."),
         coco(boxes(1)): (423, "image_locked", "is working on the image"),
     }
-    where = f"/api/v1/datasets/{made.dataset_id}/images"
+    where = f"/api/v1/datasets/{dataset.id}/images"
     for number, (content, (status, code, text)) in enumerate(cases.items()):
         files = form(f"new/{number}.jpg", annotation_file=content, first=first)
         answer = await owner.post(where, files=files, timeout=60)
@@ -145,14 +147,14 @@ async def test_an_annotation_file_that_is_refused_refuses_the_request(api: Api, 
     answer = await owner.post(where, files=two, timeout=60)
     assert answer.status_code == 422
     assert answer.json()["code"] == "several_annotation_files"
-    assert await annotations(api, made) == []
-    assert await source_of(api, made.dataset_id) == (False, None)
+    assert await annotations(api, dataset) == []
+    assert await source_of(api, dataset.id) == (False, None)
     assert [entry.key async for entry in api.services.objects.list("datasets", prefix)] == before
     (row,) = await rows(
         api,
         "SELECT num_images, (SELECT count(*)::int FROM image_metadata WHERE dataset_id = d.id) AS held"
         " FROM datasets d WHERE id = $1",
-        made.dataset_id,
+        dataset.id,
     )
     assert row == {"num_images": 1, "held": 1}
 
@@ -165,12 +167,12 @@ async def test_a_refused_annotation_file_leaves_no_dataset(api: Api) -> None:
 
 
 async def test_the_objects_of_refused_images_are_removed(api: Api) -> None:
-    made = await api.dataset(tasks=["detection"])
+    dataset = await api.dataset(tasks=["detection"])
     owner = await api.login("owner")
     files = form("refused/1.jpg", "refused/2.jpg", annotation_file=b"no json")
-    answer = await owner.post(f"/api/v1/datasets/{made.dataset_id}/images", files=files)
+    answer = await owner.post(f"/api/v1/datasets/{dataset.id}/images", files=files)
     assert answer.status_code == 422
-    listed = api.services.objects.list("datasets", f"datasets/{made.dataset_id}/")
+    listed = api.services.objects.list("datasets", f"datasets/{dataset.id}/")
     stored = {entry.key async for entry in listed if "/refused/" in entry.key}
     jobs = await rows(api, "SELECT payload FROM pgqueuer WHERE entrypoint = $1", KIND)
     ordered = {key for job in jobs for key in msgspec.json.decode(job["payload"])["keys"]}
@@ -179,10 +181,10 @@ async def test_the_objects_of_refused_images_are_removed(api: Api) -> None:
 
 
 async def test_images_that_the_dataset_lacks_are_skipped_when_one_is_there(api: Api) -> None:
-    made = await api.dataset(tasks=["detection"])
+    dataset = await api.dataset(tasks=["detection"])
     owner = await api.login("owner")
     content = coco(boxes(1, 2, 2, 3), ["a.jpg", "b.jpg", "c.jpg"])
-    body = await send(owner, made, form("b.jpg", annotation_file=content))
+    body = await send(owner, dataset, form("b.jpg", annotation_file=content))
     report = body["import_report"]
     assert body["images_uploaded"] == 1
     assert report["status"] == "imported"
@@ -192,30 +194,30 @@ async def test_images_that_the_dataset_lacks_are_skipped_when_one_is_there(api: 
     assert report["skipped_images"] == 2
     assert report["errors"] == []
     assert report["warnings"] == ["2 images of the file are not in the dataset and were skipped: a.jpg, c.jpg."]
-    await check_counters(api, made)
-    answer = await imported(owner, made, force=True)
+    await check_counters(api, dataset)
+    answer = await imported(owner, dataset, force=True)
     assert answer.status_code == 200
     assert answer.json()["imported"] == 2
     assert answer.json()["report"]["skipped_images"] == 2
-    body = await send(owner, made, form("d.jpg", annotation_file=coco(boxes(1, 2), ["d.jpg", "e.jpg"])))
+    body = await send(owner, dataset, form("d.jpg", annotation_file=coco(boxes(1, 2), ["d.jpg", "e.jpg"])))
     assert body["import_report"]["warnings"] == ["1 image of the file is not in the dataset and was skipped: e.jpg."]
 
 
 async def test_an_import_that_fails_late_says_that_the_image_is_stored(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = await api.dataset(tasks=["detection"], images=1, members=MEMBERS)
+    dataset = await api.dataset(tasks=["detection"], images=1, members=MEMBERS)
     owner = await api.login("owner")
     judge = stored_service.judge_uploaded
 
     async def judged_then_held(*given: Any, **options: Any) -> Any:
         prepared = await judge(*given, **options)
-        await hold(api, made, "annotator", 0)
+        await hold(api, dataset, "annotator", 0)
         return prepared
 
     monkeypatch.setattr(stored_service, "judge_uploaded", judged_then_held)
     files = form("one.jpg", annotation_file=coco(boxes(1)))
-    answer = await owner.post(f"/api/v1/datasets/{made.dataset_id}/images", files=files, timeout=60)
+    answer = await owner.post(f"/api/v1/datasets/{dataset.id}/images", files=files, timeout=60)
     assert answer.status_code == 423, answer.text
     assert answer.json()["images_uploaded"] == 1, answer.text
     assert answer.json()["detail"].endswith(" The image is stored; none of the annotations is.")
@@ -229,7 +231,7 @@ _IN_TRANSACTIONS = (
 
 async def test_a_file_that_the_store_does_not_take_is_not_imported(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """It goes there before the transaction: nobody holds a connection while the store is waited for."""
-    made = await api.dataset(tasks=["detection"], images=1)
+    dataset = await api.dataset(tasks=["detection"], images=1)
     put, at_work = ObjectStore.put, []
 
     async def refused(objects: ObjectStore, bucket: str, key: str, *given: Any) -> Any:
@@ -242,36 +244,36 @@ async def test_a_file_that_the_store_does_not_take_is_not_imported(api: Api, mon
     monkeypatch.setattr(ObjectStore, "put", refused)
     files = form("one.jpg", annotation_file=coco(boxes(1)))
     owner = await api.login("owner")
-    answer = await owner.post(f"/api/v1/datasets/{made.dataset_id}/images", files=files, timeout=60)
+    answer = await owner.post(f"/api/v1/datasets/{dataset.id}/images", files=files, timeout=60)
     assert answer.status_code == 503, answer.text
     assert answer.json()["images_uploaded"] == 1, answer.text
     assert at_work == []
     assert await rows(api, "SELECT FROM annotations") == []
     monkeypatch.setattr(ObjectStore, "put", put)
-    answer = await owner.post(f"/api/v1/datasets/{made.dataset_id}/images", files=files, timeout=60)
+    answer = await owner.post(f"/api/v1/datasets/{dataset.id}/images", files=files, timeout=60)
     assert answer.json()["annotations_imported"] == 1, answer.text
 
 
 async def test_ids_that_others_take_meanwhile_are_found_anew(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another extension gets the id that the image was judged with: the annotations follow their image."""
-    made = await api.dataset(tasks=["detection"])
+    dataset = await api.dataset(tasks=["detection"])
     owner = await api.login("owner")
     judge = stored_service.judge_uploaded
 
     async def judged_then_overtaken(*given: Any, **options: Any) -> Any:
         prepared = await judge(*given, **options)
         monkeypatch.setattr(stored_service, "judge_uploaded", judge)
-        await send(owner, made, form("a.png"))
+        await send(owner, dataset, form("a.png"))
         return prepared
 
     monkeypatch.setattr(stored_service, "judge_uploaded", judged_then_overtaken)
-    body = await send(owner, made, form("a.jpg", annotation_file=coco(boxes(1), ["a.jpg"])))
+    body = await send(owner, dataset, form("a.jpg", annotation_file=coco(boxes(1), ["a.jpg"])))
     assert [image["id"] for image in body["images"]] == ["a.jpg"]
-    assert [one["image_id"] for one in await annotations(api, made)] == ["a.jpg"]
+    assert [one["image_id"] for one in await annotations(api, dataset)] == ["a.jpg"]
 
 
 async def test_each_format_is_known_by_its_content(api: Api) -> None:
-    made = await api.dataset(tasks=["detection"])
+    dataset = await api.dataset(tasks=["detection"])
     owner = await api.login("owner")
     box = {"id": 5, "image_id": 1, "class_id": 1, "class_name": "dent", "bbox": [1, 2, 3, 4], "attributes": {"a": [1]}}
     yolo = packed({"data.yaml": "names: [scratch, dent]", "labels/x/1.txt": "1 0.5 0.5 0.25 0.5\n"})
@@ -279,13 +281,13 @@ async def test_each_format_is_known_by_its_content(api: Api) -> None:
         (dice([{"id": 1, "file_name": "x/1.jpg", "annotations": [box]}]), "dice"),
         (yolo, "yolo"),
     ):
-        report = (await send(owner, made, form("x/1.jpg", annotation_file=content)))["import_report"]
+        report = (await send(owner, dataset, form("x/1.jpg", annotation_file=content)))["import_report"]
         assert report["format"] == name
     empty = form("x/1.jpg", annotation_file=msgspec.json.encode({"images": [], "annotations": []}))
-    answer = await owner.post(f"/api/v1/datasets/{made.dataset_id}/images", files=empty)
+    answer = await owner.post(f"/api/v1/datasets/{dataset.id}/images", files=empty)
     assert answer.status_code == 422
     assert answer.json()["report"]["format"] == "coco"
-    first, second = await annotations(api, made)
+    first, second = await annotations(api, dataset)
     assert first["attributes"] == {"a": [1]}
     assert first["class_name"] == "dent"
     assert second["geometry"]["bbox"] == [240, 120, 160, 240]
@@ -323,7 +325,7 @@ async def test_a_dataset_is_made_with_its_images_and_annotations(api: Api) -> No
     assert shown["visibility"] == "public"
     assert shown["num_items"] == 2
     assert shown["labeled"] is True
-    row = await project(api, Made(body["dataset_id"], body["project_id"]))
+    row = await project(api, Dataset(body["dataset_id"], body["project_id"]))
     assert row["task_types"] == ["detection", "classification"]
     assert row["total_annotations"] == 1
     members = (await annotator.get(f"/api/v1/projects/{body['dataset_id']}/permissions")).json()
@@ -371,7 +373,7 @@ async def test_tasks_that_are_no_json_are_none(api: Api) -> None:
         answer = await made_by(api, await api.login("owner"), form("a.jpg"), task_types=text)
         assert answer.status_code == 201, answer.text
         body = answer.json()
-        assert (await project(api, Made(body["dataset_id"], body["project_id"])))["task_types"] == []
+        assert (await project(api, Dataset(body["dataset_id"], body["project_id"])))["task_types"] == []
 
 
 async def test_files_of_which_none_can_be_stored_make_no_dataset(api: Api) -> None:
@@ -386,9 +388,9 @@ async def test_files_of_which_none_can_be_stored_make_no_dataset(api: Api) -> No
 
 async def test_an_annotation_file_without_an_image_that_can_be_stored(api: Api) -> None:
     """It is imported all the same, for the images that are there; when that fails as well, the request does."""
-    made = await api.dataset(images=1, tasks=["detection"])
+    dataset = await api.dataset(images=1, tasks=["detection"])
     owner = await api.login("owner")
-    where = f"/api/v1/datasets/{made.dataset_id}/images"
+    where = f"/api/v1/datasets/{dataset.id}/images"
     bad: Files = [("files", ("a.jpg", b"no picture"))]
     good = await owner.post(
         where, files=[*bad, ("annotation_file", ("a.json", coco(boxes(1), ["train/good/0000.jpg"])))]
@@ -433,10 +435,10 @@ async def test_a_dataset_that_is_uploaded_again_with_its_key_is_the_same(api: Ap
 
 
 async def test_two_uploads_with_annotations_at_once_lose_nothing(api: Api) -> None:
-    made = await api.dataset(tasks=["detection"])
+    dataset = await api.dataset(tasks=["detection"])
     owner = await api.login("owner")
     files = [form(f"{n}.jpg", annotation_file=coco(boxes(1, 1), [f"{n}.jpg"])) for n in range(4)]
-    bodies = await asyncio.gather(*(send(owner, made, one) for one in files))
+    bodies = await asyncio.gather(*(send(owner, dataset, one) for one in files))
     assert [body["annotations_imported"] for body in bodies] == [2, 2, 2, 2], bodies
-    await check_counters(api, made)
-    assert len((await project(api, made))["task_classes"]["detection"]) == 2
+    await check_counters(api, dataset)
+    assert len((await project(api, dataset))["task_classes"]["detection"]) == 2

@@ -4,7 +4,9 @@ from typing import Any
 
 import httpx
 
-from tests.fixtures.api import USER_IDS, Api, Made
+from tests.fixtures.accounts import USER_IDS
+from tests.fixtures.api import Api
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.rows import rows
 
 URL = "/api/v1/invitations"
@@ -14,14 +16,14 @@ KEYS = {
 }  # fmt: skip
 
 
-def body(made: Made, account: str = "viewer", role: str = "annotator", **changed: Any) -> dict[str, Any]:
+def body(dataset: Dataset, account: str = "viewer", role: str = "annotator", **changed: Any) -> dict[str, Any]:
     """The body that the frontend sends."""
-    return {"project_id": made.dataset_id, "invitee_user_id": USER_IDS[account], "role": role} | changed
+    return {"project_id": dataset.id, "invitee_user_id": USER_IDS[account], "role": role} | changed
 
 
-async def invited(client: httpx.AsyncClient, made: Made, account: str = "viewer", role: str = "annotator") -> Any:
+async def invited(client: httpx.AsyncClient, dataset: Dataset, account: str = "viewer", role: str = "annotator") -> Any:
     """Invite somebody; the request is expected to be accepted."""
-    answer = await client.post(URL, json=body(made, account, role))
+    answer = await client.post(URL, json=body(dataset, account, role))
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -47,11 +49,11 @@ async def lapse(api: Api) -> None:
         await tx.execute("UPDATE invitations SET expires_at = now() - interval '1 second'")
 
 
-async def members(api: Api, made: Made) -> dict[int, str]:
+async def members(api: Api, dataset: Dataset) -> dict[int, str]:
     """The stored roles by user, the owner's aside."""
     found = await rows(
         api,
         "SELECT user_id, role FROM project_permissions WHERE project_id = $1 AND role <> 'owner'",
-        made.project_id,
+        dataset.project_id,
     )
     return {row["user_id"]: row["role"] for row in found}

@@ -5,7 +5,9 @@ import asyncio
 import httpx
 import pytest
 
-from tests.fixtures.api import Api, Made
+from tests.fixtures.accounts import OWNER, VIEWER
+from tests.fixtures.api import Api
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.memberships import members_url, refusal
 from tests.fixtures.rows import rows
 from tests.fixtures.waiting import waiting
@@ -17,19 +19,19 @@ async def _accept(client: httpx.AsyncClient, token: str) -> httpx.Response:
 
 
 async def test_the_invitee_becomes_a_member_and_once_more_changes_nothing(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner, viewer = await api.login("owner"), await api.login("viewer")
-    await invited(owner, made, role="reviewer")
+    await invited(owner, dataset, role="reviewer")
     token = await token_of(api)
     answer = await _accept(viewer, token)
     assert answer.status_code == 200
     accepted = answer.json()
     assert accepted.keys() == {"message", "project_id", "role", "permission_id"}
-    assert accepted["project_id"] == made.dataset_id
+    assert accepted["project_id"] == dataset.id
     assert accepted["role"] == "reviewer"
-    (stored,) = await rows(api, "SELECT id, role, granted_by FROM project_permissions WHERE user_id = 5")
-    assert stored == {"id": accepted["permission_id"], "role": "reviewer", "granted_by": 2}
-    assert [d["id"] for d in (await viewer.get("/api/v1/datasets")).json()] == [made.dataset_id]
+    (stored,) = await rows(api, f"SELECT id, role, granted_by FROM project_permissions WHERE user_id = {VIEWER.id}")
+    assert stored == {"id": accepted["permission_id"], "role": "reviewer", "granted_by": OWNER.id}
+    assert [d["id"] for d in (await viewer.get("/api/v1/datasets")).json()] == [dataset.id]
     (seen,) = await received(api)
     assert seen["status"] == "accepted"
     assert seen["token"] is None
@@ -43,19 +45,19 @@ async def test_the_invitee_becomes_a_member_and_once_more_changes_nothing(api: A
 
 
 async def test_fifty_at_once_make_one_member_and_all_get_one_answer(api: Api) -> None:
-    made = await api.dataset()
-    await invited(await api.login("owner"), made)
+    dataset = await api.dataset()
+    await invited(await api.login("owner"), dataset)
     token, viewer = await token_of(api), await api.login("viewer")
     answers = await asyncio.gather(*(_accept(viewer, token) for _ in range(50)))
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.text for answer in answers}) == 1
-    assert await members(api, made) == {5: "annotator"}
+    assert await members(api, dataset) == {VIEWER.id: "annotator"}
 
 
 async def test_what_is_refused_and_why(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner, viewer = await api.login("owner"), await api.login("viewer")
-    invitation = await invited(owner, made)
+    invitation = await invited(owner, dataset)
     token = await token_of(api)
     for account in ("owner", "admin", "stranger"):
         assert refusal(await _accept(await api.login(account), token)) == (403, "not_the_invitee")
@@ -67,58 +69,58 @@ async def test_what_is_refused_and_why(api: Api) -> None:
     expired = await _accept(viewer, token)
     assert refusal(expired) == (400, "invitation_not_pending")
     assert "expired" in expired.json()["detail"]
-    await invited(owner, made)
+    await invited(owner, dataset)
     token = await token_of(api)
     await owner.post(f"{URL}/{(await received(api))[0]['id']}/cancel")
     cancelled = await _accept(viewer, token)
     assert refusal(cancelled) == (400, "invitation_not_pending")
     assert "cancelled" in cancelled.json()["detail"]
-    assert await members(api, made) == {}
+    assert await members(api, dataset) == {}
     assert invitation["token"] is None
 
 
 async def test_a_removed_member_does_not_come_back_by_the_old_token(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner, viewer = await api.login("owner"), await api.login("viewer")
-    await invited(owner, made)
+    await invited(owner, dataset)
     token = await token_of(api)
     await _accept(viewer, token)
-    await owner.delete(members_url(made, "viewer"))
+    await owner.delete(members_url(dataset, "viewer"))
     answer = await _accept(viewer, token)
     assert refusal(answer) == (400, "invitation_not_pending")
     assert "removed" in answer.json()["detail"]
-    assert await members(api, made) == {}
-    await invited(owner, made)
+    assert await members(api, dataset) == {}
+    await invited(owner, dataset)
     assert (await _accept(viewer, await token_of(api))).status_code == 200
 
 
 async def test_who_became_a_member_meanwhile_keeps_their_role(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner, viewer = await api.login("owner"), await api.login("viewer")
-    await invited(owner, made, role="admin")
+    await invited(owner, dataset, role="admin")
     token = await token_of(api)
-    await owner.post(members_url(made), json={"user_email": "viewer@example.com", "role": "viewer"})
+    await owner.post(members_url(dataset), json={"user_email": "viewer@example.com", "role": "viewer"})
     answer = await _accept(viewer, token)
     assert answer.status_code == 200
     assert answer.json()["role"] == "viewer"
-    assert await members(api, made) == {5: "viewer"}
+    assert await members(api, dataset) == {VIEWER.id: "viewer"}
     assert (await received(api))[0]["status"] == "accepted"
     assert (await _accept(viewer, token)).json() == answer.json()
 
 
 async def test_an_old_invitation_as_owner_makes_no_second_owner(api: Api) -> None:
-    made = await api.dataset()
-    await invited(await api.login("owner"), made)
+    dataset = await api.dataset()
+    await invited(await api.login("owner"), dataset)
     token = await token_of(api)
     async with api.db.begin() as tx:
         await tx.execute("UPDATE invitations SET role = 'owner'")
     assert refusal(await _accept(await api.login("viewer"), token)) == (400, "owner_not_grantable")
-    assert await members(api, made) == {}
+    assert await members(api, dataset) == {}
 
 
 async def test_a_dataset_whose_project_is_gone(api: Api) -> None:
-    made = await api.dataset()
-    await invited(await api.login("owner"), made)
+    dataset = await api.dataset()
+    await invited(await api.login("owner"), dataset)
     token = await token_of(api)
     async with api.db.begin() as tx:
         await tx.execute("DELETE FROM annotation_projects")
@@ -129,9 +131,9 @@ async def test_a_dataset_whose_project_is_gone(api: Api) -> None:
 @pytest.mark.parametrize("first", ["accept", "cancel"])
 async def test_accepting_and_cancelling_at_once(api: Api, first: str) -> None:
     """Whoever comes first decides; nobody is a member by a cancelled invitation, or is not by an accepted one."""
-    made: Made = await api.dataset()
+    dataset: Dataset = await api.dataset()
     owner, viewer = await api.login("owner"), await api.login("viewer")
-    invitation = await invited(owner, made)
+    invitation = await invited(owner, dataset)
     token = await token_of(api)
     calls = {"accept": _accept(viewer, token), "cancel": owner.post(f"{URL}/{invitation['id']}/cancel")}
     async with api.db.begin() as tx:
@@ -143,14 +145,14 @@ async def test_accepting_and_cancelling_at_once(api: Api, first: str) -> None:
         await waiting(api, 2)
     statuses = {name: (await task).status_code for name, task in tasks.items()}
     assert statuses == {first: 200, second: 400}
-    assert await members(api, made) == ({5: "annotator"} if first == "accept" else {})
+    assert await members(api, dataset) == ({VIEWER.id: "annotator"} if first == "accept" else {})
     assert (await received(api))[0]["status"] == ("accepted" if first == "accept" else "cancelled")
 
 
 async def test_two_statements(api: Api) -> None:
     """What it is, the roles of the two, the invitation once it is locked, and the membership."""
-    made = await api.dataset()
-    await invited(await api.login("owner"), made)
+    dataset = await api.dataset()
+    await invited(await api.login("owner"), dataset)
     token, viewer = await token_of(api), await api.login("viewer")
     with api.count() as counted:
         await _accept(viewer, token)

@@ -16,7 +16,7 @@ async def _insert(api: Api, number: int) -> list[int]:
             "INSERT INTO invitations (token, dataset_id, inviter_id, invitee_id, invitee_email, role, status,"
             " created_at, expires_at) VALUES ($1, $2, $3, 5, 'viewer@example.com', 'viewer', 'cancelled',"
             " '2026-01-01', '2026-01-08')",
-            [(f"token {index}", made[index % 2].dataset_id, 100 + index) for index in range(number)],
+            [(f"token {index}", made[index % 2].id, 100 + index) for index in range(number)],
         )
         found = await tx.fetch("SELECT id FROM invitations ORDER BY id DESC")
     return [row["id"] for row in found]
@@ -37,7 +37,7 @@ async def test_received_and_sent_by_status_and_project(api: Api) -> None:
     assert await ids("viewer", type="received", status="pending") == [second["id"]]
     assert await ids("viewer", status="") == [second["id"], first["id"]]
     assert await ids("viewer", status="cancelled") == [first["id"]]
-    for reference in (one.dataset_id, one.project_id):
+    for reference in (one.id, one.project_id):
         assert await ids("viewer", project_id=reference) == [first["id"]]
     assert await ids("viewer", project_id="ds_none") == []
     assert await ids("viewer", type="sent") == []
@@ -52,8 +52,8 @@ async def test_received_and_sent_by_status_and_project(api: Api) -> None:
 
 
 async def test_what_is_past_its_time_is_read_as_expired(api: Api) -> None:
-    made = await api.dataset()
-    await invited(await api.login("owner"), made)
+    dataset = await api.dataset()
+    await invited(await api.login("owner"), dataset)
     await lapse(api)
     assert await received(api, status="pending") == []
     (expired,) = await received(api, status="expired")
@@ -97,14 +97,14 @@ async def test_pages_reach_each_once_in_one_order(api: Api) -> None:
 
 
 async def test_what_did_not_change_is_not_sent_again(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner, viewer = await api.login("owner"), await api.login("viewer")
     polled = {"type": "received", "status": "pending"}
     empty = await viewer.get(URL, params=polled)
     assert empty.headers["Cache-Control"] == "private, no-cache"
     tag = {"If-None-Match": empty.headers["ETag"]}
     assert (await viewer.get(URL, params=polled, headers=tag)).status_code == 304
-    await invited(owner, made)
+    await invited(owner, dataset)
     changed = await viewer.get(URL, params=polled, headers=tag)
     assert changed.status_code == 200
     assert changed.json()["total"] == 1

@@ -9,7 +9,9 @@ import pytest
 from labeler_api.db import admission
 from labeler_api.db.pool import Caller
 from labeler_api.limits import open_streams
-from tests.fixtures.api import USER_IDS, Api, Made
+from tests.fixtures.accounts import USER_IDS
+from tests.fixtures.api import Api
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.pictures import media_path, picture, upload
 from tests.fixtures.versions import CLASSES, annotate, annotation, exported, published
 
@@ -17,17 +19,17 @@ MEMBERS = {"reviewer": "reviewer"}
 
 
 @pytest.fixture
-async def made(api: Api) -> Made:
+async def dataset(api: Api) -> Dataset:
     await api.empty_store()
-    made = await api.dataset(tasks=["detection"], classes=CLASSES, members=MEMBERS)
-    assert (await upload(await api.login("owner"), made, ("a.jpg", picture()))).json()["images_uploaded"] == 1
-    await annotate(api, made, annotation("a"))
-    return made
+    dataset = await api.dataset(tasks=["detection"], classes=CLASSES, members=MEMBERS)
+    assert (await upload(await api.login("owner"), dataset, ("a.jpg", picture()))).json()["images_uploaded"] == 1
+    await annotate(api, dataset, annotation("a"))
+    return dataset
 
 
-async def image_links(api: Api, made: Made, account: str) -> dict[str, str]:
+async def image_links(api: Api, dataset: Dataset, account: str) -> dict[str, str]:
     """An image and its thumbnail, as this account is told of them."""
-    listed = await (await api.login(account)).get(f"/api/v1/projects/{made.project_id}/images")
+    listed = await (await api.login(account)).get(f"/api/v1/projects/{dataset.project_id}/images")
     [image] = listed.json()["images"]
     return {"image": media_path(image["url"]), "thumbnail": media_path(image["thumbnail_url"])}
 
@@ -57,15 +59,15 @@ def refused(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["code"]
 
 
-async def test_streams(api: Api, made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_streams(api: Api, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """Images, versions and exports share the same places."""
     owner = await api.login("owner")
     links = {
-        "image": (await image_links(api, made, "owner"))["image"],
-        "version": (await published(owner, made))["download_url"],
-        "export": (await exported(owner, made))["download_url"],
+        "image": (await image_links(api, dataset, "owner"))["image"],
+        "version": (await published(owner, dataset))["download_url"],
+        "export": (await exported(owner, dataset))["download_url"],
     }
-    another = (await image_links(api, made, "reviewer"))["image"]
+    another = (await image_links(api, dataset, "reviewer"))["image"]
     monkeypatch.setattr(open_streams, "_WAIT_SECONDS", 0.1)
     browser = api.client()
     async with all_streams_taken(api, "owner"):
@@ -76,9 +78,9 @@ async def test_streams(api: Api, made: Made, monkeypatch: pytest.MonkeyPatch) ->
         assert (await browser.get(link)).status_code == 200
 
 
-async def test_reads_of_the_database(api: Api, made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_reads_of_the_database(api: Api, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """A link asks the database whether its person may still see the dataset; nobody waits behind a full queue."""
-    links, others = await image_links(api, made, "owner"), await image_links(api, made, "reviewer")
+    links, others = await image_links(api, dataset, "owner"), await image_links(api, dataset, "reviewer")
     monkeypatch.setattr(admission, "_MOST_WAITING", 0)
     browser = api.client()
     async with all_reads_taken(api, "owner"):

@@ -6,7 +6,9 @@ from labeler_api.context import Call, Principal
 from labeler_api.errors import Forbidden, NotFound
 from labeler_api.members.authorization.service import Access, authorize
 from labeler_api.members.policy import Lock, Role
-from tests.fixtures.api import USER_IDS, Api, Made
+from tests.fixtures.accounts import USER_IDS
+from tests.fixtures.api import Api
+from tests.fixtures.datasets import Dataset
 
 MEMBERS = {"reviewer": "reviewer", "annotator": "annotator", "viewer": "viewer"}
 ROLES = {
@@ -27,12 +29,12 @@ async def _ask(api: Api, account: str, reference: str, minimum: Role) -> Access:
         return await authorize(connection, call, reference, minimum, Lock.NONE)
 
 
-async def _outcome(api: Api, account: str, made: Made, minimum: Role) -> Role | int | None:
+async def _outcome(api: Api, account: str, dataset: Dataset, minimum: Role) -> Role | int | None:
     try:
-        by_project = await _ask(api, account, made.project_id, minimum)
-        assert by_project == await _ask(api, account, made.dataset_id, minimum)
-        assert by_project.require_project_id() == made.project_id
-        assert by_project.dataset_id == made.dataset_id
+        by_project = await _ask(api, account, dataset.project_id, minimum)
+        assert by_project == await _ask(api, account, dataset.id, minimum)
+        assert by_project.require_project_id() == dataset.project_id
+        assert by_project.dataset_id == dataset.id
     except (NotFound, Forbidden) as error:
         return error.status
     return by_project.role
@@ -40,19 +42,19 @@ async def _outcome(api: Api, account: str, made: Made, minimum: Role) -> Role | 
 
 @pytest.mark.parametrize("public", [False, True])
 async def test_every_role_against_every_minimum(api: Api, public: bool) -> None:
-    made = await api.dataset(members=MEMBERS, visibility="public" if public else "private")
+    dataset = await api.dataset(members=MEMBERS, visibility="public" if public else "private")
     for account, stored in ROLES.items():
         role = stored or (Role.VIEWER if public else None)
         for minimum in Role:
             expected = 404 if role is None else role if role >= minimum else 403
-            assert await _outcome(api, account, made, minimum) == expected, (account, minimum)
+            assert await _outcome(api, account, dataset, minimum) == expected, (account, minimum)
 
 
 async def test_a_role_in_another_project_is_none_here(api: Api) -> None:
-    made = await api.dataset(owner="owner")
+    dataset = await api.dataset(owner="owner")
     await api.dataset(owner="viewer", members={"owner": "viewer"})
-    assert await _outcome(api, "viewer", made, Role.VIEWER) == 404
-    assert await _outcome(api, "owner", made, Role.OWNER) is Role.OWNER
+    assert await _outcome(api, "viewer", dataset, Role.VIEWER) == 404
+    assert await _outcome(api, "owner", dataset, Role.OWNER) is Role.OWNER
 
 
 async def test_the_owner_of_a_dataset_without_a_project(api: Api) -> None:
@@ -71,7 +73,7 @@ async def test_the_owner_of_a_dataset_without_a_project(api: Api) -> None:
 
 
 async def test_one_statement_by_keys(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     with api.count() as counted:
-        await _ask(api, "owner", made.project_id, Role.VIEWER)
+        await _ask(api, "owner", dataset.project_id, Role.VIEWER)
     assert counted.value == 1

@@ -4,20 +4,21 @@ import asyncio
 
 import pytest
 
-from tests.fixtures.api import USER_IDS, Api
+from tests.fixtures.accounts import OWNER, USER_IDS
+from tests.fixtures.api import Api
 from tests.fixtures.memberships import ALL, MEMBER_KEYS, members_url, owners, refusal, roles
 
 
 async def test_the_owner_gives_every_role_by_either_id(api: Api) -> None:
-    made = await api.dataset(members={"annotator": "annotator"})
+    dataset = await api.dataset(members={"annotator": "annotator"})
     owner = await api.login("owner")
-    before = (await owner.get(members_url(made))).json()[1]
+    before = (await owner.get(members_url(dataset))).json()[1]
     for number, role in enumerate(["admin", "reviewer", "annotator", "viewer", "viewer"]):
-        answer = await owner.patch(members_url(made, "annotator", by_project=number % 2 == 0), json={"role": role})
+        answer = await owner.patch(members_url(dataset, "annotator", by_project=number % 2 == 0), json={"role": role})
         assert answer.status_code == 200
         assert answer.json().keys() == MEMBER_KEYS
         assert answer.json() == {**before, "role": role}
-        assert (await roles(api, made))[4] == role
+        assert (await roles(api, dataset))[4] == role
 
 
 # Who (with which role, None: the system's admin, who is no member) turns whose role into what.
@@ -38,45 +39,45 @@ async def test_the_owner_gives_every_role_by_either_id(api: Api) -> None:
 async def test_nobody_touches_a_role_at_or_above_their_own(
     api: Api, account: str, role: str | None, present: str, wanted: str, status: int
 ) -> None:
-    made = await api.dataset(members={"viewer": present} | ({account: role} if role else {}))
-    answer = await (await api.login(account)).patch(members_url(made, "viewer"), json={"role": wanted})
+    dataset = await api.dataset(members={"viewer": present} | ({account: role} if role else {}))
+    answer = await (await api.login(account)).patch(members_url(dataset, "viewer"), json={"role": wanted})
     assert answer.status_code == status
-    assert (await roles(api, made))[5] == (wanted if status == 200 else present)
+    assert (await roles(api, dataset))[5] == (wanted if status == 200 else present)
     if status == 403:
         assert answer.json()["code"] == "role_too_low"
 
 
 async def test_what_is_refused_and_why(api: Api) -> None:
-    made = await api.dataset(members=ALL | {"admin": "admin"})
+    dataset = await api.dataset(members=ALL | {"admin": "admin"})
     owner, admin = await api.login("owner"), await api.login("admin")
-    promoted = await owner.patch(members_url(made, "viewer"), json={"role": "owner"})
+    promoted = await owner.patch(members_url(dataset, "viewer"), json={"role": "owner"})
     assert refusal(promoted) == (400, "owner_not_grantable")
     assert "Transfer" in promoted.json()["detail"]
     for client in (owner, admin):
-        answer = await client.patch(members_url(made, "owner"), json={"role": "viewer"})
+        answer = await client.patch(members_url(dataset, "owner"), json={"role": "viewer"})
         assert refusal(answer) == (400, "owner_not_changeable")
-    assert refusal(await admin.patch(members_url(made, "admin"), json={"role": "viewer"})) == (403, "role_too_low")
-    assert refusal(await owner.patch(members_url(made, "stranger"), json={"role": "viewer"})) == (
+    assert refusal(await admin.patch(members_url(dataset, "admin"), json={"role": "viewer"})) == (403, "role_too_low")
+    assert refusal(await owner.patch(members_url(dataset, "stranger"), json={"role": "viewer"})) == (
         404,
         "member_not_found",
     )
     bodies: list[object] = [{}, {"role": "boss"}, {"role": None}, {"role": 4}, []]
     for body in bodies:
-        assert (await owner.patch(members_url(made, "viewer"), json=body)).status_code == 422
+        assert (await owner.patch(members_url(dataset, "viewer"), json=body)).status_code == 422
     for user_id in ("0", "-1", "x", str(2**31)):
-        assert (await owner.patch(f"{members_url(made)}/{user_id}", json={"role": "viewer"})).status_code == 422
+        assert (await owner.patch(f"{members_url(dataset)}/{user_id}", json={"role": "viewer"})).status_code == 422
     assert (await owner.patch("/api/v1/projects/proj_none/permissions/5", json={"role": "viewer"})).status_code == 404
-    assert await owners(api, made) == ([2], 2, 2)
+    assert await owners(api, dataset) == ([OWNER.id], OWNER.id, OWNER.id)
 
 
 async def test_a_new_role_counts_from_the_next_request_on(api: Api) -> None:
-    made = await api.dataset(members={"viewer": "viewer"}, tasks=["detection"])
+    dataset = await api.dataset(members={"viewer": "viewer"}, tasks=["detection"])
     owner, viewer = await api.login("owner"), await api.login("viewer")
-    patch = f"/api/v1/projects/{made.project_id}"
+    patch = f"/api/v1/projects/{dataset.project_id}"
     assert (await viewer.patch(patch, json={"name": "x"})).status_code == 403
-    await owner.patch(members_url(made, "viewer"), json={"role": "admin"})
+    await owner.patch(members_url(dataset, "viewer"), json={"role": "admin"})
     assert (await viewer.patch(patch, json={"name": "x"})).status_code == 200
-    await owner.patch(members_url(made, "viewer"), json={"role": "reviewer"})
+    await owner.patch(members_url(dataset, "viewer"), json={"role": "reviewer"})
     assert (await viewer.patch(patch, json={"name": "y"})).status_code == 403
 
 
@@ -84,19 +85,19 @@ async def test_an_admin_never_demotes_who_is_made_an_admin_at_the_same_moment(ap
     """Whichever comes first: after the promotion an admin's change is refused, so the promotion stands."""
     owner, admin = await api.login("owner"), await api.login("admin")
     for _ in range(8):
-        made = await api.dataset(members={"viewer": "viewer"})
-        url = members_url(made, "viewer")
+        dataset = await api.dataset(members={"viewer": "viewer"})
+        url = members_url(dataset, "viewer")
         up, down = await asyncio.gather(
             owner.patch(url, json={"role": "admin"}), admin.patch(url, json={"role": "annotator"})
         )
         assert up.status_code == 200
         assert down.status_code in {200, 403}
-        assert (await roles(api, made))[USER_IDS["viewer"]] == "admin"
+        assert (await roles(api, dataset))[USER_IDS["viewer"]] == "admin"
 
 
 async def test_two_statements(api: Api) -> None:
-    made = await api.dataset(members=ALL)
+    dataset = await api.dataset(members=ALL)
     owner = await api.login("owner")
     with api.count() as counted:
-        await owner.patch(members_url(made, "viewer"), json={"role": "annotator"})
+        await owner.patch(members_url(dataset, "viewer"), json={"role": "annotator"})
     assert counted.value == 2

@@ -5,7 +5,9 @@ import asyncio
 import pytest
 
 from labeler_api.limits.rate_limits import MEMBERS_PER_PERSON
-from tests.fixtures.api import USER_IDS, Api, Made
+from tests.fixtures.accounts import ANNOTATOR, OWNER, USER_IDS
+from tests.fixtures.api import Api
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.memberships import dataset_url, members_url, refusal
 
 KEYS = {
@@ -14,18 +16,18 @@ KEYS = {
 }  # fmt: skip
 
 
-def _url(made: Made) -> str:
-    return f"/api/v1/projects/{made.dataset_id}/permissions"
+def _url(dataset: Dataset) -> str:
+    return f"/api/v1/projects/{dataset.id}/permissions"
 
 
 async def test_the_list_has_everybody_by_either_id(api: Api) -> None:
-    made = await api.dataset(members={"reviewer": "reviewer", "viewer": "viewer"})
+    dataset = await api.dataset(members={"reviewer": "reviewer", "viewer": "viewer"})
     viewer = await api.login("viewer")
-    for reference in (made.dataset_id, made.project_id):
+    for reference in (dataset.id, dataset.project_id):
         answer = await viewer.get(f"/api/v1/projects/{reference}/permissions")
         assert answer.status_code == 200
         members = answer.json()
-        assert all(member.keys() == KEYS and member["project_id"] == made.project_id for member in members)
+        assert all(member.keys() == KEYS and member["project_id"] == dataset.project_id for member in members)
         assert [(member["user_id"], member["role"]) for member in members] == [
             (2, "owner"),
             (3, "reviewer"),
@@ -38,13 +40,13 @@ async def test_the_list_has_everybody_by_either_id(api: Api) -> None:
 
 
 async def test_deleted_users_show_as_nulls(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     async with api.db.begin() as tx:
         await tx.execute(
             "INSERT INTO project_permissions (project_id, user_id, role, granted_by) VALUES ($1, 999, 'viewer', 998)",
-            made.project_id,
+            dataset.project_id,
         )
-    ghost = (await (await api.login("owner")).get(_url(made))).json()[1]
+    ghost = (await (await api.login("owner")).get(_url(dataset))).json()[1]
     assert ghost["user_id"] == 999
     assert ghost["user_name"] is None
     assert ghost["user_email"] is None
@@ -55,17 +57,17 @@ async def test_deleted_users_show_as_nulls(api: Api) -> None:
 
 @pytest.mark.parametrize("number", [1, 10, 1000])
 async def test_one_statement_and_a_batch_for_each_500_users(api: Api, number: int) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     async with api.db.begin() as tx:
         await tx.executemany(
             "INSERT INTO project_permissions (project_id, user_id, role, granted_by) VALUES ($1, $2, 'viewer', 2)",
-            [(made.project_id, 100 + index) for index in range(number)],
+            [(dataset.project_id, 100 + index) for index in range(number)],
         )
     owner = await api.login("owner")
     await owner.get("/api/v1/auth/me")  # the caller is in the cache, as in a session
     calls = api.services.directory.calls.copy()
     with api.count() as counted:
-        answer = await owner.get(_url(made))
+        answer = await owner.get(_url(dataset))
     assert len(answer.json()) == number + 1
     assert counted.value == 1
     assert (api.services.directory.calls - calls).total() == -(-number // 500)
@@ -81,29 +83,29 @@ async def test_members_of_a_public_dataset_are_shown_to_all_and_those_of_a_priva
 
 @pytest.mark.parametrize("role", ["admin", "reviewer", "annotator", "viewer"])
 async def test_the_owner_adds_with_any_role(api: Api, role: str) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
-    answer = await owner.post(_url(made), json={"user_email": "annotator@example.com", "role": role})
+    answer = await owner.post(_url(dataset), json={"user_email": "annotator@example.com", "role": role})
     assert answer.status_code == 201
     body = answer.json()
     assert body.keys() == KEYS
-    assert body["project_id"] == made.project_id
-    assert body["user_id"] == 4
+    assert body["project_id"] == dataset.project_id
+    assert body["user_id"] == ANNOTATOR.id
     assert body["role"] == role
-    assert body["granted_by"] == 2
+    assert body["granted_by"] == OWNER.id
     assert body["user_name"] == "Annotator Example"
     assert body["granted_by_name"] == "Owner Example"
     listed = (await (await api.login("annotator")).get("/api/v1/datasets")).json()
-    assert [dataset["id"] for dataset in listed] == [made.dataset_id]
+    assert [one["id"] for one in listed] == [dataset.id]
 
 
 async def test_the_address_is_compared_without_case_and_blanks(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     answer = await (await api.login("owner")).post(
-        _url(made), json={"user_email": " Annotator@EXAMPLE.com ", "role": "viewer"}
+        _url(dataset), json={"user_email": " Annotator@EXAMPLE.com ", "role": "viewer"}
     )
     assert answer.status_code == 201
-    assert answer.json()["user_id"] == 4
+    assert answer.json()["user_id"] == ANNOTATOR.id
 
 
 @pytest.mark.parametrize(
@@ -122,10 +124,10 @@ async def test_the_address_is_compared_without_case_and_blanks(api: Api) -> None
 async def test_nobody_grants_a_role_at_or_above_their_own(
     api: Api, account: str, role: str | None, wanted: str, status: int
 ) -> None:
-    made = await api.dataset(members={account: role} if role else {})
+    dataset = await api.dataset(members={account: role} if role else {})
     target = "viewer" if account != "viewer" else "annotator"
     client = await api.login(account)
-    answer = await client.post(_url(made), json={"user_email": f"{target}@example.com", "role": wanted})
+    answer = await client.post(_url(dataset), json={"user_email": f"{target}@example.com", "role": wanted})
     assert answer.status_code == status
     async with api.db.read() as connection:
         granted = await connection.fetchval("SELECT role FROM project_permissions WHERE user_id = $1", USER_IDS[target])
@@ -133,9 +135,9 @@ async def test_nobody_grants_a_role_at_or_above_their_own(
 
 
 async def test_ownership_is_transferred_and_never_granted(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     answer = await (await api.login("owner")).post(
-        _url(made), json={"user_email": "viewer@example.com", "role": "owner"}
+        _url(dataset), json={"user_email": "viewer@example.com", "role": "owner"}
     )
     assert answer.status_code == 400
     assert answer.json()["code"] == "owner_not_grantable"
@@ -144,43 +146,43 @@ async def test_ownership_is_transferred_and_never_granted(api: Api) -> None:
 
 @pytest.mark.parametrize("account", ["owner", "reviewer"])
 async def test_a_member_cannot_be_added_again(api: Api, account: str) -> None:
-    made = await api.dataset(members={"reviewer": "reviewer"})
+    dataset = await api.dataset(members={"reviewer": "reviewer"})
     answer = await (await api.login("owner")).post(
-        _url(made), json={"user_email": f"{account}@example.com", "role": "viewer"}
+        _url(dataset), json={"user_email": f"{account}@example.com", "role": "viewer"}
     )
     assert answer.status_code == 400
     assert answer.json()["code"] == "already_member"
-    listed = (await (await api.login("owner")).get(_url(made))).json()
+    listed = (await (await api.login("owner")).get(_url(dataset))).json()
     assert [member["role"] for member in listed] == ["owner", "reviewer"]
 
 
 async def test_of_ten_at_once_one_adds(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
     body = {"user_email": "viewer@example.com", "role": "viewer"}
     with api.count() as counted:
-        added = await owner.post(_url(made), json={**body, "user_email": "annotator@example.com"})
+        added = await owner.post(_url(dataset), json={**body, "user_email": "annotator@example.com"})
     assert added.status_code == 201
     assert counted.value == 2
-    answers = await asyncio.gather(*(owner.post(_url(made), json=body) for _ in range(10)))
+    answers = await asyncio.gather(*(owner.post(_url(dataset), json=body) for _ in range(10)))
     assert sorted(answer.status_code for answer in answers) == [201] + [400] * 9
 
 
 async def test_an_address_that_nobody_has(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     answer = await (await api.login("owner")).post(
-        _url(made), json={"user_email": "nobody@example.com", "role": "viewer"}
+        _url(dataset), json={"user_email": "nobody@example.com", "role": "viewer"}
     )
     assert answer.status_code == 404
     assert answer.json()["code"] == "user_not_found"
 
 
 async def test_who_may_not_add_does_not_learn_who_has_an_account(api: Api) -> None:
-    made = await api.dataset(members={"viewer": "viewer"})
+    dataset = await api.dataset(members={"viewer": "viewer"})
     viewer = await api.login("viewer")
     calls = api.services.directory.calls.copy()
     for address in ("nobody@example.com", "reviewer@example.com"):
-        answer = await viewer.post(_url(made), json={"user_email": address, "role": "viewer"})
+        answer = await viewer.post(_url(dataset), json={"user_email": address, "role": "viewer"})
         assert answer.status_code == 403
         assert answer.json()["code"] == "role_too_low"
     assert (api.services.directory.calls - calls)["GetUser"] <= 1  # the caller's own look-up
@@ -198,18 +200,18 @@ async def test_who_may_not_add_does_not_learn_who_has_an_account(api: Api) -> No
     ],
 )
 async def test_bad_bodies_are_422(api: Api, body: object) -> None:
-    made = await api.dataset()
-    assert (await (await api.login("owner")).post(_url(made), json=body)).status_code == 422
+    dataset = await api.dataset()
+    assert (await (await api.login("owner")).post(_url(dataset), json=body)).status_code == 422
 
 
 async def test_nobody_tries_a_list_of_addresses(api: Api) -> None:
     """Adding tells whether there is an account with this address."""
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
     for _ in range(500):
         await api.services.limits.hit(MEMBERS_PER_PERSON, str(USER_IDS["owner"]))
     body = {"user_email": "nobody@example.com", "role": "viewer"}
-    for url in (members_url(made), f"{dataset_url(made)}/invite"):
+    for url in (members_url(dataset), f"{dataset_url(dataset)}/invite"):
         answer = await owner.post(url, json=body | ({"role": "member"} if "invite" in url else {}))
         assert refusal(answer) == (429, "too_many_requests")
         assert int(answer.headers["Retry-After"]) > 3000

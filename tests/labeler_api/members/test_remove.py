@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from tests.fixtures.accounts import OWNER
 from tests.fixtures.annotating import at, box, create_annotation, hold, locks
 from tests.fixtures.api import Api
 from tests.fixtures.memberships import ALL, members_url, owners, refusal, roles
@@ -24,31 +25,31 @@ from tests.fixtures.rows import rows
     ],
 )
 async def test_who_may_remove_whom(api: Api, account: str, role: str | None, present: str, status: int) -> None:
-    made = await api.dataset(members={"viewer": present} | ({account: role} if role else {}))
-    answer = await (await api.login(account)).delete(members_url(made, "viewer", by_project=True))
+    dataset = await api.dataset(members={"viewer": present} | ({account: role} if role else {}))
+    answer = await (await api.login(account)).delete(members_url(dataset, "viewer", by_project=True))
     assert answer.status_code == status
-    assert ((await roles(api, made)).get(5)) == (None if status == 204 else present)
+    assert ((await roles(api, dataset)).get(5)) == (None if status == 204 else present)
     if status == 204:
         assert answer.content == b""
 
 
 async def test_a_removed_member_is_refused_at_once_and_holds_nothing(api: Api) -> None:
-    made = await api.dataset(images=3, tasks=["detection"], members=ALL)
+    dataset = await api.dataset(images=3, tasks=["detection"], members=ALL)
     other = await api.dataset(images=1, tasks=["detection"], members=ALL)
     owner, annotator = await api.login("owner"), await api.login("annotator")
-    mine = await create_annotation(annotator, box(made, 0))
-    await hold(api, made, "annotator", 1)
-    await hold(api, made, "reviewer", 2)
+    mine = await create_annotation(annotator, box(dataset, 0))
+    await hold(api, dataset, "annotator", 1)
+    await hold(api, dataset, "reviewer", 2)
     await hold(api, other, "annotator", 0)
-    assert (await owner.delete(members_url(made, "annotator"))).status_code == 204
-    assert {image: user for image, (user, _) in (await locks(api, made)).items()} == {made.image_ids[2]: 3}
+    assert (await owner.delete(members_url(dataset, "annotator"))).status_code == 204
+    assert {image: user for image, (user, _) in (await locks(api, dataset)).items()} == {dataset.image_ids[2]: 3}
     assert len(await locks(api, other)) == 1
-    image = f"/api/v1/image-locks/{made.project_id}/{made.image_ids[1]}"
+    image = f"/api/v1/image-locks/{dataset.project_id}/{dataset.image_ids[1]}"
     for answer in (
-        await annotator.get(f"/api/v1/projects/{made.project_id}"),
-        await annotator.get(f"/api/v1/datasets/{made.dataset_id}"),
+        await annotator.get(f"/api/v1/projects/{dataset.project_id}"),
+        await annotator.get(f"/api/v1/datasets/{dataset.id}"),
         await annotator.put(at(mine), json={"notes": "still here"}),
-        await annotator.post("/api/v1/annotations", json=box(made, 1)),
+        await annotator.post("/api/v1/annotations", json=box(dataset, 1)),
         await annotator.post(f"{image}/acquire", json={}),
         await annotator.post(f"{image}/heartbeat", json={}),
     ):
@@ -58,34 +59,34 @@ async def test_a_removed_member_is_refused_at_once_and_holds_nothing(api: Api) -
 
 
 async def test_a_link_to_an_image_is_refused_without_waiting_for_the_cache(api: Api) -> None:
-    made = await api.dataset(images=1, members=ALL)
+    dataset = await api.dataset(images=1, members=ALL)
     owner, viewer = await api.login("owner"), await api.login("viewer")
-    listed = (await viewer.get(f"/api/v1/projects/{made.project_id}/images")).json()
-    assert api.services.caches.viewers.get((made.dataset_id, 5))
-    await owner.delete(members_url(made, "viewer"))
-    assert api.services.caches.viewers.get((made.dataset_id, 5)) is None
+    listed = (await viewer.get(f"/api/v1/projects/{dataset.project_id}/images")).json()
+    assert api.services.caches.viewers.get((dataset.id, 5))
+    await owner.delete(members_url(dataset, "viewer"))
+    assert api.services.caches.viewers.get((dataset.id, 5)) is None
     assert (await api.client().get(listed["images"][0]["url"])).status_code == 404
 
 
 async def test_what_is_refused_and_why(api: Api) -> None:
-    made = await api.dataset(members=ALL | {"admin": "admin"})
+    dataset = await api.dataset(members=ALL | {"admin": "admin"})
     owner, admin = await api.login("owner"), await api.login("admin")
-    leaving = await owner.delete(members_url(made, "owner"))
+    leaving = await owner.delete(members_url(dataset, "owner"))
     assert refusal(leaving) == (400, "owner_cannot_leave")
     assert "Transfer" in leaving.json()["detail"]
-    assert refusal(await admin.delete(members_url(made, "owner"))) == (400, "owner_not_changeable")
-    assert refusal(await admin.delete(members_url(made, "admin"))) == (400, "cannot_remove_yourself")
-    assert refusal(await owner.delete(members_url(made, "stranger"))) == (404, "member_not_found")
-    assert (await owner.delete(f"{members_url(made)}/{2**31}")).status_code == 422
-    assert len(await roles(api, made)) == 5
-    assert await owners(api, made) == ([2], 2, 2)
+    assert refusal(await admin.delete(members_url(dataset, "owner"))) == (400, "owner_not_changeable")
+    assert refusal(await admin.delete(members_url(dataset, "admin"))) == (400, "cannot_remove_yourself")
+    assert refusal(await owner.delete(members_url(dataset, "stranger"))) == (404, "member_not_found")
+    assert (await owner.delete(f"{members_url(dataset)}/{2**31}")).status_code == 422
+    assert len(await roles(api, dataset)) == 5
+    assert await owners(api, dataset) == ([OWNER.id], OWNER.id, OWNER.id)
 
 
 async def test_of_ten_at_once_one_removes(api: Api) -> None:
-    made = await api.dataset(members=ALL)
+    dataset = await api.dataset(members=ALL)
     owner = await api.login("owner")
     with api.count() as counted:
-        assert (await owner.delete(members_url(made, "reviewer"))).status_code == 204
+        assert (await owner.delete(members_url(dataset, "reviewer"))).status_code == 204
     assert counted.value == 2
-    answers = await asyncio.gather(*(owner.delete(members_url(made, "viewer")) for _ in range(10)))
+    answers = await asyncio.gather(*(owner.delete(members_url(dataset, "viewer")) for _ in range(10)))
     assert sorted(answer.status_code for answer in answers) == [204] + [404] * 9

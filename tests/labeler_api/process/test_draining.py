@@ -13,8 +13,9 @@ import pytest
 from labeler_api.errors import Unavailable
 from labeler_api.process.draining import Draining
 from labeler_ops.stack.object_store import SeaweedServer
-from tests.fixtures.api import ORIGIN, Api, Made, storage_environment
+from tests.fixtures.api import ORIGIN, Api, storage_environment
 from tests.fixtures.api_processes import ApiProcess
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.pictures import image_rows, picture, stored_keys
 from tests.fixtures.users import RunningGateway
 from tests.fixtures.waiting import until
@@ -58,19 +59,19 @@ def must_be_503(answer: httpx.Response) -> None:
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
 
 
-async def _stored(api: Api, made: Made, number: int) -> bool:
+async def _stored(api: Api, dataset: Dataset, number: int) -> bool:
     """Whether so many of an upload's files are in the store."""
-    return len(await stored_keys(api, made, "images")) == number
+    return len(await stored_keys(api, dataset, "images")) == number
 
 
 async def test_an_upload_that_does_not_end_keeps_what_it_had_and_says_so(api: Api, process: ApiProcess) -> None:
     await api.empty_store()  # of datasets that had this id in other databases
-    made = await api.dataset()
+    dataset = await api.dataset()
     stopped: list[asyncio.Task[None]] = []
 
     async def form() -> AsyncIterator[bytes]:
         yield PART % b"a" + picture() + b"\r\n" + PART % b"b"
-        await until(partial(_stored, api, made, 1))
+        await until(partial(_stored, api, dataset, 1))
         stopped.append(asyncio.create_task(process.stop()))
         while True:
             await asyncio.sleep(0.2)
@@ -78,33 +79,33 @@ async def test_an_upload_that_does_not_end_keeps_what_it_had_and_says_so(api: Ap
 
     began = asyncio.get_running_loop().time()
     async with client(api, process) as browser:
-        path = f"/api/v1/datasets/{made.dataset_id}/images"
+        path = f"/api/v1/datasets/{dataset.id}/images"
         answer = await browser_answer(browser.build_request("POST", path, content=form(), headers=FORM))
     must_be_503(answer)
     assert answer.json()["images_uploaded"] == 1
     assert "The image that came before it is stored" in answer.json()["detail"]
-    assert list(await image_rows(api, made)) == ["a"]
+    assert list(await image_rows(api, dataset)) == ["a"]
     assert asyncio.get_running_loop().time() - began > SECONDS / 2
     await stopped[0]
 
 
 async def test_an_upload_that_ends_in_time_ends_well(api: Api, process: ApiProcess) -> None:
     await api.empty_store()  # of datasets that had this id in other databases
-    made = await api.dataset()
+    dataset = await api.dataset()
     stopped: list[asyncio.Task[None]] = []
 
     async def form() -> AsyncIterator[bytes]:
         yield PART % b"a" + picture() + b"\r\n" + PART % b"b"
-        await until(partial(_stored, api, made, 1))  # a signal that came before the request would have it refused
+        await until(partial(_stored, api, dataset, 1))  # a signal that came before the request would have it refused
         stopped.append(asyncio.create_task(process.stop()))
         await asyncio.sleep(SECONDS / 3)
         yield picture() + b"\r\n--x--\r\n"
 
     async with client(api, process) as browser:
-        answer = await browser.post(f"/api/v1/datasets/{made.dataset_id}/images", content=form(), headers=FORM)
+        answer = await browser.post(f"/api/v1/datasets/{dataset.id}/images", content=form(), headers=FORM)
     assert answer.status_code == 200
     assert answer.json()["images_uploaded"] == 2
-    assert sorted(await image_rows(api, made)) == ["a", "b"]
+    assert sorted(await image_rows(api, dataset)) == ["a", "b"]
     await stopped[0]
 
 

@@ -14,7 +14,8 @@ from labeler_api.http.endpoint import operation_of
 from labeler_api.process.maintenance import Maintenance
 from labeler_ops.maintenance import fence
 from tests.fixtures.annotating import box, project_with_members
-from tests.fixtures.api import Api, Made
+from tests.fixtures.api import Api
+from tests.fixtures.datasets import Dataset
 
 WRITES = [
     operation
@@ -26,7 +27,7 @@ STILL_ANSWERED = {"/auth/login", "/datasets/{dataset_id}/storage/preview"}
 
 
 @pytest.fixture
-async def made(api: Api) -> Made:
+async def dataset(api: Api) -> Dataset:
     return await project_with_members(api)
 
 
@@ -62,35 +63,37 @@ def refused(answer: httpx.Response) -> None:
     assert int(answer.headers["Retry-After"]) > 0
 
 
-async def test_a_process_obeys_within_a_second_and_comes_back(api: Api, made: Made) -> None:
+async def test_a_process_obeys_within_a_second_and_comes_back(api: Api, dataset: Dataset) -> None:
     annotator, dsn = await api.login("annotator"), api.services.settings.labeler_db_url
     async with following(api) as heard:
         await fence.on(dsn, reason="We move house.", by="me")
         await until_on(api, True)
-        answer = await annotator.post("/api/v1/annotations", json=box(made))
+        answer = await annotator.post("/api/v1/annotations", json=box(dataset))
         refused(answer)
         assert "We move house." in answer.json()["detail"]
-        refused(await annotator.post(f"/api/v1/image-locks/{made.project_id}/{made.image_ids[0]}/acquire", json={}))
+        refused(
+            await annotator.post(f"/api/v1/image-locks/{dataset.project_id}/{dataset.image_ids[0]}/acquire", json={})
+        )
         for path in (
-            f"/projects/{made.project_id}",
-            f"/annotations/project/{made.project_id}",
+            f"/projects/{dataset.project_id}",
+            f"/annotations/project/{dataset.project_id}",
             "/datasets",
             "/auth/me",
         ):
             assert (await annotator.get(f"/api/v1{path}")).status_code == 200
         await fence.off(dsn, by="me")
         await until_on(api, False)
-        assert (await annotator.post("/api/v1/annotations", json=box(made))).status_code == 200
+        assert (await annotator.post("/api/v1/annotations", json=box(dataset))).status_code == 200
     assert heard == [True, False]
 
 
-async def test_a_process_that_missed_the_news_cannot_write_either(api: Api, made: Made) -> None:
+async def test_a_process_that_missed_the_news_cannot_write_either(api: Api, dataset: Dataset) -> None:
     await fence.on(api.services.settings.labeler_db_url, reason="x", by="me")
     assert not api.services.maintenance.on
     annotator = await api.login("annotator")
-    refused(await annotator.post("/api/v1/annotations", json=box(made)))
-    refused(await annotator.post(f"/api/v1/image-locks/{made.project_id}/{made.image_ids[0]}/acquire", json={}))
-    assert (await annotator.get(f"/api/v1/annotations/project/{made.project_id}")).json() == []
+    refused(await annotator.post("/api/v1/annotations", json=box(dataset)))
+    refused(await annotator.post(f"/api/v1/image-locks/{dataset.project_id}/{dataset.image_ids[0]}/acquire", json={}))
+    assert (await annotator.get(f"/api/v1/annotations/project/{dataset.project_id}")).json() == []
 
 
 async def test_the_news_arrives_although_the_connection_was_cut(api: Api) -> None:

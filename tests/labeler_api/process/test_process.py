@@ -108,13 +108,13 @@ async def test_ipv6_and_ipv4_reach_the_same_socket(start: Start, variables: dict
 
 async def test_sigterm_finishes_what_is_under_way(api: Api, start: Start, variables: dict[str, str]) -> None:
     """A save that waits for a lock of the database when the signal comes is answered and kept."""
-    made = await api.dataset(tasks=["detection"], images=1)
+    dataset = await api.dataset(tasks=["detection"], images=1)
     process = await start(variables)
     await answering(variables["API_PORT"], "/health/ready", 200)
     headers = {"Authorization": f"Bearer {api.token(2, 'owner@example.com')}"}
     body = {
-        "project_id": made.project_id,
-        "image_id": made.image_ids[0],
+        "project_id": dataset.project_id,
+        "image_id": dataset.image_ids[0],
         "annotation_type": "bbox",
         "geometry": {"type": "bbox", "bbox": [1, 2, 30, 40], "image_width": 640, "image_height": 480},
     }
@@ -122,7 +122,7 @@ async def test_sigterm_finishes_what_is_under_way(api: Api, start: Start, variab
     try:
         held = holder.transaction()
         await held.start()
-        await holder.execute("SELECT FROM annotation_projects WHERE id = $1 FOR UPDATE", made.project_id)
+        await holder.execute("SELECT FROM annotation_projects WHERE id = $1 FOR UPDATE", dataset.project_id)
         async with httpx.AsyncClient(headers=headers, timeout=30) as client:
             url = f"http://127.0.0.1:{variables['API_PORT']}/api/v1/annotations"
             save = asyncio.create_task(client.post(url, json=body))

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from tests.fixtures.accounts import REVIEWER, STRANGER
 from tests.fixtures.api import Api
 from tests.fixtures.project_rows import KEYS, annotate, stored_class
 
@@ -11,12 +12,12 @@ MEMBERS = {"reviewer": "reviewer", "annotator": "annotator", "viewer": "viewer"}
 
 
 async def test_only_what_is_sent_is_changed(api: Api) -> None:
-    made = await api.dataset(
+    dataset = await api.dataset(
         tasks=["detection"], images=1, classes={"detection": {"a": stored_class()}}, members={"reviewer": "admin"}
     )
-    await annotate(api, made, [(made.image_ids[0], "detection", "a")])
+    await annotate(api, dataset, [(dataset.image_ids[0], "detection", "a")])
     admin = await api.login("reviewer")
-    expected = (await admin.get(f"/api/v1/projects/{made.project_id}")).json()
+    expected = (await admin.get(f"/api/v1/projects/{dataset.project_id}")).json()
     changes: list[dict[str, object]] = [
         {"name": "새 이름"},
         {"description": "about"},
@@ -27,35 +28,36 @@ async def test_only_what_is_sent_is_changed(api: Api) -> None:
         {"name": "both", "description": ""},
     ]
     for number, change in enumerate(changes):
-        reference = made.project_id if number % 2 else made.dataset_id
+        reference = dataset.project_id if number % 2 else dataset.id
         answer = await admin.patch(f"/api/v1/projects/{reference}", json=change)
         assert answer.status_code == 200
         project = answer.json()
         assert project.keys() == KEYS
         assert project["updated_at"] > expected["updated_at"]
-        expected |= change | {"updated_at": project["updated_at"], "last_updated_by": 3}
-        assert project == expected == (await admin.get(f"/api/v1/projects/{made.project_id}")).json()
+        expected |= change | {"updated_at": project["updated_at"], "last_updated_by": REVIEWER.id}
+        assert project == expected == (await admin.get(f"/api/v1/projects/{dataset.project_id}")).json()
 
 
 async def test_what_cannot_be_set_is_ignored(api: Api) -> None:
-    made = await api.dataset(tasks=["detection"], classes={"detection": {"a": stored_class()}})
+    dataset = await api.dataset(tasks=["detection"], classes={"detection": {"a": stored_class()}})
     owner = await api.login("owner")
-    before = (await owner.get(f"/api/v1/projects/{made.project_id}")).json()
+    before = (await owner.get(f"/api/v1/projects/{dataset.project_id}")).json()
     body = {
-        "classes": {"detection": {}}, "task_classes": {}, "task_types": ["line"], "owner_id": 6, "created_by": 6,
-        "dataset_id": "ds_x", "id": "proj_x", "total_annotations": 9, "last_updated_by": 6, "revision": 99,
+        "classes": {"detection": {}}, "task_classes": {}, "task_types": ["line"], "owner_id": STRANGER.id,
+        "created_by": STRANGER.id,
+        "dataset_id": "ds_x", "id": "proj_x", "total_annotations": 9, "last_updated_by": STRANGER.id, "revision": 99,
         "created_at": "2001-01-01T00:00:00Z",
     }  # fmt: skip
     for ignored in (body, {}):
-        answer = await owner.patch(f"/api/v1/projects/{made.project_id}", json=ignored)
+        answer = await owner.patch(f"/api/v1/projects/{dataset.project_id}", json=ignored)
         assert answer.status_code == 200
         assert answer.json() == before
 
 
 async def test_bad_values_are_named(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
-    url = f"/api/v1/projects/{made.project_id}"
+    url = f"/api/v1/projects/{dataset.project_id}"
     before = (await owner.get(url)).json()
     bad: list[tuple[object, str]] = [
         ({"name": None}, "name"),
@@ -80,8 +82,8 @@ async def test_bad_values_are_named(api: Api) -> None:
 
 @pytest.mark.parametrize("visibility", ["private", "public"])
 async def test_who_may(api: Api, visibility: str) -> None:
-    made = await api.dataset(members=MEMBERS, visibility=visibility)
-    url = f"/api/v1/projects/{made.project_id}"
+    dataset = await api.dataset(members=MEMBERS, visibility=visibility)
+    url = f"/api/v1/projects/{dataset.project_id}"
     for account, status in (("owner", 200), ("admin", 200), *((account, 403) for account in MEMBERS)):
         assert (await (await api.login(account)).patch(url, json={"name": account})).status_code == status
     stranger = await api.login("stranger")
@@ -90,9 +92,9 @@ async def test_who_may(api: Api, visibility: str) -> None:
 
 
 async def test_different_keys_at_once_are_all_kept(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
-    url = f"/api/v1/projects/{made.project_id}"
+    url = f"/api/v1/projects/{dataset.project_id}"
     changes = [
         {"name": "n"}, {"description": "d"}, {"settings": {"s": 1}}, {"status": "s"}, {"task_config": {"line": {}}}
     ]  # fmt: skip
@@ -110,8 +112,8 @@ async def test_different_keys_at_once_are_all_kept(api: Api) -> None:
 
 
 async def test_two_statements(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
     with api.count() as counted:
-        await owner.patch(f"/api/v1/projects/{made.project_id}", json={"name": "x"})
+        await owner.patch(f"/api/v1/projects/{dataset.project_id}", json={"name": "x"})
     assert counted.value == 2

@@ -84,7 +84,7 @@ async def test_what_a_row_in_quarantine_refers_to_is_in_use(
 async def test_of_a_dataset_that_is_there_the_objects_that_quarantine_names_are_in_use(
     api: Api, table: str, row: dict[str, Any], kept: set[str]
 ) -> None:
-    folder = f"datasets/{(await api.dataset()).dataset_id}"
+    folder = f"datasets/{(await api.dataset()).id}"
     names = {"images/a/1.jpg", "thumbnails/a/1.jpg", "images/b.tif", "renditions/b.tif.jpg"}
     await put_all(api, [(DATASETS, f"{folder}/{name}") for name in names])
     row = {name: value.format(folder=folder) if isinstance(value, str) else value for name, value in row.items()}
@@ -95,9 +95,9 @@ async def test_of_a_dataset_that_is_there_the_objects_that_quarantine_names_are_
 
 
 async def test_a_version_in_quarantine_keeps_its_export(api: Api) -> None:
-    made = await api.dataset(tasks=["detection"])
-    keys = [f"exports/{made.project_id}/detection/v{number}.0/a.json" for number in (8, 9)]
+    dataset = await api.dataset(tasks=["detection"])
+    keys = [f"exports/{dataset.project_id}/detection/v{number}.0/a.json" for number in (8, 9)]
     await put_all(api, [(EXPORTS, key) for key in keys])
-    version = {"project_id": made.project_id, "task_type": "detection", "version_number": "v8.0"}
+    version = {"project_id": dataset.project_id, "task_type": "detection", "version_number": "v8.0"}
     await quarantine(api, "annotation_versions", version)
     assert (await swept(api, remove=False)).examples == [f"{EXPORTS}/{keys[1]}: no version has it"]

@@ -39,11 +39,11 @@ from tests.fixtures.versions import stored_keys
 
 
 async def test_orphans_are_listed_go_a_week_later_and_all_else_stays(api: Api) -> None:
-    made = await full_dataset(api)
-    used = await objects_of(api, made)
-    wanted = orphans(made)
-    await put_all(api, [*wanted, *kept(made)])
-    await begin_upload(api, f"datasets/{made.dataset_id}/images/huge.tif")
+    dataset = await full_dataset(api)
+    used = await objects_of(api, dataset)
+    wanted = orphans(dataset)
+    await put_all(api, [*wanted, *kept(dataset)])
+    await begin_upload(api, f"datasets/{dataset.id}/images/huge.tif")
     before = await everything(api)
 
     young = await swept(api, timedelta(hours=1))
@@ -84,7 +84,7 @@ async def test_orphans_are_listed_go_a_week_later_and_all_else_stays(api: Api) -
     assert last.removed == number
     assert last.stopped is None
     assert await everything(api) == before - set(wanted)
-    assert set(used) <= set(await objects_of(api, made))
+    assert set(used) <= set(await objects_of(api, dataset))
     assert (await swept(api)).found == {}
     assert await on_the_list(api) == 0
     assert counted(api, "sweep_objects_total", what="listed") == counted(api, "sweep_objects_total", what="removed")
@@ -93,8 +93,8 @@ async def test_orphans_are_listed_go_a_week_later_and_all_else_stays(api: Api) -
 
 async def test_what_is_found_only_once_never_goes(api: Api) -> None:
     """Between two sweeps the row came back, as by a restored backup; later it goes again: the week begins anew."""
-    made = await api.dataset(images=1)
-    key = f"datasets/{made.dataset_id}/images/{made.image_ids[0]}.jpg"
+    dataset = await api.dataset(images=1)
+    key = f"datasets/{dataset.id}/images/{dataset.image_ids[0]}.jpg"
     await put_all(api, [(DATASETS, key)])
     async with api.db.begin() as tx:
         await tx.execute("UPDATE image_metadata SET s3_key = 'elsewhere'")
@@ -113,8 +113,8 @@ async def test_what_is_found_only_once_never_goes(api: Api) -> None:
 
 
 async def test_an_object_that_was_written_anew_waits_anew(api: Api) -> None:
-    made = await api.dataset()
-    key = f"datasets/{made.dataset_id}/images/again.jpg"
+    dataset = await api.dataset()
+    key = f"datasets/{dataset.id}/images/again.jpg"
     await put_all(api, [(DATASETS, key)])
     assert (await swept(api)).listed == 1
     await week_passes(api)
@@ -130,8 +130,8 @@ async def test_an_object_that_was_written_anew_waits_anew(api: Api) -> None:
 async def test_an_object_that_is_put_between_the_walk_and_the_removal_is_left_alone(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = await api.dataset()
-    key = f"datasets/{made.dataset_id}/images/again.jpg"
+    dataset = await api.dataset()
+    key = f"datasets/{dataset.id}/images/again.jpg"
     await put_all(api, [(DATASETS, key)])
     await swept(api)
     await week_passes(api)
@@ -152,8 +152,8 @@ async def test_an_object_that_is_put_between_the_walk_and_the_removal_is_left_al
 async def test_a_row_that_comes_between_the_walk_and_the_removal_keeps_its_object(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = await api.dataset(images=1)
-    key = f"datasets/{made.dataset_id}/images/late.jpg"
+    dataset = await api.dataset(images=1)
+    key = f"datasets/{dataset.id}/images/late.jpg"
     await put_all(api, [(DATASETS, key)])
     await swept(api)
     await week_passes(api)
@@ -175,8 +175,8 @@ async def test_a_row_that_comes_between_the_walk_and_the_removal_keeps_its_objec
 async def test_more_than_a_share_is_not_removed_without_a_word(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 150 objects, 100 may go; 101 may not, and neither may a hundred of them."""
     keys = await put_many(api, 101)
-    made = await api.dataset(images=49)
-    await put_all(api, [(DATASETS, f"datasets/{made.dataset_id}/images/{image}.jpg") for image in made.image_ids])
+    dataset = await api.dataset(images=49)
+    await put_all(api, [(DATASETS, f"datasets/{dataset.id}/images/{image}.jpg") for image in dataset.image_ids])
     await swept(api)
     await week_passes(api)
     stopped = await swept(api)
@@ -216,8 +216,8 @@ async def test_a_share_goes_by_itself(api: Api) -> None:
 async def test_the_share_is_a_hundredth(api: Api, monkeypatch: pytest.MonkeyPatch, number: int, goes: bool) -> None:
     monkeypatch.setattr(sweep, "ALWAYS", 0)
     await put_many(api, number)
-    made = await api.dataset()
-    others = [(DATASETS, f"datasets/{made.dataset_id}/others/{one}") for one in range(200 - number)]
+    dataset = await api.dataset()
+    others = [(DATASETS, f"datasets/{dataset.id}/others/{one}") for one in range(200 - number)]
     for start in range(0, len(others), 50):
         await put_all(api, others[start : start + 50])
     await swept(api)
@@ -233,8 +233,8 @@ async def test_the_share_is_of_each_bucket(api: Api, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(sweep, "SHARE", 2)
     await put_all(api, [(EXPORTS, f"exports/proj_gone/detection/v{n}.0/a.json") for n in range(3)])
     await put_all(api, [(EXPORTS, f"exports/{n}") for n in range(2)])
-    made = await api.dataset()
-    await put_all(api, [(DATASETS, f"datasets/{made.dataset_id}/others/{n}") for n in range(5)])
+    dataset = await api.dataset()
+    await put_all(api, [(DATASETS, f"datasets/{dataset.id}/others/{n}") for n in range(5)])
     await swept(api)
     await week_passes(api)
     report = await swept(api)
@@ -279,7 +279,7 @@ async def test_without_a_tie_nothing_is_even_listed(api: Api) -> None:
 
 async def test_an_empty_database_that_is_pointed_at_others_buckets_takes_nothing(api: Api) -> None:
     """The fault itself: an API on a database of its own, a week and a day on, with the buckets of production."""
-    made = await full_dataset(api)
+    dataset = await full_dataset(api)
     before = await everything(api)
     async with api.db.begin() as tx:
         await tx.execute("UPDATE labeler_identity SET id = gen_random_uuid()")
@@ -289,7 +289,7 @@ async def test_an_empty_database_that_is_pointed_at_others_buckets_takes_nothing
             await sweep.handle(api.services, b"")
         await week_passes(api)
     assert await everything(api) == before
-    assert made.dataset_id
+    assert dataset.id
 
 
 async def test_a_tie_that_goes_in_the_middle_ends_the_removal(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -373,10 +373,10 @@ async def test_a_sweep_that_is_killed_is_finished_by_the_next(api: Api, dies_at:
 
 async def test_what_waits_for_its_removal_is_no_orphan(api: Api) -> None:
     """A dataset that is uploaded anew must not look like one whose rows are lost."""
-    made = await api.dataset()
+    dataset = await api.dataset()
     owner = await api.login("owner")
     for colour in ("red", "blue"):
-        assert (await upload(owner, made, ("a.jpg", picture(colour=colour)))).status_code == 200
+        assert (await upload(owner, dataset, ("a.jpg", picture(colour=colour)))).status_code == 200
     before = await everything(api)
     assert len({key for _, key in before if key.startswith("datasets/")}) == 4
     report = await swept(api)
@@ -386,22 +386,22 @@ async def test_what_waits_for_its_removal_is_no_orphan(api: Api) -> None:
 
 
 async def test_a_rendition_is_its_images_own_and_an_orphan_without_it(api: Api) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     tiff = picture(kind="TIFF")
-    assert (await upload(await api.login("owner"), made, ("a.tif", tiff))).json()["images_uploaded"] == 1
+    assert (await upload(await api.login("owner"), dataset, ("a.tif", tiff))).json()["images_uploaded"] == 1
     assert (await swept(api, remove=False)).found == {}
     async with api.db.begin() as tx:
         await tx.execute("UPDATE image_metadata SET rendition_key = NULL")
     [orphan] = (await swept(api, remove=False)).examples
-    assert orphan.startswith(f"{DATASETS}/datasets/{made.dataset_id}/renditions/a.")
+    assert orphan.startswith(f"{DATASETS}/datasets/{dataset.id}/renditions/a.")
     assert orphan.endswith(".tif.jpg: no image has it as its rendition")
 
 
 async def test_legacy_images_in_the_folder_of_another_dataset_protect_it(api: Api) -> None:
-    made = await api.dataset(images=1)
+    dataset = await api.dataset(images=1)
     await put_all(api, [(DATASETS, "datasets/ds_parent/images/a.jpg"), (DATASETS, "datasets/ds_parent/images/b.jpg")])
     async with api.db.begin() as tx:
         await tx.execute("UPDATE image_metadata SET s3_key = 'datasets/ds_parent/images/a.jpg'")
-        await tx.execute("UPDATE image_metadata SET thumbnail_key = NULL WHERE dataset_id = $1", made.dataset_id)
+        await tx.execute("UPDATE image_metadata SET thumbnail_key = NULL WHERE dataset_id = $1", dataset.id)
     report = await swept(api, remove=False)
     assert report.examples == ["datasets/datasets/ds_parent/images/b.jpg: no image has it"]

@@ -41,15 +41,15 @@ def test_what_cannot_be_seen_is_refused(kind: str) -> None:
 
 
 async def test_datasets_and_classes_are_refused_by_the_same_rule(api: Api) -> None:
-    made = await api.dataset(tasks=["detection"])
+    dataset = await api.dataset(tasks=["detection"])
     owner = await api.login("owner")
     for name in HIDDEN.values():
         answer = await owner.post("/api/v1/datasets", json={"name": name})
         assert answer.status_code == 422, name
-        path = f"/api/v1/projects/{made.project_id}/classes?task_type=detection"
+        path = f"/api/v1/projects/{dataset.project_id}/classes?task_type=detection"
         answer = await owner.post(path, json={"name": name, "color": "#ff0000"})
         assert answer.status_code == 422, name
-        assert (await owner.patch(f"/api/v1/projects/{made.project_id}", json={"name": name})).status_code == 422
+        assert (await owner.patch(f"/api/v1/projects/{dataset.project_id}", json={"name": name})).status_code == 422
 
 
 async def test_people_of_the_user_db_are_shown_escaped(

@@ -49,9 +49,9 @@ async def test_wildcards_are_text(api: Api, text: str) -> None:
 
 
 async def test_members_are_left_out_whichever_id_is_given(api: Api) -> None:
-    made = await api.dataset(members={"reviewer": "reviewer", "viewer": "viewer"})
+    dataset = await api.dataset(members={"reviewer": "reviewer", "viewer": "viewer"})
     owner = await api.login("owner")
-    for reference in (made.dataset_id, made.project_id):
+    for reference in (dataset.id, dataset.project_id):
         body = (await owner.get(SEARCH, params={"q": "example", "project_id": reference})).json()
         assert _emails(body) == ["admin", "annotator", "stranger"]
         assert body["total"] == 3
@@ -59,9 +59,9 @@ async def test_members_are_left_out_whichever_id_is_given(api: Api) -> None:
 
 @pytest.mark.parametrize(("account", "status"), [("viewer", 200), ("admin", 200), ("stranger", 404)])
 async def test_a_search_tells_nobody_who_is_in_a_hidden_project(api: Api, account: str, status: int) -> None:
-    made = await api.dataset(members={"viewer": "viewer"})
+    dataset = await api.dataset(members={"viewer": "viewer"})
     client = await api.login(account)
-    hidden = await client.get(SEARCH, params={"q": "example", "project_id": made.dataset_id})
+    hidden = await client.get(SEARCH, params={"q": "example", "project_id": dataset.id})
     assert hidden.status_code == status
     missing = await client.get(SEARCH, params={"q": "example", "project_id": "ds_none"})
     assert missing.status_code == 404
@@ -70,9 +70,9 @@ async def test_a_search_tells_nobody_who_is_in_a_hidden_project(api: Api, accoun
 
 
 async def test_members_of_a_public_project_are_left_out_for_everybody(api: Api) -> None:
-    made = await api.dataset(visibility="public", members={"viewer": "viewer"})
+    dataset = await api.dataset(visibility="public", members={"viewer": "viewer"})
     body = (
-        await (await api.login("stranger")).get(SEARCH, params={"q": "example", "project_id": made.project_id})
+        await (await api.login("stranger")).get(SEARCH, params={"q": "example", "project_id": dataset.project_id})
     ).json()
     assert _emails(body) == ["admin", "annotator", "reviewer", "stranger"]
 
@@ -129,17 +129,17 @@ async def test_sixty_searches_a_minute(api: Api) -> None:
 
 @pytest.mark.parametrize("members", [1, 10, 1000])
 async def test_one_statement_and_one_call_whatever_the_number_of_members(api: Api, members: int) -> None:
-    made = await api.dataset()
+    dataset = await api.dataset()
     async with api.db.begin() as tx:
         await tx.executemany(
             "INSERT INTO project_permissions (project_id, user_id, role, granted_by) VALUES ($1, $2, 'viewer', 2)",
-            [(made.project_id, 100 + index) for index in range(members)],
+            [(dataset.project_id, 100 + index) for index in range(members)],
         )
     owner = await api.login("owner")
     await owner.get("/api/v1/auth/me")
     calls = api.services.directory.calls.copy()
     with api.count() as counted:
-        body = (await owner.get(SEARCH, params={"q": "example", "project_id": made.project_id})).json()
+        body = (await owner.get(SEARCH, params={"q": "example", "project_id": dataset.project_id})).json()
     assert body["total"] == 5
     assert counted.value == 1
     assert api.services.directory.calls - calls == {"SearchUsers": 1}

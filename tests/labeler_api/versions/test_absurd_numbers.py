@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 import pytest
 
 from labeler_api.annotations.geometry import MAX_PIXELS
-from tests.fixtures.api import Api, Made
+from tests.fixtures.api import Api
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.readers import members
 from tests.fixtures.versions import BOX, CLASSES, annotate, annotation, downloaded, published
 
@@ -26,8 +27,8 @@ GEOMETRIES: dict[str, list[tuple[str, dict[str, Any]]]] = {
 }
 
 
-async def _files(api: Api, made: Made, task: str, name: str) -> dict[str, bytes]:
-    version = await published(await api.login("owner"), made, task_type=task, export_format=name)
+async def _files(api: Api, dataset: Dataset, task: str, name: str) -> dict[str, bytes]:
+    version = await published(await api.login("owner"), dataset, task_type=task, export_format=name)
     answer = await downloaded(api, version)
     assert answer.status_code == 200
     return members(answer.content) if answer.content.startswith(b"PK") else {"file.json": answer.content}
@@ -47,16 +48,16 @@ def _numbers(value: Any) -> Iterator[float]:
 @pytest.mark.parametrize("name", ["dice", "coco", "yolo", "voc"])
 async def test_huge_coordinates_of_old_rows(api: Api, task: str, name: str) -> None:
     classes = {task: CLASSES["detection"]}
-    made = await api.dataset(tasks=[task], images=1, classes=classes)
-    (image,) = made.image_ids
+    dataset = await api.dataset(tasks=[task], images=1, classes=classes)
+    (image,) = dataset.image_ids
     good = (
         ("bbox", BOX) if task == "detection" else ("polygon", {"type": "polygon", "points": [[1, 1], [9, 1], [9, 9]]})
     )
     sized = {"image_width": 640, "image_height": 480}
     rows = [annotation(image, kind, {**shape, **sized}) for kind, shape in [*GEOMETRIES[task], good]]
-    await annotate(api, made, *rows)
+    await annotate(api, dataset, *rows)
 
-    found = await _files(api, made, task, name)
+    found = await _files(api, dataset, task, name)
 
     lines = 0
     for path, content in found.items():

@@ -4,7 +4,9 @@ from collections import Counter
 import pytest
 
 from labeler_api.versions.formats import COCO
-from tests.fixtures.api import Api, Made
+from tests.fixtures.accounts import REVIEWER
+from tests.fixtures.api import Api
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.versions import (
     CLASSES,
     annotate,
@@ -17,10 +19,10 @@ from tests.fixtures.versions import (
 from tests.labeler_api.versions.gate import Gate
 
 
-async def _made(api: Api) -> Made:
-    made = await api.dataset(tasks=["detection"], images=1, classes=CLASSES)
-    await annotate(api, made, annotation(made.image_ids[0]))
-    return made
+async def _dataset(api: Api) -> Dataset:
+    dataset = await api.dataset(tasks=["detection"], images=1, classes=CLASSES)
+    await annotate(api, dataset, annotation(dataset.image_ids[0]))
+    return dataset
 
 
 @pytest.fixture
@@ -31,28 +33,28 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
 
 
 async def test_ten_at_once_get_ten_numbers(api: Api) -> None:
-    made = await _made(api)
+    dataset = await _dataset(api)
     owner = await api.login("owner")
 
-    answers = await asyncio.gather(*(publish(owner, made, export_format=COCO.name) for _ in range(10)))
+    answers = await asyncio.gather(*(publish(owner, dataset, export_format=COCO.name) for _ in range(10)))
 
     assert [answer.status_code for answer in answers] == [200] * 10
     numbers = {answer.json()["version_number"] for answer in answers}
     assert numbers == {f"v{n}.0" for n in range(1, 11)}
-    page = (await owner.get(f"/api/v1/projects/{made.project_id}/versions")).json()
+    page = (await owner.get(f"/api/v1/projects/{dataset.project_id}/versions")).json()
     assert [version["version_number"] for version in page["versions"]] == [f"v{n}.0" for n in range(10, 0, -1)]
     settings = api.services.settings
-    key = f"datasets/{made.dataset_id}/annotations_detection.json"
+    key = f"datasets/{dataset.id}/annotations_detection.json"
     copy = await api.services.objects.head(settings.s3_bucket_datasets, key)
     assert copy.metadata is not None
     assert copy.metadata["version"] == "v10.0"  # the latest, whoever copied last
 
 
 async def test_of_ten_that_ask_for_a_number_one_gets_it(api: Api) -> None:
-    made = await _made(api)
+    dataset = await _dataset(api)
     owner = await api.login("owner")
 
-    answers = await asyncio.gather(*(publish(owner, made, version_number="v5.0") for _ in range(10)))
+    answers = await asyncio.gather(*(publish(owner, dataset, version_number="v5.0") for _ in range(10)))
 
     assert Counter(answer.status_code for answer in answers) == {200: 1, 409: 9}
     winner = next(answer.json() for answer in answers if answer.status_code == 200)
@@ -62,14 +64,14 @@ async def test_of_ten_that_ask_for_a_number_one_gets_it(api: Api) -> None:
 
 
 async def test_an_attempt_under_way_is_seen_by_nobody_and_holds_its_number(api: Api, gate: Gate) -> None:
-    made = await _made(api)
+    dataset = await _dataset(api)
     owner = await api.login("owner")
-    under_way = asyncio.create_task(publish(owner, made, export_format="held", version_number="v1.0"))
+    under_way = asyncio.create_task(publish(owner, dataset, export_format="held", version_number="v1.0"))
     await gate.reached.wait()
 
-    listed = (await owner.get(f"/api/v1/projects/{made.project_id}/versions")).json()
-    same = await publish(owner, made, version_number="v1.0")
-    following = await publish(owner, made)
+    listed = (await owner.get(f"/api/v1/projects/{dataset.project_id}/versions")).json()
+    same = await publish(owner, dataset, version_number="v1.0")
+    following = await publish(owner, dataset)
     gate.opened.set()
     first = await under_way
 
@@ -81,16 +83,16 @@ async def test_an_attempt_under_way_is_seen_by_nobody_and_holds_its_number(api: 
 
 
 async def test_what_is_edited_meanwhile_is_not_in_the_file(api: Api, gate: Gate) -> None:
-    made = await _made(api)
+    dataset = await _dataset(api)
     owner = await api.login("owner")
-    under_way = asyncio.create_task(publish(owner, made, export_format="held"))
+    under_way = asyncio.create_task(publish(owner, dataset, export_format="held"))
     await gate.reached.wait()
 
     # Nobody waits for a publishing, and nothing that happens during it gets into the version.
-    await asyncio.wait_for(annotate(api, made, annotation(made.image_ids[0])), 5)
+    await asyncio.wait_for(annotate(api, dataset, annotation(dataset.image_ids[0])), 5)
     async with api.db.begin() as tx:
         await tx.execute(
-            "UPDATE annotation_projects SET name = 'Renamed', task_classes = '{}' WHERE id = $1", made.project_id
+            "UPDATE annotation_projects SET name = 'Renamed', task_classes = '{}' WHERE id = $1", dataset.project_id
         )
     gate.opened.set()
     version = (await under_way).json()
@@ -101,14 +103,16 @@ async def test_what_is_edited_meanwhile_is_not_in_the_file(api: Api, gate: Gate)
 
 
 async def test_whoever_lost_the_role_meanwhile_publishes_nothing(api: Api, gate: Gate) -> None:
-    made = await api.dataset(tasks=["detection"], images=1, classes=CLASSES, members={"reviewer": "admin"})
-    await annotate(api, made, annotation(made.image_ids[0]))
-    settings, folder = api.services.settings, f"exports/{made.project_id}/detection/v1.0"
-    under_way = asyncio.create_task(publish(await api.login("reviewer"), made, export_format="held"))
+    dataset = await api.dataset(tasks=["detection"], images=1, classes=CLASSES, members={"reviewer": "admin"})
+    await annotate(api, dataset, annotation(dataset.image_ids[0]))
+    settings, folder = api.services.settings, f"exports/{dataset.project_id}/detection/v1.0"
+    under_way = asyncio.create_task(publish(await api.login("reviewer"), dataset, export_format="held"))
     await gate.reached.wait()
 
     async with api.db.begin() as tx:
-        await tx.execute("DELETE FROM project_permissions WHERE user_id = 3 AND project_id = $1", made.project_id)
+        await tx.execute(
+            f"DELETE FROM project_permissions WHERE user_id = {REVIEWER.id} AND project_id = $1", dataset.project_id
+        )
     gate.opened.set()
 
     assert (await under_way).status_code == 404
@@ -120,21 +124,21 @@ async def test_whoever_lost_the_role_meanwhile_publishes_nothing(api: Api, gate:
 
 
 async def test_a_project_deleted_meanwhile_is_not_published(api: Api, gate: Gate) -> None:
-    made = await _made(api)
-    under_way = asyncio.create_task(publish(await api.login("owner"), made, export_format="held"))
+    dataset = await _dataset(api)
+    under_way = asyncio.create_task(publish(await api.login("owner"), dataset, export_format="held"))
     await gate.reached.wait()
 
     async with api.db.begin() as tx:
-        await tx.execute("DELETE FROM datasets WHERE id = $1", made.dataset_id)
+        await tx.execute("DELETE FROM datasets WHERE id = $1", dataset.id)
     gate.opened.set()
 
     assert (await under_way).status_code == 404
 
 
 async def test_a_request_that_is_cancelled_leaves_nothing(api: Api, gate: Gate) -> None:
-    made = await _made(api)
+    dataset = await _dataset(api)
     owner = await api.login("owner")
-    under_way = asyncio.create_task(publish(owner, made, export_format="held"))
+    under_way = asyncio.create_task(publish(owner, dataset, export_format="held"))
     await gate.reached.wait()
 
     under_way.cancel()
@@ -145,7 +149,7 @@ async def test_a_request_that_is_cancelled_leaves_nothing(api: Api, gate: Gate) 
             break
         await asyncio.sleep(0.02)
     assert await _attempts(api) == 0
-    assert (await published(owner, made))["version_number"] == "v1.0"
+    assert (await published(owner, dataset))["version_number"] == "v1.0"
 
 
 async def _attempts(api: Api) -> int:

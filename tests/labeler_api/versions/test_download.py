@@ -3,22 +3,24 @@ from email.message import Message
 
 import pytest
 
-from tests.fixtures.api import ORIGIN, Api, Made
+from tests.fixtures.accounts import VIEWER
+from tests.fixtures.api import ORIGIN, Api
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.versions import CLASSES, annotate, annotation, downloaded, published
 
 
-async def _made(api: Api, **members: str) -> Made:
-    made = await api.dataset(tasks=["detection"], images=1, classes=CLASSES, members=members)
-    await annotate(api, made, annotation(made.image_ids[0]))
-    return made
+async def _dataset(api: Api, **members: str) -> Dataset:
+    dataset = await api.dataset(tasks=["detection"], images=1, classes=CLASSES, members=members)
+    await annotate(api, dataset, annotation(dataset.image_ids[0]))
+    return dataset
 
 
 async def test_the_link_downloads_the_format_asked_for(api: Api) -> None:
-    made = await _made(api)
+    dataset = await _dataset(api)
     owner = await api.login("owner")
 
-    coco = await downloaded(api, await published(owner, made, export_format="coco"))
-    dice = await downloaded(api, await published(owner, made, export_format="dice"))
+    coco = await downloaded(api, await published(owner, dataset, export_format="coco"))
+    dice = await downloaded(api, await published(owner, dataset, export_format="dice"))
 
     assert set(coco.json()) == {"info", "licenses", "images", "annotations", "categories"}
     assert dice.json()["format_version"] == "1.0"
@@ -32,12 +34,12 @@ async def test_the_link_downloads_the_format_asked_for(api: Api) -> None:
 
 
 async def test_a_name_in_another_script_is_told_in_both_forms(api: Api) -> None:
-    made = await _made(api)
+    dataset = await _dataset(api)
     async with api.db.begin() as tx:
         name = '지퍼 검사 100% "최종"/2\n'
-        await tx.execute("UPDATE annotation_projects SET name = $2 WHERE id = $1", made.project_id, name)
+        await tx.execute("UPDATE annotation_projects SET name = $2 WHERE id = $1", dataset.project_id, name)
 
-    answer = await downloaded(api, await published(await api.login("owner"), made))
+    answer = await downloaded(api, await published(await api.login("owner"), dataset))
 
     header = answer.headers["content-disposition"]
     assert re.match(r'attachment; filename="[ -!#-~]+"; filename\*=UTF-8', header)
@@ -47,8 +49,8 @@ async def test_a_name_in_another_script_is_told_in_both_forms(api: Api) -> None:
 
 
 async def test_ranges_and_revalidation(api: Api) -> None:
-    made = await _made(api)
-    version = await published(await api.login("owner"), made)
+    dataset = await _dataset(api)
+    version = await published(await api.login("owner"), dataset)
     async with api.client() as browser:
         whole = await browser.get(version["download_url"])
         part = await browser.get(version["download_url"], headers={"Range": "bytes=5-14"})
@@ -72,8 +74,8 @@ async def test_ranges_and_revalidation(api: Api) -> None:
     ],
 )
 async def test_a_link_that_was_changed_is_not_found(api: Api, old: str, new: str) -> None:
-    made = await _made(api)
-    version = await published(await api.login("owner"), made)
+    dataset = await _dataset(api)
+    version = await published(await api.login("owner"), dataset)
     changed = re.sub(old, new, version["download_url"])
     assert changed != version["download_url"]
 
@@ -84,8 +86,8 @@ async def test_a_link_that_was_changed_is_not_found(api: Api, old: str, new: str
 
 
 async def test_a_link_to_another_number_of_the_version_is_not_found(api: Api) -> None:
-    made = await _made(api)
-    version = await published(await api.login("owner"), made)
+    dataset = await _dataset(api)
+    version = await published(await api.login("owner"), dataset)
 
     other = api.services.links.export(version["id"], "v9.0", 2)
 
@@ -93,20 +95,22 @@ async def test_a_link_to_another_number_of_the_version_is_not_found(api: Api) ->
 
 
 async def test_a_link_gives_no_more_than_its_holder_has_now(api: Api) -> None:
-    made = await _made(api, viewer="viewer")
-    await published(await api.login("owner"), made)
-    page = (await (await api.login("viewer")).get(f"/api/v1/projects/{made.project_id}/versions")).json()
+    dataset = await _dataset(api, viewer="viewer")
+    await published(await api.login("owner"), dataset)
+    page = (await (await api.login("viewer")).get(f"/api/v1/projects/{dataset.project_id}/versions")).json()
     assert (await downloaded(api, page["versions"][0])).status_code == 200
 
     async with api.db.begin() as tx:
-        await tx.execute("DELETE FROM project_permissions WHERE project_id = $1 AND user_id = 5", made.project_id)
+        await tx.execute(
+            f"DELETE FROM project_permissions WHERE project_id = $1 AND user_id = {VIEWER.id}", dataset.project_id
+        )
 
     assert (await downloaded(api, page["versions"][0])).status_code == 404
 
 
 async def test_an_attempt_has_no_file(api: Api) -> None:
-    made = await _made(api)
-    version = await published(await api.login("owner"), made)
+    dataset = await _dataset(api)
+    version = await published(await api.login("owner"), dataset)
     async with api.db.begin() as tx:
         await tx.execute("UPDATE annotation_versions SET version_type = 'publishing' WHERE id = $1", version["id"])
 
@@ -114,8 +118,8 @@ async def test_an_attempt_has_no_file(api: Api) -> None:
 
 
 async def test_a_row_of_the_system_before_downloads_its_dice_file(api: Api) -> None:
-    made = await _made(api)
-    version = await published(await api.login("owner"), made)
+    dataset = await _dataset(api)
+    version = await published(await api.login("owner"), dataset)
     async with api.db.begin() as tx:
         await tx.execute(
             "UPDATE annotation_versions SET file_size_bytes = NULL, content_sha256 = NULL, export_format = NULL"
@@ -130,8 +134,8 @@ async def test_a_row_of_the_system_before_downloads_its_dice_file(api: Api) -> N
 
 
 async def test_a_file_that_is_gone_is_a_404(api: Api) -> None:
-    made = await _made(api)
-    version = await published(await api.login("owner"), made)
+    dataset = await _dataset(api)
+    version = await published(await api.login("owner"), dataset)
     await api.services.objects.delete_many(api.services.settings.s3_bucket_annotations, [version["export_path"]])
 
     answer = await downloaded(api, version)

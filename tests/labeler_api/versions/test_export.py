@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from labeler_api.versions.formats import OFFERED
-from tests.fixtures.api import Api, Made
+from tests.fixtures.accounts import VIEWER
+from tests.fixtures.api import Api
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.readers import members
 from tests.fixtures.versions import (
     CLASSES,
@@ -33,25 +35,25 @@ KEYS = {
 }
 
 
-async def _made(api: Api, **roles: str) -> Made:
-    made = await api.dataset(tasks=["detection", "segmentation"], images=3, classes=CLASSES, members=roles)
-    first, second, _ = made.image_ids
+async def _dataset(api: Api, **roles: str) -> Dataset:
+    dataset = await api.dataset(tasks=["detection", "segmentation"], images=3, classes=CLASSES, members=roles)
+    first, second, _ = dataset.image_ids
     await annotate(
         api,
-        made,
+        dataset,
         annotation(first),
         annotation(first, class_id="c_dog"),
         annotation(second, annotation_state="draft"),
         annotation(second, "polygon", RING),
     )
-    return made
+    return dataset
 
 
 @pytest.mark.parametrize("name", sorted(OFFERED))
 async def test_an_export_answers_a_link_to_the_file(api: Api, name: str) -> None:
-    made = await _made(api)
+    dataset = await _dataset(api)
 
-    answer = await exported(await api.login("owner"), made, export_format=name.upper())
+    answer = await exported(await api.login("owner"), dataset, export_format=name.upper())
     file = await downloaded(api, answer)
 
     assert set(answer) == KEYS
@@ -59,7 +61,7 @@ async def test_an_export_answers_a_link_to_the_file(api: Api, name: str) -> None
     assert answer["annotation_count"] == 2
     assert answer["image_count"] == 1
     assert answer["file_size_bytes"] == len(file.content)
-    folder = rf"exports/{made.project_id}/detection/export_\d{{8}}_\d{{6}}_[0-9a-f]{{8}}"
+    folder = rf"exports/{dataset.project_id}/detection/export_\d{{8}}_\d{{6}}_[0-9a-f]{{8}}"
     assert re.fullmatch(f"{folder}/{re.escape(OFFERED[name].file_name)}", answer["export_path"])
     assert path_of(answer["download_url"]) == f"/media/{answer['export_path']}"
     expires = datetime.fromisoformat(answer["download_url_expires_at"])
@@ -72,16 +74,14 @@ async def test_an_export_answers_a_link_to_the_file(api: Api, name: str) -> None
 
 
 async def test_both_calls_and_both_ids_export_the_same(api: Api) -> None:
-    made = await _made(api)
+    dataset = await _dataset(api)
     owner = await api.login("owner")
     legacy = {"project_id": "ignored", "export_format": "coco"}  # the call of old knows no task
 
     answers = [
-        await owner.post(f"/api/v1/projects/{made.project_id}/export", json=legacy),
-        await owner.post(
-            f"/api/v1/projects/{made.dataset_id}/export", json={**legacy, "task_type": "object_detection"}
-        ),
-        await export(owner, made, project_id=made.dataset_id, export_format="coco"),
+        await owner.post(f"/api/v1/projects/{dataset.project_id}/export", json=legacy),
+        await owner.post(f"/api/v1/projects/{dataset.id}/export", json={**legacy, "task_type": "object_detection"}),
+        await export(owner, dataset, project_id=dataset.id, export_format="coco"),
     ]
 
     assert [answer.status_code for answer in answers] == [200] * 3
@@ -91,12 +91,12 @@ async def test_both_calls_and_both_ids_export_the_same(api: Api) -> None:
 
 
 async def test_drafts_and_images_are_chosen(api: Api) -> None:
-    made = await _made(api)
-    first, second, third = made.image_ids
+    dataset = await _dataset(api)
+    first, second, third = dataset.image_ids
     owner = await api.login("owner")
 
     async def counts(**body: Any) -> tuple[int, int]:
-        answer = await exported(owner, made, **body)
+        answer = await exported(owner, dataset, **body)
         return answer["annotation_count"], answer["image_count"]
 
     assert await counts(include_draft=True) == (3, 2)
@@ -106,69 +106,71 @@ async def test_drafts_and_images_are_chosen(api: Api) -> None:
 
 
 async def test_an_export_is_what_a_version_of_the_same_would_be(api: Api) -> None:
-    made = await _made(api)
-    await annotate(api, made, annotation(made.image_ids[2], attributes={"note": "x"}, class_id="old", class_name="Old"))
+    dataset = await _dataset(api)
+    await annotate(
+        api, dataset, annotation(dataset.image_ids[2], attributes={"note": "x"}, class_id="old", class_name="Old")
+    )
     async with api.db.begin() as tx:
         await tx.execute(
-            "UPDATE image_metadata SET width = NULL, s3_key = 'elsewhere' WHERE id = $1", made.image_ids[2]
+            "UPDATE image_metadata SET width = NULL, s3_key = 'elsewhere' WHERE id = $1", dataset.image_ids[2]
         )
         await tx.execute(
             "INSERT INTO image_annotation_status"
             " (project_id, image_id, task_type, status, is_image_confirmed, confirmed_at)"
             " VALUES ($1, $2, 'detection', 'completed', true, '2026-11-21T00:00:00Z')",
-            made.project_id,
-            made.image_ids[0],
+            dataset.project_id,
+            dataset.image_ids[0],
         )
     owner = await api.login("owner")
 
     for name in ("yolo", "voc"):  # they tell no times
         number = f"like-{name}"  # keys of its own: other tests look at what is stored under v1.0
-        version = await downloaded(api, await published(owner, made, export_format=name, version_number=number))
-        first, second = [await downloaded(api, await exported(owner, made, export_format=name)) for _ in range(2)]
+        version = await downloaded(api, await published(owner, dataset, export_format=name, version_number=number))
+        first, second = [await downloaded(api, await exported(owner, dataset, export_format=name)) for _ in range(2)]
         assert version.content == first.content == second.content
     for name, timed in (("coco", "info"), ("dice", "last_modified_at")):
-        version = await downloaded(api, await published(owner, made, export_format=name))
-        now = await downloaded(api, await exported(owner, made, export_format=name))
+        version = await downloaded(api, await published(owner, dataset, export_format=name))
+        now = await downloaded(api, await exported(owner, dataset, export_format=name))
         assert {**version.json(), timed: None} == {**now.json(), timed: None}
 
 
 async def test_a_yolo_version_leaves_the_dice_copy_as_it_is(api: Api) -> None:
-    made = await _made(api)
+    dataset = await _dataset(api)
 
-    version = await published(await api.login("owner"), made, export_format="yolo", task_type="segmentation")
+    version = await published(await api.login("owner"), dataset, export_format="yolo", task_type="segmentation")
 
     assert version["export_format"] == "yolo"
     file = await downloaded(api, version)
     assert file.headers["content-disposition"] == 'attachment; filename="Dataset_1_segmentation_v1.0_yolo.zip"'
-    assert members(file.content)[f"labels/{made.image_ids[1]}.txt"].startswith(b"0 0.000000 0.000000 0.015625 ")
-    settings, key = api.services.settings, f"datasets/{made.dataset_id}/annotations_segmentation.json"
+    assert members(file.content)[f"labels/{dataset.image_ids[1]}.txt"].startswith(b"0 0.000000 0.000000 0.015625 ")
+    settings, key = api.services.settings, f"datasets/{dataset.id}/annotations_segmentation.json"
     async with api.services.objects.open(settings.s3_bucket_datasets, key) as copy:
         assert b'"format_version": "1.0"' in await copy.read()
 
 
-async def _files(api: Api, made: Made) -> list[tuple[str, datetime]]:
-    listed = api.services.objects.list(api.services.settings.s3_bucket_annotations, f"exports/{made.project_id}/")
+async def _files(api: Api, dataset: Dataset) -> list[tuple[str, datetime]]:
+    listed = api.services.objects.list(api.services.settings.s3_bucket_annotations, f"exports/{dataset.project_id}/")
     return [(info.key, info.last_modified) async for info in listed]
 
 
 async def test_refusals(api: Api) -> None:
-    made = await _made(api)
+    dataset = await _dataset(api)
     owner = await api.login("owner")
-    before = await _files(api, made)  # the store is shared, and other tests had a project of this id
+    before = await _files(api, dataset)  # the store is shared, and other tests had a project of this id
 
     async def refused(**body: Any) -> tuple[int, str]:
-        answer = await export(owner, made, **body)
+        answer = await export(owner, dataset, **body)
         return answer.status_code, answer.json()["code"]
 
     assert await refused(export_format="xlsx") == (400, "format_not_offered")
-    of_project = await owner.post(f"/api/v1/projects/{made.project_id}/export", json={"export_format": "xlsx"})
+    of_project = await owner.post(f"/api/v1/projects/{dataset.project_id}/export", json={"export_format": "xlsx"})
     assert of_project.status_code == 400
     assert of_project.json()["code"] == "format_not_offered"
     assert await refused(export_format="yolo", task_type="geometry") == (400, "format_not_for_task")
     assert await refused(task_type="line") == (400, "task_not_in_project")
-    assert await refused(image_ids=[made.image_ids[1]]) == (400, "nothing_to_export")
-    assert await refused(image_ids=[made.image_ids[2]], include_draft=True) == (400, "nothing_to_export")
-    assert await refused(image_ids=[made.image_ids[0], "nowhere", "a/b"]) == (400, "image_not_found")
+    assert await refused(image_ids=[dataset.image_ids[1]]) == (400, "nothing_to_export")
+    assert await refused(image_ids=[dataset.image_ids[2]], include_draft=True) == (400, "nothing_to_export")
+    assert await refused(image_ids=[dataset.image_ids[0], "nowhere", "a/b"]) == (400, "image_not_found")
     assert await refused(project_id="nowhere") == (404, "project_not_found")
     shapes: tuple[dict[str, Any], ...] = (
         {"task_type": "a/b"},
@@ -179,16 +181,16 @@ async def test_refusals(api: Api) -> None:
     )
     for body in shapes:
         assert (await refused(**body))[0] == 422
-    unknown = await export(owner, made, image_ids=["nowhere", made.image_ids[0], "a/b"])
+    unknown = await export(owner, dataset, image_ids=["nowhere", dataset.image_ids[0], "a/b"])
     assert "nowhere, a/b." in unknown.json()["detail"]
-    assert await _files(api, made) == before
+    assert await _files(api, dataset) == before
 
 
 async def test_roles(api: Api) -> None:
-    made = await _made(api, viewer="admin", reviewer="reviewer", annotator="annotator")
+    dataset = await _dataset(api, viewer="admin", reviewer="reviewer", annotator="annotator")
 
-    for path in ("/api/v1/export", f"/api/v1/projects/{made.project_id}/export"):
-        body = {"project_id": made.project_id, "task_type": "detection", "export_format": "dice"}
+    for path in ("/api/v1/export", f"/api/v1/projects/{dataset.project_id}/export"):
+        body = {"project_id": dataset.project_id, "task_type": "detection", "export_format": "dice"}
         statuses = {}
         for account in ("owner", "admin", "viewer", "reviewer", "annotator", "stranger"):
             statuses[account] = (await (await api.login(account)).post(path, json=body)).status_code
@@ -206,8 +208,8 @@ async def test_roles(api: Api) -> None:
 
 
 async def test_a_link_is_one_admins_and_one_files(api: Api) -> None:
-    made = await _made(api, viewer="admin")
-    answer = await exported(await api.login("viewer"), made, export_format="voc")
+    dataset = await _dataset(api, viewer="admin")
+    answer = await exported(await api.login("viewer"), dataset, export_format="voc")
     url = answer["download_url"]
 
     async def status(link: str) -> int:
@@ -219,7 +221,7 @@ async def test_a_link_is_one_admins_and_one_files(api: Api) -> None:
         assert changed != url
         assert await status(changed) == 404
     async with api.db.begin() as tx:
-        await tx.execute("UPDATE project_permissions SET role = 'viewer' WHERE user_id = 5")
+        await tx.execute(f"UPDATE project_permissions SET role = 'viewer' WHERE user_id = {VIEWER.id}")
     assert await status(url) == 404
 
 
@@ -227,10 +229,10 @@ async def test_the_number_of_statements_does_not_grow(api: Api) -> None:
     owner = await api.login("owner")
     counts = []
     for images in (1, 10, 1000):
-        made = await api.dataset(tasks=["detection"], images=images, classes=CLASSES)
-        await annotate(api, made, *(annotation(image_id) for image_id in made.image_ids))
+        dataset = await api.dataset(tasks=["detection"], images=images, classes=CLASSES)
+        await annotate(api, dataset, *(annotation(image_id) for image_id in dataset.image_ids))
         with api.count() as statements:
-            await exported(owner, made, export_format="coco", image_ids=made.image_ids)
+            await exported(owner, dataset, export_format="coco", image_ids=dataset.image_ids)
         counts.append(statements.value)
 
     # Access, turn, images, joins, summary, and the two cursors that COCO reads.

@@ -16,7 +16,8 @@ from labeler_api.settings import Settings
 from labeler_api.versions.exporting import service as exporting_service
 from labeler_api.versions.files import naming
 from labeler_ops.stack.ports import free_port
-from tests.fixtures.api import Api, Made
+from tests.fixtures.api import Api
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.full_dataset import delete
 from tests.fixtures.served import serving
 from tests.fixtures.users import RunningGateway
@@ -37,10 +38,10 @@ from tests.labeler_api.versions.killed import killed
 MIB = 1024 * 1024
 
 
-async def _made(api: Api) -> Made:
-    made = await api.dataset(tasks=["detection"], images=1, classes=CLASSES)
-    await annotate(api, made, annotation(made.image_ids[0]))
-    return made
+async def _dataset(api: Api) -> Dataset:
+    dataset = await api.dataset(tasks=["detection"], images=1, classes=CLASSES)
+    await annotate(api, dataset, annotation(dataset.image_ids[0]))
+    return dataset
 
 
 async def _until(condition: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
@@ -50,13 +51,13 @@ async def _until(condition: Callable[[], Awaitable[bool]], seconds: float = 10.0
         await asyncio.sleep(0.02)
 
 
-async def _unfinished(api: Api, made: Made) -> list[str]:
-    bucket, prefix = api.services.settings.s3_bucket_annotations, f"exports/{made.project_id}/"
+async def _unfinished(api: Api, dataset: Dataset) -> list[str]:
+    bucket, prefix = api.services.settings.s3_bucket_annotations, f"exports/{dataset.project_id}/"
     return [upload.key async for upload in api.services.objects.unfinished(bucket, prefix)]
 
 
-async def _held_files(api: Api, made: Made) -> list[str]:
-    keys = await stored_keys(api, api.services.settings.s3_bucket_annotations, f"exports/{made.project_id}/")
+async def _held_files(api: Api, dataset: Dataset) -> list[str]:
+    keys = await stored_keys(api, api.services.settings.s3_bucket_annotations, f"exports/{dataset.project_id}/")
     return [key for key in keys if key.endswith("/annotations_held.json")]
 
 
@@ -79,23 +80,23 @@ async def others(api: Api) -> AsyncIterator[list[Api]]:
 
 
 async def test_five_at_once_over_all_processes(api: Api, others: list[Api], monkeypatch: pytest.MonkeyPatch) -> None:
-    made, another, gate = await _made(api), await _made(api), Gate()
+    dataset, another, gate = await _dataset(api), await _dataset(api), Gate()
     gate.offer(monkeypatch)
     first, second, here = [await each.login("owner") for each in (api, *others)]
     clients = (first, second, first, second, here)
-    running = [asyncio.create_task(export(client, made, export_format="held")) for client in clients]
+    running = [asyncio.create_task(export(client, dataset, export_format="held")) for client in clients]
 
     async def all_at_work() -> bool:
         return gate.waiting == 5
 
     await _until(all_at_work)
-    refused = [await export(here, made), await export(here, made)]
+    refused = [await export(here, dataset), await export(here, dataset)]
     body = {"export_format": "dice", "task_type": "detection"}
-    refused.append(await here.post(f"/api/v1/projects/{made.project_id}/export", json=body))
+    refused.append(await here.post(f"/api/v1/projects/{dataset.project_id}/export", json=body))
     elsewhere = await export(here, another)
     gate.opened.set()
     done = await asyncio.gather(*running)
-    after = await export(here, made)
+    after = await export(here, dataset)
 
     assert [answer.status_code for answer in refused] == [429, 429, 429]
     assert refused[0].json()["code"] == "too_many_exports"
@@ -109,11 +110,11 @@ async def test_what_holds_a_connection_for_long_has_less_than_a_third_of_them(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Exports, publications and backups together, of any project. The others have their turn, and hold nothing."""
-    projects, gate = [await _made(api) for _ in range(6)], Gate()
+    projects, gate = [await _dataset(api) for _ in range(6)], Gate()
     gate.offer(monkeypatch)
     owner = await api.login("owner")
-    running = [asyncio.create_task(export(owner, made, export_format="held")) for made in projects[:3]]
-    running += [asyncio.create_task(publish(owner, made, export_format="held")) for made in projects[3:5]]
+    running = [asyncio.create_task(export(owner, dataset, export_format="held")) for dataset in projects[:3]]
+    running += [asyncio.create_task(publish(owner, dataset, export_format="held")) for dataset in projects[3:5]]
     running.append(asyncio.create_task(delete(owner, projects[5], create_backup=True)))
 
     await _until(lambda: _is(gate, 2))
@@ -127,11 +128,11 @@ async def test_what_holds_a_connection_for_long_has_less_than_a_third_of_them(
 
 
 async def test_whoever_would_wait_too_long_is_told_to_come_back(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    projects, gate = [await _made(api) for _ in range(3)], Gate()
+    projects, gate = [await _dataset(api) for _ in range(3)], Gate()
     gate.offer(monkeypatch)
     async with another_process(msgspec.structs.replace(api.services.settings, db_pool_timeout=0.5)) as impatient:
         owner = await impatient.login("owner")
-        running = [asyncio.create_task(export(owner, made, export_format="held")) for made in projects[:2]]
+        running = [asyncio.create_task(export(owner, dataset, export_format="held")) for dataset in projects[:2]]
         await _until(lambda: _is(gate, 2))
         refused = await asyncio.gather(
             export(owner, projects[2]), publish(owner, projects[2]), delete(owner, projects[2], create_backup=True)
@@ -149,13 +150,13 @@ async def _is(gate: Gate, waiting: int) -> bool:
 
 
 async def test_what_is_edited_meanwhile_is_not_in_the_file(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    made, gate = await _made(api), Gate()
+    dataset, gate = await _dataset(api), Gate()
     gate.offer(monkeypatch)
-    under_way = asyncio.create_task(export(await api.login("owner"), made, export_format="held"))
+    under_way = asyncio.create_task(export(await api.login("owner"), dataset, export_format="held"))
     await gate.reached.wait()
 
     # Nobody waits for an export, and nothing that happens during it gets into the file.
-    await asyncio.wait_for(annotate(api, made, annotation(made.image_ids[0])), 5)
+    await asyncio.wait_for(annotate(api, dataset, annotation(dataset.image_ids[0])), 5)
     async with api.db.begin() as tx:
         await tx.execute("UPDATE image_metadata SET width = 1")
     gate.opened.set()
@@ -169,65 +170,65 @@ async def test_what_is_edited_meanwhile_is_not_in_the_file(api: Api, monkeypatch
 
 
 async def test_a_client_that_leaves_stops_it_and_leaves_nothing(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    made, gate = await _made(api), Gate(filling=9 * MIB)  # a part of the upload is in the store already
+    dataset, gate = await _dataset(api), Gate(filling=9 * MIB)  # a part of the upload is in the store already
     gate.offer(monkeypatch)
-    before = await _held_files(api, made)
+    before = await _held_files(api, dataset)
     headers = {"Authorization": f"Bearer {api.token(2, 'owner@example.com')}"}
     async with serving(api) as port:
         client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers)
-        under_way = asyncio.create_task(export(client, made, export_format="held"))
+        under_way = asyncio.create_task(export(client, dataset, export_format="held"))
         await gate.reached.wait()
-        begun = await _unfinished(api, made)
+        begun = await _unfinished(api, dataset)
         under_way.cancel()
         await asyncio.wait({under_way})
         await client.aclose()
 
         async def gone() -> bool:
-            return not await _unfinished(api, made)
+            return not await _unfinished(api, dataset)
 
         await _until(gone, seconds=2)
 
     assert len(begun) == 1
-    assert await _held_files(api, made) == before
-    assert await _turns(api, made) == 5
+    assert await _held_files(api, dataset) == before
+    assert await _turns(api, dataset) == 5
 
 
 async def test_an_absent_store_is_a_503(api: Api) -> None:
-    made = await _made(api)
+    dataset = await _dataset(api)
     settings = msgspec.structs.replace(api.services.settings, s3_endpoint=f"http://127.0.0.1:{free_port()}")
     async with AsyncExitStack() as stack:
         services = await open_services(settings, stack)
         running = Api(create_app(settings, services), services)
         stack.push_async_callback(running.close)
 
-        answer = await export(await running.login("owner"), made)
+        answer = await export(await running.login("owner"), dataset)
 
     assert answer.status_code == 503
     assert answer.json()["code"] == "storage_unavailable"
-    assert await _turns(api, made) == 5
+    assert await _turns(api, dataset) == 5
 
 
 async def test_it_takes_ten_minutes_at_most(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    made, gate = await _made(api), Gate(filling=9 * MIB)
+    dataset, gate = await _dataset(api), Gate(filling=9 * MIB)
     gate.offer(monkeypatch)
     monkeypatch.setattr(exporting_service, "_EXPORT_SECONDS", 0.5)
 
-    answer = await export(await api.login("owner"), made, export_format="held")
+    answer = await export(await api.login("owner"), dataset, export_format="held")
 
     assert answer.status_code == 503
     assert answer.json()["code"] == "export_timeout"
-    assert await _unfinished(api, made) == []
+    assert await _unfinished(api, dataset) == []
 
 
 async def test_files_whose_links_have_run_out_are_removed(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = await _made(api)
+    dataset = await _dataset(api)
     owner = await api.login("owner")
-    version = await published(owner, made)
-    old = await exported(owner, made)
+    version = await published(owner, dataset)
+    old = await exported(owner, dataset)
     monkeypatch.setattr(naming, "EXPORT_KEPT", timedelta(seconds=1))
 
     async def removed() -> bool:
-        await exported(owner, made, export_format="yolo")
+        await exported(owner, dataset, export_format="yolo")
         return (await downloaded(api, old)).status_code == 404
 
     await _until(removed)
@@ -267,34 +268,34 @@ asyncio.run(main())
 async def test_a_process_killed_in_the_middle_leaves_no_file_and_holds_no_turn(
     api: Api, gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = await _made(api)
-    before = await _held_files(api, made)
-    await killed(api, gateway, _KILLED, made.project_id)
+    dataset = await _dataset(api)
+    before = await _held_files(api, dataset)
+    await killed(api, gateway, _KILLED, dataset.project_id)
 
-    left = await _unfinished(api, made)
-    await _until(lambda: _all_free(api, made))
+    left = await _unfinished(api, dataset)
+    await _until(lambda: _all_free(api, dataset))
     owner = await api.login("owner")
-    await exported(owner, made)  # too young to be given up: it could be under way
-    still = await _unfinished(api, made)
+    await exported(owner, dataset)  # too young to be given up: it could be under way
+    still = await _unfinished(api, dataset)
     monkeypatch.setattr(exporting_service, "_UNFINISHED", timedelta(seconds=-1))
-    await exported(owner, made)
+    await exported(owner, dataset)
 
-    assert await _held_files(api, made) == before
+    assert await _held_files(api, dataset) == before
     assert len(left) == len(still) == 1
-    assert await _unfinished(api, made) == []
+    assert await _unfinished(api, dataset) == []
 
 
-async def _all_free(api: Api, made: Made) -> bool:
-    return await _turns(api, made) == 5
+async def _all_free(api: Api, dataset: Dataset) -> bool:
+    return await _turns(api, dataset) == 5
 
 
-async def _turns(api: Api, made: Made) -> int:
+async def _turns(api: Api, dataset: Dataset) -> int:
     """How many turns of the project are free."""
     async with api.db.begin() as tx:
         return int(
             await tx.fetchval(
                 "SELECT count(*) FILTER (WHERE pg_try_advisory_xact_lock("
                 "hashtextextended('export ' || $1::text || ' ' || turn, 0))) FROM generate_series(1, 5) turn",
-                made.project_id,
+                dataset.project_id,
             )
         )

@@ -11,6 +11,7 @@ import pytest
 from labeler_api.versions.formats import COCO, DICE, Format
 from labeler_api.versions.formats.classes import ClassList
 from labeler_api.versions.formats.source import Image
+from tests.fixtures.accounts import ANNOTATOR, REVIEWER
 from tests.fixtures.export_sources import Given, made, written
 
 GOLDEN = {name: Path(__file__).with_name(f"golden_{name}.json") for name in ("dice", "coco")}
@@ -20,8 +21,8 @@ EVERYTHING = [
     made(11, "a/1", "bbox", {"bbox": [1, 2, 30.25, 4]}, attributes=msgspec.Raw(b'{"note":"line\\nbreak"}')),
     made(12, "a/1", "bbox", {"x": 1, "y": 2, "width": 3, "height": 4}, class_id="a"),
     made(13, "b/2", "polygon", {"points": [[0, 0], [4, 0], [4, 3]]}, image=CONFIRMED_IMAGE, created_by=99),
-    made(14, "b/2", "polyline", {"points": [[0.1, 0], [3.3, 5]]}, image=CONFIRMED_IMAGE, confirmed_by=3),
-    made(15, "b/2", "polyline", {"points": [[1, 1]]}, image=CONFIRMED_IMAGE, confirmed_by=4),
+    made(14, "b/2", "polyline", {"points": [[0.1, 0], [3.3, 5]]}, image=CONFIRMED_IMAGE, confirmed_by=REVIEWER.id),
+    made(15, "b/2", "polyline", {"points": [[1, 1]]}, image=CONFIRMED_IMAGE, confirmed_by=ANNOTATOR.id),
     made(16, "b/2", "circle", {"center": [10, 10], "radius": 2.5}, image=CONFIRMED_IMAGE),
     made(17, "c", "classification", {"type": "classification"}, class_id="gone", class_name="Old name"),
     made(18, "c", "classification", {"type": "classification"}, class_id="a"),

@@ -7,7 +7,8 @@ import zipfile
 import httpx
 import pytest
 
-from tests.fixtures.api import Api, Made
+from tests.fixtures.api import Api
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.pictures import image_rows, noise, upload
 from tests.fixtures.versions import CLASSES, annotate_many, exported
 from tests.labeler_api.versions.test_memory import Process
@@ -65,24 +66,26 @@ class _Remote(io.RawIOBase):
         return len(answer.content)
 
 
-async def _many(api: Api) -> Made:
-    made = await api.dataset(tasks=["detection"], classes=CLASSES)
-    assert (await upload(await api.login("owner"), made, ("a.jpg", PICTURE))).status_code == 200
+async def _many(api: Api) -> Dataset:
+    dataset = await api.dataset(tasks=["detection"], classes=CLASSES)
+    assert (await upload(await api.login("owner"), dataset, ("a.jpg", PICTURE))).status_code == 200
     async with api.db.begin() as tx:
-        await tx.execute(_COPIES, made.dataset_id, IMAGES)
-    made.image_ids = list(await image_rows(api, made))
-    await annotate_many(api, made, IMAGES + 1)
-    return made
+        await tx.execute(_COPIES, dataset.id, IMAGES)
+    dataset.image_ids = list(await image_rows(api, dataset))
+    await annotate_many(api, dataset, IMAGES + 1)
+    return dataset
 
 
 @pytest.mark.slow
 async def test_tens_of_thousands_of_images(api: Api, process: Process) -> None:
     """Ten seconds: as many rows as ZIP64 takes, and a process of its own."""
-    made = await _many(api)
-    few = await exported(process.client, made, export_format="yolo", include_images=True, image_ids=made.image_ids[:9])
+    dataset = await _many(api)
+    few = await exported(
+        process.client, dataset, export_format="yolo", include_images=True, image_ids=dataset.image_ids[:9]
+    )
     process.forget_peak()
     before = process.peak_bytes()
-    answer = await exported(process.client, made, export_format="yolo", include_images=True)
+    answer = await exported(process.client, dataset, export_format="yolo", include_images=True)
     assert answer["image_count"] == IMAGES + 1
     assert answer["images_left_out"] == 0
     assert answer["file_size_bytes"] > IMAGES * len(PICTURE)

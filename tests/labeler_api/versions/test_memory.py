@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from labeler_ops.stack.ports import free_port
-from tests.fixtures.api import JWT_SECRET, Api, Made
+from tests.fixtures.api import JWT_SECRET, Api
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.full_dataset import delete
 from tests.fixtures.users import RunningGateway
 from tests.fixtures.versions import CLASSES, annotate_many, exported, published
@@ -109,7 +110,7 @@ async def test_publishing_three_times_as_much_takes_no_more_memory(api: Api, pro
     assert process.peak_bytes() < MOST_BYTES
 
 
-async def _annotate_hugely(api: Api, made: Made) -> None:
+async def _annotate_hugely(api: Api, dataset: Dataset) -> None:
     """Small rows, then huge ones with some small ones between; and the same in the history."""
     async with api.db.begin() as tx:
         await tx.execute(
@@ -118,34 +119,34 @@ async def _annotate_hugely(api: Api, made: Made) -> None:
             " SELECT $1, $2, 'bbox', '{\"type\": \"bbox\", \"bbox\": [1, 2, 3, 4]}', 'detection', 'c_cat', 'cat',"
             " 'confirmed', 4, CASE WHEN n <= 500 OR n % 10 = 0 THEN '{}'"
             " ELSE jsonb_build_object('x', repeat(md5(n::text), $4)) END FROM generate_series(1, $3::int) n",
-            made.project_id,
-            made.image_ids[0],
+            dataset.project_id,
+            dataset.image_ids[0],
             ROWS,
             HUGE_BYTES // 32,
         )
         await tx.execute(
             "INSERT INTO annotation_history (annotation_id, project_id, image_id, action, new_state, changed_by)"
             " SELECT id, project_id, image_id, 'create', to_jsonb(a), 4 FROM annotations a WHERE project_id = $1",
-            made.project_id,
+            dataset.project_id,
         )
 
 
 @pytest.mark.slow
 async def test_rows_of_two_megabytes_take_no_more_memory_than_one_of_them(api: Api, process: Process) -> None:
     """Exported, published, and written into the backup before a deletion."""
-    made, usual = [await api.dataset(tasks=["detection"], images=1, classes=CLASSES) for _ in range(2)]
-    await _annotate_hugely(api, made)
+    dataset, usual = [await api.dataset(tasks=["detection"], images=1, classes=CLASSES) for _ in range(2)]
+    await _annotate_hugely(api, dataset)
     await annotate_many(api, usual, SMALL)
     await published(process.client, usual, export_format="coco")  # the buffers of a file are there now
 
     process.forget_peak()
     before = process.peak_bytes()
-    file = await exported(process.client, made)
+    file = await exported(process.client, dataset)
     assert file["annotation_count"] == ROWS
     grown = {"export": process.peak_bytes() - before}
 
-    await published(process.client, made)
+    await published(process.client, dataset)
     grown["publish"] = process.peak_bytes() - before
-    assert (await delete(process.client, made, create_backup=True)).status_code == 200
+    assert (await delete(process.client, dataset, create_backup=True)).status_code == 200
     grown["backup"] = process.peak_bytes() - before
     assert max(grown.values()) < HUGE_ROOM_BYTES, grown

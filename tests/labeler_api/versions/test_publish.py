@@ -1,6 +1,7 @@
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
+from tests.fixtures.accounts import OWNER
 from tests.fixtures.api import Api
 from tests.fixtures.versions import (
     CLASSES,
@@ -34,14 +35,16 @@ KEYS = {
 
 
 async def test_publish_answers_the_version(api: Api) -> None:
-    made = await api.dataset(tasks=["detection"], images=2, classes=CLASSES)
-    await annotate(api, made, *(annotation(image_id) for image_id in made.image_ids), annotation(made.image_ids[0]))
+    dataset = await api.dataset(tasks=["detection"], images=2, classes=CLASSES)
+    await annotate(
+        api, dataset, *(annotation(image_id) for image_id in dataset.image_ids), annotation(dataset.image_ids[0])
+    )
     owner = await api.login("owner")
 
-    version = await published(owner, made, export_format="COCO", description="first")
+    version = await published(owner, dataset, export_format="COCO", description="first")
 
     assert set(version) == KEYS
-    assert version["project_id"] == made.project_id
+    assert version["project_id"] == dataset.project_id
     assert version["task_type"] == "detection"
     assert version["version_number"] == "v1.0"
     assert version["version_type"] == "published"
@@ -49,8 +52,8 @@ async def test_publish_answers_the_version(api: Api) -> None:
     assert version["annotation_count"] == 3
     assert version["image_count"] == 2
     assert version["export_format"] == "coco"
-    assert version["export_path"] == f"exports/{made.project_id}/detection/v1.0/annotations_coco.json"
-    assert version["created_by"] == 2
+    assert version["export_path"] == f"exports/{dataset.project_id}/detection/v1.0/annotations_coco.json"
+    assert version["created_by"] == OWNER.id
     assert version["created_by_email"] == "owner@example.com"
     assert version["created_at"].endswith("Z")
     expires = datetime.fromisoformat(version["download_url_expires_at"])
@@ -58,13 +61,13 @@ async def test_publish_answers_the_version(api: Api) -> None:
 
 
 async def test_everything_that_belongs_to_a_version_is_stored(api: Api) -> None:
-    made = await api.dataset(tasks=["detection"], images=1, classes=CLASSES)
-    await annotate(api, made, annotation(made.image_ids[0], attributes={"difficult": True}))
+    dataset = await api.dataset(tasks=["detection"], images=1, classes=CLASSES)
+    await annotate(api, dataset, annotation(dataset.image_ids[0], attributes={"difficult": True}))
 
-    version = await published(await api.login("owner"), made, export_format="coco")
+    version = await published(await api.login("owner"), dataset, export_format="coco")
 
     settings = api.services.settings
-    folder = f"exports/{made.project_id}/detection/v1.0"
+    folder = f"exports/{dataset.project_id}/detection/v1.0"
     keys = await stored_keys(api, settings.s3_bucket_annotations, f"{folder}/")
     assert keys == [f"{folder}/annotations.json", f"{folder}/annotations_coco.json"]
     info = await api.services.objects.head(settings.s3_bucket_annotations, version["export_path"])
@@ -87,51 +90,51 @@ async def test_everything_that_belongs_to_a_version_is_stored(api: Api) -> None:
     assert row["content_sha256"] == sha256(body).hexdigest()
     assert len(snapshot) == 1
     assert dict(data or {}) == {
-        "image_id": made.image_ids[0],
+        "image_id": dataset.image_ids[0],
         "task_type": "detection",
         "difficult": "true",
-        "file_name": f"{made.image_ids[0]}.jpg",
+        "file_name": f"{dataset.image_ids[0]}.jpg",
     }
 
 
 async def test_the_dice_file_is_copied_to_the_dataset(api: Api) -> None:
-    made = await api.dataset(tasks=["detection"], images=1, classes=CLASSES)
-    await annotate(api, made, annotation(made.image_ids[0]))
+    dataset = await api.dataset(tasks=["detection"], images=1, classes=CLASSES)
+    await annotate(api, dataset, annotation(dataset.image_ids[0]))
     owner = await api.login("owner")
-    before = await _revision(api, made.project_id)
+    before = await _revision(api, dataset.project_id)
 
-    await published(owner, made, export_format="coco")
+    await published(owner, dataset, export_format="coco")
 
     settings, objects = api.services.settings, api.services.objects
-    key = f"datasets/{made.dataset_id}/annotations_detection.json"
+    key = f"datasets/{dataset.id}/annotations_detection.json"
     copy = await objects.head(settings.s3_bucket_datasets, key)
     assert copy.metadata is not None
     assert copy.content_type == "application/json"
     assert {name: copy.metadata[name] for name in ("dataset_id", "task_type", "version", "format", "source")} == {
-        "dataset_id": made.dataset_id,
+        "dataset_id": dataset.id,
         "task_type": "detection",
         "version": "v1.0",
         "format": "dice",
         "source": "labeler_publish",
     }
-    original = f"exports/{made.project_id}/detection/v1.0/annotations.json"
+    original = f"exports/{dataset.project_id}/detection/v1.0/annotations.json"
     async with (
         objects.open(settings.s3_bucket_datasets, key) as copied,
         objects.open(settings.s3_bucket_annotations, original) as published_file,
     ):
         assert await copied.read() == await published_file.read()
     async with api.db.read() as connection:
-        row = await connection.fetchrow("SELECT labeled, annotation_path FROM datasets WHERE id = $1", made.dataset_id)
+        row = await connection.fetchrow("SELECT labeled, annotation_path FROM datasets WHERE id = $1", dataset.id)
     assert dict(row or {}) == {"labeled": True, "annotation_path": key}
-    assert await _revision(api, made.project_id) == before + 1
+    assert await _revision(api, dataset.project_id) == before + 1
 
 
 async def test_only_confirmed_annotations_of_the_task_unless_drafts_are_wanted(api: Api) -> None:
-    made = await api.dataset(tasks=["detection", "segmentation"], images=3, classes=CLASSES)
-    first, second, third = made.image_ids
+    dataset = await api.dataset(tasks=["detection", "segmentation"], images=3, classes=CLASSES)
+    first, second, third = dataset.image_ids
     await annotate(
         api,
-        made,
+        dataset,
         annotation(first),
         annotation(second, annotation_state="verified"),
         annotation(third, annotation_state="draft"),
@@ -141,9 +144,9 @@ async def test_only_confirmed_annotations_of_the_task_unless_drafts_are_wanted(a
     )
     owner = await api.login("owner")
 
-    confirmed = await published(owner, made)
-    all_of_it = await published(owner, made, include_draft=True)
-    aliased = await published(owner, made, task_type="object_detection")
+    confirmed = await published(owner, dataset)
+    all_of_it = await published(owner, dataset, include_draft=True)
+    aliased = await published(owner, dataset, task_type="object_detection")
 
     assert confirmed["annotation_count"] == 4
     assert confirmed["image_count"] == 3
@@ -154,12 +157,12 @@ async def test_only_confirmed_annotations_of_the_task_unless_drafts_are_wanted(a
 
 
 async def test_numbers_go_on_from_the_most_recent_version(api: Api) -> None:
-    made = await api.dataset(tasks=["detection", "segmentation"], images=1, classes=CLASSES)
-    await annotate(api, made, annotation(made.image_ids[0]), annotation(made.image_ids[0], "polygon", RING))
+    dataset = await api.dataset(tasks=["detection", "segmentation"], images=1, classes=CLASSES)
+    await annotate(api, dataset, annotation(dataset.image_ids[0]), annotation(dataset.image_ids[0], "polygon", RING))
     owner = await api.login("owner")
 
     async def number(**body: object) -> str:
-        return str((await published(owner, made, **body))["version_number"])
+        return str((await published(owner, dataset, **body))["version_number"])
 
     assert await number() == "v1.0"
     assert await number() == "v2.0"
@@ -176,16 +179,16 @@ async def test_numbers_go_on_from_the_most_recent_version(api: Api) -> None:
 
 
 async def test_the_dataset_id_does_as_well(api: Api) -> None:
-    made = await api.dataset(tasks=["detection"], images=1, classes=CLASSES)
-    await annotate(api, made, annotation(made.image_ids[0]))
+    dataset = await api.dataset(tasks=["detection"], images=1, classes=CLASSES)
+    await annotate(api, dataset, annotation(dataset.image_ids[0]))
     owner = await api.login("owner")
 
     answer = await owner.post(
-        f"/api/v1/projects/{made.dataset_id}/versions/publish", json={"task_type": "detection", "export_format": "dice"}
+        f"/api/v1/projects/{dataset.id}/versions/publish", json={"task_type": "detection", "export_format": "dice"}
     )
 
     assert answer.status_code == 200
-    assert answer.json()["project_id"] == made.project_id
+    assert answer.json()["project_id"] == dataset.project_id
     assert path_of(answer.json()["download_url"]) == f"/media/exports/{answer.json()['id']}"
 
 
@@ -193,10 +196,10 @@ async def test_the_number_of_statements_does_not_grow(api: Api) -> None:
     owner = await api.login("owner")
     counts = []
     for images in (1, 10, 1000):
-        made = await api.dataset(tasks=["detection"], images=images, classes=CLASSES)
-        await annotate(api, made, *(annotation(image_id) for image_id in made.image_ids))
+        dataset = await api.dataset(tasks=["detection"], images=images, classes=CLASSES)
+        await annotate(api, dataset, *(annotation(image_id) for image_id in dataset.image_ids))
         with api.count() as statements:
-            await published(owner, made, export_format="coco")
+            await published(owner, dataset, export_format="coco")
         counts.append(statements.value)
 
     assert counts == [counts[0]] * 3

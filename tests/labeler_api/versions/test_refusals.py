@@ -7,20 +7,20 @@ from tests.fixtures.versions import CLASSES, annotate, annotation, downloaded, e
 
 
 async def test_a_number_that_is_taken_is_a_conflict(api: Api) -> None:
-    made = await api.dataset(tasks=["detection"], images=1, classes=CLASSES)
-    await annotate(api, made, annotation(made.image_ids[0]))
+    dataset = await api.dataset(tasks=["detection"], images=1, classes=CLASSES)
+    await annotate(api, dataset, annotation(dataset.image_ids[0]))
     owner = await api.login("owner")
-    await published(owner, made, version_number="v1.0")
+    await published(owner, dataset, version_number="v1.0")
     before = await downloaded(
-        api, (await owner.get(f"/api/v1/projects/{made.project_id}/versions")).json()["versions"][0]
+        api, (await owner.get(f"/api/v1/projects/{dataset.project_id}/versions")).json()["versions"][0]
     )
-    await annotate(api, made, annotation(made.image_ids[0]))
+    await annotate(api, dataset, annotation(dataset.image_ids[0]))
 
-    answer = await publish(owner, made, version_number="v1.0")
+    answer = await publish(owner, dataset, version_number="v1.0")
 
     assert answer.status_code == 409
     assert answer.json()["code"] == "version_exists"
-    listed = (await owner.get(f"/api/v1/projects/{made.project_id}/versions")).json()
+    listed = (await owner.get(f"/api/v1/projects/{dataset.project_id}/versions")).json()
     assert listed["total"] == 1
     assert (await downloaded(api, listed["versions"][0])).content == before.content
 
@@ -29,11 +29,11 @@ async def test_a_number_that_is_taken_is_a_conflict(api: Api) -> None:
 async def test_a_format_that_is_not_offered_is_refused_before_anything_is_written(
     api: Api, name: str, task: str
 ) -> None:
-    made = await api.dataset(tasks=[task], images=1, classes=CLASSES)
-    await annotate(api, made, annotation(made.image_ids[0], task_type=task))
+    dataset = await api.dataset(tasks=[task], images=1, classes=CLASSES)
+    await annotate(api, dataset, annotation(dataset.image_ids[0], task_type=task))
     before = await _stored(api)
 
-    answer = await publish(await api.login("owner"), made, export_format=name, task_type=task)
+    answer = await publish(await api.login("owner"), dataset, export_format=name, task_type=task)
 
     assert answer.status_code == 400
     assert answer.json()["code"] == ("format_not_offered" if name == "xlsx" else "format_not_for_task")
@@ -42,39 +42,41 @@ async def test_a_format_that_is_not_offered_is_refused_before_anything_is_writte
 
 
 async def test_yolo_of_an_image_without_size_is_refused_before_anything_is_written(api: Api) -> None:
-    made = await api.dataset(tasks=["detection"], images=7, classes=CLASSES)
+    dataset = await api.dataset(tasks=["detection"], images=7, classes=CLASSES)
     sizeless = {"type": "bbox", "bbox": [0, 0, 1, 1]}
-    await annotate(api, made, *(annotation(image_id, geometry=sizeless) for image_id in made.image_ids))
-    nothing = annotation(made.image_ids[0], "no_object", {"type": "no_object"}, attributes={"task_type": "detection"})
-    await annotate(api, made, nothing)
+    await annotate(api, dataset, *(annotation(image_id, geometry=sizeless) for image_id in dataset.image_ids))
+    nothing = annotation(
+        dataset.image_ids[0], "no_object", {"type": "no_object"}, attributes={"task_type": "detection"}
+    )
+    await annotate(api, dataset, nothing)
     async with api.db.begin() as tx:
-        await tx.execute("UPDATE image_metadata SET width = NULL WHERE id <> $1", made.image_ids[0])
+        await tx.execute("UPDATE image_metadata SET width = NULL WHERE id <> $1", dataset.image_ids[0])
     owner = await api.login("owner")
     _, before = await _stored(api)
 
-    publishing = await publish(owner, made, export_format="yolo")
-    exporting = await export(owner, made, export_format="yolo")
+    publishing = await publish(owner, dataset, export_format="yolo")
+    exporting = await export(owner, dataset, export_format="yolo")
 
     for answer in (publishing, exporting):
         assert answer.status_code == 400
         assert answer.json()["code"] == "image_size_unknown"
-        assert f"{', '.join(made.image_ids[1:6])} and more" in answer.json()["detail"]
+        assert f"{', '.join(dataset.image_ids[1:6])} and more" in answer.json()["detail"]
         assert "`labeler images backfill`" in answer.json()["detail"]
     rows, after = await _stored(api)
     assert rows == 0
     assert set(after) <= set(before)  # the number's keys, which other tests have filled, are emptied
-    assert (await publish(owner, made, export_format="voc", version_number="voc")).status_code == 200
+    assert (await publish(owner, dataset, export_format="voc", version_number="voc")).status_code == 200
 
 
 async def test_a_task_without_anything_to_publish_is_refused(api: Api) -> None:
-    made = await api.dataset(tasks=["detection", "segmentation"], images=1, classes=CLASSES)
-    await annotate(api, made, annotation(made.image_ids[0], annotation_state="draft"))
+    dataset = await api.dataset(tasks=["detection", "segmentation"], images=1, classes=CLASSES)
+    await annotate(api, dataset, annotation(dataset.image_ids[0], annotation_state="draft"))
     before = await _stored(api)
     owner = await api.login("owner")
 
-    drafts = await publish(owner, made)
-    nothing = await publish(owner, made, task_type="segmentation")
-    unknown = await publish(owner, made, task_type="line")
+    drafts = await publish(owner, dataset)
+    nothing = await publish(owner, dataset, task_type="segmentation")
+    unknown = await publish(owner, dataset, task_type="line")
 
     assert [answer.status_code for answer in (drafts, nothing, unknown)] == [400, 400, 400]
     assert drafts.json()["code"] == nothing.json()["code"] == "nothing_to_publish"
@@ -101,34 +103,34 @@ async def test_a_task_without_anything_to_publish_is_refused(api: Api) -> None:
     ],
 )
 async def test_a_body_of_another_shape_is_refused(api: Api, body: dict[str, object]) -> None:
-    made = await api.dataset(tasks=["detection"])
+    dataset = await api.dataset(tasks=["detection"])
 
-    answer = await publish(await api.login("owner"), made, **body)
+    answer = await publish(await api.login("owner"), dataset, **body)
 
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["loc"] == ["body", next(iter(body))]
 
 
 async def test_roles(api: Api) -> None:
-    made = await api.dataset(
+    dataset = await api.dataset(
         tasks=["detection"],
         images=1,
         classes=CLASSES,
         members={"reviewer": "reviewer", "annotator": "annotator", "viewer": "admin"},
     )
-    await annotate(api, made, annotation(made.image_ids[0]))
+    await annotate(api, dataset, annotation(dataset.image_ids[0]))
 
     statuses = {}
     for account in ("owner", "admin", "viewer", "reviewer", "annotator", "stranger"):
-        statuses[account] = (await publish(await api.login(account), made)).status_code
+        statuses[account] = (await publish(await api.login(account), dataset)).status_code
 
     # `viewer` is an admin of this project, `admin` one of the whole system.
     assert statuses == {"owner": 200, "admin": 200, "viewer": 200, "reviewer": 403, "annotator": 403, "stranger": 404}
     with api.count() as statements:
-        await publish(await api.login("reviewer"), made)
+        await publish(await api.login("reviewer"), dataset)
     assert statements.value == 1  # refused before anything was looked at
     async with api.client() as nobody:
-        assert (await publish(nobody, made)).status_code == 401
+        assert (await publish(nobody, dataset)).status_code == 401
 
 
 async def _stored(api: Api) -> tuple[int, list[tuple[str, datetime]]]:

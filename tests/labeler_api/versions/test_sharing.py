@@ -9,7 +9,8 @@ import pytest
 
 from labeler_api.db.pool import ReadConnection, Row
 from labeler_api.versions.publishing import store as publishing_store
-from tests.fixtures.api import Api, Made
+from tests.fixtures.api import Api
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.versions import (
     BOX,
     CLASSES,
@@ -25,10 +26,10 @@ from tests.labeler_api.versions.gate import Gate
 ROWS = 300
 
 
-async def _made(api: Api, rows: int = ROWS) -> Made:
-    made = await api.dataset(tasks=["detection"], images=3, classes=CLASSES)
-    await annotate_many(api, made, rows)
-    return made
+async def _dataset(api: Api, rows: int = ROWS) -> Dataset:
+    dataset = await api.dataset(tasks=["detection"], images=3, classes=CLASSES)
+    await annotate_many(api, dataset, rows)
+    return dataset
 
 
 async def _execute(api: Api, sql: str, *args: object) -> int:
@@ -55,19 +56,21 @@ async def _row(api: Api, version: dict[str, Any]) -> Row:
 
 
 async def test_what_did_not_change_is_stored_once(api: Api) -> None:
-    made, owner = await _made(api), await api.login("owner")
-    first = await published(owner, made)
+    dataset, owner = await _dataset(api), await api.login("owner")
+    first = await published(owner, dataset)
     assert await _stored(api) == ROWS
     content = await _content(api, first)
 
-    second = await published(owner, made)
+    second = await published(owner, dataset)
     assert await _stored(api) == ROWS
-    await _execute(api, "UPDATE annotations SET notes = 'new' WHERE id % 100 = 0 AND project_id = $1", made.project_id)
-    third = await published(owner, made)
+    await _execute(
+        api, "UPDATE annotations SET notes = 'new' WHERE id % 100 = 0 AND project_id = $1", dataset.project_id
+    )
+    third = await published(owner, dataset)
     changed = sum(msgspec.json.decode(text)["id"] % 100 == 0 for text in content)
     assert await _stored(api) == ROWS + changed
-    await _execute(api, "DELETE FROM annotations WHERE id % 50 = 0 AND project_id = $1", made.project_id)
-    fourth = await published(owner, made)
+    await _execute(api, "DELETE FROM annotations WHERE id % 50 = 0 AND project_id = $1", dataset.project_id)
+    fourth = await published(owner, dataset)
     assert await _stored(api) == ROWS + changed
 
     assert await _content(api, first) == await _content(api, second) == content
@@ -82,14 +85,14 @@ async def test_what_did_not_change_is_stored_once(api: Api) -> None:
 
 async def test_the_row_of_a_version_stays_short_when_nothing_changes(api: Api) -> None:
     """A version of an unchanged project costs its own row, however many annotations it has."""
-    made, owner = await _made(api, 5000), await api.login("owner")
-    await published(owner, made)
+    dataset, owner = await _dataset(api, 5000), await api.login("owner")
+    await published(owner, dataset)
     # Without the maps of a table, which a vacuum may make at any time.
     rows = "SELECT count(*), pg_relation_size('annotation_snapshots') FROM annotation_snapshots"
     async with api.db.read() as connection:
         before = await connection.fetchrow(rows)
     for _ in range(3):
-        version = await published(owner, made)
+        version = await published(owner, dataset)
     async with api.db.read() as connection:
         after = await connection.fetchrow(rows)
         row = await connection.fetchval(
@@ -100,10 +103,10 @@ async def test_the_row_of_a_version_stays_short_when_nothing_changes(api: Api) -
 
 
 async def test_with_and_without_drafts_in_turn(api: Api) -> None:
-    made, owner = await _made(api), await api.login("owner")
-    await annotate(api, made, *(annotation(image, annotation_state="draft") for image in made.image_ids))
+    dataset, owner = await _dataset(api), await api.login("owner")
+    await annotate(api, dataset, *(annotation(image, annotation_state="draft") for image in dataset.image_ids))
     kinds = [False, True, False, True]
-    versions = [await published(owner, made, include_draft=drafts) for drafts in kinds]
+    versions = [await published(owner, dataset, include_draft=drafts) for drafts in kinds]
 
     assert [version["annotation_count"] for version in versions] == [ROWS, ROWS + 3, ROWS, ROWS + 3]
     assert await _stored(api) == ROWS + 3
@@ -112,11 +115,11 @@ async def test_with_and_without_drafts_in_turn(api: Api) -> None:
 
 async def test_a_number_that_only_looks_the_same_is_another(api: Api) -> None:
     """jsonb takes 1.0 for 1; the files would differ."""
-    made, owner = await api.dataset(tasks=["detection"], images=1, classes=CLASSES), await api.login("owner")
-    await annotate(api, made, annotation(made.image_ids[0], attributes={"x": 1}))
-    whole = await _content(api, await published(owner, made))
-    await _execute(api, "UPDATE annotations SET attributes = '{\"x\": 1.0}' WHERE project_id = $1", made.project_id)
-    decimal = await _content(api, await published(owner, made))
+    dataset, owner = await api.dataset(tasks=["detection"], images=1, classes=CLASSES), await api.login("owner")
+    await annotate(api, dataset, annotation(dataset.image_ids[0], attributes={"x": 1}))
+    whole = await _content(api, await published(owner, dataset))
+    await _execute(api, "UPDATE annotations SET attributes = '{\"x\": 1.0}' WHERE project_id = $1", dataset.project_id)
+    decimal = await _content(api, await published(owner, dataset))
 
     assert '"x": 1}' in whole[0]
     assert '"x": 1.0}' in decimal[0]
@@ -124,29 +127,29 @@ async def test_a_number_that_only_looks_the_same_is_another(api: Api) -> None:
 
 async def test_an_attempt_that_is_given_up_leaves_no_rows(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """And takes none that others have."""
-    made, owner = await _made(api), await api.login("owner")
-    first = await published(owner, made)
+    dataset, owner = await _dataset(api), await api.login("owner")
+    first = await published(owner, dataset)
     content = await _content(api, first)
-    await _execute(api, "UPDATE annotations SET notes = 'new' WHERE id % 2 = 0 AND project_id = $1", made.project_id)
+    await _execute(api, "UPDATE annotations SET notes = 'new' WHERE id % 2 = 0 AND project_id = $1", dataset.project_id)
 
     async def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
         patch.setattr(publishing_store, "publish", fail)
-        assert (await publish(owner, made)).status_code == 500
+        assert (await publish(owner, dataset)).status_code == 500
     assert await _stored(api) == ROWS
     assert await _content(api, first) == content
-    assert len(await _content(api, await published(owner, made))) == ROWS
+    assert len(await _content(api, await published(owner, dataset))) == ROWS
 
 
 async def test_nobody_shares_the_rows_of_an_attempt(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may be given up, and its rows go with it."""
-    made, owner, gate = await _made(api), await api.login("owner"), Gate()
+    dataset, owner, gate = await _dataset(api), await api.login("owner"), Gate()
     gate.offer(monkeypatch)
-    under_way = asyncio.create_task(publish(owner, made, export_format="held"))
+    under_way = asyncio.create_task(publish(owner, dataset, export_format="held"))
     await gate.reached.wait()
-    version = await published(owner, made)
+    version = await published(owner, dataset)
     content = await _content(api, version)
     await _execute(api, "DELETE FROM annotation_versions WHERE version_type = 'publishing'")
     gate.opened.set()
@@ -157,36 +160,40 @@ async def test_nobody_shares_the_rows_of_an_attempt(api: Api, monkeypatch: pytes
 
 
 async def test_many_at_once_are_each_whole(api: Api) -> None:
-    made, owner = await _made(api), await api.login("owner")
-    await published(owner, made)
-    await _execute(api, "UPDATE annotations SET notes = 'new' WHERE id % 3 = 0 AND project_id = $1", made.project_id)
-    answers = await asyncio.gather(*(publish(owner, made) for _ in range(6)))
+    dataset, owner = await _dataset(api), await api.login("owner")
+    await published(owner, dataset)
+    await _execute(api, "UPDATE annotations SET notes = 'new' WHERE id % 3 = 0 AND project_id = $1", dataset.project_id)
+    answers = await asyncio.gather(*(publish(owner, dataset) for _ in range(6)))
     versions = [answer.json() for answer in answers]
 
     contents = [await _content(api, version) for version in versions]
     assert contents == [contents[0]] * 6
     assert len(contents[0]) == ROWS
-    last = await published(owner, made)
+    last = await published(owner, dataset)
     assert await _content(api, last) == contents[0]
 
 
 async def test_after_many_small_changes_every_version_is_what_it_was(api: Api) -> None:
     """Each is compared with what was there when it was published, and its file made again is the same."""
-    made, owner = await _made(api), await api.login("owner")
+    dataset, owner = await _dataset(api), await api.login("owner")
     seen: list[tuple[dict[str, Any], list[str]]] = []
     for number in range(12):
         await _execute(
             api,
             "UPDATE annotations SET notes = $2, version = version + 1 WHERE project_id = $1 AND id % 12 = $3",
-            made.project_id,
+            dataset.project_id,
             f"change {number}",
             number,
         )
-        await _execute(api, "DELETE FROM annotations WHERE project_id = $1 AND id % 97 = $2", made.project_id, number)
-        await annotate(api, made, annotation(made.image_ids[number % 3], geometry={**BOX, "bbox": [number, 1, 2, 3]}))
-        version = await published(owner, made)
+        await _execute(
+            api, "DELETE FROM annotations WHERE project_id = $1 AND id % 97 = $2", dataset.project_id, number
+        )
+        await annotate(
+            api, dataset, annotation(dataset.image_ids[number % 3], geometry={**BOX, "bbox": [number, 1, 2, 3]})
+        )
+        version = await published(owner, dataset)
         content = await _content(api, version)
-        assert content == await _now(api, made)
+        assert content == await _now(api, dataset)
         seen.append((version, content))
 
     for version, content in seen:
@@ -195,7 +202,7 @@ async def test_after_many_small_changes_every_version_is_what_it_was(api: Api) -
         assert sha256(file).hexdigest() == row["content_sha256"]
 
 
-async def _now(api: Api, made: Made) -> list[str]:
+async def _now(api: Api, dataset: Dataset) -> list[str]:
     """What the annotations are at this moment, beside their images' names and sizes."""
     async with api.db.read() as connection:
         rows = await connection.fetch(
@@ -204,8 +211,8 @@ async def _now(api: Api, made: Made) -> list[str]:
             " 'confirmed_at', NULL)))::text AS content"
             " FROM annotations a JOIN image_metadata i ON i.id = a.image_id AND i.dataset_id = $2"
             ' WHERE a.project_id = $1 ORDER BY a.image_id COLLATE "C", a.id',
-            made.project_id,
-            made.dataset_id,
+            dataset.project_id,
+            dataset.id,
         )
     return [row["content"] for row in rows]
 
@@ -233,10 +240,10 @@ async def test_the_rows_of_others_are_never_read(api: Api, statistics: str) -> N
     await _foreign_rows(api, 100 * ROWS)
     if statistics == "foreign":
         await _execute(api, "ANALYZE")
-    made, owner = await _made(api), await api.login("owner")
-    versions = [await published(owner, made)]
-    await _execute(api, "UPDATE annotations SET notes = 'new' WHERE id % 2 = 0 AND project_id = $1", made.project_id)
-    versions.append(await published(owner, made))
+    dataset, owner = await _dataset(api), await api.login("owner")
+    versions = [await published(owner, dataset)]
+    await _execute(api, "UPDATE annotations SET notes = 'new' WHERE id % 2 = 0 AND project_id = $1", dataset.project_id)
+    versions.append(await published(owner, dataset))
     if statistics == "fresh":
         await _execute(api, "ANALYZE")
 
@@ -247,7 +254,7 @@ async def test_the_rows_of_others_are_never_read(api: Api, statistics: str) -> N
             for sql in (publishing_store._FROZEN, publishing_store._FROZEN_IMAGES):
                 assert await _rows_read(tx, sql, versions[1]["id"]) <= 2 * ROWS
             await tx.execute(publishing_store._NO_NESTED_LOOPS)
-            arguments = (made.project_id, made.dataset_id, ["detection"], False, "detection", versions[0]["id"])
+            arguments = (dataset.project_id, dataset.id, ["detection"], False, "detection", versions[0]["id"])
             assert await _rows_read(tx, publishing_store._FREEZE, *arguments) <= 2 * ROWS
 
 

@@ -17,13 +17,14 @@ from labeler_api.migrations.engine import engine
 from labeler_api.versions.publishing import store as publishing_store
 from labeler_ops.database.check import check
 from labeler_ops.database.upgrade import upgrade
-from tests.fixtures.api import Api, Made
+from tests.fixtures.api import Api
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.postgres import DatabaseFactory
 from tests.fixtures.versions import CLASSES, RING, annotate, annotation, published
 
 _BEFORE = "20261129_2000"
 _IMAGES = ["b", "a", "Ä"]
-_MADE = Made(dataset_id="ds_1", project_id="proj_1", image_ids=_IMAGES)
+_MADE = Dataset(id="ds_1", project_id="proj_1", image_ids=_IMAGES)
 
 # What the API of before ran: a whole copy, and the rows of a version by the version's id.
 _FREEZE = """

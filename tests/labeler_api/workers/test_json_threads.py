@@ -72,9 +72,9 @@ def test_what_an_operation_takes_has_few_enough_values() -> None:
 
 async def test_a_batch_with_one_part_that_is_too_large(api: Api) -> None:
     """A long batch is checked in a thread, a short one is not: both say which item it was."""
-    made = await api.dataset(owner="owner", tasks=["detection"], images=1)
+    dataset = await api.dataset(owner="owner", tasks=["detection"], images=1)
     owner = await api.login("owner")
-    place = {"project_id": made.project_id, "image_id": made.image_ids[0], "annotation_type": "bbox"}
+    place = {"project_id": dataset.project_id, "image_id": dataset.image_ids[0], "annotation_type": "bbox"}
     good = {**place, "geometry": {"type": "bbox", "bbox": [1, 2, 3, 4]}}
     for attributes in ({"a": "x" * 70_000}, {"a": [1e-300] * 300}):
         items = [good, {**good, "attributes": attributes}]
@@ -87,16 +87,21 @@ async def test_a_batch_with_one_part_that_is_too_large(api: Api) -> None:
 @pytest.mark.parametrize("value", ["x" * 70_000, [1e-300] * 300], ids=["a long body", "a short body"])
 async def test_what_is_stored_too_large_is_refused_everywhere(api: Api, value: object) -> None:
     """As it is sent, and as PostgreSQL writes it: every digit of a number."""
-    made = await api.dataset(owner="owner", tasks=["detection"], images=1)
+    dataset = await api.dataset(owner="owner", tasks=["detection"], images=1)
     owner = await api.login("owner")
     box: dict[str, object] = {"type": "bbox", "bbox": [1, 2, 3, 4]}
-    draw = {"project_id": made.project_id, "image_id": made.image_ids[0], "annotation_type": "bbox", "geometry": box}
+    draw = {
+        "project_id": dataset.project_id,
+        "image_id": dataset.image_ids[0],
+        "annotation_type": "bbox",
+        "geometry": box,
+    }
     drawn = (await owner.post("/api/v1/annotations", json=draw)).json()["id"]
     answers = [
         await owner.post("/api/v1/annotations", json={**draw, "attributes": {"a": value}}),
         await owner.put(f"/api/v1/annotations/{drawn}", json={"attributes": {"a": value}}),
-        await owner.patch(f"/api/v1/projects/{made.project_id}", json={"settings": {"a": value}}),
-        await owner.patch(f"/api/v1/projects/{made.project_id}", json={"task_config": {"a": value}}),
+        await owner.patch(f"/api/v1/projects/{dataset.project_id}", json={"settings": {"a": value}}),
+        await owner.patch(f"/api/v1/projects/{dataset.project_id}", json={"task_config": {"a": value}}),
     ]
     large = {**box, "a": [value] * 20}
     answers.append(await owner.post("/api/v1/annotations", json={**draw, "geometry": large}))

@@ -22,8 +22,8 @@ async def _revisions(api: Api, annotation_id: int) -> list[int]:
 async def test_what_was_within_the_kept_days_can_be_restored(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """Five revisions, of which three are old; and an annotation that was deleted long ago."""
     monkeypatch.setattr(history, "_AT_ONCE", 2)
-    made, owner = await api.dataset(tasks=["detection"], images=1), await api.login("owner")
-    changed, deleted = [(await create_annotation(owner, box(made)))["id"] for _ in range(2)]
+    dataset, owner = await api.dataset(tasks=["detection"], images=1), await api.login("owner")
+    changed, deleted = [(await create_annotation(owner, box(dataset)))["id"] for _ in range(2)]
     for number in range(2, 6):
         answer = await owner.put(f"/api/v1/annotations/{changed}", json={"notes": f"revision {number}"})
         assert answer.status_code == 200, answer.text

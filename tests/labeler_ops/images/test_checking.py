@@ -9,20 +9,21 @@ from typer.testing import CliRunner, Result
 
 from labeler_ops.cli import app
 from labeler_ops.images.checking import Check, CheckReport
-from tests.fixtures.api import Api, Made
+from tests.fixtures.api import Api
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.pictures import image_rows, picture, upload
 
 NAMES = [f"d/{number}.jpg" for number in range(12)]
 
 
 @pytest.fixture
-async def made(api: Api) -> Made:
+async def dataset(api: Api) -> Dataset:
     """Twelve images that fit."""
     await api.empty_store()
-    made = await api.dataset()
+    dataset = await api.dataset()
     files = [(name, picture(20 + number, 20)) for number, name in enumerate(NAMES)]
-    assert (await upload(await api.login("owner"), made, *files)).json()["images_uploaded"] == len(NAMES)
-    return made
+    assert (await upload(await api.login("owner"), dataset, *files)).json()["images_uploaded"] == len(NAMES)
+    return dataset
 
 
 async def checked(api: Api, *, read: bool = False, dataset_id: str | None = None) -> CheckReport:
@@ -34,9 +35,9 @@ def found(report: CheckReport) -> list[tuple[str, str]]:
     return [(one.image_id, one.kind) for one in report.mismatches]
 
 
-async def spoil(api: Api, made: Made) -> None:
+async def spoil(api: Api, dataset: Dataset) -> None:
     """Everything that an upload of before, an operator or a store may have done."""
-    image, objects = await image_rows(api, made), api.services.objects
+    image, objects = await image_rows(api, dataset), api.services.objects
     key = {name: row["s3_key"] for name, row in image.items()}
     await objects.delete_many("datasets", [key["d/1"], image["d/2"]["thumbnail_key"]])
     await objects.put("datasets", key["d/3"], picture(99, 99, "PNG"), "image/png")
@@ -47,34 +48,34 @@ async def spoil(api: Api, made: Made) -> None:
         await tx.execute("UPDATE image_metadata SET content_sha256 = NULL, thumbnail_key = NULL WHERE id = 'd/6'")
 
 
-async def test_what_fits_is_found_to_fit(api: Api, made: Made) -> None:
+async def test_what_fits_is_found_to_fit(api: Api, dataset: Dataset) -> None:
     for read in (False, True):
         report = await checked(api, read=read)
         assert report.images == len(NAMES)
         assert report.examined == len(NAMES)
         assert found(report) == []
-    assert report.read_bytes == sum(row["size"] for row in (await image_rows(api, made)).values())
+    assert report.read_bytes == sum(row["size"] for row in (await image_rows(api, dataset)).values())
 
 
-async def test_what_does_not_fit_is_named(api: Api, made: Made) -> None:
-    await spoil(api, made)
+async def test_what_does_not_fit_is_named(api: Api, dataset: Dataset) -> None:
+    await spoil(api, dataset)
     plain = [("d/1", "missing"), ("d/2", "thumbnail"), ("d/3", "size"), ("d/5", "content")]
     report = await checked(api)
     assert found(report) == plain
     assert dict(report.counts) == {"missing": 1, "thumbnail": 1, "size": 1, "content": 1}
     assert found(await checked(api, read=True)) == sorted([*plain, ("d/4", "content")])
     other = await api.dataset()
-    assert (await checked(api, dataset_id=other.dataset_id)).images == 0
+    assert (await checked(api, dataset_id=other.id)).images == 0
 
 
-async def test_an_image_that_is_replaced_meanwhile_is_no_fault(api: Api, made: Made) -> None:
-    old = (await image_rows(api, made))["d/0"]
+async def test_an_image_that_is_replaced_meanwhile_is_no_fault(api: Api, dataset: Dataset) -> None:
+    old = (await image_rows(api, dataset))["d/0"]
     client = await api.login("owner")
 
     class Replaced(Check):
         async def _of_image(self, row: Any) -> tuple[str, str] | None:
             if row["s3_key"] == old["s3_key"]:  # a new one in its place, and the old object gone at once
-                await upload(client, made, ("d/0.jpg", picture(77, 77)))
+                await upload(client, dataset, ("d/0.jpg", picture(77, 77)))
                 await api.services.objects.delete_many("datasets", [old["s3_key"], old["thumbnail_key"]])
             return await super()._of_image(row)
 
@@ -97,16 +98,16 @@ def command(api: Api, *arguments: str, **variables: str) -> Result:
     return CliRunner().invoke(app, ["images", "check", *arguments], env=environment)
 
 
-async def test_the_command(api: Api, made: Made) -> None:
+async def test_the_command(api: Api, dataset: Dataset) -> None:
     good = await asyncio.to_thread(command, api)
     assert good.exit_code == 0
     assert good.stdout == "12 images looked at, all of them fit.\n"
-    await spoil(api, made)
+    await spoil(api, dataset)
     told = await asyncio.to_thread(command, api, "--read")
     assert told.exit_code == 1
     assert "12 images looked at, 5 do not fit: 2 content, 1 missing, 1 size, 1 thumbnail." in told.stdout
-    assert f"{made.dataset_id} d/1: the image is not in the store" in told.stdout
-    as_json = await asyncio.to_thread(command, api, "--json", "--dataset", made.dataset_id)
+    assert f"{dataset.id} d/1: the image is not in the store" in told.stdout
+    as_json = await asyncio.to_thread(command, api, "--json", "--dataset", dataset.id)
     assert msgspec.json.decode(as_json.stdout)["counts"] == {"missing": 1, "thumbnail": 1, "size": 1, "content": 1}
     away = await asyncio.to_thread(command, api, S3_ENDPOINT="http://127.0.0.1:9")
     assert away.exit_code == 2
@@ -115,7 +116,7 @@ async def test_the_command(api: Api, made: Made) -> None:
 
 async def test_a_rendition_that_is_gone_is_named(api: Api) -> None:
     await api.empty_store()
-    made = await api.dataset()
-    await upload(await api.login("owner"), made, ("a.tif", picture(kind="TIFF")))
-    await api.services.objects.delete_many("datasets", [(await image_rows(api, made))["a"]["rendition_key"]])
+    dataset = await api.dataset()
+    await upload(await api.login("owner"), dataset, ("a.tif", picture(kind="TIFF")))
+    await api.services.objects.delete_many("datasets", [(await image_rows(api, dataset))["a"]["rendition_key"]])
     assert found(await checked(api)) == [("a", "rendition")]

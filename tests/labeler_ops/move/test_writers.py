@@ -19,9 +19,11 @@ from labeler_ops.maintenance import fence
 from labeler_ops.move import report
 from labeler_ops.runs import Run
 from labeler_ops.stack.object_store import SeaweedServer
+from tests.fixtures.accounts import USER_IDS
 from tests.fixtures.annotating import BOX
-from tests.fixtures.api import USER_IDS, Api, Made, storage_environment
+from tests.fixtures.api import Api, storage_environment
 from tests.fixtures.api_processes import ApiProcess
+from tests.fixtures.datasets import Dataset
 from tests.fixtures.move_variables import variables
 from tests.fixtures.postgres import DatabaseFactory
 from tests.fixtures.relay import Relay
@@ -109,7 +111,7 @@ class Ledger:
         await asyncio.wait_for(self.enough.wait(), _DEADLINE_SECONDS)
 
 
-async def write(number: int, front: Front, token: str, made: Made, ledger: Ledger) -> None:
+async def write(number: int, front: Front, token: str, dataset: Dataset, ledger: Ledger) -> None:
     """Annotate; what was refused or cut off is sent again under its key, as the frontend does."""
     headers = {"Authorization": f"Bearer {token}"}
     async with httpx.AsyncClient(base_url=front.url, headers=headers, timeout=60, trust_env=False) as client:
@@ -118,12 +120,12 @@ async def write(number: int, front: Front, token: str, made: Made, ledger: Ledge
             while not saved:
                 if not ledger.going:
                     return
-                saved = await _saved(client, made, f"{number}-{count}", number, ledger)
+                saved = await _saved(client, dataset, f"{number}-{count}", number, ledger)
                 await asyncio.sleep(_PAUSE_SECONDS)  # of a person; nothing waits for it
 
 
-async def _saved(client: httpx.AsyncClient, made: Made, marker: str, number: int, ledger: Ledger) -> bool:
-    body = {"project_id": made.project_id, "image_id": made.image_ids[number], "notes": marker, **_BOX}
+async def _saved(client: httpx.AsyncClient, dataset: Dataset, marker: str, number: int, ledger: Ledger) -> bool:
+    body = {"project_id": dataset.project_id, "image_id": dataset.image_ids[number], "notes": marker, **_BOX}
     try:
         answer = await client.post("/api/v1/annotations", json=body, headers={"Idempotency-Key": f"writer-{marker}"})
     except httpx.TransportError:
@@ -142,11 +144,11 @@ _BOX = {"annotation_type": "bbox", "task_type": "detection", "geometry": BOX}
 
 
 @asynccontextmanager
-async def writing(api: Api, front: Front, made: Made) -> AsyncIterator[Ledger]:
+async def writing(api: Api, front: Front, dataset: Dataset) -> AsyncIterator[Ledger]:
     ledger, token = Ledger(), api.token(USER_IDS["owner"], "owner@example.com")
     async with asyncio.TaskGroup() as group:
         for number in range(WRITERS):
-            group.create_task(write(number, front, token, made, ledger))
+            group.create_task(write(number, front, token, dataset, ledger))
         try:
             yield ledger
         finally:
@@ -192,13 +194,13 @@ async def test_twenty_writers_lose_nothing_on_the_way_there_and_back(
     tmp_path: Path,
     record_property: Any,
 ) -> None:
-    made = await api.dataset(tasks=["detection"], images=WRITERS)
+    dataset = await api.dataset(tasks=["detection"], images=WRITERS)
     target, local = await create_database(), await create_database()
     runs, front = tmp_path / "runs", deployment.front
     sides = ("--source", labeler_dsn, "--target", target, "--runs", str(runs))
     watched = ("--smoke-url", front.url, "--smoke-email", "stranger@example.com", "--wait", "60")
     await deployment.deploy(labeler_dsn)
-    async with writing(api, front, made) as ledger:
+    async with writing(api, front, dataset) as ledger:
         await ledger.grown()
         there = tmp_path / "there.env"
         moved = asyncio.create_task(labeler("move", "run", *ROWS, *sides, *watched, "--deploy", _DEPLOY.format(there)))

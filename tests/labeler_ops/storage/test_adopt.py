@@ -79,8 +79,8 @@ async def id_of(api: Api) -> str:
 
 
 async def with_objects(api: Api, access: StorageAccess, images: int = 10, there: int = 10) -> list[str]:
-    made = await api.dataset(images=images)
-    keys = [f"datasets/{made.dataset_id}/images/{image_id}.jpg" for image_id in made.image_ids]
+    dataset = await api.dataset(images=images)
+    keys = [f"datasets/{dataset.id}/images/{image_id}.jpg" for image_id in dataset.image_ids]
     await put(access, *keys[:there])
     return keys
 

@@ -100,7 +100,7 @@ async def test_no_acknowledged_upload_is_missing_on_the_new_store(
     target: Objects,
     tmp_path: Path,
 ) -> None:
-    made = await api.dataset(tasks=["detection"])
+    dataset = await api.dataset(tasks=["detection"])
     token = api.token(2, "owner@example.com")
     common = {
         "ENVIRONMENT": "test",
@@ -109,7 +109,7 @@ async def test_no_acknowledged_upload_is_missing_on_the_new_store(
         "USER_GATEWAY_TOKEN": gateway.token,
         "JWT_SECRET_KEY": JWT_SECRET,
     }
-    work = Uploads(made.dataset_id)
+    work = Uploads(dataset.id)
     move = passes(tmp_path, *sides, labeler_dsn)
     async with serving({**common, **variables(sides[0])}, tmp_path / "old.log") as port, work.going_on(port, token):
         await work.more(20)
@@ -131,7 +131,7 @@ async def test_no_acknowledged_upload_is_missing_on_the_new_store(
     assert len(work.stored) >= at_the_stop + 20 > 60
     assert work.refused > 0
     async with api.db.read() as connection:
-        found = await connection.fetch("SELECT id, s3_key FROM image_metadata WHERE dataset_id = $1", made.dataset_id)
+        found = await connection.fetch("SELECT id, s3_key FROM image_metadata WHERE dataset_id = $1", dataset.id)
     keys = {row["id"]: row["s3_key"] for row in found}
     assert work.stored.keys() <= keys.keys()
     got = await asyncio.gather(*(target.get(keys[name]) for name in work.stored))

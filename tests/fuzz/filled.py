@@ -13,14 +13,14 @@ _IMAGES = ["train/good/001", "train/good/002", "three"]
 
 
 @dataclass(frozen=True)
-class World:
+class Filled:
     """The ids of what exists, by the name of the parameter that takes them."""
 
     ids: dict[str, list[str] | list[int]]
     links: dict[str, dict[str, str | int]]
 
 
-def populate(owner: httpx.Client) -> World:
+def populate(owner: httpx.Client) -> Filled:
     """Make it through the API."""
     datasets, projects, annotations, classes = [], [], [], []
     for number in range(_DATASETS):
@@ -47,7 +47,7 @@ def populate(owner: httpx.Client) -> World:
     image = _sent(owner.get(f"/projects/{projects[0]}/images"))["images"][0]
     invite = {"project_id": datasets[0], "role": "viewer", "invitee_email": "viewer@example.com"}
     invitation = _sent(owner.post("/invitations", json=invite))["id"]
-    return World(
+    return Filled(
         {
             "dataset_id": datasets,
             "project_id": [*projects, datasets[-1]],

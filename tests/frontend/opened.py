@@ -15,7 +15,7 @@ JSON = {"Content-Type": "application/json"}  # the frontend's wrapper sends it a
 
 
 @dataclass(frozen=True)
-class Scene:
+class OpenProject:
     """A dataset with two uploaded images and one class; clients by account."""
 
     api: Api
@@ -47,7 +47,7 @@ def ok(answer: httpx.Response, status: int = 200) -> httpx.Response:
     return answer
 
 
-async def built(api: Api) -> Scene:
+async def built(api: Api) -> OpenProject:
     """Make it by the frontend's own calls."""
     owner = await api.login("owner")
     body = {"name": "Scratches", "task_types": ["detection"], "visibility": "private"}
@@ -57,4 +57,4 @@ async def built(api: Api) -> Scene:
     added = await owner.post(
         f"/api/v1/projects/{project_id}/classes", params=TASK, json={"name": "scratch", "color": "#ff0000"}
     )
-    return Scene(api, dataset_id, project_id, ok(added, 201).json()["class_id"], owner)
+    return OpenProject(api, dataset_id, project_id, ok(added, 201).json()["class_id"], owner)
