@@ -7,7 +7,6 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 import asyncpg
@@ -15,6 +14,7 @@ import pytest
 
 from labeler_ops.maintenance import fence
 from tests.fixtures.pictures import picture
+from tests.fixtures.sql import execute, fetchval
 from tests.fixtures.stored_objects import Objects
 
 DATASET, PROJECT = "ds_00000000000000a1", "proj_000000000001"
@@ -97,24 +97,6 @@ def as_role(url: str, role: str, password: str) -> str:
     """The same database for another role."""
     host = urlsplit(url).netloc.rpartition("@")[2]
     return urlsplit(url)._replace(netloc=f"{role}:{quote(password)}@{host}").geturl()
-
-
-async def execute(url: str, sql: str) -> None:
-    """Run statements."""
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(sql)
-    finally:
-        await connection.close()
-
-
-async def fetchval(url: str, sql: str, *args: object) -> Any:
-    """Ask one thing."""
-    connection = await asyncpg.connect(url)
-    try:
-        return await connection.fetchval(sql, *args)
-    finally:
-        await connection.close()
 
 
 async def furnished(urls: dict[str, str], prefix: str, objects: Objects) -> Old:

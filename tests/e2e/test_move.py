@@ -28,6 +28,7 @@ from tests.fixtures.platform import READER_PASSWORD as PLATFORM_PASSWORD
 from tests.fixtures.postgres import DatabaseFactory, temporary_server
 from tests.fixtures.production import production_template  # noqa: F401 - a fixture
 from tests.fixtures.running_stack import Up, log_in
+from tests.fixtures.sql import execute, fetchval
 from tests.fixtures.storage import may_delete
 from tests.fixtures.stored_objects import Objects
 from tests.fixtures.users import READER_PASSWORD, UsersDatabase
@@ -99,7 +100,7 @@ def operators(
 
 async def databases(server: PostgresServer, *names: str) -> list[str]:
     for name in names:
-        await legacy.execute(server.dsn("postgres"), f"CREATE DATABASE {name} TEMPLATE template0")
+        await execute(server.dsn("postgres"), f"CREATE DATABASE {name} TEMPLATE template0")
     return [server.dsn(name) for name in names]
 
 
@@ -164,7 +165,7 @@ async def test_production_is_moved_and_moved_back(
     create_database: DatabaseFactory,
     tmp_path: Path,
 ) -> None:
-    await legacy.execute(new_server.dsn("postgres"), legacy.ROLES.format(p=old.prefix))
+    await execute(new_server.dsn("postgres"), legacy.ROLES.format(p=old.prefix))
     new = dict(zip(NAMES, await databases(new_server, *NAMES), strict=True))
     people = operators(tmp_path, old.urls, new, stores)
     images: dict[str, bytes] = {}
@@ -236,20 +237,20 @@ async def require_whole(
 ) -> None:
     """Everything that was acknowledged is there, with the right times, sizes, and what was set aside."""
     labeler = new["labeler"]
-    kept = await legacy.fetchval(labeler, "SELECT count(*) FROM annotations WHERE id = ANY ($1)", backend.saved)
+    kept = await fetchval(labeler, "SELECT count(*) FROM annotations WHERE id = ANY ($1)", backend.saved)
     assert kept == len(backend.saved)
     await require_saved(new, services)
-    assert await legacy.fetchval(labeler, "SELECT count(*) FROM quarantine_annotations") == legacy.ORPHANS
-    assert await legacy.fetchval(labeler, "SELECT count(*) FROM image_metadata WHERE width IS NULL") == 0
+    assert await fetchval(labeler, "SELECT count(*) FROM quarantine_annotations") == legacy.ORPHANS
+    assert await fetchval(labeler, "SELECT count(*) FROM image_metadata WHERE width IS NULL") == 0
     made = "SELECT created_at FROM datasets WHERE name = $1"
-    assert await legacy.fetchval(labeler, made, "MVTec-AD") == datetime(2025, 6, 1, tzinfo=UTC)  # 09:00 in Seoul
-    now = await legacy.fetchval(labeler, made, "made now")
+    assert await fetchval(labeler, made, "MVTec-AD") == datetime(2025, 6, 1, tzinfo=UTC)  # 09:00 in Seoul
+    now = await fetchval(labeler, made, "made now")
     assert abs(now - old.made_at) < timedelta(minutes=5)
-    drawn = await legacy.fetchval(labeler, "SELECT created_at FROM annotations WHERE id = $1", backend.saved[-1])
+    drawn = await fetchval(labeler, "SELECT created_at FROM annotations WHERE id = $1", backend.saved[-1])
     assert timedelta(0) < datetime.now(UTC) - drawn < timedelta(minutes=10)
 
 
 async def require_saved(urls: dict[str, str], services: Sequence[legacy.Writer]) -> None:
     for writer, name in zip(services, ("users", "platform"), strict=True):
         saved = f"SELECT count(*) FROM {TABLES[name]} WHERE id = ANY ($1)"
-        assert await legacy.fetchval(urls[name], saved, writer.saved) == len(writer.saved)
+        assert await fetchval(urls[name], saved, writer.saved) == len(writer.saved)

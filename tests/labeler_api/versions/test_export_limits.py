@@ -1,9 +1,8 @@
 """Exports that are too many, cut off or old: never half a file, and never the whole pool."""
 
 import asyncio
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
@@ -32,6 +31,7 @@ from tests.fixtures.versions import (
     published,
     stored_keys,
 )
+from tests.fixtures.waiting import until
 from tests.labeler_api.versions.gate import Gate
 from tests.labeler_api.versions.killed import killed
 
@@ -42,13 +42,6 @@ async def _dataset(api: Api) -> Dataset:
     dataset = await api.dataset(tasks=["detection"], images=1, classes=CLASSES)
     await annotate(api, dataset, annotation(dataset.image_ids[0]))
     return dataset
-
-
-async def _until(condition: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not await condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        await asyncio.sleep(0.02)
 
 
 async def _unfinished(api: Api, dataset: Dataset) -> list[str]:
@@ -89,7 +82,7 @@ async def test_five_at_once_over_all_processes(api: Api, others: list[Api], monk
     async def all_at_work() -> bool:
         return gate.waiting == 5
 
-    await _until(all_at_work)
+    await until(all_at_work)
     refused = [await export(here, dataset), await export(here, dataset)]
     body = {"export_format": "dice", "task_type": "detection"}
     refused.append(await here.post(f"/api/v1/projects/{dataset.project_id}/export", json=body))
@@ -117,7 +110,7 @@ async def test_what_holds_a_connection_for_long_has_less_than_a_third_of_them(
     running += [asyncio.create_task(publish(owner, dataset, export_format="held")) for dataset in projects[3:5]]
     running.append(asyncio.create_task(delete(owner, projects[5], create_backup=True)))
 
-    await _until(lambda: _is(gate, 2))
+    await until(lambda: _is(gate, 2))
     await asyncio.sleep(0.3)
     size, idle = api.db.size
     assert size - idle == gate.waiting == 2 < 11 / 3
@@ -133,7 +126,7 @@ async def test_whoever_would_wait_too_long_is_told_to_come_back(api: Api, monkey
     async with another_process(msgspec.structs.replace(api.services.settings, db_pool_timeout=0.5)) as impatient:
         owner = await impatient.login("owner")
         running = [asyncio.create_task(export(owner, dataset, export_format="held")) for dataset in projects[:2]]
-        await _until(lambda: _is(gate, 2))
+        await until(lambda: _is(gate, 2))
         refused = await asyncio.gather(
             export(owner, projects[2]), publish(owner, projects[2]), delete(owner, projects[2], create_backup=True)
         )
@@ -186,7 +179,7 @@ async def test_a_client_that_leaves_stops_it_and_leaves_nothing(api: Api, monkey
         async def gone() -> bool:
             return not await _unfinished(api, dataset)
 
-        await _until(gone, seconds=2)
+        await until(gone, seconds=2)
 
     assert len(begun) == 1
     assert await _held_files(api, dataset) == before
@@ -231,7 +224,7 @@ async def test_files_whose_links_have_run_out_are_removed(api: Api, monkeypatch:
         await exported(owner, dataset, export_format="yolo")
         return (await downloaded(api, old)).status_code == 404
 
-    await _until(removed)
+    await until(removed)
     assert (await downloaded(api, version)).status_code == 200
 
 
@@ -273,7 +266,7 @@ async def test_a_process_killed_in_the_middle_leaves_no_file_and_holds_no_turn(
     await killed(api, gateway, _KILLED, dataset.project_id)
 
     left = await _unfinished(api, dataset)
-    await _until(lambda: _all_free(api, dataset))
+    await until(lambda: _all_free(api, dataset))
     owner = await api.login("owner")
     await exported(owner, dataset)  # too young to be given up: it could be under way
     still = await _unfinished(api, dataset)

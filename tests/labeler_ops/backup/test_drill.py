@@ -8,7 +8,8 @@ import sys
 from labeler_ops.backup import contents
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.buckets import connect
-from tests.fixtures.backups import Operator, count, execute, named
+from tests.fixtures.backups import Operator, count, named
+from tests.fixtures.sql import execute
 
 
 async def test_a_destroyed_database_comes_back_from_the_bucket(

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from labeler_ops.database.roles import apply_roles
-from tests.fixtures.backups import Operator, count, execute, named
+from tests.fixtures.backups import Operator, count, named
+from tests.fixtures.sql import execute
 
 
 async def test_a_database_that_is_not_empty_is_refused_without_a_word(folder: Operator, source: str) -> None:

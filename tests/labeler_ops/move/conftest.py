@@ -9,17 +9,10 @@ import pytest
 from labeler_ops.stack.postgres import PostgresServer
 from tests.fixtures.postgres import DatabaseFactory, temporary_server
 from tests.fixtures.project_to_move import PROJECT
+from tests.fixtures.sql import execute
 
 _WAITING = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'labeler move' AND wait_event_type = 'Lock'"
 _DEADLINE_SECONDS = 30.0
-
-
-async def execute(dsn: str, sql: str) -> None:
-    connection = await asyncpg.connect(dsn)
-    try:
-        await connection.execute(sql)
-    finally:
-        await connection.close()
 
 
 async def until_held_up(dsn: str) -> None:

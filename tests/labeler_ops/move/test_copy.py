@@ -14,7 +14,7 @@ from labeler_ops.database.verify.run import verify
 from labeler_ops.move.rows import copy
 from labeler_ops.move.rows.preflight import preflight
 from tests.fixtures.postgres import DatabaseFactory
-from tests.labeler_ops.move.conftest import execute
+from tests.fixtures.sql import execute
 
 SHAPES = Path(__file__).parents[1] / "database" / "verify" / "shapes.sql"
 

@@ -20,8 +20,9 @@ from labeler_ops.move import report
 from labeler_ops.move.road import Road
 from labeler_ops.runs import Run
 from labeler_ops.stack.postgres import PostgresServer
+from tests.fixtures.sql import execute
 from tests.fixtures.wire import Wire
-from tests.labeler_ops.move.conftest import execute, until_held_up
+from tests.labeler_ops.move.conftest import until_held_up
 from tests.labeler_ops.move.moving import begun, rows
 from tests.labeler_ops.move.operator import Order, ended, start
 

@@ -11,8 +11,9 @@ from labeler_ops.move import report
 from labeler_ops.runs import Run
 from labeler_ops.storage.access import StorageAccess
 from tests.fixtures.postgres import DatabaseFactory
+from tests.fixtures.sql import execute
 from tests.fixtures.stored_objects import Objects, fill
-from tests.labeler_ops.move.conftest import execute, until_held_up
+from tests.labeler_ops.move.conftest import until_held_up
 from tests.labeler_ops.move.moving import again, begun, everything, rows
 from tests.labeler_ops.move.operator import Order, done, ended, start
 

@@ -18,8 +18,8 @@ from labeler_ops.storage.access import StorageAccess
 from tests.fixtures.move_variables import variables
 from tests.fixtures.pictures import picture
 from tests.fixtures.postgres import DatabaseFactory
+from tests.fixtures.sql import execute
 from tests.fixtures.stored_objects import Objects
-from tests.labeler_ops.move.conftest import execute
 from tests.labeler_ops.move.moving import begun, everything, lines, rows
 from tests.labeler_ops.move.operator import Order, done
 

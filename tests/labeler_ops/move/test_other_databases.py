@@ -16,8 +16,8 @@ from labeler_ops.runs import Run, RunError
 from tests.fixtures.move_variables import variables
 from tests.fixtures.platform import READER_PASSWORD as PLATFORM_PASSWORD
 from tests.fixtures.postgres import DatabaseFactory
+from tests.fixtures.sql import execute
 from tests.fixtures.users import READER_PASSWORD, UsersDatabase, gateway_settings
-from tests.labeler_ops.move.conftest import execute
 from tests.labeler_ops.move.moving import again, begun, rows
 from user_gateway.server import Gateway
 

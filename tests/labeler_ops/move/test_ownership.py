@@ -9,7 +9,7 @@ import pytest
 from labeler_ops.database.check import check
 from labeler_ops.move.rows import ownership
 from tests.fixtures.move_variables import variables
-from tests.labeler_ops.move.conftest import execute
+from tests.fixtures.sql import execute
 from tests.labeler_ops.move.moving import begun, rows
 
 _NOT_OURS = """

@@ -3,11 +3,9 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import asyncpg
-
 from labeler_ops.backup.db_settings import carry
 from labeler_ops.move.rows.preflight import preflight
-from tests.labeler_ops.move.conftest import execute
+from tests.fixtures.sql import execute, fetchval
 from tests.labeler_ops.move.moving import begun, rows
 
 SETTINGS = {
@@ -22,14 +20,6 @@ _READ = """
 """
 
 
-async def fetch(dsn: str, query: str) -> object:
-    connection = await asyncpg.connect(dsn)
-    try:
-        return await connection.fetchval(query)
-    finally:
-        await connection.close()
-
-
 async def give(dsn: str, settings: dict[str, str]) -> None:
     name = urlsplit(dsn).path.removeprefix("/")
     for key, value in settings.items():
@@ -40,8 +30,8 @@ async def test_settings_of_a_database_move_with_it(source: str, target: str, tmp
     await give(source, SETTINGS)
     move = begun(tmp_path, rows(source, target))
     await move.go()
-    assert await fetch(target, _READ) == await fetch(source, _READ)
-    assert await fetch(target, "SHOW timezone") == "Asia/Seoul"
+    assert await fetchval(target, _READ) == await fetchval(source, _READ)
+    assert await fetchval(target, "SHOW timezone") == "Asia/Seoul"
 
 
 async def test_preflight_says_which_settings_there_are_and_leaves_none(
@@ -51,7 +41,7 @@ async def test_preflight_says_which_settings_there_are_and_leaves_none(
     found = {one.name: one for one in await preflight(source, target, tmp_path)}["settings"]
     assert found.verdict == "ok"
     assert found.text == "TimeZone = Asia/Seoul"
-    assert await fetch(target, _READ) is None
+    assert await fetchval(target, _READ) is None
 
 
 async def test_a_setting_that_the_target_alone_has_is_refused(source: str, target: str, tmp_path: Path) -> None:
@@ -63,4 +53,4 @@ async def test_a_setting_that_the_target_alone_has_is_refused(source: str, targe
 
 async def test_without_settings_nothing_is_set(source: str, target: str) -> None:
     await carry(source, target)
-    assert await fetch(target, _READ) is None
+    assert await fetchval(target, _READ) is None

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from labeler_ops.database.errors import DatabaseRefused
@@ -12,19 +11,11 @@ from labeler_ops.move.rows.preflight import preflight
 from labeler_ops.move.work import Wishes
 from labeler_ops.runs import Run
 from tests.fixtures.postgres import DatabaseFactory
-from tests.labeler_ops.move.conftest import execute
+from tests.fixtures.sql import execute, fetchval
 from tests.labeler_ops.move.moving import again, begun, lines, rows
 
 SEOUL = "Asia/Seoul"
 ACCEPTED = Wishes(accept_quarantine=True)
-
-
-async def value(dsn: str, query: str) -> object:
-    connection = await asyncpg.connect(dsn)
-    try:
-        return await connection.fetchval(query)
-    finally:
-        await connection.close()
 
 
 async def test_a_move_reads_the_server_s_times_in_the_zone_that_it_was_begun_with(
@@ -36,8 +27,8 @@ async def test_a_move_reads_the_server_s_times_in_the_zone_that_it_was_begun_wit
     move = again(begun_.run.directory, rows(production_dsn, target), ACCEPTED)
     await move.go()
     created = "SELECT created_at = '2025-06-01T00:00Z' FROM datasets WHERE name = 'MVTec-AD'"
-    assert await value(target, created) is True
-    assert await value(target, "SELECT mode FROM maintenance") == "on"
+    assert await fetchval(target, created) is True
+    assert await fetchval(target, "SELECT mode FROM maintenance") == "on"
     assert f"schema: {report.read(move.run).upgrade.before} to" in "\n".join(lines(move))  # type: ignore[union-attr]
     assert f"times of the server were read as {SEOUL}" in "\n".join(lines(move))
 
@@ -82,7 +73,7 @@ async def test_the_report_says_what_was_repaired_and_what_was_set_aside(
     told = report.write(move.run)
     assert told.upgrade is not None
     for name, sums_of in told.upgrade.set_aside.items():
-        assert await value(target, f"SELECT count(*) FROM quarantine_{name}") == sums_of.quarantined
+        assert await fetchval(target, f"SELECT count(*) FROM quarantine_{name}") == sums_of.quarantined
     text = move.run.path("report.txt").read_text()
     sums = move.run.ended("upgrade")
     assert sums is not None

@@ -14,6 +14,7 @@ from labeler_ops.database.upgrade import upgrade
 from labeler_ops.stack.ports import free_port
 from labeler_ops.stack.postgres import PostgresServer, find_install
 from tests.fixtures.postgres import directory_of_data
+from tests.fixtures.sql import execute
 
 # Durable settings would be the machine's disk at work, not ours; the log has to be a logical one.
 SETTINGS = """
@@ -54,14 +55,6 @@ class Servers:
         await execute(self.first.dsn("postgres"), f"CREATE DATABASE {name} TEMPLATE labeler_template")
         await execute(self.second.dsn("postgres"), f"CREATE DATABASE {name} TEMPLATE template0")
         return self.first.dsn(name), self.second.dsn(name)
-
-
-async def execute(dsn: str, sql: str) -> None:
-    connection = await asyncpg.connect(dsn)
-    try:
-        await connection.execute(sql)
-    finally:
-        await connection.close()
 
 
 async def rows(dsn: str, sql: str, *args: object) -> list[tuple[object, ...]]:

@@ -15,8 +15,9 @@ from labeler_ops.move.replication import sides
 from labeler_ops.move.replication.sides import Urls, looked_at
 from labeler_ops.move.work import Ends
 from labeler_ops.stack.postgres import PostgresServer
+from tests.fixtures.sql import execute
 from tests.labeler_ops.move.moving import again, following, through
-from tests.labeler_ops.move.replication.conftest import Servers, execute, rows
+from tests.labeler_ops.move.replication.conftest import Servers, rows
 from tests.labeler_ops.move.replication.test_replication import LEFT
 
 _DEADLINE_SECONDS = 30.0

@@ -19,8 +19,9 @@ from labeler_ops.maintenance import fence
 from labeler_ops.move.replication.sides import Urls
 from labeler_ops.move.road import Road
 from labeler_ops.move.work import Ends
+from tests.fixtures.sql import execute
 from tests.labeler_ops.move.moving import again, through
-from tests.labeler_ops.move.replication.conftest import execute, rows
+from tests.labeler_ops.move.replication.conftest import rows
 from tests.labeler_ops.move.replication.test_replication import LEFT
 from tests.labeler_ops.move.test_migration import more, written
 

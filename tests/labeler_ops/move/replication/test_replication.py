@@ -16,8 +16,9 @@ from labeler_ops.stack.postgres import PostgresServer
 from tests.fixtures.listener import Listener
 from tests.fixtures.move_variables import variables
 from tests.fixtures.postgres import DatabaseFactory
+from tests.fixtures.sql import execute
 from tests.labeler_ops.move.moving import following, lines, through
-from tests.labeler_ops.move.replication.conftest import Servers, execute, rows
+from tests.labeler_ops.move.replication.conftest import Servers, rows
 
 LEFT = """
     SELECT 'slot ' || slot_name FROM pg_replication_slots WHERE database = current_database()
