@@ -118,6 +118,9 @@ class Metrics:
         self.streams_open = self._gauge("object_streams_open", "Objects being read from the store.")
         self.streams_refused = self._counter("streams_refused", "Images and exports that got no place.", "reason")
         self.thumbnail_lookups = self._counter("thumbnail_lookups", "Thumbnails asked for: hit or miss.", "result")
+        self._thumbnail_hit, self._thumbnail_miss = (
+            self.thumbnail_lookups.labels(result).inc for result in ("hit", "miss")
+        )
         self.thumbnail_bytes = self._gauge("thumbnail_cache_bytes", "Size of the thumbnails in memory.")
         self._deletions_refused = self._counter(
             "object_deletions_refused",
@@ -164,7 +167,7 @@ class Metrics:
 
     def thumbnail_looked_up(self, found: bool) -> None:
         """Count a look-up in the cache of thumbnails."""
-        self.thumbnail_lookups.labels("hit" if found else "miss").inc()
+        (self._thumbnail_hit if found else self._thumbnail_miss)()
 
     def deletion_refused(self, state: str) -> None:
         """Count a deletion that the tie of the buckets did not allow."""

@@ -1,11 +1,13 @@
 """Signed links: one object version, one user, one window."""
 
 import time
+from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 import pytest
+from itsdangerous import Signer
 
 from labeler_api.errors import NotFound
 from labeler_api.tokens import signed_links
@@ -92,3 +94,12 @@ def test_a_row_without_a_hash_has_a_version_too() -> None:
         signed_links.object_version({"content_sha256": None, "last_modified": datetime(2026, 1, 1, tzinfo=UTC)})
         == "t1767225600"
     )
+
+
+@pytest.mark.parametrize("keys", [["k" * 40], ["n" * 40, "k" * 40]])
+def test_a_signature_is_the_one_that_the_library_makes(keys: list[str]) -> None:
+    """Browsers hold links of the API of before."""
+    path, query = parts(Links("https://x", keys).image("images", "ds", "사진", "v", 7))
+    signer = Signer(list(reversed(keys)), salt="media-links", key_derivation="hmac", digest_method=sha256)
+    payload = "\n".join(("images", path, "v", "7", str(query.e))).encode()
+    assert query.s == signer.get_signature(payload).decode()
