@@ -15,8 +15,7 @@ from tests.fixtures.api_processes import Cluster
 from tests.races.saving import Ledger, change, history_of, problems, save
 from tests.races.tabs import Tab, Trouble, opened, total
 
-# A thousand saves a seed. More of them meet the same: RACES_SEEDS is for the night.
-TABS, SAVES, ANNOTATIONS = 50, 20, 10
+TABS, SAVES, ANNOTATIONS = 50, 40, 10
 SEEDS = range(1, 1 + int(os.environ.get("RACES_SEEDS", "2")))  # RACES_SEEDS=20 for the long run by hand
 
 

@@ -24,7 +24,7 @@ from tests.fixtures.waiting import until
 
 MEBIBYTE = 1024 * 1024
 LARGE = 256 * MEBIBYTE  # eight times what memory may grow by while it flows
-MANY_FILES = 200  # of a megabyte each: six times what memory may grow by
+MANY_FILES = 500  # of a megabyte each, as many as the wizard sends at once
 CLIENTS = 200
 AT_ONCE = 16  # half of what a person may have open: whoever left may still be counted for a moment
 
