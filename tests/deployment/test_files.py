@@ -23,7 +23,7 @@ from tests.fixtures.postgres import DatabaseFactory
 ROOT = Path(__file__).parents[2]
 SQL = ROOT / "labeler_ops" / "stack" / "sql"
 # Of the platform and of programs that are not ours.
-FOREIGN = re.compile(r"RAILWAY_|POSTGRES_|MINIO_")
+FOREIGN = re.compile(r"RAILWAY_|POSTGRES_|MINIO_|GF_")
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +157,7 @@ def test_images_are_named_by_digest_or_by_a_tag_of_one_release(compose: dict[str
     others = [service["image"] for service in compose["services"].values() if service["image"] != "labeler"]
     assert len(set(bases)) == 1
     for image in (*bases, *others):
-        assert re.search(r"@sha256:[0-9a-f]{64}$|:\d+\.\d+(\.\d+)?-|:RELEASE\.", image), image
+        assert re.search(r"@sha256:[0-9a-f]{64}$|:\d+\.\d+(\.\d+)?-|:v?\d+\.\d+\.\d+$|:RELEASE\.", image), image
 
 
 def test_compose_publishes_on_this_machine_only_while_demo_accounts_exist(compose: dict[str, Any]) -> None:
@@ -168,7 +168,7 @@ def test_compose_publishes_on_this_machine_only_while_demo_accounts_exist(compos
 
 def test_compose_runs_our_image_with_nothing_to_write_on(compose: dict[str, Any]) -> None:
     ours = [service for service in compose["services"].values() if service["image"] == "labeler"]
-    assert len(ours) == 7
+    assert len(ours) == 12  # five of them are for --profile scale
     for service in ours:
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]

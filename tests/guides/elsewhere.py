@@ -18,7 +18,7 @@ def objection(words: Sequence[str]) -> str | None:
     """Say what a documentation does not know of a line; None where it knows all of it."""
     program, *rest = words
     commands = table()[program]["commands"]
-    name = next((" ".join(rest[:n]) for n in (2, 1) if " ".join(rest[:n]) in commands), None)
+    name = next((" ".join(rest[:n]) for n in (4, 2, 1) if " ".join(rest[:n]) in commands), None)
     if name is None:
         return f"{program} has no command {' '.join(rest[:2])!r}"
     return _objection(commands[name], rest[len(name.split()) :], name)
