@@ -11,14 +11,11 @@ import asyncio
 import itertools
 import json
 import os
-import platform
-import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median, quantiles
 from time import perf_counter
@@ -28,12 +25,10 @@ import asyncpg
 import grpc
 import psutil
 import uvloop
-from rich.box import MARKDOWN
-from rich.console import Console
-from rich.table import Table
 
 import labeler_ops.stack
-from benchmarks.bars import Bar, chart
+from benchmarks.figures import Figures, add_write, show
+from benchmarks.pairs import load_now
 from labeler_ops.database.roles import apply_roles
 from labeler_ops.stack.ports import free_port
 from labeler_ops.stack.postgres import PostgresServer, find_install
@@ -175,10 +170,11 @@ def _pin(servers: list[psutil.Process]) -> None:
 Measured = tuple[Result, float]
 """A measurement, and the microseconds of a core that the server took for a call."""
 
+Results = Mapping[tuple[str, int, str], list[Measured]]
+"""Measurements by call, clients and server."""
 
-async def compare(
-    found: Mapping[str, Side], *, seconds: float, rounds: int
-) -> Mapping[tuple[str, int, str], list[Measured]]:
+
+async def compare(found: Mapping[str, Side], *, seconds: float, rounds: int) -> Results:
     """Measure every call on every side in turns; return the results by call, clients and side."""
     one = pb.GetUserRequest(id=7, view=pb.USER_VIEW_FULL)
     many = pb.BatchGetUsersRequest(ids=range(1, BATCH + 1), view=pb.USER_VIEW_FULL)
@@ -229,46 +225,28 @@ def channel(port: int) -> grpc.aio.Channel:
     return grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=_OPTIONS)
 
 
-def table_of(results: Mapping[tuple[str, int, str], list[Measured]]) -> Table:
-    """Show the medians of all rounds."""
-    columns = (
-        "call",
-        "clients",
-        "server",
-        "calls/s",
-        "of floor",
-        "µs of a core",
-        "of floor by CPU",
-        "p50 ms",
-        "p95 ms",
-    )
-    table = Table(*columns, box=MARKDOWN)
+_COLUMNS = ("call", "clients", "server", "calls/s", "of floor", "µs of a core", "of floor by CPU", "p50 ms", "p95 ms")
+
+
+def figures_of(results: Results, notes: Sequence[str] = ()) -> Figures:
+    """The medians of all rounds; the ratios are those of CPU time."""
+    rows, ratios = [], {}
     for (name, clients, side), measured in results.items():
         rate, cost = _medians(measured)
         floor_rate, floor_cost = _medians(results[name, clients, FLOOR])
         p50, p95 = median(one.p50 for one, _ in measured), median(one.p95 for one, _ in measured)
         parts = (f"{rate / floor_rate:.2f}", f"{cost:,.0f}", f"{floor_cost / cost:.2f}")
-        table.add_row(name, str(clients), side, f"{rate:,.0f}", *parts, f"{p50:.2f}", f"{p95:.2f}")
-    return table
+        rows.append([name, str(clients), side, f"{rate:,.0f}", *parts, f"{p50:.2f}", f"{p95:.2f}"])
+        if side == GATEWAY:
+            ratios[f"{name}, {clients}"] = floor_cost / cost
+    return Figures("gateway", "The gateway beside its floor", _COLUMNS, rows, notes, ratios)
 
 
 def _medians(measured: list[Measured]) -> tuple[float, float]:
     return median(one.calls_per_second for one, _ in measured), median(cost for _, cost in measured)
 
 
-def picture_of(results: Mapping[tuple[str, int, str], list[Measured]]) -> str:
-    """Draw the CPU time of a call as a multiple of the floor's, the gateway's and the one before where it was measured."""
-    bars = []
-    for name, clients, side in results:
-        if side == GATEWAY:
-            floor, now = (_medians(results[name, clients, one])[1] for one in (FLOOR, GATEWAY))
-            past = results.get((name, clients, BEFORE))
-            bars.append(Bar(f"{name}, {clients} clients", now / floor, _medians(past)[1] / floor if past else None))
-    before = BEFORE if any(bar.before for bar in bars) else None
-    return chart("CPU time of a call, the floor being 1", bars, now=GATEWAY, before=before)
-
-
-async def run(*, seconds: float, rounds: int, before: Path | None) -> Mapping[tuple[str, int, str], list[Measured]]:
+async def run(*, seconds: float, rounds: int, before: Path | None = None) -> Results:
     """Measure everything."""
     with tempfile.TemporaryDirectory() as home:
         async with cluster(Path(home)) as server:
@@ -277,27 +255,17 @@ async def run(*, seconds: float, rounds: int, before: Path | None) -> Mapping[tu
                 return await compare(found, seconds=seconds, rounds=rounds)
 
 
-def described() -> str:
-    """Where and when, and of what."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    load = f"load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    return f"{datetime.now(UTC):%Y-%m-%d}, {commit.stdout.strip()}, {os.cpu_count()} cores, {load}, Python {platform.python_version()}"
-
-
 def main() -> None:
-    """Measure and print the medians of all rounds."""
+    """Measure; print the medians of all rounds, or write them into the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=1.0, help="length of one measurement")
     parser.add_argument("--rounds", type=int, default=5, help="turns; the table shows medians")
     parser.add_argument("--before", type=Path, help="another checkout, whose gateway is measured, too")
-    parser.add_argument("--picture", type=Path, help="write a picture (SVG) here")
+    add_write(parser)
     options = parser.parse_args()
     results = uvloop.run(run(seconds=options.seconds, rounds=options.rounds, before=options.before))
-    console = Console(width=160)
-    console.print(described())
-    console.print(table_of(results))
-    if options.picture is not None:
-        options.picture.write_text(picture_of(results))
+    how = f"grpc.aio's own client on a core of its own, {options.rounds} rounds of {options.seconds:g} s in turns, medians"
+    show(figures_of(results, (f"{how}, {load_now()}",)), write=options.write)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,8 @@ from rich.console import Console
 from rich.table import Table
 
 import labeler_ops.stack
-from benchmarks.gateway import METADATA, channel, cluster, compare, gateway_environment, sides, started, table_of
+from benchmarks.figures import show
+from benchmarks.gateway import METADATA, channel, cluster, compare, figures_of, gateway_environment, sides, started
 from labeler_ops.database.indexes import apply_indexes
 from labeler_ops.database.roles import apply_roles
 from labeler_ops.stack.postgres import PostgresServer
@@ -232,7 +233,7 @@ async def run(users: int, seconds: float, rounds: int, console: Console) -> None
             console.print(f"indexes in {perf_counter() - began:.0f} s")
             await whole(dsn, users, seconds, console, "with the indexes")
             async with sides(dsn) as found:
-                console.print(table_of(await compare(found, seconds=seconds, rounds=rounds)))
+                show(figures_of(await compare(found, seconds=seconds, rounds=rounds)), write=False)
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ _BY_EMAIL = """
    (SELECT min(id) FROM (SELECT id FROM public.users WHERE lower(email::text) = lower($1::text) OFFSET 0) AS alike))"""
 
 
+BY_IDS = " WHERE u.id = ANY ($1::bigint[])"
 _HASH = f", u.{PASSWORD}::text AS password_hash"
 
 
@@ -66,7 +67,7 @@ class UserStore:
 
     async def find_many(self, ids: Sequence[int], *, full: bool, seconds: float) -> list[asyncpg.Record]:
         """Find users by id, in no order."""
-        return await self._fetch(ids, full=full, rest=" WHERE u.id = ANY ($1::bigint[])", seconds=seconds)
+        return await self._fetch(ids, full=full, rest=BY_IDS, seconds=seconds)
 
     async def find_with_hash(self, email: str, *, seconds: float) -> asyncpg.Record | None:
         """Find a user by the exact e-mail address, with the column `password_hash`.

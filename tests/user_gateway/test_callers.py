@@ -9,6 +9,8 @@ from grpc_reflection.v1alpha import reflection_pb2
 from proto.users.v1 import user_gateway_pb2 as pb
 from tests.fixtures.gateway_calls import Calls, refused
 from tests.fixtures.users import RunningGateway, StartGateway
+from user_gateway.auth import Authenticator, Caller, Scope
+from user_gateway.errors import Unauthenticated
 from user_gateway.server import SERVICE_NAME
 
 REQUESTS = {
@@ -54,6 +56,21 @@ async def test_the_scheme_is_read_without_regard_to_case(gateway: RunningGateway
     async with Calls(gateway.address, None) as calls:
         calls.metadata = (("authorization", f"bearer {gateway.token}"),)
         assert (await calls.info()).version
+
+
+def test_a_right_header_is_remembered_and_a_wrong_one_is_not() -> None:
+    """What is remembered has a bound, and answers what would be found anew."""
+    reader = Caller("reader", frozenset({Scope.USERS_READ}), (READER,))
+    authenticator = Authenticator([reader, Caller("login", frozenset(), (LOGIN,))])
+    for spaces in range(1, 200):  # as many spellings as one likes
+        assert authenticator.authenticate([("authorization", f"Bearer{' ' * spaces}{READER}")]) is reader
+    assert len(authenticator._seen) == 64
+    for _ in range(2):
+        with pytest.raises(Unauthenticated, match="not known"):
+            authenticator.authenticate([("authorization", f"Bearer {READER}x")])
+        with pytest.raises(Unauthenticated, match="Send the metadata"):
+            authenticator.authenticate([])
+    assert all(header.endswith(READER) for header in authenticator._seen)
 
 
 async def test_two_tokens_of_a_caller_hold_at_once(users_dsn: str, start_gateway: StartGateway) -> None:

@@ -92,6 +92,12 @@ class Reader:
         sql, arguments = self.search(query)
         return await self.pages(sql, *arguments)
 
+    def batch(self) -> str:
+        return self._store._select(full=True, rest=store.BY_IDS)
+
+    async def set_plans(self, mode: str) -> None:
+        await self._connection.execute(f"SET plan_cache_mode = {mode}")
+
     def search(self, query: str, exclude: int = 0) -> tuple[str, list[object]]:
         wanted = search.Search(query=query, exclude_ids=list(range(1, exclude + 1)), limit=51, full=True)
         return search.statement(wanted, self._store.catalog, self._store._select(full=True))
@@ -117,6 +123,35 @@ async def test_few_pages_are_read(crowd: UsersDatabase, reader: Reader) -> None:
     await apply_indexes(crowd.admin_dsn)
     assert await reader.of_address("USER77@example.com") < 20
     assert await reader.of_search("user57777") < _PAGES
+
+
+def nodes(plan: Any) -> list[tuple[str, str | None]]:
+    """The kind of each part of a plan that reads something, and the index that it uses."""
+    below = [node for part in plan.get("Plans", []) for node in nodes(part)]
+    return [(plan["Node Type"], plan.get("Index Name")), *below] if "Scan" in plan["Node Type"] else below
+
+
+async def test_a_batch_is_found_by_the_primary_key(crowd: UsersDatabase, reader: Reader) -> None:
+    """Five hundred ids of sixty thousand accounts, with any plan, and whatever the planner knows of the table."""
+    await crowd.execute("ALTER TABLE users SET (autovacuum_enabled = false)")
+    await assert_by_key(reader)
+    await crowd.execute("DELETE FROM pg_statistic WHERE starelid = 'users'::regclass")
+    await assert_by_key(reader)
+    await crowd.execute("UPDATE pg_class SET reltuples = 6, relpages = 1 WHERE oid = 'users'::regclass")
+    await assert_by_key(reader)
+
+
+async def assert_by_key(reader: Reader) -> None:
+    ids = list(range(7, 60_000, 120))
+    assert len(ids) == 500
+    for mode in ("force_custom_plan", "force_generic_plan"):
+        await reader.set_plans(mode)
+        plan = (await reader.plan(reader.batch(), ids))["Plan"]
+        assert plan["Actual Rows"] == 500
+        read = nodes(plan)
+        assert {index for _, index in read if index} <= {"users_pkey", "ix_users_id"}, (mode, read)  # both are on id
+        assert not any(kind == "Seq Scan" for kind, _ in read), (mode, read)
+        assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 4 * 500, "some pages for each, no more"
 
 
 async def test_pages_go_on_behind_accounts_without_an_address(

@@ -5,7 +5,7 @@ import json
 import signal
 import socket
 from collections import Counter
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import grpc
@@ -135,7 +135,12 @@ async def test_a_worker_that_is_killed_is_replaced(users_dsn: str, start: Start)
     async def gone() -> bool:
         return not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
 
-    await until(gone, 20.0, "workers end with their supervisor")
+    try:
+        await until(gone, 20.0, "workers end with their supervisor")
+    finally:
+        for child in children:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
 
 
 async def test_a_role_that_could_write_ends_them_all(shared_users: UsersDatabase, start: Start) -> None:
