@@ -36,7 +36,9 @@ async def _uploads(ready: Mapping[str, Any], home: Path) -> Mapping[str, float]:
 
 
 async def _gateway(_ready: Mapping[str, Any], _home: Path) -> Mapping[str, float]:
-    return gateway.figures_of(await gateway.run(seconds=_SECONDS / 2, rounds=_ROUNDS)).ratios
+    found = gateway.figures_of(await gateway.run(seconds=_SECONDS / 2, rounds=_ROUNDS)).ratios
+    # One client makes a hundred calls in this time: their CPU time is a few ticks of the kernel's clock.
+    return {name: ratio for name, ratio in found.items() if not name.endswith(", 1")}
 
 
 SHORT: Mapping[str, Measure] = {"streams": _streams, "uploads": _uploads, "gateway": _gateway}
