@@ -85,6 +85,12 @@ _LARGE_OBJECT_FUNCTIONS = (
     "lowrite(integer, bytea)",
 )
 
+# Since PostgreSQL 17 a table has one more privilege, which older servers do not know: it locks the table against all.
+_NO_MAINTENANCE = (
+    "DO $$ BEGIN IF current_setting('server_version_num')::int >= 170000 "
+    "THEN REVOKE MAINTAIN ON ALL TABLES IN SCHEMA public FROM PUBLIC; END IF; END $$"
+)
+
 _COLUMNS = """
 SELECT c.relname, a.attname
 FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid
@@ -206,6 +212,7 @@ def _harmless(names: _Names) -> list[str]:
         f"REVOKE CREATE ON SCHEMA public FROM {everybody}",
         f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {names.role}",
         "REVOKE INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON ALL TABLES IN SCHEMA public FROM PUBLIC",
+        _NO_MAINTENANCE,
         f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM {everybody}",
         f"REVOKE EXECUTE ON FUNCTION {large_objects} FROM {everybody}",
     ]

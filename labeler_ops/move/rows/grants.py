@@ -113,7 +113,7 @@ _MISSING_READER = "SELECT format('CREATE ROLE %I NOLOGIN', $1::text) WHERE to_re
 
 # What everybody loses where a role of ours may only read: `labeler db roles` takes it away. Who may use a sequence may
 # write with it.
-_WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"})
+_WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN"})
 _TAKEN = {"database": frozenset({"CREATE", "TEMPORARY"}), "schema public": frozenset({"CREATE"})}
 
 

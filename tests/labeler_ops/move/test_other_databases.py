@@ -210,6 +210,7 @@ async def test_owners_and_grants_of_the_platform_s_own_services_are_carried(
         ("role setting", "user_readonly.default_transaction_read_only", "on", None, True),
         ("grant", "database to PUBLIC", "CONNECT, TEMPORARY", "CONNECT", True),
         ("grant", "users to PUBLIC", "INSERT, SELECT", "SELECT", True),
+        ("grant", "users to PUBLIC", "MAINTAIN, SELECT", "SELECT", True),
         ("grant", "users_id_seq to PUBLIC", "USAGE", None, True),
         ("grant", "database to PUBLIC", "CONNECT, TEMPORARY", "TEMPORARY", False),
         ("grant", "users to PUBLIC", "SELECT", None, False),
