@@ -17,6 +17,7 @@ from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.stack.ports import free_port
 from labeler_ops.stack.postgres import PostgresServer, find_install
 from labeler_ops.storage.access import StorageAccess
+from labeler_ops.storage.buckets import connect
 from labeler_ops.storage.sides import variables as settings_of
 from tests.fixtures.api_processes import ApiProcess
 from tests.fixtures.buckets import own_buckets
@@ -222,3 +223,19 @@ async def deployed(
             with suppress(asyncio.CancelledError):
                 await orders
             await deployment.stop()
+
+
+def buckets_of(store: StorageAccess) -> dict[str, str]:
+    """What the test's buckets are called on both sides."""
+    return {
+        f"{side}_S3_BUCKET_{role}": name
+        for side in ("SOURCE", "TARGET")
+        for role, name in (("DATASETS", store.datasets_bucket), ("ANNOTATIONS", store.annotations_bucket))
+    }
+
+
+async def make_buckets(second: StorageAccess, store: StorageAccess) -> None:
+    """The old store has both buckets, from before the move."""
+    async with connect(second) as client:
+        for bucket in store.buckets:
+            await client.create_bucket(Bucket=bucket)
