@@ -54,9 +54,9 @@ async def test_a_backup_is_restored_and_compared_as_of_its_moment(
     async with dumps.snapshot(source) as moment:
         await execute(source, "DELETE FROM parts; INSERT INTO log VALUES ('late', now())")
         await dumps.dump(tools, source, tmp_path / "backup", as_of=moment)
-        drilled = await dumps.restore_test(tools, tmp_path / "backup", source, moment, at=source)
-    assert drilled.report.lines() == []
-    assert drilled.report.rows > 3000
+        tried = await dumps.restore_test(tools, tmp_path / "backup", source, moment, at=source)
+    assert tried.report.lines() == []
+    assert tried.report.rows > 3000
     await dumps.check(tmp_path / "backup")
     assert not await databases(source, "labeler_restore_test%")
 
