@@ -1,4 +1,4 @@
-"""One connection to PostgreSQL for a command's work."""
+"""One connection to PostgreSQL for a command's work, and whether a pooler answers in the server's place."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -8,11 +8,18 @@ import asyncpg
 
 from labeler_api.db.failures import FAILURES
 from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.runs import place
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 _CONNECT_SECONDS = 20.0  # a managed database that sleeps takes up to ten seconds to wake
 _CLOSE_SECONDS = 5.0
+# What a pooler in front of a server refuses as a parameter of the connection, or takes and does not pass on.
+_PROBE = {"lock_timeout": "12345ms", "application_name": "labeler preflight"}
+
+
+class PoolerAnswers(DatabaseRefused):
+    """A pooler in transaction mode answers, and not the server itself."""
 
 
 @asynccontextmanager
@@ -34,9 +41,43 @@ async def connected(
             server_settings=dict(settings or {}),
             statement_cache_size=100 if prepared else 0,
         )
-    except FAILURES as error:
+    except (*FAILURES, ValueError) as error:  # ValueError: a URL that is none
         raise DatabaseRefused(f"{failing}: {error or type(error).__name__}") from error
     try:
         yield connection
     finally:
         await connection.close(timeout=_CLOSE_SECONDS)
+
+
+@asynccontextmanager
+async def connected_directly(side: str, url: str) -> AsyncIterator[Connection]:
+    """Connect to a server itself, and hang up at the end. Raises DatabaseRefused as `connect_directly` does."""
+    connection = await connect_directly(side, url)
+    try:
+        yield connection
+    finally:
+        await connection.close(timeout=_CLOSE_SECONDS)
+
+
+async def connect_directly(side: str, url: str) -> Connection:
+    """Connect to a server itself. Raises PoolerAnswers, or DatabaseRefused when it is away; `side` names it."""
+    pooler = (
+        f"the {side} is reached through a pooler (PgBouncer), which breaks dumps, locks and snapshots: "
+        "give the unpooled URL (on Railway: DATABASE_UNPOOLED_URL)"
+    )
+    try:
+        connection = await asyncpg.connect(
+            url, server_settings=_PROBE, timeout=_CONNECT_SECONDS, statement_cache_size=0
+        )
+    except asyncpg.ProtocolViolationError as error:
+        if "startup parameter" in str(error):
+            raise PoolerAnswers(pooler) from error
+        raise DatabaseRefused(f"the {side}: {error}") from error
+    except FAILURES as error:
+        raise DatabaseRefused(
+            f"the {side} at {place(url)} cannot be reached: {error or type(error).__name__}"
+        ) from error
+    if await connection.fetchval("SHOW lock_timeout") != _PROBE["lock_timeout"]:
+        await connection.close(timeout=_CLOSE_SECONDS)
+        raise PoolerAnswers(pooler)
+    return connection

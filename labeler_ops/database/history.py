@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from labeler_api.db.failures import FAILURES
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.state import connect
+from labeler_ops.database.state import opened
 
 # Entries that are looked at in one transaction: a tenth of a second, in which nobody waits, since nobody else changes
 # an entry.
@@ -47,17 +47,15 @@ async def prune(dsn: str, kept_days: int, *, remove: bool, progress: Callable[[i
 
     It may be stopped and begun again, and run while the API is at work. Raises DatabaseRefused.
     """
-    connection = await connect(dsn)
     last, entries, old = 0, 0, 0
-    try:
-        while True:
-            row = await connection.fetchrow(_REMOVE if remove else _COUNT, last, kept_days, _AT_ONCE, timeout=60)
-            assert row is not None  # noqa: S101 - aggregates always give a row
-            if row["last"] is None:
-                return Pruned(entries, old)
-            last, entries, old = row["last"], entries + row["seen"], old + row["old"]
-            progress(entries)
-    except FAILURES as error:
-        raise DatabaseRefused(f"stopped after {entries} entries: {error or type(error).__name__}") from error
-    finally:
-        await connection.close()
+    async with opened(dsn) as connection:
+        try:
+            while True:
+                row = await connection.fetchrow(_REMOVE if remove else _COUNT, last, kept_days, _AT_ONCE, timeout=60)
+                assert row is not None  # noqa: S101 - aggregates always give a row
+                if row["last"] is None:
+                    return Pruned(entries, old)
+                last, entries, old = row["last"], entries + row["seen"], old + row["old"]
+                progress(entries)
+        except FAILURES as error:
+            raise DatabaseRefused(f"stopped after {entries} entries: {error or type(error).__name__}") from error

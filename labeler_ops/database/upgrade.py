@@ -122,11 +122,8 @@ def _revision(connection: Connection) -> str | None:
 
 async def _require_zone(dsn: str, name: str) -> list[str]:
     """Refuse a zone that cannot be the server's; return what speaks against it otherwise."""
-    connection = await state.connect(dsn)
-    try:
+    async with state.opened(dsn) as connection:
         reading = await zones.read(connection, name)
-    finally:
-        await connection.close()
     if reading.refuted:
         raise DatabaseRefused(zones.refusal(reading))
     return [f"times of the server were read as {name}: {doubt}" for doubt in reading.doubts]

@@ -1,8 +1,8 @@
 """Walk over rows of images with several workers, each with a connection of its own."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 
 import asyncpg
 
@@ -24,7 +24,7 @@ async def require_head(dsn: str) -> None:
 
 async def count(dsn: str, statement: str, dataset_id: str | None) -> int:
     """Count the rows of all datasets, or of one."""
-    async with _opened(dsn) as connection:
+    async with state.opened(dsn, ISOLATION) as connection:
         return int(await connection.fetchval(statement, dataset_id))
 
 
@@ -43,7 +43,7 @@ async def walk(
     queue: asyncio.Queue[asyncpg.Record | None] = asyncio.Queue(maxsize=2 * workers)
 
     async def one(number: int) -> None:
-        async with _opened(dsn) as connection:
+        async with state.opened(dsn, ISOLATION) as connection:
             while (row := await queue.get()) is not None:
                 await work(connection, number, row)
 
@@ -61,17 +61,8 @@ async def walk(
 
 async def _rows(dsn: str, statement: str, dataset_id: str | None) -> AsyncGenerator[asyncpg.Record, None]:
     last = ("", "")
-    async with _opened(dsn) as reader:
+    async with state.opened(dsn, ISOLATION) as reader:
         while page := await reader.fetch(statement, dataset_id, *last):
             for row in page:
                 yield row
             last = (page[-1]["dataset_id"], page[-1]["id"])
-
-
-@asynccontextmanager
-async def _opened(dsn: str) -> AsyncIterator[Connection]:
-    connection = await state.connect(dsn, ISOLATION)
-    try:
-        yield connection
-    finally:
-        await connection.close()

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from labeler_api.migrations import HEAD
+from labeler_ops.connecting import connected_directly
 from labeler_ops.database import state
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.roles import ROLES
@@ -23,7 +24,7 @@ from labeler_ops.move.objects import serving_variables
 from labeler_ops.move.report import COMPARISON, COMPARISON_BACK
 from labeler_ops.move.rows import copy, grants, ownership, upgrading
 from labeler_ops.move.rows.ownership import VARIABLES
-from labeler_ops.move.rows.preflight import Finding, connected, is_bare, preflight
+from labeler_ops.move.rows.preflight import Finding, is_bare, preflight
 from labeler_ops.move.work import Work
 
 
@@ -110,7 +111,7 @@ class Dump:
         facts.update(msgspec.to_builtins(copied))
 
     async def _is_bare(self) -> bool:
-        async with connected("target", self.target) as connection:
+        async with connected_directly("target", self.target) as connection:
             return await is_bare(connection)
 
     async def _verify(self, facts: Facts) -> None:
@@ -150,17 +151,17 @@ class Dump:
             facts["accepted"] = True
         elif not work.back:  # the way back sets nothing aside, and what the way there did was accepted then
             upgrading.require_few_set_aside(work.run)
-        database = work.plan.database
+        database, private = work.plan.database, work.private_address
         if self._is_theirs:
-            url = await ownership.reader(database, self.target)
+            variables = await ownership.reader(database, self.target, private)
             facts.update(owner="who owned them on the source", carried=True, changed=await self._changed())
         else:
-            url = await ownership.served(self.target)
+            variables = await ownership.served(self.target, private)
             facts.update(
                 owner=await ownership.owner(self.target), gone=await grants.give_again(self.source, self.target)
             )
-        environment.write(work.environment, {VARIABLES[database]: url, **serving_variables(work)})
-        facts.update(environment=work.environment.name, role=urlsplit(url).username)
+        environment.write(work.environment, variables | serving_variables(work))
+        facts.update(environment=work.environment.name, role=urlsplit(variables[VARIABLES[database]]).username)
 
     async def _changed(self) -> list[str]:
         """What our reader's grants took from everybody, in sentences. Raises DatabaseRefused for others."""
@@ -186,7 +187,7 @@ class Dump:
         if work.run.ended(self.work.name("switch")) is None:
             return
         try:
-            async with connected("target", self.target):
+            async with connected_directly("target", self.target):
                 pass
         except DatabaseRefused as error:
             # Closed since before any service knew it, and fenced: there is nothing on it that the source has not.

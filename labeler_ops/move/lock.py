@@ -14,18 +14,14 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from time import monotonic
-from typing import Any, TypeAlias
-
-import asyncpg
+from typing import Any
 
 from labeler_api.db.failures import FAILURES
+from labeler_ops.connecting import Connection, connect_directly
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.move.rows.preflight import connect
 from labeler_ops.runs import place
 from labeler_ops.storage import sides
 from labeler_ops.storage.access import StorageAccess, StorageError
-
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 # Any number that no other program takes; two of one database meet in it.
 _KEY = 0x1AB_E1E2_0E0E
@@ -156,7 +152,7 @@ async def _answers(connection: Connection) -> bool:
 
 async def _connected(url: str) -> Connection:
     try:
-        connection = await connect("database", url)
+        connection = await connect_directly("database", url)
     except DatabaseRefused as error:
         raise _Away(str(error)) from error
     for name, value in {"application_name": f"labeler move by {_who()}"[:63], **_KEEPALIVE}.items():

@@ -202,10 +202,10 @@ class Logical:
             facts.update(digest=found.digest, rows=found.rows)
 
     async def _roles(self, facts: Facts) -> None:
-        serves = await ownership.served(self.target)
+        serves = await ownership.served(self.target, self.work.private_address)
         facts.update(
             environment=self._environment(self.work, serves),
-            role=urlsplit(serves).username,
+            role=urlsplit(serves[VARIABLES["labeler"]]).username,
             owner=await ownership.owner(self.target),
         )
 
@@ -249,7 +249,7 @@ class Logical:
     async def _give_back(self, facts: Facts) -> None:
         async with opened(self.urls) as sides:
             await sides.back.drop()
-        facts["environment"] = self._environment(replace(self.work, back=True), self.source)
+        facts["environment"] = self._environment(replace(self.work, back=True), ownership.direct(self.source))
 
     def _require_seen(self) -> None:
         if (known := self.work.run.facts.get("seen")) != (given := self.urls.seen):
@@ -258,5 +258,5 @@ class Logical:
                 f"--target-as-seen-by-source as then ({known}, now {given})"
             )
 
-    def _environment(self, work: Work, url: str) -> str:
-        return environment.write(work.environment, {VARIABLES["labeler"]: url, **serving_variables(work)}).name
+    def _environment(self, work: Work, variables: dict[str, str]) -> str:
+        return environment.write(work.environment, variables | serving_variables(work)).name

@@ -14,6 +14,7 @@ from labeler_ops.move.engine import Do, Engine, Facts, Phase
 from labeler_ops.move.logical import Logical
 from labeler_ops.move.objects import Objects, serving_variables
 from labeler_ops.move.replication.sides import SideAway
+from labeler_ops.move.rows import ownership
 from labeler_ops.move.rows.ownership import VARIABLES
 from labeler_ops.move.rows.preflight import Findings
 from labeler_ops.move.serving import Serving, opened
@@ -192,7 +193,7 @@ class Road:
     def _old_environment(self) -> None:
         databases, plan = self.work.ends.databases, self.work.plan
         # For a reader it would be another password than the services have.
-        old = {VARIABLES["labeler"]: databases.source} if databases and plan.database == "labeler" else {}
+        old = ownership.direct(databases.source) if databases and plan.database == "labeler" else {}
         environment.write(self._back.environment, {**old, **serving_variables(self._back)})
 
     async def _back_by_log(self, rows: Logical, into: str | None, *, was_open: bool) -> None:

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from labeler_api.errors import AppError
+from labeler_ops.connecting import connected_directly
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.maintenance import fence
 from labeler_ops.move import stop
 from labeler_ops.move.engine import Facts, Phase
-from labeler_ops.move.rows.preflight import connected
 from labeler_ops.move.work import Work
 from labeler_ops.runs import Event
 
@@ -146,7 +146,7 @@ class Serving:
 
     async def _marked(self, target: str, url: str, account: "Account") -> None:
         mark = _NAMES_RUN.format(run=self.work.name(self.work.run.id))
-        async with connected("target", target) as connection:
+        async with connected_directly("target", target) as connection:
             await connection.execute(fence.SWITCH, "on", mark, "labeler move")
             await connection.execute(f"NOTIFY {fence.CHANNEL}, 'on'")
         self.work.reporter.line(f"waiting until {url} serves from the new database")

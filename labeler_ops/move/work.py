@@ -1,5 +1,6 @@
 """What a move is about: its plan, both ends, and what its operator gives with each command."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,6 +14,7 @@ from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.roles import Database
 from labeler_ops.move import environment
 from labeler_ops.move.replication.sides import Urls
+from labeler_ops.move.rows.ownership import PRIVATE
 from labeler_ops.reporter import Reporter
 from labeler_ops.runs import Run, RunError
 from labeler_ops.storage import sides
@@ -116,6 +118,11 @@ class Work:
     def environment(self) -> Path:
         """The file of the variables that the services need on the side that this way leads to."""
         return self.run.path(environment.ROLLBACK if self.back else environment.NEW)
+
+    @property
+    def private_address(self) -> str | None:
+        """Where the services reach the target, if not as the move does; on the way back there is another target."""
+        return None if self.back else os.environ.get(PRIVATE)
 
     @classmethod
     def begin(cls, root: Path, plan: Plan, ends: Ends, reporter: Reporter, wishes: Wishes = Wishes()) -> "Work":

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
-import asyncpg
 import bcrypt
 
 from labeler_api.migrations import HEAD
+from labeler_ops.connecting import Connection, connected
 from labeler_ops.database import state
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.roles import DATABASES, ROLES, Database, apply_roles
@@ -75,31 +75,25 @@ async def upgrade(url: str) -> None:
 
 async def _prepare_one(server: PostgresServer, database: Database, password: str) -> None:
     await _create(server, database)
-    connection = await asyncpg.connect(server.dsn(database))
-    try:
+    async with connected(server.dsn(database)) as connection:
         if database == "users" and await _lacks(connection, "users"):
             await _make_users(connection)
         if database == "platform" and await _lacks(connection, "organizations"):
             await _make_platform(connection)
-    finally:
-        await connection.close()
     await apply_roles(server.dsn(database), database, password=password)
 
 
 async def _create(server: PostgresServer, database: Database) -> None:
-    connection = await asyncpg.connect(server.dsn("postgres"))
-    try:
+    async with connected(server.dsn("postgres")) as connection:
         if not await connection.fetchval("SELECT count(*) FROM pg_database WHERE datname = $1", database):
             await connection.execute(f'CREATE DATABASE "{database}"')
-    finally:
-        await connection.close()
 
 
-async def _lacks(connection: "asyncpg.Connection[asyncpg.Record]", table: str) -> bool:
+async def _lacks(connection: Connection, table: str) -> bool:
     return await connection.fetchval("SELECT to_regclass($1)", f"public.{table}") is None
 
 
-async def _make_users(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+async def _make_users(connection: Connection) -> None:
     hashes = await asyncio.gather(*(asyncio.to_thread(_hashed, account) for account in ACCOUNTS))
     rows = [
         (one.user_id, one.email, hashed, one.full_name, one.system_role, one.avatar_name, one.badge_color)
@@ -111,20 +105,17 @@ async def _make_users(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         await connection.fetchval(_NEXT_ID)
 
 
-async def _make_platform(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+async def _make_platform(connection: Connection) -> None:
     async with connection.transaction():
         await connection.execute((_SQL / "platform.sql").read_text())
         await connection.execute(_PLATFORM_ROWS)
 
 
 async def _is_empty(url: str) -> bool:
-    connection = await state.connect(url)
-    try:
+    async with state.opened(url) as connection:
         return not await connection.fetchval(
             "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
         )
-    finally:
-        await connection.close()
 
 
 def _hashed(account: Account) -> str:

@@ -183,11 +183,7 @@ async def test_production_is_moved_and_moved_back(
 
         async with legacy.at_work(writers):
             await asyncio.gather(*(writer.progress() for writer in writers))
-            past_it = {
-                "DB_STATEMENT_CACHE": "false",
-                "LABELER_DB_UNPOOLED_URL": legacy.as_role(new["labeler"], *LABELER),
-            }
-            there = await moved(people, front, lambda new: up("new", new | past_it), tmp_path, "run")
+            there = await moved(people, front, lambda new: up("new", new), tmp_path, "run")
             for writer, name in zip(services, ("users", "platform"), strict=True):
                 writer.url = old.as_role(new[name], "service")
             await asyncio.gather(*(people[name].run("move", "open", *runs(name)) for name in ("users", "platform")))
@@ -206,7 +202,6 @@ async def test_production_is_moved_and_moved_back(
         home = {name: await create_database() for name in NAMES}
         async with work.going_on(PEOPLE), legacy.at_work(services):
             await work.progress()
-            del people["labeler"].environment["TARGET_PRIVATE_ADDRESS"]
             back = await moved(people, front, lambda new: up("back", new), tmp_path, "rollback", **home)
             for writer, name in zip(services, ("users", "platform"), strict=True):
                 writer.url = old.as_role(home[name], "service")

@@ -9,15 +9,13 @@ import asyncio
 import json
 from dataclasses import dataclass
 from time import monotonic
-from typing import TypeAlias
 
 import asyncpg
 import msgspec
 
+from labeler_ops.connecting import Connection
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.maintenance import fence
-
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 _POLL_SECONDS = 0.05
 # A slot is made when every transaction that was open has ended; who waits longer should look for the one that hangs.

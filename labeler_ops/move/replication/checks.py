@@ -7,8 +7,9 @@ import asyncpg
 import msgspec
 
 from labeler_api.migrations import HEAD
+from labeler_ops.connecting import Connection
 from labeler_ops.maintenance import fence
-from labeler_ops.move.replication.channel import WITHOUT_IDENTITY, Channel, Connection, literal, slot_name, unlogged
+from labeler_ops.move.replication.channel import WITHOUT_IDENTITY, Channel, literal, slot_name, unlogged
 from labeler_ops.move.replication.sides import BACK, FORTH, Sides
 from labeler_ops.move.rows.preflight import MAY_CREATE, NOT_OWNED, Finding, preflight
 

@@ -8,11 +8,12 @@ from urllib.parse import urlsplit
 
 from labeler_ops.backup import clients, db_settings
 from labeler_ops.backup.clients import Clients
+from labeler_ops.connecting import Connection
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.verify import sequences, structure
 from labeler_ops.database.verify.session import opened
 from labeler_ops.maintenance import fence
-from labeler_ops.move.replication.channel import Channel, Connection, Flow
+from labeler_ops.move.replication.channel import Channel, Flow
 from labeler_ops.move.replication.sides import Sides
 from labeler_ops.reporter import Reporter
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import asyncpg
 import msgspec
 
+from labeler_ops.connecting import Connection, connect_directly
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.move.replication.channel import Channel, Connection, Flow, drop_publication, drop_subscription
-from labeler_ops.move.rows.preflight import connect
+from labeler_ops.move.replication.channel import Channel, Flow, drop_publication, drop_subscription
 from labeler_ops.reporter import Reporter
 from labeler_ops.runs import place
 
@@ -81,7 +81,7 @@ async def opened(urls: Urls) -> AsyncIterator[Sides]:
 async def side(stack: AsyncExitStack, called: str, url: str) -> Connection:
     """Connect to one. Raises SideAway."""
     try:
-        connection = await connect(called, url)
+        connection = await connect_directly(called, url)
     except DatabaseRefused as error:
         raise SideAway(str(error)) from error
     stack.push_async_callback(connection.close, timeout=5)

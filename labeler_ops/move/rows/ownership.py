@@ -4,6 +4,7 @@ The Labeler DB belongs to the role that serves, and not to the superuser who mov
 belong to the platform: our services read them by a role of their own, which no dump brings along.
 """
 
+import asyncio
 import os
 import secrets
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 from labeler_api.db.failures import FAILURES
-from labeler_ops.connecting import Connection, connected
+from labeler_ops.connecting import Connection, PoolerAnswers, connected, connected_directly
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.roles import ROLES, Database, apply_roles
 from labeler_ops.move.rows.grants import THINGS
@@ -26,6 +27,7 @@ VARIABLES: Mapping[Database, str] = {
 PRIVATE = "TARGET_PRIVATE_ADDRESS"
 """The variable with the address, `host:port`, that the services reach the target by."""
 
+_LOOK_SECONDS = 3.0  # nobody writes meanwhile, and a private network does not answer from outside
 # What was handed over before is left alone.
 _HAND_OVER = f"""
     WITH {THINGS} SELECT format('ALTER %s %s OWNER TO %I', kind, name, $1::text) FROM things
@@ -40,22 +42,37 @@ _OWNERS = """
 """
 
 
-async def served(target: str) -> str:
-    """Give everything to the role that serves, and return its URL as the services reach the target.
+async def served(target: str, private: str | None = None) -> dict[str, str]:
+    """Give everything to the role that serves, and return the services' variables, at their `private` address if any.
 
     A target that is moved to by a plain role belongs to that role already. Raises DatabaseRefused.
     """
     try:
         url = await _handed_over(target) if await _is_superuser(target) else target
-        return await _as_reached(url, target)
+        reached = await _as_reached(url, target, private)
+        if not (private and await _is_pooler(reached)):
+            return direct(reached)
+        unpooled = await _as_reached(url, target, None)
+        return {VARIABLES["labeler"]: reached, "DB_STATEMENT_CACHE": "false", "LABELER_DB_UNPOOLED_URL": unpooled}
     except FAILURES as error:
         raise DatabaseRefused(f"the target cannot be given to the role {ROLES['labeler']}: {error}") from error
 
 
-async def reader(database: Database, target: str) -> str:
-    """Make the role that our services read a copy by, and return its URL. Raises DatabaseRefused when ours may not."""
+def direct(url: str) -> dict[str, str]:
+    """The services' variables for a Labeler DB that is reached without a pooler; one of before is forgotten."""
+    return {VARIABLES["labeler"]: url, "DB_STATEMENT_CACHE": "true", "LABELER_DB_UNPOOLED_URL": ""}
+
+
+async def reader(database: Database, target: str, private: str | None = None) -> dict[str, str]:
+    """Make the role that our services read a copy by, and return their variable.
+
+    Raises DatabaseRefused when our role may not, or when a pooler answers where the services would connect.
+    """
     try:
-        return await _as_reached(await _role(target, database), target)
+        reached = await _as_reached(await _role(target, database), target, private)
+        if private and await _is_pooler(reached):
+            raise DatabaseRefused(f"{PRIVATE} leads to a pooler: {VARIABLES[database]} has to be the unpooled address")
+        return {VARIABLES[database]: reached}
     except FAILURES as error:
         raise DatabaseRefused(
             f"the services' role {ROLES[database]} cannot be made on the target: {error}. Give the URL of a superuser "
@@ -104,10 +121,21 @@ async def _handed_over(target: str) -> str:
     return url
 
 
-async def _as_reached(url: str, target: str) -> str:
+async def _is_pooler(url: str) -> bool:
+    """Whether a pooler answers there. An address that cannot be reached from here is taken for a server's."""
+    try:
+        async with asyncio.timeout(_LOOK_SECONDS), connected_directly("target", url):
+            return False
+    except PoolerAnswers:
+        return True
+    except (DatabaseRefused, TimeoutError):
+        return False
+
+
+async def _as_reached(url: str, target: str, private: str | None) -> str:
     """The private address where one is named; else the one of the move, where TLS that was there has to stay."""
     parts = urlsplit(url)
-    if private := os.environ.get(PRIVATE):
+    if private:
         return parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@{private}", query="").geturl()
     if "sslmode" not in parse_qs(parts.query) and await _value(target, _ENCRYPTED):
         return parts._replace(query="&".join(filter(None, (parts.query, "sslmode=require")))).geturl()

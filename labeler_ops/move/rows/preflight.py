@@ -1,8 +1,7 @@
 """Whether a database can be moved to another: everything that fails in practice, looked at before anything is done."""
 
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -13,9 +12,8 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from labeler_api.db.failures import FAILURES
 from labeler_ops.backup import clients, db_settings, dumps
-from labeler_ops.connecting import Connection
+from labeler_ops.connecting import Connection, connected_directly
 from labeler_ops.database import zones
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.roles import ROLES, Database
@@ -26,8 +24,6 @@ Verdict = Literal["ok", "note", "refused"]
 
 _MARKS = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "refused": "[red]refused[/]"}
 
-# What a pooler in front of a server refuses as a parameter of the connection, or takes and does not pass on.
-_PROBE = {"lock_timeout": "12345ms", "application_name": "labeler preflight"}
 # A dump needs about a third of the database's size, its restore test all of it again.
 _LOCAL_SHARE = 0.5
 _TARGET_SHARE = 2.5
@@ -103,39 +99,12 @@ async def preflight(
     """Look at everything; never raises for what it finds. Raises DatabaseRefused when a side cannot be reached."""
     if place(source_url) == place(target_url):
         raise DatabaseRefused("the source and the target are one and the same database")
-    async with connected("source", source_url) as source, connected("target", target_url) as target:
+    async with (
+        connected_directly("source", source_url) as source,
+        connected_directly("target", target_url) as target,
+    ):
         sides = Sides(source, target, source_url, target_url, directory, database, legacy_timezone)
         return [finding for look in _LOOKS for finding in await look(sides)]
-
-
-@asynccontextmanager
-async def connected(side: str, url: str) -> AsyncIterator[Connection]:
-    """Connect, and hang up at the end. Raises DatabaseRefused as `connect` does."""
-    connection = await connect(side, url)
-    try:
-        yield connection
-    finally:
-        await connection.close(timeout=5)
-
-
-async def connect(side: str, url: str) -> Connection:
-    """Connect to a server itself. Raises DatabaseRefused when it is away, or when a pooler answers in its place."""
-    pooler = (
-        f"the {side} is reached through a pooler (PgBouncer), which breaks dumps, locks and snapshots: "
-        "give the unpooled URL (on Railway: DATABASE_UNPOOLED_URL)"
-    )
-    try:
-        connection = await asyncpg.connect(url, server_settings=_PROBE, timeout=20, statement_cache_size=0)
-    except asyncpg.ProtocolViolationError as error:
-        raise DatabaseRefused(pooler if "startup parameter" in str(error) else f"the {side}: {error}") from error
-    except FAILURES as error:
-        raise DatabaseRefused(
-            f"the {side} at {place(url)} cannot be reached: {error or type(error).__name__}"
-        ) from error
-    if await connection.fetchval("SHOW lock_timeout") != "12345ms":
-        await connection.close(timeout=5)
-        raise DatabaseRefused(pooler)
-    return connection
 
 
 async def _versions(sides: Sides) -> list[Finding]:

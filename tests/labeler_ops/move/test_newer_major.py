@@ -16,7 +16,7 @@ from labeler_ops.stack.postgres import PostgresServer
 from tests.fixtures.move_variables import variables
 from tests.fixtures.platform import READER_PASSWORD
 from tests.fixtures.postgres import DatabaseFactory, temporary_server
-from tests.labeler_ops.move.conftest import execute
+from tests.fixtures.sql import execute
 from tests.labeler_ops.move.moving import begun, rows
 
 _NEWER = 17

@@ -1,16 +1,24 @@
 """After a move the database belongs to the role that serves, and the new environment names that role."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
+from labeler_api.db.pool import Database, PoolOptions
+from labeler_api.telemetry.instruments import Instruments
 from labeler_ops.database.check import check
+from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.move.rows import ownership
+from labeler_ops.stack.postgres import PostgresServer
 from tests.fixtures.move_variables import variables
+from tests.fixtures.pgbouncer import pooling
+from tests.fixtures.postgres import DatabaseFactory
 from tests.fixtures.sql import execute
-from tests.labeler_ops.move.moving import begun, rows
+from tests.fixtures.users import READER_PASSWORD, UsersDatabase
+from tests.labeler_ops.move.moving import begun, rows, through
 
 _NOT_OURS = """
     SELECT array_agg(c.relname::text) FROM pg_class c
@@ -63,13 +71,71 @@ async def test_a_plain_role_that_moves_keeps_what_it_made(target: str) -> None:
     name = target.rpartition("/")[2]
     await execute(target, f"CREATE ROLE moves_plain LOGIN PASSWORD 'plain'; ALTER DATABASE {name} OWNER TO moves_plain")
     plain = f"postgresql://moves_plain:plain@{target.partition('@')[2]}"
-    assert await ownership.served(plain) == plain
+    assert (await ownership.served(plain))["LABELER_DB_URL"] == plain
 
 
-async def test_services_are_given_the_private_address(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(ownership.PRIVATE, "postgres.railway.internal:5432")
-    parts = urlsplit(await ownership.served(target))
+async def test_services_are_given_the_private_address(target: str) -> None:
+    served = await ownership.served(target, "postgres.railway.internal:5432")
+    parts = urlsplit(served.pop("LABELER_DB_URL"))
     assert parts.username == "labeler"
     assert parts.hostname == "postgres.railway.internal"
     assert parts.port == 5432
     assert parts.path == urlsplit(target).path
+    assert served == {"DB_STATEMENT_CACHE": "true", "LABELER_DB_UNPOOLED_URL": ""}  # what was set before is so no more
+
+
+async def test_services_that_come_through_a_pooler_know_the_way_past_it(
+    source: str, target: str, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The API starts with what a move wrote, and the way back takes it away again."""
+    monkeypatch.setenv("LABELER_ROLE_PASSWORD", "serves")
+    async with pooling(postgres.port, {"labeler": "serves"}, tmp_path) as pooler:
+        monkeypatch.setenv(ownership.PRIVATE, pooler)
+        move = begun(tmp_path, rows(source, target))
+        await move.go()
+        written = variables(move.run.path("environment.new"))
+        there = target.rpartition("@")[2]
+        assert urlsplit(written["LABELER_DB_URL"]).netloc == f"labeler:serves@{pooler}"
+        assert written["DB_STATEMENT_CACHE"] == "false"
+        assert written["LABELER_DB_UNPOOLED_URL"] == f"postgresql://labeler:serves@{there}"
+        options = PoolOptions(min_size=1, max_size=1, acquire_seconds=10, statement_cache=False)
+        db = await Database.connect(written["LABELER_DB_URL"], options, Instruments())
+        await db.close()
+        await move.rollback()
+    assert variables(move.run.path("environment.rollback")) == {
+        "LABELER_DB_URL": source,
+        "DB_STATEMENT_CACHE": "true",
+        "LABELER_DB_UNPOOLED_URL": "",
+    }
+
+
+async def test_the_private_address_is_not_that_of_the_way_back(
+    source: str, target: str, create_database: DatabaseFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ownership.PRIVATE, "postgres.railway.internal:5432")
+    move = begun(tmp_path, rows(source, target))
+    await through(move)
+    await move.rollback(back := await create_database())
+    url = urlsplit(variables(move.run.path("environment.rollback"))["LABELER_DB_URL"])
+    assert url.hostname == "127.0.0.1"
+    assert url.port == urlsplit(back).port
+    assert url.path == urlsplit(back).path
+
+
+async def test_a_pooler_before_the_user_db_is_refused(
+    clone_users: Callable[[], Awaitable[UsersDatabase]],
+    target: str,
+    postgres: PostgresServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The gateway proves that it cannot write when a connection begins, which no pooler passes on."""
+    monkeypatch.setenv("LABELER_ROLE_PASSWORD", READER_PASSWORD)
+    users = await clone_users()
+    async with pooling(postgres.port, {"user_readonly": READER_PASSWORD}, tmp_path) as pooler:
+        monkeypatch.setenv(ownership.PRIVATE, pooler)
+        move = begun(tmp_path, rows(users.admin_dsn, target), database="users")
+        with pytest.raises(DatabaseRefused, match="TARGET_PRIVATE_ADDRESS leads to a pooler"):
+            await move.go()
+    monkeypatch.delenv(ownership.PRIVATE)
+    await move.go()
