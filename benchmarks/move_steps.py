@@ -21,7 +21,7 @@ import msgspec
 import psutil
 
 from labeler_ops.backup import clients, dumps
-from labeler_ops.database.verify.run import verify
+from labeler_ops.database.verify.equality import compare_databases
 from labeler_ops.move.rows import copy
 
 _SAMPLE_SECONDS = 0.1  # between two looks at the memory
@@ -118,7 +118,7 @@ async def _copy(source: str, target: str, into: Path, jobs: int) -> dict[str, fl
 
 async def _verify(source: str, target: str, _into: Path, jobs: int) -> dict[str, float]:
     started = perf_counter()
-    report = await verify(source, target, connections=jobs, progress=_silent)
+    report = await compare_databases(source, target, connections=jobs, progress=_silent)
     if not report.same:
         raise SystemExit("\n".join(report.lines()))
     return {"verify": perf_counter() - started}

@@ -1,7 +1,9 @@
 """Files that appear whole or not at all, and are on the disk when the call returns."""
 
 import os
+import shlex
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -19,6 +21,12 @@ def write_whole(path: Path, content: bytes) -> Path:
         raise
     sync(path.parent)
     return path
+
+
+def write_variables(path: Path, variables: Mapping[str, str]) -> Path:
+    """Write variables for a shell, `set -a; . file`, as `write_whole` writes."""
+    lines = (f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
+    return write_whole(path, "".join(lines).encode())
 
 
 def sync(*paths: Path) -> None:

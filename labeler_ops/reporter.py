@@ -1,7 +1,7 @@
 """What long work tells the person who started it."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from rich.console import Console
 
@@ -32,7 +32,15 @@ class Reporter(Protocol):
         """Show a finding, a comparison, a report."""
 
 
-def counting(progress: Callable[[int, int], None], total: int) -> Callable[[int], None]:
+Progress: TypeAlias = Callable[[int, int], None]
+"""Hears how much is done, and how much there is in all."""
+
+
+def nobody(_done: int, _total: int) -> None:
+    """Hears nothing."""
+
+
+def counting(progress: Progress, total: int) -> Callable[[int], None]:
     """Add up what is done piece by piece, and move the bar of so much in all."""
     done = 0
 

@@ -4,7 +4,7 @@ The move compares two databases that are both there. After a disaster there is o
 comparison needs of the other.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from hashlib import sha256
 
 import msgspec
@@ -12,12 +12,9 @@ import msgspec
 from labeler_ops.database.verify import sequences, structure, tables
 from labeler_ops.database.verify.checksums import Checksum, checksum
 from labeler_ops.database.verify.session import Side, opened
-from labeler_ops.reporter import counting
+from labeler_ops.reporter import Progress, counting, nobody
 
 CONNECTIONS = 4  # as a comparison's
-
-Told = Callable[[int, int], None]
-"""Called with (done, in all)."""
 
 
 class Contents(msgspec.Struct):
@@ -49,7 +46,7 @@ class Contents(msgspec.Struct):
         return sha256("\n".join(lines).encode()).hexdigest()
 
 
-async def take(url: str, *, as_of: str | None = None, told: Told | None = None) -> Contents:
+async def take(url: str, *, as_of: str | None = None, told: Progress = nobody) -> Contents:
     """Read a database as of now, or of a snapshot that somebody holds. Raises DatabaseRefused when it cannot be."""
     async with opened("database", url, CONNECTIONS, as_of) as side:
         found = await tables.read(side)
@@ -66,8 +63,8 @@ async def take(url: str, *, as_of: str | None = None, told: Told | None = None) 
         )
 
 
-async def _checksums(side: Side, found: list[tables.Table], told: Told | None) -> dict[str, Checksum]:
-    tell = counting(told or (lambda _done, _total: None), sum(table.pages for table in found))
+async def _checksums(side: Side, found: list[tables.Table], told: Progress) -> dict[str, Checksum]:
+    tell = counting(told, sum(table.pages for table in found))
     # One after the other: each is spread over the connections, and the largest decides in any case.
     return {table.title: await checksum(side, table, tell) for table in found}
 

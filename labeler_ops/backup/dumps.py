@@ -5,7 +5,7 @@ import hashlib
 import secrets
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from time import perf_counter
@@ -18,9 +18,9 @@ from labeler_ops.backup import db_settings
 from labeler_ops.backup.clients import Clients
 from labeler_ops.connecting import connected
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.verify.report import Report
-from labeler_ops.database.verify.run import verify
+from labeler_ops.database.verify.equality import Comparison, compare_databases
 from labeler_ops.files import sync
+from labeler_ops.reporter import Progress
 
 JOBS = 4  # connections of a dump or a restore; more gain nothing once the largest table is the last one at work
 # Level 1 of gzip: twice as fast as the default for a tenth more bytes, and any pg_restore reads it.
@@ -28,9 +28,6 @@ JOBS = 4  # connections of a dump or a restore; more gain nothing once the large
 _DUMP = ("--format=directory", "--compress=1", "--encoding=UTF8")
 # The switch of maintenance mode is each side's own.
 _LEFT_OUT = ("--exclude-table-data=public.maintenance",)
-
-Told = Callable[[int, int], None]
-"""Called with (done, in all), in bytes."""
 
 
 class Manifest(msgspec.Struct):
@@ -45,7 +42,7 @@ class RestoreTest(msgspec.Struct):
     """A restore that was tried: how long it took, and what the comparison with the source said."""
 
     restore_seconds: float
-    report: Report
+    report: Comparison
 
 
 @asynccontextmanager
@@ -65,7 +62,7 @@ async def dump(
     *,
     as_of: str | None = None,
     jobs: int = JOBS,
-    told: Told | None = None,
+    told: Progress | None = None,
     kept: bool = True,
 ) -> Manifest:
     """Write a dump and its hashes; on disk when this returns, unless it is not `kept` longer than this process.
@@ -119,7 +116,7 @@ async def restore(
     url: str,
     *,
     jobs: int = JOBS,
-    told: Told | None = None,
+    told: Progress | None = None,
     size: int = 0,
     owners: bool = False,
 ) -> float:
@@ -157,7 +154,7 @@ async def restore_test(
     try:
         seconds = await restore(clients, directory, scratch, jobs=jobs)
         await db_settings.carry(source, scratch)
-        report = await verify(source, scratch, as_of=as_of)
+        report = await compare_databases(source, scratch, as_of=as_of)
     finally:
         await _execute(at, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
     return RestoreTest(seconds, report)
@@ -208,7 +205,7 @@ async def database_size(url: str) -> int:
         return int(await connection.fetchval("SELECT pg_database_size(current_database())"))
 
 
-async def _watch(url: str, size: int, told: Told) -> None:
+async def _watch(url: str, size: int, told: Progress) -> None:
     """Tell how large the restored database has become; a restore itself says nothing."""
     async with connected(url) as connection:
         while True:

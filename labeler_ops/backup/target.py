@@ -11,23 +11,18 @@ from labeler_ops.backup.record import Record
 from labeler_ops.backup.transport import require_encrypted
 from labeler_ops.connecting import Connection, connected
 from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.database.own_objects import OWN_RELATIONS, USER_SCHEMA, not_of_an_extension
 
 _ENTRANCE = "postgres"  # the database that is there on every server
 
-_OURS = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
-_NOT_EXTENSION_S = (
-    "NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = '{}'::regclass AND e.objid = {}.oid AND e.deptype = 'e')"
-)
 _THINGS = f"""
-    SELECT (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE {_OURS} AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-              AND {_NOT_EXTENSION_S.format("pg_class", "c")})
+    SELECT (SELECT count(*) {OWN_RELATIONS} AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S'))
          + (SELECT count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-            WHERE {_OURS} AND {_NOT_EXTENSION_S.format("pg_proc", "p")})
+            WHERE {USER_SCHEMA} AND {not_of_an_extension("p", "pg_proc")})
          + (SELECT count(*) FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
-            WHERE {_OURS} AND t.typtype IN ('d', 'e') AND {_NOT_EXTENSION_S.format("pg_type", "t")})
+            WHERE {USER_SCHEMA} AND t.typtype IN ('d', 'e') AND {not_of_an_extension("t", "pg_type")})
          + (SELECT count(*) FROM pg_namespace n
-            WHERE {_OURS} AND n.nspname <> 'public' AND {_NOT_EXTENSION_S.format("pg_namespace", "n")})
+            WHERE {USER_SCHEMA} AND n.nspname <> 'public' AND {not_of_an_extension("n", "pg_namespace")})
          + (SELECT count(*) FROM pg_largeobject_metadata)
 """  # noqa: S608 - constants of ours
 # A schema that is made anew is its maker's alone: it belongs to its owner again, and others may use it as before.
@@ -39,7 +34,7 @@ _PUBLIC = """
     UNION ALL SELECT format('ALTER SCHEMA public OWNER TO %I', pg_get_userbyid(nspowner)) FROM public
 """
 _SCHEMAS = f"""
-    SELECT quote_ident(n.nspname) FROM pg_namespace n WHERE {_OURS} AND {_NOT_EXTENSION_S.format("pg_namespace", "n")}
+    SELECT quote_ident(n.nspname) FROM pg_namespace n WHERE {USER_SCHEMA} AND {not_of_an_extension("n", "pg_namespace")}
 """  # noqa: S608 - constants of ours
 _OTHERS = """
     SELECT string_agg(DISTINCT coalesce(nullif(application_name, ''), usename), ', ') FROM pg_stat_activity

@@ -4,8 +4,7 @@ import ipaddress
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-import asyncpg
-
+from labeler_ops.connecting import Connection
 from labeler_ops.database.errors import DatabaseRefused
 
 PLAIN = "BACKUP_ALLOW_PLAIN"
@@ -36,9 +35,7 @@ def _allowed(environ: Mapping[str, str]) -> bool:
     return environ.get(PLAIN, "").lower() in {"1", "true", "yes", "on"}
 
 
-async def require_encrypted(
-    url: str, connection: "asyncpg.Connection[asyncpg.Record]", environ: Mapping[str, str]
-) -> None:
+async def require_encrypted(url: str, connection: Connection, environ: Mapping[str, str]) -> None:
     """Refuse a database that is reached over the internet without TLS."""
     if is_private(urlsplit(url).hostname or "") or _allowed(environ):
         return

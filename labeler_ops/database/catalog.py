@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from labeler_api.db import functions
 from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.database.own_objects import not_of_an_extension
 from labeler_ops.database.spelling import plain
 
 SCHEMA = "public"
@@ -24,15 +25,13 @@ _SCRATCH = "labeler_expected_schema"
 # Tables that are not ours, by the start of their names: Alembic's own, and those of job queues in the same database.
 FOREIGN_PREFIXES = ("alembic_version", "procrastinate_", "pgqueuer")
 
-_NOT_OF_AN_EXTENSION = "NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = c.oid AND e.deptype = 'e')"
-
 _RELATIONS = f"""
     SELECT 'table' AS kind, NULL AS parent, c.relname AS name,
            CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' WHEN 'v' THEN 'view'
                           WHEN 'm' THEN 'materialized view' ELSE 'foreign table' END AS definition
       FROM pg_class c
      WHERE c.relnamespace = CAST(:schema AS regnamespace) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-       AND {_NOT_OF_AN_EXTENSION}"""  # noqa: S608 - constants
+       AND {not_of_an_extension("c", "pg_class")}"""  # noqa: S608 - constants
 _COLUMNS = """
     SELECT 'column', c.relname, c.relname || '.' || a.attname,
            concat_ws(' ', format_type(a.atttypid, a.atttypmod), CASE WHEN a.attnotnull THEN 'NOT NULL' END,

@@ -108,7 +108,7 @@ def verify(
 
     Exit code 1: they differ; 2: one cannot be read.
     """
-    from labeler_ops.database.verify.run import verify as run_verify
+    from labeler_ops.database.verify.equality import compare_databases
 
     urls = [dsn(url, name) for url, name in ((source, "--source"), (target, "--target"))]
     expected = None if without_roles else _roles(role or [])
@@ -119,7 +119,7 @@ def verify(
             bar.update(task, completed=done, total=total)
 
         report = doing(
-            lambda: run_verify(*urls, connections=connections, roles=expected, progress=compared),
+            lambda: compare_databases(*urls, connections=connections, roles=expected, progress=compared),
             code=_NOT_ASKED,
             as_json=as_json,
         )

@@ -9,6 +9,9 @@ from typing import Literal, get_args
 
 import asyncpg
 
+from labeler_ops.connecting import Connection
+from labeler_ops.database.own_objects import literal, quoted
+
 Database = Literal["labeler", "users", "platform"]
 
 DATABASES: Sequence[Database] = get_args(Database)
@@ -113,7 +116,7 @@ def roles_sql(
     existing one stays.
     """
     role = role or ROLES[database]
-    names = _Names(_quoted(role), _literal(role), _quoted(database_name or database))
+    names = _Names(quoted(role), literal(role), quoted(database_name or database))
     statements = [*_login(names), *([_password(names, password)] if password else [])]
     if database == "labeler":
         return statements + _owner(names)
@@ -150,9 +153,7 @@ class _Names:
         self.database = database
 
 
-async def existing_columns(
-    connection: "asyncpg.Connection[asyncpg.Record]", database: Database
-) -> Mapping[str, Sequence[str]]:
+async def existing_columns(connection: Connection, database: Database) -> Mapping[str, Sequence[str]]:
     """Find which of the tables and columns that this project reads are there."""
     wanted = READABLE[database]
     there = {(row[0], row[1]) for row in await connection.fetch(_COLUMNS, list(wanted))}
@@ -173,7 +174,7 @@ def _login(names: _Names) -> list[str]:
 
 
 def _password(names: _Names, password: str) -> str:
-    return f"ALTER ROLE {names.role} PASSWORD {_literal(password)}"
+    return f"ALTER ROLE {names.role} PASSWORD {literal(password)}"
 
 
 def _owner(names: _Names) -> list[str]:
@@ -190,7 +191,7 @@ def _reader(names: _Names, columns: Mapping[str, Sequence[str]]) -> list[str]:
         *_harmless(names),
         f"GRANT USAGE ON SCHEMA public TO {names.role}",
         *(
-            f"GRANT SELECT ({', '.join(map(_quoted, granted))}) ON TABLE public.{_quoted(table)} TO {names.role}"
+            f"GRANT SELECT ({', '.join(map(quoted, granted))}) ON TABLE public.{quoted(table)} TO {names.role}"
             for table, granted in columns.items()
         ),
         f"ALTER ROLE {names.role} IN DATABASE {names.database} SET default_transaction_read_only = on",
@@ -207,7 +208,7 @@ def _harmless(names: _Names) -> list[str]:
     )
     return [
         f"DO $$ DECLARE parent text; BEGIN FOR parent IN {memberships} "
-        f"LOOP EXECUTE format('REVOKE %s FROM %s', parent, {_literal(names.role)}); END LOOP; END $$",
+        f"LOOP EXECUTE format('REVOKE %s FROM %s', parent, {literal(names.role)}); END LOOP; END $$",
         f"REVOKE CREATE, TEMPORARY ON DATABASE {names.database} FROM {everybody}",
         f"REVOKE CREATE ON SCHEMA public FROM {everybody}",
         f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {names.role}",
@@ -216,13 +217,3 @@ def _harmless(names: _Names) -> list[str]:
         f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM {everybody}",
         f"REVOKE EXECUTE ON FUNCTION {large_objects} FROM {everybody}",
     ]
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(text: str) -> str:
-    quoted = "'" + text.replace("'", "''") + "'"
-    # E'' so that a backslash means itself whatever standard_conforming_strings says.
-    return "E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted

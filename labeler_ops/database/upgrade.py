@@ -17,7 +17,7 @@ from labeler_api.migrations.engine import LOCK_TIMEOUT, AnotherRunnerError, engi
 from labeler_api.migrations.steps import UnevenRows
 from labeler_ops.database import adopt, state, zones
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.report import UpgradeReport
+from labeler_ops.database.upgrade_report import UpgradeReport
 
 Progress = Callable[[str], None]
 

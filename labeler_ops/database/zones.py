@@ -7,9 +7,9 @@ which were written together, would lie far apart.
 
 from importlib import import_module
 
-import asyncpg
 import msgspec
 
+from labeler_ops.connecting import Connection
 from labeler_ops.database.errors import DatabaseRefused
 
 OPTION = "--legacy-timezone"
@@ -67,13 +67,13 @@ def refusal(reading: Reading) -> str:
     )
 
 
-async def require(connection: "asyncpg.Connection[asyncpg.Record]", zone: str) -> None:
+async def require(connection: Connection, zone: str) -> None:
     """Raise DatabaseRefused for a zone that PostgreSQL does not know."""
     if not await connection.fetchval("SELECT count(*) FROM pg_timezone_names WHERE name = $1", zone):
         raise DatabaseRefused(f"{OPTION}: {zone!r} is no time zone; expected a name such as UTC or Asia/Seoul")
 
 
-async def read(connection: "asyncpg.Connection[asyncpg.Record]", zone: str) -> Reading:
+async def read(connection: Connection, zone: str) -> Reading:
     """Look what the upgrade would make of the server's times. Raises DatabaseRefused for an unknown zone."""
     await require(connection, zone)
     columns = [await _column(connection, zone, *name) for name in await _unzoned(connection)]
@@ -83,7 +83,7 @@ async def read(connection: "asyncpg.Connection[asyncpg.Record]", zone: str) -> R
     return Reading(zone, [column for column in columns if column.times], locks, apart)
 
 
-async def _unzoned(connection: "asyncpg.Connection[asyncpg.Record]") -> list[tuple[str, str]]:
+async def _unzoned(connection: Connection) -> list[tuple[str, str]]:
     """The columns that the upgrade reads in the zone, and that this database has not read yet."""
     found = await connection.fetch(
         "SELECT table_name, column_name FROM information_schema.columns"
@@ -95,7 +95,7 @@ async def _unzoned(connection: "asyncpg.Connection[asyncpg.Record]") -> list[tup
     return [(table, column) for table, column in found if column in wanted.get(table, ())]
 
 
-async def _column(connection: "asyncpg.Connection[asyncpg.Record]", zone: str, table: str, column: str) -> ServerTimes:
+async def _column(connection: Connection, zone: str, table: str, column: str) -> ServerTimes:
     row = await connection.fetchrow(
         f"SELECT count({column}) AS times,"  # noqa: S608 - names of ours
         f" count(*) FILTER (WHERE {column} AT TIME ZONE $1 > now() + {_AHEAD}) AS ahead,"

@@ -12,6 +12,7 @@ from labeler_api.db.connection import OF_A_REQUEST, PATIENCE, at_the_start, begi
 from labeler_api.db.failures import FAILURES
 from labeler_api.db.read_only import NotReadOnly, prove
 from labeler_api.migrations import HEAD
+from labeler_ops.connecting import Connection
 from labeler_ops.environment.check import Probe
 from labeler_ops.environment.connections import Allowance, server
 from labeler_ops.environment.problems import Environment
@@ -25,8 +26,6 @@ _HEARD_SECONDS = 3.0  # a notification takes milliseconds
 _ROUND_TRIPS = 9  # odd, so that the median is one of them
 _SLOW_SECONDS = 0.02  # a request makes several round trips; over 20 ms each the p95 shows it
 _OLDEST_MAJOR = 15
-
-Connection = "asyncpg.Connection[asyncpg.Record]"
 
 _FACTS = """
 SELECT current_user AS role, current_setting('server_version') AS version, d.datcollate, d.datctype,
@@ -123,9 +122,7 @@ async def _database(result: Probed, name: str, url: str, manner: _Manner) -> Non
 Saw = Callable[[str, str, str], None]
 
 
-async def _check_server(
-    result: Probed, connection: "asyncpg.Connection[asyncpg.Record]", saw: Saw, name: str, url: str
-) -> None:
+async def _check_server(result: Probed, connection: Connection, saw: Saw, name: str, url: str) -> None:
     facts = await connection.fetchrow(_FACTS)
     if facts is None:
         saw("role", "wrong", "the server knows neither this role nor this database; is a pooler in between?")
@@ -174,7 +171,7 @@ def _allowance(facts: asyncpg.Record, where: str) -> Allowance:
     return Allowance(where, allowed, explained)
 
 
-async def _sessions(connection: "asyncpg.Connection[asyncpg.Record]", *, pooled: bool) -> tuple[str, str, str]:
+async def _sessions(connection: Connection, *, pooled: bool) -> tuple[str, str, str]:
     """See whether a limit holds that is set as the API sets it: for the session, or in each transaction."""
     opening = begin(pooled=pooled)
     async with asyncio.timeout(_CONNECT_SECONDS):
@@ -189,7 +186,7 @@ async def _sessions(connection: "asyncpg.Connection[asyncpg.Record]", *, pooled:
     return "pooler", "ok", f"connected as the API does: its limits come {how}"
 
 
-async def _revision(connection: "asyncpg.Connection[asyncpg.Record]", saw: Saw) -> None:
+async def _revision(connection: Connection, saw: Saw) -> None:
     if await connection.fetchval("SELECT to_regclass('public.alembic_version')") is None:
         saw("schema", "note", "empty: run `labeler db upgrade`")
         return
@@ -200,7 +197,7 @@ async def _revision(connection: "asyncpg.Connection[asyncpg.Record]", saw: Saw) 
     saw("schema", "ok" if found == HEAD else "wrong", text)
 
 
-async def _read_only(connection: "asyncpg.Connection[asyncpg.Record]", saw: Saw) -> None:
+async def _read_only(connection: Connection, saw: Saw) -> None:
     try:
         await prove(connection)
     except NotReadOnly as error:

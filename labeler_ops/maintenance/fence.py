@@ -19,6 +19,7 @@ import msgspec
 from labeler_api.db.failures import FAILURES
 from labeler_ops.connecting import Connection, connected
 from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.database.own_objects import OWN_RELATIONS
 
 Work: TypeAlias = Callable[[Connection], Awaitable[None]]
 
@@ -38,11 +39,9 @@ _WAIT_LONGER = """
     SELECT set_config('lock_timeout', (setting::int + 500)::text, true) FROM pg_settings WHERE name = 'deadlock_timeout'
 """
 
-_TABLES = """
-    SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+_TABLES = f"""
+    SELECT format('%I.%I', n.nspname, c.relname) {OWN_RELATIONS} AND c.relkind IN ('r', 'p') AND NOT c.relispartition
       AND c.relpersistence <> 't' AND (n.nspname, c.relname) <> ('public', 'maintenance')
-      AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = c.oid AND e.deptype = 'e')
     ORDER BY 1
 """
 _FENCED = "SELECT count(*) FROM pg_trigger WHERE tgname = $1 AND NOT tgisinternal"

@@ -13,18 +13,19 @@ from labeler_ops.database import state
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.roles import ROLES
 from labeler_ops.database.verify import structure
-from labeler_ops.database.verify.report import Report
-from labeler_ops.database.verify.run import verify
+from labeler_ops.database.verify.equality import Comparison, compare_databases
 from labeler_ops.database.verify.session import opened
 from labeler_ops.database.verify.structure import Roles
+from labeler_ops.files import write_variables
 from labeler_ops.maintenance import fence
-from labeler_ops.move import environment, stop
+from labeler_ops.move import stop
+from labeler_ops.move.checks.databases import check_databases, is_bare
+from labeler_ops.move.checks.findings import Finding
 from labeler_ops.move.engine import Back, Do, Facts, Look, Phase
 from labeler_ops.move.objects import serving_variables
 from labeler_ops.move.report import COMPARISON, COMPARISON_BACK
 from labeler_ops.move.rows import copy, grants, ownership, upgrading
 from labeler_ops.move.rows.ownership import VARIABLES
-from labeler_ops.move.rows.preflight import Finding, is_bare, preflight
 from labeler_ops.move.work import Work
 
 
@@ -41,7 +42,7 @@ class Dump:
         plan = self.work.plan
         directory = self.work.run.directory.parent
         zone = plan.legacy_timezone
-        return await preflight(self.source, self.target, directory, database=plan.database, legacy_timezone=zone)
+        return await check_databases(self.source, self.target, directory, database=plan.database, legacy_timezone=zone)
 
     @property
     def phases(self) -> Mapping[str, Phase]:
@@ -122,12 +123,14 @@ class Dump:
         if not found.same:
             raise DatabaseRefused(f"the copy is not the same: {len(found.lines())} differences, in report.txt")
 
-    async def _compared(self) -> Report:
+    async def _compared(self) -> Comparison:
         """Compare every row; of a database of the platform also owners and grants, which the Labeler DB gets anew."""
         database = self.work.plan.database
         roles = Roles(on_purpose=lambda found: grants.is_on_purpose(found, database))
         progress = self.work.reporter.progress
-        return await verify(self.source, self.target, progress=progress, roles=roles if self._is_theirs else None)
+        return await compare_databases(
+            self.source, self.target, progress=progress, roles=roles if self._is_theirs else None
+        )
 
     @property
     def _is_theirs(self) -> bool:
@@ -160,7 +163,7 @@ class Dump:
             facts.update(
                 owner=await ownership.owner(self.target), gone=await grants.give_again(self.source, self.target)
             )
-        environment.write(work.environment, variables | serving_variables(work))
+        write_variables(work.environment, variables | serving_variables(work))
         facts.update(environment=work.environment.name, role=urlsplit(variables[VARIABLES[database]]).username)
 
     async def _changed(self) -> list[str]:

@@ -5,17 +5,17 @@ from pathlib import Path
 import msgspec
 
 from labeler_ops.connecting import connected
+from labeler_ops.database.own_objects import OWN_RELATIONS
 from labeler_ops.runs import Run
 
 # MiB a second: what two cores and a local disk do at least; over a network the line is the limit.
 _RATES = {"dump": 120.0, "restore": 45.0, "verify": 80.0, "objects": 40.0}
 _MEBIBYTE = 2**20
 _SHOWN_TABLES = 5
-_SIZES = """
+_SIZES = f"""
     SELECT c.oid::regclass::text AS name, greatest(c.reltuples, 0)::bigint AS rows,
            pg_total_relation_size(c.oid) AS bytes
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 3 DESC
+    {OWN_RELATIONS} AND c.relkind = 'r' ORDER BY 3 DESC
 """
 _SIZE = "SELECT pg_database_size(current_database())"
 

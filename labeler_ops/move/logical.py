@@ -12,17 +12,20 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.files import write_variables
 from labeler_ops.maintenance import fence
-from labeler_ops.move import environment, stop
+from labeler_ops.move import stop
+from labeler_ops.move.checks.databases import is_bare
+from labeler_ops.move.checks.findings import Finding
+from labeler_ops.move.checks.replication import check_replication
 from labeler_ops.move.engine import Facts, Look, Phase
 from labeler_ops.move.objects import serving_variables
-from labeler_ops.move.replication import checks, copying
+from labeler_ops.move.replication import copying
 from labeler_ops.move.replication.channel import drop_publication
 from labeler_ops.move.replication.sides import BACK, SideAway, Urls, drop_everything, opened, side
 from labeler_ops.move.replication.write_freeze import WriteFreeze
 from labeler_ops.move.rows import copy, grants, ownership
 from labeler_ops.move.rows.ownership import VARIABLES
-from labeler_ops.move.rows.preflight import Finding, is_bare
 from labeler_ops.move.work import Work
 
 _TURNING = "back: read only"
@@ -54,7 +57,7 @@ class Logical:
     async def look(self) -> list[Finding]:
         """Look whether it can be moved in this way; nothing is changed."""
         async with opened(self.urls) as sides:
-            return await checks.look(sides, self.work.run.directory.parent, reverse=self.work.plan.reverse)
+            return await check_replication(sides, self.work.run.directory.parent, reverse=self.work.plan.reverse)
 
     @property
     def phases(self) -> Mapping[str, Phase]:
@@ -259,4 +262,4 @@ class Logical:
             )
 
     def _environment(self, work: Work, variables: dict[str, str]) -> str:
-        return environment.write(work.environment, variables | serving_variables(work)).name
+        return write_variables(work.environment, variables | serving_variables(work)).name

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import msgspec
 from rich.filesize import decimal
 
+from labeler_ops.move.checks.findings import Finding
 from labeler_ops.move.engine import Facts, Phase
-from labeler_ops.move.rows.preflight import Finding
 from labeler_ops.move.work import Work
 from labeler_ops.storage.access import StorageError
 from labeler_ops.storage.sides import variables
 
 if TYPE_CHECKING:
-    from labeler_ops.storage.findings import Report
+    from labeler_ops.storage.findings import StoreComparison
     from labeler_ops.storage.passes import Passes
 
 # An upload that the stop cut off may still put its object, and no row, for a moment: it is copied as well.
@@ -74,7 +74,7 @@ class Objects:
             text = f"the stores are not the same: {_first(report)}, and see {report.command}.findings.jsonl"
             raise StorageError(text)
 
-    async def _pass(self, passes: "Passes", facts: Facts) -> "Report":
+    async def _pass(self, passes: "Passes", facts: Facts) -> "StoreComparison":
         overwrite = self.work.wishes.overwrite
         copies, report = await (passes.copy_back if self.work.back else passes.copy)(overwrite=overwrite)
         self.work.reporter.line(
@@ -84,7 +84,7 @@ class Objects:
         facts.update(msgspec.to_builtins(copies))
         return report
 
-    async def _read(self, passes: "Passes") -> "Report":
+    async def _read(self, passes: "Passes") -> "StoreComparison":
         return await (passes.verify_back() if self.work.back else passes.verify())
 
     @asynccontextmanager
@@ -111,5 +111,5 @@ def serving_variables(work: Work) -> dict[str, str]:
     return {} if stores is None else variables(stores.source if work.back else stores.target)
 
 
-def _first(report: "Report") -> str:
+def _first(report: "StoreComparison") -> str:
     return str(next(finding for finding in report.findings if finding.serious))

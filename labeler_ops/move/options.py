@@ -3,11 +3,9 @@
 import inspect
 import os
 import re
-import sys
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import msgspec
 import typer
@@ -21,13 +19,10 @@ from labeler_ops.move.rows import upgrading
 from labeler_ops.move.serving import ENVIRONMENT_VARIABLE
 from labeler_ops.move.work import CONCURRENCY, Ends, Launch, Mode, Part, Plan, Stores, Wishes
 from labeler_ops.refusing import WRONG_USE, refuse
+from labeler_ops.smoke.options import PASSWORD, account, address, require_httpx
 from labeler_ops.storage.access import StorageError
 from labeler_ops.storage.sides import both
 
-if TYPE_CHECKING:
-    from labeler_ops.smoke.deployment import Account
-
-_PASSWORD = "LABELER_SMOKE_PASSWORD"  # noqa: S105 - a variable's name
 _STORES = ("SOURCE_S3_ENDPOINT", "TARGET_S3_ENDPOINT")
 
 
@@ -182,7 +177,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
         str | None, typer.Option(help="The deployment: looked at, opened, looked at again.", show_default=False)
     ] = None
     smoke_email: Annotated[
-        str | None, typer.Option(help=f"An account of it. Its password: {_PASSWORD}, or a prompt.", show_default=False)
+        str | None, typer.Option(help=f"An account of it. Its password: {PASSWORD}, or a prompt.", show_default=False)
     ] = None
     wait: Annotated[
         float, typer.Option(min=0, help="Seconds to wait for the deployment to serve from the new side.")
@@ -207,24 +202,9 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
             return Launch(deploy=self.deploy, wait=self.wait)
         if self.smoke_email is None:
             refuse("--smoke-url needs --smoke-email, an account of the deployment", WRONG_USE)
-        if find_spec("httpx") is None:
-            refuse("this needs httpx: pip install 'image-labeler[staging]'", WRONG_USE)
-        from labeler_ops.smoke.deployment import normal_url
-
-        try:
-            url = normal_url(self.smoke_url)
-        except ValueError as error:
-            refuse(f"--smoke-url: {error}", WRONG_USE)
-        return Launch(deploy=self.deploy, url=url, account=_account(self.smoke_email), wait=self.wait)
-
-
-def _account(email: str) -> "Account":
-    from labeler_ops.smoke.deployment import Account
-
-    password = os.environ.get(_PASSWORD)
-    if not password and not sys.stdin.isatty():
-        refuse(f"the password of {email}: set {_PASSWORD}", WRONG_USE)
-    return Account(email, password or typer.prompt("Password", hide_input=True, err=True))
+        require_httpx(WRONG_USE)
+        url = address(self.smoke_url, "--smoke-url")
+        return Launch(deploy=self.deploy, url=url, account=account(self.smoke_email), wait=self.wait)
 
 
 def taking(command: Callable[..., None]) -> Callable[..., None]:

@@ -9,12 +9,12 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from labeler_ops.database.report import UpgradeReport
-from labeler_ops.database.verify.report import Report
+from labeler_ops.database.upgrade_report import UpgradeReport
+from labeler_ops.database.verify.equality import Comparison
 from labeler_ops.move import stop
 from labeler_ops.move.rows import upgrading
 from labeler_ops.runs import Event, Run
-from labeler_ops.storage.findings import Report as Objects
+from labeler_ops.storage.findings import StoreComparison
 
 _T = TypeVar("_T")
 
@@ -78,8 +78,8 @@ class MoveReport(msgspec.Struct, frozen=True, kw_only=True):
     seconds_without_writes: float | None
     same: bool | None
     differences: list[str]
-    comparison: Report | None
-    objects: Objects | None
+    comparison: Comparison | None
+    objects: StoreComparison | None
     upgrade: UpgradeReport | None
 
 
@@ -96,8 +96,8 @@ def write(run: Run) -> MoveReport:
 
 def read(run: Run) -> MoveReport:
     """Read a run's journal and its comparisons."""
-    rows = _last(run, Report, COMPARISON_BACK, COMPARISON)
-    objects = _last(run, Objects, OBJECTS_BACK, OBJECTS)
+    rows = _last(run, Comparison, COMPARISON_BACK, COMPARISON)
+    objects = _last(run, StoreComparison, OBJECTS_BACK, OBJECTS)
     told = [one for one in (rows, objects) if one is not None]
     stops = [Stop(*stretch) for stretch in stop.stretches(run)]
     places = ("source", "target", "source_store", "target_store")

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.move import environment, lock
+from labeler_ops.files import write_variables
+from labeler_ops.move import lock
+from labeler_ops.move.checks.findings import Findings
 from labeler_ops.move.dump import Dump
 from labeler_ops.move.engine import Do, Engine, Facts, Phase
 from labeler_ops.move.logical import Logical
@@ -16,7 +18,6 @@ from labeler_ops.move.objects import Objects, serving_variables
 from labeler_ops.move.replication.sides import SideAway
 from labeler_ops.move.rows import ownership
 from labeler_ops.move.rows.ownership import VARIABLES
-from labeler_ops.move.rows.preflight import Findings
 from labeler_ops.move.serving import Serving, opened
 from labeler_ops.move.work import Mode, Part, Work
 from labeler_ops.runs import Run, RunError, place
@@ -194,7 +195,7 @@ class Road:
         databases, plan = self.work.ends.databases, self.work.plan
         # For a reader it would be another password than the services have.
         old = ownership.direct(databases.source) if databases and plan.database == "labeler" else {}
-        environment.write(self._back.environment, {**old, **serving_variables(self._back)})
+        write_variables(self._back.environment, {**old, **serving_variables(self._back)})
 
     async def _back_by_log(self, rows: Logical, into: str | None, *, was_open: bool) -> None:
         """Back to the source, which follows the target; into an empty database where it cannot."""
@@ -314,7 +315,7 @@ def _environment_of_stores(work: Work) -> Phase:
     """The switch where only objects are moved."""
 
     async def write(facts: Facts) -> None:
-        facts["environment"] = environment.write(work.environment, serving_variables(work)).name
+        facts["environment"] = write_variables(work.environment, serving_variables(work)).name
 
     return Phase(work.name("switch"), write, says="the new environment")
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -11,21 +10,21 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from labeler_ops.refusing import FAILED, WRONG_USE, AsJson, print_json, refuse, run
+from labeler_ops.refusing import FAILED, AsJson, print_json, refuse, run
 from labeler_ops.runs import Run
+from labeler_ops.smoke.options import PASSWORD, address, require_httpx
+from labeler_ops.smoke.options import account as account_of
 
 if TYPE_CHECKING:
     from labeler_ops.smoke.checklist import StepResult
-    from labeler_ops.smoke.deployment import Account
 
 _T = TypeVar("_T")
 _UNDECIDED, _INTERRUPTED = 3, 130
-_PASSWORD = "LABELER_SMOKE_PASSWORD"  # noqa: S105 - a variable's name
-_MEMBER_PASSWORD = "LABELER_SMOKE_MEMBER_PASSWORD"  # noqa: S105
+_MEMBER_PASSWORD = "LABELER_SMOKE_MEMBER_PASSWORD"  # noqa: S105 - a variable's name
 _AGAINST_PASSWORD = "LABELER_SMOKE_AGAINST_PASSWORD"  # noqa: S105
 
 Url = Annotated[str, typer.Option("--url", help="The deployment, as https://host.")]
-Email = Annotated[str, typer.Option(help=f"An account of it. Its password: {_PASSWORD}, or a prompt.")]
+Email = Annotated[str, typer.Option(help=f"An account of it. Its password: {PASSWORD}, or a prompt.")]
 MemberEmail = Annotated[
     str | None,
     typer.Option(help=f"A second account, made a member for a moment. Its password: {_MEMBER_PASSWORD}, or a prompt."),
@@ -48,13 +47,13 @@ def smoke(
     as_json: AsJson = False,
 ) -> None:
     """Try everything that users do, on a dataset that is deleted at the end. Exit code 1: something failed."""
-    _need("httpx")
+    require_httpx()
     from labeler_ops.smoke.smoke import cancel_on_sigterm
     from labeler_ops.smoke.smoke import smoke as run_smoke
 
-    url = _place(url, "--url")
-    account = _account(email, _PASSWORD)
-    member = _account(member_email, _MEMBER_PASSWORD) if member_email else None
+    url = address(url, "--url")
+    account = account_of(email)
+    member = account_of(member_email, _MEMBER_PASSWORD) if member_email else None
     log = Console(stderr=True)
 
     async def work() -> Any:
@@ -89,16 +88,16 @@ def staging_check(
 
     Exit code 1: something failed or the p95 is 10 % worse; 3: undecided, or nothing to compare with.
     """
-    _need("httpx")
+    require_httpx()
     from labeler_ops.smoke import staging
     from labeler_ops.smoke.deployment import Account
     from labeler_ops.smoke.smoke import cancel_on_sigterm
 
-    url, against = _place(url, "--url"), _place(against, "--against") if against else None
-    account = _account(email, _PASSWORD)
+    url, against = address(url, "--url"), address(against, "--against") if against else None
+    account = account_of(email)
     password = os.environ.get(_AGAINST_PASSWORD) or account.password
     before = (against, Account(against_email or email, password)) if against else None
-    member = _account(member_email, _MEMBER_PASSWORD) if member_email else None
+    member = account_of(member_email, _MEMBER_PASSWORD) if member_email else None
     records = Run.start(runs, "staging", {"url": url, "against": against})
     log = Console(stderr=True, soft_wrap=True)
 
@@ -126,34 +125,8 @@ def staging_check(
         raise typer.Exit(failed if report.verdict == "fail" else _UNDECIDED)
 
 
-def _account(email: str, variable: str) -> "Account":
-    from labeler_ops.smoke.deployment import Account
-
-    password = os.environ.get(variable)
-    if not password and not sys.stdin.isatty():
-        refuse(f"the password of {email}: set {variable}", WRONG_USE)
-    return Account(email, password or typer.prompt(f"Password of {email}", hide_input=True, err=True))
-
-
-def _place(url: str, option: str) -> str:
-    from labeler_ops.smoke.deployment import normal_url
-
-    try:
-        return normal_url(url)
-    except ValueError as error:
-        refuse(f"{option}: {error}", WRONG_USE)
-
-
 def _done(one: "StepResult") -> str:
     return f"{one.name}: {one.state}"
-
-
-def _need(module: str) -> None:
-    """Leave with an advice when a package is missing that the services themselves do without."""
-    from importlib.util import find_spec
-
-    if find_spec(module) is None:
-        refuse(f"this needs {module}: pip install 'image-labeler[staging]'", FAILED)
 
 
 def _run(work: Callable[[], Awaitable[_T]]) -> _T:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from labeler_ops.stack.errors import StackError
-from labeler_ops.stack.report import Report
+from labeler_ops.stack.terminal import Terminal
 
 
 def register(app: typer.Typer) -> None:
@@ -29,19 +29,19 @@ def up(
     LABELER_DB_URL, USER_DB_URL, PLATFORM_DB_URL and S3_ENDPOINT: what is given is used, what is not is embedded.
     API_PORT and USER_GATEWAY_PORT choose the ports (0: any free one).
     """
-    report = Report()
+    terminal = Terminal()
     try:
         from labeler_ops.stack import run, settings
     except (
         ModuleNotFoundError
     ) as error:  # a service's image has no use for the embedded servers, and not their packages
-        report.failure(f"`labeler up` needs {error.name}: pip install 'image-labeler[stack]'")
+        terminal.failure(f"`labeler up` needs {error.name}: pip install 'image-labeler[stack]'")
         raise typer.Exit(1) from None
     try:
         wanted = settings.load(home=home, ephemeral=ephemeral, demo=not no_demo, ready_file=ready_file)
         os.environ.clear()
         os.environ.update(wanted.environ)
-        asyncio.run(run.in_foreground(wanted, report))
+        asyncio.run(run.in_foreground(wanted, terminal))
     except StackError as error:
-        report.failure(str(error))
+        terminal.failure(str(error))
         raise typer.Exit(1) from None

@@ -4,13 +4,12 @@ import fcntl
 import json
 import os
 import secrets
-import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from labeler_ops.files import write_whole
+from labeler_ops.files import write_variables, write_whole
 from labeler_ops.stack.errors import StackError
 
 _SECRET_NAMES = (
@@ -93,8 +92,7 @@ class Home:
 
     def write_environment(self, variables: Mapping[str, str]) -> None:
         """Write the variables with which other programs reach this system, for a shell: `set -a; . environment`."""
-        lines = (f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
-        write_private(self.root / "environment", "".join(lines))
+        write_variables(self.root / "environment", variables)
 
     def _read_json(self, path: Path) -> dict[str, Any]:
         try:

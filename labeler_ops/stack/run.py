@@ -10,23 +10,23 @@ from pathlib import Path
 
 from labeler_ops.stack.errors import StackError
 from labeler_ops.stack.home import Home
-from labeler_ops.stack.report import Report
 from labeler_ops.stack.settings import StackSettings
 from labeler_ops.stack.supervisor import Supervisor
+from labeler_ops.stack.terminal import Terminal
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _EPHEMERAL_PREFIX = "labeler-ephemeral-"
 
 
-async def in_foreground(settings: StackSettings, report: Report) -> None:
+async def in_foreground(settings: StackSettings, terminal: Terminal) -> None:
     """Run the stack until a signal comes. Raises StackError when it cannot start, or a part dies."""
     with _home(settings) as root:
         home = Home(root)
         with home.locked():
-            await _until_signalled(Supervisor(settings, home, report), report)
+            await _until_signalled(Supervisor(settings, home, terminal), terminal)
 
 
-async def _until_signalled(supervisor: Supervisor, report: Report) -> None:
+async def _until_signalled(supervisor: Supervisor, terminal: Terminal) -> None:
     run = asyncio.ensure_future(supervisor.run())
     asked = False
 
@@ -36,7 +36,7 @@ async def _until_signalled(supervisor: Supervisor, report: Report) -> None:
             supervisor.hurry()
             return
         asked = True
-        report.line("stopping ...")
+        terminal.line("stopping ...")
         run.cancel()
 
     loop = asyncio.get_running_loop()
@@ -44,7 +44,7 @@ async def _until_signalled(supervisor: Supervisor, report: Report) -> None:
         loop.add_signal_handler(number, stop)
     with contextlib.suppress(asyncio.CancelledError):
         await run
-    report.line("stopped")
+    terminal.line("stopped")
 
 
 @contextlib.contextmanager

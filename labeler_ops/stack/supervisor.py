@@ -17,10 +17,10 @@ from labeler_ops.stack.object_store import PORT_COUNT, SeaweedServer
 from labeler_ops.stack.ports import claim, keep_or_find
 from labeler_ops.stack.postgres import PostgresServer, find_install
 from labeler_ops.stack.processes import Process
-from labeler_ops.stack.report import Report
 from labeler_ops.stack.running import Running
 from labeler_ops.stack.services import Addresses
 from labeler_ops.stack.settings import StackSettings
+from labeler_ops.stack.terminal import Terminal
 from labeler_ops.storage.access import StorageAccess, StorageError
 
 _WATCH_SECONDS = 0.2  # a part's death is noticed this late at worst
@@ -31,10 +31,10 @@ _GATEWAY_STOP_SECONDS = 15.0  # its own grace for calls under way is 10 s
 class Supervisor:
     """One run of the stack in one home directory, which the caller has locked."""
 
-    def __init__(self, settings: StackSettings, home: Home, report: Report) -> None:
+    def __init__(self, settings: StackSettings, home: Home, terminal: Terminal) -> None:
         self._settings = settings
         self._home = home
-        self._report = report
+        self._terminal = terminal
         self._secrets = home.secrets()
         self._postgres: PostgresServer | None = None
         self._store: SeaweedServer | None = None
@@ -95,8 +95,8 @@ class Supervisor:
         major = self._home.postgres_major()
         install = find_install(self._settings.environ, major=major)
         if install.notice:
-            self._report.notice(install.notice)
-        with self._report.step(f"PostgreSQL {install.version} ({install.source}), three databases"):
+            self._terminal.notice(install.notice)
+        with self._terminal.step(f"PostgreSQL {install.version} ({install.source}), three databases"):
             self._postgres = PostgresServer(
                 install,
                 self._home.postgres_data,
@@ -114,7 +114,7 @@ class Supervisor:
     async def _migrate(self, url: str) -> None:
         given = "labeler" in self._settings.given
         if await databases.needs_upgrade(url, given=given):
-            with self._report.step("migrations"):
+            with self._terminal.step("migrations"):
                 await databases.upgrade(url)
 
     def _launch_services(self, addresses: Addresses, urls: dict[str, str], storage: StorageAccess) -> None:
@@ -127,13 +127,13 @@ class Supervisor:
         self._remember()
 
     async def _wait_until_ready(self, addresses: Addresses, urls: dict[str, str], storage: StorageAccess) -> None:
-        with self._report.step("object store"):
+        with self._terminal.step("object store"):
             if self._store:
                 await self._store.wait_ready(origins=self._settings.origins)
                 await self._tie(urls["labeler"], storage)
             else:
                 await _require_given(storage)
-        with self._report.step("user gateway and API"):
+        with self._terminal.step("user gateway and API"):
             await services.wait_ready(addresses)
 
     async def _tie(self, url: str, storage: StorageAccess) -> None:
@@ -152,13 +152,13 @@ class Supervisor:
         if wanted and not self._home.recall("demo"):
             from labeler_ops.stack.demo import loader  # its libraries are needed once in a home's life
 
-            with self._report.step("demo data: photographs, classes, annotations"):
+            with self._terminal.step("demo data: photographs, classes, annotations"):
                 self._home.remember("demo", await loader.load(running.addresses.api))
 
     def _announce(self, running: Running) -> None:
         if self._settings.ready_file:
             running.write(self._settings.ready_file)
-        self._report.summary(running.places(), running.accounts, self._home.root, self._home.logs)
+        self._terminal.summary(running.places(), running.accounts, self._home.root, self._home.logs)
 
     async def _while_alive(self, work: Coroutine[None, None, Running]) -> Running:
         """Do the work; raise StackError as soon as a part dies under it."""

@@ -14,7 +14,7 @@ from labeler_ops.storage.access import StorageError
 from labeler_ops.storage.sides import both
 
 if TYPE_CHECKING:
-    from labeler_ops.storage.findings import Report
+    from labeler_ops.storage.findings import StoreComparison
     from labeler_ops.storage.passes import Passes
 
 _CONCURRENCY = 16
@@ -77,7 +77,7 @@ def verify(
 
 
 def _show(
-    look: "Callable[[Passes], Awaitable[Report]]",
+    look: "Callable[[Passes], Awaitable[StoreComparison]]",
     url: str | None,
     database: bool,
     found: Path | None,
@@ -90,7 +90,7 @@ def _show(
     except StorageError as error:
         refuse(str(error), WRONG_USE)
 
-    async def whole() -> "Report":
+    async def whole() -> "StoreComparison":
         from labeler_ops.storage.passes import Passes  # the S3 library takes its time to load
 
         return await look(Passes(directory, *sides, where, screen, concurrency))

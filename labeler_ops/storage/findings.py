@@ -49,7 +49,7 @@ class Finding(msgspec.Struct, frozen=True):
         return f"{self.kind}: {self.bucket}/{self.key}" + (f": {self.text}" if self.text else "")
 
 
-class Report(msgspec.Struct, kw_only=True):
+class StoreComparison(msgspec.Struct, kw_only=True):
     """A comparison. `digest` is over every object's digest in the order of the keys; sizes in bytes."""
 
     command: str
@@ -83,12 +83,6 @@ class Report(msgspec.Struct, kw_only=True):
     def serious(kind: str) -> bool:
         """Whether a kind of finding is a difference."""
         return kind not in NOTES
-
-    def without(self, *kinds: str) -> "Report":
-        """Leave out what is no news, such as objects that are missing before they are copied."""
-        counts = {kind: count for kind, count in self.counts.items() if kind not in kinds}
-        findings = [finding for finding in self.findings if finding.kind not in kinds]
-        return msgspec.structs.replace(self, counts=counts, findings=findings)
 
     def show(self, console: Console) -> None:
         """Print the totals, what was found, and the first of it by name."""
@@ -136,7 +130,7 @@ class Report(msgspec.Struct, kw_only=True):
 class Findings:
     """Collects findings: all of them in a file, the first thousand in the report."""
 
-    def __init__(self, path: Path, report: Report) -> None:
+    def __init__(self, path: Path, report: StoreComparison) -> None:
         self.report = report
         self._path = path
         self._counts: Counter[str] = Counter()

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from labeler_api.object_store.bucket_ownership import KEY, PROBE_PREFIX
 from labeler_ops.storage.access import StorageAccess
-from labeler_ops.storage.findings import Findings, Report
+from labeler_ops.storage.findings import Findings, StoreComparison
 from labeler_ops.storage.listing import pages
 from labeler_ops.storage.manifest import Copied
 from labeler_ops.storage.references import references
@@ -146,7 +146,7 @@ class Inventory:
         for row in self._database.execute(_PAIRS):
             yield Pair(*row)
 
-    def count_into(self, report: Report, *, with_database: bool) -> None:
+    def count_into(self, report: StoreComparison, *, with_database: bool) -> None:
         """Write the totals into a report."""
         totals = "SELECT count(*), coalesce(sum(size), 0) FROM "
         report.source_objects, report.source_bytes = self._one(totals + "source")

@@ -12,7 +12,7 @@ from labeler_ops.reporter import Reporter
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.carrying import carry, compare_ties
 from labeler_ops.storage.copying import Copier, Copies
-from labeler_ops.storage.findings import Findings, Report
+from labeler_ops.storage.findings import Findings, StoreComparison
 from labeler_ops.storage.inventory import Inventory
 from labeler_ops.storage.manifest import Manifest, entries
 from labeler_ops.storage.s3 import Store
@@ -36,7 +36,7 @@ class Passes:
     reporter: Reporter
     concurrency: int = CONCURRENCY
 
-    async def compare(self, *, one_way: bool = False) -> Report:
+    async def compare(self, *, one_way: bool = False) -> StoreComparison:
         """Compare the database's references and both listings, and read no object.
 
         `one_way`: the target may have more, as a copy has from which nothing is ever removed.
@@ -52,26 +52,26 @@ class Passes:
                     inventory.orphans(findings)
         return self._written(report)
 
-    async def copy(self, *, overwrite: bool = False) -> tuple[Copies, Report]:
+    async def copy(self, *, overwrite: bool = False) -> tuple[Copies, StoreComparison]:
         """Copy what the target lacks or has in an older form; repeated, what changed since."""
         report = self._report("copy", self.source, self.target)
         copies = await self._pass(report, self.source, self.target, self.path("manifest.jsonl"), overwrite=overwrite)
         return copies, self._written(report)
 
-    async def verify(self, *, sample: float = 1.0, one_way: bool = False) -> Report:
+    async def verify(self, *, sample: float = 1.0, one_way: bool = False) -> StoreComparison:
         """Read both stores and compare everything, or a sample of the objects' bytes; `one_way` as in `compare`."""
         report = self._report("verify", self.source, self.target, sampled=sample)
         await self._read_all(report, self.source, self.target, "kept" if one_way else "extra")
         return self._written(report)
 
-    async def copy_back(self, *, overwrite: bool = False) -> tuple[Copies, Report]:
+    async def copy_back(self, *, overwrite: bool = False) -> tuple[Copies, StoreComparison]:
         """Copy back what came to the target since it serves; nothing is removed from either side."""
         report = self._report("copy-back", self.target, self.source)
         back = self.path("manifest-back.jsonl")
         copies = await self._pass(report, self.target, self.source, back, overwrite=overwrite)
         return copies, self._written(report)
 
-    async def verify_back(self) -> Report:
+    async def verify_back(self) -> StoreComparison:
         """Read both stores: everything of the target has to be on the source, which may have kept more."""
         report = self._report("verify-back", self.target, self.source)
         await self._read_all(report, self.target, self.source, "kept")
@@ -82,7 +82,7 @@ class Passes:
         return self.directory / name
 
     async def _pass(
-        self, report: Report, source: StorageAccess, target: StorageAccess, manifest: Path, *, overwrite: bool
+        self, report: StoreComparison, source: StorageAccess, target: StorageAccess, manifest: Path, *, overwrite: bool
     ) -> Copies:
         forward = self.path("manifest.jsonl")
         with self._findings(report) as findings:
@@ -100,7 +100,9 @@ class Passes:
                 report.retries += sum(store.retries for store in stores)
         return copies
 
-    async def _read_all(self, report: Report, source: StorageAccess, target: StorageAccess, only_there: str) -> None:
+    async def _read_all(
+        self, report: StoreComparison, source: StorageAccess, target: StorageAccess, only_there: str
+    ) -> None:
         with self._findings(report) as findings:
             async with self._inventory(report, source, target) as inventory, self._stores(source, target) as stores:
                 self.reporter.begin("verify", report.source_bytes)
@@ -116,7 +118,7 @@ class Passes:
 
     @asynccontextmanager
     async def _inventory(
-        self, report: Report, source: StorageAccess, target: StorageAccess
+        self, report: StoreComparison, source: StorageAccess, target: StorageAccess
     ) -> AsyncIterator[Inventory]:
         self.reporter.begin("list")
         path, started = self.path("inventory.sqlite"), perf_counter()
@@ -136,13 +138,15 @@ class Passes:
         async with Store.open(source, connections) as first, Store.open(target, connections) as second:
             yield first, second
 
-    def _findings(self, report: Report) -> Findings:
+    def _findings(self, report: StoreComparison) -> Findings:
         return Findings(self.path(f"{report.command}.findings.jsonl"), report)
 
-    def _report(self, command: str, source: StorageAccess, target: StorageAccess, *, sampled: float = 1.0) -> Report:
-        return Report(command=command, source=place(source), target=place(target), sampled=sampled)
+    def _report(
+        self, command: str, source: StorageAccess, target: StorageAccess, *, sampled: float = 1.0
+    ) -> StoreComparison:
+        return StoreComparison(command=command, source=place(source), target=place(target), sampled=sampled)
 
-    def _written(self, report: Report) -> Report:
+    def _written(self, report: StoreComparison) -> StoreComparison:
         encoded = msgspec.json.format(msgspec.json.encode(report), indent=2)
         self.path(f"{report.command}.json").write_bytes(encoded)
         self.path(f"{report.command}.txt").write_text(report.text())

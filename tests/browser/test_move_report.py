@@ -5,14 +5,14 @@ from pathlib import Path
 
 from playwright.async_api import Browser, Page, expect
 
-from labeler_ops.database.report import Step, UpgradeReport
+from labeler_ops.database.upgrade_report import Step, UpgradeReport
 from labeler_ops.database.verify.checksums import Checksum
-from labeler_ops.database.verify.report import Report, TableResult
+from labeler_ops.database.verify.equality import Comparison, TableComparison
 from labeler_ops.move import report, stop
 from labeler_ops.move.rows import upgrading
 from labeler_ops.runs import Run
 from labeler_ops.storage.findings import Finding
-from labeler_ops.storage.findings import Report as Objects
+from labeler_ops.storage.findings import StoreComparison as Objects
 
 HOSTILE = "<img src=x onerror=document.title='taken'> 🙂 한글"
 PHASES = ("check", "backup", "read only", "copy", "verify", "verify objects", "upgrade", "roles", "switch")
@@ -32,7 +32,9 @@ def finished(root: Path) -> Run:
     same, other = Checksum(2000, "1", "2"), Checksum(1999, "3", "4")
     run.write(
         report.COMPARISON,
-        Report([TableResult("annotations", same, same, 0.1), TableResult("images", same, other, 0.1)], [], [], 0.2),
+        Comparison(
+            [TableComparison("annotations", same, same, 0.1), TableComparison("images", same, other, 0.1)], [], [], 0.2
+        ),
     )
     found = Finding("missing", "datasets", HOSTILE)
     run.write(report.OBJECTS, Objects(command="verify", source="", target="", counts={"missing": 1}, findings=[found]))

@@ -7,21 +7,12 @@ plumbing between servers, and passwords and memberships belong to a server's rol
 
 from collections.abc import Mapping
 
-from labeler_ops.database.verify.tables import NOT_OF_AN_EXTENSION, USER_SCHEMA
+from labeler_ops.database.own_objects import OWN_RELATIONS, THIS_DATABASE, USER_SCHEMA, not_of_an_extension
 
-_RELATION = f"""
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE {USER_SCHEMA} AND {NOT_OF_AN_EXTENSION} AND c.relpersistence <> 't'"""
+_RELATION = f"{OWN_RELATIONS} AND c.relpersistence <> 't'"
+_OF_OUR_RELATION = f"{USER_SCHEMA} AND {not_of_an_extension('c', 'pg_class')}"
 _NAME = "n.nspname || '.' || c.relname"
 _FIRST_OF_USERS = 16384  # what initdb makes has a smaller oid
-
-
-def _own(alias: str, catalog: str) -> str:
-    """Say that an object is not an extension's."""
-    return (
-        f"NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = '{catalog}'::regclass"
-        f" AND e.objid = {alias}.oid AND e.deptype = 'e')"
-    )
 
 
 def _called(classid: str, oid: str, part: str = "0") -> str:
@@ -77,7 +68,7 @@ _TYPE = """
          || coalesce(' DEFAULT ' || t.typdefault, '') END"""
 _OUR_TYPE = f"""
     FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
-    WHERE {USER_SCHEMA} AND {_own("t", "pg_type")}
+    WHERE {USER_SCHEMA} AND {not_of_an_extension("t", "pg_type")}
       AND (t.typtype IN ('d', 'e', 'r') OR (SELECT c.relkind FROM pg_class c WHERE c.oid = t.typrelid) = 'c')"""
 
 # What there is of the rarer kinds. Their definitions are functions of C or lists of other objects' numbers.
@@ -97,7 +88,8 @@ _RARE = (
 
 def _there(catalog: str) -> str:
     name = _called(f"'{catalog}'::regclass", "o.oid")
-    return f"SELECT {name}, 'there' FROM {catalog} o WHERE o.oid >= {_FIRST_OF_USERS} AND {_own('o', catalog)}"
+    ours = f"o.oid >= {_FIRST_OF_USERS} AND {not_of_an_extension('o', catalog)}"
+    return f"SELECT {name}, 'there' FROM {catalog} o WHERE {ours}"
 
 
 QUERIES: Mapping[str, str] = {
@@ -125,22 +117,23 @@ QUERIES: Mapping[str, str] = {
         JOIN pg_type y ON y.oid = a.atttypid
         LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
         LEFT JOIN pg_collation l ON l.oid = a.attcollation
-        WHERE {USER_SCHEMA} AND {NOT_OF_AN_EXTENSION} AND c.relkind IN ('r', 'p', 'f')""",
+        WHERE {_OF_OUR_RELATION} AND c.relkind IN ('r', 'p', 'f')""",
     # PostgreSQL 18 lists NOT NULL as constraints too; here it is a column's, or a domain's.
     "constraint": f"""
         SELECT coalesce({_NAME}, n.nspname || '.' || t.typname) || '.' || o.conname,
                pg_get_constraintdef(o.oid) || CASE WHEN o.convalidated THEN '' ELSE ' (not validated)' END
         FROM pg_constraint o LEFT JOIN pg_class c ON c.oid = o.conrelid LEFT JOIN pg_type t ON t.oid = o.contypid
         JOIN pg_namespace n ON n.oid = coalesce(c.relnamespace, t.typnamespace)
-        WHERE {USER_SCHEMA} AND o.contype <> 'n' AND {_own("o", "pg_constraint")}
-          AND (c.oid IS NULL OR {NOT_OF_AN_EXTENSION}) AND (t.oid IS NULL OR {_own("t", "pg_type")})""",
+        WHERE {USER_SCHEMA} AND o.contype <> 'n' AND {not_of_an_extension("o", "pg_constraint")}
+          AND (c.oid IS NULL OR {not_of_an_extension("c", "pg_class")})
+          AND (t.oid IS NULL OR {not_of_an_extension("t", "pg_type")})""",
     "index": f"""
         SELECT n.nspname || '.' || x.relname,
                pg_get_indexdef(i.indexrelid) || CASE WHEN i.indisvalid THEN '' ELSE ' (invalid)' END
                || CASE WHEN i.indisclustered THEN ' (clustered)' ELSE '' END
         FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
         JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE {USER_SCHEMA} AND {NOT_OF_AN_EXTENSION}""",
+        WHERE {_OF_OUR_RELATION}""",
     "trigger": f"""
         SELECT {_NAME} || '.' || g.tgname, pg_get_triggerdef(g.oid) || ' enabled ' || g.tgenabled::text
         FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid
@@ -148,11 +141,11 @@ QUERIES: Mapping[str, str] = {
         WHERE {USER_SCHEMA} AND NOT g.tgisinternal AND g.tgname <> 'maintenance_fence'""",
     "event trigger": f"""
         SELECT v.evtname, concat_ws(' ', v.evtevent, v.evtfoid::regproc, 'enabled', v.evtenabled::text, v.evttags::text)
-        FROM pg_event_trigger v WHERE {_own("v", "pg_event_trigger")}""",
+        FROM pg_event_trigger v WHERE {not_of_an_extension("v", "pg_event_trigger")}""",
     "rule": f"""
         SELECT {_NAME} || '.' || w.rulename, pg_get_ruledef(w.oid) || ' enabled ' || w.ev_enabled::text
         FROM pg_rewrite w JOIN pg_class c ON c.oid = w.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE {USER_SCHEMA} AND {NOT_OF_AN_EXTENSION} AND w.rulename <> '_RETURN'""",
+        WHERE {_OF_OUR_RELATION} AND w.rulename <> '_RETURN'""",
     "statistics": f"""
         SELECT n.nspname || '.' || s.stxname, pg_get_statisticsobjdef(s.oid)
                || coalesce(' target ' || nullif(s.stxstattarget, -1), '')
@@ -166,27 +159,27 @@ QUERIES: Mapping[str, str] = {
                CASE p.prokind WHEN 'a' THEN (SELECT {_AGGREGATE} FROM pg_aggregate a WHERE a.aggfnoid = p.oid)
                ELSE pg_get_functiondef(p.oid) END
         FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-        WHERE {USER_SCHEMA} AND p.proname <> 'maintenance_fence' AND {_own("p", "pg_proc")}""",
+        WHERE {USER_SCHEMA} AND p.proname <> 'maintenance_fence' AND {not_of_an_extension("p", "pg_proc")}""",
     "type": f"SELECT n.nspname || '.' || t.typname, {_TYPE} {_OUR_TYPE}",
     "cast": f"""
         SELECT format_type(s.castsource, NULL) || ' AS ' || format_type(s.casttarget, NULL),
                concat_ws(' ', s.castmethod::text, s.castcontext::text, nullif(s.castfunc, 0)::regprocedure)
-        FROM pg_cast s WHERE s.oid >= {_FIRST_OF_USERS} AND {_own("s", "pg_cast")}""",
+        FROM pg_cast s WHERE s.oid >= {_FIRST_OF_USERS} AND {not_of_an_extension("s", "pg_cast")}""",
     "collation": f"""
         SELECT n.nspname || '.' || l.collname, {_COLLATED}
         FROM pg_collation l JOIN pg_namespace n ON n.oid = l.collnamespace
-        WHERE {USER_SCHEMA} AND {_own("l", "pg_collation")}""",
+        WHERE {USER_SCHEMA} AND {not_of_an_extension("l", "pg_collation")}""",
     "text search configuration": f"""
         SELECT n.nspname || '.' || f.cfgname, r.prsname || ': ' || coalesce(
                (SELECT string_agg(m.maptokentype || ' ' || m.mapdict::regdictionary, ', '
                                   ORDER BY m.maptokentype, m.mapseqno)
                 FROM pg_ts_config_map m WHERE m.mapcfg = f.oid), 'no words')
         FROM pg_ts_config f JOIN pg_namespace n ON n.oid = f.cfgnamespace JOIN pg_ts_parser r ON r.oid = f.cfgparser
-        WHERE {USER_SCHEMA} AND {_own("f", "pg_ts_config")}""",
+        WHERE {USER_SCHEMA} AND {not_of_an_extension("f", "pg_ts_config")}""",
     "text search dictionary": f"""
         SELECT n.nspname || '.' || i.dictname, concat_ws(' ', m.tmplname, i.dictinitoption)
         FROM pg_ts_dict i JOIN pg_namespace n ON n.oid = i.dictnamespace JOIN pg_ts_template m ON m.oid = i.dicttemplate
-        WHERE {USER_SCHEMA} AND {_own("i", "pg_ts_dict")}""",
+        WHERE {USER_SCHEMA} AND {not_of_an_extension("i", "pg_ts_dict")}""",
     "object": " UNION ALL ".join(_there(catalog) for catalog in _RARE),
     "policy": f"""
         SELECT {_NAME} || '.' || y.polname, concat_ws(' ', y.polcmd::text, y.polpermissive::text,
@@ -214,7 +207,6 @@ QUERIES: Mapping[str, str] = {
     "large object": "SELECT oid::text, md5(lo_get(oid)) FROM pg_largeobject_metadata",
 }
 
-_MINE = "(SELECT * FROM pg_database WHERE datname = current_database())"
 # Everything that has an owner: its name, its owner, its privileges, and what those are where none were given.
 _THINGS = f"""
     SELECT {_called("'pg_class'::regclass", "c.oid")} AS name, c.relowner AS owner,
@@ -223,22 +215,22 @@ _THINGS = f"""
     UNION ALL
     SELECT {_called("'pg_proc'::regclass", "p.oid")}, p.proowner, coalesce(p.proacl, acldefault('f', p.proowner))
         FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-        WHERE {USER_SCHEMA} AND p.proname <> 'maintenance_fence' AND {_own("p", "pg_proc")}
+        WHERE {USER_SCHEMA} AND p.proname <> 'maintenance_fence' AND {not_of_an_extension("p", "pg_proc")}
     UNION ALL
     SELECT {_called("'pg_type'::regclass", "t.oid")}, t.typowner, coalesce(t.typacl, acldefault('T', t.typowner))
         {_OUR_TYPE}
     UNION ALL
     SELECT {_called("'pg_namespace'::regclass", "n.oid")}, n.nspowner, coalesce(n.nspacl, acldefault('n', n.nspowner))
-        FROM pg_namespace n WHERE {USER_SCHEMA} AND {_own("n", "pg_namespace")}
+        FROM pg_namespace n WHERE {USER_SCHEMA} AND {not_of_an_extension("n", "pg_namespace")}
     UNION ALL
     SELECT 'large object ' || b.oid, b.lomowner, coalesce(b.lomacl, acldefault('L', b.lomowner))
         FROM pg_largeobject_metadata b
     UNION ALL
-    SELECT 'database', d.datdba, coalesce(d.datacl, acldefault('d', d.datdba)) FROM {_MINE} d"""
+    SELECT 'database', d.datdba, coalesce(d.datacl, acldefault('d', d.datdba)) FROM {THIS_DATABASE} d"""
 _COLUMN_GRANTS = f"""
     SELECT {_called("'pg_class'::regclass", "c.oid", "a.attnum")}, c.relowner, a.attacl
     FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE {USER_SCHEMA} AND {NOT_OF_AN_EXTENSION} AND a.attacl IS NOT NULL"""
+    WHERE {_OF_OUR_RELATION} AND a.attacl IS NOT NULL"""
 
 # What belongs to a server as much as to its database: who owns what and who may do what, and what its log says of a
 # changed row. A copy may be made without them, and a move by replication changes the last on its source for a while.

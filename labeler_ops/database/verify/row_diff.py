@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from labeler_ops.database.own_objects import quoted
 from labeler_ops.database.verify.checksums import HALVES
 from labeler_ops.database.verify.session import Side
-from labeler_ops.database.verify.tables import Table, quoted
+from labeler_ops.database.verify.tables import Table
 
 BUCKETS = 4096
 FETCHED_ROWS = 200_000  # about 20 MB of keys and digests; more than that is narrowed down first

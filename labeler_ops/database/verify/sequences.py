@@ -2,8 +2,8 @@
 
 import msgspec
 
+from labeler_ops.database.own_objects import USER_SCHEMA, quoted
 from labeler_ops.database.verify.session import Side
-from labeler_ops.database.verify.tables import USER_SCHEMA, quoted
 
 _SEQUENCES = f"""
     SELECT n.nspname AS schema, c.relname AS name, q.seqstart AS start, q.seqincrement AS step, q.seqmin AS lowest,

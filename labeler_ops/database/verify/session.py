@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import asyncpg
 
 from labeler_api.db.failures import FAILURES
+from labeler_ops.connecting import Connection
 from labeler_ops.database.errors import DatabaseRefused
 
 Row = asyncpg.Record
@@ -37,7 +38,7 @@ class Side:
 
     name: str
     version: int
-    _idle: "asyncio.Queue[asyncpg.Connection[asyncpg.Record]]"
+    _idle: asyncio.Queue[Connection]
 
     async def fetch(self, sql: str, *args: object) -> Sequence[Row]:
         """Return every row, on whichever connection is idle."""
@@ -54,7 +55,7 @@ class Side:
         """Return the first column of the first row."""
         return await self._run(lambda connection: connection.fetchval(sql, *args))
 
-    async def _run(self, work: "Callable[[asyncpg.Connection[asyncpg.Record]], Coroutine[Any, Any, T]]") -> T:
+    async def _run(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
         connection = await self._idle.get()
         try:
             return await work(connection)
@@ -72,7 +73,7 @@ async def opened(name: str, dsn: str, connections: int, as_of: str | None = None
         try:
             first = await _connection(stack, dsn, as_of)
             snapshot = as_of or await first.fetchval("SELECT pg_export_snapshot()")
-            pool: asyncio.Queue[asyncpg.Connection[asyncpg.Record]] = asyncio.Queue()
+            pool: asyncio.Queue[Connection] = asyncio.Queue()
             pool.put_nowait(first)
             for _ in range(connections - 1):
                 pool.put_nowait(await _connection(stack, dsn, snapshot))
@@ -81,9 +82,7 @@ async def opened(name: str, dsn: str, connections: int, as_of: str | None = None
         yield Side(name, first.get_server_version().major, pool)
 
 
-async def _connection(
-    stack: AsyncExitStack, dsn: str, snapshot: str | None = None
-) -> "asyncpg.Connection[asyncpg.Record]":
+async def _connection(stack: AsyncExitStack, dsn: str, snapshot: str | None = None) -> Connection:
     # A server that answers, but not within this time, is a network problem that the person should hear of.
     connection = await asyncpg.connect(dsn, server_settings=dict(SETTINGS), timeout=20, statement_cache_size=0)
     stack.push_async_callback(connection.close, timeout=5)

@@ -4,16 +4,11 @@ from collections.abc import Sequence
 
 import msgspec
 
+from labeler_ops.database.own_objects import OWN_RELATIONS, quoted
 from labeler_ops.database.verify.session import Side
 
 # What the move itself writes, on one side before the other: the switch of maintenance mode.
 LEFT_OUT = frozenset({"public.maintenance"})
-
-USER_SCHEMA = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
-NOT_OF_AN_EXTENSION = (
-    "NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass"
-    " AND e.objid = c.oid AND e.deptype = 'e')"
-)
 
 _TABLES = f"""
     SELECT n.nspname AS schema, c.relname AS name,
@@ -26,9 +21,7 @@ _TABLES = f"""
                           pg_attribute a
                      WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid AND a.attnum = k.attnum),
                     '{{}}') AS key
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE (c.relkind = 'r' OR (c.relkind = 'm' AND c.relispopulated)) AND {USER_SCHEMA} AND {NOT_OF_AN_EXTENSION}
-      AND c.relpersistence <> 't'
+    {OWN_RELATIONS} AND (c.relkind = 'r' OR (c.relkind = 'm' AND c.relispopulated)) AND c.relpersistence <> 't'
     ORDER BY 1, 2
 """
 
@@ -68,11 +61,6 @@ async def read(side: Side) -> list[Table]:
     rows = await side.fetch(_TABLES)
     found = [Table(row["schema"], row["name"], row["pages"], tuple(row["columns"]), tuple(row["key"])) for row in rows]
     return [table for table in found if f"{table.schema}.{table.name}" not in LEFT_OUT]
-
-
-def quoted(name: str) -> str:
-    """Quote an identifier."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _record(columns: Sequence[str]) -> str:

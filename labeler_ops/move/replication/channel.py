@@ -15,6 +15,7 @@ import msgspec
 
 from labeler_ops.connecting import Connection
 from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.database.own_objects import OWN_RELATIONS, literal
 from labeler_ops.maintenance import fence
 
 _POLL_SECONDS = 0.05
@@ -23,16 +24,13 @@ _SLOT_SECONDS = 120.0
 _DROP_SECONDS = 30.0
 
 # Rows of these can be told apart by nothing: an UPDATE or DELETE would be refused as soon as they are published.
-WITHOUT_IDENTITY = """
-    SELECT c.oid::regclass::text AS name, c.relreplident::text AS identity FROM pg_class c
-    JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-      AND (n.nspname, c.relname) <> ('public', 'maintenance')
-      AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = c.oid AND e.deptype = 'e')
+WITHOUT_IDENTITY = f"""
+    SELECT c.oid::regclass::text AS name, c.relreplident::text AS identity {OWN_RELATIONS}
+      AND c.relkind = 'r' AND c.relpersistence = 'p' AND (n.nspname, c.relname) <> ('public', 'maintenance')
       AND (c.relreplident = 'n' OR c.relreplident = 'd'
            AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary))
     ORDER BY 1
-"""
+"""  # noqa: S608 - constants
 _IDENTITIES = {"d": "DEFAULT", "n": "NOTHING"}
 _CHANGED = "SELECT obj_description(oid, 'pg_publication') FROM pg_publication WHERE pubname = $1"
 _SLOT = """
@@ -275,12 +273,6 @@ async def _drop_slot(publisher: Connection, name: str) -> None:
             if monotonic() > until:
                 raise DatabaseRefused(f"the slot {name} is in use and cannot be dropped: {error}") from error
             await asyncio.sleep(_POLL_SECONDS)
-
-
-def literal(text: str) -> str:
-    """Quote a text for a command that takes no parameters."""
-    escaped = text.replace("\\", "\\\\").replace("'", "''")
-    return f"E'{escaped}'" if "\\" in text else f"'{escaped}'"
 
 
 async def unlogged(connection: Connection) -> None:

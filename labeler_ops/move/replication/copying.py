@@ -10,6 +10,7 @@ from labeler_ops.backup import clients, db_settings
 from labeler_ops.backup.clients import Clients
 from labeler_ops.connecting import Connection
 from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.database.own_objects import OWN_RELATIONS
 from labeler_ops.database.verify import sequences, structure
 from labeler_ops.database.verify.session import opened
 from labeler_ops.maintenance import fence
@@ -28,10 +29,7 @@ _OURS_AT_WORK = """
     SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
     WHERE application_name = 'labeler move' AND datname = current_database()
 """
-_BYTES = """
-    SELECT coalesce(sum(pg_table_size(c.oid)), 0)::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-"""
+_BYTES = f"SELECT coalesce(sum(pg_table_size(c.oid)), 0)::bigint {OWN_RELATIONS} AND c.relkind = 'r'"
 
 _DUMP = (
     "--format=custom",
@@ -43,11 +41,7 @@ _DUMP = (
     "--encoding=UTF8",
 )
 _RESTORE = ("--exit-on-error", "--single-transaction", "--no-owner", "--no-acl")
-_SEQUENCES = """
-    SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind = 'S' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-    AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = c.oid AND e.deptype = 'e')
-"""
+_SEQUENCES = f"SELECT format('%I.%I', n.nspname, c.relname) {OWN_RELATIONS} AND c.relkind = 'S'"
 _SHOWN = 3
 
 

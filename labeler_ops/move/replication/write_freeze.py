@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from labeler_ops.backup import dumps
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.verify.report import Report
-from labeler_ops.database.verify.run import verify
+from labeler_ops.database.verify.equality import Comparison, compare_databases
 from labeler_ops.maintenance import fence
 from labeler_ops.move import stop
 from labeler_ops.move.replication import copying
@@ -29,7 +28,7 @@ class WriteFreeze:
     urls: Urls
     reporter: Reporter
 
-    async def make(self, channel: Channel, left: str, *, rows: bool, was_open: bool = True) -> Report | None:
+    async def make(self, channel: Channel, left: str, *, rows: bool, was_open: bool = True) -> Comparison | None:
         """Stop writing on one side and prove that the other is the same.
 
         On any doubt users may write there on as before, if they could.
@@ -57,10 +56,10 @@ class WriteFreeze:
             raise
         return None
 
-    async def compare(self, moment: tuple[str, str] | None = None) -> Report:
+    async def compare(self, moment: tuple[str, str] | None = None) -> Comparison:
         """Compare every row and definition, of the moment given or of now. Raises DatabaseRefused."""
         as_of, target_as_of = moment or (None, None)
-        report = await verify(
+        report = await compare_databases(
             self.urls.source, self.urls.target, progress=self.reporter.progress, as_of=as_of, target_as_of=target_as_of
         )
         self.run.write(COMPARISON, report)

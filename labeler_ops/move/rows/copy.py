@@ -13,13 +13,13 @@ import msgspec
 
 from labeler_ops.backup import clients, db_settings, dumps
 from labeler_ops.backup.clients import Clients
-from labeler_ops.backup.dumps import JOBS, Told
+from labeler_ops.backup.dumps import JOBS
 from labeler_ops.backup.target import empty
 from labeler_ops.connecting import connected
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.roles import Database
 from labeler_ops.move.rows import grants
-from labeler_ops.reporter import Reporter
+from labeler_ops.reporter import Progress, Reporter
 from labeler_ops.runs import Run
 
 _OURS = "labeler move"  # the application name of every tool that this one starts
@@ -45,7 +45,7 @@ async def copy(
     into: Path,
     *,
     jobs: int = JOBS,
-    told: Told | None = None,
+    told: Progress | None = None,
     database: Database = "labeler",
 ) -> Copied:
     """Dump the source and restore it into the target, which is empty. Raises DatabaseRefused at the first error."""

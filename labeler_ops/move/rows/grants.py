@@ -12,37 +12,34 @@ import asyncpg
 from labeler_ops.backup import db_settings
 from labeler_ops.connecting import Connection, connected
 from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.database.own_objects import OWN_RELATIONS, THIS_DATABASE, USER_SCHEMA, not_of_an_extension
 from labeler_ops.database.roles import ROLES, Database
 from labeler_ops.database.verify.structure import Difference
 
-_OURS = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
-_NOT_EXTENSION_S = "NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = {}.oid AND e.deptype = 'e')"
 _NAME = "(pg_identify_object('{}'::regclass, {}.oid, 0)).identity"
-_MINE = "(SELECT * FROM pg_database WHERE datname = current_database())"
 _OF_A_COLUMN = "EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype IN ('a', 'i'))"
 THINGS = f"""
     things AS (
         SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind,
                {_NAME.format("pg_class", "c")} AS name, '' AS part, c.relowner AS owner, c.relacl AS acl,
                c.relkind = 'S' AND {_OF_A_COLUMN} AS goes_along
-        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE {_OURS} AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND {_NOT_EXTENSION_S.format("c")}
+        {OWN_RELATIONS} AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
         UNION ALL
         SELECT 'TABLE', {_NAME.format("pg_class", "c")}, format('(%I)', a.attname), c.relowner, a.attacl, true
         FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE {_OURS} AND a.attacl IS NOT NULL
+        WHERE {USER_SCHEMA} AND a.attacl IS NOT NULL
         UNION ALL
         SELECT 'ROUTINE', {_NAME.format("pg_proc", "p")}, '', p.proowner, p.proacl, false
         FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-        WHERE {_OURS} AND p.proname <> 'maintenance_fence' AND {_NOT_EXTENSION_S.format("p")}
+        WHERE {USER_SCHEMA} AND p.proname <> 'maintenance_fence' AND {not_of_an_extension("p", "pg_proc")}
         UNION ALL
         SELECT 'TYPE', {_NAME.format("pg_type", "t")}, '', t.typowner, t.typacl, false
         FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
-        WHERE {_OURS} AND t.typtype IN ('d', 'e') AND {_NOT_EXTENSION_S.format("t")}
+        WHERE {USER_SCHEMA} AND t.typtype IN ('d', 'e') AND {not_of_an_extension("t", "pg_type")}
         UNION ALL
         SELECT 'SCHEMA', format('%I', n.nspname), '', n.nspowner, n.nspacl, n.nspname = 'public'
-        FROM pg_namespace n WHERE {_OURS} AND {_NOT_EXTENSION_S.format("n")}
-        UNION ALL SELECT 'DATABASE', '', '', b.datdba, b.datacl, true FROM {_MINE} b
+        FROM pg_namespace n WHERE {USER_SCHEMA} AND {not_of_an_extension("n", "pg_namespace")}
+        UNION ALL SELECT 'DATABASE', '', '', b.datdba, b.datacl, true FROM {THIS_DATABASE} b
     )"""  # noqa: S608 - constants of ours
 """Everything that has an owner and may have grants, as GRANT calls it: `part` is a column of it.
 
@@ -58,7 +55,7 @@ _ROLES = f"""
         UNION SELECT unnest(ARRAY[x.grantee, nullif(x.grantor, owner)]), false
               FROM given CROSS JOIN aclexplode(acl) x WHERE x.grantee <> owner
         UNION SELECT unnest(y.polroles), false FROM pg_policy y
-        UNION SELECT s.setrole, true FROM pg_db_role_setting s JOIN {_MINE} b ON b.oid = s.setdatabase
+        UNION SELECT s.setrole, true FROM pg_db_role_setting s JOIN {THIS_DATABASE} b ON b.oid = s.setdatabase
     )
     SELECT r.rolname FROM named JOIN pg_roles r ON r.oid = named.role
     WHERE r.rolname !~ '^pg_' AND (NOT owns OR $1) GROUP BY 1 ORDER BY 1
@@ -66,16 +63,17 @@ _ROLES = f"""
 _GRANTEE = "CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE format('%I', pg_get_userbyid(x.grantee)) END"
 _OPTION = "CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END"
 _OF_DATABASE = f"""
-    SELECT format('ALTER DATABASE %I OWNER TO %I', $1::text, pg_get_userbyid(b.datdba)) FROM {_MINE} b
-    UNION ALL SELECT format('REVOKE ALL ON DATABASE %I FROM PUBLIC', $1) FROM {_MINE} b WHERE b.datacl IS NOT NULL
+    SELECT format('ALTER DATABASE %I OWNER TO %I', $1::text, pg_get_userbyid(b.datdba)) FROM {THIS_DATABASE} b
+    UNION ALL
+    SELECT format('REVOKE ALL ON DATABASE %I FROM PUBLIC', $1) FROM {THIS_DATABASE} b WHERE b.datacl IS NOT NULL
     UNION ALL
     SELECT format('GRANT %s ON DATABASE %I TO %s%s', x.privilege_type, $1, {_GRANTEE}, {_OPTION})
-    FROM {_MINE} b CROSS JOIN aclexplode(b.datacl) x WHERE x.grantee <> b.datdba
+    FROM {THIS_DATABASE} b CROSS JOIN aclexplode(b.datacl) x WHERE x.grantee <> b.datdba
 """  # noqa: S608 - constants of ours
 _OF_ROLES = f"""
     SELECT quote_ident(pg_get_userbyid(r.setrole)) AS role, split_part(s, '=', 1) AS name,
            substr(s, strpos(s, '=') + 1) AS value
-    FROM pg_db_role_setting r JOIN {_MINE} b ON b.oid = r.setdatabase CROSS JOIN unnest(r.setconfig) s
+    FROM pg_db_role_setting r JOIN {THIS_DATABASE} b ON b.oid = r.setdatabase CROSS JOIN unnest(r.setconfig) s
     WHERE r.setrole <> 0 AND pg_get_userbyid(r.setrole) <> $1
 """  # noqa: S608 - constants of ours
 # What the owners gave to others. Everybody may execute a function unless that was taken back. On the database itself

@@ -6,7 +6,7 @@ import msgspec
 
 from labeler_api.migrations import HEAD
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.report import UpgradeReport
+from labeler_ops.database.upgrade_report import UpgradeReport
 from labeler_ops.reporter import Reporter
 from labeler_ops.runs import Run
 

@@ -9,8 +9,8 @@ import pytest
 
 from labeler_api.migrations import HEAD, PRODUCTION
 from labeler_ops.database.check import check
-from labeler_ops.database.report import UpgradeReport
 from labeler_ops.database.upgrade import upgrade
+from labeler_ops.database.upgrade_report import UpgradeReport
 from tests.fixtures.postgres import DatabaseFactory
 from tests.fixtures.production import LEGACY_TABLES, run_sql
 

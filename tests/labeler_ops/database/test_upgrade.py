@@ -19,8 +19,8 @@ from labeler_api.migrations.engine import engine
 from labeler_ops.database import state
 from labeler_ops.database.check import check
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.report import UpgradeReport
 from labeler_ops.database.upgrade import upgrade
+from labeler_ops.database.upgrade_report import UpgradeReport
 from tests.fixtures.production import run_sql
 
 ROOT = Path(__file__).parents[3]

@@ -35,6 +35,14 @@ WRITES = (
 )
 
 
+# As if a function of an extension had the number of a table: numbers of objects are those of one catalog.
+SAME_NUMBER = """
+    SET allow_system_table_mods = on;
+    INSERT INTO pg_depend (classid, objid, objsubid, refclassid, refobjid, refobjsubid, deptype)
+    SELECT 'pg_proc'::regclass, 'parents'::regclass, 0, 'pg_extension'::regclass, oid, 0, 'e' FROM pg_extension
+"""
+
+
 @pytest.fixture
 async def url(create_database: DatabaseFactory) -> str:
     dsn = await create_database()
@@ -219,3 +227,12 @@ async def test_a_database_without_tables_is_refused_in_a_sentence(create_databas
     assert off.mode == "off"
     assert off.tables == 0
     assert off.stands is False
+
+
+async def test_a_table_with_the_number_of_an_extension_s_function_is_fenced(url: str) -> None:
+    async with connected(url) as connection:
+        await connection.execute(SAME_NUMBER)
+    assert (await fence.on(url, reason="The move.", by="me")).tables == 3
+    async with connected(url) as connection:
+        with pytest.raises(asyncpg.PostgresError, match="maintenance mode"):
+            await connection.execute("UPDATE parents SET n = 0")

@@ -10,9 +10,9 @@ import pytest
 
 from labeler_ops.backup import clients, dumps
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.verify.run import verify
+from labeler_ops.database.verify.equality import compare_databases
+from labeler_ops.move.checks.databases import check_databases
 from labeler_ops.move.rows import copy
-from labeler_ops.move.rows.preflight import preflight
 from tests.fixtures.postgres import DatabaseFactory
 from tests.fixtures.sql import execute
 
@@ -42,7 +42,7 @@ async def major(dsn: str) -> int:
 async def test_a_copy_is_the_same(source: str, target: str, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     copied = await copy.copy(source, target, tmp_path / "dump", told=lambda *now: told.append(now))
-    assert (await verify(source, target)).lines() == []
+    assert (await compare_databases(source, target)).lines() == []
     assert copied.dump_bytes > 0
     assert told
 
@@ -81,7 +81,7 @@ async def test_a_copy_that_was_cut_off_begins_again(
     await execute(target, "DELETE FROM parts; DROP VIEW heavy")
     await copy.clear(target)
     await copy.copy(source, target, tmp_path / "dump")
-    assert (await verify(source, target)).lines() == []
+    assert (await compare_databases(source, target)).lines() == []
 
 
 async def test_a_restore_that_fails_says_why_and_stops(source: str, target: str, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def command_lines() -> list[str]:
 
 
 async def test_preflight_of_a_move_that_can_be_made(source: str, target: str, tmp_path: Path) -> None:
-    findings = await preflight(source, target, tmp_path)
+    findings = await check_databases(source, target, tmp_path)
     assert [finding for finding in findings if finding.verdict == "refused"] == []
     assert {"versions", "client programs", "collation", "extensions", "target", "disk"} <= {
         one.name for one in findings
@@ -157,23 +157,23 @@ async def test_preflight_refuses_a_target_that_is_not_empty(
     source: str, target: str, tmp_path: Path, sql: str, name: str, said: str
 ) -> None:
     await execute(target, sql)
-    (refused,) = [one for one in await preflight(source, target, tmp_path) if one.verdict == "refused"]
+    (refused,) = [one for one in await check_databases(source, target, tmp_path) if one.verdict == "refused"]
     assert refused.name == name
     assert said in refused.text
 
 
 async def test_preflight_refuses_what_would_not_be_moved(source: str, target: str, tmp_path: Path) -> None:
     await execute(source, "CREATE UNLOGGED TABLE quick (id int)")
-    (refused,) = [one for one in await preflight(source, target, tmp_path) if one.verdict == "refused"]
+    (refused,) = [one for one in await check_databases(source, target, tmp_path) if one.verdict == "refused"]
     assert "unlogged" in refused.text
 
 
 async def test_preflight_refuses_one_database_twice_and_one_that_is_away(source: str, tmp_path: Path) -> None:
     with pytest.raises(DatabaseRefused, match="one and the same"):
-        await preflight(source, source, tmp_path)
+        await check_databases(source, source, tmp_path)
     away = urlsplit(source)._replace(path="/not_there").geturl()
     with pytest.raises(DatabaseRefused, match=r"target .*not_there"):
-        await preflight(source, away, tmp_path)
+        await check_databases(source, away, tmp_path)
 
 
 def test_missing_client_programs_are_named_with_their_package() -> None:

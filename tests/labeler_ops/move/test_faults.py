@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.verify.run import verify
+from labeler_ops.database.verify.equality import compare_databases
 from labeler_ops.move import report
 from labeler_ops.move.road import Road
 from labeler_ops.runs import Run
@@ -70,7 +70,7 @@ async def test_the_target_restarted_and_the_source_cut_off_in_the_middle_of_the_
             await wire.cut()
         await wire.restore()
         await move.go()
-    assert (await verify(source, elsewhere)).lines() == []
+    assert (await compare_databases(source, elsewhere)).lines() == []
     copied = next(phase for phase in report.read(move.run).phases if phase.name == "copy")
     assert copied.attempts == 3
     assert copied.state == "ended"
@@ -89,7 +89,7 @@ async def test_a_target_without_room_says_so_and_takes_the_copy_once_it_has_some
         await move.go()
     server.rlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     await move.go()
-    assert (await verify(source, elsewhere)).lines() == []
+    assert (await compare_databases(source, elsewhere)).lines() == []
 
 
 async def test_a_disk_that_fills_up_under_the_backup_is_said_and_the_run_goes_on_once_there_is_room(
@@ -113,7 +113,7 @@ async def test_a_disk_that_fills_up_under_the_backup_is_said_and_the_run_goes_on
         assert not _left_of_backups(directory)
         await asyncio.to_thread(others.unlink, missing_ok=True)
         assert await ended(start(Order(directory, ends))) == 0
-        assert (await verify(source, target)).lines() == []
+        assert (await compare_databases(source, target)).lines() == []
         assert Run.read(directory).ended("switch") is not None
     finally:
         if filled:

@@ -5,7 +5,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from labeler_ops.database.verify.run import verify
+from labeler_ops.database.verify.equality import compare_databases
 from labeler_ops.maintenance import fence
 from labeler_ops.move import report
 from labeler_ops.runs import Run
@@ -48,7 +48,7 @@ async def test_killed_at_every_moment_there_and_back(
     told = report.read(Run.read(directory))
     assert {phase.name for phase in told.phases} == set(there)
     assert all(phase.attempts == 3 for phase in told.phases), told.phases
-    assert (await verify(source, target)).digest == _digest(directory, "verify")
+    assert (await compare_databases(source, target)).digest == _digest(directory, "verify")
     whole = _digest(directory, "verify objects")
 
     await execute(target, "UPDATE annotations SET notes = 'there' WHERE id = 7")
@@ -58,7 +58,7 @@ async def test_killed_at_every_moment_there_and_back(
     for event in [(phase, moment) for phase in (*back, "rollback") for moment in MOMENTS]:
         assert await done(Order(directory, ends, "rollback", into=local, die_at=event)) == KILLED, event
     assert await done(Order(directory, ends, "rollback", into=local)) == 0
-    assert (await verify(target, local)).digest == _digest(directory, "back: verify")
+    assert (await compare_databases(target, local)).digest == _digest(directory, "back: verify")
     assert _digest(directory, "back: verify objects") != whole
     assert (await source_objects.get("datasets/ds_1/images/later.jpg")).body == b"later"
     told = report.read(Run.read(directory))
@@ -84,7 +84,7 @@ async def test_killed_in_the_middle_of_a_dump_and_of_a_restore(source: str, targ
         assert await ended(process) == KILLED
         await holder.close()
     assert await done(Order(run.directory, ends)) == 0
-    assert (await verify(source, target)).digest == _digest(run.directory, "verify")
+    assert (await compare_databases(source, target)).digest == _digest(run.directory, "verify")
     assert not list(run.directory.glob("*.partial*"))
     assert again(run.directory, ends).run.ended("switch") is not None
 

@@ -9,7 +9,7 @@ import pytest
 
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.upgrade import upgrade
-from labeler_ops.database.verify.run import verify
+from labeler_ops.database.verify.equality import compare_databases
 from labeler_ops.maintenance import fence
 from labeler_ops.move import report
 from labeler_ops.move.work import Wishes
@@ -211,7 +211,7 @@ async def test_another_way_back_begins_anew_until_users_were_let_in(
     assert await done(order) < 0
     await move.rollback(second)
     assert await written(second) == await written(target)
-    assert (await verify(target, second)).lines() == []
+    assert (await compare_databases(target, second)).lines() == []
     assert Run.read(move.run.directory).ended("rollback") is not None
 
 
@@ -245,7 +245,7 @@ async def test_a_labeler_db_that_was_upgraded_and_has_no_rows_is_a_target(
         await move.go()
     await execute(target, "DELETE FROM datasets")
     await move.go()
-    assert (await verify(source, target)).lines() == []
+    assert (await compare_databases(source, target)).lines() == []
 
 
 async def test_images_of_before_have_their_sizes_after_the_move(

@@ -4,7 +4,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from labeler_ops.backup.db_settings import carry
-from labeler_ops.move.rows.preflight import preflight
+from labeler_ops.move.checks.databases import check_databases
 from tests.fixtures.sql import execute, fetchval
 from tests.labeler_ops.move.moving import begun, rows
 
@@ -38,7 +38,7 @@ async def test_preflight_says_which_settings_there_are_and_leaves_none(
     source: str, target: str, tmp_path: Path
 ) -> None:
     await give(source, {"TimeZone": "'Asia/Seoul'"})
-    found = {one.name: one for one in await preflight(source, target, tmp_path)}["settings"]
+    found = {one.name: one for one in await check_databases(source, target, tmp_path)}["settings"]
     assert found.verdict == "ok"
     assert found.text == "TimeZone = Asia/Seoul"
     assert await fetchval(target, _READ) is None
@@ -46,7 +46,7 @@ async def test_preflight_says_which_settings_there_are_and_leaves_none(
 
 async def test_a_setting_that_the_target_alone_has_is_refused(source: str, target: str, tmp_path: Path) -> None:
     await give(target, {"TimeZone": "'Asia/Tokyo'"})
-    found = {one.name: one for one in await preflight(source, target, tmp_path)}["settings"]
+    found = {one.name: one for one in await check_databases(source, target, tmp_path)}["settings"]
     assert found.verdict == "refused"
     assert "the target alone has TimeZone" in found.text
 

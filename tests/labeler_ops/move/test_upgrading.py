@@ -6,8 +6,8 @@ import pytest
 
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.move import report
+from labeler_ops.move.checks.databases import check_databases
 from labeler_ops.move.rows import upgrading
-from labeler_ops.move.rows.preflight import preflight
 from labeler_ops.move.work import Wishes
 from labeler_ops.runs import Run
 from tests.fixtures.postgres import DatabaseFactory
@@ -53,11 +53,11 @@ async def test_times_that_would_lie_in_the_future_refute_a_zone(
 ) -> None:
     at_work = "DELETE FROM image_locks; UPDATE datasets SET created_at = now() AT TIME ZONE 'Asia/Seoul'"
     await execute(production_dsn, at_work)
-    found = {one.name: one for one in await preflight(production_dsn, target, tmp_path)}["times of the server"]
+    found = {one.name: one for one in await check_databases(production_dsn, target, tmp_path)}["times of the server"]
     assert found.verdict == "refused"
     assert "times of datasets.created_at up to" in found.text
     assert "would lie in the future" in found.text
-    found = {one.name: one for one in await preflight(production_dsn, target, tmp_path, legacy_timezone=SEOUL)}[
+    found = {one.name: one for one in await check_databases(production_dsn, target, tmp_path, legacy_timezone=SEOUL)}[
         "times of the server"
     ]
     assert found.verdict == "note"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from labeler_ops.move import environment
+from labeler_ops.files import write_variables
 from labeler_ops.storage.access import StorageAccess, StorageError
 from labeler_ops.storage.description import described, unlike, wire
 from labeler_ops.storage.inventory import oddity
@@ -72,10 +72,10 @@ def test_the_two_sides_come_from_the_environment() -> None:
 
 def test_the_environment_is_for_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "environment.new"
-    environment.write(path, variables(side(ONE, "SOURCE")))
+    write_variables(path, variables(side(ONE, "SOURCE")))
     assert path.stat().st_mode & 0o777 == 0o600
     assert """S3_SECRET_KEY='it'"'"'s $ecret'\n""" in path.read_text()
-    environment.write(path, variables(StorageAccess("https://r2", "k", "s")))
+    write_variables(path, variables(StorageAccess("https://r2", "k", "s")))
     assert "S3_USE_SSL=true\n" in path.read_text()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from labeler_ops.database.verify import tables
 from labeler_ops.database.verify.checksums import checksum
-from labeler_ops.database.verify.run import verify
+from labeler_ops.database.verify.equality import compare_databases
 from labeler_ops.database.verify.session import opened
 from labeler_ops.database.verify.structure import Roles
 from tests.fixtures.postgres import DatabaseFactory
@@ -274,7 +274,7 @@ async def execute(dsn: str, sql: str) -> None:
 
 
 async def test_a_copy_is_the_same(source: str, target: str) -> None:
-    report = await verify(source, target, roles=Roles())
+    report = await compare_databases(source, target, roles=Roles())
     assert report.lines() == []
     assert report.same
     assert report.rows == 1000 + 3000 + 500 + 1 + 2 + 3
@@ -289,14 +289,14 @@ async def test_rows_in_another_order_are_the_same(source: str, target: str) -> N
     )
     await execute(target, "UPDATE things SET name = name WHERE id % 2 = 0")
     await execute(target, "VACUUM FULL things")
-    assert (await verify(source, target)).lines() == []
+    assert (await compare_databases(source, target)).lines() == []
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_fault_is_found_and_named(source: str, target: str, fault: str) -> None:
     sql, said = FAULTS[fault]
     await execute(target, sql)
-    report = await verify(source, target, roles=Roles())
+    report = await compare_databases(source, target, roles=Roles())
     assert not report.same
     assert any(said in line for line in report.lines()), report.lines()
 
@@ -305,21 +305,21 @@ async def test_owners_and_grants_are_compared_when_it_is_said_what_is_expected(s
     """A copy may be made without them, and its roles may have other names."""
     for statement in RENAMED:
         await execute(target, statement)
-    said = "\n".join((await verify(source, target)).lines())
+    said = "\n".join((await compare_databases(source, target)).lines())
     assert "owner" not in said
     assert "grant" not in said
     assert "policy archive.things.watched" in said, "a policy is no grant: nothing can be copied without its roles"
-    said = "\n".join((await verify(source, target, roles=Roles())).lines())
+    said = "\n".join((await compare_databases(source, target, roles=Roles())).lines())
     assert "owner function public.touch(): pg_monitor on the source, pg_checkpoint on the target" in said
-    renamed = await verify(source, target, roles=Roles({"pg_monitor": "pg_checkpoint"}))
+    renamed = await compare_databases(source, target, roles=Roles({"pg_monitor": "pg_checkpoint"}))
     assert renamed.lines() == []
 
 
 async def test_every_fault_has_another_digest(source: str, target: str) -> None:
-    before = await verify(source, target)
-    again = await verify(source, target)
+    before = await compare_databases(source, target)
+    again = await compare_databases(source, target)
     await execute(target, FAULTS["a byte"][0])
-    after = await verify(source, target)
+    after = await compare_databases(source, target)
     assert before.digest == again.digest != after.digest
 
 

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.database.verify.run import verify
+from labeler_ops.database.verify.equality import compare_databases
 from labeler_ops.maintenance import fence
 from labeler_ops.move.replication import sides
 from labeler_ops.move.replication.sides import Urls, looked_at
@@ -43,7 +43,7 @@ async def test_a_way_back_that_somebody_dropped_is_refused_and_a_copy_takes_ever
     await move.rollback(back)
     assert await rows(back, "SELECT id FROM annotations WHERE notes = 'there' ORDER BY id") == [(7,), (9,)]
     assert await rows(back, "SELECT n FROM keyless WHERE n = 8") == []
-    assert (await verify(target, back)).lines() == []
+    assert (await compare_databases(target, back)).lines() == []
     assert [(await fence.status(side)).stands for side in (*pair, back)] == [True, True, False]
     assert [await rows(side, LEFT) for side in (*pair, back)] == [[], [], []]
 
@@ -87,7 +87,7 @@ async def test_servers_that_restart_go_on_and_an_unopened_target_needs_no_way_ba
         (7, "away"),
         (9, "after"),
     ]
-    assert (await verify(*pair)).lines() == []
+    assert (await compare_databases(*pair)).lines() == []
     await execute(urls.source, f"DROP SUBSCRIPTION {sides.BACK}")
     await later.rollback()
     assert [(await fence.status(side)).stands for side in pair] == [False, True]
@@ -122,7 +122,7 @@ async def test_owners_that_are_no_superusers(servers: Servers, newer: PostgresSe
     await execute(source, "UPDATE annotations SET notes = 'late' WHERE id = 7; TRUNCATE keyless")
     await through(move)
     assert await rows(target, "SELECT id FROM annotations WHERE notes = 'late'") == [(7,)]
-    assert (await verify(source, target)).lines() == []
+    assert (await compare_databases(source, target)).lines() == []
     await move.finalize()
     assert [await rows(side, LEFT) for side in (source, target)] == [[], []]
 

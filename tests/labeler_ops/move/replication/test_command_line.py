@@ -14,7 +14,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from labeler_ops.database.verify.run import verify
+from labeler_ops.database.verify.equality import compare_databases
 from labeler_ops.maintenance import fence
 from labeler_ops.move.replication.sides import Urls
 from labeler_ops.move.road import Road
@@ -113,7 +113,7 @@ async def test_killed_anywhere_there_and_back(pair: tuple[str, str], tmp_path: P
         await asyncio.to_thread(_killed_at, phase, urls, tmp_path, "rollback", "--run", run)
     await _again(urls, tmp_path, run).rollback()
     assert await rows(urls.source, "SELECT id FROM annotations WHERE notes = 'there'") == [(7,)]
-    assert (await verify(urls.source, urls.target)).lines() == []
+    assert (await compare_databases(urls.source, urls.target)).lines() == []
     assert [await rows(side, LEFT) for side in pair] == [[], []]
     assert [(await fence.status(side)).stands for side in pair] == [False, True]
 

@@ -8,7 +8,7 @@ import pytest
 
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.upgrade import upgrade
-from labeler_ops.database.verify.run import verify
+from labeler_ops.database.verify.equality import compare_databases
 from labeler_ops.maintenance import fence
 from labeler_ops.move.replication import sides
 from labeler_ops.move.replication.sides import Urls, drop_everything, looked_at
@@ -83,7 +83,7 @@ async def test_on_any_doubt_the_source_serves_on(pair: tuple[str, str], tmp_path
     await execute(source, "DROP TABLE meanwhile")
     await through(move)
     assert await rows(target, "SELECT id FROM annotations WHERE notes = 'still here'") == [(8,)]
-    assert (await verify(source, target)).lines() == []
+    assert (await compare_databases(source, target)).lines() == []
     listener = Listener()
     assert await drop_everything(Urls(source + "_away", target), listener) == ["source"]
     assert any("fills its disk" in line for line in listener.lines)

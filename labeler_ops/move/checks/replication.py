@@ -8,16 +8,17 @@ import msgspec
 
 from labeler_api.migrations import HEAD
 from labeler_ops.connecting import Connection
+from labeler_ops.database.own_objects import OWN_RELATIONS, literal
 from labeler_ops.maintenance import fence
-from labeler_ops.move.replication.channel import WITHOUT_IDENTITY, Channel, literal, slot_name, unlogged
+from labeler_ops.move.checks.databases import MAY_CREATE, NOT_OWNED, check_databases
+from labeler_ops.move.checks.findings import Finding
+from labeler_ops.move.replication.channel import WITHOUT_IDENTITY, Channel, slot_name, unlogged
 from labeler_ops.move.replication.sides import BACK, FORTH, Sides
-from labeler_ops.move.rows.preflight import MAY_CREATE, NOT_OWNED, Finding, preflight
 
 OLDEST = 15  # production's major; older servers do not say how often applying failed
 _SUBSCRIBERS = 16  # the major since which a role may be allowed to subscribe without being a superuser
 _PROBE = "labeler_probe"
 
-_USER = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 _FREE = """
     SELECT current_setting('max_replication_slots')::int - (SELECT count(*) FROM pg_replication_slots)::int AS slots,
            current_setting('max_wal_senders')::int - (SELECT count(*) FROM pg_stat_replication)::int AS senders,
@@ -32,20 +33,15 @@ _UNUSUAL = f"""
     SELECT (SELECT count(*) FROM pg_largeobject_metadata) AS large_objects,
            (SELECT count(*) FROM pg_event_trigger) AS event_triggers,
            (SELECT count(*) FROM pg_class WHERE relkind = 'f') AS foreign_tables,
-           (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-             WHERE c.relkind IN ('r', 'S') AND c.relpersistence = 'u' AND {_USER}) AS unlogged_tables,
-           (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-             WHERE c.relkind = 'm' AND {_USER}) AS materialized_views,
+           (SELECT count(*) {OWN_RELATIONS} AND c.relkind IN ('r', 'S') AND c.relpersistence = 'u') AS unlogged_tables,
+           (SELECT count(*) {OWN_RELATIONS} AND c.relkind = 'm') AS materialized_views,
            (SELECT count(*) FROM pg_trigger g WHERE NOT g.tgisinternal AND g.tgenabled IN ('A', 'R')
              AND g.tgname <> '{fence.NAME}') AS triggers_that_fire_on_replicas
 """  # noqa: S608 - constants
-_SEQUENCES = f"""
-    SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'S' AND {_USER}
-"""  # noqa: S608 - constants
+_SEQUENCES = f"SELECT count(*) {OWN_RELATIONS} AND c.relkind = 'S'"
 _WHOLE_ROWS = f"""
-    SELECT c.oid::regclass::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind = 'r' AND c.relreplident = 'f' AND {_USER}
-"""  # noqa: S608 - constants
+    SELECT c.oid::regclass::text AS name {OWN_RELATIONS} AND c.relkind = 'r' AND c.relreplident = 'f'
+"""
 # Types that have no equality of their own.
 _INCOMPARABLE = """
     SELECT a.attrelid::regclass::text AS name, a.attname, t.typname AS type
@@ -64,9 +60,9 @@ _LEFT = """
 """
 
 
-async def look(sides: Sides, directory: Path, *, reverse: bool) -> list[Finding]:
+async def check_replication(sides: Sides, directory: Path, *, reverse: bool) -> list[Finding]:
     """Look at what every move needs, at what can be replicated, and at each direction; never raises for findings."""
-    findings = await preflight(sides.urls.source, sides.urls.target, directory)
+    findings = await check_databases(sides.urls.source, sides.urls.target, directory)
     findings += await _left_over(sides)
     findings += await _maintenance(sides)
     findings += await _schemas(sides.source, sides.target)

@@ -10,7 +10,7 @@ from rich.console import Console
 from labeler_ops.stack.accounts import Account
 
 
-class Report:
+class Terminal:
     """Writes to the terminal; plain lines where there is none."""
 
     def __init__(self, console: Console | None = None) -> None:

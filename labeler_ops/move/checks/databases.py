@@ -1,78 +1,39 @@
-"""Whether a database can be moved to another: everything that fails in practice, looked at before anything is done."""
+"""Whether a database can be moved to another; nothing is changed."""
 
 import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Literal
 
 import asyncpg
-import msgspec
-from rich.console import Console
-from rich.table import Table
 
 from labeler_ops.backup import clients, db_settings, dumps
 from labeler_ops.connecting import Connection, connected_directly
 from labeler_ops.database import zones
 from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.database.own_objects import OWN_RELATIONS
 from labeler_ops.database.roles import ROLES, Database
+from labeler_ops.move.checks.findings import Finding
 from labeler_ops.move.rows import grants, ownership
-from labeler_ops.runs import place, redacted
-
-Verdict = Literal["ok", "note", "refused"]
-
-_MARKS = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "refused": "[red]refused[/]"}
+from labeler_ops.runs import place
 
 # A dump needs about a third of the database's size, its restore test all of it again.
 _LOCAL_SHARE = 0.5
 _TARGET_SHARE = 2.5
 _LONG_SECONDS = 300
-_NAMES = """
-    SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-      AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = c.oid AND e.deptype = 'e')
-"""
+_NAMES = f"SELECT string_agg(c.oid::regclass::text, ', ') {OWN_RELATIONS} AND c.relkind IN ('r', 'p')"
 NOT_OWNED = f"{_NAMES} AND NOT pg_has_role(c.relowner, 'USAGE')"
 MAY_CREATE = """
     SELECT has_database_privilege(current_database(), 'CREATE') AND has_schema_privilege('public', 'CREATE')
 """
-_TABLES = """
-    SELECT c.oid::regclass::text, c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-      AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = c.oid AND e.deptype = 'e') ORDER BY 1
+_TABLES = f"""
+    SELECT c.oid::regclass::text, c.relkind::text {OWN_RELATIONS} AND c.relkind IN ('r', 'p', 'v', 'm', 'S') ORDER BY 1
 """
 _NAMED = 5
 # What an upgrade itself writes, the identity that the API gives a database at its first start, and the switch.
 _OF_ITSELF = frozenset({"alembic_version", "migration_report", "labeler_identity", "maintenance"})
 _OF_THE_QUEUE = "pgqueuer"  # the API's daily work, which it schedules at its first start
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """What one look found. `refused` stops the move; a `note` is worth knowing."""
-
-    name: str
-    verdict: Verdict
-    text: str
-
-
-@dataclass(frozen=True)
-class Findings:
-    """What all looks found."""
-
-    findings: list[Finding]
-
-    @property
-    def refused(self) -> list[str]:
-        """What stops the move."""
-        return [f"{one.name}: {one.text}" for one in self.findings if one.verdict == "refused"]
-
-    def show(self, console: Console) -> None:
-        """Print them."""
-        grid = Table(box=None, show_header=False, pad_edge=False)
-        for one in self.findings:
-            grid.add_row(_MARKS[one.verdict], one.name, redacted(one.text))
-        console.print(grid)
 
 
 @dataclass(frozen=True)
@@ -88,7 +49,7 @@ class Sides:
     legacy_timezone: str = "UTC"
 
 
-async def preflight(
+async def check_databases(
     source_url: str,
     target_url: str,
     directory: Path,
