@@ -169,7 +169,7 @@ def finalize(
 
 
 async def _look(road: Road, runs: Path, screen: Screen) -> None:
-    found = await road.look()
+    found = await road.check()
     screen.show(found)
     databases = road.work.ends.databases
     told = await estimate(databases.source if databases else None, road.object_bytes(), runs)

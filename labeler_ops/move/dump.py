@@ -37,7 +37,7 @@ class Dump:
     source: str
     target: str
 
-    async def look(self) -> list[Finding]:
+    async def check(self) -> list[Finding]:
         """Look whether it can be moved; nothing is changed."""
         plan = self.work.plan
         directory = self.work.run.directory.parent

@@ -54,7 +54,7 @@ class Logical:
         """Where to."""
         return self.urls.target
 
-    async def look(self) -> list[Finding]:
+    async def check(self) -> list[Finding]:
         """Look whether it can be moved in this way; nothing is changed."""
         async with opened(self.urls) as sides:
             return await check_replication(sides, self.work.run.directory.parent, reverse=self.work.plan.reverse)

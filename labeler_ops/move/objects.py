@@ -30,7 +30,7 @@ class Objects:
     work: Work
     database: str | None
 
-    async def look(self) -> list[Finding]:
+    async def check(self) -> list[Finding]:
         """Compare the references and both listings; nothing is read or changed."""
         report = await self._passes().compare()
         found = f"{report.source_objects:,}, {decimal(report.source_bytes)}; the target has {report.target_objects:,}"

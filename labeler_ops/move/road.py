@@ -138,11 +138,11 @@ class Road:
 
             await self.engine.one(Phase("finalize", give_up))
 
-    async def look(self) -> Findings:
+    async def check(self) -> Findings:
         """Look at everything that the move needs; nothing is changed."""
         rows, objects = self._rows(), self._objects()
-        found = await rows.look() if rows and self.work.plan.only is not Part.OBJECTS else []
-        return Findings(found + (await objects.look() if objects else []))
+        found = await rows.check() if rows and self.work.plan.only is not Part.OBJECTS else []
+        return Findings(found + (await objects.check() if objects else []))
 
     def object_bytes(self) -> int:
         """How large all objects were when they were looked at."""
@@ -178,7 +178,7 @@ class Road:
         return {VARIABLES["labeler"]: work.ends.databases.target, **there} if "S3_ENDPOINT" in there else None
 
     async def _check(self, facts: Facts) -> None:
-        self._require(await self.look(), facts)
+        self._require(await self.check(), facts)
 
     def _require(self, found: Findings, facts: Facts) -> None:
         self.work.reporter.show(found)
@@ -269,7 +269,7 @@ class Road:
 
     def _check_back(self, rows: Dump) -> Phase:
         async def check(facts: Facts) -> None:
-            self._require(Findings(await rows.look()), facts)
+            self._require(Findings(await rows.check()), facts)
 
         return Phase("back: check", check)
 

@@ -65,7 +65,7 @@ async def check_databases(
         connected_directly("target", target_url) as target,
     ):
         sides = Sides(source, target, source_url, target_url, directory, database, legacy_timezone)
-        return [finding for look in _LOOKS for finding in await look(sides)]
+        return [finding for check in _CHECKS for finding in await check(sides)]
 
 
 async def _versions(sides: Sides) -> list[Finding]:
@@ -266,7 +266,7 @@ async def _route(sides: Sides) -> list[Finding]:
     return [Finding("route to the target", "ok" if encrypted or local else "note", text)]
 
 
-_LOOKS: list[Callable[[Sides], Awaitable[list[Finding]]]] = [
+_CHECKS: list[Callable[[Sides], Awaitable[list[Finding]]]] = [
     _versions,
     _locales,
     _extensions,

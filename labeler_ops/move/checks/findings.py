@@ -15,7 +15,7 @@ _MARKS = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "refused": "[red]refu
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What one look found. `refused` stops the move; a `note` is worth knowing."""
+    """What one check found. `refused` stops the move; a `note` is worth knowing."""
 
     name: str
     verdict: Verdict
@@ -24,7 +24,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Findings:
-    """What all looks found."""
+    """What all checks found."""
 
     findings: list[Finding]
 

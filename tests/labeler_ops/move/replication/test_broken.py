@@ -180,7 +180,7 @@ async def test_the_password_of_a_route_that_fails_is_not_in_the_server_s_log(
     source, target = pair
     secret = "never-to-be-logged"
     away = f"postgresql://labeler_admin:{secret}@127.0.0.1:1/nowhere"
-    found = await following(tmp_path, Urls(source, target, away), reverse=False).look()
+    found = await following(tmp_path, Urls(source, target, away), reverse=False).check()
     assert [one.verdict for one in found.findings if one.name == "route"] == ["refused"]
     log = servers.second.data_dir.with_name(servers.second.data_dir.name + ".log").read_text()
     assert "could not connect to the publisher" in log
