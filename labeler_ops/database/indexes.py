@@ -5,8 +5,7 @@ The platform owns the tables: their owner makes the indexes, and nothing but spe
 
 from collections.abc import Mapping, Sequence
 
-import asyncpg
-
+from labeler_ops.connecting import connected
 from labeler_ops.database.roles import existing_columns
 
 _TRIGRAMS = "CREATE EXTENSION IF NOT EXISTS pg_trgm"
@@ -39,18 +38,16 @@ def indexes_sql(columns: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 async def apply_indexes(dsn: str) -> list[str]:
-    """Run them one by one, each for itself: CONCURRENTLY allows no transaction. Raises what asyncpg raises.
+    """Run them one by one, each for itself: CONCURRENTLY allows no transaction.
 
-    Takes as long as the tables are large; what was made stays, and running it again goes on from there.
+    Takes as long as the tables are large; what was made stays, and running it again goes on from there. Raises
+    DatabaseRefused when the database cannot be reached, and what asyncpg raises.
     """
-    connection = await asyncpg.connect(dsn)
-    try:
+    async with connected(dsn) as connection:
         names = [name for name, *_ in _INDEXES]
         for row in await connection.fetch(_BROKEN, names):
             await connection.execute(f"DROP INDEX CONCURRENTLY public.{row[0]}")
         statements = indexes_sql(await existing_columns(connection, "users"))
         for statement in statements:
             await connection.execute(statement)
-    finally:
-        await connection.close()
     return statements

@@ -7,9 +7,7 @@ says: no TEMP, no CREATE, no large objects, no memberships. The Labeler DB belon
 from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
-import asyncpg
-
-from labeler_ops.connecting import Connection
+from labeler_ops.connecting import Connection, connected
 from labeler_ops.database.own_objects import literal, quoted
 
 Database = Literal["labeler", "users", "platform"]
@@ -128,10 +126,10 @@ async def apply_roles(
 ) -> list[str]:
     """Run the statements in one transaction as the user of `dsn`; return them, without the password.
 
-    Only columns that exist are granted. Raises what asyncpg raises, with nothing changed.
+    Only columns that exist are granted. Raises DatabaseRefused when the database cannot be reached, and what asyncpg
+    raises, with nothing changed.
     """
-    connection = await asyncpg.connect(dsn)
-    try:
+    async with connected(dsn) as connection:
         name = await connection.fetchval("SELECT current_database()")
         columns = await existing_columns(connection, database)
         async with connection.transaction():
@@ -139,8 +137,6 @@ async def apply_roles(
             await connection.execute("SELECT pg_advisory_xact_lock(hashtext('labeler db roles'))")
             for statement in roles_sql(database, database_name=name, role=role, password=password, columns=columns):
                 await connection.execute(statement)
-    finally:
-        await connection.close()
     return roles_sql(database, database_name=name, role=role, columns=columns)
 
 
