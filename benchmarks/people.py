@@ -28,6 +28,7 @@ _IMAGES = """
         'datasets/' || $1::text || '/thumbnails/train/' || n || '.jpg'
     FROM generate_series(1, $2::int) n
 """
+_COUNTED = "UPDATE datasets SET num_images = $2 WHERE id = $1"
 _ANNOTATIONS = """
     INSERT INTO annotations (project_id, image_id, annotation_type, task_type, geometry, class_id, class_name, created_by)
     SELECT $1, 'train/' || (1 + n % $3::int), 'bbox', 'detection',
@@ -97,6 +98,7 @@ async def project(
     connection = await asyncpg.connect(dsn)
     try:
         await connection.execute(_IMAGES, dataset, images)
+        await connection.execute(_COUNTED, dataset, images)  # as an upload does
         rows = await connection.fetch(_ANNOTATIONS, project_id, owner.user_id, images, annotations)
         await connection.execute(_MEMBERS, project_id, owner.user_id, [member.user_id for member in members])
         await connection.execute("ANALYZE annotations, image_metadata")
