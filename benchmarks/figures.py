@@ -103,11 +103,14 @@ def _made() -> dict[str, str]:
 
 
 def _commit() -> str:
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    """The last commit that changed what is measured, and whether it was changed since."""
+    product = ("labeler_api", "user_gateway", "service_kit")
 
-    changed = git("status", "--porcelain", "--", "labeler_api", "user_gateway", "service_kit", "benchmarks")
-    return git("rev-parse", "--short", "HEAD") + (" and what is not committed" if changed else "")
+    def git(*arguments: str) -> str:
+        command = ["git", *arguments, "--", *product]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+    return git("log", "-1", "--format=%h") + (" and what is not committed" if git("status", "--porcelain") else "")
 
 
 def _processor() -> str:
