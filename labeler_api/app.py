@@ -193,6 +193,7 @@ async def open_services(settings: Settings, stack: AsyncExitStack) -> Services:
     stack.push_async_callback(organizations.close)
     limits = open_limits(settings, instruments.metrics)
     stack.push_async_callback(limits.close)
+    await limits.connect()
     objects = await ObjectStore.connect(settings, stack, instruments)
     objects.guard = bucket_ownership = BucketOwnership(db, objects, settings.buckets, instruments.metrics)
     json_threads = JsonThreads()

@@ -30,6 +30,7 @@ _MOST_KEYS = 50_000
 
 _WAIT_SECONDS = 0.1  # of a log-in that takes a quarter of a second; a storage of the same network answers in one ms
 _ALONE_SECONDS = 1.0  # after a failure nobody waits for it again for so long
+_FIRST_TRIES = 10  # a second in all, when a process starts; a storage that is away refuses at once
 _CONNECTIONS = 16  # at once, of a process; each is busy for less than a millisecond
 _SCHEMES = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valkeys": "rediss"}  # one protocol, one client
 
@@ -161,6 +162,21 @@ class LimitStorage:
                 self._found()
                 return answer
         return await question(self.memory)
+
+    async def connect(self) -> None:
+        """Have a connection before somebody logs in: a name, a connection and a script take longer than an answer may.
+
+        A storage that is away is left for the first log-in to notice.
+        """
+        if self._shared is None:
+            return
+        for _ in range(_FIRST_TRIES):
+            try:
+                async with asyncio.timeout(self._wait_seconds):
+                    await self._shared.acquire_entry("start", 1, 1)
+                    return
+            except (StorageError, OSError, TimeoutError):
+                continue
 
     async def close(self) -> None:
         """Close the connections."""

@@ -90,6 +90,10 @@ class Limits:
             raise await self._wait_for(wait)
         return admitted
 
+    async def connect(self) -> None:
+        """Have a connection to the shared storage before somebody waits for it."""
+        await self._storage.connect()
+
     async def close(self) -> None:
         """Close the shared storage's connections."""
         await self._storage.close()

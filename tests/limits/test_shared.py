@@ -1,16 +1,21 @@
 """Limits in a storage that all processes share, and what holds while it does not answer."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from time import monotonic
 
 import pytest
 import structlog
 from limits import parse
+from redis.asyncio import Redis
 
+from labeler_api.app import open_services
 from labeler_api.errors import TooMany
 from labeler_api.limits.counters import LimitStorage
 from labeler_api.limits.rate_limits import Limits
 from labeler_api.telemetry.metrics import Metrics
+from labeler_ops.stack.object_store import SeaweedServer
+from tests.fixtures.api import api_settings, storage_environment
 from tests.fixtures.shared_storage import SharedStorage
 
 CLIENT, ACCOUNT = "192.0.2.1", "owner@example.com"
@@ -61,6 +66,50 @@ async def test_a_window_is_shared_too(storages: list[LimitStorage]) -> None:
         await second.hit(limit, "somebody")
     assert 3500 < (caught.value.retry_after or 0) <= 3600
     await second.hit(limit, "somebody else")
+
+
+async def test_nobody_waits_for_the_first_connection(shared: SharedStorage) -> None:
+    """A process that has just started would count its first log-ins alone: they had to wait for more than an answer."""
+    storage = LimitStorage(shared.url, metrics := Metrics())
+    await storage.connect()
+    made = await _connections(shared)
+    assert await tried(Limits(storage))
+    assert await _connections(shared) == made + 1, "its own alone"
+    assert metrics.registry.get_sample_value("labeler_rate_limit_storage_failures_total") == 0
+    await storage.close()
+
+
+async def test_a_process_connects_when_it_starts(
+    shared: SharedStorage, labeler_dsn: str, object_store: SeaweedServer
+) -> None:
+    variables = {**storage_environment(object_store), "RATE_LIMIT_STORAGE": shared.url}
+    async with AsyncExitStack() as stack:
+        await open_services(api_settings(labeler_dsn, "127.0.0.1:1", "token", variables), stack)
+        assert await _clients(shared) == 2, "its own, and the one that asks"
+
+
+async def test_a_storage_that_is_away_does_not_hold_up_the_start(server: SharedStorage) -> None:
+    storage = LimitStorage(server.url, metrics := Metrics())
+    await storage.connect()
+    assert metrics.registry.get_sample_value("labeler_rate_limit_storage_failures_total") == 0
+    assert await tried(Limits(storage))
+    assert metrics.registry.get_sample_value("labeler_rate_limit_storage_failures_total") == 1
+    await storage.close()
+
+
+async def _info(shared: SharedStorage, name: str) -> int:
+    async with Redis.from_url(shared.url) as client:
+        return int((await client.info())[name])
+
+
+async def _connections(shared: SharedStorage) -> int:
+    """How many there have been, this one included."""
+    return await _info(shared, "total_connections_received")
+
+
+async def _clients(shared: SharedStorage) -> int:
+    """How many there are, this one included."""
+    return await _info(shared, "connected_clients")
 
 
 @pytest.mark.parametrize("how", ["absent", "frozen", "killed"])
