@@ -53,6 +53,8 @@ class Connection(asyncio.Protocol):
     async def ask(self, request: bytes) -> int:
         """Send a request and return the status of its answer, once it is there whole."""
         assert self._transport is not None
+        if self._transport.is_closing():
+            raise ConnectionResetError("the server closed the connection")
         self._done = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         return await self._done
