@@ -25,11 +25,12 @@ import asyncpg
 import httpx
 
 from benchmarks.calls import VARIANTS, Ask, asks
+from benchmarks.figures import Figures, add_write, show
 from benchmarks.load import Request
 from benchmarks.processes import Server, api_process, environment_of
 from benchmarks.same import STATEMENTS, Place
 from benchmarks.statuses import status_asks
-from benchmarks.turns import Bench, Cores, show
+from benchmarks.turns import Bench, Cores, Summary
 from labeler_ops.stack.ports import free_port
 
 IMAGES, ANNOTATIONS = 2000, 5000
@@ -140,27 +141,38 @@ def _rows(ask: Ask) -> range:
     return range(1, VARIANTS + 1) if ask.writes else range(1, 2)
 
 
-async def compare(
-    bench: Bench, servers: Servers, ask: Ask, number: int, headers: Mapping[str, str], conn: int
-) -> list[str]:
-    """Measure in turns and return a row of the table."""
-    asked = [(pid, requests, conn) for pid, requests in servers.asked(ask, number, headers)]
-    ours, floor, *same = await bench.in_turns(asked)
-    return [
-        ask.name,
-        str(conn),
-        f"{ours.rate:,.0f}",
-        f"{ours.p50:.1f}",
-        f"{ours.p95:.1f}",
-        f"{ours.slowest:.0f}",
-        f"{floor.rate:,.0f}",
-        f"{floor.p95:.1f}",
-        f"{ours.rate / floor.rate:.2f}",
-        *(f"{one.server_ms * 1000:.0f}" for one in (ours, floor, *same)),
-        *([f"{(ours.server_ms - same[0].server_ms) * 1000:.0f}"] if same else ["–", "–"]),
-        *(f"{one.postgres_ms * 1000:.0f}" for one in (ours, floor)),
-        str(sum(one.failures for one in (ours, floor, *same))),
-    ]
+COLUMNS = (
+    *("call", "conn", "a second", "p95 ms", "max ms", "bare", "ratio", "CPU µs", "bare", "same", "added"),
+    *("PostgreSQL", "bare", "failed"),
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A call, a bare handler that reads one row, and one that runs the statements of the call."""
+
+    name: str
+    connections: int
+    ours: Summary
+    floor: Summary
+    same: Summary | None
+
+    def cells(self) -> list[str]:
+        """A row of the table."""
+        ours, floor, same = self.ours, self.floor, self.same
+        return [
+            *(self.name, str(self.connections), f"{ours.rate:,.0f}", f"{ours.p95:.1f}", f"{ours.slowest:.0f}"),
+            *(f"{floor.rate:,.0f}", f"{ours.rate / floor.rate:.2f}" if floor.rate else "–"),
+            *(f"{one.server_ms * 1000:.0f}" if one else "–" for one in (ours, floor, same)),
+            f"{(ours.server_ms - same.server_ms) * 1000:.0f}" if same else "–",
+            *(f"{one.postgres_ms * 1000:.0f}" for one in (ours, floor)),
+            str(sum(one.failures for one in (ours, floor, same) if one)),
+        ]
+
+    @property
+    def by_cpu(self) -> float:
+        """The CPU time of the handler that runs the same statements, in parts of ours."""
+        return (self.same or self.floor).server_ms / self.ours.server_ms
 
 
 async def keep_bodies(dsn: str, api: httpx.AsyncClient, calls: Sequence[Ask]) -> None:
@@ -178,36 +190,55 @@ async def keep_bodies(dsn: str, api: httpx.AsyncClient, calls: Sequence[Ask]) ->
     await database.close()
 
 
-COLUMNS = ("call", "conn", "a second", "p50 ms", "p95 ms", "max ms", "bare/s", "bare p95", "ratio")
-CPU_COLUMNS = ("CPU µs", "bare", "same", "added", "PostgreSQL", "bare", "failed")
-
-
-async def main(given: Any) -> None:
-    """Run the benchmark and print its table."""
-    cores = Cores.present()
-    rows = []
+async def measured(
+    ready: Mapping[str, Any], bench: Bench, connections: Sequence[int], only: Sequence[str], *, with_statuses: bool
+) -> list[Measured]:
+    """Measure the calls whose names contain one of `only`, beside a running stack."""
+    dsn, environment = ready["databases"]["labeler"], environment_of(ready["pids"]["api"])
     async with AsyncExitStack() as exits:
-        home = Path(exits.enter_context(tempfile.TemporaryDirectory()))
-        ready = await exits.enter_async_context(stack(home))
-        dsn, environment = ready["databases"]["labeler"], environment_of(ready["pids"]["api"])
-        server = await exits.enter_async_context(api_process(environment, *given.python, cores=cores.servers))
+        server = await exits.enter_async_context(api_process(environment, cores=bench.cores.servers))
         async with httpx.AsyncClient(base_url=server.url, timeout=30) as api:
             headers = {"Authorization": f"Bearer {await token(ready, api)}"}
             api.headers.update(headers)
             dataset, project, annotation_ids = await fill(dsn, api)
-            statuses = await status_asks(dsn, api) if given.statuses else []
+            statuses = await status_asks(dsn, api) if with_statuses else []
             await keep_bodies(dsn, api, [*await asks(api, dataset, project, annotation_ids), *statuses])
             calls = [*await asks(api, dataset, project, annotation_ids), *statuses]
-            user_id = (await api.get("/api/v1/auth/me")).json()["id"]
-        place = Place(dataset, project, user_id)
-        servers = Servers(server, await exits.enter_async_context(bare(dsn, cores.servers, place.environment)))
-        bench = Bench(ready["pids"]["postgres"], cores, given.seconds, given.rounds)
-        for number, ask in enumerate(calls):
-            for count in given.connections if any(name in ask.name for name in given.only) else ():
-                rows.append(await compare(bench, servers, ask, number, headers, count))
-                print(*rows[-1], sep=" | ", flush=True)  # noqa: T201 - it takes minutes
-        how = bench.how
-    show(f"The API beside bare handlers; {how}", (*COLUMNS, *CPU_COLUMNS), rows)
+            place = Place(dataset, project, (await api.get("/api/v1/auth/me")).json()["id"])
+        servers = Servers(server, await exits.enter_async_context(bare(dsn, bench.cores.servers, place.environment)))
+        return [
+            await _compared(bench, servers, ask, number, headers, count)
+            for number, ask in enumerate(calls)
+            if any(name in ask.name for name in only)
+            for count in connections
+        ]
+
+
+async def _compared(
+    bench: Bench, servers: Servers, ask: Ask, number: int, headers: Mapping[str, str], connections: int
+) -> Measured:
+    asked = [(pid, requests, connections) for pid, requests in servers.asked(ask, number, headers)]
+    ours, floor, *same = await bench.in_turns(asked)
+    found = Measured(ask.name, connections, ours, floor, same[0] if same else None)
+    print(*found.cells(), sep=" | ", flush=True)  # noqa: T201 - it takes minutes
+    return found
+
+
+async def main(given: Any) -> None:
+    """Run the benchmark and print its table."""
+    with tempfile.TemporaryDirectory() as home:
+        async with stack(Path(home)) as ready:
+            bench = Bench(ready["pids"]["postgres"], Cores.present(), given.seconds, given.rounds)
+            found = await measured(ready, bench, given.connections, given.only, with_statuses=given.statuses)
+    figures = Figures(
+        "reads",
+        "Calls beside bare handlers with the same statements",
+        COLUMNS,
+        [one.cells() for one in found],
+        [bench.how],
+        {f"{one.name}, {one.connections}": one.by_cpu for one in found},
+    )
+    show(figures, write=given.write)
 
 
 async def token(ready: Mapping[str, Any], api: httpx.AsyncClient) -> str:
@@ -224,5 +255,5 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", default=[""], help="calls whose name contains one of these")
     parser.add_argument("--statuses", action="store_true", help="long lists of statuses as well")
-    parser.add_argument("--python", nargs="+", default=[], help="arguments of Python that start the API")
+    add_write(parser)
     asyncio.run(main(parser.parse_args()))

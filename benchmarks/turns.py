@@ -4,11 +4,8 @@ A noisy machine is unfair to all alike that way. The ratios last, and the CPU ti
 """
 
 import os
-import platform
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from statistics import median
 
 from benchmarks.generator import NAME, load
@@ -102,19 +99,3 @@ class Summary:
             median(one.postgres_ms for one in timed),
             sum(result.failures for result in results),
         )
-
-
-def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table as docs/performance.md has it: with the commit, the day and the machine."""
-    lines = [title, "", origin(), "", " | ".join(columns), " | ".join("---" for _ in columns)]
-    lines += [" | ".join(row) for row in rows]
-    # What holds no bar is a sentence.
-    print("\n".join(f"| {line} |" if " | " in line else line for line in lines))  # noqa: T201
-
-
-def origin() -> str:
-    """Say what was measured, when and where."""
-    command = ["git", "describe", "--always", "--dirty"]
-    commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "no commit"
-    cores = len(os.sched_getaffinity(0))
-    return f"Commit {commit}, {datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, {cores} cores, Python {platform.python_version()}."
