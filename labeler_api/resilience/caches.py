@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -38,10 +38,16 @@ class ExpiringCache(Generic[T]):
 
     def put(self, key: Hashable, value: T) -> None:
         """Remember a value that was read just now."""
-        self._values.pop(key, None)
-        self._values[key] = (monotonic() + self._seconds, value)
-        if len(self._values) > self._entries:
-            self._values.popitem(last=False)
+        self.put_all([(key, value)])
+
+    def put_all(self, pairs: Iterable[tuple[Hashable, T]]) -> None:
+        """Remember several."""
+        values, until = self._values, monotonic() + self._seconds
+        for key, value in pairs:
+            values[key] = (until, value)
+            values.move_to_end(key)
+        while len(values) > self._entries:
+            values.popitem(last=False)
 
     def forget(self, key: Hashable) -> None:
         """Forget a value that was changed just now."""

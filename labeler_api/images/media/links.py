@@ -29,8 +29,7 @@ async def image_links(call: Call, rows: list[Row]) -> list[ImageLinks]:
     if call.settings.image_delivery == "presigned":
         return await _presigned(call, rows)
     caches = call.services.caches
-    for row in rows:
-        caches.images.put((row["dataset_id"], row["id"]), row)
+    caches.images.put_all(((row["dataset_id"], row["id"]), row) for row in rows)
     for dataset_id in {row["dataset_id"] for row in rows}:
         caches.viewers.put((dataset_id, call.user_id), True)
     return _signed(call, rows)
