@@ -1,7 +1,7 @@
 """What an import's statements touch in a large project, whatever PostgreSQL knows of the tables.
 
 Counted in blocks: the same on every machine, and a plan that reads the project for each image, or for each annotation,
-is many times over the bound.
+is a hundred times over the bound.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from tests.fixtures.datasets import Dataset
 from tests.fixtures.pictures import picture
 from tests.fixtures.rows import rows
 
-_IMAGES = 1000
-_OF_AN_IMAGE = 100  # annotations that are there: 100 000 in all
+_IMAGES = 2000
+_OF_AN_IMAGE = 100  # annotations that are there: 200 000 in all
 _NAMED = 200
 _NEW = 5  # on each of the named images, and one that is there already
 
@@ -68,7 +68,7 @@ async def load(api: Api, dataset: Dataset, annotations: int) -> None:
 
 
 async def prepared(api: Api, known: str) -> Dataset:
-    """A project of 100 000 annotations, and what PostgreSQL knows of it."""
+    """A project of 200 000 annotations, and what PostgreSQL knows of it."""
     async with api.db.begin() as tx:
         await tx.execute(_QUIET)
     classes = {"detection": {"c1": {"name": "scratch", "color": "#ff0000", "order": 0}}}

@@ -45,7 +45,7 @@ async def following(api: Api) -> AsyncIterator[list[bool]]:
 
 
 async def until_on(api: Api, on: bool) -> None:
-    async with asyncio.timeout(1 + 2):  # what the operators are promised, and a busy machine
+    async with asyncio.timeout(1):  # what the operators are promised
         await following_until(api, on)
 
 
