@@ -15,8 +15,8 @@ from labeler_api.settings import Settings
 from labeler_api.telemetry.instruments import Instruments
 
 # 1 KiB, botocore's default, costs more than the copying. A store's answer comes in pieces of 80 KiB or so: less would
-# cut them in two, and more adds up over slow clients.
-CHUNK_BYTES = 128 * 1024
+# cut them in two. More adds up: two hundred clients that take nothing cost 147 MiB with 128 KiB, and 87 with 64.
+CHUNK_BYTES = 80 * 1024
 _READ_AHEAD_BYTES = 64 * 1024
 
 _CONNECT_SECONDS, _READ_SECONDS = 3.0, 30.0  # a store that is there accepts at once; reading: between two packets

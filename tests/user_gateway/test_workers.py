@@ -63,10 +63,13 @@ async def test_they_are_one_gateway(users_db: UsersDatabase, start: Start, tmp_p
     async def written() -> bool:
         return file.exists()
 
+    async def all_listen() -> bool:
+        return sum(line["event"] == "listening" for line in process.lines) == _WORKERS
+
     await until(written, 30.0, "the ready file")
     process.ready = json.loads(file.read_text())
     assert process.ready["pid"] == process.process.pid
-    assert sum(line["event"] == "listening" for line in process.lines) == _WORKERS
+    await until(all_listen, 30.0, "the line of each worker")
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(Calls(process.address, GATEWAY_TOKEN)) for _ in range(_CONNECTIONS)]
         assert [(await client.get(id=1)).id for client in clients] == [1] * _CONNECTIONS

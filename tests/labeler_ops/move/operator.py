@@ -16,7 +16,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-from labeler_ops.move import environment
+from labeler_ops.move import road as engine
 from labeler_ops.move.work import Ends
 from labeler_ops.refusing import REFUSALS
 from labeler_ops.runs import Run
@@ -94,7 +94,7 @@ def _die_in(what: str, number: int) -> None:
     places = {
         "copied": (manifest.Manifest, "add"),
         "digested": (inventory.Inventory, "note_digests"),
-        "written": (environment, "write"),
+        "written": (engine, "write_variables"),
     }
     owner, name = places[what]
     whole, turns = getattr(owner, name), itertools.count(1)
