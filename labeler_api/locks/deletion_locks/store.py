@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from labeler_api.db.pool import Row, WriteTransaction
 
 # Wholly, so that whoever would lock or write to one of them waits, and then finds it gone. In the order of ids, as
-# every writer of several images takes them.
+# every writer of several images takes them. Each by the primary key, which the range sees to (`import_locks.store`).
 _TAKE = """
     SELECT one.id FROM (SELECT DISTINCT unnest($2::text[]) AS image_id ORDER BY image_id) asked
     CROSS JOIN LATERAL (
-        SELECT id FROM image_metadata WHERE dataset_id = $1 AND id = asked.image_id LIMIT 1 FOR UPDATE
+        SELECT id FROM image_metadata WHERE dataset_id = $1 AND id BETWEEN asked.image_id AND asked.image_id
+        ORDER BY id LIMIT 1 FOR UPDATE
     ) one
 """
 

@@ -26,12 +26,18 @@ _MARK_ANNOTATED = """
     ON CONFLICT DO NOTHING
 """
 
+# A kept plan is as old as its connection. One that was made for a small table takes any index of the dataset, and
+# reads all of its images for each of them.
+_PLAN_ANEW = "SET LOCAL plan_cache_mode = force_custom_plan"
+
+# Each by the primary key. The order has one index only, and of a value it would mean nothing: so the id is a range.
 _WAIT = """
     SELECT count(*) = count(image.id) FROM (
         SELECT m.image_id FROM importing_images m WHERE m.project_id = $1 AND m.import_id = $2 ORDER BY m.image_id
     ) marked
     LEFT JOIN LATERAL (
-        SELECT id FROM image_metadata WHERE dataset_id = $3 AND id = marked.image_id LIMIT 1 FOR NO KEY UPDATE
+        SELECT id FROM image_metadata WHERE dataset_id = $3 AND id BETWEEN marked.image_id AND marked.image_id
+        ORDER BY id LIMIT 1 FOR NO KEY UPDATE
     ) image ON true
 """
 
@@ -91,6 +97,7 @@ async def mark_annotated(tx: WriteTransaction, project_id: str, import_id: int, 
 
 async def wait_for_writers(tx: WriteTransaction, project_id: str, import_id: int, dataset_id: str) -> bool:
     """Have each marked image once: who writes to it commits first. Return whether all of them are there."""
+    await tx.execute(_PLAN_ANEW)
     all_there: bool = await tx.fetchval(_WAIT, project_id, import_id, dataset_id)
     return all_there
 

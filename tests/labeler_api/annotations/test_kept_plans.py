@@ -19,7 +19,9 @@ from labeler_api.annotations.page import store as page_store
 from labeler_api.annotations.review import store as review_store
 from labeler_api.classes import store as store_classes
 from labeler_api.db.connection import PLANNED_ONCE
+from labeler_api.locks.deletion_locks import store as deletion_locks_store
 from labeler_api.locks.image_locks import store as store_locks
+from labeler_api.locks.import_locks import store as import_locks_store
 from labeler_api.members.authorization import store as store_members
 from tests.labeler_api.annotations.test_status_costs import filled
 
@@ -50,6 +52,7 @@ _STATUS_OF_THREE = """
     UPDATE image_annotation_status SET total_annotations = 3, draft_annotations = 3, counted_total = 3
     WHERE project_id = 'proj_1' AND image_id = $1
 """
+_MARK_OF_AN_IMPORT = "INSERT INTO importing_images VALUES ('proj_1', $1, 1, 2, now())"
 _ID = "(SELECT max(id) FROM annotations WHERE image_id = '" + _IMAGE + "' AND project_id = 'proj_1')"
 STATEMENTS = {
     "access": (store_members._ACCESS, "'proj_1', 2"),
@@ -63,6 +66,8 @@ STATEMENTS = {
     "acquire": (store_locks._ACQUIRE, f"'proj_1', 2, '{{owner}}', true, '{_IMAGE}', 60"),
     "heartbeat": (store_locks._HEARTBEAT, f"'proj_1', '{_IMAGE}', 2, 60"),
     "release": (store_locks._RELEASE, f"'proj_1', '{_IMAGE}', 2"),
+    "wait for an image's writers": (import_locks_store._WAIT, "'proj_1', 1, 'ds_1'"),
+    "take an image away": (deletion_locks_store._TAKE, f"'ds_1', '{{{_IMAGE}}}'"),
     "find": (editing_store._FIND_FOR, "$id, 2"),
     "find its kind": (editing_store._FIND_KIND, "$id, 2"),
     "find it alone": (editing_store._FIND, "$id"),
@@ -124,6 +129,7 @@ async def fill(filling: asyncpg.Connection) -> None:
     await filled(filling, 1, IMAGES, OF_AN_IMAGE)
     await filling.execute(_THREE_LEFT, _IMAGE)
     await filling.execute(_STATUS_OF_THREE, _IMAGE)
+    await filling.execute(_MARK_OF_AN_IMPORT, _IMAGE)
 
 
 async def prepare(connection: asyncpg.Connection) -> None:
@@ -228,3 +234,21 @@ async def test_a_kept_plan_goes_by_keys_however_the_tables_grew(
     assert {name: number for name, number in found.items() if number > PAGES} == {}
     found = await reads(connection)
     assert {name: number for name, number in found.items() if number > PAGES_OF_A_LIST} == {}
+
+
+@pytest.mark.parametrize("known", [0, 1, 100])
+@pytest.mark.parametrize("name", ["wait for an image's writers", "take an image away"])
+async def test_images_are_found_by_their_key_whatever_was_known(
+    connection: asyncpg.Connection, filling: asyncpg.Connection, name: str, known: int
+) -> None:
+    """An import of 10 000 images looked all of them up for each: its plan was as old as the connection."""
+    sql, arguments = STATEMENTS[name]
+    types = ", ".join(parameter.name for parameter in (await connection.prepare(sql)).get_parameters())
+    if known:
+        await filled(filling, 9, known, 0)
+        await connection.execute("ANALYZE image_metadata")
+    await connection.execute(f"SET plan_cache_mode = force_custom_plan; PREPARE kept ({types}) AS {sql}")
+    await connection.execute(f"EXPLAIN EXECUTE kept ({arguments})")
+    await filled(filling, 1, IMAGES, 0)
+    plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN EXECUTE kept ({arguments})"))
+    assert "using image_metadata_pkey" in plan

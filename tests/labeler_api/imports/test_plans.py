@@ -12,7 +12,7 @@ import pytest
 
 from labeler_api.imports.writing import store as writing_store
 from tests.fixtures.annotating import box, check_counters
-from tests.fixtures.annotation_files import coco, imported, stored
+from tests.fixtures.annotation_files import coco, imported, stored, take
 from tests.fixtures.api import Api
 from tests.fixtures.datasets import Dataset
 from tests.fixtures.pictures import picture
@@ -31,6 +31,14 @@ _LOAD = """
                               'image_height', 480), 'c1', 'scratch', 2
     FROM generate_series(0, $3::int - 1) n
 """
+# So many that the primary key is a level higher than the index by folders, in which equal folders stand once.
+_OTHER_IMAGES = """
+    INSERT INTO image_metadata (dataset_id, id, file_name, s3_key, folder_path, size, width, height,
+                                content_sha256, content_type, thumbnail_key, uploaded_at)
+    SELECT $1::text, 'train/good/' || n, n || '.jpg', $1::text || '/' || n, 'train/good', 1000, 640, 480,
+           md5(n::text) || md5(n::text), 'image/jpeg', $1::text || '/t/' || n, now() + n * interval '1 microsecond'
+    FROM generate_series(1, $2::int) n
+"""
 _STATUSES = """
     INSERT INTO image_annotation_status
         (project_id, image_id, task_type, status, total_annotations, draft_annotations, first_modified_at,
@@ -42,7 +50,10 @@ _STATUSES = """
 _COUNT = """
     UPDATE annotation_projects SET total_annotations = $2, annotated_images = $3 WHERE id = $1
 """
-_TABLES = ("annotations", "image_annotation_status", "importing_images", "annotation_history", "image_locks")
+_TABLES = (
+    *("annotations", "image_annotation_status", "importing_images", "annotation_history", "image_locks"),
+    "image_metadata",
+)
 _QUIET = " ".join(f"ALTER TABLE {table} SET (autovacuum_enabled = false);" for table in _TABLES)
 _BLOCKS = """
     SELECT relname, (heap_blks_read + heap_blks_hit + idx_blks_read + idx_blks_hit)::int AS blocks
@@ -55,6 +66,7 @@ BOUNDS = {
     "annotation_history": 2 * _NAMED * _NEW * 20,
     "image_annotation_status": 2 * _NAMED * 20,
     "importing_images": 2 * _NAMED * 20,
+    "image_metadata": _NAMED * 20,  # the names of all are read once, to match those of the file
     "image_locks": _NAMED,  # looked at, and not written, though a file is judged before it is written
 }
 
@@ -72,18 +84,31 @@ async def prepared(api: Api, known: str) -> Dataset:
     async with api.db.begin() as tx:
         await tx.execute(_QUIET)
     classes = {"detection": {"c1": {"name": "scratch", "color": "#ff0000", "order": 0}}}
-    dataset, *others = [await api.dataset(tasks=["detection"], images=_IMAGES, classes=classes) for _ in range(3)]
+    others = [await api.dataset(tasks=["detection"], classes=classes) for _ in range(20)]
     if known == "other projects":
         for other in others:
-            await load(api, other, 20_000)
-        await analyse(api)
-    elif known == "what it was":
+            await load(api, other, 1000)
+            async with api.db.begin() as tx:
+                await tx.execute(_OTHER_IMAGES, other.id, _IMAGES)
+        await analyse(api)  # they hear nothing of this dataset's images either
+    if known == "next to nothing, long ago":
+        await keep_plans(api)
+    dataset = await api.dataset(tasks=["detection"], images=_IMAGES, classes=classes)
+    if known == "what it was":
         await load(api, dataset, 10)
         await analyse(api)
         async with api.db.begin() as tx:
             await tx.execute("DELETE FROM annotations WHERE project_id = $1", dataset.project_id)
     await load(api, dataset, _IMAGES * _OF_AN_IMAGE)
     return dataset
+
+
+async def keep_plans(api: Api) -> None:
+    """Import so often that the connections keep the plans of their statements: from a time with hardly any rows."""
+    await analyse(api)
+    small = await api.dataset(tasks=["detection"], images=1)
+    for number in range(16):
+        await take(api, small, coco([{"image_id": 1, "bbox": [number, 1, 2, 3]}], ["train/good/0000.jpg"]), force=True)
 
 
 async def analyse(api: Api) -> None:
@@ -102,7 +127,7 @@ async def blocks(api: Api) -> dict[str, int]:
     return {row["relname"]: row["blocks"] for row in found}
 
 
-@pytest.mark.parametrize("known", ["nothing", "other projects", "what it was"])
+@pytest.mark.parametrize("known", ["nothing", "other projects", "what it was", "next to nothing, long ago"])
 async def test_files_for_a_large_project(api: Api, known: str) -> None:
     dataset = await prepared(api, known)
     before = await blocks(api)
