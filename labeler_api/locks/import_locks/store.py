@@ -26,11 +26,10 @@ _MARK_ANNOTATED = """
     ON CONFLICT DO NOTHING
 """
 
-# A kept plan is as old as its connection. One that was made for a small table takes any index of the dataset, and
-# reads all of its images for each of them.
-_PLAN_ANEW = "SET LOCAL plan_cache_mode = force_custom_plan"
-
-# Each by the primary key. The order has one index only, and of a value it would mean nothing: so the id is a range.
+# Of a dataset that statistics do not know, or with a plan as old as its connection, PostgreSQL takes any index of the
+# dataset, and reads all of its images for each of them. The order has the primary key only, and nothing may be sorted.
+# Of a value it would mean nothing: so the id is a range.
+_BY_KEY = "SET LOCAL enable_sort = off"
 _WAIT = """
     SELECT count(*) = count(image.id) FROM (
         SELECT m.image_id FROM importing_images m WHERE m.project_id = $1 AND m.import_id = $2 ORDER BY m.image_id
@@ -97,7 +96,7 @@ async def mark_annotated(tx: WriteTransaction, project_id: str, import_id: int, 
 
 async def wait_for_writers(tx: WriteTransaction, project_id: str, import_id: int, dataset_id: str) -> bool:
     """Have each marked image once: who writes to it commits first. Return whether all of them are there."""
-    await tx.execute(_PLAN_ANEW)
+    await tx.execute(_BY_KEY)
     all_there: bool = await tx.fetchval(_WAIT, project_id, import_id, dataset_id)
     return all_there
 

@@ -175,6 +175,7 @@ _CHOSEN = f"""
 # A version keeps the objects of its images when they are deleted (deletion/store_images). Of those that have the id and
 # the size now, and of the deleted ones, it is the one that was there when the version was made; else any of them: a
 # script may upload the same files every night.
+# The range has each image found by the primary key (`locks.import_locks.store`).
 _FROZEN = f"""
     WITH frozen AS (
         SELECT snapshot_data ->> 'image_id' AS image_id, count(*)::int AS annotations,
@@ -186,7 +187,10 @@ _FROZEN = f"""
     SELECT c.image_id, c.file_name, c.annotations, i.*
     FROM frozen c LEFT JOIN LATERAL (
         SELECT {_KNOWN} FROM (
-            SELECT i.*, 0::bigint AS deletion FROM image_metadata i WHERE i.dataset_id = $2 AND i.id = c.image_id
+            (
+                SELECT i.*, 0::bigint AS deletion FROM image_metadata i
+                WHERE i.dataset_id = $2 AND i.id BETWEEN c.image_id AND c.image_id ORDER BY i.id LIMIT 1
+            )
             UNION ALL
             SELECT i.*, d.id
             FROM deleted_images d CROSS JOIN LATERAL jsonb_populate_record(NULL::image_metadata, d.image) i
