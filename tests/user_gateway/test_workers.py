@@ -64,7 +64,7 @@ async def test_they_are_one_gateway(users_db: UsersDatabase, start: Start, tmp_p
         return file.exists()
 
     async def all_listen() -> bool:
-        return sum(line["event"] == "listening" for line in process.lines) == _WORKERS
+        return Counter(line["event"] for line in process.lines)["listening"] == _WORKERS
 
     await until(written, 30.0, "the ready file")
     process.ready = json.loads(file.read_text())
