@@ -27,10 +27,10 @@ import httpx
 from benchmarks.calls import VARIANTS, Ask, asks
 from benchmarks.figures import Figures, add_write, show
 from benchmarks.load import Request
-from benchmarks.processes import Server, api_process, environment_of
+from benchmarks.processes import Cores, Server, api_process, environment_of
 from benchmarks.same import STATEMENTS, Place
 from benchmarks.statuses import status_asks
-from benchmarks.turns import Bench, Cores, Summary
+from benchmarks.turns import Bench, Summary
 from labeler_ops.stack.ports import free_port
 
 IMAGES, ANNOTATIONS = 2000, 5000

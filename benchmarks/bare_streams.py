@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import uvicorn
-from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+
+from benchmarks.bare_store import client
 
 _CHUNK_BYTES = 64 * 1024
 _KEY, _SMALL_KEY = os.environ.get("IMAGE_KEY", ""), os.environ.get("THUMBNAIL_KEY", "")
@@ -20,26 +20,17 @@ _KEY, _SMALL_KEY = os.environ.get("IMAGE_KEY", ""), os.environ.get("THUMBNAIL_KE
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
     """Open a client, and read the small object into memory."""
-    config = AioConfig(signature_version="s3v4", s3={"addressing_style": "path"}, max_pool_connections=256)
-    session = get_session().create_client(
-        "s3",
-        endpoint_url=os.environ["S3_ENDPOINT"],
-        region_name=os.environ.get("S3_REGION", "us-east-1"),
-        aws_access_key_id=os.environ["S3_ACCESS_KEY"],
-        aws_secret_access_key=os.environ["S3_SECRET_KEY"],
-        config=config,
-    )
-    async with session as client:
-        app.state.client = client
-        small = await client.get_object(Bucket=os.environ["S3_BUCKET_DATASETS"], Key=_SMALL_KEY)
+    async with client() as store:
+        app.state.client = store
+        small = await store.get_object(Bucket=os.environ["S3_BUCKET_DATASETS"], Key=_SMALL_KEY)
         app.state.small = await small["Body"].read()
         yield
 
 
 async def image(request: Request) -> Response:
     """Pass an object on as it comes."""
-    client: Any = request.app.state.client
-    answer = await client.get_object(Bucket=os.environ["S3_BUCKET_DATASETS"], Key=_KEY)
+    store: Any = request.app.state.client
+    answer = await store.get_object(Bucket=os.environ["S3_BUCKET_DATASETS"], Key=_KEY)
     headers = {"Content-Length": str(answer["ContentLength"])}
     return StreamingResponse(answer["Body"].iter_chunks(_CHUNK_BYTES), headers=headers, media_type="image/jpeg")
 

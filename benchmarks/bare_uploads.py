@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
 from PIL import Image
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from benchmarks.bare_store import client
 from labeler_api.images import thumbnails
 
 _FILE = Path(os.environ.get("PHOTOGRAPH", ""))
@@ -45,19 +44,9 @@ def small(path: Path) -> bytes:
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
     """Open a client, and start the processes."""
-    session = get_session().create_client(
-        "s3",
-        endpoint_url=os.environ["S3_ENDPOINT"],
-        region_name=os.environ.get("S3_REGION", "us-east-1"),
-        aws_access_key_id=os.environ["S3_ACCESS_KEY"],
-        aws_secret_access_key=os.environ["S3_SECRET_KEY"],
-        config=AioConfig(
-            signature_version="s3v4", s3={"addressing_style": "path"}, request_checksum_calculation="when_required"
-        ),
-    )
     with ProcessPoolExecutor(_CORES, mp_context=get_context("spawn")) as processes:
-        async with session as client:
-            app.state.client, app.state.processes = client, processes
+        async with client() as store:
+            app.state.client, app.state.processes = store, processes
             yield
 
 

@@ -16,7 +16,8 @@ from rich.console import Console
 from benchmarks import figures, gateway, streams, uploads
 from benchmarks.api import stack
 from benchmarks.generator import NAME
-from benchmarks.pairs import Cores, Turns, load_now, table
+from benchmarks.pairs import Turns, load_now, table
+from benchmarks.processes import Cores
 
 LEAST = 0.9  # of what was written down
 TRIES = 3

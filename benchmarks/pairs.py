@@ -13,23 +13,9 @@ from rich.table import Table
 
 from benchmarks.generator import NAME, load
 from benchmarks.load import Request, Result
-from benchmarks.processes import cpu_seconds
+from benchmarks.processes import Cores, cpu_seconds
 
 COLUMNS = ("call", "connections", "a second", "bare", "ratio", "by CPU", "CPU ms: ours", "bare", "p95 ms: ours", "bare")
-
-
-@dataclass(frozen=True)
-class Cores:
-    """Which cores the servers and the load may use; all of them where there is one only."""
-
-    servers: Sequence[int]
-    load: Sequence[int]
-
-    @classmethod
-    def present(cls) -> "Cores":
-        """Divide what this machine has."""
-        found = sorted(os.sched_getaffinity(0))
-        return cls(found[:-1] or found, found[-1:])
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
-"""API processes beside the one of a stack that was started for a benchmark."""
+"""API processes beside the one of a stack that was started for a benchmark, and the cores that they run on."""
 
 import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,20 @@ from labeler_ops.stack.ports import free_port
 
 _START_SECONDS = 60
 _TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Cores:
+    """Which cores the servers and the load may use; all of them where there is one only."""
+
+    servers: Sequence[int]
+    load: Sequence[int]
+
+    @classmethod
+    def present(cls) -> "Cores":
+        """Divide what this machine has."""
+        found = sorted(os.sched_getaffinity(0))
+        return cls(found[:-1] or found, found[-1:])
 
 
 class Server(NamedTuple):

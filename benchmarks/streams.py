@@ -25,9 +25,9 @@ from benchmarks.api import stack
 from benchmarks.decoding import photograph
 from benchmarks.figures import Figures
 from benchmarks.load import Request
-from benchmarks.pairs import COLUMNS, Asked, Cores, Pair, Turns
+from benchmarks.pairs import COLUMNS, Asked, Pair, Turns
 from benchmarks.people import Person, people
-from benchmarks.processes import Server, api_of, api_process, environment_of, pinned
+from benchmarks.processes import Cores, Server, api_of, api_process, environment_of, pinned
 from labeler_api.object_store.presigning import Presigner
 
 SIZE = (2940, 2200)  # of noise, as JPEG: 4 MB

@@ -10,21 +10,7 @@ from statistics import median
 
 from benchmarks.generator import NAME, load
 from benchmarks.load import Request, Result
-from benchmarks.processes import cpu_seconds
-
-
-@dataclass(frozen=True)
-class Cores:
-    """Which cores the servers and the load may use; all of them where there is one only."""
-
-    servers: Sequence[int]
-    load: Sequence[int]
-
-    @classmethod
-    def present(cls) -> "Cores":
-        """Divide what this machine has."""
-        found = sorted(os.sched_getaffinity(0))
-        return cls(found[:-1] or found, found[-1:])
+from benchmarks.processes import Cores, cpu_seconds
 
 
 @dataclass(frozen=True)

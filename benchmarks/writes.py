@@ -24,8 +24,8 @@ from benchmarks.api import bare, stack
 from benchmarks.beside import beside_long_work
 from benchmarks.load import Request
 from benchmarks.people import IMAGES, Person, Project, people, project
-from benchmarks.processes import Server, api_process, environment_of
-from benchmarks.turns import Bench, Cores
+from benchmarks.processes import Cores, Server, api_process, environment_of
+from benchmarks.turns import Bench
 
 _BOX = {"type": "bbox", "bbox": [10.5, 20.5, 99.0, 51.0], "image_width": 640, "image_height": 480}
 

@@ -46,9 +46,6 @@ class MetricsAccess:
         return 200 if self._local and _is_loopback(address) else 404
 
 
-_SEEN = 64
-"""Headers that are remembered: a right token, twice for each caller, in some spelling of `Bearer`."""
-
 current_caller: ContextVar[Caller] = ContextVar("current_caller")
 """The caller of the RPC that the running task serves."""
 
@@ -58,19 +55,10 @@ class Authenticator:
 
     def __init__(self, callers: Iterable[Caller]) -> None:
         self._known = [(_digest(token), caller) for caller in callers for token in caller.tokens]
-        self._seen: dict[str, Caller] = {}
 
     def authenticate(self, metadata: Iterable[tuple[str, str | bytes]]) -> Caller:
         """Return the caller; raise Unauthenticated when there is no token or an unknown one."""
-        header = _authorization(metadata)
-        if (seen := self._seen.get(header)) is not None:
-            return seen
-        found = self._found(_token(header))
-        if len(self._seen) < _SEEN:
-            self._seen[header] = found
-        return found
-
-    def _found(self, presented: str | None) -> Caller:
+        presented = _token(_authorization(metadata))
         if presented is None:
             raise Unauthenticated("TOKEN_MISSING", "Send the metadata 'authorization: Bearer <token>'.")
         digest = _digest(presented)

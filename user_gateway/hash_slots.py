@@ -4,6 +4,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -79,7 +80,7 @@ class SharedSlots:
             for slot, file in enumerate(self._files):
                 if slot not in self._own and _locked(file):
                     self._own.add(slot)
-                    return lambda slot=slot: self._release(slot)  # type: ignore[misc]
+                    return partial(self._release, slot)
         return None
 
     def _release(self, slot: int) -> None:

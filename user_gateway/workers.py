@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import msgspec
 import structlog
@@ -63,14 +64,14 @@ def reserved(host: str, port: int) -> Iterator[int]:
 
 
 @contextmanager
-def _bound(family: int, kind: int, address: object, *, shared: bool = False) -> Iterator[socket.socket]:
+def _bound(family: int, kind: int, address: tuple[Any, ...], *, shared: bool = False) -> Iterator[socket.socket]:
     with socket.socket(family, kind) as bound:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of a run before may linger
         if shared:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        bound.bind(address)  # type: ignore[arg-type]
+        bound.bind(address)
         yield bound
 
 

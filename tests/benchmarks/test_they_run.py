@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import scale, soak, streams, uploads
-from benchmarks.pairs import COLUMNS, Cores, Turns
+from benchmarks.pairs import COLUMNS, Turns
+from benchmarks.processes import Cores
 from benchmarks.scale_fill import Amount
 
 SMALL = (300, 200)

@@ -24,6 +24,7 @@ from tests.fixtures.buckets import own_buckets
 from tests.fixtures.front import Front
 from tests.fixtures.move_variables import variables
 from tests.fixtures.postgres import directory_of_data
+from tests.fixtures.sql import execute
 from tests.fixtures.users import RunningGateway
 from tests.guides.warm import labeler_in
 
@@ -43,15 +44,6 @@ synchronous_commit = off
 """
 _ROLE = f"{{}} ROLE {ROLES['labeler']} LOGIN CREATEDB REPLICATION PASSWORD '{PASSWORD}'"
 _LOOK_EVERY = 0.02
-
-
-async def execute(dsn: str, *statements: str) -> None:
-    connection = await asyncpg.connect(dsn)
-    try:
-        for sql in statements:
-            await connection.execute(sql)
-    finally:
-        await connection.close()
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.sides import variables
 from tests.fixtures.backups import FILLED, bucket, count, store
+from tests.fixtures.sql import execute
 from tests.fixtures.users import RunningGateway
-from tests.guides.conftest import PASSWORD, SMOKE, Servers, deployed, execute, serving
+from tests.guides.conftest import PASSWORD, SMOKE, Servers, deployed, serving
 from tests.guides.following import follow, shell
 from tests.guides.reading import guide
 

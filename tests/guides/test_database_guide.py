@@ -4,8 +4,9 @@ from pathlib import Path
 
 from labeler_ops.database.upgrade import upgrade
 from tests.fixtures.project_to_move import PROJECT
+from tests.fixtures.sql import execute
 from tests.fixtures.users import RunningGateway
-from tests.guides.conftest import PASSWORD, SMOKE, Buckets, Servers, deployed, execute, serving
+from tests.guides.conftest import PASSWORD, SMOKE, Buckets, Servers, deployed, serving
 from tests.guides.following import follow, shell
 from tests.guides.reading import guide
 

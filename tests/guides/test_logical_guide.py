@@ -6,8 +6,9 @@ from labeler_ops.database.upgrade import upgrade
 from labeler_ops.move.replication.sides import Urls, drop_everything
 from tests.fixtures.listener import Listener
 from tests.fixtures.project_to_move import PROJECT
+from tests.fixtures.sql import execute
 from tests.fixtures.users import RunningGateway
-from tests.guides.conftest import PASSWORD, SMOKE, Buckets, Servers, deployed, execute, serving
+from tests.guides.conftest import PASSWORD, SMOKE, Buckets, Servers, deployed, serving
 from tests.guides.following import follow, shell
 from tests.guides.reading import guide
 

@@ -14,6 +14,7 @@ from tests.fixtures.backups import store
 from tests.fixtures.buckets import own_buckets
 from tests.fixtures.platform import PLATFORM_SQL
 from tests.fixtures.postgres import DatabaseFactory
+from tests.fixtures.sql import execute
 from tests.fixtures.users import USERS_SQL, RunningGateway
 from tests.guides.conftest import (
     PASSWORD,
@@ -23,7 +24,6 @@ from tests.guides.conftest import (
     Servers,
     buckets_of,
     deployed,
-    execute,
     make_buckets,
     serving,
 )

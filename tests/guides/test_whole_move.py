@@ -7,9 +7,10 @@ from tests.fixtures.pictures import picture
 from tests.fixtures.platform import PLATFORM_SQL
 from tests.fixtures.production import HERE as OF_BEFORE
 from tests.fixtures.production import run_sql
+from tests.fixtures.sql import execute
 from tests.fixtures.stored_objects import objects
 from tests.fixtures.users import USERS_SQL, RunningGateway, insert_accounts
-from tests.guides.conftest import PASSWORD, SMOKE, Buckets, Servers, deployed, execute, serving
+from tests.guides.conftest import PASSWORD, SMOKE, Buckets, Servers, deployed, serving
 from tests.guides.following import follow, shell
 from tests.guides.reading import Block, guide
 

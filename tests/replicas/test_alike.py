@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from typing import Any
 
 import httpx
 import pytest
@@ -89,9 +90,9 @@ async def dataset(pair: Cluster) -> Dataset:
     return await pair.api.dataset(images=2, tasks=["detection"], members=MEMBERS)
 
 
-async def in_turn(pair: Cluster, account: str, method: str, path: str, **given: object) -> list[httpx.Response]:
+async def in_turn(pair: Cluster, account: str, method: str, path: str, **given: Any) -> list[httpx.Response]:
     """Ask the first process, then the second."""
-    return [await client.request(method, f"/api/v1{path}", **given) for client in pair.clients(account)]  # type: ignore[arg-type]
+    return [await client.request(method, f"/api/v1{path}", **given) for client in pair.clients(account)]
 
 
 async def test_each_reads_at_once_what_the_other_wrote(pair: Cluster, dataset: Dataset) -> None:

@@ -58,19 +58,16 @@ async def test_the_scheme_is_read_without_regard_to_case(gateway: RunningGateway
         assert (await calls.info()).version
 
 
-def test_a_right_header_is_remembered_and_a_wrong_one_is_not() -> None:
-    """What is remembered has a bound, and answers what would be found anew."""
+def test_every_spelling_of_a_header_is_judged_by_its_token() -> None:
     reader = Caller("reader", frozenset({Scope.USERS_READ}), (READER,))
     authenticator = Authenticator([reader, Caller("login", frozenset(), (LOGIN,))])
     for spaces in range(1, 200):  # as many spellings as one likes
         assert authenticator.authenticate([("authorization", f"Bearer{' ' * spaces}{READER}")]) is reader
-    assert len(authenticator._seen) == 64
     for _ in range(2):
         with pytest.raises(Unauthenticated, match="not known"):
             authenticator.authenticate([("authorization", f"Bearer {READER}x")])
         with pytest.raises(Unauthenticated, match="Send the metadata"):
             authenticator.authenticate([])
-    assert all(header.endswith(READER) for header in authenticator._seen)
 
 
 async def test_two_tokens_of_a_caller_hold_at_once(users_dsn: str, start_gateway: StartGateway) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -21,8 +22,8 @@ CONTENT = noise(300, 200)
 SIZE = len(CONTENT)
 
 
-async def one_image(api: Api, **options: object) -> Dataset:
-    dataset = await api.dataset(**options)  # type: ignore[arg-type]
+async def one_image(api: Api, **options: Any) -> Dataset:
+    dataset = await api.dataset(**options)
     assert (await upload(await api.login("owner"), dataset, ("a b/한 1.jpg", CONTENT))).json()["images_uploaded"] == 1
     return dataset
 
