@@ -5,11 +5,13 @@ from pathlib import Path
 
 import msgspec
 import typer
+from alembic.script import ScriptDirectory
 from typer.core import TyperGroup
 
 from labeler_api.app import describe
 from labeler_api.settings import Settings
 from labeler_ops.cli import app
+from labeler_ops.database.adopt import alembic
 from user_gateway.settings import Variables
 
 ROOT = Path(__file__).parent.parent
@@ -26,6 +28,19 @@ def test_the_example_names_every_variable_of_both_services() -> None:
     api = {field.name.upper() for field in msgspec.structs.fields(Settings)}
     gateway = {field.encode_name for field in msgspec.structs.fields(Variables)} - {"PORT"}
     assert api | gateway <= named
+
+
+def test_the_guides_name_the_newest_revision() -> None:
+    """Their sample outputs are compared but for numbers, of which a revision is one."""
+    head = ScriptDirectory.from_config(alembic()).get_current_head()
+    texts = {path.name: path.read_text() for path in (ROOT / "docs").rglob("*.md")}
+    told = {
+        (name, revision)
+        for name, text in texts.items()
+        for revision in re.findall(r"(?:newest revision, |Upgraded from \d+_\d{4} to )(\d{8}_\d{4})", text)
+    }
+    assert {name for name, _ in told} >= {"labeler-db.md", "backup-and-restore.md", "backup-and-restore.ko.md"}
+    assert {revision for _, revision in told} == {head}
 
 
 def test_every_operation_says_what_it_does() -> None:
