@@ -5,6 +5,9 @@ the role and meets the fence of maintenance mode turns a row from its old object
 leaves each image as it was or as it is sent, whole. The old object is removed later, and so is what never got a row
 (labeler_api.images.removal); what a crash leaves without a row is the sweep's.
 
+Rows are written in the order of the form, whichever picture is decoded first: of two files that could have the same id
+the earlier one gets it, and the answer names the images as they were sent.
+
 Rows wait until the whole form has come, up to a thousand of them: an annotation file, which browsers send last, is
 judged against the images that it comes with, and when it is refused nothing is stored.
 """
@@ -67,6 +70,7 @@ class UploadSession:
         self._slots = asyncio.Semaphore(call.services.decoders.allowed.processes + _WAITING_FILES)
         self._working: dict[str, asyncio.Task[None]] = {}
         self._error: BaseException | None = None
+        self._places: dict[str, int] = {}
         self._batch: dict[str, Stored] = {}
         self._unused: list[str] = []
         self._images: dict[str, UploadedImage] = {}
@@ -100,10 +104,12 @@ class UploadSession:
             self._slots.release()
             spool.close()
             raise self._error
+        self._places.setdefault(path.text, len(self._places))
         task = asyncio.create_task(self._store(path, spool, is_member=is_member))
         self._working[path.text] = task
         task.add_done_callback(partial(self._done, path.text, spool))
         if len(self._batch) >= _WAITING_ROWS:
+            await self._slower_than(self._in_order()[:_BATCH][-1])
             await self._save()
 
     async def finish(self) -> None:
@@ -129,7 +135,7 @@ class UploadSession:
         return found[-1]
 
     async def _foresee(self, tx: WriteTransaction) -> dict[str, str | None]:
-        waiting = list(self._batch.values())
+        waiting = self._in_order()
         ids: dict[str, str | None] = {}
         for start in range(0, len(waiting), _BATCH):
             images = waiting[start : start + _BATCH]
@@ -267,11 +273,21 @@ class UploadSession:
         self._not_taken_in_a_row = 0
         return True
 
+    def _in_order(self) -> list[Stored]:
+        """The images that wait for their rows, in the order of the form."""
+        return sorted(self._batch.values(), key=lambda image: self._places[image.path])
+
+    async def _slower_than(self, image: Stored) -> None:
+        """Wait for the files at work that came before this one: their rows are written first."""
+        place = self._places[image.path]
+        slower = [task for path, task in self._working.items() if self._places[path] < place]
+        if slower:
+            await asyncio.wait(slower)
+
     async def _save(self) -> None:
-        batch = list(self._batch.items())[:_BATCH]
-        for path, _ in batch:
-            del self._batch[path]
-        images = [image for _, image in batch]
+        images = self._in_order()[:_BATCH]
+        for image in images:
+            del self._batch[image.path]
         superseded, self._unused = self._unused, []
         rows = await self._write_rows(images, superseded)
         for row, image in zip(rows, images, strict=True):

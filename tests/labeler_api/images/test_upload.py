@@ -9,12 +9,14 @@ import unicodedata
 import pytest
 from PIL import Image
 
+from labeler_api.images.upload import session
 from tests.fixtures.api import Api
 from tests.fixtures.pictures import (
     archive,
     counters,
     image_rows,
     media_path,
+    noise,
     picture,
     rotated,
     stored_keys,
@@ -62,6 +64,20 @@ async def test_an_upload_stores_bytes_row_and_thumbnail(api: Api) -> None:
     assert thumbnail.size == (256, 128)
     assert thumbnail.format == "JPEG"
     assert await stored_keys(api, dataset, "images") == [row["s3_key"].partition("/images/")[2]]
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 1000])
+async def test_ids_and_answers_follow_the_form_whichever_picture_is_decoded_first(
+    api: Api, rows_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "_WAITING_ROWS", rows_at_once)
+    monkeypatch.setattr(session, "_BATCH", rows_at_once)
+    dataset = await api.dataset()
+    owner = await api.login("owner")
+    slow, quick = noise(5000, 4000), picture(8, 8, "PNG")
+    files = [("a.jpg", slow), *((f"{name}.png", quick) for name in "abcdefghijkl"), ("a.jpg", slow)]
+    answer = (await upload(owner, dataset, *files)).json()
+    assert [image["id"] for image in answer["images"]] == ["a", "a.png", *"bcdefghijkl"]
 
 
 async def test_each_format_is_known_by_its_bytes(api: Api) -> None:
