@@ -69,12 +69,11 @@ async def test_servers_that_restart_go_on_and_an_unopened_target_needs_no_way_ba
         await execute(urls.target, STATE.format("r"))
         copying = asyncio.create_task(move.go(until="following"))
         await _in_the_middle(urls)
-        servers.second.kill()
-    with pytest.raises(DatabaseRefused, match="following: "):
-        await copying
-    await servers.second.stop()
-    await execute(urls.source, "UPDATE annotations SET notes = 'away' WHERE id = 7; DELETE FROM keyless WHERE n = 8")
-    await servers.second.start()
+        async with _crashed(servers.second):
+            # The second text is of a crash that comes before the move has connected again.
+            with pytest.raises(DatabaseRefused, match=r"^(following|the target at .* cannot be reached): "):
+                await copying
+            await execute(urls.source, AWAY)
     later = again(move.run.directory, Ends(urls, None))
     await later.go(until="following")
     await servers.first.stop()
@@ -127,6 +126,7 @@ async def test_owners_that_are_no_superusers(servers: Servers, newer: PostgresSe
     assert [await rows(side, LEFT) for side in (source, target)] == [[], []]
 
 
+AWAY = "UPDATE annotations SET notes = 'away' WHERE id = 7; DELETE FROM keyless WHERE n = 8"
 STATE = """
     SET synchronous_commit = on;
     UPDATE pg_subscription_rel SET srsubstate = '{}' WHERE srrelid = 'keyless'::regclass
@@ -150,6 +150,17 @@ async def _empty(servers: Servers) -> str:
     name = f"back_{servers.count}"
     await execute(servers.first.dsn("postgres"), f"CREATE DATABASE {name} TEMPLATE template0")
     return servers.first.dsn(name)
+
+
+@asynccontextmanager
+async def _crashed(server: PostgresServer) -> AsyncIterator[None]:
+    """A power cut; the server is there again at the end, also for other tests when this one fails."""
+    server.kill()
+    try:
+        yield
+    finally:
+        await server.stop()
+        await server.start()
 
 
 @asynccontextmanager
