@@ -89,7 +89,7 @@ class Sounding:
         self._doubted_at = self._silent_at = -inf
 
     def doubt(self) -> None:
-        """Have every connection asked that does not answer from now on."""
+        """Have each connection tested before its next use, unless it answers from now on."""
         self._doubted_at = monotonic()
 
     def knows(self, connection: Any) -> bool:

@@ -71,7 +71,7 @@ Prepare = Callable[[Connection, NoteStep], Awaitable[bool]]
 
 
 def _nothing() -> None:
-    """Whoever lends no place has none to give back."""
+    """Give nothing back, since nothing was lent."""
 
 
 class Database:

@@ -242,14 +242,14 @@ class Admission:
         return True
 
     def know(self, dataset_id: str, project_id: str) -> None:
-        """A project goes by its dataset's id, too."""
+        """Let the dataset's id stand for its project, too."""
         if dataset_id not in self._names:
             if len(self._names) >= _MOST_NAMES:
                 self._names.pop(next(iter(self._names)))
             self._names[dataset_id] = project_id
 
     def _wanted(self, work: Work, person: str, project: str) -> list[tuple[Share, str]]:
-        """What is to be entered, in the order that keeps whoever waits from holding what others could use."""
+        """The shares to enter, the narrowest first: who waits for one holds no place in those that others use, too."""
         wanted = [(self._of_person[work], person), (self._person, person)] if person else []
         if work is not Work.READ:
             if project:

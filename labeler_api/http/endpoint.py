@@ -139,7 +139,7 @@ def endpoint(
     `errors` are those that only this call answers with; `links` lead from its answer to the next call; `tag` is the
     group in the OpenAPI document, else the handler's feature.
 
-    `idempotent=True` takes the header Idempotency-Key, which the use case has to honour by `idempotency.once`;
+    `idempotent=True` takes the header Idempotency-Key, which the use case has to honour by `idempotency.keys.once`;
     `max_json_bytes` is for bodies that are greater than MAX_JSON_BYTES by their nature; `reads=True` for a POST that
     changes nothing, and is answered in maintenance mode; `if_match=True` says that the use case honours If-Match, and
     `answers_503=True` that the handler's own value is answered with 503 too. `large=True` is for answers that hold what

@@ -24,7 +24,7 @@ _SERVER_ERROR = 500
 _UNMATCHED = "unmatched"
 
 _READ_ON_BYTES = 64 * 1024 * 1024  # what an early refusal reads on, so that the browser sees the answer
-_READ_ON_SECONDS = 10.0  # 64 MiB over 50 Mbit/s; a body that takes longer is of somebody who drips
+_READ_ON_SECONDS = 10.0  # 64 MiB over 50 Mbit/s; a body that takes longer comes from a client that is slow on purpose
 _LAST_READ_ON_SECONDS = 1.0  # of a process that is about to end: the answer must still go out
 
 # For whatever a browser makes of an answer: nothing is loaded from it, run by it, or framed. What needs more says so.

@@ -129,7 +129,7 @@ class Memory:
 class LimitStorage:
     """Asks the shared storage at `url`; this process's memory where there is none, or while it does not answer.
 
-    A storage that is away costs one question a tenth of a second, and then a second long nobody.
+    While the storage is away, one request a second asks it, and waits a tenth of a second for it.
     """
 
     def __init__(

@@ -22,7 +22,7 @@ SEARCHES_PER_PERSON = RateLimitItemPerMinute(60, namespace="searches")
 _LOGINS_PER_CLIENT = 60
 _CLIENT_SECONDS = 60
 
-# Of one account from one client. Elsewhere the same account is free: nobody can lock somebody else out.
+# Counted for an account and a client together. From another client the account is free: nobody locks somebody else out.
 _FREE_TRIES = 5
 _FIRST_WAIT_SECONDS = 60
 _LONGEST_WAIT_SECONDS = 900

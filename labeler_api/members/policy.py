@@ -47,15 +47,15 @@ MAY_TRANSFER_OWNERSHIP = Role.OWNER
 
 
 class Lock(Enum):
-    """How strongly to lock a project. The strongest that a transaction needs comes first: raising it deadlocks.
+    """How strongly to lock a project. Take the strongest lock that a transaction needs first.
 
-    Whoever wants more of a row than they have stands in line for it, behind those who wait for them.
+    Raising it later can deadlock: the transaction then waits behind others that wait for what it already holds.
     """
 
     NONE = auto()  # for a look
-    ROLE = auto()  # who would take the role away waits, and who would have the project alone
-    TURN = auto()  # who changes the project itself, or its images, waits, too
-    ALONE = auto()  # everybody waits who writes to it, annotations too
+    ROLE = auto()  # blocks a change of the caller's role, and ALONE
+    TURN = auto()  # blocks changes of the project and of its images, too
+    ALONE = auto()  # blocks every writer of the project, of annotations too
 
 
 def effective_role(stored: str | None, *, is_admin: bool, is_public: bool) -> Role | None:

@@ -29,7 +29,7 @@ MOVED = "The database is being moved."
 """What users are told during a move."""
 SQLSTATE = "LM001"  # of our own class: no driver takes it for something that a retry would mend
 
-# Below deadlock_timeout (1 s): this gives way to a writer that waits for one of its tables, never the writer.
+# Below deadlock_timeout (1 s): in a deadlock with a writer the fence gives up, never the writer.
 _LOCK_MILLISECONDS = 700
 _PAUSE_SECONDS = 0.1
 # An autovacuum gives way to a lock that has waited for deadlock_timeout, not to a shorter wait; and after a restore, or

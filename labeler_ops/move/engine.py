@@ -28,8 +28,8 @@ class Phase:
 
     `do` fills in what the journal keeps, and may be begun anew wherever it was cut off. `look` says what is the matter
     with what was done, None when it stands. `back` takes it back, also when it was cut off. `says` is its line of the
-    plan; `unless` says why this run leaves it to a person. One that `proves` names what differs, which says more than
-    that something does not stand: that is looked at after it.
+    plan; `unless` says why this run leaves it to a person. A phase that `proves` runs before the looks at earlier
+    phases: it names what differs, which says more than that something does not stand.
     """
 
     name: str

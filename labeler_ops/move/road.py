@@ -193,7 +193,7 @@ class Road:
 
     def _old_environment(self) -> None:
         databases, plan = self.work.ends.databases, self.work.plan
-        # For a reader it would be another password than the services have.
+        # The URL of a role that only reads is left out: its password is not that of the services.
         old = ownership.direct(databases.source) if databases and plan.database == "labeler" else {}
         write_variables(self._back.environment, {**old, **serving_variables(self._back)})
 

@@ -1,7 +1,7 @@
 """SQL of annotations. Every write is one statement that writes the revision, too.
 
 A revision holds the whole row before and after, as `to_jsonb` writes it, so that any of them can be restored.
-Writers of one image take turns: every write transaction locks its images first (`locks.service`). The time of a write
+Writers of one image take turns: every write locks its images first (`claim_image_2`). The time of a write
 is `statement_timestamp()`, and not the transaction's, which may have begun before another writer's turn.
 """
 
@@ -28,8 +28,8 @@ JSON = ("geometry", "attributes")
 COLUMNS = ", ".join((*PLAIN, *map(page_bytes.json_value, JSON), page_bytes.text_value("notes")))
 _STORED = ", ".join((*PLAIN, *JSON, "notes"))
 
-# By the primary key: a plan that was made for an emptied table takes any index that has the id, and reads it through.
-# The order has one index only, and of a value it would mean nothing: so the id is given as a range.
+# A plan that was kept from an emptied table may read a whole index that merely contains the id. `BETWEEN` with
+# `ORDER BY id` leaves the primary key as the only choice.
 _FIND = f"SELECT {COLUMNS} FROM annotations WHERE id BETWEEN $1 AND $1 ORDER BY id LIMIT 1"
 
 # With the caller's access to its project: a row only where there is one.
@@ -134,7 +134,7 @@ async def page_of_image(
 async def task_of_undone(
     tx: WriteTransaction, project_id: str, user_id: int, image_id: str, *, of_others: bool
 ) -> str | None:
-    """Return the task of the `no_object` on the image that `insert` would bring back, else the project's only task."""
+    """Return the task of the `no_object` on the image that `create` would bring back, else the project's only task."""
     task: str | None = await tx.fetchval(_TASK, project_id, user_id, image_id, of_others)
     return task
 

@@ -3,7 +3,7 @@
 Each changed annotation gets a revision in its history. The statuses of the images, the project's counters and its
 revision follow. A write is a function of the database, which does so by `log_revision_2` and `follow_write_2` or
 `refresh_progress_1` (`labeler_api/db/functions`). Statements over the rows of a whole import, or of many images, have a
-part for the history from `revisions.logged`.
+part for the history from `logged`.
 """
 
 from enum import StrEnum

@@ -1,8 +1,8 @@
 """SQL of deletion.
 
-Locks are taken in the order of every other writer: the project's row (`members.service.take_turn`), then the dataset's.
-FOR UPDATE waits for writers that hold the project, and for those whose new row refers to it; whoever comes later finds
-neither.
+Locks are taken in the order of every other writer: the project's row (`authorize` with `Lock.ALONE`), then the
+dataset's. FOR UPDATE waits for writers that hold the project, and for those whose new row refers to it; later callers
+find neither.
 """
 
 from collections.abc import Sequence

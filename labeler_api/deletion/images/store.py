@@ -117,8 +117,8 @@ _TAKEN = """
     ORDER BY d.image_id LIMIT 1
 """
 
-# An annotation's number goes on where its history stopped. One that lives on elsewhere stays as it is: nothing that the
-# API does leads to that, and it must not keep an image from coming back.
+# An annotation's number goes on where its history stopped. An annotation whose id exists stays as it is: nothing that
+# the API does leads to that, and it must not keep an image from coming back.
 _PUT_BACK_ROWS = f"""
     WITH made AS (
         INSERT INTO annotations ({", ".join(ANNOTATION_COLUMNS)}, version)
@@ -161,7 +161,7 @@ _PAGE = """
     ORDER BY d.id DESC LIMIT $3
 """
 
-# Whoever restores one at this moment has it; it is looked at another time.
+# A row that somebody restores at this moment is locked, and skipped: the next run looks at it.
 _DUE = """
     SELECT id, s3_key, thumbnail_key, rendition_key FROM deleted_images
     WHERE purge_after <= clock_timestamp() ORDER BY purge_after, id LIMIT $1 FOR UPDATE SKIP LOCKED

@@ -18,7 +18,7 @@ class PacedResponse(Response):
     """A body that is sent as fast as the client takes it, and cut off from one that takes nearly nothing."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
-        """Send. A client that is too slow gets less than Content-Length says, which no client takes for the whole."""
+        """Send. A client that is too slow is cut off, and sees it: the body is shorter than Content-Length says."""
         body = bytes(self.body)
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         try:

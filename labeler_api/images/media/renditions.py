@@ -1,7 +1,7 @@
 """What browsers are shown of pictures whose format they do not draw.
 
-An upload makes it at once. For an image of before it is made when somebody first looks at the image, and kept: one
-decoding for each such image, in the processes and within the limits that uploads have. The original stays as it is.
+An upload makes it at once. An image that is older than renditions gets one when somebody first looks at it; it is kept.
+Each such image is decoded once, in the processes and within the limits of uploads. The original stays as it is.
 """
 
 import asyncio

@@ -3,7 +3,7 @@
 While a list is judged, its runs of whole items are noted. So reading them again needs no look for their ends: the
 decoder gets a run at once.
 
-Blocking; call it in a thread. The rules are those of every body (`http.json_rules`): a file in which `annotations`
+Blocking; call it in a thread. The rules are those of every body (`input.json_rules`): a file in which `annotations`
 stands twice would lose one half in silence.
 """
 

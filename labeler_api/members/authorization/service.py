@@ -62,7 +62,7 @@ async def authorize(
 
 
 def access_of(row: Row | None, call: Call, minimum: Role) -> Access:
-    """Judge what a statement with `members.access` found. Raises as `authorize` does."""
+    """Judge what a statement with `authorization.access` found. Raises as `authorize` does."""
     if row is None:
         raise not_found()
     stored = row["role"]

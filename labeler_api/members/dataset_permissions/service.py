@@ -40,7 +40,7 @@ async def page(call: Call, dataset: str, cursor: str) -> tuple[list[PermissionRe
 
 
 async def change(call: Call, dataset: str, user_id: int, body: ChangePermission) -> PermissionResponse:
-    """Make a member an annotator. Raises BadRequest for the caller's own row, and as `service_changes.change`."""
+    """Make a member an annotator. Raises BadRequest for the caller's own row, and as `membership.service.change`."""
     wanted = _stored_role(body.role)
     if user_id == call.user_id:
         async with call.db.read() as connection:  # 404 and 403 come first
