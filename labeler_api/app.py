@@ -17,7 +17,7 @@ from labeler_api.auth import routes as auth
 from labeler_api.classes import routes as classes
 from labeler_api.context import Services
 from labeler_api.datasets import routes as datasets
-from labeler_api.db import room
+from labeler_api.db import connection_budget
 from labeler_api.db.platform import PlatformDatabase
 from labeler_api.db.pool import Database, PoolOptions
 from labeler_api.deletion import routes as deletion
@@ -112,7 +112,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Starlett
             await stack.enter_async_context(event_loop.watched(lag.observe))
             if settings.db_statement_cache:  # else a pooler stands before the server, and has limits of its own
                 await stack.enter_async_context(
-                    room.compared(
+                    connection_budget.compared(
                         running.db,
                         of_a_process=settings.db_pool_size + settings.db_max_overflow,
                         processes=settings.api_workers,

@@ -79,20 +79,20 @@ def throw_away(connection: Any) -> None:
         connection.terminate()
 
 
-class Sounding:
+class LivenessCheck:
     """Takes connections of our class out of a pool: those that are neither too old nor silent."""
 
     def __init__(self, pool: Any, recycle_seconds: float = inf) -> None:
         self._pool = pool
         self._recycle_seconds = recycle_seconds
         # When a connection last fell silent: others that have not answered since may have done so, too.
-        self._doubted_at = self._silent_at = -inf
+        self._suspected_at = self._silent_at = -inf
 
-    def doubt(self) -> None:
+    def suspect_all(self) -> None:
         """Have each connection tested before its next use, unless it answers from now on."""
-        self._doubted_at = monotonic()
+        self._suspected_at = monotonic()
 
-    def knows(self, connection: Any) -> bool:
+    def answered_lately(self, connection: Any) -> bool:
         """Whether a connection that is held already needs no sign of life: it answered a short while ago."""
         try:
             if connection.is_closed():
@@ -102,7 +102,7 @@ class Sounding:
         now, heard_at = monotonic(), connection.heard_at
         return bool(
             now - connection.born_at <= self._recycle_seconds
-            and heard_at >= max(self._silent_at, self._doubted_at)
+            and heard_at >= max(self._silent_at, self._suspected_at)
             and now - heard_at < _QUIET_SECONDS
         )
 
@@ -114,7 +114,7 @@ class Sounding:
             if now - connection.born_at > self._recycle_seconds or heard_at < self._silent_at:
                 connection.terminate()
                 continue
-            known = heard_at >= self._doubted_at and now - heard_at < _QUIET_SECONDS
+            known = heard_at >= self._suspected_at and now - heard_at < _QUIET_SECONDS
             if known or await self._answers(connection):
                 return connection
 
@@ -128,7 +128,7 @@ class Sounding:
                 await self._pool.release(connection, timeout=seconds)
         except FAILURES as error:
             if isinstance(error, TimeoutError):
-                self.doubt()
+                self.suspect_all()
             throw_away(connection)
             return False
         return True

@@ -17,7 +17,7 @@ import structlog
 from asyncpg.connection import LoggedQuery
 
 from service_kit import postgres
-from service_kit.postgres import KEEPALIVE, Sounding, watch_silence
+from service_kit.postgres import KEEPALIVE, LivenessCheck, watch_silence
 from service_kit.settings import SettingsError
 from user_gateway import errors
 from user_gateway.lending import Lending
@@ -109,7 +109,7 @@ class Database:
         self._call_seconds = call_seconds
         self._searches = SearchPlaces(pool_size)
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
-        self._sounding: Sounding | None = None
+        self._liveness: LivenessCheck | None = None
         self._lending: Lending | None = None
         self._releasing: set[asyncio.Task[None]] = set()
         self._watcher: asyncio.Task[None] | None = None
@@ -150,8 +150,8 @@ class Database:
             init=self._prepare_connection,
             connection_class=postgres.Connection,
         )
-        self._sounding = Sounding(self._pool, _RECYCLE_SECONDS)
-        self._lending = Lending(self._sounding, self._pool_size, release_seconds=_RELEASE_SECONDS)
+        self._liveness = LivenessCheck(self._pool, _RECYCLE_SECONDS)
+        self._lending = Lending(self._liveness, self._pool_size, release_seconds=_RELEASE_SECONDS)
         await self._look()
         self._watcher = asyncio.create_task(self._watch(), name="user-db-watcher")
 
@@ -271,8 +271,8 @@ class Database:
     def _translated(self, error: Exception) -> Exception | None:
         """Say in the gateway's words what the driver raised; None for what is no matter of the database."""
         if isinstance(error, TimeoutError | asyncpg.QueryCanceledError):
-            if self._sounding is not None:
-                self._sounding.doubt()
+            if self._liveness is not None:
+                self._liveness.suspect_all()
             self._look_now.set()
             return errors.deadline_exceeded()
         if isinstance(error, _CHANGED):

@@ -6,7 +6,7 @@ asyncpg's pool makes a task of every return and three coroutines of every loan: 
 import asyncio
 from typing import Any
 
-from service_kit.postgres import Sounding, throw_away
+from service_kit.postgres import LivenessCheck, throw_away
 
 
 class Lending:
@@ -15,8 +15,8 @@ class Lending:
     What nobody has wanted for a while goes back into the pool, which closes it in its own time.
     """
 
-    def __init__(self, sounding: Sounding, size: int, *, release_seconds: float) -> None:
-        self._sounding = sounding
+    def __init__(self, liveness: LivenessCheck, size: int, *, release_seconds: float) -> None:
+        self._liveness = liveness
         self._release_seconds = release_seconds
         self._places = asyncio.Semaphore(size)
         self._kept: list[Any] = []
@@ -31,7 +31,7 @@ class Lending:
         if self._kept and not self._places.locked():
             await self._places.acquire()  # does not wait
             # The last one first, so that those that are not needed fall quiet.
-            if self._sounding.knows(self._kept[-1]):
+            if self._liveness.answered_lately(self._kept[-1]):
                 return self._kept.pop()
             self._places.release()
         async with asyncio.timeout(seconds):
@@ -42,10 +42,10 @@ class Lending:
         try:
             while self._kept:
                 connection = self._kept.pop()
-                if self._sounding.knows(connection):
+                if self._liveness.answered_lately(connection):
                     return connection
-                await self._sounding.give_back(connection, self._release_seconds)
-            return await self._sounding.take()
+                await self._liveness.give_back(connection, self._release_seconds)
+            return await self._liveness.take()
         except BaseException:
             self._places.release()
             raise
@@ -61,16 +61,16 @@ class Lending:
         False: the connection was thrown away, and its statement may still run.
         """
         try:
-            return await self._sounding.give_back(connection, self._release_seconds)
+            return await self._liveness.give_back(connection, self._release_seconds)
         finally:
             self._places.release()
 
     async def let_go(self) -> None:
         """Give the pool what has been quiet for a while. To be called from time to time."""
-        quiet = [connection for connection in self._kept if not self._sounding.knows(connection)]
+        quiet = [connection for connection in self._kept if not self._liveness.answered_lately(connection)]
         self._kept = [connection for connection in self._kept if connection not in quiet]
         for connection in quiet:
-            await self._sounding.give_back(connection, self._release_seconds)
+            await self._liveness.give_back(connection, self._release_seconds)
 
     def throw_away(self) -> None:
         """End what waits here, without a farewell."""

@@ -22,7 +22,7 @@ from labeler_api.db.admission import Admission, Pass, Work
 from labeler_api.db.errors import translated
 from labeler_api.db.failures import FAILURES
 from labeler_api.telemetry.instruments import Instruments
-from service_kit.postgres import Sounding, throw_away
+from service_kit.postgres import LivenessCheck, throw_away
 
 _ROLLBACK_SECONDS = 2.0  # nothing is lost without its answer: the server rolls back what is cut off
 _RECOVERY_SECONDS = 2.0  # for a cancelled statement to end; else its connection is not worth the wait
@@ -63,7 +63,7 @@ class Lender:
         self._acquire_seconds = instruments.metrics.acquire_seconds.labels("labeler")
         self.admission = Admission(options.max_size, instruments.metrics)
         self._waiting = 0
-        self._sounding = Sounding(pool, options.recycle_seconds)
+        self._liveness = LivenessCheck(pool, options.recycle_seconds)
         self._recovering: set[asyncio.Task[None]] = set()
         self._ping: asyncio.Task[None] | None = None
         self._kept: list[Any] = []  # the latest last, so that the others grow old and go
@@ -121,7 +121,7 @@ class Lender:
             self._see_to(connection, admitted)
             return
         if isinstance(error, TimeoutError):
-            self._sounding.doubt()
+            self._liveness.suspect_all()
             throw_away(connection)
         elif error is not None:
             try:
@@ -131,7 +131,7 @@ class Lender:
                 raise
         elif self._keeps(connection):
             admitted.leave()
-            if not self._sounding.knows(self._kept[0]):
+            if not self._liveness.answered_lately(self._kept[0]):
                 await self._given_back(self._kept.pop(0))  # the pool closes it when it was quiet for long
             return
         await self._returned(connection, admitted)
@@ -161,7 +161,7 @@ class Lender:
 
     def _at_hand(self) -> Any:
         """Take a connection that came back a short while ago; None where there is none."""
-        if self._kept and self._sounding.knows(self._kept[-1]):
+        if self._kept and self._liveness.answered_lately(self._kept[-1]):
             return self._kept.pop()
         return None
 
@@ -171,7 +171,7 @@ class Lender:
             if (connection := self._at_hand()) is not None:
                 return connection
             await self._given_back(self._kept.pop())
-        return await self._sounding.take()
+        return await self._liveness.take()
 
     def _keeps(self, connection: Any) -> bool:
         """Keep a connection whose use ended without an error; False for one that was lost, and at the end."""
@@ -218,7 +218,7 @@ class Lender:
             pass
         except FAILURES as error:
             if isinstance(error, TimeoutError):
-                self._sounding.doubt()
+                self._liveness.suspect_all()
             throw_away(connection)
         await _rolled_back(connection)
         await self._returned(connection, admitted)

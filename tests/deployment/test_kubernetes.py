@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from labeler_api.db.room import BESIDE_THE_POOL
+from labeler_api.db.connection_budget import BESIDE_THE_POOL
 from labeler_ops.environment.check import check
 from labeler_ops.environment.declaration import VARIABLES
 

@@ -99,12 +99,12 @@ async def test_both_sides_notice_by_themselves(users_db: UsersDatabase, start_ga
     """The kernel's part: what is asked of it, on either side, by the pool and by the watcher."""
     running = await start_gateway(users_db.dsn)
     database = running.server._database
-    assert database._sounding is not None
-    connection = await database._sounding.take(5.0)
+    assert database._liveness is not None
+    connection = await database._liveness.take(5.0)
     try:
         await _assert_watched(connection)
     finally:
-        await database._sounding.give_back(connection, 5.0)
+        await database._liveness.give_back(connection, 5.0)
     assert database._watched is not None
     _assert_asked(database._watched)
 

@@ -68,11 +68,11 @@ class AnnotationFiles(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """What became of an upload into a dataset; `is_as_foreseen`: the images got the ids that they were judged with."""
+    """What became of an upload into a dataset. `ids_are_as_predicted`: the images have the ids of the dry run."""
 
     access: Access
     summary: UploadSummary
-    is_as_foreseen: bool
+    ids_are_as_predicted: bool
 
 
 async def upload(
@@ -103,7 +103,7 @@ async def upload(
     except Exception as error:
         await _keep_what_came_before(session, error)
         raise
-    return Uploaded(access, session.summary(), session.is_as_foreseen)
+    return Uploaded(access, session.summary(), session.ids_are_as_predicted)
 
 
 async def _judge(call: Call, access: Access, session: UploadSession, annotations: AnnotationFile) -> None:

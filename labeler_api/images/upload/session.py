@@ -55,7 +55,7 @@ T = TypeVar("T")
 log = structlog.get_logger("labeler_api.images")
 
 
-class _Rehearsed(Exception):
+class _DryRunOver(Exception):
     """Ends the transaction of a rehearsal, so that nothing of it is kept."""
 
 
@@ -74,7 +74,7 @@ class UploadSession:
         self._batch: dict[str, Stored] = {}
         self._unused: list[str] = []
         self._images: dict[str, UploadedImage] = {}
-        self._foreseen: dict[str, str | None] = {}
+        self._predicted: dict[str, str | None] = {}
         self._not_taken_in_a_row = 0
         self._store_error: Unavailable | None = None
         self.rejections = Rejections()
@@ -117,24 +117,24 @@ class UploadSession:
         if self._working:
             await asyncio.wait(set(self._working.values()))
 
-    async def rehearse(self, look: Callable[[WriteTransaction], Awaitable[T]]) -> T:
+    async def dry_run(self, look: Callable[[WriteTransaction], Awaitable[T]]) -> T:
         """Let somebody see the dataset as it will be with the rows that wait, and take everything back."""
         found: list[T] = []
         for last in (False,) * (_TRIES - 1) + (True,):
             try:
                 async with self._call.db.begin() as tx:
                     await members.authorize(tx, self._call, self.dataset_id, Role.ADMIN, Lock.TURN)
-                    self._foreseen = await self._foresee(tx)
+                    self._predicted = await self._save_all(tx)
                     found.append(await look(tx))
-                    raise _Rehearsed
-            except _Rehearsed:
+                    raise _DryRunOver
+            except _DryRunOver:
                 break
             except Stale:
                 if last:
                     raise
         return found[-1]
 
-    async def _foresee(self, tx: WriteTransaction) -> dict[str, str | None]:
+    async def _save_all(self, tx: WriteTransaction) -> dict[str, str | None]:
         waiting = self._in_order()
         ids: dict[str, str | None] = {}
         for start in range(0, len(waiting), _BATCH):
@@ -146,10 +146,10 @@ class UploadSession:
         return ids
 
     @property
-    def is_as_foreseen(self) -> bool:
+    def ids_are_as_predicted(self) -> bool:
         """Whether the images got the ids of the rehearsal: somebody else may have come in between."""
         stored = {path: image.id for path, image in self._images.items()}
-        return all(stored.get(path) == image_id for path, image_id in self._foreseen.items())
+        return all(stored.get(path) == image_id for path, image_id in self._predicted.items())
 
     async def discard(self) -> None:
         """Give up the rows that wait, and have their objects removed."""

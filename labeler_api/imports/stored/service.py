@@ -56,7 +56,7 @@ async def import_stored(call: Call, reference: str, query: ImportQuery) -> Impor
             await checking_service.prepare(call, access, spool, skip_invalid=query.skip_invalid)
         ) as prepared:
             if query.dry_run:
-                report = writing_service.foreseen(project, prepared)
+                report = writing_service.predicted(project, prepared)
             else:
                 report = await writing_service.write(call, access, prepared, mode, None)
     finally:
@@ -84,7 +84,7 @@ async def check_uploaded(call: Call, access: Access, spool: Spool, *, skip_inval
     with checking_service.closing(
         await checking_service.prepare(call, access, spool, skip_invalid=skip_invalid)
     ) as prepared:
-        return writing_service.foreseen(project, prepared)
+        return writing_service.predicted(project, prepared)
 
 
 async def judge_uploaded(
@@ -94,7 +94,7 @@ async def judge_uploaded(
 
     async def place(look: checking_service.Look) -> list[PlacedImage | None]:
         async with naming_the_holder(call):
-            placed = await session.rehearse(look)
+            placed = await session.dry_run(look)
             async with call.db.read() as connection:
                 await look_ahead(connection, call, access, await asyncio.to_thread(_ids, placed))
         return placed

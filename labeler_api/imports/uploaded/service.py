@@ -64,7 +64,7 @@ class UploadedAnnotations:
         """Import what was read; None when no file came."""
         if self._spool is None:
             return None
-        prepared = self._prepared if uploaded.is_as_foreseen else None
+        prepared = self._prepared if uploaded.ids_are_as_predicted else None
         return await stored_service.import_uploaded(
             call, uploaded.access, self._spool, prepared, skip_invalid=self.skip_invalid
         )

@@ -201,7 +201,7 @@ async def _insert(tx: WriteTransaction, call: Call, importing: Importing, prepar
     return _Written(imported, replaced, filled - emptied)
 
 
-def foreseen(project: Row, prepared: Prepared) -> ImportReport:
+def predicted(project: Row, prepared: Prepared) -> ImportReport:
     """Say what an import would write, of what it adds to; nothing is written, and no annotation compared."""
     nothing = _Written(imported=0, replaced=0, new_images=0)
     report = report_of(_report(prepared, nothing, _vocabulary(project, prepared)))

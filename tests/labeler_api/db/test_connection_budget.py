@@ -4,7 +4,7 @@ import asyncio
 
 import structlog
 
-from labeler_api.db.room import BESIDE_THE_POOL, compared
+from labeler_api.db.connection_budget import BESIDE_THE_POOL, compared
 from tests.fixtures.api import Api
 
 
