@@ -1,6 +1,7 @@
 """How figures get into the page, and how a later run is held to them."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import pytest
 
@@ -27,7 +28,14 @@ def test_a_page_without_a_place_is_left_alone() -> None:
         placed("# Page\n", TABLE, MADE)
 
 
-async def tries(*ratios: float) -> tuple[int, list[str]]:
+class Tried(NamedTuple):
+    """How often it measured, and what fell."""
+
+    times: int
+    fallen: list[str]
+
+
+async def tries(*ratios: float) -> Tried:
     """How often it measured, and what fell, where 1.0 is written down."""
     left = iter(ratios)
 
@@ -35,13 +43,13 @@ async def tries(*ratios: float) -> tuple[int, list[str]]:
         return {"a": next(left)}
 
     found = await check.tried(measure, {"a": 1.0})
-    return len(found), check.fallen(found, {"a": 1.0})
+    return Tried(len(found), check.fallen(found, {"a": 1.0}))
 
 
 async def test_a_ratio_is_measured_again_before_it_counts_as_fallen() -> None:
-    assert await tries(0.95) == (1, [])
-    assert await tries(0.5, 0.91) == (2, [])
-    assert await tries(0.5, 0.6, 0.89) == (3, ["a"])
+    assert await tries(0.95) == Tried(times=1, fallen=[])
+    assert await tries(0.5, 0.91) == Tried(times=2, fallen=[])
+    assert await tries(0.5, 0.6, 0.89) == Tried(times=3, fallen=["a"])
 
 
 def test_a_ratio_that_was_never_written_down_is_told() -> None:

@@ -6,6 +6,7 @@ What the page shows is compared with the rows of the database.
 import json
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from playwright.async_api import FilePayload, expect
@@ -41,7 +42,9 @@ async def test_a_box_is_drawn_moved_deleted_and_brought_back(opened: Screen) -> 
     await opened.status("in-progress")
     (drawn,) = await opened.rows()
     assert drawn["geometry"]["bbox"] == [100, 80, 120, 120]
-    assert (drawn["geometry"]["image_width"], drawn["geometry"]["image_height"]) == SIZE
+    width, height = SIZE
+    assert drawn["geometry"]["image_width"] == width
+    assert drawn["geometry"]["image_height"] == height
     assert drawn["class_name"] == "scratch"
     assert drawn["task_type"] == "detection"
     assert await opened.drawn() == [f"#{drawn['id']} bbox 100,80,120,120 draft"]
@@ -150,7 +153,7 @@ async def test_the_filters_count_images_past_the_first_two_hundred(screen: Scree
     await screen.upload([_file(f"{number:03}.jpg", tiny) for number in range(MANY)])
     await _annotate(screen)
     await screen.log_in_again("Three hundred")
-    assert await _truth(screen) == (5, 5, 290)
+    assert await _truth(screen) == _Progress(completed=5, in_progress=5, not_started=290)
     await screen.filters(5, 5, 290)
 
     rows = screen.page.locator("#images li")
@@ -169,7 +172,7 @@ async def test_the_filters_count_images_past_the_first_two_hundred(screen: Scree
     await screen.page.get_by_role("button", name="all").click()
     await screen.filters(6, 4, 290)
     await screen.page.screenshot(path=Path(os.environ.get("SCREENSHOTS", tmp_path)) / "annotate.png")
-    assert await _truth(screen) == (6, 4, 290)
+    assert await _truth(screen) == _Progress(completed=6, in_progress=4, not_started=290)
 
 
 async def _annotate(screen: Screen) -> None:
@@ -185,12 +188,18 @@ async def _annotate(screen: Screen) -> None:
             (await screen.client.post(f"/annotations/{made['id']}/confirm", json={})).raise_for_status()
 
 
-async def _truth(screen: Screen) -> tuple[int, int, int]:
-    """Completed, in progress and not started, told by the annotations alone."""
+class _Progress(NamedTuple):
+    completed: int
+    in_progress: int
+    not_started: int
+
+
+async def _truth(screen: Screen) -> _Progress:
+    """How far the images are, told by the annotations alone."""
     states = await screen.database.fetch(
         "SELECT bool_and(annotation_state = 'confirmed') AS done FROM annotations"
         " WHERE project_id = $1 AND task_type = 'detection' GROUP BY image_id",
         screen.project_id,
     )
     done = sum(row["done"] for row in states)
-    return done, len(states) - done, len(await screen.image_ids()) - len(states)
+    return _Progress(done, len(states) - done, len(await screen.image_ids()) - len(states))

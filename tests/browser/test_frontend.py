@@ -81,7 +81,8 @@ async def test_an_image_on_a_canvas_can_be_read_back(journey: Journey, tmp_path:
         annotations = await journey.call("GET", f"/annotations/project/{project_id}?image_id={image['id']}")
         picture, (x, y) = await _picture(image), (150, 100)
         drawn = await journey.page.evaluate("([i, a, p]) => draw(i, a, p)", [image, annotations, [x, y]])
-        assert (drawn["width"], drawn["height"]) == (image["width"], image["height"]) == picture.size
+        assert drawn["width"] == image["width"] == picture.width
+        assert drawn["height"] == image["height"] == picture.height
         expected: Any = picture.getpixel((x, y))
         # Two JPEG decoders may differ by a few levels, two places of the photograph by dozens.
         assert all(abs(a - b) <= 6 for a, b in zip(drawn["pixel"][:3], expected, strict=True)), (drawn, expected)

@@ -134,7 +134,8 @@ def test_prometheus_scrapes_every_process_under_the_names_that_the_alarms_ask_fo
 def test_grafana_finds_prometheus_and_the_dashboard() -> None:
     provisioning = mounted("grafana", "/etc/grafana/provisioning")
     (source,) = read(provisioning / "datasources" / "prometheus.yml")["datasources"]
-    assert (source["type"], source["isDefault"]) == ("prometheus", True)
+    assert source["type"] == "prometheus"
+    assert source["isDefault"] is True
     address = SERVICES["prometheus"]["ports"][0].rpartition(":")[2]
     assert source["url"] == f"http://prometheus:{address}"
     (provider,) = read(provisioning / "dashboards" / "labeler.yml")["providers"]
@@ -158,5 +159,6 @@ def test_each_image_can_be_made_without_a_registry_but_grafana() -> None:
 def test_a_script_of_the_local_images_can_be_read_and_started(script: Path) -> None:
     shell = script.read_text().partition("\n")[0].removeprefix("#!")
     done = subprocess.run([shell, "-n", script], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
     assert script.stat().st_mode & 0o111

@@ -127,7 +127,9 @@ async def assert_bytes_come_back(project: Project, photos: list[Photo]) -> None:
     async with httpx.AsyncClient(timeout=60) as browser:
         for photo in photos:
             image = listed[photo.image_id]
-            assert (image["width"], image["height"]) == photo.size
+            width, height = photo.size
+            assert image["width"] == width
+            assert image["height"] == height
             whole = await browser.get(image["url"])
             assert whole.status_code == 200
             assert whole.content == photo.content

@@ -35,9 +35,12 @@ def thumbnail(content: bytes) -> Image.Image:
 
 def is_of(content: bytes, size: tuple[int, int], content_type: str) -> None:
     found = seen(content)
-    assert (found.width, found.height, found.content_type) == (*size, content_type)
+    width, height = size
+    assert found.width == width
+    assert found.height == height
+    assert found.content_type == content_type
     shown = thumbnail(content)
-    assert (shown.width > shown.height) == (size[0] > size[1])
+    assert (shown.width > shown.height) == (width > height)
 
 
 @pytest.mark.parametrize("name", made.EXIF)

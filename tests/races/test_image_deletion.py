@@ -48,7 +48,7 @@ async def check(cluster: Cluster, dataset: Dataset) -> None:
     (counted,) = await rows(
         cluster.api, "SELECT count(*)::int AS n FROM image_metadata WHERE dataset_id = $1", dataset.id
     )
-    assert (await counters(cluster.api, dataset))[0] == counted["n"]
+    assert (await counters(cluster.api, dataset)).of_dataset == counted["n"]
     for table in ("annotations", "image_annotation_status", "image_locks"):
         stray = await rows(
             cluster.api,

@@ -22,7 +22,9 @@ async def test_one_call_after_another_has_one_connection(running: RunningGateway
     async with Calls(running.address, running.token) as calls:
         for _ in range(20):
             await calls.get(id=1)
-    assert running.server._database.size == (1, 1), "(open, idle)"
+    connections, idle = running.server._database.size
+    assert connections == 1
+    assert idle == 1
 
 
 async def test_whoever_leaves_leaves_a_place(running: RunningGateway, users_db: UsersDatabase) -> None:

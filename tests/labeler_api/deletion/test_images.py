@@ -55,7 +55,9 @@ async def check_all(api: Api, dataset: Dataset) -> None:
     """Every counter says what a count says."""
     await check_counters(api, dataset)
     number = len(await pictures.image_rows(api, dataset))
-    assert (await pictures.counters(api, dataset))[:2] == (number, number)
+    counted = await pictures.counters(api, dataset)
+    assert counted.of_dataset == number
+    assert counted.of_project == number
     owner = await api.login("owner")
     assert (await owner.get(f"/api/v1/projects/{dataset.project_id}")).json()["total_images"] == number
     assert (await owner.get(f"/api/v1/projects/{dataset.project_id}/images")).json()["total"] == number

@@ -9,7 +9,7 @@ import pytest
 from labeler_ops.stack.object_store import SeaweedServer
 from tests.fixtures.api import Api, storage_environment
 from tests.fixtures.cut_uploads import FORM, PART, running
-from tests.fixtures.pictures import counters, image_rows, media_path, picture, stored_keys, upload
+from tests.fixtures.pictures import Counters, counters, image_rows, media_path, picture, stored_keys, upload
 from tests.fixtures.relay import Relay
 from tests.fixtures.users import RunningGateway
 from tests.fixtures.waiting import until
@@ -45,7 +45,7 @@ async def test_a_store_that_is_away_refuses_an_upload_and_the_next_try_succeeds(
     await storage_wire.cut()
     must_be_503(await upload(owner, dataset, ("a.jpg", picture())), "storage_unavailable")
     assert await image_rows(api, dataset) == {}
-    assert await counters(api, dataset) == (0, 0, 0)
+    assert await counters(api, dataset) == Counters(of_dataset=0, of_project=0, revision=0)
     await storage_wire.restore()
     assert (await upload(owner, dataset, ("a.jpg", picture()))).status_code == 200
     assert list(await image_rows(api, dataset)) == ["a"]
@@ -74,7 +74,9 @@ async def test_a_store_that_goes_away_at_the_end_of_an_upload_costs_one_picture(
     assert body["failed"][0]["filename"] == "last.jpg"
     assert "send it again" in body["failed"][0]["reason"]
     assert sorted(await image_rows(api, dataset)) == ["0", "1", "2"]
-    assert (await counters(api, dataset))[:2] == (3, 3)
+    counted = await counters(api, dataset)
+    assert counted.of_dataset == 3
+    assert counted.of_project == 3
 
 
 async def test_a_store_that_stays_away_ends_an_upload_and_what_was_stored_is_kept(
@@ -99,7 +101,9 @@ async def test_a_store_that_stays_away_ends_an_upload_and_what_was_stored_is_kep
     assert answer.json()["images_uploaded"] == 3
     assert "The 3 images that came before it are stored" in answer.json()["detail"]
     assert sorted(await image_rows(api, dataset)) == ["0", "1", "2"]
-    assert (await counters(api, dataset))[:2] == (3, 3)
+    counted = await counters(api, dataset)
+    assert counted.of_dataset == 3
+    assert counted.of_project == 3
 
 
 async def test_a_store_that_is_away_answers_503_for_bytes_and_not_for_lists(api: Api, storage_wire: Relay) -> None:

@@ -28,7 +28,9 @@ async def failed_beside_a_good_one(api: Api, name: str, content: bytes) -> str:
     body = answer.json()
     assert body["images_uploaded"] == 2
     assert sorted(await image_rows(api, dataset)) == ["good", "last"]
-    assert (await counters(api, dataset))[:2] == (2, 2)
+    counted = await counters(api, dataset)
+    assert counted.of_dataset == 2
+    assert counted.of_project == 2
     assert [key[:5] for key in await stored_keys(api, dataset, "images")] == ["good.", "last."]
     [failed] = body["failed"]
     assert failed["filename"] == name
@@ -115,7 +117,7 @@ async def test_one_file_too_many(api: Api) -> None:
     assert answer.status_code == 400
     assert body["code"] == "too_many_files"
     # What came before it is kept, and the answer says how much that is.
-    assert body["images_uploaded"] == len(await image_rows(api, dataset)) == (await counters(api, dataset))[0]
+    assert body["images_uploaded"] == len(await image_rows(api, dataset)) == (await counters(api, dataset)).of_dataset
     assert len(await stored_keys(api, dataset, "images")) == body["images_uploaded"]
 
 

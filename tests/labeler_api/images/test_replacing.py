@@ -184,7 +184,9 @@ async def test_a_legacy_image_is_found_by_its_path_and_keeps_its_id(api: Api) ->
     answer = (await upload(await api.login("owner"), dataset, ("train/good/0000.jpg", NEW))).json()
     assert [(image["id"], image["replaced"]) for image in answer["images"]] == [("train/good/0000", True)]
     assert await content_of(api, dataset, "train/good/0000") == NEW
-    assert (await counters(api, dataset))[:2] == (1, 1)
+    counted = await counters(api, dataset)
+    assert counted.of_dataset == 1
+    assert counted.of_project == 1
     async with api.services.objects.open("datasets", legacy["s3_key"]) as stream:
         assert await stream.read() == OLD
 

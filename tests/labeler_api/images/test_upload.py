@@ -12,6 +12,7 @@ from PIL import Image
 from labeler_api.images.upload import session
 from tests.fixtures.api import Api
 from tests.fixtures.pictures import (
+    Counters,
     archive,
     counters,
     image_rows,
@@ -55,7 +56,7 @@ async def test_an_upload_stores_bytes_row_and_thumbnail(api: Api) -> None:
     assert row["folder_path"] == "train/good"
     assert row["size"] == len(content)
     assert re.fullmatch(rf"datasets/{dataset.id}/images/train/good/001\.[0-9a-f]{{16}}\.jpg", row["s3_key"])
-    assert await counters(api, dataset) == (1, 1, 1)
+    assert await counters(api, dataset) == Counters(of_dataset=1, of_project=1, revision=1)
     async with api.services.objects.open("datasets", row["s3_key"]) as stream:
         assert await stream.read() == content
         assert stream.content_type == "image/jpeg"
@@ -97,7 +98,8 @@ async def test_sizes_and_thumbnails_are_as_browsers_draw_them(api: Api, orientat
     owner = await api.login("owner")
     [image] = (await upload(owner, dataset, ("a.jpg", rotated(400, 200, orientation)))).json()["images"]
     sideways = orientation >= 5
-    assert (image["width"], image["height"]) == ((200, 400) if sideways else (400, 200))
+    assert image["width"] == (200 if sideways else 400)
+    assert image["height"] == (400 if sideways else 200)
     row = (await image_rows(api, dataset))["a"]
     async with api.services.objects.open("datasets", row["thumbnail_key"]) as stream:
         thumbnail = Image.open(io.BytesIO(await stream.read())).convert("RGB")
@@ -142,7 +144,7 @@ async def test_a_repeated_path_replaces_and_is_counted_once(api: Api) -> None:
     assert second["size"] == len(content)
     assert second["uploaded_at"] == first["uploaded_at"]
     assert second["last_modified"] > first["last_modified"]
-    assert await counters(api, dataset) == (1, 1, 2)
+    assert await counters(api, dataset) == Counters(of_dataset=1, of_project=1, revision=2)
     assert second["s3_key"] != first["s3_key"]  # what becomes of the old objects: test_replacing.py
 
 
@@ -157,7 +159,7 @@ async def test_the_same_path_twice_in_one_request_the_later_wins(api: Api) -> No
     assert row["content_sha256"] == hashlib.sha256(last).hexdigest()
     async with api.services.objects.open("datasets", row["s3_key"]) as stream:
         assert await stream.read() == last
-    assert await counters(api, dataset) == (1, 1, 1)
+    assert await counters(api, dataset) == Counters(of_dataset=1, of_project=1, revision=1)
 
 
 async def test_equal_stems_get_ids_of_their_own(api: Api) -> None:
@@ -175,7 +177,7 @@ async def test_equal_stems_get_ids_of_their_own(api: Api) -> None:
         before["a.png"]: True,
         "d/a.webp": False,
     }
-    assert await counters(api, dataset) == (3, 3, 2)
+    assert await counters(api, dataset) == Counters(of_dataset=3, of_project=3, revision=2)
 
 
 async def test_an_id_that_another_image_holds_is_refused(api: Api) -> None:
@@ -215,7 +217,9 @@ async def test_uploads_of_one_path_at_once_agree_in_the_end(api: Api) -> None:
         assert Image.open(io.BytesIO(content)).width == row["width"]
         async with api.services.objects.open("datasets", row["thumbnail_key"]) as stream:
             assert Image.open(io.BytesIO(await stream.read())).width == row["width"]
-    assert (await counters(api, dataset))[:2] == (1, 1)
+    counted = await counters(api, dataset)
+    assert counted.of_dataset == 1
+    assert counted.of_project == 1
 
 
 async def test_uploads_of_many_paths_at_once_are_all_counted(api: Api) -> None:
@@ -228,7 +232,9 @@ async def test_uploads_of_many_paths_at_once_are_all_counted(api: Api) -> None:
         )
     )
     assert len(await image_rows(api, dataset)) == 60
-    assert (await counters(api, dataset))[:2] == (60, 60)
+    counted = await counters(api, dataset)
+    assert counted.of_dataset == 60
+    assert counted.of_project == 60
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Annotation files that come with images: into a dataset, and into a new one."""
 
 import asyncio
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import msgspec
@@ -40,9 +40,16 @@ async def send(client: httpx.AsyncClient, dataset: Dataset, files: Files) -> dic
     return body
 
 
-async def source_of(api: Api, dataset_id: str) -> tuple[bool, str | None]:
+class Source(NamedTuple):
+    """What a dataset says of the annotations that came with its images."""
+
+    labeled: bool
+    path: str | None
+
+
+async def source_of(api: Api, dataset_id: str) -> Source:
     (row,) = await rows(api, "SELECT labeled, annotation_path FROM datasets WHERE id = $1", dataset_id)
-    return row["labeled"], row["annotation_path"]
+    return Source(row["labeled"], row["annotation_path"])
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -148,7 +155,7 @@ async def test_an_annotation_file_that_is_refused_refuses_the_request(api: Api, 
     assert answer.status_code == 422
     assert answer.json()["code"] == "several_annotation_files"
     assert await annotations(api, dataset) == []
-    assert await source_of(api, dataset.id) == (False, None)
+    assert await source_of(api, dataset.id) == Source(labeled=False, path=None)
     assert [entry.key async for entry in api.services.objects.list("datasets", prefix)] == before
     (row,) = await rows(
         api,

@@ -6,7 +6,7 @@ import pytest
 
 from tests.fixtures.accounts import OWNER, USER_IDS
 from tests.fixtures.api import Api
-from tests.fixtures.memberships import ALL, MEMBER_KEYS, members_url, owners, refusal, roles
+from tests.fixtures.memberships import ALL, MEMBER_KEYS, Owners, members_url, owners, refusal, roles
 
 
 async def test_the_owner_gives_every_role_by_either_id(api: Api) -> None:
@@ -67,7 +67,7 @@ async def test_what_is_refused_and_why(api: Api) -> None:
     for user_id in ("0", "-1", "x", str(2**31)):
         assert (await owner.patch(f"{members_url(dataset)}/{user_id}", json={"role": "viewer"})).status_code == 422
     assert (await owner.patch("/api/v1/projects/proj_none/permissions/5", json={"role": "viewer"})).status_code == 404
-    assert await owners(api, dataset) == ([OWNER.id], OWNER.id, OWNER.id)
+    assert await owners(api, dataset) == Owners.only(OWNER.id)
 
 
 async def test_a_new_role_counts_from_the_next_request_on(api: Api) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.fixtures.accounts import ANNOTATOR, OWNER, REVIEWER, USER_IDS
 from tests.fixtures.api import Api
-from tests.fixtures.memberships import ALL, PERMISSION_KEYS, dataset_url, owners, refusal, roles
+from tests.fixtures.memberships import ALL, PERMISSION_KEYS, Owners, dataset_url, owners, refusal, roles
 
 
 async def test_the_list_shows_two_roles(api: Api) -> None:
@@ -108,7 +108,7 @@ async def test_a_member_becomes_an_annotator(api: Api) -> None:
         "owner_not_changeable",
     )
     assert (await owner.put(dataset_url(dataset, "viewer"), json={})).status_code == 422
-    assert await owners(api, dataset) == ([OWNER.id], OWNER.id, OWNER.id)
+    assert await owners(api, dataset) == Owners.only(OWNER.id)
 
 
 async def test_a_member_is_removed(api: Api) -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.fixtures.accounts import OWNER
 from tests.fixtures.annotating import at, box, create_annotation, hold, locks
 from tests.fixtures.api import Api
-from tests.fixtures.memberships import ALL, members_url, owners, refusal, roles
+from tests.fixtures.memberships import ALL, Owners, members_url, owners, refusal, roles
 from tests.fixtures.rows import rows
 
 
@@ -79,7 +79,7 @@ async def test_what_is_refused_and_why(api: Api) -> None:
     assert refusal(await owner.delete(members_url(dataset, "stranger"))) == (404, "member_not_found")
     assert (await owner.delete(f"{members_url(dataset)}/{2**31}")).status_code == 422
     assert len(await roles(api, dataset)) == 5
-    assert await owners(api, dataset) == ([OWNER.id], OWNER.id, OWNER.id)
+    assert await owners(api, dataset) == Owners.only(OWNER.id)
 
 
 async def test_of_ten_at_once_one_removes(api: Api) -> None:

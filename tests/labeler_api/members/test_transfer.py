@@ -11,6 +11,7 @@ from tests.fixtures.datasets import Dataset
 from tests.fixtures.memberships import (
     ALL,
     PERMISSION_KEYS,
+    Owners,
     dataset_url,
     members_url,
     owners,
@@ -39,7 +40,7 @@ async def test_everything_moves_by_the_project(api: Api) -> None:
     assert body.keys() == {"message", "new_owner_user_id", "previous_owner_user_id"}
     assert body["new_owner_user_id"] == VIEWER.id
     assert body["previous_owner_user_id"] == OWNER.id
-    assert await owners(api, dataset) == ([VIEWER.id], VIEWER.id, VIEWER.id)
+    assert await owners(api, dataset) == Owners.only(VIEWER.id)
     assert await roles(api, dataset) == {
         OWNER.id: "admin",
         REVIEWER.id: "reviewer",
@@ -64,7 +65,7 @@ async def test_everything_moves_by_the_dataset(api: Api) -> None:
     assert body["dataset_id"] == dataset.id
     assert body["user_id"] == VIEWER.id
     assert body["role"] == "owner"
-    assert await owners(api, dataset) == ([VIEWER.id], VIEWER.id, VIEWER.id)
+    assert await owners(api, dataset) == Owners.only(VIEWER.id)
     assert (await roles(api, dataset))[2] == "annotator"
 
 
@@ -79,7 +80,7 @@ async def test_what_is_refused_and_why(api: Api, way: str) -> None:
         answer = await _transfer(await api.login(account), dataset, way, account)
         assert refusal(answer) == (403, "role_too_low")
     assert (await _transfer(await api.login("stranger"), dataset, way, "stranger")).status_code == 404
-    assert await owners(api, dataset) == ([OWNER.id], OWNER.id, OWNER.id)
+    assert await owners(api, dataset) == Owners.only(OWNER.id)
     assert (await roles(api, dataset))[2] == "owner"
 
 
@@ -95,7 +96,7 @@ async def test_a_body_of_another_form_is_422(api: Api) -> None:
             f"{dataset_url(dataset)}/transfer-owner",
         ):
             assert (await owner.post(url, json=body)).status_code == 422
-    assert await owners(api, dataset) == ([OWNER.id], OWNER.id, OWNER.id)
+    assert await owners(api, dataset) == Owners.only(OWNER.id)
 
 
 async def test_nobody_without_an_account_becomes_the_owner(api: Api) -> None:
@@ -110,7 +111,7 @@ async def test_nobody_without_an_account_becomes_the_owner(api: Api) -> None:
         f"/api/v1/projects/{dataset.project_id}/transfer-ownership", json={"new_owner_user_id": 999}
     )
     assert refusal(answer) == (400, "user_inactive")
-    assert await owners(api, dataset) == ([OWNER.id], OWNER.id, OWNER.id)
+    assert await owners(api, dataset) == Owners.only(OWNER.id)
 
 
 async def test_of_transfers_at_once_one_wins_whole(api: Api) -> None:
@@ -123,7 +124,7 @@ async def test_of_transfers_at_once_one_wins_whole(api: Api) -> None:
         )
         assert sorted(answer.status_code for answer in answers) == [200] + [403] * 5
         (winner,) = [USER_IDS[heir] for heir, answer in zip(heirs, answers, strict=True) if answer.status_code == 200]
-        assert await owners(api, dataset) == ([winner], winner, winner)
+        assert await owners(api, dataset) == Owners.only(winner)
 
 
 async def test_a_transfer_and_the_removal_of_its_target(api: Api) -> None:
@@ -134,16 +135,16 @@ async def test_a_transfer_and_the_removal_of_its_target(api: Api) -> None:
         calls = [_transfer(owner, dataset, "project", "viewer"), owner.delete(members_url(dataset, "viewer"))]
         first, second = await asyncio.gather(*(calls if number % 2 else calls[::-1]))
         moved, removed = (first, second) if number % 2 else (second, first)
-        outcome = (moved.status_code, removed.status_code)
-        seen.add(outcome)
+        seen.add((moved.status_code, removed.status_code))
         stored, by_project, by_dataset = await owners(api, dataset)
-        if outcome[0] == 200:
-            assert outcome[1] in {400, 403}
+        if moved.status_code == 200:
+            assert removed.status_code in {400, 403}
             assert stored == [5]
             assert by_project == 5
             assert by_dataset == 5
         else:
-            assert outcome == (400, 204)
+            assert moved.status_code == 400
+            assert removed.status_code == 204
             assert stored == [2]
             assert by_project == 2
             assert by_dataset == 2

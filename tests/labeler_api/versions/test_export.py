@@ -95,14 +95,14 @@ async def test_drafts_and_images_are_chosen(api: Api) -> None:
     first, second, third = dataset.image_ids
     owner = await api.login("owner")
 
-    async def counts(**body: Any) -> tuple[int, int]:
+    async def counts(**body: Any) -> dict[str, int]:
         answer = await exported(owner, dataset, **body)
-        return answer["annotation_count"], answer["image_count"]
+        return {"annotations": answer["annotation_count"], "images": answer["image_count"]}
 
-    assert await counts(include_draft=True) == (3, 2)
-    assert await counts(include_draft=True, image_ids=[second, third, second]) == (1, 1)
-    assert await counts(image_ids=[first]) == (2, 1)
-    assert await counts(task_type="segmentation", image_ids=None) == (1, 1)
+    assert await counts(include_draft=True) == {"annotations": 3, "images": 2}
+    assert await counts(include_draft=True, image_ids=[second, third, second]) == {"annotations": 1, "images": 1}
+    assert await counts(image_ids=[first]) == {"annotations": 2, "images": 1}
+    assert await counts(task_type="segmentation", image_ids=None) == {"annotations": 1, "images": 1}
 
 
 async def test_an_export_is_what_a_version_of_the_same_would_be(api: Api) -> None:

@@ -266,7 +266,10 @@ async def test_images_of_before_have_their_sizes_after_the_move(
         row = await connection.fetchrow("SELECT width, height, content_type FROM image_metadata WHERE id = 'a'")
     finally:
         await connection.close()
-    assert tuple(row or ()) == (12, 8, "image/jpeg")
+    assert row is not None
+    assert row["width"] == 12
+    assert row["height"] == 8
+    assert row["content_type"] == "image/jpeg"
     assert (move.run.ended("backfill") or {})["filled"] == 1
 
 

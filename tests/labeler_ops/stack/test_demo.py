@@ -57,7 +57,8 @@ def test_the_annotations_fit_their_photographs_and_classes() -> None:
         assert (tasks[one.kind], one.class_id) in classes
         if one.kind == "classification":
             continue
-        assert (one.geometry["image_width"], one.geometry["image_height"]) == picture.size
+        assert one.geometry["image_width"] == picture.width
+        assert one.geometry["image_height"] == picture.height
         if one.kind == "bbox":
             x, y, width, height = one.geometry["bbox"]
             assert x >= 0 <= y
