@@ -29,14 +29,9 @@ class IndexedRouter(Router):
     def __init__(self, routes: Sequence[BaseRoute], lifespan: Callable[..., Any] | None = None) -> None:
         super().__init__(routes, lifespan=lifespan)
         mine = [route for route in self.routes if isinstance(route, Address)]
-        firsts = {_first(route.path) for route in mine}
         # One more than the longest has: from there on only what takes a whole path fits.
         self._most = 1 + max((route.path.count("/") for route in mine), default=0)
-        self._candidates = {
-            (first, slashes): tuple(route for route in mine if _may_fit(route.path, first, slashes))
-            for first in firsts
-            for slashes in range(1, self._most + 1)
-        }
+        self._candidates = _by_shape(mine, self._most)
 
     def candidates(self, path: str) -> tuple[Address, ...]:
         """The addresses that may fit a path, in the order in which they are tried."""
@@ -61,12 +56,16 @@ def _first(path: str) -> str:
     return path.removeprefix(API_PREFIX)[1:].split("/", 1)[0]
 
 
-def _may_fit(template: str, first: str, slashes: int) -> bool:
-    """Whether an address may be of this template; `/{id}` is of any first segment."""
-    own = _first(template)
-    if own != first and "{" not in own:
-        return False
-    return template.count("/") == slashes or (":path}" in template and template.count("/") < slashes)
+def _by_shape(routes: Sequence[Address], most: int) -> dict[tuple[str, int], tuple[Address, ...]]:
+    """Note which addresses a path may have, by its first segment and its slashes; `/{id}` is of any first segment."""
+    found: dict[tuple[str, int], list[Address]] = {}
+    firsts = {_first(route.path) for route in routes}
+    for route in routes:
+        own, least = _first(route.path), route.path.count("/")
+        for slashes in range(least, most + 1) if ":path}" in route.path else (least,):
+            for first in firsts if "{" in own else (own,):
+                found.setdefault((first, slashes), []).append(route)
+    return {shape: tuple(fitting) for shape, fitting in found.items()}
 
 
 def by_address(routes: Sequence[BaseRoute], prefix: str = "") -> list[Address]:
