@@ -27,6 +27,7 @@ pytest_plugins = [
     "tests.fixtures.postgres",
     "tests.fixtures.storage",
     "tests.fixtures.stores",
+    "tests.fixtures.store_clients",
     "tests.fixtures.schema",
     "tests.fixtures.pgbouncer",
     "tests.fixtures.users",
