@@ -101,6 +101,7 @@ def serve(settings: Settings, listener: socket.socket) -> None:
 
 def application() -> Application:
     """Make the application, once a worker; the last lines of its log are written when it has shut down."""
+    gc.disable()  # loading makes nothing that it could collect, and looking for it was a seventh of the start
     from labeler_api.app import create_app
 
     settings = load()
@@ -112,6 +113,7 @@ def application() -> Application:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS)
+    gc.enable()
 
     async def application(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         await inner(scope, receive, send)
