@@ -73,5 +73,5 @@ async def attacked(attacked_system: Attacked) -> AsyncIterator[Attacked]:
     yield attacked_system
     while attacked_system.clients:
         await attacked_system.clients.pop().aclose()
-    await attacked_system.process.ready()
+    await attacked_system.process.restore()
     attacked_system.process.check_log()

@@ -16,7 +16,7 @@ from labeler_ops.stack.ports import free_port
 from labeler_ops.stack.postgres import PostgresServer
 from tests.fixtures.api import Api, api_settings, storage_environment
 from tests.fixtures.api_processes import CROWD, ApiProcess, Cluster
-from tests.fixtures.postgres import DatabaseFactory
+from tests.fixtures.postgres import DatabaseFactory, restore
 from tests.fixtures.users import GATEWAY_TOKEN, RunningGateway, UsersDatabase, gateway_settings
 from user_gateway.server import Gateway
 
@@ -87,6 +87,8 @@ async def cluster(shared_cluster: Cluster) -> AsyncIterator[Cluster]:
     """Two processes; whatever the test did to them, none of them may have met an unexpected error."""
     yield shared_cluster
     await shared_cluster.close_clients()
+    for process in shared_cluster.processes:
+        await process.restore()
     shared_cluster.check_logs()
 
 
@@ -104,6 +106,7 @@ async def durable(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture
 async def mortal(durable: PostgresServer, variables: Mapping[str, str], tmp_path: Path) -> AsyncIterator[Cluster]:
     """Two processes on a new database of that server."""
+    await restore(durable)
     name = f"mortal_{secrets.token_hex(4)}"
     admin = await asyncpg.connect(durable.dsn("postgres"))
     await admin.execute(f"CREATE DATABASE {name}")

@@ -37,6 +37,15 @@ class Fleet:
     url: str
     admin: str
 
+    async def restore(self) -> None:
+        """Have all of them at work, however a test that failed has left them."""
+        for gateway in self.gateways:
+            await gateway.restore()
+        for process in self.apis:
+            await process.restore()
+        await self.healthy("labeler-api", APIS)
+        await self.healthy("user-gateway", GATEWAYS)
+
     async def healthy(self, cluster: str, number: int) -> None:
         """Wait until Envoy sends to this many processes of a cluster."""
         async with asyncio.timeout(_SECONDS), httpx.AsyncClient(trust_env=False) as client:

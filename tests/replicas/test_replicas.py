@@ -22,18 +22,25 @@ pytestmark = [pytest.mark.slow, pytest.mark.destructive]
 
 
 @pytest.fixture(scope="module")
-async def fleet(
+async def shared_fleet(
     create_database: DatabaseFactory,
     labeler_template: str,
     clone_users: Callable[[], Awaitable[UsersDatabase]],
     object_store: SeaweedServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Fleet]:
-    """Started once: each test makes a dataset of its own, and leaves all five at work."""
+    """Started once: each test makes a dataset of its own."""
     users = await clone_users()
     dsn = await create_database(labeler_template)
     async with deployed(dsn, users.dsn, object_store, tmp_path_factory.mktemp("replicas")) as running:
         yield running
+
+
+@pytest.fixture
+async def fleet(shared_fleet: Fleet) -> AsyncIterator[Fleet]:
+    """All five at work."""
+    yield shared_fleet
+    await shared_fleet.restore()
 
 
 async def test_a_rolling_restart_of_all_five_loses_no_request(fleet: Fleet) -> None:

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from labeler_ops.stack.postgres import PostgresServer
-from tests.fixtures.postgres import DatabaseFactory, temporary_server
+from tests.fixtures.postgres import DatabaseFactory, restore, temporary_server
 from tests.fixtures.project_to_move import PROJECT
 from tests.fixtures.sql import execute
 
@@ -48,6 +48,8 @@ async def other_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
 @pytest.fixture
 async def elsewhere(other_server: PostgresServer) -> AsyncIterator[str]:
     """An empty database on the other server."""
+    await restore(other_server)
     await execute(other_server.dsn("postgres"), "CREATE DATABASE moved TEMPLATE template0")
     yield other_server.dsn("moved")
+    await restore(other_server)
     await execute(other_server.dsn("postgres"), "DROP DATABASE moved WITH (FORCE)")

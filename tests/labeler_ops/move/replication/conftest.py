@@ -13,7 +13,7 @@ import pytest
 from labeler_ops.database.upgrade import upgrade
 from labeler_ops.stack.ports import free_port
 from labeler_ops.stack.postgres import PostgresServer, find_install
-from tests.fixtures.postgres import directory_of_data
+from tests.fixtures.postgres import directory_of_data, restore
 from tests.fixtures.sql import execute
 
 # Durable settings would be the machine's disk at work, not ours; the log has to be a logical one.
@@ -50,6 +50,8 @@ class Servers:
 
     async def pair(self) -> tuple[str, str]:
         """A source with rows, and an empty target on the other server."""
+        for server in (self.first, self.second):
+            await restore(server)
         self.count += 1
         name = f"moved_{self.count}"
         await execute(self.first.dsn("postgres"), f"CREATE DATABASE {name} TEMPLATE labeler_template")
