@@ -22,6 +22,7 @@ from labeler_api.db.platform import PlatformDatabase
 from labeler_api.db.pool import Database, PoolOptions
 from labeler_api.deletion import routes as deletion
 from labeler_api.deletion.datasets import purge as purge_datasets
+from labeler_api.deletion.datasets import rows as deleted_rows
 from labeler_api.deletion.images import purge as purge_images
 from labeler_api.health import routes as health
 from labeler_api.http import metrics_page
@@ -90,6 +91,7 @@ ROOT_ROUTES = [*health.routes, *media.media_routes, *versions.media_routes]
 
 JOB_HANDLERS: dict[str, jobs.Handler] = {
     removal.KIND: removal.handle,
+    deleted_rows.KIND: deleted_rows.handle,
     purge_datasets.KIND: purge_datasets.handle,
     purge_images.KIND: purge_images.handle,
     sweep.KIND: sweep.handle,

@@ -39,7 +39,7 @@ _LIST = page_bytes.page(
             JOIN annotation_projects p ON p.id = m.project_id
             WHERE m.user_id = $1
         )
-    ) AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3::varchar))
+    ) AND deleted_at IS NULL AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3::varchar))
     ORDER BY created_at DESC, id DESC
     LIMIT $4 OFFSET $5
     """,
@@ -53,7 +53,7 @@ _UPDATE = f"""
     WITH {HELD}
     UPDATE datasets
     SET name = $5, description = $6, visibility = COALESCE($7, visibility), updated_at = clock_timestamp()
-    WHERE id = $4 AND ($1::varchar IS NULL OR {IS_HELD})
+    WHERE id = $4 AND deleted_at IS NULL AND ($1::varchar IS NULL OR {IS_HELD})
     RETURNING {_COLUMNS}
 """
 

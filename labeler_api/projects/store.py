@@ -103,7 +103,8 @@ _GET_COUNTED = reading(f"""
 # Of two calls at once the second finds the first one's project and changes nothing.
 _CREATE = f"""
     WITH dataset AS (
-        SELECT id, name, description, owner_id, num_images FROM datasets WHERE id = $6 FOR NO KEY UPDATE
+        SELECT id, name, description, owner_id, num_images FROM datasets
+        WHERE id = $6 AND deleted_at IS NULL FOR NO KEY UPDATE
     ), {made(name="COALESCE($7::varchar, name)", description="$8::text", settings="$9::jsonb")}
     SELECT {", ".join(f"project.{column}" for column in _OWN)}, dataset.name AS dataset_name,
            dataset.num_images AS dataset_num_items, {page_bytes.text_value("project.description")},

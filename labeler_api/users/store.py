@@ -8,7 +8,7 @@ _MEMBERS = """
     SELECT ARRAY(SELECT m.user_id FROM project_permissions m WHERE m.project_id = p.id) || d.owner_id AS user_ids
     FROM datasets d
     LEFT JOIN annotation_projects p ON p.dataset_id = d.id
-    WHERE d.id = COALESCE((SELECT dataset_id FROM annotation_projects WHERE id = $1), $1)
+    WHERE d.id = COALESCE((SELECT dataset_id FROM annotation_projects WHERE id = $1), $1) AND d.deleted_at IS NULL
       AND ($3::boolean OR d.visibility = 'public' OR d.owner_id = $2
            OR EXISTS (SELECT FROM project_permissions m WHERE m.project_id = p.id AND m.user_id = $2))
 """

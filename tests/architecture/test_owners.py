@@ -29,19 +29,21 @@ OWNERS = {
     "project_permissions": "members",
 }
 
-_ALL_OF_A_DATASET = "deleting a dataset is one statement for each table, for good, after the grace"
+_ALL_OF_A_DATASET = "what was deleted is hidden in one transaction, and goes by a statement for each table, in batches"
 _WITH_ITS_IMAGE = "an image goes and comes back with all that hangs on it, in statements over all rows of all images"
 _STAGED = "a file is written by statements over all of its stage: a million calls of the ledger would take minutes"
 
 OTHERS = {
     ("annotations", "imports"): _STAGED,
     ("image_annotation_status", "imports"): _STAGED,
+    ("annotation_history", "deletion"): _ALL_OF_A_DATASET,
     ("annotation_projects", "deletion"): _ALL_OF_A_DATASET,
     ("annotation_projects", "images"): "the number of images is a column of the project",
     ("annotation_projects", "imports"): "a file brings tasks and classes along",
     ("annotation_projects", "versions"): "a version makes the project another one: its revision is a column there",
     ("annotation_snapshots", "deletion"): _ALL_OF_A_DATASET,
     ("annotation_versions", "deletion"): _ALL_OF_A_DATASET,
+    ("project_permissions", "deletion"): _ALL_OF_A_DATASET,
     ("annotations", "deletion"): _ALL_OF_A_DATASET,
     ("datasets", "deletion"): _ALL_OF_A_DATASET,
     (

@@ -10,6 +10,7 @@ import pytest
 from tests.fixtures.annotating import box, create_annotation
 from tests.fixtures.api_processes import CROWD, Cluster
 from tests.fixtures.datasets import Dataset
+from tests.fixtures.full_dataset import done, workers
 from tests.fixtures.pictures import picture
 from tests.fixtures.rows import rows
 from tests.fixtures.versions import CLASSES
@@ -89,7 +90,14 @@ async def test_while_everybody_works(cluster: Cluster, what: str) -> None:
         deleted = await owner.delete(f"/api/v1/projects/{dataset.project_id}")
         assert deleted.status_code == 204, deleted.text
     await asyncio.gather(*working)
+    await rows_are_deleted(cluster)
     assert await left_behind(cluster, dataset, what) == {}
+
+
+async def rows_are_deleted(cluster: Cluster) -> None:
+    """Work on the queue until it is empty."""
+    async with workers(cluster.api):
+        await done(cluster.api)
 
 
 async def left_behind(cluster: Cluster, dataset: Dataset, what: str) -> dict[str, int]:
@@ -120,6 +128,7 @@ async def test_ten_delete_one_dataset(cluster: Cluster) -> None:
     url = f"/api/v1/datasets/{dataset.id}"
     answers = await asyncio.gather(*(clients[n % 2].request("DELETE", url, json=body) for n in range(10)))
     assert sorted(answer.status_code for answer in answers) == [200] + [404] * 9
+    await rows_are_deleted(cluster)
     assert await left_behind(cluster, dataset, "dataset") == {}
 
 
@@ -144,4 +153,5 @@ async def test_a_project_that_is_deleted_and_opened_again(cluster: Cluster) -> N
     assert {code for some in codes if some for code in some} <= {200, 404}
     projects = await rows(cluster.api, "SELECT id FROM annotation_projects WHERE dataset_id = $1", dataset.id)
     assert len(projects) <= 1
+    await rows_are_deleted(cluster)
     assert await left_behind(cluster, dataset, "project") == {}

@@ -16,7 +16,7 @@ from tests.fixtures.datasets import Dataset
 from tests.fixtures.pictures import picture
 from tests.fixtures.rows import rows
 from tests.fixtures.waiting import until_true, waiting
-from tests.races.test_deletion import left_behind
+from tests.races.test_deletion import left_behind, rows_are_deleted
 from tests.races.test_progress import _check_history, _wrong_statuses
 
 MEMBERS = {"admin": "admin", "reviewer": "admin", "annotator": "annotator"}
@@ -184,6 +184,7 @@ async def test_the_project_is_deleted(cluster: Cluster) -> None:
     assert (await deleting).status_code == 204
     await saving
     assert set(met) <= {200, 404}
+    await rows_are_deleted(cluster)
     assert await left_behind(cluster, dataset, "project") == {}
 
 

@@ -5,6 +5,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    DateTime,
     ForeignKey,
     Index,
     Integer,
@@ -52,6 +53,7 @@ datasets = Table(
         server_default=text("0"),
         doc="Bumped with every change of the dataset's images; ETags of image lists are made of it.",
     ),
+    Column("deleted_at", DateTime(timezone=True), doc="Set: it is gone for everybody, and a job deletes its rows."),
     CheckConstraint("visibility IN ('private', 'public')", name="visibility"),
     Index("ix_datasets_owner_id_created_at", "owner_id", "created_at"),
 )

@@ -24,7 +24,11 @@ annotation_projects = Table(
     Column("id", String(50), primary_key=True),
     Column("name", String(255), nullable=False),
     Column("description", Text),
-    Column("dataset_id", ForeignKey("datasets.id", ondelete="CASCADE"), nullable=False),
+    Column(
+        "dataset_id",
+        ForeignKey("datasets.id", ondelete="CASCADE"),
+        doc="NULL: it is gone for everybody; a job deletes its rows.",
+    ),
     Column("owner_id", Integer, nullable=False),
     Column("task_types", ARRAY(String(50)), nullable=False, server_default=text("'{}'")),
     Column("task_config", JSONB, nullable=False, server_default=text("'{}'")),

@@ -44,7 +44,7 @@ _HEADER = f"""
            p.created_at AS project_created_at, p.task_types, p.task_classes::text AS task_classes,
            clock_timestamp() AS now
     FROM datasets d LEFT JOIN annotation_projects p ON p.dataset_id = d.id
-    WHERE d.id = $1
+    WHERE d.id = $1 AND d.deleted_at IS NULL
 """
 
 _CONTENT = """

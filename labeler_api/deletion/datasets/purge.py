@@ -1,9 +1,9 @@
 """The job that removes the objects of what was deleted.
 
-It is enqueued by the deleting transaction, three times over: at once, for what is there; and twice later, for what
-requests that had begun before the deletion still put there. An upload notices the deletion with the rows of its next
-hundred images, a publishing when it is done; both end long before the last pass. Whatever is put even later is found by
-the daily sweep (labeler_api.storage.orphans.sweep).
+It is enqueued by the transaction that deletes the last row (`rows.py`), three times over: at once, for what is there;
+and twice later, for what requests that had begun before the deletion still put there. An upload notices the deletion
+with the rows of its next hundred images, a publishing when it is done; both end long before the last pass. Whatever is
+put even later is found by the daily sweep (labeler_api.storage.orphans.sweep).
 """
 
 from contextlib import aclosing

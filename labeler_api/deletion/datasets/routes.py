@@ -13,9 +13,9 @@ async def deletion_impact(call: Call, dataset_id: str) -> DeletionImpact:
 async def delete_dataset(call: Call, dataset_id: str, body: DeleteDataset) -> DeletedDataset:
     """Delete a dataset with its project
 
-    One transaction decides; the objects in the store are removed after it. With `create_backup` everything but the
+    One transaction decides; rows and objects are removed after it. With `create_backup` everything but the
     images themselves is written to the store first, and read back. `s3_deletions` counts the objects as they were
-    listed right before the decision.
+    listed right before the decision; of a dataset with more than 500 images it is what the database knows.
     """
     return await datasets_service.delete_dataset(call, dataset_id, body)
 

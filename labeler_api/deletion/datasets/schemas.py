@@ -50,7 +50,7 @@ class DeleteDataset(Struct):
 
 
 class LabelerDeletions(Struct):
-    """Rows that went."""
+    """Rows that are deleted from now on."""
 
     annotations: int
     image_statuses: int

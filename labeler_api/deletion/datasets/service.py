@@ -1,8 +1,9 @@
 """Use cases of deletion: its impact, a dataset's, a project's.
 
-One transaction decides. It takes the rows away and orders the purge of their objects
-(labeler_api.deletion.datasets.purge); a backup, when one is asked for, is written and read back before it, and holds
-exactly what the transaction deletes.
+One transaction decides, in milliseconds, whatever there is to delete: nobody finds the dataset or the project any more
+(labeler_api.deletion.datasets.store). It orders the deletion of the rows (…datasets.rows), after which the objects are
+purged (…datasets.purge). A backup, when one is asked for, is written and read back before it, and holds exactly what
+was there at that moment.
 """
 
 import asyncio
@@ -12,7 +13,8 @@ from labeler_api.context import Call
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.deletion.backup import service as backup_service
 from labeler_api.deletion.backup.service import Backup
-from labeler_api.deletion.datasets import purge, store
+from labeler_api.deletion.datasets import rows, store
+from labeler_api.deletion.datasets.purge import Purge
 from labeler_api.deletion.datasets.schemas import (
     DeleteDataset,
     DeletedDataset,
@@ -27,7 +29,8 @@ from labeler_api.errors import BadRequest, Conflict, Stale, Unavailable
 from labeler_api.members.authorization.service import Access, authorize, not_found
 from labeler_api.members.policy import MAY_DELETE_DATASET, MAY_DELETE_PROJECT, Lock
 
-_DELETE_SECONDS = 600.0  # a million annotations with their history, or the backup of them: about two minutes
+_DELETE_SECONDS = 600.0  # the backup of a million annotations with their history: about two minutes
+_LISTED_IMAGES = 500  # three objects each: two pages of a list, some 50 ms; whoever asks for the impact waits for all
 _BACKUP_TRIES = 3  # while others go on writing; then they have to be asked to stop
 _RETRY_SECONDS = 60
 
@@ -65,18 +68,18 @@ async def delete_dataset(call: Call, reference: str, body: DeleteDataset) -> Del
 
 async def delete_project(call: Call, reference: str) -> None:
     """Delete a project; its dataset stays, with the annotation files that were copied beside its images."""
-    async with call.db.begin(long=True) as tx:
+    async with call.db.begin(long=True) as tx:  # an import may be at work: it is waited for
         access = await authorize(tx, call, reference, MAY_DELETE_PROJECT, Lock.ALONE)
-        await store.delete_contents(tx, access.require_project_id())
-        await store.delete_project(tx, access.require_project_id(), access.dataset_id)
-        await purge.order(tx, purge.Purge(dataset_id=None, project_ids=[access.require_project_id()]))
+        await store.hide_project(tx, access.require_project_id())
+        await store.cancel_invitations(tx, access.dataset_id)
+        await rows.order(tx, Purge(dataset_id=None, project_ids=[access.require_project_id()]))
 
 
 async def _delete_dataset(call: Call, reference: str, body: DeleteDataset) -> DeletedDataset:
     async with call.db.read() as connection:
         access, row = await _require(connection, call, reference)
     _check_name(row["dataset_name"], body.dataset_name_confirmation)
-    files = await stored_files(call, row)
+    files = await stored_files(call, row, most_images=_LISTED_IMAGES)
     saved: Backup | None = None
     for _ in range(_BACKUP_TRIES if body.create_backup else 1):
         if body.create_backup:
@@ -92,26 +95,29 @@ async def _delete_dataset(call: Call, reference: str, body: DeleteDataset) -> De
 
 
 async def _decide(call: Call, reference: str, name: str, saved: Backup | None) -> LabelerDeletions | None:
-    """Delete the rows and order the purge; None, with nothing done, when the backup is not of the present state."""
+    """Let nobody find it, and order the rest; None, with nothing done, when the backup is not of the present state."""
     async with call.db.begin(long=True) as tx:
         locked = await _lock(tx, call, reference)
         _check_name(locked.name, name)
         if saved is not None and (saved.revision, saved.images_revision) != (locked.revision, locked.images_revision):
             return None
         project_id, dataset_id = locked.access.project_id, locked.access.dataset_id
-        annotations, statuses, snapshots, versions = (
-            await store.delete_contents(tx, project_id) if project_id is not None else (0, 0, 0, 0)
-        )
-        await store.delete_dataset(tx, dataset_id)
         project_ids = [project_id] if project_id is not None else []
-        await purge.order(tx, purge.Purge(dataset_id=dataset_id, project_ids=project_ids))
-    return LabelerDeletions(
-        annotations=annotations,
-        image_statuses=statuses,
-        annotation_versions=versions,
-        annotation_snapshots=snapshots,
-        projects=len(project_ids),
-    )
+        deletions = await _hide_projects(tx, project_ids)
+        await store.hide_dataset(tx, dataset_id)
+        await rows.order(tx, Purge(dataset_id=dataset_id, project_ids=project_ids))
+    return deletions
+
+
+async def _hide_projects(tx: WriteTransaction, project_ids: list[str]) -> LabelerDeletions:
+    """Let nobody find a dataset's project, if it has one; count what goes with it."""
+    deletions = LabelerDeletions(0, 0, 0, 0, projects=len(project_ids))
+    for project_id in project_ids:
+        if counted := await store.contents(tx, project_id):
+            deletions.annotations, deletions.image_statuses = counted["annotations"], counted["statuses"]
+            deletions.annotation_versions, deletions.annotation_snapshots = counted["versions"], counted["snapshots"]
+        await store.hide_project(tx, project_id)
+    return deletions
 
 
 async def _lock(tx: WriteTransaction, call: Call, reference: str) -> _Locked:

@@ -1,4 +1,7 @@
-"""SQL of deletion.
+"""SQL of deletion: what makes a dataset or a project unfindable, in one moment. `rows_store.py` has what comes after.
+
+A project that is deleted has no dataset any more. Every statement finds a project by its dataset, so it is found no
+more, by the API of before neither. A dataset that is deleted says so in `deleted_at`, is nobody's, and is private.
 
 Locks are taken in the order of every other writer: the project's row (`authorize` with `Lock.ALONE`), then the
 dataset's. FOR UPDATE waits for writers that hold the project, and for those whose new row refers to it; later callers
@@ -8,46 +11,59 @@ find neither.
 from collections.abc import Sequence
 
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
-from labeler_api.projects.waiting_counters import REVISION
+from labeler_api.projects.waiting_counters import COUNTED, REVISION, WAITING
 
-_IMPACT = """
-    SELECT d.id AS dataset_id, d.name AS dataset_name, i.images, i.image_bytes, i.made_of_them,
+# Counters are kept: whoever deletes waits for this.
+_IMPACT = f"""
+    SELECT d.id AS dataset_id, d.name AS dataset_name, d.num_images AS images,
            p.id AS project_id, p.name AS project_name, p.task_types,
-           (SELECT count(*) FROM annotations a WHERE a.project_id = p.id) AS annotations,
-           v.versions, v.version_bytes
+           COALESCE({COUNTED["total_annotations"]}, 0) AS annotations, v.versions, v.version_bytes
     FROM datasets d
     LEFT JOIN annotation_projects p ON p.dataset_id = d.id
-    CROSS JOIN LATERAL (
-        SELECT count(*) AS images, COALESCE(sum(size), 0)::bigint AS image_bytes,
-               count(thumbnail_key) + count(rendition_key) AS made_of_them
-        FROM image_metadata WHERE dataset_id = d.id
-    ) i
+    {WAITING}
     CROSS JOIN LATERAL (
         SELECT count(*) AS versions, COALESCE(sum(file_size_bytes), 0)::bigint AS version_bytes
         FROM annotation_versions WHERE project_id = p.id AND version_type NOT IN ('publishing', 'discarded')
     ) v
-    WHERE d.id = $1
+    WHERE d.id = $1 AND d.deleted_at IS NULL
+"""  # noqa: S608 - constants
+
+# Reads each image; for where the store cannot be listed.
+_IMAGE_FILES = """
+    SELECT COALESCE(sum(size), 0)::bigint AS image_bytes, count(thumbnail_key) + count(rendition_key) AS made_of_them
+    FROM image_metadata WHERE dataset_id = $1
 """
 
-_LOCK_DATASET = "SELECT name, images_revision FROM datasets WHERE id = $1 FOR UPDATE"
+_LOCK_DATASET = "SELECT name, images_revision FROM datasets WHERE id = $1 AND deleted_at IS NULL FOR UPDATE"
 
 # After the locks: a project that was made between the look at the dataset and its lock shows here.
 _PROJECT_OF = f"SELECT p.id, {REVISION} AS revision FROM annotation_projects p WHERE p.dataset_id = $1"  # noqa: S608 - a constant
 
-_DELETE_ANNOTATIONS = "DELETE FROM annotations WHERE project_id = $1"
+# What goes with the project, as it is kept, or counted in an index. Versions share the rows of their snapshots; those
+# of old ones, and of attempts, are counted one by one.
+_CONTENTS = f"""
+    SELECT {COUNTED["total_annotations"]} AS annotations,
+           (SELECT count(*) FROM image_annotation_status s WHERE s.project_id = p.id) AS statuses,
+           (SELECT count(*) FROM annotation_versions v WHERE v.project_id = p.id) AS versions,
+           (SELECT count(*) FROM annotation_snapshots s JOIN annotation_versions v ON v.id = s.version_id
+            WHERE v.project_id = p.id AND v.snapshot_ids IS NULL)
+           + (SELECT COALESCE(sum(upper(ids) - lower(ids)), 0)::bigint FROM (
+                  SELECT unnest(range_agg(snapshot_ids)) AS ids FROM annotation_versions v WHERE v.project_id = p.id
+              ) shared) AS snapshots
+    FROM annotation_projects p {WAITING} WHERE p.id = $1
+"""  # noqa: S608 - constants
 
-_DELETE_STATUSES = "DELETE FROM image_annotation_status WHERE project_id = $1"
-
-_DELETE_SNAPSHOTS = """
-    DELETE FROM annotation_snapshots s USING annotation_versions v WHERE v.id = s.version_id AND v.project_id = $1
+# Nobody finds it from here on. Its people lose it with the same commit: a writer who waited for this finds no role.
+_HIDE_PROJECT = """
+    WITH people AS (DELETE FROM project_permissions WHERE project_id = $1)
+    UPDATE annotation_projects SET dataset_id = NULL WHERE id = $1
 """
 
-_DELETE_VERSIONS = "DELETE FROM annotation_versions WHERE project_id = $1"
-
-# History, locks, members, images, invitations and everything else of theirs go by cascade.
-_DELETE_PROJECT = "DELETE FROM annotation_projects WHERE id = $1"
-
-_DELETE_DATASET = "DELETE FROM datasets WHERE id = $1"
+# The API of before does not know `deleted_at`; it finds a dataset by its owner, its project or its visibility.
+_HIDE_DATASET = """
+    WITH invited AS (DELETE FROM invitations WHERE dataset_id = $1)
+    UPDATE datasets SET deleted_at = clock_timestamp(), owner_id = 0, visibility = 'private' WHERE id = $1
+"""
 
 # An invitation is to the project that it was sent for, and not to the one that the dataset may get later.
 _CANCEL_INVITATIONS = """
@@ -78,6 +94,11 @@ async def impact(connection: ReadConnection, dataset_id: str) -> Row | None:
     return await connection.fetchrow(_IMPACT, dataset_id)
 
 
+async def image_files(connection: ReadConnection, dataset_id: str) -> Row | None:
+    """Say what the rows know of the images in the store: their bytes, and how many files were made of them."""
+    return await connection.fetchrow(_IMAGE_FILES, dataset_id)
+
+
 async def lock_dataset(tx: WriteTransaction, dataset_id: str) -> Row | None:
     """Lock a dataset; return its name and the revision of its images, None when it is gone."""
     return await tx.fetchrow(_LOCK_DATASET, dataset_id)
@@ -88,24 +109,24 @@ async def project_of(tx: WriteTransaction, dataset_id: str) -> Row | None:
     return await tx.fetchrow(_PROJECT_OF, dataset_id)
 
 
-async def delete_contents(tx: WriteTransaction, project_id: str) -> tuple[int, int, int, int]:
-    """Delete what is counted of a project: annotations, statuses, snapshots, versions."""
-    annotations = await tx.execute(_DELETE_ANNOTATIONS, project_id)
-    statuses = await tx.execute(_DELETE_STATUSES, project_id)
-    snapshots = await tx.execute(_DELETE_SNAPSHOTS, project_id)
-    versions = await tx.execute(_DELETE_VERSIONS, project_id)
-    return annotations, statuses, snapshots, versions
+async def contents(tx: WriteTransaction, project_id: str) -> Row | None:
+    """Count what goes with a project that is locked: annotations, statuses, snapshots, versions."""
+    return await tx.fetchrow(_CONTENTS, project_id)
 
 
-async def delete_project(tx: WriteTransaction, project_id: str, dataset_id: str) -> None:
-    """Delete a project and what belongs to it alone; invitations to it are cancelled."""
-    await tx.execute(_DELETE_PROJECT, project_id)
+async def hide_project(tx: WriteTransaction, project_id: str) -> None:
+    """Let nobody find a project any more; it leaves its dataset."""
+    await tx.execute(_HIDE_PROJECT, project_id)
+
+
+async def cancel_invitations(tx: WriteTransaction, dataset_id: str) -> None:
+    """Cancel the invitations to the project that a dataset had."""
     await tx.execute(_CANCEL_INVITATIONS, dataset_id)
 
 
-async def delete_dataset(tx: WriteTransaction, dataset_id: str) -> None:
-    """Delete a dataset, its project, and everything that belongs to the two."""
-    await tx.execute(_DELETE_DATASET, dataset_id)
+async def hide_dataset(tx: WriteTransaction, dataset_id: str) -> None:
+    """Let nobody find a dataset any more; invitations to it go."""
+    await tx.execute(_HIDE_DATASET, dataset_id)
 
 
 async def survivors(connection: ReadConnection, dataset_id: str | None, project_ids: Sequence[str]) -> list[str]:

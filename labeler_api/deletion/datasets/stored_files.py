@@ -8,6 +8,7 @@ import structlog
 
 from labeler_api.context import Call
 from labeler_api.db.pool import Row
+from labeler_api.deletion.datasets import store
 from labeler_api.errors import Unavailable
 
 _LIST_SECONDS = 10.0  # some 300 000 objects; a dialog does not wait for more, and an estimate serves as well
@@ -32,17 +33,20 @@ class StoredFiles:
         return round(self.size_bytes / 1024**2, 2)
 
 
-async def stored_files(call: Call, row: Row) -> StoredFiles:
+async def stored_files(call: Call, row: Row, *, most_images: int | None = None) -> StoredFiles:
     """Count what lies in both buckets; where the store does not answer in time, what the database knows of it.
 
-    A deletion must not depend on a store that is away: the purge waits for it, the decision does not.
+    With more images than `most_images` the store is not asked. A deletion must not depend on a store that is away: the
+    purge waits for it, the decision does not.
     """
+    if most_images is not None and row["images"] > most_images:
+        return await _known(call, row)
     try:
         async with asyncio.timeout(_LIST_SECONDS):
             return await _listed(call, row["dataset_id"], row["project_id"])
     except (Unavailable, TimeoutError) as error:
         log.warning("the store was not listed", dataset_id=row["dataset_id"], reason=repr(error))
-        return _known(row)
+        return await _known(call, row)
 
 
 async def _listed(call: Call, dataset_id: str, project_id: str | None) -> StoredFiles:
@@ -64,11 +68,14 @@ async def _listed(call: Call, dataset_id: str, project_id: str | None) -> Stored
     return files
 
 
-def _known(row: Row) -> StoredFiles:
+async def _known(call: Call, row: Row) -> StoredFiles:
+    async with call.db.read() as connection:
+        found = await store.image_files(connection, row["dataset_id"])
+    made_of_them, image_bytes = (found["made_of_them"], found["image_bytes"]) if found is not None else (0, 0)
     return StoredFiles(
-        dataset_files=row["images"] + row["made_of_them"],
+        dataset_files=row["images"] + made_of_them,
         export_files=row["versions"],
         images=row["images"],
-        size_bytes=row["image_bytes"] + int(row["version_bytes"]),
+        size_bytes=image_bytes + int(row["version_bytes"]),
         estimated=True,
     )

@@ -125,7 +125,7 @@ async def _restore(tx: WriteTransaction, call: Call, access: Access, deletion_id
         twice = next(name for name in names if names.count(name) > 1)
         raise BadRequest(f"Two of these deletions are of the image {quoted(twice)}. Choose one.", code="image_twice")
     await _require_room(tx, ids)  # before the work, and once more when uploads have to wait
-    annotations, drawn = await store.put_back_rows(tx, ids, call.user_id)
+    annotations, drawn = await store.put_back_rows(tx, ids, access.project_id, call.user_id)
     await _change(tx, call, access, annotations, drawn, restored=ids)
     return {
         "dataset_id": access.dataset_id,

@@ -73,7 +73,7 @@ _NO_NESTED_LOOPS = "SET LOCAL enable_nestloop = off"
 
 _CHANGE_DATASET = """
     UPDATE datasets SET images_revision = images_revision + 1, updated_at = now(), last_modified_at = now()
-    WHERE id = $1
+    WHERE id = $1 AND deleted_at IS NULL
 """
 
 # After the dataset is locked, so that every upload before is counted. The project's own number is for who reads the
@@ -117,6 +117,7 @@ _TAKEN = """
     ORDER BY d.image_id LIMIT 1
 """
 
+# $3: the dataset's project. Rows of one that was deleted since are still there until a job has come to them.
 # An annotation's number goes on where its history stopped. An annotation whose id exists stays as it is: nothing that
 # the API does leads to that, and it must not keep an image from coming back.
 _PUT_BACK_ROWS = f"""
@@ -127,7 +128,7 @@ _PUT_BACK_ROWS = f"""
                    (SELECT max(h.revision) FROM annotation_history h WHERE h.annotation_id = a.id), a.version + 1
                ) + 1
         FROM deleted_image_rows r CROSS JOIN LATERAL jsonb_populate_record(NULL::annotations, r.row) a
-        WHERE r.deleted_image_id = ANY($1::bigint[]) AND r.table_name = 'annotations'
+        WHERE r.deleted_image_id = ANY($1::bigint[]) AND r.project_id = $3::varchar AND r.table_name = 'annotations'
         ORDER BY a.id
         ON CONFLICT (id) DO NOTHING
         RETURNING *
@@ -137,7 +138,7 @@ _PUT_BACK_ROWS = f"""
         INSERT INTO image_annotation_status ({", ".join(STATUS_COLUMNS)})
         SELECT {", ".join(f"s.{name}" for name in STATUS_COLUMNS)}
         FROM deleted_image_rows r CROSS JOIN LATERAL jsonb_populate_record(NULL::image_annotation_status, r.row) s
-        WHERE r.deleted_image_id = ANY($1) AND r.table_name = 'image_annotation_status'
+        WHERE r.deleted_image_id = ANY($1) AND r.project_id = $3 AND r.table_name = 'image_annotation_status'
         ORDER BY s.image_id, s.task_type
     )
     SELECT count(*)::int AS annotations, count(DISTINCT image_id)::int AS images FROM made
@@ -233,9 +234,11 @@ async def taken_place(connection: ReadConnection, deletion_ids: Sequence[int]) -
     return image_id
 
 
-async def put_back_rows(tx: WriteTransaction, deletion_ids: Sequence[int], user_id: int) -> tuple[int, int]:
-    """Put annotations and statuses back; return how many annotations that were, and on how many images."""
-    row = await tx.fetchrow(_PUT_BACK_ROWS, list(deletion_ids), user_id)
+async def put_back_rows(
+    tx: WriteTransaction, deletion_ids: Sequence[int], project_id: str | None, user_id: int
+) -> tuple[int, int]:
+    """Put a project's annotations and statuses back; return how many annotations, and on how many images."""
+    row = await tx.fetchrow(_PUT_BACK_ROWS, list(deletion_ids), user_id, project_id)
     assert row is not None  # noqa: S101 - an aggregate always gives a row
     return row["annotations"], row["images"]
 

@@ -18,7 +18,7 @@ _LOCK = """
     )
     UPDATE datasets
     SET images_revision = images_revision + 1, updated_at = now(), last_modified_at = now()
-    WHERE id = $1 AND (SELECT count(*) FROM project) >= 0 AND (SELECT count(*) FROM images) >= 0
+    WHERE id = $1 AND deleted_at IS NULL AND (SELECT count(*) FROM project) >= 0 AND (SELECT count(*) FROM images) >= 0
 """
 
 # An image is known by its path, which is its folder and its file's name, and keeps the id that it has; its key is new

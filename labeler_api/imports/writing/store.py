@@ -19,7 +19,7 @@ _PROJECT = """
 
 
 # As much of the project as a row that refers to it holds anyway: its deletion waits, its writers do not.
-_HOLD = "SELECT clock_timestamp() FROM annotation_projects WHERE id = $1 FOR KEY SHARE"
+_HOLD = "SELECT clock_timestamp() FROM annotation_projects WHERE id = $1 AND dataset_id IS NOT NULL FOR KEY SHARE"
 
 
 _DELETE_PRESENT = f"""

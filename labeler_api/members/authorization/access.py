@@ -19,7 +19,10 @@ FOUND = """
     LEFT JOIN annotation_projects p ON p.dataset_id = d.id
     LEFT JOIN project_permissions m ON m.project_id = p.id AND m.user_id = $2
 """
-WHERE_FOUND = "WHERE d.id = COALESCE((SELECT dataset_id FROM annotation_projects WHERE id = $1), $1)"
+# A deleted project has no dataset, so nothing finds it (`deletion.datasets.store`). A deleted dataset says so.
+WHERE_FOUND = """
+    WHERE d.id = COALESCE((SELECT dataset_id FROM annotation_projects WHERE id = $1), $1) AND d.deleted_at IS NULL
+"""
 # Keeps a project and a member's role in it until the transaction ends; $2 NULL is who needs no membership. Shared:
 # whoever removes the member or changes their role waits. The project's row first, as everywhere else, and no more of it
 # than a new row that refers to it would take.
@@ -30,7 +33,8 @@ HELD = """
         WHERE p.id = $1 AND m.user_id = $2::integer
         FOR KEY SHARE OF p FOR SHARE OF m
     ), project AS (
-        SELECT true AS same FROM annotation_projects WHERE id = $1 AND $2::integer IS NULL FOR KEY SHARE
+        SELECT true AS same FROM annotation_projects
+        WHERE id = $1 AND dataset_id IS NOT NULL AND $2::integer IS NULL FOR KEY SHARE
     )
 """
 IS_HELD = "COALESCE((SELECT same FROM held), (SELECT same FROM project), false)"

@@ -24,7 +24,8 @@ def _access_and_lock(strength: str) -> str:
             WHERE p.id = (SELECT project_id FROM found WHERE role = ANY ($3::text[])) AND m.user_id = $2
             FOR {strength} OF p FOR SHARE OF m
         ), project AS (
-            SELECT id FROM annotation_projects WHERE $4::boolean AND id = (SELECT project_id FROM found)
+            SELECT id FROM annotation_projects
+            WHERE $4::boolean AND id = (SELECT project_id FROM found) AND dataset_id IS NOT NULL
             FOR {strength}
         )
         SELECT found.*, (SELECT role FROM held) AS held, (SELECT id FROM project) AS locked FROM found

@@ -28,6 +28,7 @@ from tests.fixtures.annotating import (
 from tests.fixtures.annotation_files import boxes, coco, imported, stored
 from tests.fixtures.api import Api
 from tests.fixtures.datasets import Dataset
+from tests.fixtures.full_dataset import done, workers
 from tests.fixtures.image_deletion import delete_many
 from tests.fixtures.pictures import media_path, noise, upload
 from tests.fixtures.rows import rows
@@ -445,7 +446,8 @@ async def test_a_project_that_goes_takes_its_annotations_along(api: Api) -> None
     owner = await api.login("owner")
     deletion_ids = await deleted(owner, dataset, 0)
     assert (await owner.delete(f"/api/v1/projects/{dataset.project_id}")).status_code == 204
-    assert await rows(api, "SELECT 1 FROM deleted_image_rows") == []
+    kept = await rows(api, "SELECT project_id FROM deleted_image_rows")
+    assert {row["project_id"] for row in kept} == {dataset.project_id}, "they go later"
     dataset.project_id = (await owner.get(f"/api/v1/datasets/{dataset.id}/project")).json()["id"]
     answer = await restore(owner, dataset, *deletion_ids)
     assert answer.status_code == 200
@@ -468,6 +470,8 @@ async def test_a_deleted_dataset_takes_its_bin_along(api: Api) -> None:
     saved = answer.json()["backup"][-1]["rows"]
     assert saved["deleted_images"] == 1
     assert saved["deleted_image_rows"] == 5
+    async with workers(api):
+        await done(api)
     assert await rows(api, "SELECT 1 FROM deleted_images") == []
 
 
