@@ -13,8 +13,8 @@ async def list_statuses(call: Call, project_id: str, query: StatusQuery) -> Repl
     other images that somebody began, 10 000 at most: whatever is missing is not started. A page that a `cursor` leads
     to stands alone. The ETag follows the project's revision and that of its images.
     """
-    found, etag = await progress_service.page(call, project_id, query)
-    return Reply(Encoded(b"") if found is None else found, {"ETag": etag})
+    encoded, etag = await progress_service.page(call, project_id, query)
+    return Reply(Encoded(b"") if encoded is None else encoded, {"ETag": etag})
 
 
 async def stats(call: Call, project_id: str) -> ProjectStats:

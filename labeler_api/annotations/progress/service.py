@@ -1,9 +1,11 @@
 """How far the work is: the status of each image, and the statistics of each task."""
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
 from itertools import islice
+from typing import NamedTuple
 
 import msgspec
 
@@ -19,7 +21,7 @@ from labeler_api.annotations.progress.schemas import (
 from labeler_api.context import Call
 from labeler_api.db.pool import ReadConnection, Row
 from labeler_api.errors import BadRequest, invalid
-from labeler_api.http.endpoint import matches
+from labeler_api.http.endpoint import Encoded, matches
 from labeler_api.http.paging import decode_cursor, encode_cursor
 from labeler_api.members.authorization.service import access_of, not_found
 from labeler_api.members.policy import Role
@@ -31,29 +33,66 @@ _REVISIONS = re.compile(r'"([0-9]{1,18})\.([0-9]{1,18})-[0-9a-f]{32}"')
 _BEFORE_ALL = (datetime.min.replace(tzinfo=UTC), "")
 
 
-async def page(call: Call, project: str, query: StatusQuery) -> tuple[ImageStatusList | None, str]:
+Body = Encoded[ImageStatusList]
+Revisions = tuple[int, int]
+
+
+class _Place(NamedTuple):
+    """Which list."""
+
+    reference: str
+    task_type: str
+    limit: int
+    offset: int
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A list as it was encoded last, and what it is true of: the project, its revision and that of its images."""
+
+    project_id: str
+    revisions: Revisions
+    tag: str
+    encoded: Body
+
+
+async def page(call: Call, project: str, query: StatusQuery) -> tuple[Body | None, str]:
     """List the statuses of a project's images in the order of the list of images, and say the tag of this list.
 
     Behind the page stand the other images that somebody began: clients show what is missing as not started. Without a
     task the tasks of an image are taken together: confirmed when each task that has annotations on the image is, in
-    progress when any has, and the counts are sums. None, and nothing is read, for whoever has the list of this tag.
+    progress when any has, and the counts are sums. None, and nothing is read, for whoever has the list of this tag. Nor
+    is anything read of a list that is kept here, until the revisions tell that something has changed.
     """
     position = _position(query)
-    known = _known(call)
+    place = _Place(project, query.task_type, query.limit, query.offset, query.cursor)
+    kept: _Kept | None = call.services.caches.pages.get(place)
+    # A caller who has a later list than the one that is kept read it from another process.
+    had = kept.revisions if kept is not None else None, _known(call)
+    known = max((revisions for revisions in had if revisions is not None), default=None)
     async with call.db.read() as connection:
         found = await _found(connection, call, project, query, position, known)
         access = access_of(found, call, Role.VIEWER)
-        tag = _tag(access.require_project_id(), found, query)
+        project_id, revisions = access.require_project_id(), _revisions(found)
+        if kept is None or (kept.project_id, kept.revisions) != (project_id, revisions):
+            kept = None
+        tag = kept.tag if kept is not None else _tag(project_id, revisions, query)
         if matches(call.if_none_match, tag):
             return None, tag
+        if kept is not None:
+            return kept.encoded, tag
         if found is not None and known is not None and found["is_known"]:  # the revisions, but of another request
             found = await _found(connection, call, project, query, position, None)
         if found is None:
             raise not_found()
-    project_id = access.require_project_id()
     statuses, last = _statuses(project_id, query, found)
     value = ImageStatusList(statuses, found["num_images"], project_id, encode_cursor(last) if last else None)
-    return value, _tag(project_id, found, query)
+    encoded: Body = Encoded(msgspec.json.encode(value))
+    revisions = _revisions(found)
+    kept = _Kept(project_id, revisions, _tag(project_id, revisions, query), encoded)
+    call.services.caches.pages.put(place, kept, len(encoded.body))
+    return encoded, kept.tag
 
 
 async def _found(
@@ -62,7 +101,7 @@ async def _found(
     project: str,
     query: StatusQuery,
     after: tuple[datetime, str],
-    known: tuple[int, int] | None,
+    known: Revisions | None,
 ) -> Row | None:
     task_type, limit, offset = query.task_type or None, query.limit, query.offset
     return await store.page(
@@ -70,7 +109,7 @@ async def _found(
     )
 
 
-def _known(call: Call) -> tuple[int, int] | None:
+def _known(call: Call) -> Revisions | None:
     """Return the revisions that the caller's tag is of. Anybody may have written it: `matches` has the last word."""
     match = _REVISIONS.search(call.if_none_match or "")
     return (int(match[1]), int(match[2])) if match else None
@@ -89,11 +128,14 @@ def _position(query: StatusQuery) -> tuple[datetime, str]:
     return after
 
 
-def _tag(project_id: str, found: Row | None, query: StatusQuery) -> str:
+def _revisions(found: Row | None) -> Revisions:
+    return (found["revision"], found["images_revision"]) if found is not None else (0, 0)
+
+
+def _tag(project_id: str, revisions: Revisions, query: StatusQuery) -> str:
     """Make the ETag: of what numbers each change of a status or of the images, and of the request."""
-    revision, images_revision = (found["revision"], found["images_revision"]) if found is not None else (0, 0)
-    parts = msgspec.json.encode((_FORM, project_id, (revision, images_revision), query))
-    return f'W/"{revision}.{images_revision}-{blake2b(parts, digest_size=16).hexdigest()}"'
+    parts = msgspec.json.encode((_FORM, project_id, revisions, query))
+    return f'W/"{revisions[0]}.{revisions[1]}-{blake2b(parts, digest_size=16).hexdigest()}"'
 
 
 def _statuses(project_id: str, query: StatusQuery, found: Row) -> tuple[list[ImageStatus], tuple[datetime, str] | None]:

@@ -25,6 +25,7 @@ PAGES = IMAGES * 4 + 200 * 5
 
 _ACCESS = ("datasets", "annotation_projects", "project_permissions", "project_changes")
 FIRST = "'-infinity', '', NULL, NULL"
+NOT_KNOWN = "NULL, NULL, NULL"
 _TABLES = ("image_metadata", "image_annotation_status", "annotations")
 
 _IMAGES = """
@@ -119,8 +120,8 @@ async def costs(connection: asyncpg.Connection, number: int) -> dict[str, int]:
         )
         for place, arguments in places.items()
     }
-    asked["images, first"] = (images_store._PAGE, f"{who}, 50, 0")
-    asked["images, last"] = (images_store._PAGE, f"{who}, 50, {IMAGES - 50}")
+    asked["images, first"] = (images_store._PAGE, f"{who}, 50, 0, {NOT_KNOWN}")
+    asked["images, last"] = (images_store._PAGE, f"{who}, 50, {IMAGES - 50}, {NOT_KNOWN}")
     found = {}
     for name, (sql, arguments) in asked.items():
         for mode in ("force_custom_plan", "force_generic_plan"):
@@ -173,7 +174,7 @@ async def test_the_last_page_walks_no_further_than_the_first(
 
     async def walked(offset: int) -> float:
         """How many rows of images are met."""
-        arguments = f"'proj_1', 2, {task}50, {offset}" + (f", {FIRST}" if task else "")
+        arguments = f"'proj_1', 2, {task}50, {offset}, {FIRST if task else NOT_KNOWN}"
         plan = await explained(connection, sql, arguments, "force_generic_plan")
         nodes = [node for node in _nodes(plan) if node.get("Relation Name") == "image_metadata"]
         rows: float = sum(node["Actual Rows"] * node["Actual Loops"] for node in nodes)
@@ -183,6 +184,52 @@ async def test_the_last_page_walks_no_further_than_the_first(
     assert first >= 50
     assert await walked(IMAGES - 50) <= first
     assert await walked(IMAGES // 2) <= first + IMAGES // 2
+
+
+async def test_what_is_known_is_not_read(connection: asyncpg.Connection) -> None:
+    """Not an image and not a status; the access to them, a page of an index or two each, is all there is."""
+    await filled(connection, 1, IMAGES, 1)
+    asked = {
+        "statuses": (progress_store._PAGE_IN_TASK, "'proj_1', 2, 'detection', 50, 0, '-infinity', '', 0, 0"),
+        "images": (images_store._PAGE, f"'proj_1', 2, 50, 0, 'proj_1', 0, {IMAGES}"),
+        "images behind": (images_store._PAGE_AFTER, f"'proj_1', 2, 50, '-infinity', '', 'proj_1', 0, {IMAGES}"),
+    }
+    for name, (sql, arguments) in asked.items():
+        for mode in ("force_custom_plan", "force_generic_plan"):
+            plan = await explained(connection, sql, arguments, mode)
+            assert _met(plan, *_TABLES) == 0, (name, mode)
+            assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 30, (name, mode)
+
+
+@pytest.mark.parametrize("state", ["none", "empty", "before the work", "fresh"])
+@pytest.mark.parametrize("begun", [1, 40, 400])
+async def test_few_that_were_begun_are_looked_up(connection: asyncpg.Connection, state: str, begun: int) -> None:
+    """Beside the page, which alone is behind a cursor. To walk past all images is for those who began many of them."""
+    if state == "before the work":
+        await filled(connection, 8, 3, 1)
+    if state in {"empty", "before the work"}:
+        await connection.execute(f"ANALYZE {', '.join(_TABLES)}")
+    await filled(connection, 1, IMAGES, 1)
+    await connection.execute("DELETE FROM image_annotation_status WHERE right(image_id, 6)::int > $1", begun)
+    if state == "fresh":
+        await connection.execute(f"ANALYZE {', '.join(_TABLES)}")
+    for sql, task in ((progress_store._PAGE_IN_TASK, "'detection'"), (progress_store._PAGE_IN_ANY, "NULL")):
+        for mode in ("force_custom_plan", "force_generic_plan"):
+            first, alone = [
+                _met(await explained(connection, sql, f"'proj_1', 2, {task}, 50, 0, {place}", mode), "image_metadata")
+                for place in (FIRST, FIRST.replace("''", "'!'"))
+            ]
+            few = begun * progress_store._LOOK_UP <= IMAGES
+            assert first - alone == begun if few else first - alone >= IMAGES, (task, mode)
+
+
+def _met(plan: dict[str, Any], *tables: str) -> float:
+    """How many rows of these tables a statement met, those among them that it threw away."""
+    nodes = [node for node in _nodes(plan) if node.get("Relation Name") in tables]
+    met: float = sum(
+        (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"] for node in nodes
+    )
+    return met
 
 
 async def test_ten_thousand_images_behind_a_page(api: Api) -> None:
