@@ -45,6 +45,8 @@ class Statements:
         # As the API, which asks for what is newer than it knows.
         self._counted: tuple[str | None, int | None] = (None, None)
         self._read: pages.Known | None = None
+        self._images_known: images.Known | None = None
+        self._revisions: tuple[int, int] | None = None
 
     async def run(self, name: str, connection: Any, variant: int) -> None:
         """Run those of the call of this name, on a connection; the variant says of which image."""
@@ -60,8 +62,10 @@ class Statements:
         if row is not None:
             self._counted = (row["id"], row["revision"])
 
-    async def _images(self, connection: Any, _variant: int) -> object:
-        return await images.page(connection, self._place.project, self._place.user_id, 50, 0)
+    async def _images(self, connection: Any, _variant: int) -> None:
+        place = self._place.project, self._place.user_id
+        (row, *_) = await images.page(connection, *place, 50, 0, self._images_known)
+        self._images_known = images.Known(row["project_id"], row["images_revision"], row["total"])
 
     async def _statuses(self, connection: Any, _variant: int) -> None:
         found = await progress.page(
@@ -72,10 +76,10 @@ class Statements:
             limit=50,
             offset=0,
             after=(datetime.min.replace(tzinfo=UTC), ""),
-            known=None,
+            known=self._revisions,
         )
         if found is not None:
-            progress.columns_of_page(found)
+            self._revisions = (found["revision"], found["images_revision"])
 
     async def _of_image(self, connection: Any, _variant: int) -> object:
         return await annotations.page_of_image(

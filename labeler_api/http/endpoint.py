@@ -60,10 +60,11 @@ def links_to(parameters: Mapping[str, str], *targets: str) -> list[Link]:
 
 @dataclass(slots=True)
 class Encoded(Generic[T]):
-    """A `T` that is JSON already. What compressing it gave stays here, for whoever is sent the same object next."""
+    """A `T` that is JSON already. Its hash, and what compressing it gave, stay here for whoever is sent it next."""
 
     body: bytes
     gzipped: bytes | None = None
+    etag: str | None = None
 
 
 @dataclass(slots=True)
@@ -304,7 +305,8 @@ async def _respond(operation: Operation, request: Request, result: Any) -> Respo
     headers = {"Cache-Control": "private, no-cache" if operation.etag else "no-store", "Vary": "Accept-Encoding"}
     headers |= reply.headers
     if operation.etag or "ETag" in headers:
-        headers.setdefault("ETag", f'W/"{blake2b(body, digest_size=16).hexdigest()}"')
+        if "ETag" not in headers:
+            headers["ETag"] = encoded.etag = encoded.etag or f'W/"{blake2b(body, digest_size=16).hexdigest()}"'
         if matches(request.headers.get("if-none-match"), headers["ETag"]):
             return Response(status_code=304, headers=headers)
     if len(body) >= _GZIP_FROM_BYTES and "gzip" in request.headers.get("accept-encoding", ""):

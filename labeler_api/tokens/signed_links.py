@@ -80,8 +80,12 @@ class Links:
 
     def of(self, user_id: int) -> Callable[[Kind, str, str], str]:
         """Link to many images: returns what makes a user's links of this moment, given kind, path and version."""
-        link, expires = self._link, _window_end(WINDOW_SECONDS)
+        link, expires = self._link, self.image_expiry()
         return lambda kind, path, version: link(kind, path, version, user_id, expires)
+
+    def image_expiry(self) -> int:
+        """When links to images made now expire, Unix seconds: until the window ends, they are the same."""
+        return _window_end(WINDOW_SECONDS)
 
     def export(self, file: int | str, version: str, user_id: int) -> str:
         """Link to a published version by its id, or to an export by its path; lives for 7 days or a little longer."""

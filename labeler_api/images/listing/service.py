@@ -1,14 +1,16 @@
 """Use cases of images: preview, page, summary. Uploading is in `upload`, the bytes are in `media`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 
 from labeler_api.context import Call
-from labeler_api.db.pool import Row
+from labeler_api.db.pool import ReadConnection, Row
 from labeler_api.errors import BadRequest, invalid
-from labeler_api.http.endpoint import Reply
+from labeler_api.http.endpoint import Encoded, Reply
 from labeler_api.http.paging import decode_cursor, encode_cursor
 from labeler_api.images.listing import store
 from labeler_api.images.listing.schemas import (
@@ -21,13 +23,15 @@ from labeler_api.images.listing.schemas import (
     SummaryImage,
     TaskProgress,
 )
-from labeler_api.images.media.links import ImageLinks, full_name, image_links
+from labeler_api.images.listing.store import Known
+from labeler_api.images.media.links import ImageLinks, full_name, image_links, note_shown, stay_good
 from labeler_api.members.authorization import service as members
 from labeler_api.members.policy import Role
 
 _PREVIEW_CAP = 200  # as the other lists of images; the preview had no bound
 _PAGE_CAP = 200  # contract#paging
 _SUMMARY_IMAGES = 12  # contract#datasets
+_ROW_BYTES = 1000  # what Python needs for a kept row beside its JSON
 
 
 class Position(msgspec.Struct, array_like=True):
@@ -35,6 +39,27 @@ class Position(msgspec.Struct, array_like=True):
 
     uploaded_at: datetime
     image_id: str
+
+
+class _Place(NamedTuple):
+    """Which page, and for whom: links name their user, and when they expire."""
+
+    reference: str
+    limit: int
+    offset: int
+    cursor: str | None
+    user_id: int
+    expires: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A page as it was encoded last, and the rows of its images."""
+
+    known: Known
+    encoded: Encoded[ImagePage]
+    headers: dict[str, str]
+    rows: list[Row]
 
 
 async def preview(call: Call, reference: str, query: PreviewQuery) -> list[PreviewImage]:
@@ -60,28 +85,50 @@ async def preview(call: Call, reference: str, query: PreviewQuery) -> list[Previ
 
 
 async def page(call: Call, reference: str, query: PageQuery) -> Reply[ImagePage]:
-    """List the images of a project by the time of their upload. `X-Next-Cursor` leads to the next page."""
+    """List the images of a project by the time of their upload. `X-Next-Cursor` leads to the next page.
+
+    A page is kept as it was encoded, until the revision of the images tells that one of them has changed.
+    """
     if query.limit < 0:
         raise invalid("has to be 0 or more", "query", "limit")
     if not 1 <= query.limit <= _PAGE_CAP:
         raise BadRequest(f"The limit has to be a number from 1 to {_PAGE_CAP}.", code="limit_out_of_range")
     position = decode_cursor(query.cursor, Position) if query.cursor else None
+    place = _Place(reference, query.limit, query.offset, query.cursor, call.user_id, call.links.image_expiry())
+    kept: _Kept | None = call.services.caches.pages.get(place)
     async with call.db.read() as connection:
-        if position is None:
-            found = await store.page(connection, reference, call.user_id, query.limit, query.offset)
-        else:
-            found = await store.page_after(
-                connection, reference, call.user_id, query.limit, position.uploaded_at, position.image_id
-            )
+        found = await _found(connection, place, position, kept.known if kept is not None else None)
     access, rows = _judged(call, found)
-    project_id, total = access.require_project_id(), found[0]["total"]
+    known = Known(access.require_project_id(), found[0]["images_revision"], found[0]["total"])
+    if kept is not None and kept.known == known:
+        note_shown(call, kept.rows)
+    else:
+        kept = await _made(call, access, known, rows, query.limit)
+        if stay_good(call, rows):
+            call.services.caches.pages.put(place, kept, len(kept.encoded.body) + len(rows) * _ROW_BYTES)
+    return Reply(kept.encoded, headers=kept.headers)
+
+
+async def _found(
+    connection: ReadConnection, place: _Place, position: Position | None, known: Known | None
+) -> list[Row]:
+    reference, limit, offset, _, user_id, _ = place
+    if position is None:
+        return await store.page(connection, reference, user_id, limit, offset, known)
+    after = position.uploaded_at, position.image_id
+    return await store.page_after(connection, reference, user_id, limit, after, known)
+
+
+async def _made(call: Call, access: members.Access, known: Known, rows: list[Row], limit: int) -> _Kept:
     links = await image_links(call, rows)
     images = [_metadata(row, link) for row, link in zip(rows, links, strict=True)]
-    value = ImagePage(images=images, total=total, dataset_id=access.dataset_id, project_id=project_id)
-    if len(rows) < query.limit:
-        return Reply(value)
-    last = Position(rows[-1]["uploaded_at"], rows[-1]["id"])
-    return Reply(value, headers={"X-Next-Cursor": encode_cursor(last)})
+    value = ImagePage(
+        images=images, total=known.total, dataset_id=access.dataset_id, project_id=access.require_project_id()
+    )
+    headers = {}
+    if len(rows) >= limit:
+        headers["X-Next-Cursor"] = encode_cursor(Position(rows[-1]["uploaded_at"], rows[-1]["id"]))
+    return _Kept(known, Encoded(msgspec.json.encode(value)), headers, rows)
 
 
 def _metadata(row: Row, links: ImageLinks) -> ImageMetadata:

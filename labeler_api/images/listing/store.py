@@ -3,6 +3,7 @@
 # ruff: noqa: S608 - the only text put into the statements is constants
 
 from datetime import datetime
+from typing import NamedTuple
 
 from labeler_api.db import deep_pages
 from labeler_api.db.pool import ReadConnection, Row
@@ -15,30 +16,46 @@ _COLUMNS = """
 """
 
 
-def _in_order(place: str = "", paging: str = "LIMIT $3 OFFSET $4") -> str:
+def _in_order(place: str = "dataset_id = found.dataset_id", paging: str = "LIMIT $3 OFFSET $4") -> str:
     return f"""
         SELECT {_COLUMNS} FROM image_metadata
-        WHERE dataset_id = found.dataset_id {place}
+        WHERE {place}
         ORDER BY uploaded_at, id {paging}
     """
 
 
+def _unless_known(first: int) -> str:
+    """Select what a page is true of, and `listed`: whose images are read, NULL where that is known.
+
+    Every change of the images counts them anew, in its transaction, and bumps the revision. What is known are the
+    parameters from `first` on. Of an index nothing is read for NULL.
+    """
+    return f"""
+        d.images_revision, d.num_images AS total,
+        CASE WHEN (p.id, d.images_revision, d.num_images)
+                  IS DISTINCT FROM (${first}::varchar, ${first + 1}::bigint, ${first + 2}::integer)
+             THEN d.id END AS listed
+    """
+
+
 _IN_ORDER = "read.uploaded_at, read.id"
-# Every change of the images counts them anew, in its transaction.
-_TOTAL = "d.num_images AS total"
 _PAGE = reading(
     deep_pages.page(
         _COLUMNS,
-        "image_metadata WHERE dataset_id = found.dataset_id",
+        "image_metadata WHERE dataset_id = found.listed",
         ("uploaded_at", "id"),
         total="found.total",
         limit="$3::bigint",
         offset="$4::bigint",
     ),
     _IN_ORDER,
-    also=_TOTAL,
+    also=_unless_known(5),
 )
-_PAGE_AFTER = reading(_in_order("AND (uploaded_at, id) > ($4, $5)", "LIMIT $3"), _IN_ORDER, also=_TOTAL)
+_PAGE_AFTER = reading(
+    _in_order("dataset_id = found.listed AND (uploaded_at, id) > ($4, $5)", "LIMIT $3"),
+    _IN_ORDER,
+    also=_unless_known(6),
+)
 _PREVIEW = reading(_in_order(), _IN_ORDER)
 
 # About twenty times as many as are wanted are drawn, then shuffled: sorting all of 200 000 takes twice as long.
@@ -94,19 +111,38 @@ _SUMMARY = reading(
 )
 
 
-async def page(connection: ReadConnection, reference: str, user_id: int, limit: int, offset: int) -> list[Row]:
+class Known(NamedTuple):
+    """What a page is true of: a project, the revision of its images, and how many there are."""
+
+    project_id: str
+    revision: int
+    total: int
+
+
+_NOTHING = (None, None, None)
+
+
+async def page(
+    connection: ReadConnection, reference: str, user_id: int, limit: int, offset: int, known: Known | None = None
+) -> list[Row]:
     """Return images by the time of their upload, each with `total`, the number of all, and the user's access.
 
-    As the others here: a row at least where there is a dataset; its `id` is None where there is no image.
+    As the others here: a row at least where there is a dataset; its `id` is None where there is no image. Where what
+    is known is still so, there is this one row alone.
     """
-    return await connection.fetch(_PAGE, reference, user_id, limit, offset)
+    return await connection.fetch(_PAGE, reference, user_id, limit, offset, *(known or _NOTHING))
 
 
 async def page_after(
-    connection: ReadConnection, reference: str, user_id: int, limit: int, uploaded_at: datetime, image_id: str
+    connection: ReadConnection,
+    reference: str,
+    user_id: int,
+    limit: int,
+    position: tuple[datetime, str],
+    known: Known | None = None,
 ) -> list[Row]:
-    """Return the images that follow a position of the same order."""
-    return await connection.fetch(_PAGE_AFTER, reference, user_id, limit, uploaded_at, image_id)
+    """Return the images that follow a position of the same order, as `page` does."""
+    return await connection.fetch(_PAGE_AFTER, reference, user_id, limit, *position, *(known or _NOTHING))
 
 
 async def preview(connection: ReadConnection, reference: str, user_id: int, limit: int) -> list[Row]:

@@ -28,11 +28,24 @@ async def image_links(call: Call, rows: list[Row]) -> list[ImageLinks]:
     """
     if call.settings.image_delivery == "presigned":
         return await _presigned(call, rows)
+    note_shown(call, rows)
+    return _signed(call, rows)
+
+
+def note_shown(call: Call, rows: list[Row]) -> None:
+    """Remember for the media route that these rows were true just now, and that the caller may see the images."""
     caches = call.services.caches
     caches.images.put_all(((row["dataset_id"], row["id"]), row) for row in rows)
     for dataset_id in {row["dataset_id"] for row in rows}:
         caches.viewers.put((dataset_id, call.user_id), True)
-    return _signed(call, rows)
+
+
+def stay_good(call: Call, rows: list[Row]) -> bool:
+    """Whether links and rows hold as long as no image changes.
+
+    Links to the store itself are signed anew with each call. And what is shown of an image of before may still be made.
+    """
+    return call.settings.image_delivery != "presigned" and all(is_shown_as_it_is(row) or shown_key(row) for row in rows)
 
 
 async def links_to_deleted(call: Call, rows: list[Row]) -> list[ImageLinks]:
