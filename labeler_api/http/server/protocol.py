@@ -16,6 +16,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from labeler_api.http.server.answer import Answer
 from labeler_api.http.server.connections import STATE, Connections
 
 _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
@@ -195,7 +196,19 @@ class BoundedProtocol(HttpToolsProtocol):
         self._phase = Phase.IDLE
         super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        """Go on with the next request, or wait for one. `look` ends a connection on which none comes: no timer each."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        if self._phase == Phase.IDLE:
+            self._waited = 0
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        cycle.__class__ = Answer  # uvicorn makes it, and asks nobody of which class
         self._answering = cycle
         super()._start_asgi_task(cycle, app)
 
@@ -208,7 +221,7 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self._unsent_looks = 0
         phase = self._phase
-        if phase == Phase.IDLE or self.flow.read_paused:
+        if self.flow.read_paused or (phase == Phase.IDLE and self._is_answering()):
             return
         self._waited += 1
         if phase == Phase.BODY:
@@ -216,6 +229,9 @@ class BoundedProtocol(HttpToolsProtocol):
         elif phase == Phase.HEADER:
             if self._waited > self._bounds.header_seconds:
                 self._refuse(_HEADER_SLOW.about(self._bounds.header_seconds))
+        elif phase == Phase.IDLE:
+            if self._waited > self.timeout_keep_alive:
+                self.transport.close()
         elif phase == Phase.NEW:
             if self._waited > self._bounds.header_seconds:
                 self._end("silent")

@@ -18,6 +18,7 @@ from tests.fixtures.waiting import until
 
 GET = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
 PATIENCE = 20.0
+KEEP_ALIVE_SECONDS = 75
 
 
 @dataclass
@@ -140,7 +141,13 @@ async def serving(bounds: Bounds | None = None, **limits: Any) -> AsyncIterator[
     metrics = Metrics()
     server = Server(Connections(bounds, metrics=metrics, **limits), metrics)
     config = uvicorn.Config(
-        server, port=0, http=BoundedProtocol, ws="none", log_config=None, timeout_graceful_shutdown=1
+        server,
+        port=0,
+        http=BoundedProtocol,
+        ws="none",
+        log_config=None,
+        timeout_graceful_shutdown=1,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
     running = uvicorn.Server(config)
     task = asyncio.create_task(running.serve())

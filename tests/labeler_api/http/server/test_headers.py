@@ -4,7 +4,7 @@ import pytest
 
 from labeler_api.http.server.connections import Bounds
 from tests.fixtures.waiting import until
-from tests.labeler_api.http.server.bare_server import GET, serving
+from tests.labeler_api.http.server.bare_server import GET, KEEP_ALIVE_SECONDS, serving
 
 KIBIBYTE = 1024
 
@@ -101,7 +101,7 @@ async def test_the_second_request_of_a_connection_has_its_ten_seconds_too() -> N
         client = await server.client()
         await client.send(GET)
         assert (await client.answer())[0] == 200
-        await server.pass_seconds(60)  # idle between two requests is uvicorn's affair: 75 s
+        await server.pass_seconds(60)
         await client.send(GET)
         assert (await client.answer())[0] == 200
         await client.send(GET[:10])
@@ -109,6 +109,26 @@ async def test_the_second_request_of_a_connection_has_its_ten_seconds_too() -> N
         await until(lambda: len(server.connections) == 2)
         await server.pass_seconds(11)
         assert await client.refusal() == (408, "header_timeout")
+
+
+async def test_a_connection_on_which_no_further_request_comes_is_closed() -> None:
+    """After 75 s in which nobody is answered: how long an answer takes has other bounds."""
+    async with serving() as server:
+        quiet, patient = await server.client(), await server.client()
+        await quiet.send(GET)
+        assert (await quiet.answer())[0] == 200
+        await patient.send(GET.replace(b"/hello", b"/hang"))
+        await until(lambda: server.hanging == 1)
+        await server.pass_seconds(KEEP_ALIVE_SECONDS)
+        await quiet.send(GET)
+        assert (await quiet.answer())[0] == 200
+        await server.pass_seconds(KEEP_ALIVE_SECONDS + 1)
+        assert await quiet.ended() == b""
+        server.go_on.set()
+        assert (await patient.answer())[0] == 200
+        await server.pass_seconds(KEEP_ALIVE_SECONDS)
+        await patient.send(GET)
+        assert (await patient.answer())[0] == 200
 
 
 async def test_a_connection_that_sends_nothing_is_closed_without_a_word() -> None:

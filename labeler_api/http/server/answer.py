@@ -1,0 +1,84 @@
+"""The header of an answer as bytes: what most answers have in common is checked and put together once.
+
+uvicorn looks at each field of each answer with two patterns, which is a tenth of a short request.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HEADER_RE, HEADER_VALUE_RE, STATUS_LINE, RequestResponseCycle
+
+# Fields that have few values, all of them ours. None of them says where the body ends, or whether the connection does.
+_OF_FEW_VALUES = frozenset(
+    {
+        b"access-control-allow-credentials",
+        b"access-control-allow-origin",
+        b"access-control-expose-headers",
+        b"cache-control",
+        b"content-encoding",
+        b"content-security-policy",
+        b"content-type",
+        b"cross-origin-resource-policy",
+        b"referrer-policy",
+        b"strict-transport-security",
+        b"vary",
+        b"x-content-type-options",
+    }
+)
+_REMEMBERED = 512  # some ten values of each, and as many again
+_WITHOUT_BODY = (204, 304)
+
+Field = tuple[bytes, bytes]
+
+_lines: dict[Field, bytes] = {}
+_of_all: tuple[list[Field], bytes] = ([], b"")  # the fields of all answers, which the server makes once a second
+
+
+class Answer(RequestResponseCycle):
+    """uvicorn's, which writes a header at once."""
+
+    _says_close = False
+
+    async def send(self, message: Any) -> None:
+        """Send what the application says."""
+        if self.response_started or message["type"] != "http.response.start" or self.flow.write_paused:
+            await super().send(message)
+        elif not self.disconnected:
+            self.response_started = True
+            self.waiting_for_100_continue = False
+            self._write_header(message["status"], message.get("headers", ()))
+
+    def _write_header(self, status: int, fields: Iterable[Field]) -> None:
+        header = [STATUS_LINE[status], self._common()]
+        header += [_lines.get(field) or self._line(field) for field in fields]
+        if not self.keep_alive and not self._says_close:
+            header.append(b"connection: close\r\n")
+        if self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in _WITHOUT_BODY:
+            self.chunked_encoding = True
+            header.append(b"transfer-encoding: chunked\r\n")
+        header.append(b"\r\n")
+        self.transport.write(b"".join(header))
+
+    def _common(self) -> bytes:
+        global _of_all  # noqa: PLW0603 - as the server's own list, it belongs to the process
+        if _of_all[0] is not self.default_headers:
+            _of_all = (self.default_headers, b"".join(map(self._line, self.default_headers)))
+        return _of_all[1]
+
+    def _line(self, field: Field) -> bytes:
+        """Write a field, and heed what it says of the body and the connection. Raises for what would be two."""
+        name, value = field
+        if HEADER_RE.search(name) or HEADER_VALUE_RE.search(value):
+            raise RuntimeError("Invalid HTTP header.")
+        name = name.lower()
+        line = b"%b: %b\r\n" % (name, value)
+        if name in _OF_FEW_VALUES:
+            if len(_lines) < _REMEMBERED:
+                _lines[field] = line
+        elif name == b"content-length" and self.chunked_encoding is None:
+            self.expected_content_length, self.chunked_encoding = int(value), False
+        elif name == b"transfer-encoding" and value.lower() == b"chunked":
+            self.expected_content_length, self.chunked_encoding = 0, True
+        elif name == b"connection" and b"close" in {token.strip() for token in value.lower().split(b",")}:
+            self.keep_alive, self._says_close = False, True
+        return line
