@@ -181,6 +181,11 @@ def start(stream: IO[str] | None) -> LineWriter:
     return _process
 
 
+def running() -> LineWriter | None:
+    """The writer of this process, where it was started."""
+    return _process
+
+
 def dropped() -> int:
     """How many lines this process did not write."""
     return 0 if _process is None else _process.dropped

@@ -27,6 +27,8 @@ from labeler_api.http.authentication import authenticate
 from labeler_api.http.input.decoding import MOST_VALUES, convert, decode_json, idempotency_key, query_values, read_json
 from labeler_api.http.input.json_rules import SHORT_BYTES
 from labeler_api.http.input.request import EndpointRequest
+from labeler_api.http.response import EncodedResponse, Field
+from labeler_api.http.response import encoded as encode_fields
 from labeler_api.http.server.pacing import PIECE_BYTES, PacedResponse
 
 T = TypeVar("T")
@@ -36,6 +38,9 @@ _GZIP_IN_THREAD_FROM_BYTES = 64 * 1024  # above it compressing takes a milliseco
 # Without a token: the longest address and password there are take 15 KiB when every character is escaped.
 _ANONYMOUS_JSON_BYTES = 16 * 1024
 _GZIP_LEVEL = 3  # JSON of a thousand boxes: 1.5 ms to a twelfth; 4 takes 2.7 ms for a twentieth less
+_NOT_STORED = {"Cache-Control": "no-store", "Vary": "Accept-Encoding"}
+_POLLED = {"Cache-Control": "private, no-cache", "Vary": "Accept-Encoding"}
+_ENCODED = {True: tuple(encode_fields(_POLLED)), False: tuple(encode_fields(_NOT_STORED))}
 
 # Of what met somebody else's change. Beside somebody who deletes and remakes a project, two were too few now and then.
 _TRIES = 4
@@ -301,19 +306,26 @@ async def _respond(operation: Operation, request: Request, result: Any) -> Respo
     if operation.status == 204:  # noqa: PLR2004 - No Content
         return Response(status_code=204, headers=reply.headers)
     encoded = reply.value if isinstance(reply.value, Encoded) else Encoded(msgspec.json.encode(reply.value))
-    body = encoded.body
-    headers = {"Cache-Control": "private, no-cache" if operation.etag else "no-store", "Vary": "Accept-Encoding"}
-    headers |= reply.headers
-    if operation.etag or "ETag" in headers:
-        if "ETag" not in headers:
-            headers["ETag"] = encoded.etag = encoded.etag or f'W/"{blake2b(body, digest_size=16).hexdigest()}"'
-        if matches(request.headers.get("if-none-match"), headers["ETag"]):
-            return Response(status_code=304, headers=headers)
+    body, headers = encoded.body, reply.headers
+    if operation.etag and "ETag" not in headers:
+        encoded.etag = encoded.etag or f'W/"{blake2b(body, digest_size=16).hexdigest()}"'
+        headers = {**headers, "ETag": encoded.etag}
+    fields = _fields(operation, headers)
+    if "ETag" in headers and matches(request.headers.get("if-none-match"), headers["ETag"]):
+        return EncodedResponse(b"", 304, fields)
     if len(body) >= _GZIP_FROM_BYTES and "gzip" in request.headers.get("accept-encoding", ""):
-        headers["Content-Encoding"] = "gzip"
+        fields.append((b"content-encoding", b"gzip"))
         body = encoded.gzipped = encoded.gzipped or await _gzip(body)
-    kind = PacedResponse if len(body) > PIECE_BYTES else Response
-    return kind(body, reply.status or operation.status, headers, media_type="application/json")
+    kind = PacedResponse if len(body) > PIECE_BYTES else EncodedResponse
+    return kind.of_json(body, reply.status or operation.status, fields)
+
+
+def _fields(operation: Operation, headers: Mapping[str, str]) -> list[Field]:
+    """The header fields of an answer: those that all have, unless it has its own."""
+    usual = _POLLED if operation.etag else _NOT_STORED
+    if usual.keys().isdisjoint(headers):
+        return [*_ENCODED[operation.etag], *encode_fields(headers)]
+    return encode_fields({**usual, **headers})
 
 
 def matches(if_none_match: str | None, etag: str) -> bool:

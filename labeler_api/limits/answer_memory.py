@@ -6,8 +6,7 @@ for clients that do not read. Who finds no room waits for a moment, holding noth
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from typing import Self
 
 from labeler_api.db.page_bytes import PAGE_BYTES
 from labeler_api.errors import TooMany, Unavailable
@@ -24,18 +23,29 @@ _FREE_BYTES = 64 * 1024
 
 
 class ReservedMemory:
-    """What one answer may take. Give back early what it did not need."""
+    """What one answer may take, while its block lasts. Give back early what it did not need."""
 
     __slots__ = ("_answers", "_person", "_size")
 
-    def __init__(self, answers: "AnswerMemory", person: int, size: int) -> None:
-        self._answers, self._person, self._size = answers, person, size
+    def __init__(self, answers: "AnswerMemory", person: int) -> None:
+        self._answers, self._person, self._size = answers, person, 0
+
+    async def __aenter__(self) -> Self:
+        """Find room."""
+        await self._answers.enter(self._person)
+        self._size = PAGE_BYTES
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Give back what is left of it."""
+        self.needs(0)
 
     def needs(self, size: int) -> None:
         """Say how large the answer is, now that it is made."""
         size = 0 if size <= _FREE_BYTES else min(size, self._size)
-        self._answers._give_back(self._person, self._size - size)
-        self._size = size
+        if size != self._size:
+            self._answers.give_back(self._person, self._size - size)
+            self._size = size
 
 
 class AnswerMemory:
@@ -48,16 +58,35 @@ class AnswerMemory:
         self._held: Counter[int] = Counter()
         self._waiting: OrderedDict[asyncio.Future[None], int] = OrderedDict()
 
-    @asynccontextmanager
-    async def page(self, person: int) -> AsyncIterator[ReservedMemory]:
-        """Hold the room of a page. Raises TooMany for a person who holds too much, Unavailable when nobody has room."""
+    def page(self, person: int) -> ReservedMemory:
+        """Hold the room of a page while a block lasts.
+
+        Raises TooMany for a person who holds too much, Unavailable when nobody has room.
+        """
+        return ReservedMemory(self, person)
+
+    async def enter(self, person: int) -> None:
+        """Take the room of a page, in turn. Raises as `page` does."""
         if not self._take(person):
             await self._wait_for(person)
-        room = ReservedMemory(self, person, PAGE_BYTES)
-        try:
-            yield room
-        finally:
-            room.needs(0)
+
+    def give_back(self, person: int, size: int) -> None:
+        """Take room back, and give it to those who wait."""
+        self._free += size
+        self._held[person] -= size
+        if not self._held[person]:
+            del self._held[person]
+        full: set[int] = set()  # persons who hold all that one may: hundreds of their calls may wait
+        for turn, waiting in list(self._waiting.items()):
+            if self._free < PAGE_BYTES:
+                break
+            if waiting in full or turn.done():
+                continue
+            if self._take(waiting):
+                turn.set_result(None)
+                del self._waiting[turn]
+            else:
+                full.add(waiting)
 
     def _take(self, person: int) -> bool:
         if self._free < PAGE_BYTES or self._held[person] + PAGE_BYTES > self._each:
@@ -76,7 +105,7 @@ class AnswerMemory:
             raise self._refusal(person) from None
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():  # it was given at the very moment
-                self._give_back(person, PAGE_BYTES)
+                self.give_back(person, PAGE_BYTES)
             raise
         finally:
             self._waiting.pop(turn, None)
@@ -93,15 +122,3 @@ class AnswerMemory:
             code="answers_busy",
             retry_after=_RETRY_SECONDS,
         )
-
-    def _give_back(self, person: int, size: int) -> None:
-        self._free += size
-        self._held[person] -= size
-        if not self._held[person]:
-            del self._held[person]
-        for turn, waiting in list(self._waiting.items()):
-            if self._free < PAGE_BYTES:
-                break
-            if not turn.done() and self._take(waiting):
-                turn.set_result(None)
-                del self._waiting[turn]

@@ -5,8 +5,9 @@ A server takes a whole body at once and keeps it until the client has read it, h
 
 import asyncio
 
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+
+from labeler_api.http.response import EncodedResponse
 
 PIECE_BYTES = 128 * 1024  # twice what uvicorn's buffer holds before it asks to wait
 # A poor mobile line carries 50 KB a second, and is served. Who takes much less has gone, or means harm.
@@ -14,12 +15,12 @@ _SLOWEST_BYTES_PER_SECOND = 32 * 1024
 _GRACE_SECONDS = 10.0
 
 
-class PacedResponse(Response):
+class PacedResponse(EncodedResponse):
     """A body that is sent as fast as the client takes it, and cut off from one that takes nearly nothing."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         """Send. A client that is too slow is cut off, and sees it: the body is shorter than Content-Length says."""
-        body = bytes(self.body)
+        body = self.body
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         try:
             async with asyncio.timeout(_GRACE_SECONDS + len(body) / _SLOWEST_BYTES_PER_SECOND):
