@@ -71,6 +71,8 @@ class Links:
         self._signer = _Signer(list(reversed(keys)))
         # The same for a whole window, and half of the time that a page of images takes is signing it.
         self._link = lru_cache(maxsize=_REMEMBERED)(self._signed)
+        # A browser asks for what it was shown, and a page of thumbnails again and again. Only what was good is kept.
+        self._good: dict[tuple[Kind, str, LinkQuery], None] = {}
 
     def image(
         self, kind: Literal["images", "thumbnails"], dataset_id: str, image_id: str, version: str, user_id: int
@@ -99,12 +101,18 @@ class Links:
         """Accept a link or raise NotFound: who has no good link learns nothing about what exists."""
         if len(query.s) > _SIGNATURE_CHARACTERS + 1 or query.e < time.time():
             raise _no_such_link()
+        asked = (kind, path, query)
+        if asked in self._good:
+            return
         try:
             valid = self._signer.verify_signature(_payload(kind, path, query.v, query.u, query.e), query.s)
         except (BadSignature, UnicodeEncodeError):
             valid = False
         if not valid:
             raise _no_such_link()
+        if len(self._good) >= _REMEMBERED:
+            del self._good[next(iter(self._good))]
+        self._good[asked] = None
 
     def _signed(self, kind: Kind, path: str, version: str, user_id: int, expires: int) -> str:
         signature = self._signer.get_signature(_payload(kind, path, version, user_id, expires)).decode()

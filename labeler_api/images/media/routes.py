@@ -6,6 +6,7 @@ from starlette.responses import Response
 from labeler_api.context import Call
 from labeler_api.errors import NotFound, RangeNotSatisfiable, TooMany
 from labeler_api.http.endpoint import endpoint, matches
+from labeler_api.http.response import EncodedResponse
 from labeler_api.http.streaming import stream_object
 from labeler_api.images.media import service as media_service
 from labeler_api.images.media.schemas import ImageLinkQuery
@@ -33,10 +34,10 @@ async def get_image(call: Call, dataset_id: str, image_id: str, query: ImageLink
 async def get_thumbnail(call: Call, dataset_id: str, image_id: str, query: LinkQuery) -> Response:
     """Get a thumbnail by a signed link"""
     thumbnail = await media_service.thumbnail(call, dataset_id, image_id, query)
-    headers = {**thumbnail.headers, "ETag": thumbnail.etag}
     if matches(call.if_none_match, thumbnail.etag):
-        return Response(status_code=304, headers=headers)
-    return Response(await thumbnail.read_small(), headers=headers)
+        return EncodedResponse(b"", 304, thumbnail.fields)
+    content = await thumbnail.read()
+    return EncodedResponse(content, 200, [*thumbnail.fields, (b"content-length", b"%d" % len(content))])
 
 
 # Outside /api/v1 and without a bearer: the link is the credential.

@@ -10,6 +10,7 @@ from msgspec import structs
 from labeler_api.context import Call, Principal
 from labeler_api.db.pool import Row
 from labeler_api.errors import Forbidden, NotFound, Unauthenticated
+from labeler_api.http.response import Field, encoded
 from labeler_api.images.listing import store as listing_store
 from labeler_api.images.media import renditions
 from labeler_api.images.media.schemas import ImageLinkQuery
@@ -23,6 +24,13 @@ from labeler_api.tokens.signed_links import LinkQuery, object_version
 
 _THUMBNAIL_BYTES = 1024 * 1024  # ours have some 10 KB; what is larger is none
 _SAFE_TYPES = frozenset(CONTENT_TYPES.values())
+_OF_ALL = {  # shown as an image and never run as anything else
+    "Vary": "Origin",  # a copy that an <img> fetched without CORS must not be given to a canvas
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +57,22 @@ class Media:
         # A row from before types were stored: the store knows at least what the name said.
         return {} if self.content_type else _type_headers(stream.content_type)
 
-    async def read_small(self) -> bytes:
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """What a good link to a thumbnail leads to: its object, and the header fields of its answer."""
+
+    call: Call
+    key: str
+    etag: str
+    fields: list[Field]
+
+    async def read(self) -> bytes:
         """Return all of it, from memory when it was asked for lately. Raises NotFound for what is no thumbnail."""
         return await self.call.services.caches.thumbnails.get((self.key, self.etag), self._load)
 
     async def _load(self) -> bytes:
-        async with self.open() as stream:
+        async with self.call.objects.open(self.call.settings.s3_bucket_datasets, self.key) as stream:
             if stream.size > _THUMBNAIL_BYTES:
                 raise _no_thumbnail()
             return await stream.read()
@@ -74,12 +92,14 @@ async def image(call: Call, dataset_id: str, image_id: str, query: ImageLinkQuer
     return replace(media, size=None, etag=f'"{query.v}-shown"', content_type=rendition.CONTENT_TYPE)
 
 
-async def thumbnail(call: Call, dataset_id: str, image_id: str, query: LinkQuery) -> Media:
+async def thumbnail(call: Call, dataset_id: str, image_id: str, query: LinkQuery) -> Thumbnail:
     """Find the thumbnail of a link. Raises NotFound as `image` does."""
     row = await _linked(call, "thumbnails", dataset_id, image_id, query)
     if row["thumbnail_key"] is None:
         raise _no_thumbnail()
-    return _media(call, query, row, row["thumbnail_key"], "image/jpeg")
+    etag = f'"{query.v}"'
+    fields = [(b"cache-control", _how_long(query).encode()), *_THUMBNAIL_FIELDS, (b"etag", etag.encode("latin-1"))]
+    return Thumbnail(call, row["thumbnail_key"], etag, fields)
 
 
 def _media(call: Call, query: LinkQuery, row: Row, key: str, content_type: str | None) -> Media:
@@ -144,19 +164,18 @@ def _no_such_image() -> NotFound:
 
 
 def _headers(query: LinkQuery, content_type: str | None) -> dict[str, str]:
-    """Headers of every answer with bytes of somebody's: shown as an image and never run as anything else."""
-    return {
-        "Cache-Control": f"private, max-age={max(0, query.e - int(time.time()))}, immutable",
-        "Vary": "Origin",  # a copy that an <img> fetched without CORS must not be given to a canvas
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-        "Cross-Origin-Resource-Policy": "cross-origin",
-        "Content-Security-Policy": "default-src 'none'; sandbox",
-        **_type_headers(content_type),
-    }
+    """Headers of every answer with bytes of somebody's."""
+    return {"Cache-Control": _how_long(query), **_OF_ALL, **_type_headers(content_type)}
+
+
+def _how_long(query: LinkQuery) -> str:
+    return f"private, max-age={max(0, query.e - int(time.time()))}, immutable"
 
 
 def _type_headers(content_type: str | None) -> dict[str, str]:
     if content_type in _SAFE_TYPES:
         return {"Content-Type": content_type, "Content-Disposition": "inline"}
     return {"Content-Type": "application/octet-stream", "Content-Disposition": "attachment"}
+
+
+_THUMBNAIL_FIELDS = tuple(encoded({**_OF_ALL, **_type_headers("image/jpeg")}))

@@ -57,7 +57,7 @@ async def test_after_every_kind_of_write(api: Api) -> None:
 
 async def test_one_statement_whatever_is_kept(api: Api) -> None:
     dataset, client = await project_with_members(api), await api.login("annotator")
-    tags = []
+    tags: list[str] = []
     for image in (None, None, 0, 1, None):
         if image is not None:
             await create_annotation(client, box(dataset, image))

@@ -103,3 +103,41 @@ def test_a_signature_is_the_one_that_the_library_makes(keys: list[str]) -> None:
     signer = Signer(list(reversed(keys)), salt="media-links", key_derivation="hmac", digest_method=sha256)
     payload = "\n".join(("images", path, "v", "7", str(query.e))).encode()
     assert query.s == signer.get_signature(payload).decode()
+
+
+def test_a_good_link_is_verified_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It expires all the same; and who changes a letter of it is told nothing by what is remembered."""
+    links, now = Links("https://api.example", ["k" * 40]), time.time()
+    path, query = parts(links.image("thumbnails", "ds", "a", "v", 7))
+    verified: list[str] = []
+    original = Signer.verify_signature
+
+    def counted(signer: Signer, value: bytes, signature: str) -> bool:
+        verified.append(signature)
+        return original(signer, value, signature)
+
+    monkeypatch.setattr(Signer, "verify_signature", counted)
+    for _ in range(3):
+        links.check("thumbnails", path, query)
+    assert len(verified) == 1
+    for kind, other, changed in (
+        ("images", path, query),
+        ("thumbnails", path + "b", query),
+        ("thumbnails", path, msgspec.structs.replace(query, u=8)),
+        ("thumbnails", path, msgspec.structs.replace(query, s=query.s[:-1] + "A")),
+    ):
+        with pytest.raises(NotFound):
+            links.check(kind, other, changed)  # type: ignore[arg-type]
+    monkeypatch.setattr(time, "time", lambda: now + 2 * WINDOW_SECONDS + 1)
+    with pytest.raises(NotFound):
+        links.check("thumbnails", path, query)
+
+
+def test_good_links_are_remembered_up_to_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signed_links, "_REMEMBERED", 3)
+    links = Links("https://api.example", ["k" * 40])
+    for number in range(5):
+        links.check("images", *parts(links.image("images", "ds", str(number), "v", 7)))
+        with pytest.raises(NotFound):
+            links.check("images", "ds/none", parts(links.image("images", "ds", str(number), "v", 7))[1])
+    assert [path for _, path, _ in links._good] == ["ds/2", "ds/3", "ds/4"]
