@@ -8,6 +8,7 @@ names go into its digest. So a tag that matches proves the page, in whichever pr
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from hashlib import blake2b
 from itertools import islice
 
@@ -48,6 +49,11 @@ class PageTag:
 
     def _digest(self, ids: list[int], users: Mapping[int, UserProfile]) -> str:
         names = [(user_id, users[user_id].full_name if user_id in users else None) for user_id in ids]
-        # Keyed, so that nobody finds out a name by guessing it and asking whether the tag fits.
-        key = blake2b(self._call.settings.link_keys[0].encode(), digest_size=32, person=b"page-tags").digest()
+        key = _key(self._call.settings.link_keys[0])
         return blake2b(msgspec.json.encode((self._parts, names)), digest_size=16, key=key).hexdigest()
+
+
+@cache
+def _key(secret: str) -> bytes:
+    """The key of the tags: so nobody finds out a name by guessing it and asking whether the tag fits."""
+    return blake2b(secret.encode(), digest_size=32, person=b"page-tags").digest()

@@ -89,11 +89,11 @@ async def _page_of_image(call: Call, project: str, query: PageQuery, after_id: i
         )
     access = access_of(found[0] if found else None, call, Role.VIEWER)
     rows, is_cut = page_bytes.taken([row for row in found if row["id"] is not None])
-    users = await _users(call, rows)
+    shown = set[int]().union(*map(user_ids, rows))
+    users = await call.directory.get_many(shown, timeout=call.remaining_seconds)
     tag = PageTag(
         call, access.require_project_id(), found[0]["revision"], (query.image_id, query.skip, limit, after_id)
     )
-    shown = set[int]().union(*map(user_ids, rows))
     encoded: Body = Encoded(msgspec.json.encode([annotation_response(row, users) for row in rows]))
     return AnnotationPage(encoded, tag.of(shown, users), _next([row["id"] for row in rows], limit, is_cut))
 
@@ -170,11 +170,6 @@ def _joined(read: Read, known: Mapping[int, bytes], users: Users) -> tuple[dict[
 
 def _names(ids: Iterable[int], users: Users) -> dict[int, str | None]:
     return {user_id: users[user_id].full_name if user_id in users else None for user_id in ids}
-
-
-async def _users(call: Call, rows: Iterable[Row]) -> Users:
-    shown = set[int]().union(*map(user_ids, rows))
-    return await call.directory.get_many(shown, timeout=call.remaining_seconds)
 
 
 def _next(ids: list[int], limit: int, is_cut: bool) -> str | None:
