@@ -87,7 +87,7 @@ bench-uploads: $(STAMP) ## measure photographs stored a second beside a bare pro
 bench-scale: $(STAMP) ## measure calls among 1,000,000 annotations against what they may take (ARGS="--annotations 10000 --images 2000")
 	$(BIN)/python -m benchmarks.scale $(ARGS)
 
-bench-check: $(STAMP) ## compare short forms of the benchmarks with the ratios that are written down; three minutes
+bench-check: $(STAMP) ## compare short forms of the benchmarks with the ratios that are written down; six minutes
 	$(BIN)/python -m benchmarks.check $(ARGS)
 
 soak: $(STAMP) ## let eight people work for five minutes, and see whether anything grows (ARGS="--hours 8")

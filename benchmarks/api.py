@@ -4,6 +4,7 @@
 annotations), and measures an API process and the bare server in turns. `ratio` compares requests a second with a handler
 that reads one row. `added` is the CPU time (in µs) that the API's process spends on a request above a bare handler that runs
 the same statements (`benchmarks.same`): it is the same on a busy machine. `--statuses` adds those of `benchmarks.statuses`.
+Last, each call is made over 256 connections, and the slowest answer is told: nobody should wait for a second.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -36,6 +37,8 @@ from labeler_ops.stack.ports import free_port
 IMAGES, ANNOTATIONS = 2000, 5000
 _START_SECONDS = 120
 NOT_MODIFIED = 304
+CROWD = 256  # connections; many people at once, or a few who ask for much
+CROWD_MS = 1000.0  # the longest that one of them may wait for an answer
 
 
 @asynccontextmanager
@@ -178,9 +181,7 @@ class Measured:
 async def keep_bodies(dsn: str, api: httpx.AsyncClient, calls: Sequence[Ask]) -> None:
     """Store what the API answers to each call, for the bare server to return."""
     database = await asyncpg.connect(dsn)
-    await database.execute("CREATE TABLE benchmark_bodies (id int PRIMARY KEY, body bytea NOT NULL)")
-    await database.execute("CREATE TABLE benchmark_writes (id int PRIMARY KEY, n bigint NOT NULL)")
-    await database.execute("INSERT INTO benchmark_writes SELECT n, 0 FROM generate_series(1, $1::int) n", VARIANTS)
+    await make_tables(database, VARIANTS)
     for number, ask in enumerate(calls):
         headers = {"Accept-Encoding": "identity", **ask.headers}
         answer = await api.request(ask.method, ask.paths[0], content=ask.content(0), headers=headers)
@@ -190,10 +191,72 @@ async def keep_bodies(dsn: str, api: httpx.AsyncClient, calls: Sequence[Ask]) ->
     await database.close()
 
 
-async def measured(
-    ready: Mapping[str, Any], bench: Bench, connections: Sequence[int], only: Sequence[str], *, with_statuses: bool
-) -> list[Measured]:
-    """Measure the calls whose names contain one of `only`, beside a running stack."""
+async def make_tables(database: asyncpg.Connection, rows: int) -> None:
+    """Make the tables of the bare handlers anew."""
+    await database.execute("DROP TABLE IF EXISTS benchmark_bodies, benchmark_writes")
+    await database.execute("CREATE TABLE benchmark_bodies (id int PRIMARY KEY, body bytea NOT NULL)")
+    await database.execute("CREATE TABLE benchmark_writes (id int PRIMARY KEY, n bigint NOT NULL)")
+    await database.execute("INSERT INTO benchmark_writes SELECT n, 0 FROM generate_series(1, $1::int) n", rows)
+
+
+@dataclass(frozen=True)
+class Calls:
+    """The calls by their numbers, with servers that are ready for them."""
+
+    bench: Bench
+    servers: Servers
+    asks: Mapping[int, Ask]
+    headers: Mapping[str, str]
+
+    async def compared(self, connections: Sequence[int]) -> list[Measured]:
+        """Measure each beside the bare handlers."""
+        return [await self._compared(number, ask, count) for number, ask in self.asks.items() for count in connections]
+
+    async def _compared(self, number: int, ask: Ask, connections: int) -> Measured:
+        asked = self.servers.asked(ask, number, self.headers)
+        ours, floor, *same = await self.bench.in_turns([(pid, requests, connections) for pid, requests in asked])
+        found = Measured(ask.name, connections, ours, floor, same[0] if same else None)
+        print(*found.cells(), sep=" | ", flush=True)  # noqa: T201 - it takes minutes
+        return found
+
+    async def crowded(self) -> "Crowded":
+        """Make each over many connections at once."""
+        bench = replace(self.bench, rounds=1)
+        found = {}
+        for number, ask in self.asks.items():
+            (pid, ours), *_ = self.servers.asked(ask, number, self.headers)
+            (found[ask.name],) = await bench.in_turns([(pid, ours, CROWD)])
+        return Crowded({name: one.slowest for name, one in found.items()}, sum(one.failures for one in found.values()))
+
+
+@dataclass(frozen=True)
+class Crowded:
+    """The slowest answer of each call in ms, over many connections at once."""
+
+    slowest: Mapping[str, float]
+    failures: int
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        """1 where nobody waited for too long, else 0."""
+        held = max(self.slowest.values()) <= CROWD_MS and not self.failures
+        return {f"nobody waits for {CROWD_MS / 1000:g} s, {CROWD}": float(held)}
+
+    def said(self) -> str:
+        """Say it in a sentence."""
+        name, slowest = max(self.slowest.items(), key=lambda item: item[1])
+        each = ", ".join(f"{call} {ms:.0f}" for call, ms in self.slowest.items())
+        failed = f"; {self.failures} failed" if self.failures else ""
+        return (
+            f"The slowest answer over {CROWD} connections took {slowest:.0f} ms ({name}); of each call: {each}{failed}"
+        )
+
+
+@asynccontextmanager
+async def prepared(
+    ready: Mapping[str, Any], bench: Bench, only: Sequence[str], *, with_statuses: bool = False
+) -> AsyncIterator[Calls]:
+    """Start servers beside a running stack, for the calls whose names contain one of `only`."""
     dsn, environment = ready["databases"]["labeler"], environment_of(ready["pids"]["api"])
     async with AsyncExitStack() as exits:
         server = await exits.enter_async_context(api_process(environment, cores=bench.cores.servers))
@@ -206,22 +269,13 @@ async def measured(
             calls = [*await asks(api, dataset, project, annotation_ids), *statuses]
             place = Place(dataset, project, (await api.get("/api/v1/auth/me")).json()["id"])
         servers = Servers(server, await exits.enter_async_context(bare(dsn, bench.cores.servers, place.environment)))
-        return [
-            await _compared(bench, servers, ask, number, headers, count)
-            for number, ask in enumerate(calls)
-            if any(name in ask.name for name in only)
-            for count in connections
-        ]
+        wanted = {number: ask for number, ask in enumerate(calls) if any(name in ask.name for name in only)}
+        yield Calls(bench, servers, wanted, headers)
 
 
-async def _compared(
-    bench: Bench, servers: Servers, ask: Ask, number: int, headers: Mapping[str, str], connections: int
-) -> Measured:
-    asked = [(pid, requests, connections) for pid, requests in servers.asked(ask, number, headers)]
-    ours, floor, *same = await bench.in_turns(asked)
-    found = Measured(ask.name, connections, ours, floor, same[0] if same else None)
-    print(*found.cells(), sep=" | ", flush=True)  # noqa: T201 - it takes minutes
-    return found
+def ratios(found: Sequence[Measured], crowded: Crowded) -> dict[str, float]:
+    """What is drawn and what a later run is held to."""
+    return {**{f"{one.name}, {one.connections}": one.by_cpu for one in found}, **crowded.ratios}
 
 
 async def main(given: Any) -> None:
@@ -229,14 +283,15 @@ async def main(given: Any) -> None:
     with tempfile.TemporaryDirectory() as home:
         async with stack(Path(home)) as ready:
             bench = Bench(ready["pids"]["postgres"], Cores.present(), given.seconds, given.rounds)
-            found = await measured(ready, bench, given.connections, given.only, with_statuses=given.statuses)
+            async with prepared(ready, bench, given.only, with_statuses=given.statuses) as calls:
+                found, crowded = await calls.compared(given.connections), await calls.crowded()
     figures = Figures(
         "reads",
         "Calls beside bare handlers with the same statements",
         COLUMNS,
         [one.cells() for one in found],
-        [bench.how],
-        {f"{one.name}, {one.connections}": one.by_cpu for one in found},
+        [bench.how, crowded.said()],
+        ratios(found, crowded),
     )
     show(figures, write=given.write)
 
@@ -250,7 +305,7 @@ async def token(ready: Mapping[str, Any], api: httpx.AsyncClient) -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 32, 256])
+    parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", default=[""], help="calls whose name contains one of these")

@@ -20,12 +20,13 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.api import bare, stack
+from benchmarks.api import bare, make_tables, stack
 from benchmarks.beside import beside_long_work
+from benchmarks.figures import Figures, add_write, show
 from benchmarks.load import Request
 from benchmarks.people import IMAGES, Person, Project, people, project
 from benchmarks.processes import Cores, Server, api_process, environment_of
-from benchmarks.turns import Bench
+from benchmarks.turns import Bench, Summary
 
 _BOX = {"type": "bbox", "bbox": [10.5, 20.5, 99.0, 51.0], "image_width": 640, "image_height": 480}
 
@@ -74,9 +75,7 @@ SECTIONS = ("bare", "shared", "beside")
 async def keep_bodies(dsn: str, writes: Writes, where: Project, person: Person) -> None:
     """Store what the API answers to each call, for the bare server to return."""
     database = await asyncpg.connect(dsn)
-    await database.execute("CREATE TABLE benchmark_bodies (id int PRIMARY KEY, body bytea NOT NULL)")
-    await database.execute("CREATE TABLE benchmark_writes (id int PRIMARY KEY, n bigint NOT NULL)")
-    await database.execute("INSERT INTO benchmark_writes SELECT n, 0 FROM generate_series(1, $1::int) n", IMAGES)
+    await make_tables(database, IMAGES)
     async with httpx.AsyncClient() as client:
         for number, name in enumerate(NAMES):
             (request,) = writes.of(name, 0, where, person)
@@ -87,35 +86,71 @@ async def keep_bodies(dsn: str, writes: Writes, where: Project, person: Person) 
     await database.close()
 
 
-async def beside_bare(bench: Bench, api: Server, floor: Server, where: Project, person: Person, given: Any) -> Table:
-    """Measure each call beside the bare handler."""
-    table = _table(
-        *("call", "conn", "a second", "p50 ms", "p95 ms", "max ms", "API CPU", "PG CPU", "bare/s", "bare p95"),
-        *("bare CPU", "PG CPU", "ratio", "by CPU", "to first", "bare to first", "p95 ratio", "failed"),
-    )
-    for number, name in enumerate(NAMES):
-        if name not in given.calls:
-            continue
-        ours = Writes(api.url).each(name, [(where, person)])
-        bares = [Request(f"{floor.url}/{number}/{row}", "POST", b"{}") for row in range(1, IMAGES + 1)]
-        asked = [
-            (server, what, count)
-            for count in given.connections
-            for server, what in ((api.pid, ours), (floor.pid, bares))
+COLUMNS = (
+    *("call", "conn", "a second", "p50 ms", "p95 ms", "max ms", "API CPU", "PG CPU", "bare/s", "bare p95"),
+    *("bare CPU", "PG CPU", "ratio", "by CPU", "of first", "bare of first", "p95 ratio", "failed"),
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A call and the bare handler; and both over the first number of connections, which they are compared with."""
+
+    name: str
+    connections: int
+    ours: Summary
+    floor: Summary
+    first: tuple[Summary, Summary]
+
+    @property
+    def by_cpu(self) -> float:
+        """The CPU time of the bare call, PostgreSQL's with it, in parts of ours."""
+        return (self.floor.server_ms + self.floor.postgres_ms) / (self.ours.server_ms + self.ours.postgres_ms)
+
+    def cells(self) -> list[str]:
+        """A row of a table with COLUMNS."""
+        found, least = self.ours, self.floor
+        first, first_least = self.first
+        return [
+            *(self.name, str(self.connections), f"{found.rate:,.0f}", f"{found.p50:.1f}", f"{found.p95:.1f}"),
+            *(f"{found.slowest:.0f}", f"{found.server_ms:.2f}", f"{found.postgres_ms:.2f}"),
+            *(f"{least.rate:,.0f}", f"{least.p95:.1f}", f"{least.server_ms:.2f}", f"{least.postgres_ms:.2f}"),
+            *(f"{found.rate / least.rate:.2f}", f"{self.by_cpu:.2f}"),
+            *(f"{found.rate / first.rate:.2f}", f"{least.rate / first_least.rate:.2f}"),
+            *(f"{found.p95 / least.p95:.1f}", str(found.failures + least.failures)),
         ]
-        summaries = await bench.in_turns(asked)
-        for count, found, least in zip(given.connections, summaries[::2], summaries[1::2], strict=True):
-            table.add_row(
-                *(name, str(count), f"{found.rate:,.0f}", f"{found.p50:.1f}", f"{found.p95:.1f}"),
-                *(f"{found.slowest:.0f}", f"{found.server_ms:.2f}", f"{found.postgres_ms:.2f}"),
-                *(f"{least.rate:,.0f}", f"{least.p95:.1f}", f"{least.server_ms:.2f}", f"{least.postgres_ms:.2f}"),
-                f"{found.rate / least.rate:.2f}",
-                f"{(least.server_ms + least.postgres_ms) / (found.server_ms + found.postgres_ms):.2f}",
-                *(f"{found.rate / summaries[0].rate:.2f}", f"{least.rate / summaries[1].rate:.2f}"),
-                *(f"{found.p95 / least.p95:.1f}", str(found.failures + least.failures)),
-            )
-    table.title = f"Saves beside a bare handler that updates a row and commits, CPU in ms a call; {bench.how}"
-    return table
+
+
+async def beside_bare(
+    ready: Mapping[str, Any], bench: Bench, connections: Sequence[int], names: Sequence[str] = NAMES
+) -> list[Measured]:
+    """Measure calls beside the bare handler, beside a running stack."""
+    dsn, environment = ready["databases"]["labeler"], environment_of(ready["pids"]["api"])
+    async with AsyncExitStack() as exits:
+        api = await exits.enter_async_context(api_process(environment, cores=bench.cores.servers))
+        person, *_ = await people(ready, environment["JWT_SECRET_KEY"])
+        writes = Writes(api.url)
+        async with httpx.AsyncClient(base_url=api.url, timeout=60) as client:
+            # Of one person, who may not write to what eight hold in theirs.
+            alone = await project(dsn, client, person)
+        await keep_bodies(dsn, writes, alone, person)
+        floor = await exits.enter_async_context(bare(dsn, bench.cores.servers))
+        found: list[Measured] = []
+        for number, name in enumerate(NAMES):
+            if name not in names:
+                continue
+            ours = writes.each(name, [(alone, person)])
+            bares = [Request(f"{floor.url}/{number}/{row}", "POST", b"{}") for row in range(1, IMAGES + 1)]
+            sides = (api.pid, ours), (floor.pid, bares)
+            timed = await bench.in_turns([(*side, count) for count in connections for side in sides])
+            both = list(zip(timed[::2], timed[1::2], strict=True))
+            found += [Measured(name, count, *pair, both[0]) for count, pair in zip(connections, both, strict=True)]
+    return found
+
+
+def ratios(found: Sequence[Measured]) -> dict[str, float]:
+    """What is drawn and what a later run is held to: CPU time, which neighbours on the machine hardly change."""
+    return {f"{one.name}, {one.connections}": one.by_cpu for one in found}
 
 
 async def shared(bench: Bench, api: Server, one: Project, eight: Sequence[Project], persons: Sequence[Person]) -> Table:
@@ -143,23 +178,21 @@ def _table(*columns: str) -> Table:
 
 
 async def main(given: Any) -> None:
-    """Run the benchmark and print its tables."""
+    """Run the benchmark, print its tables, and write the first one where that is wanted."""
     cores = Cores.present()
     async with AsyncExitStack() as exits:
         home = Path(exits.enter_context(tempfile.TemporaryDirectory()))
         ready = await exits.enter_async_context(stack(home))
+        bench = Bench(ready["pids"]["postgres"], cores, given.seconds, given.rounds)
+        if "bare" in given.sections:
+            found = await beside_bare(ready, bench, given.connections, given.calls)
+            rows, title = [one.cells() for one in found], "Saves beside a bare handler that updates a row and commits"
+            show(Figures("writes", title, COLUMNS, rows, [bench.how], ratios(found)), write=given.write)
         dsn, environment = ready["databases"]["labeler"], environment_of(ready["pids"]["api"])
         server = await exits.enter_async_context(api_process(environment, cores=cores.servers))
         api = await exits.enter_async_context(httpx.AsyncClient(base_url=server.url, timeout=60))
         persons = await people(ready, environment["JWT_SECRET_KEY"])
-        bench = Bench(ready["pids"]["postgres"], cores, given.seconds, given.rounds)
         console = Console(width=180)
-        if "bare" in given.sections:
-            # Of one person, who may not write to what eight hold in theirs.
-            alone = await project(dsn, api, persons[0])
-            await keep_bodies(dsn, Writes(server.url), alone, persons[0])
-            floor = await exits.enter_async_context(bare(dsn, cores.servers))
-            console.print(await beside_bare(bench, server, floor, alone, persons[0], given))
         if "shared" in given.sections:
             one = await project(dsn, api, persons[0], members=persons)
             eight = [await project(dsn, api, person) for person in persons]
@@ -178,4 +211,5 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--boxes", type=int, default=100_000, help="of the import that others save beside")
     parser.add_argument("--sections", nargs="+", default=list(SECTIONS), choices=SECTIONS)
+    add_write(parser)
     asyncio.run(main(parser.parse_args()))
