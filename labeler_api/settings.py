@@ -1,7 +1,7 @@
 """Settings of the API: frozen, read once from the environment, refused with the variable's name."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address, ip_network
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit
@@ -254,29 +254,34 @@ def _is_loopback(host: str) -> bool:
 def _check_secrets(settings: Settings) -> None:
     if settings.environment not in {"staging", "production"}:
         return
+    if problems := list(_weak_secrets(settings)):
+        raise SettingsError("\n".join(problems))
+
+
+def _weak_secrets(settings: Settings) -> Iterator[str]:
+    """Every secret that others could know or guess, and what else has no default outside development."""
+    make_one = "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
     if found := published_secrets(settings):
-        raise SettingsError(
+        yield (
             f"{', '.join(found)}: {settings.environment} needs a secret of its own, and this one is published with the "
-            "source; make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+            f"source; {make_one}"
         )
-    secret = settings.jwt_secret_key
-    if len(secret.encode()) < _MIN_SECRET_BYTES:
-        raise SettingsError(
+    if len(settings.jwt_secret_key.encode()) < _MIN_SECRET_BYTES:
+        yield (
             f"JWT_SECRET_KEY: {settings.environment} needs the secret shared with the Platform, at least "
-            f"{_MIN_SECRET_BYTES} bytes long; make one with: "
-            "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+            f"{_MIN_SECRET_BYTES} bytes long; {make_one}"
         )
     if not settings.user_gateway_token:
-        raise SettingsError("USER_GATEWAY_TOKEN: missing; it is one of the tokens in the gateway's USER_GATEWAY_TOKENS")
+        yield "USER_GATEWAY_TOKEN: missing; it is one of the tokens in the gateway's USER_GATEWAY_TOKENS"
     if not settings.media_link_keys or any(len(key.encode()) < _MIN_SECRET_BYTES for key in settings.link_keys):
-        raise SettingsError(
+        yield (
             f"MEDIA_LINK_KEYS: {settings.environment} needs one or more keys of at least {_MIN_SECRET_BYTES} bytes, "
-            "separated by commas, the signing one first"
+            f"separated by commas, the signing one first; {make_one}"
         )
     if settings.metrics_token and len(settings.metrics_token.encode()) < _MIN_SECRET_BYTES:
-        raise SettingsError(f"METRICS_TOKEN: {settings.environment} needs at least {_MIN_SECRET_BYTES} bytes")
+        yield f"METRICS_TOKEN: {settings.environment} needs at least {_MIN_SECRET_BYTES} bytes; {make_one}"
     if not settings.api_public_url:
-        raise SettingsError("API_PUBLIC_URL: missing; expected https://host, under which browsers reach this API")
+        yield "API_PUBLIC_URL: missing; expected https://host, under which browsers reach this API"
 
 
 def _check_proxies(settings: Settings) -> None:

@@ -12,6 +12,7 @@ from labeler_ops.environment.variables import Service
 
 RULES: Sequence[problems.Rule] = (
     problems.vain,
+    problems.placeholders,
     problems.misspelled,
     problems.addresses,
     problems.draining,

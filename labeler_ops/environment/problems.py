@@ -80,6 +80,13 @@ def vain(given: Environment) -> Iterator[Problem]:
                 yield Problem("note", f"{name} is not read: {winner} is set, and wins")
 
 
+def placeholders(given: Environment) -> Iterator[Problem]:
+    """Find what stands in a guide for a value of one's own."""
+    for name, value in given.values.items():
+        if name in VARIABLES and "…" in value:
+            yield Problem("wrong", f"{name}: … stands in the guide for a value of your own")
+
+
 def misspelled(given: Environment) -> Iterator[Problem]:
     """Find names that no program reads and that are nearly one of ours."""
     for name in given.values:

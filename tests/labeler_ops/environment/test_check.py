@@ -171,6 +171,17 @@ async def test_a_given_system_embeds_nothing_and_an_empty_one_says_what_it_would
     assert report.right
 
 
+async def test_everything_that_is_wrong_is_said_at_once() -> None:
+    """Who fills in a form wants to know all of it, and not one thing after the other."""
+    report = await checked(
+        JWT_SECRET_KEY="…", MEDIA_LINK_KEYS="", METRICS_TOKEN="…", API_PUBLIC_URL="", S3_SECRET_KEY="…"
+    )
+    said = "\n".join(problem.text for problem in report.problems)
+    for name in ("JWT_SECRET_KEY", "MEDIA_LINK_KEYS", "METRICS_TOKEN", "API_PUBLIC_URL"):
+        assert f"api: {name}: " in said
+    assert "S3_SECRET_KEY: … stands in the guide for a value of your own" in said
+
+
 async def test_workers_and_replicas_count() -> None:
     values = {**RIGHT, "API_WORKERS": "4", "JOBS": "off"}
     report = await check(values, ["api"], source="test", replicas=3, overlap=False)
