@@ -1,5 +1,6 @@
 """The `labeler` command line: a table of contents, nothing more."""
 
+import os
 import sys
 
 import typer
@@ -19,6 +20,7 @@ _SEEN = (
     "warning: a password on the command line can be read by everybody on this machine, and stays in the shell's "
     "history. Give it by the option's variable (--help names it), or by a file: --url @path\n"
 )
+_WIDE = "200"  # in a file, a mail or a deployment's log nothing has to be cut off, as a window of 80 columns would
 
 app = typer.Typer(
     name="labeler", no_args_is_help=True, pretty_exceptions_enable=False, help="Run, check and move the image labeler."
@@ -46,6 +48,8 @@ def openapi() -> None:
 
 def main() -> None:
     """Entry point of the `labeler` script."""
+    if not sys.stdout.isatty():
+        os.environ.setdefault("COLUMNS", _WIDE)
     if any(redacted(argument) != argument for argument in sys.argv[1:]) or "--password" in sys.argv:
         sys.stderr.write(_SEEN)
     app()

@@ -141,7 +141,12 @@ def _require_young(found: "list[Kept]", age: timedelta) -> None:
 def _show(found: "list[Kept]", unfinished: list[str]) -> None:
     grid = Table(box=None, pad_edge=False)
     for title in ("backup", "rows", "size", "objects", "proven", "digest"):
-        grid.add_column(title, justify="right" if title in {"rows", "size", "objects"} else "left", no_wrap=True)
+        grid.add_column(
+            title,
+            justify="right" if title in {"rows", "size", "objects"} else "left",
+            no_wrap=True,
+            min_width=max((len(one.record.id) for one in found), default=0) if title == "backup" else None,
+        )
     for one in found:
         grid.add_row(*_row(one))
     console = Console(soft_wrap=True, highlight=False)

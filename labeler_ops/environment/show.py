@@ -56,7 +56,8 @@ def _show_connections(report: Report, console: Console) -> None:
 
 def _table(rows: list[Row]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 2), show_header=False)
-    for _ in range(4):
+    table.add_column(no_wrap=True)
+    for _ in range(3):
         table.add_column(overflow="fold")
     for row in rows:
         style = {"set": "", "default": "dim", "unset": "dim"}[row.state]
