@@ -4,6 +4,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, NoReturn, TypeVar
 
+import asyncpg
 import msgspec
 import typer
 import uvloop
@@ -21,6 +22,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, 
 FAILED, WRONG_USE = 1, 2
 REFUSALS = (Refused, AppError, SettingsError, *FAILURES)
 """What stops work with a word to the operator."""
+
+# A pooler in transaction mode gives a connection to somebody else between two statements.
+_OF_A_POOLER = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError)
+_POOLER = (
+    "the database is reached through a pooler (PgBouncer), which keeps no prepared statement: give the unpooled URL, "
+    "or set LABELER_DB_UNPOOLED_URL and DB_STATEMENT_CACHE=false as the API needs them"
+)
 
 _T = TypeVar("_T")
 
@@ -46,7 +54,7 @@ def run(work: Callable[[], Awaitable[_T]], hint: str = "", *, code: int = FAILED
     try:
         return uvloop.run(whole())
     except REFUSALS as error:
-        text = str(error) or type(error).__name__
+        text = _POOLER if isinstance(error, _OF_A_POOLER) else str(error) or type(error).__name__
         if as_json:
             print_json({"error": redacted(text)})
         refuse("\n".join(filter(None, (text, hint))), WRONG_USE if isinstance(error, SettingsError) else code)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
@@ -14,13 +15,16 @@ from labeler_ops.database.indexes import apply_indexes, indexes_sql
 from labeler_ops.database.roles import DATABASES, READABLE, Database, apply_roles, roles_sql
 from labeler_ops.refusing import FAILED, WRONG_USE, AsJson, print_json, refuse
 from labeler_ops.refusing import run as doing
+from labeler_ops.runs import place
 from service_kit.settings import SettingsError
+from service_kit.settings import database_url as normal_database_url
 
 if TYPE_CHECKING:
     from labeler_ops.database.verify.structure import Roles
 
 app = typer.Typer(no_args_is_help=True)
 
+_NO = frozenset({"false", "no", "off", "0"})
 _NOT_ASKED = WRONG_USE  # a command that could not look at all ends with 2, as grep
 
 Url = Annotated[
@@ -229,11 +233,28 @@ def dsn(url: str | None, option: str = "--url") -> str:
     """Find the URL that a command works on, `@path` for one in a file; exits with what is wrong when there is none."""
     try:
         environ = os.environ if url is None else {"LABELER_DB_URL": _from_file(url)}
-        return database_url(environ, "LABELER_DB", fall_back_to_railway=True)
+        found = database_url(environ, "LABELER_DB", fall_back_to_railway=True)
+        return found if url is not None else _past_the_pooler(found)
     except OSError as error:
         refuse(f"{option}: {error.filename}: {error.strerror}", WRONG_USE)
     except SettingsError as error:
         refuse(str(error) if url is None else str(error).replace("LABELER_DB_URL", option), WRONG_USE)
+
+
+def _past_the_pooler(url: str) -> str:
+    """The unpooled address of the same database, where the services reach it through a pooler.
+
+    The environment of the services has both. Another name or role means that a person has named another database.
+    """
+    unpooled = os.environ.get("LABELER_DB_UNPOOLED_URL")
+    if not unpooled or os.environ.get("DB_STATEMENT_CACHE", "").strip().lower() not in _NO:
+        return url
+    unpooled = normal_database_url(unpooled, "LABELER_DB_UNPOOLED_URL")
+    given, past = urlsplit(url), urlsplit(unpooled)
+    if (given.path, given.username) != (past.path, past.username) or given.netloc == past.netloc:
+        return url
+    typer.echo(f"LABELER_DB_URL leads to a pooler: LABELER_DB_UNPOOLED_URL is used, {place(unpooled)}", err=True)
+    return unpooled
 
 
 def _from_file(url: str) -> str:

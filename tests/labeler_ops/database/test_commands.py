@@ -138,3 +138,17 @@ async def test_roles_are_applied_as_the_superuser_of_a_variable(empty_dsn: str) 
     done = await labeler("roles", "labeler", "--apply", "--role", "owner_of_a_test", ADMIN_DATABASE_URL=empty_dsn)
     assert done.returncode == 0, done.stderr
     assert "OWNER TO" in done.stdout, done.stderr
+
+
+async def test_an_upgrade_goes_past_the_pooler_that_the_services_use(pooler: str, labeler_dsn: str) -> None:
+    """Before a deployment it is given with the environment of the API."""
+    behind = {"LABELER_DB_URL": pooler, "DB_STATEMENT_CACHE": "false"}
+    refused = [await labeler("check", LABELER_DB_URL=pooler) for _ in range(3)]
+    assert any("reached through a pooler (PgBouncer)" in one.stderr for one in refused), [one.stderr for one in refused]
+    done = await labeler("upgrade", **behind, LABELER_DB_UNPOOLED_URL=labeler_dsn)
+    assert done.returncode == 0, done.stderr
+    assert "LABELER_DB_UNPOOLED_URL is used" in done.stderr
+    assert (await labeler("check", **behind, LABELER_DB_UNPOOLED_URL=labeler_dsn)).returncode == 0
+    another = urlsplit(labeler_dsn)._replace(path="/none").geturl()
+    kept = await labeler("upgrade", **behind, LABELER_DB_UNPOOLED_URL=another)
+    assert "LABELER_DB_UNPOOLED_URL is used" not in kept.stderr  # a person has named another database
