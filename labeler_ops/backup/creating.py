@@ -17,6 +17,7 @@ from labeler_ops.backup.places import Place, piece_of
 from labeler_ops.backup.record import CONTENTS, DUMP, INVENTORY, RECORD, Objects, Piece, Record, new_id
 from labeler_ops.backup.transport import require_encrypted
 from labeler_ops.connecting import connected
+from labeler_ops.database import state
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.roles import Database
 from labeler_ops.reporter import Reporter, counting
@@ -56,7 +57,7 @@ async def create(
     `work` is where the dump lies until it is kept; the system's directory for such files, if none is given.
     """
     begun, started = datetime.now(UTC), perf_counter()
-    facts = await _facts_of(url, environ)
+    facts = await _facts_of(url, database, environ)
     tools = clients.find(facts.server)
     backup_id = new_id(database, begun)
     async with working(work, facts.size) as directory:
@@ -129,9 +130,10 @@ async def _keep(place: Place, record: Record, directory: Path, reporter: Reporte
         await place.take_in(f"{record.id}/{name}", directory / name, piece, told)
 
 
-async def _facts_of(url: str, environ: Mapping[str, str]) -> _Facts:
+async def _facts_of(url: str, database: Database, environ: Mapping[str, str]) -> _Facts:
     async with connected(url, "the database cannot be read") as connection:
         await require_encrypted(url, connection, environ)
+        await state.require_kind(connection, database, place_of(url))
         ((size, encoding, collate, ctype, versioned),) = await connection.fetch(_FACTS)
         revision = None
         if versioned:

@@ -4,6 +4,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from labeler_ops.connecting import Connection, connected
+from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.database.roles import DATABASES, Database
+
+# A table that each of the three has had from its beginning.
+_MARKS: Mapping[Database, str] = {"labeler": "annotation_projects", "users": "users", "platform": "organizations"}
 
 
 @asynccontextmanager
@@ -21,3 +26,12 @@ async def revision(dsn: str) -> str | None:
             return None
         found = await connection.fetchval("SELECT string_agg(version_num, ', ') FROM public.alembic_version")
         return None if found is None else str(found)
+
+
+async def require_kind(connection: Connection, database: Database, name: str) -> None:
+    """Raise DatabaseRefused where it is surely another of the three databases: its URL stood in the environment."""
+    found = [one for one in DATABASES if await connection.fetchval("SELECT to_regclass($1)", f"public.{_MARKS[one]}")]
+    if found and database not in found:
+        raise DatabaseRefused(
+            f"{name} has the tables of the database {found[0]!r}, and {database!r} was asked for: give its own URL"
+        )

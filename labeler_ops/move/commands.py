@@ -76,7 +76,11 @@ def resume(places: Places, which: Which, given: Given, until: Until = None) -> N
 
 def _go(road: Road, screen: Screen, until: str | None) -> None:
     screen.line(f"run {road.run.id}")
-    doing(lambda: road.go(until=until), hint=f"after mending it: labeler move resume --run {road.run.id}")
+    again = f"after mending it: labeler move resume --run {road.run.id}"
+    asked = road.work.wishes.launch
+    if asked.deploy or asked.url:
+        again += ", with --deploy, --smoke-url and --smoke-email as now"
+    doing(lambda: road.go(until=until), hint=again)
     _next(road, screen)
 
 
@@ -87,7 +91,7 @@ def status(places: Places, which: Which, as_json: AsJson = False) -> None:
 
     Exit code 1: somebody should look.
     """
-    run = _found(which)
+    run = _found(which, over=True)
     found = report.read(run)
     flows = _flows(places, run) if places.source and places.target else None
     if as_json:
@@ -148,8 +152,9 @@ def rollback(
         road = _road(places, which, screen, given)
         empty = dsn(into, "--into") if into else None
         doing(lambda: road.rollback(empty), hint="after mending it: the same command once more")
-        path = road.run.path(environment.ROLLBACK)
-        screen.line(f"set on every service, and deploy: {', '.join(environment.names(path))}, from {path}")
+        if road.run.ended("back: deploy") is None:
+            path = road.run.path(environment.ROLLBACK)
+            screen.line(f"set on every service, and deploy: {', '.join(environment.names(path))}, from {path}")
 
 
 @app.command()
@@ -196,7 +201,7 @@ def _next(road: Road, screen: Screen) -> None:
     if run.ended("open") is not None:
         screen.line("the new side is open. The way back is `labeler move rollback`, until `labeler move finalize`")
         if road.work.plan.database == "labeler" and run.ended("backfill") is None:
-            screen.line("next, with the services' environment: labeler images backfill")
+            screen.line("next, with the services' environment: labeler images backfill, labeler storage check")
         return
     if run.ended("switch") is None:
         screen.line(f"next: labeler move resume --run {run.id}")
@@ -220,13 +225,14 @@ def _road(places: Places, which: Which, screen: Screen, given: Given) -> Road:
         refuse(str(error))
 
 
-def _found(which: Which) -> Run:
+def _found(which: Which, *, over: bool = False) -> Run:
+    """The run that is named, else the last one; one that is over only to be looked at."""
     try:
         if which.run is not None:
             return Run.resume(which.runs, which.run)
-        going = [one for one in _moves(which.runs) if all(one.ended(end) is None for end in _OVER)]
+        going = [one for one in _moves(which.runs) if over or all(one.ended(end) is None for end in _OVER)]
         if not going:
-            raise RunError(f"there is no move in {which.runs} that is not over: labeler move run")
+            raise RunError(f"there is no move in {which.runs}{'' if over else ' that is not over'}: labeler move run")
         return Run.resume(which.runs, going[-1].id)
     except RunError as error:
         refuse(str(error))

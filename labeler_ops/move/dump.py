@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from labeler_api.migrations import HEAD
+from labeler_api.text.counted_nouns import counted
 from labeler_ops.connecting import connected_directly
 from labeler_ops.database import state
 from labeler_ops.database.errors import DatabaseRefused
@@ -41,8 +42,14 @@ class Dump:
         """Look whether it can be moved; nothing is changed."""
         plan = self.work.plan
         directory = self.work.run.directory.parent
-        zone = plan.legacy_timezone
-        return await check_databases(self.source, self.target, directory, database=plan.database, legacy_timezone=zone)
+        return await check_databases(
+            self.source,
+            self.target,
+            directory,
+            database=plan.database,
+            legacy_timezone=plan.legacy_timezone,
+            returns=not self.work.back,
+        )
 
     @property
     def phases(self) -> Mapping[str, Phase]:
@@ -81,7 +88,9 @@ class Dump:
         stop.begins(self.work.run)
         stands = await fence.on(self.source, reason=fence.MOVED, by=getpass.getuser())
         facts["tables"] = stands.tables
-        self.work.reporter.line(f"nothing can be written to the source: {stands.tables} tables are fenced")
+        self.work.reporter.line(
+            f"nothing can be written to the source: {counted(stands.tables, 'table is', 'tables are')} fenced"
+        )
 
     async def _source_stands(self) -> str | None:
         # Where only the objects are moved, it is this database that is opened again.

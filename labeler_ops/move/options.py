@@ -104,7 +104,12 @@ class Which(Runs, frozen=True, kw_only=True):
     """Which run."""
 
     run: Annotated[
-        str | None, typer.Option("--run", help="The run. Default: the last one that is not over.", show_default=False)
+        str | None,
+        typer.Option(
+            "--run",
+            help="The run. Default: the last one that is not over; for `status` the last one.",
+            show_default=False,
+        ),
     ] = None
 
 

@@ -14,11 +14,12 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
 from labeler_api.errors import AppError
+from labeler_api.settings import Settings
 from labeler_ops.connecting import connected_directly
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.maintenance import fence
@@ -79,25 +80,39 @@ class Serving:
         return [Phase(self.work.name("deploy"), self._deploy, says=f"runs {command}")] if command else []
 
     async def _deploy(self, facts: Facts) -> None:
-        reporter, command = self.work.reporter, self.work.wishes.launch.deploy or ""
-        path = self.work.environment.absolute()
-        process = await asyncio.create_subprocess_shell(
-            command,
-            env={**os.environ, ENVIRONMENT_VARIABLE: str(path)},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        assert process.stdout is not None  # noqa: S101 - asked for above
-        try:
-            async for line in process.stdout:
-                reporter.line(f"  {line.decode(errors='replace').rstrip()}")
-            facts["exit_code"] = code = await process.wait()
-        finally:
-            if process.returncode is None:
-                process.terminate()
-                await process.wait()
+        facts["exit_code"] = code = await self._ordered(self.work.wishes.launch.deploy or "")
         if code:
             raise DatabaseRefused(f"the deployment's command ended with {code}; the target is closed as before")
+
+    async def _ordered(self, command: str) -> int:
+        """Run the operator's command and say what it says; its exit code.
+
+        It writes to a file and not to a pipe: a service that it starts may keep a pipe open, and would be waited for.
+        """
+        variables = {**os.environ, ENVIRONMENT_VARIABLE: str(self.work.environment.absolute())}
+        said = self.work.run.path(f"{self.work.name('deploy').replace(': ', '-')}.log")
+        with said.open("wb") as output, said.open("rb") as seen:
+            process = await asyncio.create_subprocess_shell(
+                command, env=variables, stdout=output, stderr=asyncio.subprocess.STDOUT
+            )
+            ending = asyncio.ensure_future(process.wait())
+            try:
+                while not (await asyncio.wait({ending}, timeout=_LOOK_EVERY))[0]:
+                    self._repeat(seen, whole=True)
+            finally:
+                if process.returncode is None:
+                    process.terminate()
+                code = await ending
+                self._repeat(seen, whole=False)
+        return code
+
+    def _repeat(self, seen: BinaryIO, *, whole: bool) -> None:
+        """Say the lines that came since; one that is not whole waits for its rest."""
+        while line := seen.readline():
+            if whole and not line.endswith(b"\n"):
+                seen.seek(-len(line), os.SEEK_CUR)
+                return
+            self.work.reporter.line(f"  {line.decode(errors='replace').rstrip()}")
 
     async def _reading(self, facts: Facts) -> None:
         """Wait until the deployment serves from the target, and try reading; the target stays closed at any doubt."""
@@ -136,6 +151,21 @@ class Serving:
         reporter.line(f"{report.filled:,} of {report.lacking:,} images have sizes now, {len(report.failed):,} failed")
         for failure in report.failed[:_NAMED]:
             reporter.line(f"  {failure.dataset_id} {failure.image_id}: {failure.reason} ({failure.s3_key})")
+        await self._say_ties(settings)
+
+    async def _say_ties(self, settings: Settings) -> None:
+        """Name each bucket that does not name the database: nothing is deleted in it. Never raises."""
+        from labeler_ops.storage.tying import read_ties
+
+        try:
+            untied = [look for look in await read_ties(settings) if look.state != "tied"]
+        except AppError as error:
+            self.work.reporter.line(f"whether deletion works was not looked at: {error.detail}")
+            return
+        for look in untied:
+            self.work.reporter.line(f"nothing is deleted in the bucket {look.bucket}: {look.text}")
+        if untied:
+            self.work.reporter.line("next, with the services' environment: labeler storage adopt")
 
     @property
     def _named(self) -> tuple[str, "Account"]:

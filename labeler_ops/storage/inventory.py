@@ -40,7 +40,7 @@ _PAIRS = """
 """
 _LOST = """
     SELECT bucket, key, origin FROM wanted w
-    WHERE NOT EXISTS (SELECT 1 FROM source s WHERE s.bucket = w.bucket AND s.key = w.key) ORDER BY 1, 2
+    WHERE origin <> '' AND NOT EXISTS (SELECT 1 FROM source s WHERE s.bucket = w.bucket AND s.key = w.key) ORDER BY 1, 2
 """
 _EXTRA = "SELECT bucket, key FROM target EXCEPT SELECT bucket, key FROM source ORDER BY 1, 2"
 _ORPHANS = "SELECT bucket, key FROM source EXCEPT SELECT bucket, key FROM wanted ORDER BY 1, 2"
@@ -151,7 +151,7 @@ class Inventory:
         totals = "SELECT count(*), coalesce(sum(size), 0) FROM "
         report.source_objects, report.source_bytes = self._one(totals + "source")
         report.target_objects, report.target_bytes = self._one(totals + "target")
-        report.referenced = self._one("SELECT count(*) FROM wanted")[0] if with_database else None
+        report.referenced = self._one("SELECT count(*) FROM wanted WHERE origin <> ''")[0] if with_database else None
 
     def remember(self, copied: Iterable[Copied]) -> None:
         """Take over what a manifest says; the last line of an object counts."""

@@ -23,8 +23,18 @@ _HAS = """
 """
 
 
+# The schema of before does not say which thumbnails there are. The upgrade writes this key; not every image has one.
+_THUMBNAILS_OF_BEFORE = r"""
+    SELECT DISTINCT regexp_replace(replace(s3_key, '/images/', '/thumbnails/'), '\.[^./]*$', '') || '.jpg'
+    FROM public.image_metadata
+"""
+
+
 async def references(dsn: str) -> AsyncIterator[tuple[str, str, str]]:
-    """Yield (bucket, key, where it stands), in one snapshot. Raises DatabaseRefused when it cannot be read."""
+    """Yield (bucket, key, where it stands), in one snapshot. Raises DatabaseRefused when it cannot be read.
+
+    It stands nowhere, and may be missing, where a schema of before only lets it be guessed.
+    """
     async with (
         connected(dsn, "the Labeler DB cannot be read", prepared=False) as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
@@ -35,3 +45,8 @@ async def references(dsn: str) -> AsyncIterator[tuple[str, str, str]]:
                 sql = f"SELECT DISTINCT {column} FROM public.{table} WHERE {column} <> ''"  # noqa: S608
                 async for (key,) in connection.cursor(sql, prefetch=_BATCH):
                     yield bucket, key, f"{table}.{column}"
+        if await connection.fetchval(_HAS, "public.image_metadata", "s3_key") and not await connection.fetchval(
+            _HAS, "public.image_metadata", "thumbnail_key"
+        ):
+            async for (key,) in connection.cursor(_THUMBNAILS_OF_BEFORE, prefetch=_BATCH):
+                yield "datasets", key, ""

@@ -12,8 +12,9 @@ from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.sides import variables
 from tests.fixtures.backups import FILLED, bucket, count, store
+from tests.fixtures.platform import PLATFORM_SQL
 from tests.fixtures.sql import execute
-from tests.fixtures.users import RunningGateway
+from tests.fixtures.users import USERS_SQL, RunningGateway
 from tests.guides.conftest import PASSWORD, SMOKE, Servers, deployed, serving
 from tests.guides.following import follow, shell
 from tests.guides.reading import guide
@@ -21,6 +22,13 @@ from tests.guides.reading import guide
 __all__ = ["bucket", "store"]
 
 GUIDE = guide("backup-and-restore.md")
+
+
+async def of_others(servers: Servers, name: str, schema: str) -> str:
+    """A database of the platform."""
+    dsn = await servers.database(servers.old, name)
+    await execute(dsn, schema)
+    return dsn
 
 
 async def test_the_guide_to_backups_can_be_followed(
@@ -46,6 +54,8 @@ async def test_the_guide_to_backups_can_be_followed(
             "ACCESS_KEY": f"BACKUP_S3_ACCESS_KEY={object_store.access.access_key}",
             "SECRET_KEY": f"BACKUP_S3_SECRET_KEY={object_store.access.secret_key}",
             "SOURCE": source,
+            "USERS": await of_others(servers, "users", USERS_SQL.read_text()),
+            "PLATFORM": await of_others(servers, "platform", PLATFORM_SQL.read_text()),
             "SCRATCH": servers.new.dsn("postgres"),
             "ADMIN": admin,
             "RESTORED": restored,

@@ -10,7 +10,7 @@ import asyncpg
 
 from labeler_ops.backup import clients, db_settings, dumps
 from labeler_ops.connecting import Connection, connected_directly
-from labeler_ops.database import zones
+from labeler_ops.database import state, zones
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.own_objects import OWN_RELATIONS
 from labeler_ops.database.roles import ROLES, Database
@@ -32,7 +32,17 @@ _TABLES = f"""
 """
 _NAMED = 5
 # What an upgrade itself writes, the identity that the API gives a database at its first start, and the switch.
-_OF_ITSELF = frozenset({"alembic_version", "migration_report", "labeler_identity", "maintenance"})
+# A look at a deployment (`labeler smoke`) leaves its requests' keys, which count for a day, and what the sweep saw.
+_OF_ITSELF = frozenset(
+    {
+        "alembic_version",
+        "migration_report",
+        "labeler_identity",
+        "maintenance",
+        "idempotency_keys",
+        "orphaned_objects",
+    }
+)
 _OF_THE_QUEUE = "pgqueuer"  # the API's daily work, which it schedules at its first start
 
 
@@ -47,6 +57,7 @@ class Sides:
     directory: Path
     database: Database = "labeler"
     legacy_timezone: str = "UTC"
+    returns: bool = False
 
 
 async def check_databases(
@@ -56,16 +67,28 @@ async def check_databases(
     *,
     database: Database = "labeler",
     legacy_timezone: str = "UTC",
+    returns: bool = False,
 ) -> list[Finding]:
-    """Look at everything; never raises for what it finds. Raises DatabaseRefused when a side cannot be reached."""
+    """Look at everything; never raises for what it finds. Raises DatabaseRefused when a side cannot be reached.
+
+    `returns`: the way back would be a dump, too.
+    """
     if place(source_url) == place(target_url):
         raise DatabaseRefused("the source and the target are one and the same database")
     async with (
         connected_directly("source", source_url) as source,
         connected_directly("target", target_url) as target,
     ):
-        sides = Sides(source, target, source_url, target_url, directory, database, legacy_timezone)
+        sides = Sides(source, target, source_url, target_url, directory, database, legacy_timezone, returns)
         return [finding for check in _CHECKS for finding in await check(sides)]
+
+
+async def _kind(sides: Sides) -> list[Finding]:
+    try:
+        await state.require_kind(sides.source, sides.database, f"the source {place(sides.source_url)}")
+    except DatabaseRefused as error:
+        return [Finding("database", "refused", str(error))]
+    return []
 
 
 async def _versions(sides: Sides) -> list[Finding]:
@@ -73,7 +96,13 @@ async def _versions(sides: Sides) -> list[Finding]:
     spelled = [await side.fetchval("SHOW server_version") for side in (sides.source, sides.target)]
     text = f"source {spelled[0]}, target {spelled[1]}"
     if target.major < source.major:
-        return [Finding("versions", "refused", f"{text}: a dump cannot be restored into an older major version")]
+        text += f": a dump cannot be restored into an older major version; give a server of {source.major} or newer"
+        return [Finding("versions", "refused", text)]
+    if target.major > source.major and sides.returns:
+        text += (
+            ". Once users write there, the source's server cannot take a dump back: ROLLBACK_DATABASE_URL has to lead "
+            f"to a server of {target.major} or newer"
+        )
     findings = [Finding("versions", "ok" if source.major == target.major else "note", text)]
     try:
         found = clients.find(target.major)
@@ -115,26 +144,31 @@ async def _target_is_empty(sides: Sides) -> list[Finding]:
     tables = [row[0] for row in await sides.target.fetch(_TABLES)]
     if not tables:
         return [Finding("target", "ok", "empty")]
-    if sides.database == "labeler" and await is_bare(sides.target):
+    filled = await _filled(sides.target) if sides.database == "labeler" else None
+    if filled == []:
         text = "a Labeler DB that was upgraded and has no rows yet; its tables are made anew by the copy"
         return [Finding("target", "ok", text)]
-    names = ", ".join(tables[:_NAMED])
-    text = f"is not empty ({names} …): make an empty database; nothing is overwritten"
+    held = f"there are rows in {', '.join(filled)}" if filled else f"{', '.join(tables[:_NAMED])} …"
+    text = f"is not empty ({held}): make an empty database; nothing is overwritten"
     return [Finding("target", "refused", text)]
 
 
 async def is_bare(target: Connection) -> bool:
     """Whether a database is what an upgrade of an empty one made, and nobody has written anything into it."""
+    return await _filled(target) == []
+
+
+async def _filled(target: Connection) -> list[str] | None:
+    """The tables of a Labeler DB that somebody has written to; None for another database."""
     from labeler_api.db.tables import metadata  # a third of a second to load, which other commands need not wait for
 
     if await target.fetchval("SELECT to_regclass('public.alembic_version')") is None:
-        return False
+        return None
     names = [row[0] for row in await target.fetch(_TABLES) if row[1] != "S"]
     theirs = [name for name in names if not name.startswith(_OF_THE_QUEUE) and name not in _OF_ITSELF]
     if any(name not in metadata.tables for name in theirs):
-        return False
-    filled = [await target.fetchval(f"SELECT EXISTS (SELECT FROM {name})") for name in theirs]  # noqa: S608 - our tables
-    return not any(filled)
+        return None
+    return [name for name in theirs if await target.fetchval(f"SELECT EXISTS (SELECT FROM {name})")]  # noqa: S608 - our tables
 
 
 async def _rights(sides: Sides) -> list[Finding]:
@@ -150,7 +184,8 @@ async def _rights(sides: Sides) -> list[Finding]:
     if missing := await grants.missing(sides.source, sides.target, sides.database):
         text = (
             f"the target's server lacks {', '.join(missing)}, which own or may use something on the source: make them "
-            "there (`pg_dumpall --roles-only` of the source has them), or take them away from the source"
+            "there (`pg_dumpall --roles-only` of the source has them, among others: take only these lines), or take "
+            "them away from the source"
         )
         findings.append(Finding("roles", "refused", text))
     if sides.database != "labeler" and not await ownership.may_make_roles(sides.target):
@@ -267,6 +302,7 @@ async def _route(sides: Sides) -> list[Finding]:
 
 
 _CHECKS: list[Callable[[Sides], Awaitable[list[Finding]]]] = [
+    _kind,
     _versions,
     _locales,
     _extensions,

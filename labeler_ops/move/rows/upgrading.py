@@ -49,7 +49,9 @@ def lines(report: UpgradeReport) -> list[str]:
         for step in report.steps:
             if step.action == action:
                 place = f" (in quarantine_{step.table})" if action == "quarantined" else ""
-                said.append(f"{action}: {step.rows:,} rows of {step.table}: {step.rule}{place}")
+                said.append(
+                    f"{action}: {step.rows:,} {'row' if step.rows == 1 else 'rows'} of {step.table}: {step.rule}{place}"
+                )
     return said
 
 
@@ -64,6 +66,6 @@ def require_few_set_aside(run: Run) -> None:
     if many:
         raise DatabaseRefused(
             f"the upgrade set aside more than 1 % of a table: {'; '.join(many)}. They are in the tables quarantine_… "
-            "of the target, each with its reason (report.txt has the sums). Look at them; then give the same command "
-            f"with {ACCEPT}, or go back with `labeler move rollback`"
+            "of the target, each with its reason (report.txt has the sums). Look at them, users read meanwhile; then "
+            f"`labeler move resume {ACCEPT}`, or go back with `labeler move rollback`"
         )

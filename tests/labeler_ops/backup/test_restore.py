@@ -150,3 +150,11 @@ async def test_what_cannot_be_done_is_said(folder: Operator, source: str, tmp_pa
     assert "http://s3.example.com is not encrypted" in done.stderr
     done = await folder("create", "--at", "s3://datasets", **{**s3, "BACKUP_S3_ENDPOINT": "https://s3.example.com"})
     assert "a bucket of the labeler itself" in done.stderr
+
+
+async def test_another_database_than_the_one_that_was_asked_for_is_not_kept(folder: Operator, source: str) -> None:
+    """Its URL stood in the environment: among the backups of the User DB it would be the newest."""
+    done = await folder("create", "--database", "users")
+    assert done.exit_code == 1
+    assert "has the tables of the database 'labeler', and 'users' was asked for: give its own URL" in done.stderr
+    assert "there is no backup" in (await folder("list", "--newest-within-hours", "1")).output

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import asyncpg
+import psutil
 from typer.testing import CliRunner, Result
 
 from labeler_ops.cli import app
@@ -53,10 +54,32 @@ async def test_a_move_step_by_step_with_a_deployment_that_fails_first(source: st
     assert (await labeler("open", "--run", run.name, *sides)).exit_code == 0
     assert (await labeler("finalize", "--run", run.name, *sides)).exit_code == 0
     assert _report(run)["state"] == "final"
+    over = await labeler("status", "--runs", str(tmp_path))
+    assert f"move {run.name}: " in over.output  # the last one, over or not
+    assert ": final" in over.output
     assert "The same: every row" in (run / "report.txt").read_text()
     again = await labeler("check", *ROWS, *sides)
     assert again.exit_code == 1  # the target is not empty
     assert "as in run" in again.output
+
+
+async def test_a_deployment_that_leaves_services_at_work_is_not_waited_for(
+    source: str, target: str, tmp_path: Path
+) -> None:
+    """What it starts inherits its output, and would keep a pipe open for as long as it serves."""
+    ready = tmp_path / "served"
+    started = f"sleep 60 & echo $! > {ready}; printf 'half a line, '; sleep 0.3; echo and its rest"
+    sides = ("--source", source, "--target", target, "--runs", str(tmp_path / "runs"))
+    try:
+        async with asyncio.timeout(30):
+            done = await labeler("run", *ROWS, *sides, "--deploy", started)
+        assert done.exit_code == 0, done.output
+        assert "  half a line, and its rest\n" in done.output
+        psutil.Process(int(ready.read_text()))  # it serves on
+    finally:
+        psutil.Process(int(ready.read_text())).kill()
+    (run,) = _runs(tmp_path / "runs")
+    assert (run / "deploy.log").read_text() == "half a line, and its rest\n"
 
 
 async def test_wrong_use_is_said_before_anything_is_done(source: str, target: str, tmp_path: Path) -> None:

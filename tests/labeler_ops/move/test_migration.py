@@ -236,12 +236,18 @@ async def test_the_id_that_the_buckets_name_moves_with_the_database(source: str,
 async def test_a_labeler_db_that_was_upgraded_and_has_no_rows_is_a_target(
     source: str, target: str, tmp_path: Path
 ) -> None:
-    """So a first deployment leaves it: its tables, the identity that the API gave it, and nothing of anybody."""
+    """So a first deployment leaves it: its tables, the identity that the API gave it, and nothing of anybody.
+
+    Somebody has looked at it with `labeler smoke`: its dataset is gone, its requests' keys count for a day.
+    """
     await upgrade(target)
     await execute(target, "INSERT INTO labeler_identity DEFAULT VALUES ON CONFLICT DO NOTHING")
+    await execute(
+        target, "INSERT INTO idempotency_keys (user_id, key, operation, request_sha256) VALUES (2, 'k', 'o', 'f')"
+    )
     move = begun(tmp_path, rows(source, target))
     await execute(target, "INSERT INTO datasets (id, name, owner_id, storage_path) VALUES ('x', 'x', 1, 'x')")
-    with pytest.raises(DatabaseRefused, match="target: is not empty"):
+    with pytest.raises(DatabaseRefused, match=r"target: is not empty \(there are rows in datasets\)"):
         await move.go()
     await execute(target, "DELETE FROM datasets")
     await move.go()
@@ -271,6 +277,9 @@ async def test_images_of_before_have_their_sizes_after_the_move(
     assert row["height"] == 8
     assert row["content_type"] == "image/jpeg"
     assert (move.run.ended("backfill") or {})["filled"] == 1
+    # The store of before named no database, so nothing is deleted in the new one until somebody says whose it is.
+    assert [line for line in lines(move) if "nothing is deleted in the bucket" in line] != []
+    assert lines(move)[-1] == "next, with the services' environment: labeler storage adopt"
 
 
 async def test_a_store_that_is_away_keeps_nobody_from_working(

@@ -83,10 +83,15 @@ async def test_grants_of_the_platform_db_are_the_same_and_its_reader_cannot_writ
         await reader.close()
 
 
-async def test_the_labeler_db_belongs_to_the_role_that_serves(source: str, newer: str, tmp_path: Path) -> None:
+async def test_the_labeler_db_belongs_to_the_role_that_serves(
+    source: str, newer: str, create_database: DatabaseFactory, tmp_path: Path
+) -> None:
     await execute(source, _GIVEN)
     move = begun(tmp_path, rows(source, newer))
     await move.go()
+    # It is said before anything is done: once users write there, their rows do not fit into the source's server.
+    versions = next(found for found in (move.run.ended("check") or {})["findings"] if found["name"] == "versions")
+    assert f"ROLLBACK_DATABASE_URL has to lead to a server of {_NEWER} or newer" in versions["text"]
     await move.open()
     url = variables(move.run.path("environment.new"))["LABELER_DB_URL"]
     connection = await asyncpg.connect(url)
@@ -97,3 +102,5 @@ async def test_the_labeler_db_belongs_to_the_role_that_serves(source: str, newer
     finally:
         await connection.close()
     assert await check(url) == []
+    with pytest.raises(DatabaseRefused, match=f"older major version; give a server of {_NEWER} or newer"):
+        await move.rollback(await create_database())

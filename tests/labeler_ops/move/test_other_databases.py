@@ -233,3 +233,8 @@ def _variable(run: Run, name: str, variable: str) -> str:
     ((key, value),) = variables(run.path(name)).items()
     assert key == variable
     return value
+
+
+async def test_the_labeler_db_is_not_moved_as_another(source: str, target: str, tmp_path: Path) -> None:
+    with pytest.raises(DatabaseRefused, match="has the tables of the database 'labeler', and 'users' was asked for"):
+        await begun(tmp_path, rows(source, target), database="users").go()

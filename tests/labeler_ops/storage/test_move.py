@@ -7,6 +7,7 @@ import asyncpg
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.listing import pages
 from labeler_ops.storage.passes import Passes
+from tests.fixtures.sql import execute
 from tests.fixtures.stored_objects import ODD_KEYS, Objects, fill, passes
 
 KOREAN = "창고 카메라 3번, 2026년 겨울에 찍은 사진들 가운데 하나"
@@ -89,6 +90,21 @@ async def test_the_database_says_what_there_must_be(
         ("orphan", "backups/odd"),
     }
     assert not (await move.copy())[1].same  # what is lost cannot be copied, and is said again
+
+
+async def test_thumbnails_of_the_schema_of_before_are_the_database_s(
+    sides: Sides, source: Objects, tmp_path: Path, production_dsn: str
+) -> None:
+    """Its rows do not name them. One that is missing is not lost: not every image of before has one."""
+    await execute(production_dsn, "DELETE FROM image_metadata WHERE right(id, 4)::int > 2")
+    for n in (1, 2):
+        await source.put(f"datasets/ds_00000000000000a1/images/images/zipper/good/000{n}.png", b"image")
+    await source.put("datasets/ds_00000000000000a1/thumbnails/images/zipper/good/0001.jpg", b"thumbnail")
+    await source.put("exports/old.json", b"{}")
+    report = await passes(tmp_path, *sides, production_dsn).compare()
+    assert report.referenced == 2
+    assert [one.key for one in report.findings if one.kind == "orphan"] == ["exports/old.json"]
+    assert "lost" not in report.counts
 
 
 async def test_a_listing_of_many_pages_is_whole(source: Objects) -> None:
