@@ -108,10 +108,16 @@ async def test_the_guide_to_railway_can_be_followed(
         dsn = await servers.database(servers.new, name)
         await execute(dsn, schema)
     admins = {f"{name.upper()}_ADMIN": servers.new.dsn(name) for name in ("labeler", "users", "platform")}
+    r2 = {
+        "STORE": buckets.new.endpoint,
+        "KEY": f"S3_ACCESS_KEY={buckets.new.access_key}",
+        "SECRET": f"S3_SECRET_KEY={buckets.new.secret_key}",
+        "REGION": f"S3_REGION={buckets.new.region}",
+    }
     environ = {**variables(buckets.new), "CORS_ORIGINS": "https://app.example.com"}
     async with shell(tmp_path, environ, labeler) as typed:
         await typed.type("labeler storage init")  # what a person does in the dashboard
-        said = await follow(guide("railway-setup.md"), typed, {**values(production), **admins})
+        said = await follow(guide("railway-setup.md"), typed, {**values(production), **admins, **r2})
     assert said.count("nothing is wrong") == 2
     assert "everything works" in said
 

@@ -7,7 +7,7 @@ from tests.fixtures.pictures import picture
 from tests.fixtures.platform import PLATFORM_SQL
 from tests.fixtures.production import HERE as OF_BEFORE
 from tests.fixtures.production import run_sql
-from tests.fixtures.sql import execute
+from tests.fixtures.sql import execute, fetchval
 from tests.fixtures.stored_objects import objects
 from tests.fixtures.users import USERS_SQL, RunningGateway, insert_accounts
 from tests.guides.conftest import PASSWORD, SMOKE, Buckets, Servers, deployed, serving
@@ -17,6 +17,8 @@ from tests.guides.reading import Block, guide
 GUIDE = guide("moving-everything.md")
 # As many images as there are annotations on; a test need not put 1,725 objects.
 _FEWER = "DELETE FROM image_metadata WHERE id > 'images/zipper/good/0050'"
+# A service of the platform, which the guide lets a person make on the new server first.
+_SERVICE = "CREATE ROLE accounts_service LOGIN PASSWORD 'theirs'; GRANT SELECT, UPDATE ON users TO accounts_service"
 _DEMO = GUIDE.text[: GUIDE.text.index("## Try it with the demo")].count("\n")
 
 
@@ -43,9 +45,12 @@ async def test_the_guide_to_the_whole_move_can_be_followed(
         values[f"OLD_{name.upper()}"] = old = await servers.database(servers.old, name)
         values[f"NEW_{name.upper()}"] = await servers.database(servers.new, f"new_{name}")
         await execute(old, (USERS_SQL if name == "users" else PLATFORM_SQL).read_text())
+        values[f"PRIVATE_{name.upper()}"] = f"127.0.0.1:{servers.new.port}"
     await insert_accounts(values["OLD_USERS"])
+    await execute(values["OLD_USERS"], _SERVICE)
     values |= {"TARGET": await servers.database(servers.new, "railway"), **buckets.placeholders(), **SMOKE}
     async with deployed(gateway, buckets.old, None, tmp_path) as deployment:
+        values |= {"PRIVATE_LABELER": f"127.0.0.1:{servers.new.port}"}
         values |= {"API": deployment.front.url, "TARGET_REGION": "TARGET_S3_REGION=us-east-1"}
         environ = {**buckets.exported(), "LABELER_ROLE_PASSWORD": PASSWORD}
 
@@ -54,6 +59,7 @@ async def test_the_guide_to_the_whole_move_can_be_followed(
 
         async with shell(tmp_path, environ, labeler) as typed:
             await follow(GUIDE, typed, values, only=before_the_demo)
+    assert await fetchval(values["NEW_USERS"], "SELECT has_table_privilege('accounts_service', 'users', 'UPDATE')")
     (row,) = await run_sql(
         values["BACK"], "SELECT version_num, (SELECT count(*) FROM annotations) AS annotations FROM alembic_version"
     )
