@@ -80,7 +80,8 @@ async def test_the_report_says_what_was_repaired_and_what_was_set_aside(
     assert sums["upgraded"]["quarantined"] == sum(one.quarantined for one in told.upgrade.tables.values()) > 0
     for step in told.upgrade.steps:
         if step.action == "quarantined":
-            assert f"quarantined: {step.rows:,} rows of {step.table}: {step.rule} (in quarantine_{step.table})" in text
+            number = f"{step.rows:,} {'row' if step.rows == 1 else 'rows'}"
+            assert f"quarantined: {number} of {step.table}: {step.rule} (in quarantine_{step.table})" in text
     assert "changed: " in text
     move = again(move.run.directory, rows(hazards_dsn, target), ACCEPTED)
     await move.go()
