@@ -15,7 +15,7 @@ from labeler_ops.move.estimate import duration, estimate
 from labeler_ops.move.options import Given, Places, Planned, Runs, Which, taking
 from labeler_ops.move.replication.sides import Status, drop_everything, looked_at
 from labeler_ops.move.road import NAMES, Road
-from labeler_ops.move.work import KIND, Mode, Plan, Wishes, Work, plan_of
+from labeler_ops.move.work import KIND, Mode, Part, Plan, Wishes, Work, plan_of
 from labeler_ops.refusing import FAILED, refuse
 from labeler_ops.refusing import run as doing
 from labeler_ops.runs import Run, RunError
@@ -200,7 +200,8 @@ def _next(road: Road, screen: Screen) -> None:
     screen.line(f"the report is in {directory}")
     if run.ended("open") is not None:
         screen.line("the new side is open. The way back is `labeler move rollback`, until `labeler move finalize`")
-        if road.work.plan.database == "labeler" and run.ended("backfill") is None:
+        rows_moved = road.work.plan.database == "labeler" and road.work.plan.only is not Part.OBJECTS
+        if rows_moved and run.ended("backfill") is None:
             screen.line("next, with the services' environment: labeler images backfill, labeler storage check")
         return
     if run.ended("switch") is None:

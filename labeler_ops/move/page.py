@@ -17,6 +17,7 @@ _NEXT = {
     ],
     "open": [
         "Fill in what images lack, where the backfill was not a part of this run: labeler images backfill",
+        "See whether anything is deleted in the buckets: labeler storage check. If not: labeler storage adopt",
         "The way back, until it is given up: labeler move rollback --run {run}",
         "Days later, when nobody wants to go back: labeler move finalize --run {run}",
     ],
