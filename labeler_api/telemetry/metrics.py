@@ -52,6 +52,9 @@ class Metrics:
         self._parts = self._gauge(
             "part_available", "1 while a part answered the last look of a probe.", "part", mode="livemin"
         )
+        self._looked_at = self._gauge(
+            "parts_looked_at_seconds", "When that look was, in seconds since 1970.", mode="livemax"
+        )
         self._slots: set[str] = set()
         self._replication_lag = self._gauge(
             "db_replication_lag_bytes", "What a subscriber of the Labeler DB has not confirmed.", "slot", mode="livemax"
@@ -197,6 +200,7 @@ class Metrics:
         """Show which parts a health call found answering."""
         for part, answers in parts.items():
             self._parts.labels(part).set(answers)
+        self._looked_at.set_to_current_time()
 
     def replication_lags(self, slots: Mapping[str, int]) -> None:
         """Show how far the subscribers are behind, in bytes of WAL. A slot that is gone lags no more."""

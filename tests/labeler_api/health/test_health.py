@@ -1,6 +1,8 @@
 """The root and the health calls, with every part there and with each of them away."""
 
+import re
 import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from statistics import median
@@ -93,6 +95,9 @@ async def test_a_part_that_is_away_is_named_and_takes_no_process_out_of_service_
     assert {answer.status_code for answer in alive} == {200}
     for name in _ALL:
         assert f'labeler_part_available{{part="{name}"}} {0.0 if name == part else 1.0}' in metrics
+    looked_at = re.search(r"^labeler_parts_looked_at_seconds (\S+)$", metrics, re.MULTILINE)
+    assert looked_at is not None
+    assert time.time() - float(looked_at[1]) < 60
 
 
 async def test_a_process_in_maintenance_of_its_own_is_not_ready(start_api: StartApi) -> None:
