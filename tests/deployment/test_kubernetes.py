@@ -38,8 +38,12 @@ Document = dict[str, Any]
 @cache
 def rendered(overlay: str) -> list[Document]:
     """What `kubectl apply -k` would send."""
+    return _rendered(KUBERNETES / "overlays" / overlay)
+
+
+def _rendered(directory: Path) -> list[Document]:
     beside = Path(sys.executable).parent / "kubectl"  # tests/install.sh puts it there where there is none
-    words = [shutil.which("kubectl") or beside, "kustomize", KUBERNETES / "overlays" / overlay]
+    words = [shutil.which("kubectl") or beside, "kustomize", directory]
     text = subprocess.run(words, check=True, capture_output=True, text=True).stdout
     return [document for document in yaml.safe_load_all(text) if document]
 
@@ -200,6 +204,33 @@ def test_the_local_cluster_is_made_by_the_commands_of_the_compose_file() -> None
         for one in of_kind("local", "Secret")
     }
     assert len(secrets) == 2
+
+
+def test_what_the_overlay_offers_in_comments_can_be_taken(tmp_path: Path) -> None:
+    """The backup and the way to a collector of traces, switched on as a person would: without the number signs."""
+    import kubernetes_validate
+
+    copy = shutil.copytree(KUBERNETES, tmp_path / "kubernetes") / "overlays" / "production"
+    file = copy / "kustomization.yaml"
+    switched_off = re.compile(r"^(\s*)# (- \.\./|- target:|  patch:|    - \{op)", re.MULTILINE)
+    file.write_text(switched_off.sub(r"\1\2", file.read_text()))
+    found = {(one["kind"], one["metadata"]["name"]): one for one in _rendered(copy)}
+    cron, backup = found["CronJob", "labeler-backup"], found["NetworkPolicy", "labeler-backup"]
+    for version in VERSIONS:
+        kubernetes_validate.validate(cron, version, strict=True)
+        kubernetes_validate.validate(backup, version, strict=True)
+    pod = cron["spec"]["jobTemplate"]["spec"]["template"]
+    assert pod["metadata"]["labels"]["app.kubernetes.io/name"] == "labeler-backup"
+    assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
+    (container,) = pod["spec"]["containers"]
+    assert container["image"] == "registry.example.com/labeler-ops:0.1.0"
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    api = found["NetworkPolicy", "labeler-api"]
+    assert backup["spec"]["egress"][0]["to"] == api["spec"]["egress"][1]["to"][:1]  # the Labeler DB, and no other
+    assert "192.0.2." not in yaml.safe_dump(backup)
+    for name in ("labeler-api", "user-gateway"):
+        ports = [rule["ports"][0]["port"] for rule in found["NetworkPolicy", name]["spec"]["egress"]]
+        assert ports.count(4318) == 1, name
 
 
 def test_every_image_is_named_by_one_release() -> None:
