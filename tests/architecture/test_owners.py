@@ -22,6 +22,7 @@ OWNERS = {
     "image_annotation_status": "annotations",
     "image_locks": "locks",
     "image_metadata": "images",
+    "image_status_counts": "annotations",
     "importing_images": "locks",
     "invitations": "invitations",
     "orphaned_objects": "storage",

@@ -150,13 +150,12 @@ _PAGE_IN_ANY = _page(
     """
 )
 
-# A row a task that somebody began; of a project without tasks one for all. Six tasks exist. A `no_object` may name any
-# other, and a project has as many of those as somebody makes up.
+# A row a task that somebody began, as it is kept; of a project without tasks one for all, counted. Six tasks exist. A
+# `no_object` may name any other, and a project has as many of those as somebody makes up.
 _STATS = reading(
     """
-    (SELECT task_type, (count(*) FILTER (WHERE is_image_confirmed))::int AS confirmed,
-            (count(*) FILTER (WHERE NOT is_image_confirmed))::int AS in_progress
-     FROM image_annotation_status WHERE project_id = found.project_id AND cardinality(found.task_types) > 0
+    (SELECT task_type, sum(confirmed)::int AS confirmed, sum(in_progress)::int AS in_progress
+     FROM image_status_counts WHERE project_id = found.project_id AND cardinality(found.task_types) > 0
      GROUP BY task_type ORDER BY task_type LIMIT 1000)
     UNION ALL
     SELECT NULL, (count(*) FILTER (WHERE done))::int, (count(*) FILTER (WHERE NOT done))::int

@@ -12,6 +12,10 @@ from typing import Final
 
 NAMES: Final = (
     "delete_history_1",
+    "count_status_1",
+    "count_new_statuses_1",
+    "count_gone_statuses_1",
+    "count_confirmed_status_1",
     "undo_key_1",
     "count_in_project_1",
     "refresh_progress_1",
@@ -53,6 +57,13 @@ NAMES: Final = (
 TRIGGERS: Final = (
     "CREATE TRIGGER delete_history AFTER DELETE ON annotation_projects"
     " FOR EACH ROW EXECUTE FUNCTION delete_history_1()",
+    "CREATE TRIGGER count_new AFTER INSERT ON image_annotation_status REFERENCING NEW TABLE AS new_statuses"
+    " FOR EACH STATEMENT EXECUTE FUNCTION count_new_statuses_1()",
+    "CREATE TRIGGER count_gone AFTER DELETE ON image_annotation_status REFERENCING OLD TABLE AS gone_statuses"
+    " FOR EACH STATEMENT EXECUTE FUNCTION count_gone_statuses_1()",
+    "CREATE TRIGGER count_confirmed AFTER UPDATE ON image_annotation_status FOR EACH ROW"
+    " WHEN (OLD.is_image_confirmed IS DISTINCT FROM NEW.is_image_confirmed)"
+    " EXECUTE FUNCTION count_confirmed_status_1()",
 )
 """The statements that make the triggers; they need the functions."""
 

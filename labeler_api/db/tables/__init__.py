@@ -15,7 +15,7 @@ from labeler_api.db.tables.projects import annotation_projects, annotation_tasks
 from labeler_api.db.tables.quarantine import QUARANTINED, migration_report, quarantine_tables
 from labeler_api.db.tables.storage import labeler_identity, orphaned_objects
 from labeler_api.db.tables.versions import annotation_snapshots, annotation_versions
-from labeler_api.db.tables.work import image_annotation_status, image_locks, importing_images
+from labeler_api.db.tables.work import image_annotation_status, image_locks, image_status_counts, importing_images
 
 __all__ = [
     "QUARANTINED",
@@ -33,6 +33,7 @@ __all__ = [
     "image_annotation_status",
     "image_locks",
     "image_metadata",
+    "image_status_counts",
     "importing_images",
     "invitations",
     "labeler_identity",

@@ -43,6 +43,19 @@ image_annotation_status = Table(
     CheckConstraint("status IN ('not-started', 'in-progress', 'completed')", name="status"),
 )
 
+# The numbers of a project's task are the sums of its rows, of which there is one while nobody contends. Triggers of the
+# statuses keep them, whoever writes a status (`db.functions.TRIGGERS`).
+image_status_counts = Table(
+    "image_status_counts",
+    metadata,
+    Column("id", BigInteger, primary_key=True),
+    Column("project_id", ForeignKey("annotation_projects.id", ondelete="CASCADE"), nullable=False),
+    Column("task_type", String(50), nullable=False),
+    Column("confirmed", Integer, nullable=False, doc="Images that are confirmed."),
+    Column("in_progress", Integer, nullable=False, doc="Images that were begun and are not confirmed."),
+    Index("ix_image_status_counts_project_id_task_type", "project_id", "task_type"),
+)
+
 image_locks = Table(
     "image_locks",
     metadata,

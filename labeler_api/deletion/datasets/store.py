@@ -43,7 +43,8 @@ _PROJECT_OF = f"SELECT p.id, {REVISION} AS revision FROM annotation_projects p W
 # of old ones, and of attempts, are counted one by one.
 _CONTENTS = f"""
     SELECT {COUNTED["total_annotations"]} AS annotations,
-           (SELECT count(*) FROM image_annotation_status s WHERE s.project_id = p.id) AS statuses,
+           (SELECT COALESCE(sum(s.confirmed + s.in_progress), 0) FROM image_status_counts s
+            WHERE s.project_id = p.id) AS statuses,
            (SELECT count(*) FROM annotation_versions v WHERE v.project_id = p.id) AS versions,
            (SELECT count(*) FROM annotation_snapshots s JOIN annotation_versions v ON v.id = s.version_id
             WHERE v.project_id = p.id AND v.snapshot_ids IS NULL)
