@@ -223,6 +223,32 @@ async def test_few_that_were_begun_are_looked_up(connection: asyncpg.Connection,
             assert first - alone == begun if few else first - alone >= IMAGES, (task, mode)
 
 
+@pytest.mark.parametrize("close", [True, False], ids=["close together", "far apart"])
+@pytest.mark.parametrize("state", ["none", "empty", "fresh"])
+async def test_many_are_read_together_where_they_lie_close_together(
+    connection: asyncpg.Connection, state: str, close: bool
+) -> None:
+    """To look one up is three pages of the index and one of the table. To see how they lie is a part of the index."""
+    begun = progress_store._MANY + 500
+    if state == "empty":
+        await connection.execute(f"ANALYZE {', '.join(_TABLES)}")
+    await filled(connection, 1, begun * progress_store._LOOK_UP, 0)
+    kept = f"<= {begun}" if close else f"% {progress_store._LOOK_UP} = 0"
+    await connection.execute(f"DELETE FROM image_annotation_status WHERE NOT right(image_id, 6)::int {kept}")
+    if state == "fresh":
+        await connection.execute(f"ANALYZE {', '.join(_TABLES)}")
+    for sql, task in ((progress_store._PAGE_IN_TASK, "'detection'"), (progress_store._PAGE_IN_ANY, "NULL")):
+        for mode in ("force_custom_plan", "force_generic_plan"):
+            first, alone = [
+                await explained(connection, sql, f"'proj_1', 2, {task}, 50, 0, {place}", mode)
+                for place in (FIRST, FIRST.replace("''", "'!'"))
+            ]
+            seen = begun if close else begun * progress_store._NEIGHBOURS + 1
+            assert _met(first, "image_metadata") - _met(alone, "image_metadata") == begun + seen, (task, mode)
+            pages = [plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] for plan in (first, alone)]
+            assert pages[0] - pages[1] < begun * (1 if close else 5), (task, mode)
+
+
 def _met(plan: dict[str, Any], *tables: str) -> float:
     """How many rows of these tables a statement met, those among them that it threw away."""
     nodes = [node for node in _nodes(plan) if node.get("Relation Name") in tables]
