@@ -188,7 +188,7 @@ class Exchange:
         if self._begun_with is not None and outcome != "whole":
             metrics.answers_cut.labels(route, outcome).inc()
         if route.startswith("/media/"):
-            metrics.media_bytes.labels(route).inc(self._sent)
+            metrics.media_bytes(route)(self._sent)
 
     @property
     def route(self) -> str:

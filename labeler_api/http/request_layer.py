@@ -25,6 +25,7 @@ from labeler_api.errors import AppError
 from labeler_api.http import errors
 from labeler_api.http.cors import Cors
 from labeler_api.http.exchange import Exchange, with_fields
+from labeler_api.http.input.request import by_name
 from labeler_api.http.server.client_address import ClientAddress
 from labeler_api.process.draining import stopping
 from labeler_api.settings import Settings
@@ -63,7 +64,7 @@ class RequestLayer:
         if scope["type"] != "http":
             await self._router(scope, receive, send)
             return
-        fields = dict(reversed(scope["headers"]))  # of equal names the first counts
+        fields = scope["fields"] = by_name(scope["headers"])
         if self._address.is_named_in(fields):
             self._address.rewrite(scope)
         origin = fields.get(b"origin")

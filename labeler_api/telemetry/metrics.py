@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from functools import cache
 from time import perf_counter
 from typing import Literal
 
@@ -85,7 +86,9 @@ class Metrics:
         self.connections_ended = self._counter(
             "connections_ended", "Connections that the server refused or ended, and why.", "reason"
         )
-        self.media_bytes = self._counter("media_bytes", "Bytes of images, thumbnails and exports sent.", "route")
+        media_bytes = self._counter("media_bytes", "Bytes of images, thumbnails and exports sent.", "route")
+        self.media_bytes = cache(lambda route: media_bytes.labels(route).inc)
+        """What counts the bytes of a route."""
 
     def _database(self) -> None:
         self.acquire_seconds = self._histogram(

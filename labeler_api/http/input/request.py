@@ -5,13 +5,20 @@ from typing import Any
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
+Raw = list[tuple[bytes, bytes]]
+
+
+def by_name(raw: Raw) -> dict[bytes, bytes]:
+    """Header fields by their names; of equal names the first counts."""
+    return dict(reversed(raw))
+
 
 class Fields(Headers):
-    """Header fields; of equal names the first counts."""
+    """Header fields, which are found by name."""
 
-    def __init__(self, raw: list[tuple[bytes, bytes]]) -> None:
+    def __init__(self, raw: Raw, found: dict[bytes, bytes]) -> None:
         super().__init__(raw=raw)
-        self._by_name = dict(reversed(raw))
+        self._by_name = found
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return the value of a field, or the default."""
@@ -20,11 +27,12 @@ class Fields(Headers):
 
 
 class EndpointRequest(Request):
-    """Starlette's, with such fields."""
+    """Starlette's, with such fields; the layer around the routes has them by name already."""
 
     @property
     def headers(self) -> Headers:
         """The header fields."""
         if not hasattr(self, "_headers"):
-            self._headers = Fields(self.scope["headers"])
+            raw = self.scope["headers"]
+            self._headers = Fields(raw, self.scope.get("fields") or by_name(raw))
         return self._headers

@@ -20,7 +20,7 @@ class PacedResponse(EncodedResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         """Send. A client that is too slow is cut off, and sees it: the body is shorter than Content-Length says."""
-        body = self.body
+        body = memoryview(self.body)  # its pieces are no copies
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         try:
             async with asyncio.timeout(_GRACE_SECONDS + len(body) / _SLOWEST_BYTES_PER_SECOND):
