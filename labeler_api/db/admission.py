@@ -177,8 +177,8 @@ class Pass:
 
     __slots__ = ("_places",)
 
-    def __init__(self) -> None:
-        self._places: list[tuple[Share, str]] = []
+    def __init__(self, places: "list[tuple[Share, str]] | None" = None) -> None:
+        self._places = places or []
 
     def note(self, share: Share, key: str) -> None:
         """Remember a place."""
@@ -227,6 +227,15 @@ class Admission:
             admitted.leave()
             raise
         return admitted
+
+    def admit_at_once(self, work: Work, person: str, project: str) -> Pass | None:
+        """Give a place in every share that this needs, where none has to be waited for; else None."""
+        wanted = self._wanted(work, person, project)
+        for number, (share, key) in enumerate(wanted):
+            if not share.try_enter(key):
+                Pass(wanted[:number]).leave()
+                return None
+        return Pass(wanted)
 
     def join(self, admitted: Pass, project: str) -> bool:
         """Take a place in a project for a connection that is held already; False where that needs waiting.

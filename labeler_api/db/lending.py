@@ -115,6 +115,29 @@ class Lender:
         self._acquire_seconds.observe(perf_counter() - started)
         return connection, admitted
 
+    def lend_at_once(self, work: Work, caller: Caller) -> tuple[Any, Pass] | None:
+        """Lend a connection where nothing has to be waited for, as is usual; else None, and `lend` waits."""
+        started = perf_counter()
+        connection = self._at_hand()
+        if connection is None:
+            return None
+        admitted = self.admission.admit_at_once(work, caller.person, caller.project)
+        if admitted is None:
+            self._kept.append(connection)
+            return None
+        self._acquire_seconds.observe(perf_counter() - started)
+        return connection, admitted
+
+    def take_back_at_once(self, connection: Any, admitted: Pass) -> bool:
+        """Take a connection back whose use ended in order. False where `take_back` has more to do."""
+        oldest = self._kept[0] if self._kept else None
+        if oldest is not None and not self._liveness.answered_lately(oldest):
+            return False
+        if not self._keeps(connection):
+            return False
+        admitted.leave()
+        return True
+
     async def take_back(self, connection: Any, admitted: Pass, error: BaseException | None = None) -> None:
         """Take a connection back, given what its use ended with. A transaction that is still open is rolled back."""
         if isinstance(error, asyncio.CancelledError):

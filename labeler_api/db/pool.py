@@ -229,7 +229,8 @@ class LentConnection(ReadConnection):
         caller = self._caller
         if self._project != caller.project:
             caller = Caller(caller.person, self._project, caller.patience, caller.deadline)
-        self._connection, self._pass = await self._lender.lend(self._work, caller)
+        lent = self._lender.lend_at_once(self._work, caller) or await self._lender.lend(self._work, caller)
+        self._connection, self._pass = lent
         if self._opening:
             async with self._limit():
                 await self._connection.execute(self._opening)
@@ -252,6 +253,14 @@ class Reading(LentConnection):
             await self.__aexit__(None, error, None)
             raise
         return self
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Give the connection back; most of them need nothing else."""
+        if error is not None or self._opening or not self._taken_back_at_once():
+            await super().__aexit__(kind, error, trace)
+
+    def _taken_back_at_once(self) -> bool:
+        return self._pass is not None and self._lender.take_back_at_once(self._connection, self._pass)
 
 
 class WriteTransaction(LentConnection):
