@@ -154,7 +154,9 @@ class Deployment:
         script = directory / "deploy.sh"
         script.write_text(
             '#!/bin/sh\ncp "$LABELER_NEW_ENVIRONMENT" asked.partial && mv asked.partial asked\n'
-            "while [ -e asked ]; do sleep 0.05; done\necho deployed\n"
+            # Two minutes at most: a test run that is killed takes nobody along who only waits for a file.
+            "turns=0\nwhile [ -e asked ]; do\n"
+            "    turns=$((turns + 1)); [ $turns -lt 2400 ] || exit 1; sleep 0.05\ndone\necho deployed\n"
         )
         script.chmod(0o755)
 

@@ -5,6 +5,7 @@ variables, directory and files; a fork does the command as if it had just been s
 """
 
 import array
+import ctypes
 import importlib
 import json
 import os
@@ -20,7 +21,9 @@ from subprocess import Popen
 
 import labeler_ops
 from labeler_ops.cli import main
+from labeler_ops.stack.processes import dying_with_parent
 
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 _CLIENT = """#!{python} -IS
 import array, json, os, socket, sys
 wire = socket.socket(socket.AF_UNIX)
@@ -39,7 +42,8 @@ def labeler_in(directory: Path) -> Iterator[Path]:
     path, script = directory / "socket", directory / "labeler"
     script.write_text(_CLIENT.format(python=sys.executable, path=str(path)))
     script.chmod(0o755)
-    with Popen([sys.executable, "-m", "tests.guides.warm", str(path)], start_new_session=True) as process:
+    words = [*dying_with_parent(signal.SIGKILL), sys.executable, "-m", "tests.guides.warm", str(path)]
+    with Popen(words, start_new_session=True) as process:
         try:
             while not path.exists():
                 assert process.poll() is None, "it did not start"
@@ -67,6 +71,7 @@ def serve(path: str) -> None:
 
 
 def _command(wire: socket.socket) -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # else a test run that is killed leaves it waiting
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _, control, _, _ = wire.recvmsg(len(b"files"), socket.CMSG_SPACE(3 * array.array("i").itemsize))
     files = array.array("i")
