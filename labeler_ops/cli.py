@@ -1,5 +1,6 @@
 """The `labeler` command line: a table of contents, nothing more."""
 
+import gc
 import os
 import sys
 
@@ -21,6 +22,8 @@ _SEEN = (
     "history. Give it by the option's variable (--help names it), or by a file: --url @path\n"
 )
 _WIDE = "200"  # in a file, a mail or a deployment's log nothing has to be cut off, as a window of 80 columns would
+
+_NEW_OBJECTS = 50_000  # some megabytes at most, until the collector looks
 
 app = typer.Typer(
     name="labeler", no_args_is_help=True, pretty_exceptions_enable=False, help="Run, check and move the image labeler."
@@ -50,6 +53,8 @@ def main() -> None:
     """Entry point of the `labeler` script."""
     if not sys.stdout.isatty():
         os.environ.setdefault("COLUMNS", _WIDE)
+    # What a command loads stays to its end: to look for garbage after every 700 objects was a tenth of its start.
+    gc.set_threshold(_NEW_OBJECTS)
     if any(redacted(argument) != argument for argument in sys.argv[1:]) or "--password" in sys.argv:
         sys.stderr.write(_SEEN)
     app()
