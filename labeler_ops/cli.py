@@ -1,5 +1,6 @@
 """The `labeler` command line: a table of contents, nothing more."""
 
+import atexit
 import gc
 import os
 import sys
@@ -55,6 +56,7 @@ def main() -> None:
         os.environ.setdefault("COLUMNS", _WIDE)
     # What a command loads stays to its end: to look for garbage after every 700 objects was a tenth of its start.
     gc.set_threshold(_NEW_OBJECTS)
+    atexit.register(gc.freeze)  # nor at the end, when all of it goes
     if any(redacted(argument) != argument for argument in sys.argv[1:]) or "--password" in sys.argv:
         sys.stderr.write(_SEEN)
     app()

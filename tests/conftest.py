@@ -1,5 +1,6 @@
 """Real servers for every test; the fixtures live in tests/fixtures."""
 
+import atexit
 import gc
 import os
 import shutil
@@ -19,6 +20,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 BROWSER = Path(__file__).parent / "browser"
 _IN_MEMORY = Path("/dev/shm")
+_NEW_OBJECTS = 10_000  # until the collector looks at them; as in a process of the API
 _ENOUGH = 12 << 30  # bytes; uploads of a GiB and copies of stores need a few at once
 
 pytest_plugins = [
@@ -64,7 +66,9 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.collect()
         gc.freeze()
+        gc.set_threshold(_NEW_OBJECTS)
         gc.enable()
+        atexit.register(gc.freeze)
 
 
 def _plenty() -> bool:
