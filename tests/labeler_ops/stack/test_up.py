@@ -7,6 +7,7 @@ import signal
 import socket
 import stat
 import subprocess
+import time
 from pathlib import Path
 
 import asyncpg
@@ -109,6 +110,7 @@ def test_a_signal_while_it_starts_stops_it_too(tmp_path: Path) -> None:
     with Up(home, files=tmp_path / "first") as up:
         while not (home / "postgres").exists():
             assert up.process.poll() is None, up.output
+            time.sleep(0.005)
         assert up.stop(signal.SIGTERM) == 0
         assert processes_in(home) == []
     with Up(home, "--no-demo", files=tmp_path / "second") as up:
