@@ -60,6 +60,16 @@ def run(work: Callable[[], Awaitable[_T]], hint: str = "", *, code: int = FAILED
         refuse("\n".join(filter(None, (text, hint))), WRONG_USE if isinstance(error, SettingsError) else code)
 
 
+def answer(result: object, shown: Callable[[], object], *, as_json: bool, code: int = 0) -> None:
+    """Print what came of a command, as JSON or by `shown`, and end with its exit code."""
+    if as_json:
+        print_json(result)
+    else:
+        shown()
+    if code:
+        raise typer.Exit(code)
+
+
 def print_json(result: object) -> None:
     """Print a result for programs."""
     typer.echo(msgspec.json.encode(result))

@@ -8,14 +8,14 @@ from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 
 from labeler_api.settings import database_url
 from labeler_ops.database.indexes import apply_indexes, indexes_sql
 from labeler_ops.database.roles import DATABASES, READABLE, Database, apply_roles, roles_sql
-from labeler_ops.refusing import FAILED, WRONG_USE, AsJson, print_json, refuse
+from labeler_ops.refusing import FAILED, WRONG_USE, AsJson, answer, refuse
 from labeler_ops.refusing import run as doing
 from labeler_ops.runs import place
+from labeler_ops.screen import Screen
 from service_kit.settings import SettingsError
 from service_kit.settings import database_url as normal_database_url
 
@@ -66,12 +66,7 @@ def upgrade(
         report = doing(
             lambda: run_upgrade(database, legacy_timezone=legacy_timezone, progress=applied), as_json=as_json
         )
-    if as_json:
-        typer.echo(report.as_json())
-    else:
-        report.show(Console())
-    if not report.even:
-        raise typer.Exit(FAILED)
+    answer(report.for_programs(), lambda: report.show(Console()), as_json=as_json, code=0 if report.even else FAILED)
 
 
 @app.command()
@@ -81,17 +76,13 @@ def check(url: Url = None, as_json: AsJson = False) -> None:
 
     database = dsn(url)
     differences = doing(lambda: run_check(database), code=_NOT_ASKED, as_json=as_json)
-    if as_json:
-        print_json({"same": not differences, "differences": differences})
-    else:
-        console = Console(soft_wrap=True, highlight=False)
-        for difference in differences:
-            console.print(difference, markup=False)
-        console.print(
-            f"{len(differences)} differences." if differences else "The database is what the models say: no difference."
-        )
-    if differences:
-        raise typer.Exit(FAILED)
+    said = f"{len(differences)} differences." if differences else "The database is what the models say: no difference."
+    answer(
+        {"same": not differences, "differences": differences},
+        lambda: typer.echo("\n".join([*differences, said])),
+        as_json=as_json,
+        code=FAILED if differences else 0,
+    )
 
 
 @app.command()
@@ -116,23 +107,14 @@ def verify(
 
     urls = [dsn(url, name) for url, name in ((source, "--source"), (target, "--target"))]
     expected = None if without_roles else _roles(role or [])
-    with Progress(*Progress.get_default_columns(), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("Comparing", total=None)
-
-        def compared(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
+    with Screen(errors=True) as screen:
         report = doing(
-            lambda: compare_databases(*urls, connections=connections, roles=expected, progress=compared),
+            lambda: compare_databases(*urls, connections=connections, roles=expected, progress=screen.progress),
             code=_NOT_ASKED,
             as_json=as_json,
         )
-    if as_json:
-        print_json({"same": report.same, "differences": report.lines(), "report": report})
-    else:
-        report.show(Console(soft_wrap=True))
-    if not report.same:
-        raise typer.Exit(FAILED)
+    result = {"same": report.same, "differences": report.lines(), "report": report}
+    answer(result, lambda: report.show(Console(soft_wrap=True)), as_json=as_json, code=0 if report.same else FAILED)
 
 
 def _roles(pairs: list[str]) -> "Roles":
@@ -222,11 +204,9 @@ def prune_history(
             status.update(f"{entries:,} entries looked at")
 
         found = doing(lambda: prune(database, older_than_days, remove=remove, progress=seen), as_json=as_json)
-    if as_json:
-        print_json({"entries": found.entries, "old": found.old, "removed": remove})
-    else:
-        done = "were removed" if remove else "would be removed; repeat with --remove"
-        typer.echo(f"{found.old:,} of {found.entries:,} entries {done}.")
+    done = "were removed" if remove else "would be removed; repeat with --remove"
+    result = {"entries": found.entries, "old": found.old, "removed": remove}
+    answer(result, lambda: typer.echo(f"{found.old:,} of {found.entries:,} entries {done}."), as_json=as_json)
 
 
 def dsn(url: str | None, option: str = "--url") -> str:

@@ -1,6 +1,6 @@
 """What an upgrade did to the rows, read back from the record that the migrations keep in the database."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from rich.console import Console
@@ -90,12 +90,12 @@ class UpgradeReport(msgspec.Struct):
         """Whether no row vanished."""
         return all(rows.even for rows in self.tables.values())
 
-    def as_json(self) -> bytes:
+    def for_programs(self) -> dict[str, Any]:
         """Give the report for programs."""
         tables = {name: msgspec.structs.asdict(rows) for name, rows in self.tables.items()}
         whole = {"before": self.before, "after": self.after, "even": self.even, "notes": self.notes}
         steps = [step for step in self.steps if step.action not in {"before", "after"}]
-        return msgspec.json.format(msgspec.json.encode({**whole, "tables": tables, "steps": steps}), indent=2)
+        return {**whole, "tables": tables, "steps": steps}
 
     def show(self, console: Console) -> None:
         """Print the report for people."""

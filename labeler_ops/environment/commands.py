@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from labeler_ops.environment.variables import SERVICES
-from labeler_ops.refusing import FAILED, WRONG_USE, AsJson, print_json, refuse, run
+from labeler_ops.refusing import FAILED, WRONG_USE, AsJson, answer, refuse, run
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -58,12 +58,8 @@ def check(
             ),
             code=WRONG_USE,
         )
-    if as_json:
-        print_json({"right": report.right, **msgspec.to_builtins(report)})
-    else:
-        show(report, Console())
-    if not report.right:
-        raise typer.Exit(FAILED)
+    result = {"right": report.right, **msgspec.to_builtins(report)}
+    answer(result, lambda: show(report, Console()), as_json=as_json, code=0 if report.right else FAILED)
 
 
 @app.command()

@@ -4,15 +4,14 @@ import os
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from labeler_api.db.failures import FAILURES
 from labeler_api.settings import Settings, load
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.refusing import FAILED, WRONG_USE, AsJson, run
+from labeler_ops.refusing import FAILED, WRONG_USE, AsJson, answer, run
+from labeler_ops.screen import Screen
 
 if TYPE_CHECKING:
     from labeler_ops.images.backfill import BackfillReport
@@ -40,12 +39,7 @@ def backfill(
     listed); 2: the database or the store could not be used.
     """
     report = run(lambda: _backfill(_settings(), dataset, workers), code=WRONG_USE)
-    if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(report)))
-    else:
-        _show(report)
-    if report.failed:
-        raise typer.Exit(FAILED)
+    answer(report, lambda: _show(report), as_json=as_json, code=FAILED if report.failed else 0)
 
 
 @app.command()
@@ -62,12 +56,7 @@ def check(
     something does not fit; 2: the database or the store could not be used.
     """
     report = run(lambda: _check(_settings(), dataset, workers, read=read), code=WRONG_USE)
-    if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(report)))
-    else:
-        _show_check(report)
-    if report.mismatches:
-        raise typer.Exit(FAILED)
+    answer(report, lambda: _show_check(report), as_json=as_json, code=FAILED if report.mismatches else 0)
 
 
 def _settings() -> Settings:
@@ -79,14 +68,9 @@ def _settings() -> Settings:
 async def _backfill(settings: Settings, dataset: str | None, workers: int) -> "BackfillReport":
     from labeler_ops.images.backfill import backfill as fill
 
-    with _progress() as bar:
-        task = bar.add_task("images", total=None)
-        return await fill(
-            settings,
-            dataset,
-            workers,
-            lambda now: bar.update(task, total=max(now.lacking, now.examined), completed=now.examined),
-        )
+    with Screen(errors=True) as screen:
+        told = screen.progress
+        return await fill(settings, dataset, workers, lambda now: told(now.examined, max(now.lacking, now.examined)))
 
 
 async def _check(settings: Settings, dataset: str | None, workers: int, *, read: bool) -> "CheckReport":
@@ -98,21 +82,13 @@ async def _check(settings: Settings, dataset: str | None, workers: int, *, read:
     await require_head(dsn)
     async with AsyncExitStack() as stack:
         work = Check(dsn, await ObjectStore.connect(settings, stack), bucket, read=read)
-        bar = stack.enter_context(_progress())
-        task = bar.add_task("images", total=None)
+        told = stack.enter_context(Screen(errors=True)).progress
         try:
             return await work.run(
-                dataset_id=dataset,
-                workers=workers,
-                progress=lambda report: bar.update(task, total=report.images, completed=report.examined),
+                dataset_id=dataset, workers=workers, progress=lambda now: told(now.examined, now.images)
             )
         except FAILURES as error:
             raise DatabaseRefused(f"the database went away: {error}") from error
-
-
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True))
 
 
 def _show(report: "BackfillReport") -> None:

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from labeler_ops.refusing import FAILED, AsJson, print_json, refuse, run
+from labeler_ops.refusing import FAILED, AsJson, answer, refuse, run
 from labeler_ops.runs import Run
 from labeler_ops.smoke.options import PASSWORD, address, require_httpx
 from labeler_ops.smoke.options import account as account_of
@@ -64,12 +64,8 @@ def smoke(
             )
 
     report = _run(work)
-    if as_json:
-        print_json(report)
-    else:
-        report.show(Console())
-    if not report.ok:
-        raise typer.Exit(_INTERRUPTED if report.interrupted else FAILED)
+    code = 0 if report.ok else _INTERRUPTED if report.interrupted else FAILED
+    answer(report, lambda: report.show(Console()), as_json=as_json, code=code)
 
 
 def staging_check(
@@ -116,13 +112,9 @@ def staging_check(
             )
 
     report = _run(work)
-    if as_json:
-        print_json(report)
-    else:
-        report.show(Console())
-    if report.verdict != "pass":
-        failed = _INTERRUPTED if report.smoke.interrupted else FAILED
-        raise typer.Exit(failed if report.verdict == "fail" else _UNDECIDED)
+    failed = _INTERRUPTED if report.smoke.interrupted else FAILED
+    code = {"pass": 0, "fail": failed}.get(report.verdict, _UNDECIDED)
+    answer(report, lambda: report.show(Console()), as_json=as_json, code=code)
 
 
 def _done(one: "StepResult") -> str:

@@ -7,7 +7,7 @@ import msgspec
 import typer
 from rich.console import Console
 
-from labeler_ops.refusing import AsJson, print_json, run, settings
+from labeler_ops.refusing import AsJson, answer, run, settings
 from labeler_ops.storage.commands_check import check
 from labeler_ops.storage.commands_compare import compare, verify
 from labeler_ops.storage.commands_tie import adopt
@@ -83,9 +83,9 @@ def sweep(
         raise typer.BadParameter("--yes-remove needs --remove beside it")
     with Console(stderr=True).status("Walking through both buckets"):
         report = run(lambda: run_sweep(settings(), hours=min_age_hours, remove=remove, allowed=yes_remove))
-    if as_json:
-        print_json({"dry_run": not remove, **msgspec.to_builtins(report)})
-    else:
-        show(report, Console(), dry_run=not remove)
-    if report.stopped is not None:
-        raise typer.Exit(_STOPPED)
+    answer(
+        {"dry_run": not remove, **msgspec.to_builtins(report)},
+        lambda: show(report, Console(), dry_run=not remove),
+        as_json=as_json,
+        code=0 if report.stopped is None else _STOPPED,
+    )

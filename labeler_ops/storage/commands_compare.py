@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from labeler_ops.database.commands import dsn
-from labeler_ops.refusing import FAILED, WRONG_USE, AsJson, print_json, refuse, run
+from labeler_ops.refusing import FAILED, WRONG_USE, AsJson, answer, refuse, run
 from labeler_ops.screen import Screen
 from labeler_ops.storage.access import StorageError
 from labeler_ops.storage.sides import both
@@ -99,9 +99,4 @@ def _show(
         directory = found or Path(scratch)
         directory.mkdir(parents=True, exist_ok=True)
         report = run(whole)
-        if as_json:
-            print_json(report)
-        else:
-            screen.show(report)
-    if not report.same:
-        raise typer.Exit(FAILED)
+        answer(report, lambda: screen.show(report), as_json=as_json, code=0 if report.same else FAILED)
