@@ -14,7 +14,7 @@ import msgspec
 
 from labeler_ops.backup import clients, contents, dumps, inventory
 from labeler_ops.backup.places import Place, piece_of
-from labeler_ops.backup.record import CONTENTS, DUMP, INVENTORY, RECORD, Objects, Piece, Record, new_id
+from labeler_ops.backup.record import CONTENTS, DUMP, INVENTORY, RECORD, Piece, Record, new_id
 from labeler_ops.backup.transport import require_encrypted
 from labeler_ops.connecting import connected
 from labeler_ops.database import state
@@ -33,8 +33,10 @@ _ROOM = 1.2  # of the database's size: a dump is compressed, and smaller than th
 
 
 class _Facts(msgspec.Struct):
+    """What a backup's record says of its database."""
+
     server: int
-    size: int
+    database_bytes: int
     encoding: str
     collate: str
     ctype: str
@@ -60,7 +62,7 @@ async def create(
     facts = await _facts_of(url, database, environ)
     tools = clients.find(facts.server)
     backup_id = new_id(database, begun)
-    async with working(work, facts.size) as directory:
+    async with working(work, facts.database_bytes) as directory:
         held = await _dumped(tools, url, directory, reporter, jobs)
         found = None
         if objects is not None:
@@ -68,41 +70,23 @@ async def create(
             # After the moment of the dump: an upload puts its object before its row, so every row's is listed.
             found = await inventory.take(objects, directory / INVENTORY)
         files = await asyncio.to_thread(_pieces, directory)
-        record = _record(backup_id, begun, database, url, facts, held, files, found)
+        record = Record(
+            id=backup_id,
+            database=database,
+            source=place_of(url),
+            created_at=begun,
+            seconds=0,
+            rows=held.rows,
+            digest=held.digest,
+            files=files,
+            objects=found,
+            **msgspec.structs.asdict(facts),
+        )
         await _keep(place, record, directory, reporter)
     record = msgspec.structs.replace(record, seconds=round(perf_counter() - started, 3))
     # Last, and only now: what has a record is a backup.
     await place.write(f"{backup_id}/{RECORD}", msgspec.json.encode(record))
     return record
-
-
-def _record(
-    backup_id: str,
-    begun: datetime,
-    database: Database,
-    url: str,
-    facts: _Facts,
-    held: contents.Contents,
-    files: dict[str, Piece],
-    objects: Objects | None,
-) -> Record:
-    return Record(
-        id=backup_id,
-        database=database,
-        source=place_of(url),
-        created_at=begun,
-        seconds=0,
-        server=facts.server,
-        revision=facts.revision,
-        encoding=facts.encoding,
-        collate=facts.collate,
-        ctype=facts.ctype,
-        database_bytes=facts.size,
-        rows=held.rows,
-        digest=held.digest,
-        files=files,
-        objects=objects,
-    )
 
 
 async def _dumped(

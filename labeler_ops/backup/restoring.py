@@ -92,16 +92,10 @@ async def try_out(
 ) -> Restored:
     """Restore a backup into a scratch database on the server of `at`, compare, and drop it again."""
     scratch = urlsplit(at)._replace(path=f"/labeler_restore_test_{secrets.token_hex(4)}").geturl()
-    tools = await _tools(record, scratch, environ)
-    async with working(work, record.bytes) as directory:
-        fetched = await _fetch(place, record, directory, reporter)
-        await target.made_ready(scratch, record, replace=None, environ=environ)
-        try:
-            done = await _restored(tools, record, directory, scratch, reporter, fetched, owners=False, jobs=jobs)
-        finally:
-            await asyncio.shield(target.dropped(scratch))
-    await _note(place, record, done)
-    return done
+    try:
+        return await restore(place, record, scratch, reporter, work=work, jobs=jobs, environ=environ)
+    finally:
+        await asyncio.shield(target.dropped(scratch))
 
 
 async def check(place: Place, record: Record, reporter: Reporter) -> float:
