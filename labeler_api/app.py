@@ -139,14 +139,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Starlett
             stack.enter_context(running.draining.delayed(settings.api_drain_seconds))
             yield {STATE: connections}
 
-    routes: list[BaseRoute] = [
-        *by_address(API_ROUTES, API_PREFIX),
-        *by_address(ROOT_ROUTES),
-        *metrics_page.routes,
-        *docs_page.routes(describe()),
-        *contact_sheet.routes(settings),
-    ]
-    app = Application(settings, IndexedRouter(routes, lifespan))
+    app = Application(settings, IndexedRouter([*_routes(), *contact_sheet.routes(settings)], lifespan))
     app.state.services = services
     return app
 
@@ -245,6 +238,17 @@ def open_limits(settings: Settings, metrics: Metrics) -> Limits:
 def _show(metrics: Metrics, objects: ObjectStore, caches: Caches) -> None:
     metrics.streams_open.set(objects.open_streams)
     metrics.thumbnail_bytes.set(caches.thumbnails.size)
+
+
+@cache
+def _routes() -> tuple[BaseRoute, ...]:
+    """What every application of a process has: tests make thousands of them."""
+    return (
+        *by_address(API_ROUTES, API_PREFIX),
+        *by_address(ROOT_ROUTES),
+        *metrics_page.routes,
+        *docs_page.routes(describe()),
+    )
 
 
 @cache
