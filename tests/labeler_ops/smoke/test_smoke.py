@@ -18,12 +18,14 @@ from labeler_ops.smoke.subject import Subject, clean_up, new_name
 from labeler_ops.stack.ports import free_port
 from tests.labeler_ops.smoke.conftest import OWNER, PYTHON, VIEWER, Deployed, broken_copy_environment, ended, run, start
 
+_THERE = "SELECT name FROM datasets WHERE deleted_at IS NULL"  # the rows of what was deleted go a moment later
+
 
 async def owned(deployed: Deployed) -> set[str]:
     """The names of the owner's datasets."""
     connection = await asyncpg.connect(deployed.database)
     try:
-        return {row["name"] for row in await connection.fetch("SELECT name FROM datasets")}
+        return {row["name"] for row in await connection.fetch(_THERE)}
     finally:
         await connection.close()
 
