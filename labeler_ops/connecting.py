@@ -42,7 +42,7 @@ async def connected(
             statement_cache_size=100 if prepared else 0,
         )
     except (*FAILURES, ValueError) as error:  # ValueError: a URL that is none
-        raise DatabaseRefused(f"{failing}: {error or type(error).__name__}") from error
+        raise DatabaseRefused(f"{failing}: {_why(error)}") from error
     try:
         yield connection
     finally:
@@ -74,10 +74,13 @@ async def connect_directly(side: str, url: str) -> Connection:
             raise PoolerAnswers(pooler) from error
         raise DatabaseRefused(f"the {side}: {error}") from error
     except FAILURES as error:
-        raise DatabaseRefused(
-            f"the {side} at {place(url)} cannot be reached: {error or type(error).__name__}"
-        ) from error
+        raise DatabaseRefused(f"the {side} at {place(url)} cannot be reached: {_why(error)}") from error
     if await connection.fetchval("SHOW lock_timeout") != _PROBE["lock_timeout"]:
         await connection.close(timeout=_CLOSE_SECONDS)
         raise PoolerAnswers(pooler)
     return connection
+
+
+def _why(error: BaseException) -> str:
+    text = str(error) or type(error).__name__
+    return f"{text}: it speaks no TLS, so leave sslmode=require out" if "rejected SSL upgrade" in text else text

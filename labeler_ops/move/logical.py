@@ -252,7 +252,8 @@ class Logical:
     async def _give_back(self, facts: Facts) -> None:
         async with opened(self.urls) as sides:
             await sides.back.drop()
-        facts["environment"] = self._environment(replace(self.work, back=True), ownership.direct(self.source))
+        variables = await ownership.of_the_source(self.source, self.work.reporter.line)
+        facts["environment"] = self._environment(replace(self.work, back=True), variables)
 
     def _require_seen(self) -> None:
         if (known := self.work.run.facts.get("seen")) != (given := self.urls.seen):

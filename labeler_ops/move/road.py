@@ -189,12 +189,14 @@ class Road:
     async def _undo(self) -> None:
         with self.run.phase("rollback"):
             await self.engine.back(self.phases())
-            self._old_environment()
+            await self._old_environment()
 
-    def _old_environment(self) -> None:
+    async def _old_environment(self) -> None:
         databases, plan = self.work.ends.databases, self.work.plan
         # The URL of a role that only reads is left out: its password is not that of the services.
-        old = ownership.direct(databases.source) if databases and plan.database == "labeler" else {}
+        old: dict[str, str] = {}
+        if databases and plan.database == "labeler":
+            old = await ownership.of_the_source(databases.source, self.work.reporter.line)
         write_variables(self._back.environment, {**old, **serving_variables(self._back)})
 
     async def _back_by_log(self, rows: Logical, into: str | None, *, was_open: bool) -> None:
@@ -227,7 +229,7 @@ class Road:
             await rows.compare()  # nobody may have written there; who did would lose it now
         with self.run.phase("rollback") as facts:
             await rows.give_up(facts)
-            self._old_environment()
+            await self._old_environment()
 
     async def _way_back(self, into: str | None) -> None:
         """Everything of the open target goes into an empty database, and the objects to the old store."""

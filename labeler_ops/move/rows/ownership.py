@@ -7,7 +7,8 @@ belong to the platform: our services read them by a role of their own, which no 
 import asyncio
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -61,6 +62,17 @@ async def served(target: str, private: str | None = None) -> dict[str, str]:
 def direct(url: str) -> dict[str, str]:
     """The services' variables for a Labeler DB that is reached without a pooler; one of before is forgotten."""
     return {VARIABLES["labeler"]: url, "DB_STATEMENT_CACHE": "true", "LABELER_DB_UNPOOLED_URL": ""}
+
+
+async def of_the_source(source: str, said: Callable[[str], None]) -> dict[str, str]:
+    """The services' variables for the source, as the move reaches it; says so where that is as a superuser."""
+    with suppress(DatabaseRefused):  # it may be away by now
+        if await _is_superuser(source):
+            said(
+                f"{VARIABLES['labeler']} of the way back is the move's own, a superuser's: give the services the URL "
+                "that they had before"
+            )
+    return direct(source)
 
 
 async def reader(database: Database, target: str, private: str | None = None) -> dict[str, str]:

@@ -140,6 +140,12 @@ async def test_roles_are_applied_as_the_superuser_of_a_variable(empty_dsn: str) 
     assert "OWNER TO" in done.stdout, done.stderr
 
 
+async def test_a_server_without_tls_is_named(labeler_dsn: str) -> None:
+    done = await labeler("check", "--url", f"{labeler_dsn}?sslmode=require")
+    assert done.returncode == 2
+    assert "it speaks no TLS, so leave sslmode=require out" in done.stderr
+
+
 async def test_an_upgrade_goes_past_the_pooler_that_the_services_use(pooler: str, labeler_dsn: str) -> None:
     """Before a deployment it is given with the environment of the API."""
     behind = {"LABELER_DB_URL": pooler, "DB_STATEMENT_CACHE": "false"}

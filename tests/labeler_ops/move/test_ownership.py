@@ -18,7 +18,7 @@ from tests.fixtures.pgbouncer import pooling
 from tests.fixtures.postgres import DatabaseFactory
 from tests.fixtures.sql import execute
 from tests.fixtures.users import READER_PASSWORD, UsersDatabase
-from tests.labeler_ops.move.moving import begun, rows, through
+from tests.labeler_ops.move.moving import begun, lines, rows, through
 
 _NOT_OURS = """
     SELECT array_agg(c.relname::text) FROM pg_class c
@@ -107,6 +107,7 @@ async def test_services_that_come_through_a_pooler_know_the_way_past_it(
         "DB_STATEMENT_CACHE": "true",
         "LABELER_DB_UNPOOLED_URL": "",
     }
+    assert any("a superuser's: give the services the URL that they had before" in line for line in lines(move))
 
 
 async def test_the_private_address_is_not_that_of_the_way_back(
