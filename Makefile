@@ -24,7 +24,7 @@ run: $(STAMP) ## start everything on this machine, in the foreground (ARGS="--ep
 test: $(STAMP) servers node ## run every test on real servers that the test session starts (ARGS="-k locks", …)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
-test-fast: $(STAMP) ## run what is quick, before each commit: two thousand tests in a minute and a half (ARGS="-k locks", …)
+test-fast: $(STAMP) ## run what is quick, before each commit: two thousand tests in about a minute (ARGS="-k locks", …)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m fast $(ARGS)
 
 servers: # a shared storage of rate limits, and a pooler of connections; Debian's where there are none
