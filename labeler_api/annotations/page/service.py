@@ -21,7 +21,7 @@ from labeler_api.context import Call
 from labeler_api.db import page_bytes
 from labeler_api.db.page_bytes import PAGE_BYTES
 from labeler_api.db.pool import Row
-from labeler_api.http.endpoint import Encoded
+from labeler_api.http.endpoint import Encoded, matches
 from labeler_api.http.paging import decode_cursor, encode_cursor
 from labeler_api.members.authorization.service import access_of, not_found
 from labeler_api.members.policy import Role
@@ -50,7 +50,8 @@ class _Kept:
     names: Mapping[int, str | None]  # that the rows show
     parts: Mapping[int, bytes]
     encoded: Body
-    is_cut: bool  # more rows belong to the page, but it has as many bytes as a page may have
+    etag: str
+    next_cursor: str | None
 
 
 async def page(call: Call, project: str, query: PageQuery) -> AnnotationPage:
@@ -60,18 +61,17 @@ async def page(call: Call, project: str, query: PageQuery) -> AnnotationPage:
     if query.image_id:
         return await _page_of_image(call, project, query, after_id, limit)
     place = Place(project, after_id, limit, query.skip)
-    kept, users = await _kept(call, place)
+    kept = await _kept(call, place)
     if kept is None and call.if_none_match:
         # Somebody who has a page may have the right one, and a look costs less than the page.
         async with call.db.read() as connection:
             found = await store.view(connection, project, call.user_id)
         if known := await _tag(call, place, found).still_valid():
             return AnnotationPage(None, known)
-    found, kept, users = await _brought_up(call, place, kept, users)
-    tag = _tag(call, place, found)
-    if known := await tag.still_valid():
-        return AnnotationPage(None, known)
-    return AnnotationPage(kept.encoded, tag.of(kept.names, users), _next(list(kept.parts), limit, kept.is_cut))
+    kept = await _brought_up(call, place, kept)
+    if matches(call.if_none_match, kept.etag):
+        return AnnotationPage(None, kept.etag)
+    return AnnotationPage(kept.encoded, kept.etag, kept.next_cursor)
 
 
 def _tag(call: Call, place: Place, found: Row | None) -> PageTag:
@@ -98,26 +98,26 @@ async def _page_of_image(call: Call, project: str, query: PageQuery, after_id: i
     return AnnotationPage(encoded, tag.of(shown, users), _next([row["id"] for row in rows], limit, is_cut))
 
 
-async def _kept(call: Call, place: Place) -> tuple[_Kept | None, Users]:
-    """Return the kept page and its users. The page is None when one of these users has another name now."""
+async def _kept(call: Call, place: Place) -> _Kept | None:
+    """Return the kept page, unless one of its users has another name now."""
     kept: _Kept | None = call.services.caches.pages.get(place)
     if kept is None:
-        return None, {}
+        return None
     users = await call.directory.get_many(kept.names, timeout=call.remaining_seconds)
-    return (kept if _names(kept.names, users) == kept.names else None), users
+    return kept if _names(kept.names, users) == kept.names else None
 
 
-async def _brought_up(call: Call, place: Place, kept: _Kept | None, users: Users) -> tuple[Row, _Kept, Users]:
-    """Bring the page up to date, and keep it; return it with the caller's access and the users whose names it shows."""
+async def _brought_up(call: Call, place: Place, kept: _Kept | None) -> _Kept:
+    """Bring the page up to date, and keep it."""
     read = await _read(call, place, kept)
     found = read.found
     if found is None:
         raise not_found()
     project_id = access_of(found, call, Role.VIEWER).require_project_id()
     if project_id != place.reference:  # it was the dataset's id: the frontend sends the project's
-        return await _brought_up(call, replace(place, reference=project_id), None, {})
+        return await _brought_up(call, replace(place, reference=project_id), None)
     if kept is not None and (project_id, found["revision"]) == (kept.known.project_id, kept.known.revision):
-        return found, kept, users
+        return kept
     parts = _still_true(kept, read)
     if not parts:
         kept = None
@@ -128,13 +128,14 @@ async def _brought_up(call: Call, place: Place, kept: _Kept | None, users: Users
     users = await call.directory.get_many(shown, timeout=call.remaining_seconds)
     names = _names(shown, users)
     if kept is not None and any(names[user_id] != name for user_id, name in kept.names.items()):
-        return await _brought_up(call, place, None, {})  # somebody got another name meanwhile
+        return await _brought_up(call, place, None)  # somebody got another name meanwhile
     parts, body = _joined(read, parts, users)
     horizon = None if read.is_cut else found["horizon"]
-    kept = _Kept(Known(project_id, found["revision"], horizon), names, parts, body, read.is_cut)
+    etag, cursor = _tag(call, place, found).of(shown, users), _next(list(parts), place.limit, read.is_cut)
+    kept = _Kept(Known(project_id, found["revision"], horizon), names, parts, body, etag, cursor)
     size = sum(len(part) + _PART_BYTES for part in parts.values()) + len(body.body)
     call.services.caches.pages.put(place, kept, size)
-    return found, kept, users
+    return kept
 
 
 async def _read(call: Call, place: Place, kept: _Kept | None) -> Read:

@@ -5,7 +5,9 @@ import random
 from collections.abc import Awaitable, Callable
 
 import httpx
+import pytest
 
+from labeler_api.annotations.page.etag import PageTag
 from labeler_api.resilience.caches import SizedCache
 from tests.fixtures.annotating import at, box, create_annotation, project_with_members
 from tests.fixtures.api import Api
@@ -45,6 +47,26 @@ async def test_statements(api: Api) -> None:
     with api.count() as count:
         await client.get(url(dataset), params={"image_id": dataset.image_ids[0]})
     assert count.value == 1
+
+
+async def test_what_is_kept_is_neither_encoded_nor_hashed_again(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page of a revision has one tag: whoever has it, and whoever has not, is answered from what is kept."""
+    dataset, client = await project_with_members(api), await api.login("annotator")
+    await fill(api, dataset, 50)
+    first = await client.get(url(dataset))
+    hashed: list[PageTag] = []
+    original = PageTag.of
+    monkeypatch.setattr(PageTag, "of", lambda tag, *given: hashed.append(tag) or original(tag, *given))  # type: ignore[func-returns-value]
+    again = await client.get(url(dataset))
+    unchanged = await client.get(url(dataset), headers={"If-None-Match": first.headers["etag"]})
+    assert again.content == first.content
+    assert again.headers["etag"] == first.headers["etag"]
+    assert unchanged.status_code == 304
+    assert hashed == []
+    await create_annotation(client, box(dataset))
+    changed = await client.get(url(dataset), headers={"If-None-Match": first.headers["etag"]})
+    assert len(ids(changed)) == 51
+    assert len(hashed) == 1
 
 
 async def test_rows_that_come_from_behind_the_page(api: Api) -> None:
