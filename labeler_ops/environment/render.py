@@ -1,7 +1,9 @@
 """The files that are made from the declaration: both examples and the documents. `labeler env render` writes them."""
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from textwrap import fill
 
 from labeler_ops.environment import examples
 from labeler_ops.environment.declaration import GROUPS, VARIABLES
@@ -9,6 +11,8 @@ from labeler_ops.environment.variables import Group, Text
 
 _COLUMN = 40  # where the comments begin, where the values leave room for it
 _WIDTH = 100
+_CODE = re.compile(r"`[^`]+`")
+_NO_BREAK = "\x1f"  # stands for a space, and is no white space to `textwrap`
 
 _EXAMPLE_HEAD = """\
 # Every variable of the two services and of the `labeler` command, with its default. Made by `labeler env render`.
@@ -111,7 +115,7 @@ def korean() -> str:
 
 
 def _document(words: Mapping[str, str], title: Callable[[Group], str], said: Callable[[Text], str]) -> str:
-    parts = [words["title"], words["note"], "", words["use"], "", words["sources"], ""]
+    parts = [words["title"], "", *(f"{_wrapped(words[name])}\n" for name in ("note", "use", "sources"))]
     for group in GROUPS:
         parts += [f"## {title(group)}", words["head"]]
         for text in group.texts:
@@ -127,8 +131,15 @@ def _document(words: Mapping[str, str], title: Callable[[Group], str], said: Cal
             )
             parts.append(f"| {' | '.join(cells)} |")
         parts.append("")
-    parts += [words["examples"], *examples.blocks()]
+    heading, _, said_of_examples = words["examples"].partition("\n")
+    parts += [heading, _wrapped(said_of_examples), *examples.blocks()]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _wrapped(text: str) -> str:
+    """Break lines between words, but not within code: it is copied."""
+    whole = _CODE.sub(lambda code: code[0].replace(" ", _NO_BREAK), text)
+    return fill(whole, _WIDTH, break_long_words=False, break_on_hyphens=False).replace(_NO_BREAK, " ")
 
 
 def _cell(text: str) -> str:
