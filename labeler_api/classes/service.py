@@ -13,7 +13,7 @@ from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import BadRequest, Conflict, NotFound, Stale, invalid
 from labeler_api.idempotency import keys as idempotency
 from labeler_api.members.authorization.service import access_held, actor, authorize
-from labeler_api.members.policy import Lock, Role
+from labeler_api.members.policy import ProjectLock, Role
 from labeler_api.projects.schemas import MAX_CLASSES_BYTES, ClassInfo
 from labeler_api.projects.service import json
 from labeler_api.text.names import quoted
@@ -30,7 +30,7 @@ async def add(call: Call, reference: str, task_type: str, body: AddClass) -> Cla
     async with idempotency.transaction(call) as tx:
         tx.stand_in_line(reference)
         if call.idempotency is not None:  # the access comes before the key
-            (await authorize(tx, call, reference, Role.ADMIN, Lock.TURN)).require_project_id()
+            (await authorize(tx, call, reference, Role.ADMIN, ProjectLock.CHANGE)).require_project_id()
         row = await idempotency.once(tx, call, lambda: _add(tx, call, reference, task_type, body))
     return _response(row["class_id"], row["info"], (0, 0))
 

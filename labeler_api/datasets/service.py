@@ -19,7 +19,7 @@ from labeler_api.errors import invalid
 from labeler_api.http.paging import decode_cursor, encode_cursor
 from labeler_api.idempotency import keys as idempotency
 from labeler_api.members.authorization.service import access_of, authorize, not_found, role_changed
-from labeler_api.members.policy import Lock, Role
+from labeler_api.members.policy import ProjectLock, Role
 from labeler_api.projects import service as projects
 from labeler_api.projects.schemas import ProjectResponse
 
@@ -81,7 +81,7 @@ async def get(call: Call, reference: str) -> DatasetResponse:
 async def update(call: Call, reference: str, body: UpdateDataset) -> DatasetResponse:
     """Change a dataset's name, description and visibility; its project keeps its own name."""
     async with call.db.read() as connection:
-        access = await authorize(connection, call, reference, Role.OWNER, Lock.NONE)
+        access = await authorize(connection, call, reference, Role.OWNER, ProjectLock.NONE)
     async with call.db.single() as tx:
         row = await store.update(
             tx,

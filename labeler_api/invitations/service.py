@@ -23,7 +23,7 @@ from labeler_api.invitations.schemas import (
 from labeler_api.limits.rate_limits import INVITATIONS_PER_INVITER
 from labeler_api.members.authorization.service import Access, access_held, access_of, actor_as_seen, authorize
 from labeler_api.members.membership.service import may_grant, owner_not_grantable, require_may_grant
-from labeler_api.members.policy import Lock, Role, effective_role, grantable
+from labeler_api.members.policy import ProjectLock, Role, effective_role, grantable
 from labeler_api.user_directory.directory import UserProfile
 
 _DAYS = 7  # contract#invitations
@@ -49,7 +49,7 @@ async def create(call: Call, body: CreateInvitation) -> InvitationResponse:
     await call.services.limits.hit(INVITATIONS_PER_INVITER, str(call.user_id))
     async with idempotency.transaction(call) as tx:
         if call.idempotency is not None:  # the access comes before the key
-            access = may_grant(await authorize(tx, call, body.project_id, Role.ADMIN, Lock.ROLE), wanted)
+            access = may_grant(await authorize(tx, call, body.project_id, Role.ADMIN, ProjectLock.ROLE), wanted)
         row = await idempotency.once(tx, call, lambda: _create(tx, call, access, invitee, wanted))
     return await _response(call, row)
 

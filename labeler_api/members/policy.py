@@ -46,16 +46,16 @@ MAY_DELETE_PROJECT = Role.OWNER
 MAY_TRANSFER_OWNERSHIP = Role.OWNER
 
 
-class Lock(Enum):
+class ProjectLock(Enum):
     """How strongly to lock a project. Take the strongest lock that a transaction needs first.
 
     Raising it later can deadlock: the transaction then waits behind others that wait for what it already holds.
     """
 
     NONE = auto()  # for a look
-    ROLE = auto()  # blocks a change of the caller's role, and ALONE
-    TURN = auto()  # blocks changes of the project and of its images, too
-    ALONE = auto()  # blocks every writer of the project, of annotations too
+    ROLE = auto()  # blocks a change of the caller's role, and EXCLUSIVE
+    CHANGE = auto()  # blocks changes of the project and of its images, too
+    EXCLUSIVE = auto()  # blocks every writer of the project, of annotations too
 
 
 def effective_role(stored: str | None, *, is_admin: bool, is_public: bool) -> Role | None:

@@ -13,7 +13,7 @@ from labeler_api.http.input.json_rules import stored_bytes
 from labeler_api.http.paging import decode_cursor, encode_cursor
 from labeler_api.idempotency import keys as idempotency
 from labeler_api.members.authorization.service import Access, access_held, access_of, actor, authorize, not_found
-from labeler_api.members.policy import Lock, Role
+from labeler_api.members.policy import ProjectLock, Role
 from labeler_api.projects import store
 from labeler_api.projects.schemas import (
     MAX_CLASSES_BYTES,
@@ -49,7 +49,7 @@ async def add_task_type(call: Call, reference: str, body: AddTaskType) -> Projec
     task_type = body.task_type
     if task_type not in TASK_TYPES:
         async with call.db.read() as connection:
-            (await authorize(connection, call, reference, Role.ADMIN, Lock.NONE)).require_project_id()
+            (await authorize(connection, call, reference, Role.ADMIN, ProjectLock.NONE)).require_project_id()
         raise BadRequest(
             f"There is no task type {quoted(task_type)}. Choose one of: {', '.join(TASK_TYPES)}.",
             code="unknown_task_type",
@@ -69,7 +69,7 @@ async def _add_task_type_once(call: Call, reference: str, task_type: str) -> Pro
         return await require(tx, access.require_project_id())
 
     async with call.db.begin() as tx:
-        access = await authorize(tx, call, reference, Role.ADMIN, Lock.TURN)
+        access = await authorize(tx, call, reference, Role.ADMIN, ProjectLock.CHANGE)
         row = await idempotency.once(tx, call, make)
         counts = await count(tx, access.require_project_id())
     return await _with_updater(call, row, counts)
@@ -210,13 +210,13 @@ async def create(call: Call, body: CreateProject) -> ProjectResponse:
     """Make the project of a dataset. Raises Conflict when the dataset has one, Invalid for classes without a task."""
     if call.idempotency is None:
         async with call.db.read() as connection:
-            access = await authorize(connection, call, body.dataset_id, Role.OWNER, Lock.NONE)
+            access = await authorize(connection, call, body.dataset_id, Role.OWNER, ProjectLock.NONE)
         _check_tasks(body)
         async with call.db.single() as tx:
             row = await _create(tx, call, access, body)
     else:
         async with call.db.begin() as tx:
-            access = await authorize(tx, call, body.dataset_id, Role.OWNER, Lock.NONE)
+            access = await authorize(tx, call, body.dataset_id, Role.OWNER, ProjectLock.NONE)
             _check_tasks(body)
             row = await idempotency.once(tx, call, lambda: _create(tx, call, access, body))
     return project_response(row, Counts(annotations=0, images=0, classes={}))
@@ -226,7 +226,7 @@ async def update(call: Call, reference: str, body: UpdateProject) -> ProjectResp
     """Change what was sent; nothing sent changes nothing."""
     if body == UpdateProject():
         async with call.db.read() as connection:
-            (await authorize(connection, call, reference, Role.ADMIN, Lock.NONE)).require_project_id()
+            (await authorize(connection, call, reference, Role.ADMIN, ProjectLock.NONE)).require_project_id()
     else:
         async with call.db.single() as tx:
             tx.stand_in_line(reference)

@@ -9,7 +9,7 @@ from labeler_api.errors import Conflict
 from labeler_api.http.paging import decode_cursor, encode_cursor
 from labeler_api.idempotency import keys as idempotency
 from labeler_api.members.authorization.service import access_of, authorize, not_found
-from labeler_api.members.policy import Lock, Role
+from labeler_api.members.policy import ProjectLock, Role
 from labeler_api.versions.exporting import service as exporting_service
 from labeler_api.versions.files import naming
 from labeler_api.versions.publishing import service as publishing_service
@@ -84,7 +84,7 @@ async def _answered(call: Call, reference: str) -> Row | None:
     if call.idempotency is None:
         return None
     async with call.db.read() as connection:
-        await authorize(connection, call, reference, Role.ADMIN, Lock.NONE)
+        await authorize(connection, call, reference, Role.ADMIN, ProjectLock.NONE)
         return await idempotency.answered(connection, call)
 
 

@@ -17,7 +17,7 @@ from labeler_api.idempotency import keys as idempotency
 from labeler_api.locks.image_locks.lease import WRITE_LEASE_SECONDS
 from labeler_api.locks.image_locks.service import refusal
 from labeler_api.members.authorization.service import Access, access_held, actor, authorize, not_found, role_changed
-from labeler_api.members.policy import Lock, Role
+from labeler_api.members.policy import ProjectLock, Role
 
 _CHECKED_AT_ONCE = 200  # on the event loop: some milliseconds of work
 _MAX_PROJECTS = 100  # each is one question for the caller's role, and one lock
@@ -154,7 +154,7 @@ async def accesses(
     found: dict[str, Access | AppError] = {}
     for reference in references:
         try:
-            found[reference] = await authorize(connection, call, reference, minimum, Lock.NONE)
+            found[reference] = await authorize(connection, call, reference, minimum, ProjectLock.NONE)
         except (NotFound, Forbidden) as error:
             found[reference] = error
     return found

@@ -39,7 +39,7 @@ from labeler_api.members.authorization.service import (
     role_changed,
     roles_from,
 )
-from labeler_api.members.policy import Lock, Role
+from labeler_api.members.policy import ProjectLock, Role
 from labeler_api.resilience.caches import AnnotationKind
 
 _VERSION = re.compile(r"[0-9]{1,10}")
@@ -70,7 +70,7 @@ async def _create(call: Call, body: AnnotationCreate) -> Row:
 async def _create_in_steps(call: Call, body: AnnotationCreate) -> Row:
     async with call.db.begin() as tx:
         tx.stand_in_line(body.project_id)
-        access = await authorize(tx, call, body.project_id, Role.ANNOTATOR, Lock.ROLE)
+        access = await authorize(tx, call, body.project_id, Role.ANNOTATOR, ProjectLock.ROLE)
         return await idempotency.once(tx, call, lambda: _create_with_task(tx, call, access, body))
 
 

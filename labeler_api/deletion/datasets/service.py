@@ -27,7 +27,7 @@ from labeler_api.deletion.datasets.schemas import (
 from labeler_api.deletion.datasets.stored_files import StoredFiles, stored_files
 from labeler_api.errors import BadRequest, Conflict, Stale, Unavailable
 from labeler_api.members.authorization.service import Access, authorize, not_found
-from labeler_api.members.policy import MAY_DELETE_DATASET, MAY_DELETE_PROJECT, Lock
+from labeler_api.members.policy import MAY_DELETE_DATASET, MAY_DELETE_PROJECT, ProjectLock
 
 _DELETE_SECONDS = 600.0  # the backup of a million annotations with their history: about two minutes
 _LISTED_IMAGES = 500  # three objects each: two pages of a list, some 50 ms; whoever asks for the impact waits for all
@@ -69,7 +69,7 @@ async def delete_dataset(call: Call, reference: str, body: DeleteDataset) -> Del
 async def delete_project(call: Call, reference: str) -> None:
     """Delete a project; its dataset stays, with the annotation files that were copied beside its images."""
     async with call.db.begin(long=True) as tx:  # an import may be at work: it is waited for
-        access = await authorize(tx, call, reference, MAY_DELETE_PROJECT, Lock.ALONE)
+        access = await authorize(tx, call, reference, MAY_DELETE_PROJECT, ProjectLock.EXCLUSIVE)
         await store.hide_project(tx, access.require_project_id())
         await store.cancel_invitations(tx, access.dataset_id)
         await rows.order(tx, Purge(dataset_id=None, project_ids=[access.require_project_id()]))
@@ -122,7 +122,7 @@ async def _hide_projects(tx: WriteTransaction, project_ids: list[str]) -> Labele
 
 async def _lock(tx: WriteTransaction, call: Call, reference: str) -> _Locked:
     """Check the role once more and keep everybody else out. Raises NotFound, Forbidden, Stale."""
-    access = await authorize(tx, call, reference, MAY_DELETE_DATASET, Lock.ALONE)
+    access = await authorize(tx, call, reference, MAY_DELETE_DATASET, ProjectLock.EXCLUSIVE)
     dataset = await store.lock_dataset(tx, access.dataset_id)
     if dataset is None:
         raise not_found()
@@ -134,7 +134,7 @@ async def _lock(tx: WriteTransaction, call: Call, reference: str) -> _Locked:
 
 
 async def _require(connection: ReadConnection, call: Call, reference: str) -> tuple[Access, Row]:
-    access = await authorize(connection, call, reference, MAY_DELETE_DATASET, Lock.NONE)
+    access = await authorize(connection, call, reference, MAY_DELETE_DATASET, ProjectLock.NONE)
     row = await store.impact(connection, access.dataset_id)
     if row is None:  # deleted since the access was checked
         raise not_found()

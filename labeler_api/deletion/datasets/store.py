@@ -3,9 +3,9 @@
 A project that is deleted has no dataset any more. Every statement finds a project by its dataset, so it is found no
 more, by the API of before neither. A dataset that is deleted says so in `deleted_at`, is nobody's, and is private.
 
-Locks are taken in the order of every other writer: the project's row (`authorize` with `Lock.ALONE`), then the
-dataset's. FOR UPDATE waits for writers that hold the project, and for those whose new row refers to it; later callers
-find neither.
+Locks are taken in the order of every other writer: the project's row (`authorize` with `ProjectLock.EXCLUSIVE`),
+then the dataset's. FOR UPDATE waits for writers that hold the project, and for those whose new row refers to it; later
+callers find neither.
 """
 
 from collections.abc import Sequence

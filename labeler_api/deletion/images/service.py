@@ -31,7 +31,7 @@ from labeler_api.images.media.links import ImageLinks, full_name, links_to_delet
 from labeler_api.locks.deletion_locks.service import take_images
 from labeler_api.locks.image_locks.service import image_not_found, naming_the_holder
 from labeler_api.members.authorization.service import Access, authorize, not_found
-from labeler_api.members.policy import Lock, Role
+from labeler_api.members.policy import ProjectLock, Role
 from labeler_api.text.names import quoted
 from labeler_api.user_directory.directory import UserProfile
 
@@ -48,7 +48,7 @@ async def delete(call: Call, reference: str, image_id: str) -> DeletedImages:
     """Delete one image. Raises NotFound, Locked while somebody else holds it or an import is at work on it."""
     async with naming_the_holder(call), call.db.begin() as tx:
         tx.stand_in_line(reference)
-        access = await authorize(tx, call, reference, Role.ADMIN, Lock.ROLE)
+        access = await authorize(tx, call, reference, Role.ADMIN, ProjectLock.ROLE)
         row = await _delete(tx, call, access, [image_id])
     return _deleted(call, row)
 
@@ -58,7 +58,7 @@ async def delete_many(call: Call, reference: str, body: DeleteImages) -> Deleted
     long = len(body.image_ids) > _QUICK
     async with _bounded("Deleting"), naming_the_holder(call), call.db.begin(long=long) as tx:
         tx.stand_in_line(reference)
-        access = await authorize(tx, call, reference, Role.ADMIN, Lock.ROLE)
+        access = await authorize(tx, call, reference, Role.ADMIN, ProjectLock.ROLE)
         row = await idempotency.once(tx, call, lambda: _delete(tx, call, access, body.image_ids))
     return _deleted(call, row)
 
@@ -71,7 +71,7 @@ async def restore(call: Call, reference: str, body: RestoreImages) -> RestoredIm
     long = len(body.deletion_ids) > _QUICK
     async with _bounded("Restoring"), call.db.begin(long=long) as tx:
         tx.stand_in_line(reference)
-        access = await authorize(tx, call, reference, Role.ADMIN, Lock.ROLE)
+        access = await authorize(tx, call, reference, Role.ADMIN, ProjectLock.ROLE)
         row = await idempotency.once(tx, call, lambda: _restore(tx, call, access, body.deletion_ids))
     return msgspec.convert(row, RestoredImages)
 
@@ -80,7 +80,7 @@ async def page(call: Call, reference: str, query: DeletedQuery) -> tuple[Deleted
     """List the deleted images of a dataset, the latest deletion first; and the cursor of the next page."""
     before = decode_cursor(query.cursor, int) if query.cursor else _AFTER_ALL
     async with call.db.read() as connection:
-        access = await authorize(connection, call, reference, Role.ADMIN, Lock.NONE)
+        access = await authorize(connection, call, reference, Role.ADMIN, ProjectLock.NONE)
         # One row more than a page has tells whether there is a next one.
         found = await store.page(connection, access.dataset_id, before, query.limit + 1)
     rows = found[: query.limit]

@@ -18,7 +18,7 @@ from labeler_api.images.pictures import rendition
 from labeler_api.images.pictures.formats import CONTENT_TYPES
 from labeler_api.images.upload.object_metadata import is_other_version
 from labeler_api.members.authorization import service as members
-from labeler_api.members.policy import Lock, Role
+from labeler_api.members.policy import ProjectLock, Role
 from labeler_api.object_store.objects import ObjectStream
 from labeler_api.tokens.signed_links import LinkQuery, object_version
 
@@ -137,7 +137,7 @@ async def _looked_up(call: Call, dataset_id: str, image_id: str, query: LinkQuer
     user = Principal(user_id=profile.id, email=profile.email, is_admin=profile.is_admin, profile=profile)
     call = structs.replace(call, user=user)
     async with call.db.read() as connection:
-        access = await members.authorize(connection, call, dataset_id, Role.VIEWER, Lock.NONE)
+        access = await members.authorize(connection, call, dataset_id, Role.VIEWER, ProjectLock.NONE)
         row = await listing_store.find(connection, dataset_id, image_id)
         if row is not None:
             call.services.caches.images.put((dataset_id, image_id), row)

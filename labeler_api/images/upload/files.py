@@ -22,7 +22,7 @@ from labeler_api.images.upload.schemas import ImportReport, UploadSummary
 from labeler_api.images.upload.session import UploadSession
 from labeler_api.members.authorization import service as members
 from labeler_api.members.authorization.service import Access
-from labeler_api.members.policy import Lock, Role
+from labeler_api.members.policy import ProjectLock, Role
 
 _MAX_ARCHIVE_BYTES = 2 * 1024**3  # packed; unpacked it may hold no more either
 _REASONS = 3  # in the sentence for a person; the others are beside it
@@ -89,7 +89,7 @@ async def upload(
     it: anything but an error looks like a success. `sent` is told of every file, and refuses those of another request.
     """
     async with call.db.read() as connection:
-        access = await members.authorize(connection, call, reference, Role.ADMIN, Lock.NONE)
+        access = await members.authorize(connection, call, reference, Role.ADMIN, ProjectLock.NONE)
     session = UploadSession(call, access.dataset_id, sent)
     try:
         async with call.services.draining.bounded():

@@ -31,7 +31,7 @@ from labeler_api.images.upload.schemas import (
     UploadQuery,
 )
 from labeler_api.members.authorization.service import authorize
-from labeler_api.members.policy import Lock, Role
+from labeler_api.members.policy import ProjectLock, Role
 
 _TRIES = 3  # of finding a dataset that an equal request takes away again
 
@@ -53,7 +53,7 @@ async def check(
 ) -> ImportingUploadSummary:
     """Read the annotation file of a form, check it against the images that the dataset has, and store nothing."""
     async with call.db.read() as connection:
-        access = await authorize(connection, call, reference, Role.ADMIN, Lock.NONE)
+        access = await authorize(connection, call, reference, Role.ADMIN, ProjectLock.NONE)
     annotations = annotation_file(None, skip_invalid=skip_invalid)
     try:
         async for part in _with_option(form, annotations):

@@ -37,7 +37,7 @@ from labeler_api.images.upload.rejections import Rejections
 from labeler_api.images.upload.schemas import UploadedImage, UploadSummary
 from labeler_api.images.upload.store import Stored
 from labeler_api.members.authorization import service as members
-from labeler_api.members.policy import Lock, Role
+from labeler_api.members.policy import ProjectLock, Role
 from labeler_api.resilience.retry import retry_while_unavailable
 from labeler_api.text.names import quoted
 from labeler_api.tokens.signed_links import VERSION_CHARACTERS
@@ -123,7 +123,7 @@ class UploadSession:
         for last in (False,) * (_TRIES - 1) + (True,):
             try:
                 async with self._call.db.begin() as tx:
-                    await members.authorize(tx, self._call, self.dataset_id, Role.ADMIN, Lock.TURN)
+                    await members.authorize(tx, self._call, self.dataset_id, Role.ADMIN, ProjectLock.CHANGE)
                     self._predicted = await self._save_all(tx)
                     found.append(await look(tx))
                     raise _DryRunOver
@@ -305,7 +305,7 @@ class UploadSession:
                     if self._files is not None:
                         await self._files.keep(tx)
                     # Once more: who lost the role since the upload began adds nothing to the dataset.
-                    await members.authorize(tx, self._call, self.dataset_id, Role.ADMIN, Lock.TURN)
+                    await members.authorize(tx, self._call, self.dataset_id, Role.ADMIN, ProjectLock.CHANGE)
                     rows = await store.save(tx, self.dataset_id, images)
                     if rows is None:
                         raise members.not_found()

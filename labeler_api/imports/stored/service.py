@@ -22,7 +22,7 @@ from labeler_api.imports.writing.service import Mode
 from labeler_api.locks.image_locks.service import naming_the_holder
 from labeler_api.locks.import_locks.service import look_ahead
 from labeler_api.members.authorization.service import Access, authorize, not_found
-from labeler_api.members.policy import Lock, Role
+from labeler_api.members.policy import ProjectLock, Role
 
 MAX_FILE_BYTES = 512 * 1024**2  # 200 000 polygons of twenty points take 320 MiB in our own, indented export
 _READ_BYTES = 1024 * 1024
@@ -38,7 +38,7 @@ async def import_stored(call: Call, reference: str, query: ImportQuery) -> Impor
     """
     mode = Mode.REPLACE if query.force else Mode.FIRST
     async with call.db.read() as connection:
-        access = await authorize(connection, call, reference, Role.ADMIN, Lock.NONE)
+        access = await authorize(connection, call, reference, Role.ADMIN, ProjectLock.NONE)
         if (answer := await idempotency.answered(connection, call)) is not None:
             return _response(access, writing_service.report_of(answer))
         project = await writing_store.project(connection, access.require_project_id())

@@ -33,7 +33,7 @@ from labeler_api.locks.image_locks.service import naming_the_holder
 from labeler_api.locks.import_locks import service as import_locks_service
 from labeler_api.locks.import_locks.service import Importing, ImportRunning
 from labeler_api.members.authorization.service import Access, authorize, not_found
-from labeler_api.members.policy import Lock, Role
+from labeler_api.members.policy import ProjectLock, Role
 from labeler_api.projects.schemas import MAX_CLASSES_BYTES
 from labeler_api.projects.tasks import config_when_added
 from labeler_api.text.names import quoted
@@ -98,7 +98,7 @@ async def write(call: Call, access: Access, prepared: Prepared, mode: Mode, sour
             try:
                 async with naming_the_holder(call), call.db.begin(long=True) as tx:
                     # Once more: reading the file took its time.
-                    access = await authorize(tx, call, access.dataset_id, Role.ADMIN, Lock.NONE)
+                    access = await authorize(tx, call, access.dataset_id, Role.ADMIN, ProjectLock.NONE)
                     report = report_of(await idempotency.once(tx, call, make(tx, access)))
             except Stale:
                 if last:
@@ -125,7 +125,7 @@ async def _write(
     vocabulary = _vocabulary(project, prepared)
     await staging_store.name_classes(tx, vocabulary.ids, vocabulary.names)
     written = await _insert(tx, call, importing, prepared, mode)
-    access = await authorize(tx, call, access.dataset_id, Role.ADMIN, Lock.TURN, in_line=False)
+    access = await authorize(tx, call, access.dataset_id, Role.ADMIN, ProjectLock.CHANGE, in_line=False)
     await _define(tx, access, project, vocabulary)
     grown = written.imported - written.replaced
     await store.count(tx, access.require_project_id(), grown, written.new_images, call.user_id)
@@ -171,7 +171,7 @@ async def _mark(call: Call, access: Access, importing: Importing, prepared: Prep
         await importing.mark(tx, images)
         if mode is Mode.REPLACE:
             await importing.mark_annotated(tx)
-        access = await authorize(tx, call, access.dataset_id, Role.ADMIN, Lock.TURN)
+        access = await authorize(tx, call, access.dataset_id, Role.ADMIN, ProjectLock.CHANGE)
         await importing.refuse_if_taken(tx, whole=mode is not Mode.ADD)
         project = await store.project(tx, access.require_project_id())
         if project is None:

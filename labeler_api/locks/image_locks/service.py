@@ -18,7 +18,7 @@ from labeler_api.locks.image_locks.schemas import (
     lock_info,
 )
 from labeler_api.members.authorization.service import Access, access_held, access_of, authorize, is_let_in, roles_from
-from labeler_api.members.policy import Lock, Role
+from labeler_api.members.policy import ProjectLock, Role
 from labeler_api.text.names import quoted
 
 
@@ -98,7 +98,7 @@ async def force(call: Call, project: str, image_id: str) -> ForceResponse:
 
 async def _access(call: Call, project: str, minimum: Role) -> Access:
     async with call.db.read() as connection:
-        return await authorize(connection, call, project, minimum, Lock.NONE)
+        return await authorize(connection, call, project, minimum, ProjectLock.NONE)
 
 
 def check_claimed(row: Row, image_id: str) -> None:

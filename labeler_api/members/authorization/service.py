@@ -10,7 +10,7 @@ from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.errors import Forbidden, NotFound, Stale
 from labeler_api.members.authorization import store
 from labeler_api.members.authorization.access import Actor
-from labeler_api.members.policy import Lock, Role, effective_role
+from labeler_api.members.policy import ProjectLock, Role, effective_role
 
 
 class Access(Struct, frozen=True):
@@ -33,18 +33,18 @@ class Access(Struct, frozen=True):
 
 @overload
 async def authorize(
-    connection: ReadConnection, call: Call, reference: str, minimum: Role, lock: Literal[Lock.NONE]
+    connection: ReadConnection, call: Call, reference: str, minimum: Role, lock: Literal[ProjectLock.NONE]
 ) -> Access: ...
 
 
 @overload
 async def authorize(
-    connection: WriteTransaction, call: Call, reference: str, minimum: Role, lock: Lock, *, in_line: bool = True
+    connection: WriteTransaction, call: Call, reference: str, minimum: Role, lock: ProjectLock, *, in_line: bool = True
 ) -> Access: ...
 
 
 async def authorize(
-    connection: ReadConnection, call: Call, reference: str, minimum: Role, lock: Lock, *, in_line: bool = True
+    connection: ReadConnection, call: Call, reference: str, minimum: Role, lock: ProjectLock, *, in_line: bool = True
 ) -> Access:
     """Resolve `reference` (a project's or a dataset's id), check the caller's role and take the lock: one statement.
 
@@ -53,10 +53,10 @@ async def authorize(
     project has nothing to lock. Long work that takes the turn at its very end, for milliseconds, has its connection
     already and does not stand `in_line`.
     """
-    if lock is Lock.NONE:
+    if lock is ProjectLock.NONE:
         return access_of(await store.access(connection, reference, call.user_id), call, minimum)
     assert isinstance(connection, WriteTransaction)  # noqa: S101 - the overloads say so
-    if in_line and lock is not Lock.ROLE:
+    if in_line and lock is not ProjectLock.ROLE:
         connection.stand_in_line(reference)
     return await _authorize_locked(connection, call, reference, minimum, lock)
 
@@ -79,7 +79,9 @@ def access_of(row: Row | None, call: Call, minimum: Role) -> Access:
     return Access(project_id=row["project_id"], dataset_id=row["dataset_id"], role=role, member_id=member_id)
 
 
-async def _authorize_locked(tx: WriteTransaction, call: Call, reference: str, minimum: Role, lock: Lock) -> Access:
+async def _authorize_locked(
+    tx: WriteTransaction, call: Call, reference: str, minimum: Role, lock: ProjectLock
+) -> Access:
     anyway, enough = is_let_in(call, minimum), roles_from(minimum)
     row = await store.access_locked(tx, reference, call.user_id, enough, anyway=anyway, lock=lock)
     access = access_of(row, call, minimum)

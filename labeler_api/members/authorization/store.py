@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.members.authorization.access import COLUMNS, FOUND, WHERE_FOUND
-from labeler_api.members.policy import Lock
+from labeler_api.members.policy import ProjectLock
 
 _ACCESS = f"SELECT {COLUMNS} {FOUND} {WHERE_FOUND}"
 
@@ -35,13 +35,17 @@ def _access_and_lock(strength: str) -> str:
 _ACCESS_AND_ROLE = _access_and_lock("KEY SHARE")
 
 
-_ACCESS_AND_TURN = _access_and_lock("NO KEY UPDATE")
+_ACCESS_AND_CHANGE = _access_and_lock("NO KEY UPDATE")
 
 
-_ACCESS_ALONE = _access_and_lock("UPDATE")
+_ACCESS_EXCLUSIVE = _access_and_lock("UPDATE")
 
 
-_ACCESS_LOCKED = {Lock.ROLE: _ACCESS_AND_ROLE, Lock.TURN: _ACCESS_AND_TURN, Lock.ALONE: _ACCESS_ALONE}
+_ACCESS_LOCKED = {
+    ProjectLock.ROLE: _ACCESS_AND_ROLE,
+    ProjectLock.CHANGE: _ACCESS_AND_CHANGE,
+    ProjectLock.EXCLUSIVE: _ACCESS_EXCLUSIVE,
+}
 
 
 async def access(connection: ReadConnection, reference: str, user_id: int) -> Row | None:
@@ -50,7 +54,7 @@ async def access(connection: ReadConnection, reference: str, user_id: int) -> Ro
 
 
 async def access_locked(
-    tx: WriteTransaction, reference: str, user_id: int, roles: Sequence[str], *, anyway: bool, lock: Lock
+    tx: WriteTransaction, reference: str, user_id: int, roles: Sequence[str], *, anyway: bool, lock: ProjectLock
 ) -> Row | None:
     """Return what `access` does, and lock the project and the member's row: for one of the roles, or for anybody.
 

@@ -17,7 +17,7 @@ from labeler_api.members.dataset_permissions.schemas import (
 )
 from labeler_api.members.membership import service as membership_service
 from labeler_api.members.membership.schemas import TransferOwnership
-from labeler_api.members.policy import Lock, Role
+from labeler_api.members.policy import ProjectLock, Role
 
 
 async def invite(call: Call, dataset: str, body: InviteToDataset) -> PermissionResponse:
@@ -44,7 +44,7 @@ async def change(call: Call, dataset: str, user_id: int, body: ChangePermission)
     wanted = _stored_role(body.role)
     if user_id == call.user_id:
         async with call.db.read() as connection:  # 404 and 403 come first
-            await authorization_service.authorize(connection, call, dataset, Role.ADMIN, Lock.NONE)
+            await authorization_service.authorize(connection, call, dataset, Role.ADMIN, ProjectLock.NONE)
         raise BadRequest("You cannot change your own role.", code="own_role")
     access, row = await membership_service.set_role(call, dataset, user_id, wanted)
     return await _response(call, access, row)

@@ -26,7 +26,7 @@ from labeler_api.members.membership.schemas import (
     TransferResponse,
     member_response,
 )
-from labeler_api.members.policy import MAY_TRANSFER_OWNERSHIP, Lock, Role, changeable, grantable, may_change
+from labeler_api.members.policy import MAY_TRANSFER_OWNERSHIP, ProjectLock, Role, changeable, grantable, may_change
 from labeler_api.user_directory.directory import UserProfile
 
 
@@ -39,7 +39,7 @@ async def change(call: Call, project: str, user_id: int, body: ChangeMember) -> 
 async def set_role(call: Call, reference: str, user_id: int, wanted: Role) -> tuple[Access, Row]:
     """Give a member another role, and return the row."""
     async with call.db.read() as connection:
-        access = await authorize(connection, call, reference, Role.ADMIN, Lock.NONE)
+        access = await authorize(connection, call, reference, Role.ADMIN, ProjectLock.NONE)
     if wanted is Role.OWNER:
         raise owner_not_grantable()
     return access, await _set_role(call, access, user_id, wanted)
@@ -48,7 +48,7 @@ async def set_role(call: Call, reference: str, user_id: int, wanted: Role) -> tu
 async def remove(call: Call, reference: str, user_id: int) -> None:
     """Remove a member, with their locks and invitations. Raises as `change`, and BadRequest for the caller."""
     async with call.db.read() as connection:
-        access = await authorize(connection, call, reference, Role.ADMIN, Lock.NONE)
+        access = await authorize(connection, call, reference, Role.ADMIN, ProjectLock.NONE)
     if user_id == call.user_id:
         raise _cannot_leave(access)
     await _set_role(call, access, user_id, None)
@@ -191,7 +191,7 @@ async def add_user(call: Call, reference: str, email: str, wanted: Role) -> tupl
         raise NotFound("There is no active user with this e-mail address.", code="user_not_found")
     async with idempotency.transaction(call) as tx:
         if call.idempotency is not None:  # the access comes before the key
-            access = may_grant(await authorize(tx, call, reference, Role.ADMIN, Lock.ROLE), wanted)
+            access = may_grant(await authorize(tx, call, reference, Role.ADMIN, ProjectLock.ROLE), wanted)
         row = await idempotency.once(tx, call, lambda: _add(tx, call, access, user.id, wanted))
     return access, row
 
@@ -208,7 +208,7 @@ async def _add(tx: WriteTransaction, call: Call, access: Access, user_id: int, r
 
 async def require_may_grant(connection: ReadConnection, call: Call, reference: str, wanted: Role) -> Access:
     """Check that the caller may make somebody a member with this role. Raises as `require_role`, and BadRequest."""
-    return may_grant(await authorize(connection, call, reference, Role.ADMIN, Lock.NONE), wanted)
+    return may_grant(await authorize(connection, call, reference, Role.ADMIN, ProjectLock.NONE), wanted)
 
 
 def may_grant(access: Access, wanted: Role) -> Access:

@@ -13,7 +13,7 @@ from labeler_api.db.pool import Row
 from labeler_api.errors import invalid
 from labeler_api.images.paths import FileRejected, image_path, normal
 from labeler_api.members.authorization.service import authorize
-from labeler_api.members.policy import Lock, Role
+from labeler_api.members.policy import ProjectLock, Role
 from labeler_api.storage.browsing import store
 from labeler_api.storage.browsing.schemas import (
     FileMapping,
@@ -41,7 +41,7 @@ _ROOT_NAME = "(루트)"  # contract#uploads: the wizard shows it as it comes
 async def structure(call: Call, reference: str) -> StorageStructure:
     """List the folders of a dataset's images."""
     async with call.db.read() as connection:
-        access = await authorize(connection, call, reference, Role.ADMIN, Lock.NONE)
+        access = await authorize(connection, call, reference, Role.ADMIN, ProjectLock.NONE)
         rows, is_cut = await store.folders(connection, access.dataset_id, _MOST_FOLDERS)
     return _structure(access.dataset_id, rows, is_cut)
 
@@ -62,7 +62,7 @@ async def preview(call: Call, reference: str, body: PreviewRequest) -> StoragePr
             code="too_many_characters",
         )
     async with call.db.read() as connection:
-        access = await authorize(connection, call, reference, Role.ADMIN, Lock.NONE)
+        access = await authorize(connection, call, reference, Role.ADMIN, ProjectLock.NONE)
         rows, is_cut = await store.folders(connection, access.dataset_id, _MOST_FOLDERS)
         present = await store.present(connection, access.dataset_id, paths)
     files = [

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from labeler_api.context import Call, Principal
 from labeler_api.errors import Forbidden, NotFound, Unauthenticated
 from labeler_api.members.authorization.service import authorize
-from labeler_api.members.policy import Lock, Role
+from labeler_api.members.policy import ProjectLock, Role
 from labeler_api.object_store.objects import ByteStream
 from labeler_api.tokens.signed_links import LinkQuery
 from labeler_api.versions.files import bundles, naming
@@ -39,7 +39,7 @@ async def exported_file(call: Call, path: str, query: LinkQuery) -> ExportFile:
     holder = await _as_holder(call, query.u)
     async with call.db.read() as connection:
         try:
-            access = await authorize(connection, holder, project_id, Role.ADMIN, Lock.NONE)
+            access = await authorize(connection, holder, project_id, Role.ADMIN, ProjectLock.NONE)
         except Forbidden:
             raise _no_file() from None
         project_name = await files_store.project_name(connection, access.require_project_id())
@@ -72,7 +72,7 @@ async def file(call: Call, version_id: int, query: LinkQuery) -> ExportFile:
         if row is None or row["version_number"] != query.v or not row["export_path"]:
             raise _no_file()
         try:
-            await authorize(connection, holder, row["project_id"], Role.VIEWER, Lock.NONE)
+            await authorize(connection, holder, row["project_id"], Role.VIEWER, ProjectLock.NONE)
         except NotFound:  # as if there were no such version
             raise _no_file() from None
     bucket, key = call.settings.s3_bucket_annotations, row["export_path"]

@@ -21,7 +21,7 @@ from labeler_api.db.pool import Row, Snapshot
 from labeler_api.errors import AppError, TooMany, Unavailable
 from labeler_api.images.checksums import service as checksums_service
 from labeler_api.members.authorization.service import authorize, not_found
-from labeler_api.members.policy import Lock, Role
+from labeler_api.members.policy import ProjectLock, Role
 from labeler_api.versions.exporting import images as exported_images
 from labeler_api.versions.exporting import store, subjects
 from labeler_api.versions.exporting.subjects import Subject
@@ -90,7 +90,7 @@ async def _count_bytes(call: Call, reference: str, body: ExportRequest) -> expor
 
 
 async def _subject(call: Call, snapshot: Snapshot, reference: str, body: ExportRequest) -> tuple[Subject, Format]:
-    access = await authorize(snapshot, call, reference, Role.ADMIN, Lock.NONE)
+    access = await authorize(snapshot, call, reference, Role.ADMIN, ProjectLock.NONE)
     subject = await subjects.find(snapshot, access, body)
     return subject, contents.offered(body.export_format, subject.task_type)
 

@@ -34,7 +34,7 @@ from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.errors import AppError, BadRequest, Conflict, Unavailable
 from labeler_api.idempotency import keys as idempotency
 from labeler_api.members.authorization.service import authorize, not_found
-from labeler_api.members.policy import Lock, Role
+from labeler_api.members.policy import ProjectLock, Role
 from labeler_api.versions.files import contents, naming, writing
 from labeler_api.versions.formats import DICE, Format
 from labeler_api.versions.formats.source import Header
@@ -99,7 +99,7 @@ async def _reserve(call: Call, reference: str, body: PublishVersion) -> _Attempt
     task_type = contents.task_of(body.task_type)
     async with call.db.begin() as tx:
         # As who writes classes of the project does: numbers are given out one by one.
-        access = await authorize(tx, call, reference, Role.ADMIN, Lock.TURN)
+        access = await authorize(tx, call, reference, Role.ADMIN, ProjectLock.CHANGE)
         wanted = contents.offered(body.export_format, task_type)
         project = await store.present(tx, access.require_project_id(), contents.stored_types(task_type))
         _check_content(project, task_type, include_draft=body.include_draft)
@@ -170,7 +170,7 @@ async def _make(call: Call, attempt: _Attempt) -> Row:
     written = await _write_files(call, attempt, header)
     async with call.db.begin() as tx:
         # Once more: whoever lost the role meanwhile publishes nothing.
-        await authorize(tx, call, attempt.project_id, Role.ADMIN, Lock.ROLE)
+        await authorize(tx, call, attempt.project_id, Role.ADMIN, ProjectLock.ROLE)
         row = await idempotency.once(tx, call, partial(_publish, tx, attempt, header, written))
     if row["id"] != attempt.version_id:
         raise _PublishedAlready(row)

@@ -5,7 +5,7 @@ import pytest
 from labeler_api.context import Call, Principal
 from labeler_api.errors import Forbidden, NotFound
 from labeler_api.members.authorization.service import Access, authorize
-from labeler_api.members.policy import Lock, Role
+from labeler_api.members.policy import ProjectLock, Role
 from tests.fixtures.accounts import USER_IDS
 from tests.fixtures.api import Api
 from tests.fixtures.datasets import Dataset
@@ -26,7 +26,7 @@ async def _ask(api: Api, account: str, reference: str, minimum: Role) -> Access:
     caller = Principal(user_id=profile.id, email=profile.email, is_admin=profile.is_admin, profile=profile)
     call = Call(services=api.services, request_id="test", client="test", user=caller)
     async with api.db.read() as connection:
-        return await authorize(connection, call, reference, minimum, Lock.NONE)
+        return await authorize(connection, call, reference, minimum, ProjectLock.NONE)
 
 
 async def _outcome(api: Api, account: str, dataset: Dataset, minimum: Role) -> Role | int | None:
