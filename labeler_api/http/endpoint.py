@@ -317,7 +317,7 @@ async def _respond(operation: Operation, request: Request, result: Any) -> Respo
         fields.append((b"content-encoding", b"gzip"))
         body = encoded.gzipped = encoded.gzipped or await _gzip(body)
     kind = PacedResponse if len(body) > PIECE_BYTES else EncodedResponse
-    return kind.of_json(body, reply.status or operation.status, fields)
+    return kind.of(body, reply.status or operation.status, fields)
 
 
 def _fields(operation: Operation, headers: Mapping[str, str]) -> list[Field]:

@@ -23,9 +23,12 @@ class EncodedResponse(Response):
         self.background = None
 
     @classmethod
-    def of_json(cls, body: bytes, status: int, fields: Sequence[Field]) -> "EncodedResponse":
-        """Make an answer of JSON: its length and its type come behind the fields."""
-        return cls(body, status, [*fields, (b"content-length", b"%d" % len(body)), _JSON])
+    def of(cls, body: bytes, status: int, fields: Sequence[Field]) -> "EncodedResponse":
+        """Make an answer: its length comes behind the fields, and JSON's type where these name none."""
+        measured = [*fields, (b"content-length", b"%d" % len(body))]
+        if all(name != b"content-type" for name, _ in fields):
+            measured.append(_JSON)
+        return cls(body, status, measured)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
         """Send."""

@@ -78,7 +78,7 @@ async def test_a_large_body_goes_out_in_pieces() -> None:
         sent.append(message)
 
     body = bytes(range(256)) * 2048
-    await PacedResponse.of_json(body, 200, [])({"type": "http"}, _nothing, send)
+    await PacedResponse.of(body, 200, [])({"type": "http"}, _nothing, send)
     start, *pieces = sent
     assert (b"content-length", str(len(body)).encode()) in start["headers"]
     assert b"".join(piece["body"] for piece in pieces) == body
