@@ -32,8 +32,9 @@ def _bare() -> float:
     return time.thread_time() - started
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def most_seconds() -> float:
+    """The bound at the speed that the machine has now; within a run of the suite it halves for minutes."""
     return MOST_SECONDS * max(1.0, min(_bare() for _ in range(5)) / _BARE_SECONDS)
 
 

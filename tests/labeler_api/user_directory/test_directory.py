@@ -14,8 +14,8 @@ from tests.fixtures.users import Clock, OpenDirectory, RunningGateway, StartGate
 
 
 @pytest.fixture
-def known(gateway: RunningGateway, open_directory: OpenDirectory) -> UserDirectory:
-    """A directory on the shared gateway, with the test's clock."""
+async def known(gateway: RunningGateway, open_directory: OpenDirectory) -> UserDirectory:
+    """A directory on the shared gateway, with the test's clock. A channel of grpc.aio needs the running loop."""
     return open_directory(gateway.address)
 
 
