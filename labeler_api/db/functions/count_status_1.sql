@@ -2,8 +2,9 @@
 -- They are the sum of the rows of image_status_counts, of which there are as many as people once wrote at one moment.
 -- Nobody waits: the first change of a transaction goes into a row that is free, or makes one. Each further change adds a
 -- row, for a row that is changed again and again leaves a version each time, and all of them would be in the way. One of
--- 32 transactions makes one row of all that are free. A project that is being deleted counts no more. For a function
--- that has set search_path. Returns true, so that it can be called by an assignment.
+-- 32 transactions makes one row of all that are free, and so does each that finds more than 64: thousands of images may
+-- be confirmed in one transaction. A project that is being deleted counts no more. For a function that has set
+-- search_path. Returns true, so that it can be called by an assignment.
 CREATE FUNCTION count_status_1(p_project_id text, p_task_type text, p_confirmed integer, p_in_progress integer)
 RETURNS boolean
 LANGUAGE plpgsql
@@ -16,7 +17,10 @@ DECLARE
 BEGIN
     IF position(v_key IN v_counted) = 0 THEN
         v_counted := set_config('labeler.statuses_counted', v_counted || v_key, true);
-        IF pg_current_xact_id()::text::bigint % 32 > 0 THEN
+        IF pg_current_xact_id()::text::bigint % 32 > 0 AND NOT EXISTS (
+            SELECT FROM image_status_counts c
+            WHERE c.project_id = p_project_id AND c.task_type = p_task_type OFFSET 64
+        ) THEN
             UPDATE image_status_counts
             SET confirmed = confirmed + p_confirmed, in_progress = in_progress + p_in_progress
             WHERE id = (
@@ -32,7 +36,7 @@ BEGIN
                 DELETE FROM image_status_counts WHERE id = ANY (ARRAY(
                     SELECT c.id FROM image_status_counts c
                     WHERE c.project_id = p_project_id AND c.task_type = p_task_type
-                    LIMIT 1000 FOR UPDATE SKIP LOCKED
+                    LIMIT 10000 FOR UPDATE SKIP LOCKED
                 ))
                 RETURNING confirmed, in_progress
             )

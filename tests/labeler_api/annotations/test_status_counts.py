@@ -19,6 +19,7 @@ _MADE = """
     SELECT $1, 'image ' || n, $2, n % 4 = 0 FROM generate_series($3::int, $4::int) n
 """
 _CONFIRMED = "UPDATE image_annotation_status SET is_image_confirmed = $3 WHERE project_id = $1 AND image_id = $2"
+_TURNED = "UPDATE image_annotation_status SET is_image_confirmed = NOT is_image_confirmed WHERE project_id = $1"
 _TOUCHED = "UPDATE image_annotation_status SET total_annotations = total_annotations + 1 WHERE project_id = $1"
 
 
@@ -58,10 +59,7 @@ async def test_every_way_to_write_a_status_is_counted(
         (_MADE, project, "classification", 1, 3),
         (_CONFIRMED, project, "image 1", True),
         (_CONFIRMED, project, "image 4", False),
-        (
-            "UPDATE image_annotation_status SET is_image_confirmed = NOT is_image_confirmed WHERE project_id = $1",
-            project,
-        ),
+        (_TURNED, project),
         (_TOUCHED, project),
         ("DELETE FROM image_annotation_status WHERE project_id = $1 AND image_id LIKE '%1%'", project),
         ("DELETE FROM image_annotation_status WHERE project_id = $1", project),
@@ -123,6 +121,16 @@ async def test_one_transaction_changes_a_row_once(api: Api, dataset: Dataset, co
     assert changes == 1
     await check_status_counts(api, project)
     await made_one(api, dataset, connection)
+    await check_status_counts(api, project)
+
+
+async def test_many_changes_at_once_do_not_pile_up(api: Api, dataset: Dataset, connection: asyncpg.Connection) -> None:
+    """Somebody confirms many images, and takes it back: each change but the first of a transaction adds a row."""
+    project = dataset.project_id
+    await connection.execute(_MADE, project, "detection", 1, 200)
+    for _ in range(40):
+        await connection.execute(_TURNED, project)
+    assert await parts(api, dataset) <= 200 + 64
     await check_status_counts(api, project)
 
 
