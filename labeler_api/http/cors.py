@@ -8,6 +8,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from labeler_api.http.response import Field
+
 # Chromium caps it at 7 200 s, Firefox at 86 400 s; every call of the frontend is pre-flighted.
 _PREFLIGHT_SECONDS = 86_400
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -23,8 +25,6 @@ _EXPOSED = (
 _REMEMBERED = 256  # origins, of which CORS_ORIGINS has a few; anybody may send others
 _ERROR = 400
 _VARY = (b"vary", b"Origin")
-
-Field = tuple[bytes, bytes]
 
 
 class Cors(CORSMiddleware):

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from labeler_api.db.pool import StatementCount
+from labeler_api.http.response import Field
 from labeler_api.telemetry.instruments import Instruments
 from service_kit.tracing import trace_id
 
@@ -30,8 +31,6 @@ _LAST_READ_ON_SECONDS = 1.0  # of a process that is about to end: the answer mus
 # For whatever a browser makes of an answer: nothing is loaded from it, run by it, or framed. What needs more says so.
 _POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 _NO_SNIFFING = (b"x-content-type-options", b"nosniff")
-
-Field = tuple[bytes, bytes]
 
 
 class _Line(Struct):

@@ -8,6 +8,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HEADER_RE, HEADER_VALUE_RE, STATUS_LINE, RequestResponseCycle
 
+from labeler_api.http.response import Field
+
 # Fields that have few values, all of them ours. None of them says where the body ends, or whether the connection does.
 _OF_FEW_VALUES = frozenset(
     {
@@ -30,8 +32,6 @@ _WITHOUT_BODY = (204, 304)
 
 # Fields that nearly every answer has, each with a value of its own: of those the value alone is checked.
 _OF_MANY_VALUES = frozenset({b"content-length", b"etag", b"x-request-id"})
-
-Field = tuple[bytes, bytes]
 
 _lines: dict[Field, bytes] = {(b"content-disposition", b"inline"): b"content-disposition: inline\r\n"}
 _of_all: tuple[list[Field], bytes] = ([], b"")  # the fields of all answers, which the server makes once a second

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -13,18 +12,12 @@ from labeler_api.resilience.caches import SizedCache
 from tests.fixtures.annotating import at, box, create_annotation, project_with_members
 from tests.fixtures.api import Api
 from tests.fixtures.datasets import Dataset
+from tests.fixtures.kept import each_write, require_fresh
 from tests.labeler_api.annotations.test_list import fill, ids, url
 
 
 async def check(api: Api, dataset: Dataset, client: httpx.AsyncClient) -> None:
-    """What is answered from what is kept is what a process that keeps nothing answers."""
-    answered = await client.get(url(dataset))
-    kept = api.services.caches.pages
-    object.__setattr__(api.services.caches, "pages", SizedCache(0))
-    fresh = await client.get(url(dataset))
-    object.__setattr__(api.services.caches, "pages", kept)
-    assert answered.content == fresh.content
-    assert answered.status_code == fresh.status_code == 200
+    await require_fresh(api, client, url(dataset))
 
 
 async def test_statements(api: Api) -> None:
@@ -115,19 +108,7 @@ async def test_after_every_kind_of_write(api: Api) -> None:
     await check(api, dataset, client)
     body = await create_annotation(client, box(dataset))
     await check(api, dataset, client)
-    image = f"/api/v1/projects/{dataset.project_id}/images/{dataset.image_ids[0]}"
-    writes: list[Callable[[], Awaitable[httpx.Response]]] = [
-        lambda: client.put(at(body), json={"notes": "x"}),
-        lambda: client.post(at(body, "/confirm"), json={}),
-        lambda: client.post(f"{image}/unconfirm", json={}),
-        lambda: client.post(f"{image}/confirm", json={}),
-        lambda: client.post("/api/v1/annotations/batch", json={"annotations": [box(dataset), box(dataset, 1)]}),
-        lambda: client.delete(at(body)),
-        lambda: client.post(at(body, "/restore"), json={"revision": 1}),
-        lambda: client.delete(at(body)),
-    ]
-    for write in writes:
-        assert (await write()).status_code == 200
+    async for _ in each_write(client, dataset, body):
         await check(api, dataset, client)
 
 

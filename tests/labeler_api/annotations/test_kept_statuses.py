@@ -1,7 +1,6 @@
 """The list of statuses that is kept between requests: always what the database holds, and read when that changed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -10,6 +9,7 @@ from labeler_api.resilience.caches import SizedCache
 from tests.fixtures.annotating import at, box, create_annotation, project_with_members
 from tests.fixtures.api import Api
 from tests.fixtures.datasets import Dataset
+from tests.fixtures.kept import each_write, require_fresh
 from tests.fixtures.pictures import picture, upload
 
 LISTS: list[dict[str, Any]] = [{}, {"task_type": "detection"}, {"limit": 1, "offset": 1}]
@@ -20,16 +20,7 @@ def url(dataset: Dataset) -> str:
 
 
 async def check(api: Api, dataset: Dataset, client: httpx.AsyncClient) -> None:
-    """What is answered from what is kept is what a process that keeps nothing answers."""
-    kept = api.services.caches.pages
-    for params in LISTS:
-        answered = await client.get(url(dataset), params=params)
-        object.__setattr__(api.services.caches, "pages", SizedCache(0))
-        fresh = await client.get(url(dataset), params=params)
-        object.__setattr__(api.services.caches, "pages", kept)
-        assert answered.status_code == fresh.status_code == 200
-        assert answered.content == fresh.content
-        assert answered.headers["etag"] == fresh.headers["etag"]
+    await require_fresh(api, client, url(dataset), *LISTS)
 
 
 async def test_after_every_kind_of_write(api: Api) -> None:
@@ -37,19 +28,7 @@ async def test_after_every_kind_of_write(api: Api) -> None:
     await check(api, dataset, client)
     body = await create_annotation(client, box(dataset))
     await check(api, dataset, client)
-    image = f"/api/v1/projects/{dataset.project_id}/images/{dataset.image_ids[0]}"
-    writes: list[Callable[[], Awaitable[httpx.Response]]] = [
-        lambda: client.put(at(body), json={"notes": "x"}),
-        lambda: client.post(at(body, "/confirm"), json={}),
-        lambda: client.post(f"{image}/unconfirm", json={}),
-        lambda: client.post(f"{image}/confirm", json={}),
-        lambda: client.post("/api/v1/annotations/batch", json={"annotations": [box(dataset), box(dataset, 1)]}),
-        lambda: client.delete(at(body)),
-        lambda: client.post(at(body, "/restore"), json={"revision": 1}),
-        lambda: client.delete(at(body)),
-    ]
-    for write in writes:
-        assert (await write()).status_code == 200
+    async for _ in each_write(client, dataset, body):
         await check(api, dataset, client)
     await upload(await api.login("owner"), dataset, ("new.jpg", picture()))
     await check(api, dataset, client)

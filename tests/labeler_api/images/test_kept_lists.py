@@ -6,10 +6,11 @@ import httpx
 import pytest
 
 from labeler_api.images.listing import store
-from labeler_api.resilience.caches import ExpiringCache, SizedCache
+from labeler_api.resilience.caches import ExpiringCache
 from tests.fixtures.annotating import project_with_members
 from tests.fixtures.api import Api
 from tests.fixtures.datasets import Dataset
+from tests.fixtures.kept import require_fresh
 from tests.fixtures.pictures import picture, upload
 
 
@@ -18,17 +19,7 @@ def url(dataset: Dataset) -> str:
 
 
 async def check(api: Api, dataset: Dataset, client: httpx.AsyncClient) -> None:
-    """What is answered from what is kept is what a process that keeps nothing answers."""
-    kept = api.services.caches.pages
-    for params in ({}, {"limit": 2, "offset": 1}):
-        answered = await client.get(url(dataset), params=params)
-        object.__setattr__(api.services.caches, "pages", SizedCache(0))
-        fresh = await client.get(url(dataset), params=params)
-        object.__setattr__(api.services.caches, "pages", kept)
-        assert answered.status_code == fresh.status_code == 200
-        assert answered.content == fresh.content
-        for name in ("etag", "x-next-cursor", "cache-control"):
-            assert answered.headers.get(name) == fresh.headers.get(name)
+    await require_fresh(api, client, url(dataset), {}, {"limit": 2, "offset": 1})
 
 
 async def test_after_every_change_of_the_images(api: Api) -> None:

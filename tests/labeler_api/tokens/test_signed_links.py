@@ -11,7 +11,7 @@ from itsdangerous import Signer
 
 from labeler_api.errors import NotFound
 from labeler_api.tokens import signed_links
-from labeler_api.tokens.signed_links import WINDOW_SECONDS, LinkQuery, Links
+from labeler_api.tokens.signed_links import WINDOW_SECONDS, Kind, LinkQuery, Links
 
 LINKS = Links("https://api.example", ["k" * 40])
 
@@ -120,14 +120,16 @@ def test_a_good_link_is_verified_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(3):
         links.check("thumbnails", path, query)
     assert len(verified) == 1
-    for kind, other, changed in (
+    signature = ("B" if query.s.startswith("A") else "A") + query.s[1:]
+    others: list[tuple[Kind, str, LinkQuery]] = [
         ("images", path, query),
         ("thumbnails", path + "b", query),
         ("thumbnails", path, msgspec.structs.replace(query, u=8)),
-        ("thumbnails", path, msgspec.structs.replace(query, s=("B" if query.s.startswith("A") else "A") + query.s[1:])),
-    ):
+        ("thumbnails", path, msgspec.structs.replace(query, s=signature)),
+    ]
+    for kind, other, changed in others:
         with pytest.raises(NotFound):
-            links.check(kind, other, changed)  # type: ignore[arg-type]
+            links.check(kind, other, changed)
     monkeypatch.setattr(time, "time", lambda: now + 2 * WINDOW_SECONDS + 1)
     with pytest.raises(NotFound):
         links.check("thumbnails", path, query)
