@@ -24,6 +24,7 @@ _NEW_OBJECTS = 10_000  # until the collector looks at them; as in a process of t
 _ENOUGH = 12 << 30  # bytes; uploads of a GiB and copies of stores need a few at once
 
 pytest_plugins = [
+    "tests.fixtures.timing",
     "tests.fixtures.fast",
     "tests.fixtures.work_units",
     "tests.fixtures.held_loop",

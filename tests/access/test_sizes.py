@@ -18,6 +18,7 @@ from labeler_api.http.endpoint import Operation
 from labeler_api.http.input.decoding import decode_json
 from tests.fixtures.operations import documented, name_of
 from tests.fixtures.sizes import SHAPES
+from tests.fixtures.timing import check_within
 
 SIZES = (17 * 1024, 8 * 17 * 1024)  # both longer than one piece; what is quadratic takes twice the bound
 NOISE = 4  # times linear: the clock ticks, and larger objects miss the processor's caches
@@ -68,7 +69,7 @@ def test_time_grows_as_the_body_does(operation: Operation) -> None:
         first, *others = (_seconds(decoder, body) for body in bodies)
         for body, seconds in zip(bodies[1:], others, strict=True):
             times = len(body) / len(bodies[0])
-            assert seconds <= NOISE * times * max(first, LEAST_SECONDS), (name, first, others)
+            check_within(seconds, NOISE * times * max(first, LEAST_SECONDS), (name, first, others))
 
 
 def _peak(decoder: "msgspec.json.Decoder[object]", body: bytes) -> int:

@@ -9,6 +9,7 @@ import httpx
 from tests.fixtures.annotating import box
 from tests.fixtures.annotation_files import boxes, coco, stored
 from tests.fixtures.datasets import Dataset
+from tests.fixtures.timing import check_within
 from tests.hostile.attacked import Attacked
 
 _SAVERS = 16
@@ -57,7 +58,7 @@ async def test_an_import_and_many_saves_of_one_person(attacked: Attacked) -> Non
         saves = [one for seen in await asyncio.gather(*savers) for one in seen]
     assert set(await ready) == {200}
     assert {status for status, _ in saves} <= {200, 423, *_REFUSALS}
-    assert max(seconds for _, seconds in saves) < _ANSWER_SECONDS + 5
+    check_within(max(seconds for _, seconds in saves), _ANSWER_SECONDS + 5)
     assert saves[-1][0] in {200, 423}
 
 
@@ -82,5 +83,5 @@ async def test_a_project_that_stands_still(attacked: Attacked) -> None:
         saves = [one for seen in await asyncio.gather(*savers) for one in seen]
     assert set(await ready) == {200}
     assert {status for status, _ in saves} <= {200, 423, *_REFUSALS}
-    assert max(seconds for _, seconds in saves) < _ANSWER_SECONDS + 5
+    check_within(max(seconds for _, seconds in saves), _ANSWER_SECONDS + 5)
     assert (await people[0].post("/api/v1/annotations", json=box(dataset, 0))).status_code in {200, 423}

@@ -10,6 +10,7 @@ from PIL import Image
 
 from tests.fixtures.hostile_pictures import SCANS, progressive_bomb
 from tests.fixtures.pictures import picture
+from tests.fixtures.timing import check_within
 from tests.hostile.attacked import Attacked, memory
 
 ATTACKERS = 8
@@ -89,8 +90,8 @@ async def test_pictures_of_clients_that_left_keep_nobody_waiting(attacked: Attac
     assert answer.json()["images_uploaded"] == 1
     assert again.json()["images_uploaded"] == 20
     # Decoding all that was sent takes some four minutes of computing.
-    assert while_seconds < 20, while_seconds
-    assert after_seconds < 20, after_seconds
+    check_within(while_seconds, 20)
+    check_within(after_seconds, 20)
 
 
 async def test_a_large_picture_is_taken_in_bounded_memory(attacked: Attacked) -> None:

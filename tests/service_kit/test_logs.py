@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from service_kit.logs import LineWriter, descriptor, tell
+from tests.fixtures.timing import check_within
 
 LINE = b'{"event":"request"}'
 
@@ -60,13 +61,13 @@ def test_a_pipe_that_nobody_reads_takes_no_time_and_bounded_memory(pipe: tuple[i
     started = time.process_time()
     for _ in range(100_000):
         lines.write(LINE)
-    assert time.process_time() - started < 5
+    check_within(time.process_time() - started, 5)
     # 64 KiB in the pipe, the rest in the queue.
     assert 90_000 < lines.dropped < 100_000
     started = time.monotonic()
     lines.close(0.2)
     lines.write(LINE)
-    assert time.monotonic() - started < 5
+    check_within(time.monotonic() - started, 5)
     os.read(pipe[0], 1 << 20)  # it is read at last, and the thread ends
 
 

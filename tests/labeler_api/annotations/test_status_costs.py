@@ -16,6 +16,7 @@ from labeler_api.images.listing import store as images_store
 from tests.fixtures.annotating import MEMBERS, box, check_counters, create_annotation, no_object
 from tests.fixtures.api import Api
 from tests.fixtures.datasets import Dataset
+from tests.fixtures.timing import check_within
 
 IMAGES = 500
 FOREIGN = 50_000  # a hundred times as many, of somebody else
@@ -280,7 +281,7 @@ async def test_ten_thousand_images_behind_a_page(api: Api) -> None:
         started = process_time()
         await client.get(path, params=params, headers={"Accept-Encoding": "identity"})
         spent.append(process_time() - started)
-    assert min(spent) < 0.25, "CPU time: some 40 ms, the test's own client among it"
+    check_within(min(spent), 0.25, "CPU time: some 40 ms, the test's own client among it")
     headers = {"If-None-Match": answer.headers["etag"]}
     with api.count() as count:
         assert (await client.get(path, params=params, headers=headers)).status_code == 304

@@ -14,6 +14,7 @@ from labeler_api.db.read_only import NotReadOnly, prove
 from labeler_ops.stack.ports import free_port
 from tests.fixtures.api import Api
 from tests.fixtures.platform import READER, READER_PASSWORD, PlatformDb, StartPlatformApi
+from tests.fixtures.timing import check_within
 
 ORGANIZATIONS = "/api/v1/platform/organizations"
 CALLS = (ORGANIZATIONS, f"{ORGANIZATIONS}/1", "/api/v1/platform/workspaces?organization_id=1")
@@ -98,14 +99,15 @@ async def test_hanging_it_slows_nothing(start_platform_api: StartPlatformApi, si
     first = await owner.get("/api/v1/auth/me")
     waited = perf_counter() - started
     assert first.json()["organization"] is None
-    assert 0.2 <= waited < 1.5  # a quarter of a second, and the machine's own slowness
+    assert waited >= 0.2
+    check_within(waited, 1.5)  # a quarter of a second, and the machine's own slowness
     started = perf_counter()
     answers = await asyncio.gather(*(owner.get("/api/v1/auth/me") for _ in range(50)))
     assert {answer.status_code for answer in answers} == {200}
-    assert perf_counter() - started < 50 * 0.25 / 2  # nobody waits a second time
+    check_within(perf_counter() - started, 50 * 0.25 / 2)  # nobody waits a second time
     started = perf_counter()
     assert (await owner.get(ORGANIZATIONS)).status_code == 503
-    assert perf_counter() - started < 5
+    check_within(perf_counter() - started, 5)
 
 
 EXCESSES = {
