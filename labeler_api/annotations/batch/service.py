@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from msgspec.json import encode
 
 from labeler_api.annotations.batch import store
 from labeler_api.annotations.batch.schemas import BatchCreate, BatchResponse
-from labeler_api.annotations.editing.schemas import AnnotationCreate, AnnotationDraft
+from labeler_api.annotations.editing.schemas import AnnotationCreate
 from labeler_api.annotations.editing.service import draft_of, size_of, sizes_checked
 from labeler_api.context import Call
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
@@ -15,9 +16,10 @@ from labeler_api.errors import AppError, Forbidden, NotFound, invalid
 from labeler_api.http.input.json_rules import SHORT_BYTES
 from labeler_api.idempotency import keys as idempotency
 from labeler_api.locks.image_locks.lease import WRITE_LEASE_SECONDS
-from labeler_api.locks.image_locks.service import refusal
+from labeler_api.locks.image_locks.service import refusal_text
 from labeler_api.members.authorization.service import Access, access_held, actor, authorize, not_found, role_changed
 from labeler_api.members.policy import ProjectLock, Role
+from labeler_api.text.names import quoted
 
 _CHECKED_AT_ONCE = 200  # on the event loop: some milliseconds of work
 _MAX_PROJECTS = 100  # each is one question for the caller's role, and one lock
@@ -27,6 +29,17 @@ _MAX_PROJECTS = 100  # each is one question for the caller's role, and one lock
 _ERROR_CHARACTERS = 400
 
 
+class _Draft(NamedTuple):
+    """An item that is in order: its image's id, the same quoted for a refusal, and what the database is given.
+
+    Both are made where the item is checked. Of ten thousand items they would hold the event loop for too long.
+    """
+
+    image_id: str
+    image: str
+    json: bytes
+
+
 @dataclass(slots=True)
 class _Batch:
     """What became of the items, by their index: the ids of those that were made, and what is wrong with the others."""
@@ -34,8 +47,8 @@ class _Batch:
     made: dict[int, int] = field(default_factory=dict)
     refused: dict[int, str] = field(default_factory=dict)
 
-    def refuse(self, index: int, error: AppError) -> None:
-        self.refused[index] = error.detail
+    def refuse(self, index: int, why: str) -> None:
+        self.refused[index] = why
 
     def answer(self) -> Row:
         return {
@@ -63,21 +76,19 @@ async def create(call: Call, body: BatchCreate) -> BatchResponse:
     return BatchResponse(**row)
 
 
-def _drafts(items: Sequence[AnnotationCreate]) -> list[AnnotationDraft | AppError]:
+def _drafts(items: Sequence[AnnotationCreate]) -> list[_Draft | AppError]:
     """Check each item. Many or long ones in a thread: ten thousand take a good part of a second."""
-    drafts: list[AnnotationDraft | AppError] = []
+    drafts: list[_Draft | AppError] = []
     for item in items:
         try:
             sizes_checked(item)
-            drafts.append(draft_of(item))
+            drafts.append(_Draft(item.image_id, quoted(item.image_id), encode(draft_of(item))))
         except AppError as error:
             drafts.append(error)
     return drafts
 
 
-async def _create_in_one(
-    tx: WriteTransaction, call: Call, reference: str, drafts: Sequence[AnnotationDraft | AppError]
-) -> Row:
+async def _create_in_one(tx: WriteTransaction, call: Call, reference: str, drafts: Sequence[_Draft | AppError]) -> Row:
     """Make all items in one project. Who may not write to it is told so of each of them."""
     batch = _Batch()
     try:
@@ -89,7 +100,7 @@ async def _create_in_one(
     else:
         return batch.answer()
     for index in range(len(drafts)):
-        batch.refuse(index, refused)
+        batch.refuse(index, refused.detail)
     return batch.answer()
 
 
@@ -97,16 +108,17 @@ async def _create_in_each(
     tx: WriteTransaction,
     call: Call,
     items: Sequence[AnnotationCreate],
-    drafts: Sequence[AnnotationDraft | AppError],
+    drafts: Sequence[_Draft | AppError],
     allowed: Mapping[str, Access | AppError],
 ) -> Row:
-    batch, projects = _Batch(), dict[str, dict[int, AnnotationDraft | AppError]]()
+    batch, projects = _Batch(), dict[str, dict[int, _Draft | AppError]]()
+    gone = not_found().detail
     for index, (item, draft) in enumerate(zip(items, drafts, strict=True)):
         access = allowed[item.project_id]
         if isinstance(access, AppError):
-            batch.refuse(index, access)
+            batch.refuse(index, access.detail)
         elif access.project_id is None:
-            batch.refuse(index, draft if isinstance(draft, AppError) else not_found())
+            batch.refuse(index, draft.detail if isinstance(draft, AppError) else gone)
         else:
             projects.setdefault(access.project_id, {})[index] = draft
     for project, wanted in sorted(projects.items()):  # in one order everywhere, so that no two batches cross
@@ -118,25 +130,25 @@ async def _create_in_each(
 
 
 async def _fill(
-    tx: WriteTransaction, call: Call, project: str, items: Mapping[int, AnnotationDraft | AppError], batch: _Batch
+    tx: WriteTransaction, call: Call, project: str, items: Mapping[int, _Draft | AppError], batch: _Batch
 ) -> None:
     """Insert a project's items, but those on images that somebody else holds or that are not there."""
     wanted = {index: draft for index, draft in items.items() if not isinstance(draft, AppError)}
     tx.stand_in_line(project)
-    text = encode(list(wanted.values())).decode()
+    text = f"[{b','.join(draft.json for draft in wanted.values()).decode()}]"
     row = await store.insert(tx, actor(call, project, Role.ANNOTATOR), text, WRITE_LEASE_SECONDS)
     access_held(row, call, Role.ANNOTATOR)
     assert row is not None  # noqa: S101 - it was just judged
     found = zip(row["refused"] or (), row["reasons"] or (), strict=True)
-    refused = {lock["image_id"]: refusal(reason, lock, lock["image_id"]) for lock, reason in found}
+    refused = {lock["image_id"]: reason for lock, reason in found}
     for (index, draft), made in zip(wanted.items(), row["ids"], strict=True):
         if made is None:
-            batch.refuse(index, refused[draft.image_id])
+            batch.refuse(index, refusal_text(refused[draft.image_id], draft.image))
         else:
             batch.made[index] = made
     for index, error in items.items():
         if isinstance(error, AppError):
-            batch.refuse(index, error)
+            batch.refuse(index, error.detail)
 
 
 def distinct_projects(references: Iterable[str]) -> list[str]:

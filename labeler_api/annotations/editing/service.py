@@ -217,14 +217,17 @@ def _remember(call: Call, row: Row) -> AnnotationKind:
 
 def check_may_change(call: Call, access: Access, created_by: int | None) -> None:
     """Raise Forbidden unless the caller may change an annotation that this user made."""
-    own = created_by == call.user_id
-    minimum = Role.ANNOTATOR if own else Role.REVIEWER
-    if access.role < minimum:
-        whose = "your own annotations" if own else "annotations of others"
-        raise Forbidden(
-            f"Changing {whose} needs the role {minimum.text} on the project; yours is {access.role.text}.",
-            code="role_too_low",
-        )
+    if text := may_not_change(access, is_own=created_by == call.user_id):
+        raise Forbidden(text, code="role_too_low")
+
+
+def may_not_change(access: Access, *, is_own: bool) -> str | None:
+    """Say why the caller may not change annotations of their own, or of others; None where they may."""
+    minimum = Role.ANNOTATOR if is_own else Role.REVIEWER
+    if access.role >= minimum:
+        return None
+    whose = "your own annotations" if is_own else "annotations of others"
+    return f"Changing {whose} needs the role {minimum.text} on the project; yours is {access.role.text}."
 
 
 def draft_of(body: AnnotationCreate) -> AnnotationDraft:
@@ -340,7 +343,12 @@ def version_conflict(row: Row, version: int) -> Conflict:
 
 def no_annotation(annotation_id: int) -> NotFound:
     """The answer for an annotation that does not exist, and for one that the caller may not know of."""
-    return NotFound(f"There is no annotation {annotation_id}.", code="annotation_not_found")
+    return NotFound(no_annotation_text(annotation_id), code="annotation_not_found")
+
+
+def no_annotation_text(annotation_id: int) -> str:
+    """Say it as a sentence alone: a call may name ten thousand of them."""
+    return f"There is no annotation {annotation_id}."
 
 
 async def response(call: Call, row: Row) -> AnnotationResponse:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from labeler_api.annotations.batch.service import distinct_projects
 from labeler_api.annotations.editing.schemas import name_of
-from labeler_api.annotations.editing.service import check_may_change, no_annotation, set_state
+from labeler_api.annotations.editing.service import may_not_change, no_annotation_text, set_state
 from labeler_api.annotations.history.ledger import ConfirmationEffect
 from labeler_api.annotations.review import store
 from labeler_api.annotations.review.schemas import (
@@ -16,8 +16,8 @@ from labeler_api.annotations.review.schemas import (
 )
 from labeler_api.context import Call
 from labeler_api.db.pool import Row, WriteTransaction
-from labeler_api.errors import AppError, BadRequest, Forbidden, NotFound
-from labeler_api.locks.image_locks.service import check_claimed, image_not_found, naming_the_holder, refusal
+from labeler_api.errors import BadRequest, NotFound
+from labeler_api.locks.image_locks.service import check_claimed, image_not_found, naming_the_holder, refusal_text
 from labeler_api.members.authorization.service import Access, access_held, access_of, actor, actor_as_seen
 from labeler_api.members.policy import Role
 from labeler_api.text.names import quoted
@@ -64,47 +64,52 @@ async def confirm_many(call: Call, body: BulkConfirm) -> BulkConfirmResponse:
             done |= await _confirm_in_project(tx, call, access, wanted, refused)
     for annotation_id in ids:
         if annotation_id not in done:
-            refused.setdefault(annotation_id, no_annotation(annotation_id))
+            refused.setdefault(annotation_id, no_annotation_text(annotation_id))
     return BulkConfirmResponse(
         confirmed=len(done),
         failed=len(refused),
         results=[done[annotation_id] for annotation_id in ids if annotation_id in done],
-        errors=[f"Annotation {n}: {refused[n].detail}" for n in ids if n in refused],
+        errors=[f"Annotation {n}: {refused[n]}" for n in ids if n in refused],
     )
 
 
 async def _confirmable(
     call: Call, ids: Sequence[int]
-) -> tuple[dict[str, tuple[Access, dict[int, str]]], dict[int, AppError]]:
-    """Sort annotations, with their images, by project; what does not exist, or is hidden, is in neither."""
+) -> tuple[dict[str, tuple[Access, dict[int, str]]], dict[int, str]]:
+    """Sort annotations, with their images, by project; what does not exist, or is hidden, is in neither.
+
+    Of those that are refused the sentences are made, once for each project: an exception for each annotation would hold
+    the event loop.
+    """
     allowed: dict[str, tuple[Access, dict[int, str]]] = {}
-    refused: dict[int, AppError] = {}
+    refused: dict[int, str] = {}
     async with call.db.read() as connection:
         found = await store.find(connection, ids, call.user_id)
     of_projects = {row["project_id"]: row for row in found}
-    known = {project: _known(of_projects[project], call) for project in distinct_projects(of_projects)}
+    known = {project: _judged(of_projects[project], call) for project in distinct_projects(of_projects)}
     for row in found:
-        access = known[row["project_id"]]
-        if access is None:
+        judged = known[row["project_id"]]
+        if judged is None:
             continue
-        try:
-            check_may_change(call, access, row["created_by"])
-        except Forbidden as error:
-            refused[row["id"]] = error
+        access, whys = judged
+        if why := whys[row["created_by"] == call.user_id]:
+            refused[row["id"]] = why
         else:
-            allowed.setdefault(access.require_project_id(), (access, {}))[1][row["id"]] = row["image_id"]
+            allowed.setdefault(row["project_id"], (access, {}))[1][row["id"]] = row["image_id"]
     return allowed, refused
 
 
-def _known(row: Row, call: Call) -> Access | None:
+def _judged(row: Row, call: Call) -> tuple[Access, dict[bool, str | None]] | None:
+    """Return the access to a project, and why own annotations and those of others may not be changed there."""
     try:
-        return access_of(row, call, Role.VIEWER)
+        access = access_of(row, call, Role.VIEWER)
     except NotFound:
         return None
+    return access, {is_own: may_not_change(access, is_own=is_own) for is_own in (True, False)}
 
 
 async def _confirm_in_project(
-    tx: WriteTransaction, call: Call, access: Access, wanted: Mapping[int, str], refused: dict[int, AppError]
+    tx: WriteTransaction, call: Call, access: Access, wanted: Mapping[int, str], refused: dict[int, str]
 ) -> dict[int, ConfirmResponse]:
     """Confirm annotations, given with their images; those on an image that an import is at work on are refused."""
     tx.stand_in_line(access.require_project_id())
@@ -112,11 +117,10 @@ async def _confirm_in_project(
     row = await store.confirm_many(tx, actor_as_seen(call, access), list(wanted), images)
     access_held(row, call, Role.VIEWER)
     assert row is not None  # noqa: S101 - it was just judged
-    busy = {lock["image_id"]: refusal("importing", lock, lock["image_id"]) for lock in row["busy"]}
+    busy = {lock["image_id"]: refusal_text("importing", quoted(lock["image_id"])) for lock in row["busy"]}
     refused |= {annotation_id: busy[image] for annotation_id, image in wanted.items() if image in busy}
-    confirmed = {"annotation_state": "confirmed", "confirmed_at": row["confirmed_at"], "confirmed_by": call.user_id}
-    name = call.principal.profile.full_name
-    return {one: _confirmed({"id": one, **confirmed}, name) for one in row["ids"]}
+    at, by, name = row["confirmed_at"], call.user_id, call.principal.profile.full_name
+    return {one: ConfirmResponse(one, "confirmed", at, by, name) for one in row["ids"]}
 
 
 async def _set_state(call: Call, annotation_id: int, state: str, effect: ConfirmationEffect) -> ConfirmResponse:

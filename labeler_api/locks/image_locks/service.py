@@ -116,6 +116,18 @@ def refusal(outcome: str, lock: Row, image_id: str) -> NotFound | Locked:
     return (importing if outcome == "importing" else image_locked)(lock_info(lock, {}))
 
 
+def refusal_text(outcome: str, image: str, holder: str | None = None) -> str:
+    """Say the same as a sentence alone; `image` is its quoted id.
+
+    An exception for each of ten thousand images would hold the event loop.
+    """
+    if outcome == "missing":
+        return f"The dataset has no image {image}."
+    if outcome == "importing":
+        return f"An import of {holder or 'Somebody'} is at work on the image {image}. Try again when it is done."
+    return f"{holder or 'Somebody else'} is working on the image {image}. Try again when it is free."
+
+
 @asynccontextmanager
 async def naming_the_holder(call: Call) -> AsyncIterator[None]:
     """Put the holder's name into a `Locked` that leaves the block; goes around the transaction, not into it."""
@@ -137,20 +149,17 @@ def _collided() -> Stale:
 
 def image_not_found(image_id: str) -> NotFound:
     """The answer for an image that is not in the project's dataset."""
-    return NotFound(f"The dataset has no image {quoted(image_id)}.", code="image_not_found")
+    return NotFound(refusal_text("missing", quoted(image_id)), code="image_not_found")
 
 
 def image_locked(lock: LockInfo) -> Locked:
     """The answer to whoever would write to an image that somebody else holds."""
-    name = lock.user_name or "Somebody else"
-    return Locked(f"{name} is working on the image {quoted(lock.image_id)}. Try again when it is free.", lock=lock)
+    return Locked(refusal_text("locked", quoted(lock.image_id), lock.user_name), lock=lock)
 
 
 def importing(lock: LockInfo) -> Importing:
     """The answer to whoever would write to an image that an import is at work on."""
-    name = lock.user_name or "Somebody"
-    text = f"An import of {name} is at work on the image {lock.image_id!r}. Try again when it is done."
-    return Importing(text, lock=lock)
+    return Importing(refusal_text("importing", quoted(lock.image_id), lock.user_name), lock=lock)
 
 
 async def _named(call: Call, row: Row) -> LockInfo:
