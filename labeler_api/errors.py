@@ -82,11 +82,32 @@ class Invalid(AppError):
     code = "invalid"
 
 
+class FileRejected(AppError):
+    """422: a file of an upload is not taken; `detail` is the reason."""
+
+    status = 422
+    code = "file_refused"
+
+
+class TooManyEntries(FileRejected):
+    """422: an archive has more entries than it may have."""
+
+
 class Locked(AppError):
     """423: somebody else holds the image; `lock` says who and until when."""
 
     status = 423
     code = "image_locked"
+
+
+class ImageBeingImported(Locked):
+    """423: an import is at work on the image; `lock` says whose, and since when."""
+
+
+class ImportRunning(Locked):
+    """423: another import is at work on the same images."""
+
+    code = "import_running"
 
 
 class TooMany(AppError):

@@ -6,7 +6,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
-from labeler_api.errors import AppError
+from labeler_api.errors import FileRejected
 from labeler_api.text.names import is_unseen
 
 _MAX_CHARACTERS = 255  # of image_metadata.id, which may become the whole path
@@ -18,13 +18,6 @@ _MAX_STEM_BYTES, _MAX_EXTENSION_BYTES = 200, 16  # MinIO keeps a segment as a fi
 _TOKEN_BYTES = 8  # a billion uploads of one path meet with a chance of one in forty
 _FORBIDDEN = {"Co", "Cn"}  # what no standard says the look of; it comes from names of another encoding
 _DRIVE = re.compile(r"[A-Za-z]:")
-
-
-class FileRejected(AppError):
-    """A file of an upload is not taken; the detail is the reason that its sender is told."""
-
-    status = 422
-    code = "file_refused"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from tests.architecture.source import FEATURES, ROOMS, ROOT, Module, modules, offenders, stores_used
@@ -80,6 +81,22 @@ def test_machinery_knows_no_feature() -> None:
 
 def test_errors_import_nothing() -> None:
     assert Module(ROOT / "labeler_api/errors.py").imports == frozenset()
+
+
+def _derived(module: Module, of: Collection[str]) -> set[str]:
+    """The classes of a module that derive from one of these names."""
+    classes = [node for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef)]
+    return {one.name for one in classes if any(isinstance(base, ast.Name) and base.id in of for base in one.bases)}
+
+
+def test_every_error_that_a_client_may_see_stands_in_one_tree() -> None:
+    tree = Module(ROOT / "labeler_api/errors.py")
+    errors = {"AppError"}
+    while more := _derived(tree, errors) - errors:
+        errors |= more
+    assert errors >= {"Locked", "ImportRunning", "FileRejected"}
+    elsewhere = [module for module in modules("labeler_api") if module.where != tree.where]
+    assert [f"{module.where}: {name}" for module in elsewhere for name in _derived(module, errors)] == []
 
 
 def test_only_the_entry_points_import_the_composition_root() -> None:

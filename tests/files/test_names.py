@@ -8,8 +8,9 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from labeler_api.errors import FileRejected
 from labeler_api.http.forms.disposition import disposition
-from labeler_api.images.paths import FileRejected, image_path, normal
+from labeler_api.images.paths import image_path, normal
 from tests.files.made_archives import DOS, UNIX, UTF8, Member, unicode_path, zipped
 from tests.fixtures.api import Api
 from tests.fixtures.pictures import archive, image_rows, picture, upload

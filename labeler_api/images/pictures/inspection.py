@@ -23,8 +23,8 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from labeler_api.errors import FileRejected
 from labeler_api.images import thumbnails
-from labeler_api.images.paths import FileRejected
 from labeler_api.images.pictures import jpeg_scans, png_rows, tiff
 from labeler_api.images.pictures.formats import CONTENT_TYPES, HEAD_BYTES, Kind, kind_of, not_taken
 from labeler_api.images.pictures.modes import brightness, eight_bits, is_deep, on_white, pixel_bytes

@@ -6,7 +6,7 @@ They are hidden where they stand, by a type that means nothing: each byte of the
 import os
 from typing import IO, Literal
 
-from labeler_api.images.paths import FileRejected
+from labeler_api.errors import FileRejected
 from labeler_api.images.pictures.formats import camera_raw
 from labeler_api.images.pictures.spliced_file import Piece, Range
 

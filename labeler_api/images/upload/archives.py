@@ -6,7 +6,8 @@ import zipfile
 from dataclasses import dataclass, field
 from typing import IO
 
-from labeler_api.images.paths import FileRejected, ImagePath, image_path, normal
+from labeler_api.errors import FileRejected, TooManyEntries
+from labeler_api.images.paths import ImagePath, image_path, normal
 from labeler_api.images.upload import archive_names
 from labeler_api.images.upload.rejections import Rejections
 
@@ -23,10 +24,6 @@ _END64 = struct.Struct("<4sQ2H2L4Q")
 _COPY_BYTES = 256 * 1024
 _ENCRYPTED = 0x1  # a bit of the entry's flags
 _DOS_FOLDER = 0x10  # an attribute
-
-
-class TooManyEntries(FileRejected):
-    """An archive with more entries than it may have."""
 
 
 @dataclass(slots=True)

@@ -13,10 +13,10 @@ from typing import Protocol
 import structlog
 
 from labeler_api.context import Call
-from labeler_api.errors import AppError, Invalid, invalid
+from labeler_api.errors import AppError, FileRejected, Invalid, invalid
 from labeler_api.http.forms.multipart import Part, Spool
 from labeler_api.idempotency.streamed_uploads import StreamedFiles
-from labeler_api.images.paths import FileRejected, ImagePath
+from labeler_api.images.paths import ImagePath
 from labeler_api.images.upload.archives import extract, read_contents
 from labeler_api.images.upload.schemas import ImportReport, UploadSummary
 from labeler_api.images.upload.session import UploadSession

@@ -17,7 +17,7 @@ from xml.etree.ElementTree import Element
 import msgspec
 from msgspec import Raw
 
-from labeler_api.images.paths import FileRejected
+from labeler_api.errors import FileRejected
 from labeler_api.images.upload.archives import extract
 from labeler_api.images.upload.schemas import FormatName
 from labeler_api.imports.readers import outlines

@@ -12,7 +12,7 @@ from io import BytesIO
 from itertools import islice
 from typing import IO
 
-from labeler_api.images.paths import FileRejected
+from labeler_api.errors import FileRejected
 from labeler_api.images.upload.archives import entry_name, extract, open_archive
 from labeler_api.images.upload.schemas import FormatName
 from labeler_api.imports.readers import outlines, yolo_layout, yolo_names, yolo_numbers

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from tempfile import TemporaryFile
 from typing import IO
 
-from labeler_api.images.paths import FileRejected
+from labeler_api.errors import FileRejected
 from labeler_api.images.upload.archives import extract
 from labeler_api.images.upload.schemas import FormatName
 from labeler_api.imports.readers.items import (

@@ -22,7 +22,7 @@ import msgspec
 
 from labeler_api.context import Call
 from labeler_api.db.pool import Row, WriteTransaction
-from labeler_api.errors import AppError, BadRequest, Conflict, Stale
+from labeler_api.errors import AppError, BadRequest, Conflict, ImportRunning, Stale
 from labeler_api.idempotency import keys as idempotency
 from labeler_api.images.upload.schemas import AddedClass, ImportReport
 from labeler_api.imports.checking.service import Prepared
@@ -31,7 +31,7 @@ from labeler_api.imports.writing import statistics, store
 from labeler_api.imports.writing.class_merge import Merged, StoredClasses, merge, still_fits
 from labeler_api.locks.image_locks.service import naming_the_holder
 from labeler_api.locks.import_locks import service as import_locks_service
-from labeler_api.locks.import_locks.service import Importing, ImportRunning
+from labeler_api.locks.import_locks.service import Importing
 from labeler_api.members.authorization.service import Access, authorize, not_found
 from labeler_api.members.policy import ProjectLock, Role
 from labeler_api.projects.schemas import MAX_CLASSES_BYTES

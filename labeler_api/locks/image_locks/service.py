@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from labeler_api.context import Call
 from labeler_api.db.pool import Row
-from labeler_api.errors import Locked, NotFound, Stale
+from labeler_api.errors import ImageBeingImported, Locked, NotFound, Stale
 from labeler_api.locks.image_locks import store
 from labeler_api.locks.image_locks.lease import LEASE_SECONDS
 from labeler_api.locks.image_locks.schemas import (
@@ -20,10 +20,6 @@ from labeler_api.locks.image_locks.schemas import (
 from labeler_api.members.authorization.service import Access, access_held, access_of, authorize, is_let_in, roles_from
 from labeler_api.members.policy import ProjectLock, Role
 from labeler_api.text.names import quoted
-
-
-class Importing(Locked):
-    """423: an import is at work on the image; `lock` says whose, and since when."""
 
 
 async def acquire(call: Call, project: str, image_id: str) -> AcquireResponse:
@@ -140,7 +136,7 @@ async def naming_the_holder(call: Call) -> AsyncIterator[None]:
         users = await call.directory.get_many({lock.user_id}, timeout=call.remaining_seconds)
         if user := users.get(lock.user_id):
             lock.user_name, lock.user_email = user.full_name, user.email
-        raise (importing if isinstance(error, Importing) else image_locked)(lock) from None
+        raise (importing if isinstance(error, ImageBeingImported) else image_locked)(lock) from None
 
 
 def _collided() -> Stale:
@@ -157,9 +153,9 @@ def image_locked(lock: LockInfo) -> Locked:
     return Locked(refusal_text("locked", quoted(lock.image_id), lock.user_name), lock=lock)
 
 
-def importing(lock: LockInfo) -> Importing:
+def importing(lock: LockInfo) -> ImageBeingImported:
     """The answer to whoever would write to an image that an import is at work on."""
-    return Importing(refusal_text("importing", quoted(lock.image_id), lock.user_name), lock=lock)
+    return ImageBeingImported(refusal_text("importing", quoted(lock.image_id), lock.user_name), lock=lock)
 
 
 async def _named(call: Call, row: Row) -> LockInfo:

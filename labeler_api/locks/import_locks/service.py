@@ -9,19 +9,13 @@ from dataclasses import dataclass
 
 from labeler_api.context import Call
 from labeler_api.db.pool import ReadConnection, WriteTransaction
-from labeler_api.errors import Locked
+from labeler_api.errors import ImportRunning
 from labeler_api.locks.image_locks.schemas import lock_info
 from labeler_api.locks.image_locks.service import image_locked, importing
 from labeler_api.locks.import_locks import store
 from labeler_api.members.authorization.service import Access
 
 _MARKED_AT_ONCE = 10_000  # names in one statement: to encode them holds the event loop for some milliseconds
-
-
-class ImportRunning(Locked):
-    """423: another import is at work on the same images."""
-
-    code = "import_running"
 
 
 @dataclass(frozen=True, slots=True)

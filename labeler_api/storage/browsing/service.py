@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from labeler_api.context import Call
 from labeler_api.db.page_bytes import PAGE_BYTES
 from labeler_api.db.pool import Row
-from labeler_api.errors import invalid
-from labeler_api.images.paths import FileRejected, image_path, normal
+from labeler_api.errors import FileRejected, invalid
+from labeler_api.images.paths import image_path, normal
 from labeler_api.members.authorization.service import authorize
 from labeler_api.members.policy import ProjectLock, Role
 from labeler_api.storage.browsing import store

@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from labeler_api.images.paths import FileRejected
+from labeler_api.errors import FileRejected
 from labeler_api.images.upload import archives, session
 from tests.fixtures.api import Api
 from tests.fixtures.pictures import archive, image_rows, picture, upload

@@ -8,7 +8,7 @@ import zlib
 import pytest
 from PIL import Image, ImageStat
 
-from labeler_api.images.paths import FileRejected
+from labeler_api.errors import FileRejected
 from labeler_api.images.pictures import inspection, png_rows, shrinking
 from labeler_api.images.pictures.inspection import Picture, read_picture
 from labeler_api.workers.limited_process import Needs

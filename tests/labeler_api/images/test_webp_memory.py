@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from labeler_api.images.paths import FileRejected
+from labeler_api.errors import FileRejected
 from labeler_api.images.pictures.inspection import Picture, read_picture
 from labeler_api.workers.limited_process import Needs
 from tests.fixtures.pictures import picture

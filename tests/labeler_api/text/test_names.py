@@ -5,7 +5,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from labeler_api.images.paths import FileRejected, image_path
+from labeler_api.errors import FileRejected
+from labeler_api.images.paths import image_path
 from labeler_api.text.names import NAME, is_unseen, shown
 from labeler_api.versions.files.naming import content_disposition, download_name
 from tests.fixtures.api import Api
