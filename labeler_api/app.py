@@ -25,7 +25,9 @@ from labeler_api.deletion.datasets import purge as purge_datasets
 from labeler_api.deletion.datasets import rows as deleted_rows
 from labeler_api.deletion.images import purge as purge_images
 from labeler_api.health import routes as health
-from labeler_api.http import metrics_page
+from labeler_api.http import at_once, metrics_page
+from labeler_api.http.answer_fields import AnswerFields
+from labeler_api.http.at_once import AtOnce
 from labeler_api.http.openapi import docs_page, tags_and_examples
 from labeler_api.http.openapi import document as openapi
 from labeler_api.http.pages import contact_sheet
@@ -34,6 +36,7 @@ from labeler_api.http.routing import API_PREFIX, IndexedRouter, by_address
 from labeler_api.http.server.connections import STATE, Bounds, Connections, room_for_connections
 from labeler_api.images import removal
 from labeler_api.images.listing import routes as images
+from labeler_api.images.media import at_once as thumbnails
 from labeler_api.images.media import routes as media
 from labeler_api.images.upload import routes as upload
 from labeler_api.imports.stored import routes as imports
@@ -137,11 +140,17 @@ def create_app(settings: Settings, services: Services | None = None) -> Starlett
             connections.told_of_the_end = running.draining.begin
             await stack.enter_async_context(connections.watched())
             stack.enter_context(running.draining.delayed(settings.api_drain_seconds))
-            yield {STATE: connections}
+            yield {STATE: connections, at_once.STATE: _at_once(settings, running)}
 
     app = Application(settings, IndexedRouter([*_routes(), *contact_sheet.routes(settings)], lifespan))
     app.state.services = services
     return app
+
+
+def _at_once(settings: Settings, services: Services) -> AtOnce:
+    """What the server asks before it makes a task for a request."""
+    finders = {thumbnails.BEGINNING: thumbnails.finder(services.caches)}
+    return AtOnce(AnswerFields(settings), services.instruments, finders)
 
 
 def _connections(settings: Settings, metrics: Metrics) -> Connections:

@@ -3,17 +3,15 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
-from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
 
-import msgspec
-from msgspec import UNSET, Struct, UnsetType
 from starlette.datastructures import Headers
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from labeler_api.db.pool import StatementCount
+from labeler_api.http.access_line import account
 from labeler_api.http.response import Field
 from labeler_api.telemetry.instruments import Instruments
 from service_kit.tracing import trace_id
@@ -31,32 +29,6 @@ _LAST_READ_ON_SECONDS = 1.0  # of a process that is about to end: the answer mus
 # For whatever a browser makes of an answer: nothing is loaded from it, run by it, or framed. What needs more says so.
 _POLICY = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 _NO_SNIFFING = (b"x-content-type-options", b"nosniff")
-
-
-class _Line(Struct):
-    """The access line. All that it says is known here.
-
-    What other lines go through (labeler_api/process/serving.py) to be told the request's id, or to show an exception,
-    would be a tenth of a short request.
-    """
-
-    request_id: str
-    method: str
-    route: str
-    status: int
-    outcome: str
-    duration_ms: float
-    statements: int
-    user_id: int | None
-    received_bytes: int
-    sent_bytes: int
-    trace_id: str | UnsetType
-    timestamp: datetime
-    event: str = "request"
-    level: str = "info"
-
-
-_encode = msgspec.json.Encoder().encode
 
 
 class Exchange:
@@ -166,28 +138,22 @@ class Exchange:
         """Write the access line and count the request."""
         scope, route, seconds = self._scope, self.route, perf_counter() - self._started
         outcome = self.outcome
-        status = self._status(outcome)
-        line = _Line(
+        if self._begun_with is not None and outcome != "whole":
+            instruments.metrics.answers_cut.labels(route, outcome).inc()
+        account(
+            instruments,
             request_id=scope["state"]["request_id"],
             method=scope["method"],
             route=route,
-            status=status,
+            status=self._status(outcome),
             outcome=outcome,
-            duration_ms=round(seconds * 1000, 2),
+            seconds=seconds,
             statements=self._statements.value,
             user_id=scope["state"].get("user_id"),
             received_bytes=self._received,
             sent_bytes=self._sent,
-            trace_id=self._trace_id or UNSET,
-            timestamp=datetime.now(UTC),
+            trace_id=self._trace_id,
         )
-        instruments.access_line(_encode(line))
-        metrics = instruments.metrics
-        metrics.request_ended(scope["method"], route, status, seconds, self._statements.value)
-        if self._begun_with is not None and outcome != "whole":
-            metrics.answers_cut.labels(route, outcome).inc()
-        if route.startswith("/media/"):
-            metrics.media_bytes(route)(self._sent)
 
     @property
     def route(self) -> str:

@@ -6,9 +6,7 @@ line. The answer's own part is in `Exchange`.
 """
 
 import asyncio
-import re
 from contextlib import nullcontext
-from os import urandom
 
 import structlog
 from starlette.applications import Starlette
@@ -23,15 +21,12 @@ from labeler_api.context import Services
 from labeler_api.db.pool import StatementCount, statements
 from labeler_api.errors import AppError
 from labeler_api.http import errors
-from labeler_api.http.cors import Cors
+from labeler_api.http.answer_fields import AnswerFields, request_id
 from labeler_api.http.exchange import Exchange, with_fields
 from labeler_api.http.input.request import by_name
 from labeler_api.http.server.client_address import ClientAddress
 from labeler_api.process.draining import stopping
 from labeler_api.settings import Settings
-
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
-_HTTPS_ONLY = (b"strict-transport-security", b"max-age=31536000")  # a year, counted anew with each answer; of this host
 
 
 class Application(Starlette):
@@ -55,9 +50,7 @@ class RequestLayer:
         self._address = ClientAddress(
             proxies=settings.trusted_proxies, header=settings.client_address_header, hops=settings.trusted_hops
         )
-        self._cors = Cors(settings.origins)
-        # Browsers shall ask by https where that is how the API is reached.
-        self._fields = (_HTTPS_ONLY,) if settings.public_url.startswith("https://") else ()
+        self._fields = AnswerFields(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run a request, or the lifespan."""
@@ -71,12 +64,10 @@ class RequestLayer:
         if scope["method"] == "OPTIONS" and origin is not None and b"access-control-request-method" in fields:
             await self._preflight(scope, receive, send)
             return
-        given = fields.get(b"x-request-id", b"")
-        request_id = given if _REQUEST_ID.fullmatch(given) else urandom(8).hex().encode()
-        scope.setdefault("state", {})["request_id"] = request_id.decode()
+        own_id = request_id(fields.get(b"x-request-id"))
+        scope.setdefault("state", {})["request_id"] = own_id.decode()
         counter = StatementCount(outer=statements.get())
-        added = (*self._fields, *self._cors.fields(origin), (b"x-request-id", request_id))
-        await self._run(scope, Exchange(scope, receive, send, counter, added), counter)
+        await self._run(scope, Exchange(scope, receive, send, counter, self._fields.of(origin, own_id)), counter)
 
     async def _run(self, scope: Scope, exchange: Exchange, counter: StatementCount) -> None:
         services: Services = scope["app"].state.services
@@ -100,7 +91,7 @@ class RequestLayer:
 
     async def _answer(self, scope: Scope, exchange: Exchange) -> None:
         """Answer, if need be with an error. One after the first byte cuts the connection: it must not look whole."""
-        request_id: str = scope["state"]["request_id"]
+        own_id: str = scope["state"]["request_id"]
         try:
             await self._router(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
@@ -111,19 +102,19 @@ class RequestLayer:
                 raise
             # The time to stop is over. Passed on, the server would answer with a text that no browser lets a page read.
             exchange.read_no_further()
-            await errors.render(stopping(), request_id)(scope, exchange.receive, exchange.send)
+            await errors.render(stopping(), own_id)(scope, exchange.receive, exchange.send)
         except Exception as error:
-            await _response(error, exchange, request_id)(scope, exchange.receive, exchange.send)
+            await _response(error, exchange, own_id)(scope, exchange.receive, exchange.send)
 
     async def _preflight(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a pre-flight, which belongs to the request behind it: it has no id and no line of its own."""
 
         async def send_with_fields(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = with_fields(message["headers"], self._fields)
+                message["headers"] = with_fields(message["headers"], self._fields.https)
             await send(message)
 
-        await self._cors.preflight_response(Headers(scope=scope))(scope, receive, send_with_fields)
+        await self._fields.cors.preflight_response(Headers(scope=scope))(scope, receive, send_with_fields)
 
 
 def _response(error: Exception, exchange: Exchange, request_id: str) -> Response:

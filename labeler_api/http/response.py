@@ -1,6 +1,6 @@
 """An answer whose header fields are bytes already. Starlette's own encodes them and looks for two, each time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -13,6 +13,11 @@ _JSON: Field = (b"content-type", b"application/json")
 def encoded(headers: Mapping[str, str]) -> list[Field]:
     """Encode header fields."""
     return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
+
+def lines(fields: Iterable[Field]) -> bytes:
+    """Write header fields, in order, as they are sent."""
+    return b"".join(b"%b: %b\r\n" % field for field in fields)
 
 
 class EncodedResponse(Response):

@@ -20,6 +20,8 @@ _PAGE_BYTES = 64 * 1024 * 1024  # fifty pages of a thousand boxes: those of the 
 _COUNT_BYTES = 8 * 1024 * 1024  # two thousand projects of twenty classes
 _KIND_SECONDS = 3600.0  # what it says never changes; whoever has gone home is forgotten
 _KIND_ENTRIES = 50_000  # what two hundred people draw in an hour; about 12 MB
+_ADDRESS_SECONDS = 3600.0  # it is asked each time whether a link is still good; whoever has gone home is forgotten
+_ADDRESSES = 8192  # eighty pages of a hundred thumbnails; some 8 MB, and 24 MB of the longest
 _LARGEST_SHARE = 8  # one value may take an eighth of the cache at most, or it would push out all the others
 
 
@@ -97,6 +99,13 @@ class ByteCache:
         """How many bytes it holds."""
         return self._values.size
 
+    def present(self, key: Hashable) -> bytes | None:
+        """Return the value if it is there, and count only that: what is not there will be asked for by `get`."""
+        value = self._values.get(key)
+        if value is not None:
+            self._looked_up(True)
+        return value
+
     async def get(self, key: Hashable, load: Callable[[], Awaitable[bytes]]) -> bytes:
         """Return the value, loading it where it is not there; errors of `load` pass."""
         value = self._values.get(key)
@@ -128,7 +137,8 @@ class Caches:
     Media routes: who may see a dataset, the rows of images, thumbnails, and keys of what was made to be shown of
     images of before (empty where nothing can be made). `pages`: lists as they were encoded last.
     `counts`: what a project's annotations add up to, by the project's id or its dataset's, with the project and the
-    revision that this is true of. `kinds`: annotations by their ids, deleted ones, too.
+    revision that this is true of. `kinds`: annotations by their ids, deleted ones, too. `addresses`: what a good link
+    means, by the address as it was sent.
     """
 
     thumbnails: ByteCache = field(default_factory=lambda: ByteCache(_THUMBNAIL_BYTES))
@@ -138,3 +148,4 @@ class Caches:
     renditions: ExpiringCache[str] = field(default_factory=lambda: ExpiringCache(_RENDITION_SECONDS, _MEDIA_ENTRIES))
     kinds: ExpiringCache[AnnotationKind] = field(default_factory=lambda: ExpiringCache(_KIND_SECONDS, _KIND_ENTRIES))
     images: ExpiringCache[Row] = field(default_factory=lambda: ExpiringCache(_MEDIA_SECONDS, _MEDIA_ENTRIES))
+    addresses: ExpiringCache[Any] = field(default_factory=lambda: ExpiringCache(_ADDRESS_SECONDS, _ADDRESSES))

@@ -8,7 +8,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HEADER_RE, HEADER_VALUE_RE, STATUS_LINE, RequestResponseCycle
 
-from labeler_api.http.response import Field
+from labeler_api.http.at_once import Sending
+from labeler_api.http.response import Field, lines
 
 # Fields that have few values, all of them ours. None of them says where the body ends, or whether the connection does.
 _OF_FEW_VALUES = frozenset(
@@ -52,7 +53,7 @@ class Answer(RequestResponseCycle):
             self._write_header(message["status"], message.get("headers", ()))
 
     def _write_header(self, status: int, fields: Iterable[Field]) -> None:
-        header = [STATUS_LINE[status], self._common()]
+        header = [STATUS_LINE[status], _common(self.default_headers)]
         header += [_lines.get(field) or self._line(field) for field in fields]
         if not self.keep_alive and not self._says_close:
             header.append(b"connection: close\r\n")
@@ -61,12 +62,6 @@ class Answer(RequestResponseCycle):
             header.append(b"transfer-encoding: chunked\r\n")
         header.append(b"\r\n")
         self.transport.write(b"".join(header))
-
-    def _common(self) -> bytes:
-        global _of_all  # noqa: PLW0603 - as the server's own list, it belongs to the process
-        if _of_all[0] is not self.default_headers:
-            _of_all = (self.default_headers, b"".join(map(self._line, self.default_headers)))
-        return _of_all[1]
 
     def _line(self, field: Field) -> bytes:
         """Write a field, and heed what it says of the body and the connection. Raises for what would be two."""
@@ -85,3 +80,16 @@ class Answer(RequestResponseCycle):
         elif name == b"connection" and b"close" in {token.strip() for token in value.lower().split(b",")}:
             self.keep_alive, self._says_close = False, True
         return line
+
+
+def whole(sending: Sending, fields: list[Field]) -> bytes:
+    """Put together a ready answer, with the server's own fields."""
+    ready = sending.ready
+    return b"%b%b%b\r\n%b" % (STATUS_LINE[ready.status], _common(fields), sending.lines, ready.body)
+
+
+def _common(fields: list[Field]) -> bytes:
+    global _of_all  # noqa: PLW0603 - as the server's own list, it belongs to the process
+    if _of_all[0] is not fields:
+        _of_all = (fields, lines(fields))
+    return _of_all[1]

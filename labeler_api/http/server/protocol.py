@@ -16,7 +16,9 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from labeler_api.http.server.answer import Answer
+from labeler_api.http import at_once
+from labeler_api.http.at_once import AtOnce, Sending
+from labeler_api.http.server.answer import Answer, whole
 from labeler_api.http.server.connections import STATE, Connections
 
 _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
@@ -76,6 +78,9 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         given: Connections | None = app_state.get(STATE)
         self._all = Connections() if given is None else given
+        self._at_once: AtOnce | None = app_state.get(at_once.STATE)
+        self._beginnings = () if self._at_once is None else self._at_once.beginnings
+        self._sending: Sending | None = None
         self._bounds = self._all.bounds
         self._most_bytes = self._bounds.header_bytes
         self._phase = Phase.NEW
@@ -181,7 +186,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._waited = 0
         self._content = self._content_before = 0
         self._framing = self._no_content = -self._fed
-        super().on_headers_complete()
+        if self._at_once is not None and self.url.startswith(self._beginnings) and self._may_be_answered_at_once():
+            self._sending = self._at_once.find(self.url, self.headers)
+        if self._sending is None:
+            super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Take content of the body."""
@@ -194,7 +202,14 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """End a request."""
         self._phase = Phase.IDLE
-        super().on_message_complete()
+        if self._at_once is None or self._sending is None:
+            super().on_message_complete()
+            return
+        sending, self._sending = self._sending, None
+        self._waited = 0
+        self.server_state.total_requests += 1
+        self.transport.write(whole(sending, self.server_state.default_headers))
+        self._at_once.sent(sending)
 
     def on_response_complete(self) -> None:
         """Go on with the next request, or wait for one. `look` ends a connection on which none comes: no timer each."""
@@ -276,6 +291,15 @@ class BoundedProtocol(HttpToolsProtocol):
         return int.from_bytes(facts[_ACKNOWLEDGED], "little")
 
     # Ends
+
+    def _may_be_answered_at_once(self) -> bool:
+        """Whether the request is a GET without a body, and nothing of an earlier one waits to be sent."""
+        return (
+            self.parser.get_method() == b"GET"
+            and self.parser.get_http_version() == "1.1"
+            and self.parser.should_keep_alive()
+            and not (self._chunked or self.expect_100_continue or self.flow.write_paused or self._is_answering())
+        )
 
     def _is_answering(self) -> bool:
         return self._answering is not None and not self._answering.response_complete

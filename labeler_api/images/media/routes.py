@@ -5,9 +5,11 @@ from starlette.responses import Response
 
 from labeler_api.context import Call
 from labeler_api.errors import NotFound, RangeNotSatisfiable, TooMany
+from labeler_api.http.at_once import address_of
 from labeler_api.http.endpoint import endpoint, matches
 from labeler_api.http.response import EncodedResponse
 from labeler_api.http.streaming import stream_object
+from labeler_api.images.media import at_once
 from labeler_api.images.media import service as media_service
 from labeler_api.images.media.schemas import ImageLinkQuery
 from labeler_api.tokens.signed_links import LinkQuery
@@ -31,12 +33,13 @@ async def get_image(call: Call, dataset_id: str, image_id: str, query: ImageLink
     )
 
 
-async def get_thumbnail(call: Call, dataset_id: str, image_id: str, query: LinkQuery) -> Response:
+async def get_thumbnail(call: Call, dataset_id: str, image_id: str, query: LinkQuery, request: Request) -> Response:
     """Get a thumbnail by a signed link"""
     thumbnail = await media_service.thumbnail(call, dataset_id, image_id, query)
     if matches(call.if_none_match, thumbnail.etag):
         return EncodedResponse(b"", 304, thumbnail.fields)
     content = await thumbnail.read()
+    at_once.remember(call.services.caches, address_of(request.scope), (dataset_id, image_id), query, thumbnail)
     return EncodedResponse(content, 200, [*thumbnail.fields, (b"content-length", b"%d" % len(content))])
 
 
@@ -49,7 +52,5 @@ media_routes = [
         login=False,
         errors=(NotFound, RangeNotSatisfiable, TooMany),
     ),
-    endpoint(
-        "GET", "/media/thumbnails/{dataset_id}/{image_id:path}", get_thumbnail, login=False, errors=(NotFound, TooMany)
-    ),
+    endpoint("GET", at_once.ROUTE, get_thumbnail, login=False, errors=(NotFound, TooMany)),
 ]

@@ -66,6 +66,7 @@ class Thumbnail:
     key: str
     etag: str
     fields: list[Field]
+    """How long it may be kept, and behind that what is the same as long as the link is good."""
 
     async def read(self) -> bytes:
         """Return all of it, from memory when it was asked for lately. Raises NotFound for what is no thumbnail."""
@@ -98,7 +99,7 @@ async def thumbnail(call: Call, dataset_id: str, image_id: str, query: LinkQuery
     if row["thumbnail_key"] is None:
         raise _no_thumbnail()
     etag = f'"{query.v}"'
-    fields = [(b"cache-control", _how_long(query).encode()), *_THUMBNAIL_FIELDS, (b"etag", etag.encode("latin-1"))]
+    fields = [(b"cache-control", how_long(query.e)), *_THUMBNAIL_FIELDS, (b"etag", etag.encode("latin-1"))]
     return Thumbnail(call, row["thumbnail_key"], etag, fields)
 
 
@@ -165,11 +166,12 @@ def _no_such_image() -> NotFound:
 
 def _headers(query: LinkQuery, content_type: str | None) -> dict[str, str]:
     """Headers of every answer with bytes of somebody's."""
-    return {"Cache-Control": _how_long(query), **_OF_ALL, **_type_headers(content_type)}
+    return {"Cache-Control": how_long(query.e).decode(), **_OF_ALL, **_type_headers(content_type)}
 
 
-def _how_long(query: LinkQuery) -> str:
-    return f"private, max-age={max(0, query.e - int(time.time()))}, immutable"
+def how_long(expires: int) -> bytes:
+    """Say how long a browser may keep what a link leads to."""
+    return b"private, max-age=%d, immutable" % max(0, expires - int(time.time()))
 
 
 def _type_headers(content_type: str | None) -> dict[str, str]:
