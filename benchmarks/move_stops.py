@@ -16,9 +16,9 @@ from typing import Any
 
 import asyncpg
 
-from labeler_ops.move.replication.sides import Urls
-from labeler_ops.move.road import Road
-from labeler_ops.move.work import Ends, Mode, Part, Plan, Wishes, Work
+from labeler_ops.move.context import Ends, Mode, Part, Plan, Wishes, Work
+from labeler_ops.move.replication.database_pair import Urls
+from labeler_ops.move.workflow import Road
 from labeler_ops.reporter import Shown
 
 WRITERS = 4

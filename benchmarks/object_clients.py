@@ -20,7 +20,7 @@ from aiobotocore.session import get_session
 from aiohttp import ClientPayloadError
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
-from labeler_ops.storage import carrying, copying, inventory, listing, parts, passes, s3
+from labeler_ops.storage import carrying, inventory, listing, object_copy, parts, passes, s3
 from labeler_ops.storage.access import StorageAccess, StorageError
 from labeler_ops.storage.description import METADATA, described, wire
 from labeler_ops.storage.s3 import MIB, PUT_LIMIT, Facts, ObjectGone, Passing, Read, Store, base64_of, digests
@@ -359,7 +359,7 @@ def use(name: str) -> type[Store]:
 
     for module in (inventory, carrying, listing):
         setattr(module, "pages", pages)  # noqa: B010
-    for module in (copying, parts):
+    for module in (object_copy, parts):
         setattr(module, "in_parts", lambda store, *where: store.in_parts(*where))  # noqa: B010
     return chosen
 

@@ -10,12 +10,12 @@ import typer
 from rich.console import Console
 
 from labeler_ops.database.commands import dsn
-from labeler_ops.move import environment, report
+from labeler_ops.move import environment_files, move_report
+from labeler_ops.move.cli_options import Given, Places, Planned, Runs, Which, taking
+from labeler_ops.move.context import KIND, Mode, Part, Plan, Wishes, Work, plan_of
 from labeler_ops.move.estimate import duration, estimate
-from labeler_ops.move.options import Given, Places, Planned, Runs, Which, taking
-from labeler_ops.move.replication.sides import Status, drop_everything, looked_at
-from labeler_ops.move.road import NAMES, Road
-from labeler_ops.move.work import KIND, Mode, Part, Plan, Wishes, Work, plan_of
+from labeler_ops.move.replication.database_pair import Status, drop_everything, looked_at
+from labeler_ops.move.workflow import NAMES, Road
 from labeler_ops.refusing import FAILED, refuse
 from labeler_ops.refusing import run as doing
 from labeler_ops.runs import Run, RunError
@@ -92,13 +92,13 @@ def status(places: Places, which: Which, as_json: AsJson = False) -> None:
     Exit code 1: somebody should look.
     """
     run = _found(which, over=True)
-    found = report.read(run)
+    found = move_report.read(run)
     flows = _flows(places, run) if places.source and places.target else None
     if as_json:
         typer.echo(msgspec.json.encode({"report": found, "flows": flows}))
     else:
         console = Console(soft_wrap=True, highlight=False)
-        console.print(report.text(found), markup=False, end="")
+        console.print(move_report.text(found), markup=False, end="")
         for line in (*flows.lines, *flows.warnings) if flows else ():
             console.print(line, markup=False)
     if flows and flows.warnings:
@@ -153,8 +153,8 @@ def rollback(
         empty = dsn(into, "--into") if into else None
         doing(lambda: road.rollback(empty), hint="after mending it: the same command once more")
         if road.run.ended("back: deploy") is None:
-            path = road.run.path(environment.ROLLBACK)
-            screen.line(f"set on every service, and deploy: {', '.join(environment.names(path))}, from {path}")
+            path = road.run.path(environment_files.ROLLBACK)
+            screen.line(f"set on every service, and deploy: {', '.join(environment_files.names(path))}, from {path}")
 
 
 @app.command()
@@ -209,8 +209,8 @@ def _next(road: Road, screen: Screen) -> None:
         return
     screen.line("next:")
     if run.ended("deploy") is None:
-        path = directory / environment.NEW
-        screen.line(f"  deploy with the variables of {path}: {', '.join(environment.names(path))}")
+        path = directory / environment_files.NEW
+        screen.line(f"  deploy with the variables of {path}: {', '.join(environment_files.names(path))}")
     if road.work.plan.database == "labeler":
         screen.line("  labeler smoke --url https://… --email … --read-only")
     screen.line(f"  labeler move open --run {run.id}")

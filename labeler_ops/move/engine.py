@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from labeler_api.db.failures import FAILURES
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.move import report
+from labeler_ops.move import move_report
 from labeler_ops.refusing import first
 from labeler_ops.reporter import Reporter
 from labeler_ops.runs import Run
@@ -94,4 +94,4 @@ class Engine:
     def written(self) -> None:
         """Write what became of the run beside its journal."""
         with suppress(OSError):  # a full disk has said so already
-            report.write(self.run)
+            move_report.write(self.run)

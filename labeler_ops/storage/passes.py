@@ -11,10 +11,10 @@ import msgspec
 from labeler_ops.reporter import Reporter
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.carrying import carry, compare_ties
-from labeler_ops.storage.copying import Copier, Copies
 from labeler_ops.storage.findings import Findings, StoreComparison
 from labeler_ops.storage.inventory import Inventory
 from labeler_ops.storage.manifest import Manifest, entries
+from labeler_ops.storage.object_copy import Copier, Copies
 from labeler_ops.storage.s3 import Store
 from labeler_ops.storage.sides import place
 from labeler_ops.storage.verifying import Verifier

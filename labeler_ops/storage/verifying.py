@@ -5,10 +5,10 @@ import random
 from collections.abc import Iterable
 
 from labeler_ops.storage.access import StorageError
-from labeler_ops.storage.copying import Told
 from labeler_ops.storage.description import unlike
 from labeler_ops.storage.findings import Findings
 from labeler_ops.storage.inventory import Inventory, Pair
+from labeler_ops.storage.object_copy import Told
 from labeler_ops.storage.s3 import ObjectGone, Store
 from labeler_ops.storage.sides import bucket_of
 

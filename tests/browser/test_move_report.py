@@ -8,7 +8,7 @@ from playwright.async_api import Browser, Page, expect
 from labeler_ops.database.upgrade_report import Step, UpgradeReport
 from labeler_ops.database.verify.checksums import Checksum
 from labeler_ops.database.verify.equality import Comparison, TableComparison
-from labeler_ops.move import report, stop
+from labeler_ops.move import move_report, write_downtime
 from labeler_ops.move.rows import upgrading
 from labeler_ops.runs import Run
 from labeler_ops.storage.findings import Finding
@@ -23,21 +23,23 @@ def finished(root: Path) -> Run:
     run = Run.start(root, "move", {"source": "old:5433/labeler", "target": "new:5432/railway", "plan": {}})
     for name in PHASES:
         if name == "read only":
-            stop.begins(run)
+            write_downtime.begins(run)
         with run.phase(name) as facts:
             facts.update({"owner": "labeler", "role": "labeler"} if name == "roles" else {})
-    stop.over(run)
+    write_downtime.over(run)
     with suppress(RuntimeError), run.phase("deploy"):
         raise RuntimeError(HOSTILE)
     same, other = Checksum(2000, "1", "2"), Checksum(1999, "3", "4")
     run.write(
-        report.COMPARISON,
+        move_report.COMPARISON,
         Comparison(
             [TableComparison("annotations", same, same, 0.1), TableComparison("images", same, other, 0.1)], [], [], 0.2
         ),
     )
     found = Finding("missing", "datasets", HOSTILE)
-    run.write(report.OBJECTS, Objects(command="verify", source="", target="", counts={"missing": 1}, findings=[found]))
+    run.write(
+        move_report.OBJECTS, Objects(command="verify", source="", target="", counts={"missing": 1}, findings=[found])
+    )
     steps = [Step("1", "comments", "quarantined", HOSTILE, 12), Step("1", "datasets", "changed", "a rule", 3)]
     run.write(upgrading.REPORT, UpgradeReport("20251124_0000", "head", [], steps))
     return run
@@ -52,7 +54,7 @@ async def width(page: Page, row: str) -> tuple[float, float]:
 
 async def test_a_report_says_everything_on_one_page_and_runs_nothing(chromium: Browser, tmp_path: Path) -> None:
     run = finished(tmp_path)
-    report.write(run)
+    move_report.write(run)
     context = await chromium.new_context(viewport={"width": 1100, "height": 1300})
     page = await context.new_page()
     asked: list[str] = []

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from labeler_ops.move import report
+from labeler_ops.move import move_report
 from labeler_ops.runs import Run
 from labeler_ops.stack.postgres import PostgresServer
 from labeler_ops.storage.access import StorageAccess
@@ -214,7 +214,7 @@ async def test_production_is_moved_and_moved_back(
         assert await may_delete(home["labeler"], stores[0]) == [True, True]
     for name in NAMES:
         (run,) = (tmp_path / f"runs-{name}").glob("*-move-*")  # one run, one journal, there and back
-        assert report.read(Run.read(run)).state == "rolled back"
+        assert move_report.read(Run.read(run)).state == "rolled back"
     assert work.refused > 0
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from labeler_ops.database.upgrade import upgrade
-from labeler_ops.move.replication.sides import Urls, drop_everything
+from labeler_ops.move.replication.database_pair import Urls, drop_everything
 from tests.fixtures.listener import Listener
 from tests.fixtures.project_to_move import PROJECT
 from tests.fixtures.sql import execute

@@ -9,11 +9,11 @@ from labeler_ops.backup import dumps
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.verify.equality import Comparison, compare_databases
 from labeler_ops.maintenance import fence
-from labeler_ops.move import stop
-from labeler_ops.move.replication import copying
+from labeler_ops.move import write_downtime
+from labeler_ops.move.move_report import COMPARISON
+from labeler_ops.move.replication import initial_copy
 from labeler_ops.move.replication.channel import Channel
-from labeler_ops.move.replication.sides import Urls
-from labeler_ops.move.report import COMPARISON
+from labeler_ops.move.replication.database_pair import Urls
 from labeler_ops.reporter import Reporter
 from labeler_ops.runs import Run
 
@@ -38,20 +38,21 @@ class WriteFreeze:
                 raise DatabaseRefused(f"it does not flow: {channel.said(flow)}")
             # The long part of it while everybody still writes.
             await channel.replayed(_CATCH_UP_SECONDS)
-            await copying.require_same(self.urls.source, self.urls.target, with_sequences=False)
-            stop.begins(self.run)
+            await initial_copy.require_same(self.urls.source, self.urls.target, with_sequences=False)
+            write_downtime.begins(self.run)
             stands = await fence.on(left, reason=fence.MOVED, by=getpass.getuser())
             self.reporter.line(f"nothing can be written: {stands.tables} tables are fenced")
             await channel.replayed(_CATCH_UP_SECONDS)
-            count = await copying.copy_sequences(channel.publisher, channel.subscriber)
+            count = await initial_copy.copy_sequences(channel.publisher, channel.subscriber)
             self.reporter.line(f"the last change has arrived; {count} sequences are set")
             if rows:
                 return await self.compare()
-            await copying.require_same(self.urls.source, self.urls.target, with_sequences=True)
+            await initial_copy.require_same(self.urls.source, self.urls.target, with_sequences=True)
         except BaseException:
-            if was_open and stop.stopped_since(self.run) is not None:  # by this command, or by one that was killed
+            # Stopped by this command, or by one that was killed.
+            if was_open and write_downtime.stopped_since(self.run) is not None:
                 await fence.off(left, by=getpass.getuser())
-                stop.over(self.run)
+                write_downtime.over(self.run)
                 self.reporter.line("users can write on as before")
             raise
         return None

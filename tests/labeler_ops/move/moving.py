@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from labeler_ops.move.replication.sides import Urls
-from labeler_ops.move.road import Road
-from labeler_ops.move.work import Ends, Mode, Part, Plan, Stores, Wishes, Work
+from labeler_ops.move.context import Ends, Mode, Part, Plan, Stores, Wishes, Work
+from labeler_ops.move.replication.database_pair import Urls
+from labeler_ops.move.workflow import Road
 from labeler_ops.runs import Run
 from labeler_ops.storage.access import StorageAccess
 from tests.fixtures.listener import Listener

@@ -16,8 +16,8 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-from labeler_ops.move import road as engine
-from labeler_ops.move.work import Ends
+from labeler_ops.move import workflow as engine
+from labeler_ops.move.context import Ends
 from labeler_ops.refusing import REFUSALS
 from labeler_ops.runs import Run
 from labeler_ops.storage import inventory, manifest

@@ -11,7 +11,7 @@ import pytest
 from labeler_ops.backup import clients, dumps
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.verify.equality import compare_databases
-from labeler_ops.move.checks.databases import check_databases
+from labeler_ops.move.checks.dump_checks import check_databases
 from labeler_ops.move.rows import copy
 from tests.fixtures.postgres import DatabaseFactory
 from tests.fixtures.sql import execute

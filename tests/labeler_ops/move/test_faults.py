@@ -16,8 +16,8 @@ import pytest
 
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.verify.equality import compare_databases
-from labeler_ops.move import report
-from labeler_ops.move.road import Road
+from labeler_ops.move import move_report
+from labeler_ops.move.workflow import Road
 from labeler_ops.runs import Run
 from labeler_ops.stack.postgres import PostgresServer
 from tests.fixtures.sql import execute
@@ -71,7 +71,7 @@ async def test_the_target_restarted_and_the_source_cut_off_in_the_middle_of_the_
         await wire.restore()
         await move.go()
     assert (await compare_databases(source, elsewhere)).lines() == []
-    copied = next(phase for phase in report.read(move.run).phases if phase.name == "copy")
+    copied = next(phase for phase in move_report.read(move.run).phases if phase.name == "copy")
     assert copied.attempts == 3
     assert copied.state == "ended"
 

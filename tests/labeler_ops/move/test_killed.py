@@ -7,7 +7,7 @@ import pytest
 
 from labeler_ops.database.verify.equality import compare_databases
 from labeler_ops.maintenance import fence
-from labeler_ops.move import report
+from labeler_ops.move import move_report
 from labeler_ops.runs import Run
 from labeler_ops.storage.access import StorageAccess
 from tests.fixtures.postgres import DatabaseFactory
@@ -45,7 +45,7 @@ async def test_killed_at_every_moment_there_and_back(
         for event in [(phase, moment) for phase in phases for moment in MOMENTS]:
             assert await done(Order(directory, ends, command, die_at=event)) == KILLED, event
         assert await done(Order(directory, ends, command)) == 0
-    told = report.read(Run.read(directory))
+    told = move_report.read(Run.read(directory))
     assert {phase.name for phase in told.phases} == set(there)
     assert all(phase.attempts == 3 for phase in told.phases), told.phases
     assert (await compare_databases(source, target)).digest == _digest(directory, "verify")
@@ -61,7 +61,7 @@ async def test_killed_at_every_moment_there_and_back(
     assert (await compare_databases(target, local)).digest == _digest(directory, "back: verify")
     assert _digest(directory, "back: verify objects") != whole
     assert (await source_objects.get("datasets/ds_1/images/later.jpg")).body == b"later"
-    told = report.read(Run.read(directory))
+    told = move_report.read(Run.read(directory))
     assert told.state == "rolled back"
     assert len(told.stops) == 2
     assert told.same is True

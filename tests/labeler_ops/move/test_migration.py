@@ -11,8 +11,8 @@ from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.upgrade import upgrade
 from labeler_ops.database.verify.equality import compare_databases
 from labeler_ops.maintenance import fence
-from labeler_ops.move import report
-from labeler_ops.move.work import Wishes
+from labeler_ops.move import move_report
+from labeler_ops.move.context import Wishes
 from labeler_ops.runs import Run
 from labeler_ops.storage.access import StorageAccess
 from tests.fixtures.move_variables import variables
@@ -106,11 +106,11 @@ async def test_before_it_was_opened_the_way_back_is_the_source(source: str, targ
     url = variables(move.run.path("environment.new"))["LABELER_DB_URL"]
     assert url.startswith("postgresql://labeler:")  # the role that serves, and not the superuser who moved it
     assert url.partition("@")[2] == target.partition("@")[2]
-    assert report.read(move.run).state == "switched, not open"
-    assert report.write(move.run).seconds_without_writes is None
+    assert move_report.read(move.run).state == "switched, not open"
+    assert move_report.write(move.run).seconds_without_writes is None
     await move.rollback()
     assert not (await fence.status(source)).fenced
-    written_down = report.write(move.run)
+    written_down = move_report.write(move.run)
     assert written_down.state == "rolled back"
     assert written_down.same is True
     assert written_down.differences == []

@@ -11,7 +11,7 @@ from labeler_api.db.read_only import prove
 from labeler_ops.database.check import check
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.roles import apply_roles
-from labeler_ops.move import report
+from labeler_ops.move import move_report
 from labeler_ops.stack.postgres import PostgresServer
 from tests.fixtures.move_variables import variables
 from tests.fixtures.platform import READER_PASSWORD
@@ -66,7 +66,7 @@ async def test_grants_of_the_platform_db_are_the_same_and_its_reader_cannot_writ
     await execute(newer, f"GRANT MAINTAIN ON workspaces TO {prefix}_all")
     with pytest.raises(DatabaseRefused, match="the copy is not the same: 1 differences"):
         await move.go()
-    (found,) = report.read(move.run).differences
+    (found,) = move_report.read(move.run).differences
     assert found.startswith(f"grant workspaces to {prefix}_all: DELETE, INSERT, REFERENCES, ")
     assert found.endswith(
         "on the source, DELETE, INSERT, MAINTAIN, REFERENCES, SELECT, TRIGGER, TRUNCATE, UPDATE on the target"

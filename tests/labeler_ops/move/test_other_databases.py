@@ -10,7 +10,7 @@ import pytest
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.verify.structure import Difference
 from labeler_ops.maintenance import fence
-from labeler_ops.move import report
+from labeler_ops.move import move_report
 from labeler_ops.move.rows.grants import is_on_purpose
 from labeler_ops.runs import Run, RunError
 from tests.fixtures.move_variables import variables
@@ -192,7 +192,7 @@ async def test_owners_and_grants_of_the_platform_s_own_services_are_carried(
         await execute(elsewhere, fault.format(p=prefix))
         with pytest.raises(DatabaseRefused, match="the copy is not the same"):
             await move.go()
-        found = report.read(move.run).differences
+        found = move_report.read(move.run).differences
         assert any(said.format(p=prefix) in line for line in found), found
         await execute(elsewhere, mended.format(p=prefix))
     await move.go()

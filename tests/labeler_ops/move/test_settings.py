@@ -4,7 +4,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from labeler_ops.backup.db_settings import carry
-from labeler_ops.move.checks.databases import check_databases
+from labeler_ops.move.checks.dump_checks import check_databases
 from tests.fixtures.sql import execute, fetchval
 from tests.labeler_ops.move.moving import begun, rows
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.move import report
-from labeler_ops.move.checks.databases import check_databases
+from labeler_ops.move import move_report
+from labeler_ops.move.checks.dump_checks import check_databases
+from labeler_ops.move.context import Wishes
 from labeler_ops.move.rows import upgrading
-from labeler_ops.move.work import Wishes
 from labeler_ops.runs import Run
 from tests.fixtures.postgres import DatabaseFactory
 from tests.fixtures.sql import execute, fetchval
@@ -29,7 +29,7 @@ async def test_a_move_reads_the_server_s_times_in_the_zone_that_it_was_begun_wit
     created = "SELECT created_at = '2025-06-01T00:00Z' FROM datasets WHERE name = 'MVTec-AD'"
     assert await fetchval(target, created) is True
     assert await fetchval(target, "SELECT mode FROM maintenance") == "on"
-    assert f"schema: {report.read(move.run).upgrade.before} to" in "\n".join(lines(move))  # type: ignore[union-attr]
+    assert f"schema: {move_report.read(move.run).upgrade.before} to" in "\n".join(lines(move))  # type: ignore[union-attr]
     assert f"times of the server were read as {SEOUL}" in "\n".join(lines(move))
 
 
@@ -70,7 +70,7 @@ async def test_the_report_says_what_was_repaired_and_what_was_set_aside(
     move = begun(tmp_path, rows(hazards_dsn, target))
     with pytest.raises(DatabaseRefused, match=r"set aside more than 1 % of a table: .*--accept-quarantine"):
         await move.go()
-    told = report.write(move.run)
+    told = move_report.write(move.run)
     assert told.upgrade is not None
     for name, sums_of in told.upgrade.set_aside.items():
         assert await fetchval(target, f"SELECT count(*) FROM quarantine_{name}") == sums_of.quarantined

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from labeler_ops.maintenance import fence
-from labeler_ops.move import report
+from labeler_ops.move import move_report
 from labeler_ops.runs import Run
 from labeler_ops.stack.object_store import SeaweedServer
 from tests.fixtures.accounts import USER_IDS
@@ -249,6 +249,6 @@ def _seconds_without_writes(run: Path) -> list[float]:
     """There and back."""
     text = (run / "report.txt").read_text()
     assert text.count("nobody could write for") == 2
-    stops = [one.seconds for one in report.read(Run.read(run)).stops]
+    stops = [one.seconds for one in move_report.read(Run.read(run)).stops]
     assert None not in stops
     return [seconds for seconds in stops if seconds is not None]

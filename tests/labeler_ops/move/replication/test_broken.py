@@ -11,9 +11,9 @@ import pytest
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.verify.equality import compare_databases
 from labeler_ops.maintenance import fence
-from labeler_ops.move.replication import sides
-from labeler_ops.move.replication.sides import Urls, looked_at
-from labeler_ops.move.work import Ends
+from labeler_ops.move.context import Ends
+from labeler_ops.move.replication import database_pair
+from labeler_ops.move.replication.database_pair import Urls, looked_at
 from labeler_ops.stack.postgres import PostgresServer
 from tests.fixtures.sql import execute
 from tests.labeler_ops.move.moving import again, following, through
@@ -30,11 +30,11 @@ async def test_a_way_back_that_somebody_dropped_is_refused_and_a_copy_takes_ever
     source, target = pair
     move = following(tmp_path, Urls(source, target), backup=False)
     await through(move)
-    await execute(source, f"ALTER SUBSCRIPTION {sides.BACK} DISABLE")
+    await execute(source, f"ALTER SUBSCRIPTION {database_pair.BACK} DISABLE")
     await execute(target, "UPDATE annotations SET notes = 'there' WHERE id = 7; DELETE FROM keyless WHERE n = 8")
-    with pytest.raises(DatabaseRefused, match=f"ALTER SUBSCRIPTION {sides.BACK} ENABLE"):
+    with pytest.raises(DatabaseRefused, match=f"ALTER SUBSCRIPTION {database_pair.BACK} ENABLE"):
         await move.rollback()
-    await execute(source, f"DROP SUBSCRIPTION {sides.BACK}")
+    await execute(source, f"DROP SUBSCRIPTION {database_pair.BACK}")
     with pytest.raises(DatabaseRefused, match=r"no subscription, no slot.*target serves on.*--into"):
         await move.rollback()
     assert [(await fence.status(side)).stands for side in pair] == [True, False]
@@ -57,7 +57,7 @@ async def test_servers_that_restart_go_on_and_an_unopened_target_needs_no_way_ba
     """
     urls = Urls(*pair)
     move = following(tmp_path, urls, backup=False)
-    monkeypatch.setattr("labeler_ops.move.replication.copying._IN_VAIN_SECONDS", 1.0)
+    monkeypatch.setattr("labeler_ops.move.replication.initial_copy._IN_VAIN_SECONDS", 1.0)
     await move.go(until="publication")
     async with _held(urls.target, "annotations"):
         copying = asyncio.create_task(move.go(until="following"))
@@ -79,7 +79,7 @@ async def test_servers_that_restart_go_on_and_an_unopened_target_needs_no_way_ba
     await servers.first.stop()
     await servers.first.start()
     await execute(urls.source, "UPDATE annotations SET notes = 'after' WHERE id = 9")
-    async with sides.opened(urls) as both:
+    async with database_pair.opened(urls) as both:
         await both.forth.replayed(_DEADLINE_SECONDS)
     await later.go()
     assert await rows(urls.target, "SELECT id, notes FROM annotations WHERE notes <> '' ORDER BY id") == [
@@ -87,7 +87,7 @@ async def test_servers_that_restart_go_on_and_an_unopened_target_needs_no_way_ba
         (9, "after"),
     ]
     assert (await compare_databases(*pair)).lines() == []
-    await execute(urls.source, f"DROP SUBSCRIPTION {sides.BACK}")
+    await execute(urls.source, f"DROP SUBSCRIPTION {database_pair.BACK}")
     await later.rollback()
     assert [(await fence.status(side)).stands for side in pair] == [False, True]
     assert [await rows(side, LEFT) for side in pair] == [[], []]

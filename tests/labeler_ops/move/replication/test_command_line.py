@@ -16,9 +16,9 @@ import pytest
 
 from labeler_ops.database.verify.equality import compare_databases
 from labeler_ops.maintenance import fence
-from labeler_ops.move.replication.sides import Urls
-from labeler_ops.move.road import Road
-from labeler_ops.move.work import Ends
+from labeler_ops.move.context import Ends
+from labeler_ops.move.replication.database_pair import Urls
+from labeler_ops.move.workflow import Road
 from tests.fixtures.sql import execute
 from tests.labeler_ops.move.moving import again, through
 from tests.labeler_ops.move.replication.conftest import rows

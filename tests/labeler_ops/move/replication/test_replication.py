@@ -10,8 +10,8 @@ from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.upgrade import upgrade
 from labeler_ops.database.verify.equality import compare_databases
 from labeler_ops.maintenance import fence
-from labeler_ops.move.replication import sides
-from labeler_ops.move.replication.sides import Urls, drop_everything, looked_at
+from labeler_ops.move.replication import database_pair
+from labeler_ops.move.replication.database_pair import Urls, drop_everything, looked_at
 from labeler_ops.stack.postgres import PostgresServer
 from tests.fixtures.listener import Listener
 from tests.fixtures.move_variables import variables
@@ -49,15 +49,15 @@ async def test_the_fenced_source_follows_the_target_and_nobody_else_writes_there
     assert await rows(serves, "SELECT count(*) > 0 FROM annotations") == [(True,)]
     assert [(await fence.status(side)).mode for side in pair] == ["on", "off"]
     await execute(urls.target, "TRUNCATE keyless; INSERT INTO keyless VALUES (1, 'there')")
-    async with sides.opened(urls) as both:
+    async with database_pair.opened(urls) as both:
         await both.back.replayed(30)
     assert await rows(urls.source, "SELECT * FROM keyless") == [(1, "there")]
     for sql in ("DELETE FROM keyless", "SET session_replication_role = replica; TRUNCATE keyless"):
         with pytest.raises(asyncpg.PostgresError) as raised:
             await execute(urls.source, sql)
         assert raised.value.sqlstate == fence.SQLSTATE
-    await execute(urls.source, f"ALTER SUBSCRIPTION {sides.BACK} DISABLE")
-    assert any(f"nobody reads the slot {sides.BACK}" in line for line in await warned(urls))
+    await execute(urls.source, f"ALTER SUBSCRIPTION {database_pair.BACK} DISABLE")
+    assert any(f"nobody reads the slot {database_pair.BACK}" in line for line in await warned(urls))
     await move.finalize()
     assert [await rows(side, LEFT) for side in pair] == [[], []]
     assert not (await fence.status(urls.source)).fenced
@@ -166,7 +166,7 @@ async def test_what_is_missing_is_said_by_name(
 async def test_what_would_go_wrong_later_is_refused_at_once(pair: tuple[str, str], tmp_path: Path) -> None:
     """A slot that nobody remembers, the schema of before, rows that cannot be told apart, a source that is closed."""
     urls = Urls(*pair)
-    async with sides.opened(urls) as both:
+    async with database_pair.opened(urls) as both:
         await both.forth.publish()
     assert any("keeps" in line and "labeler move finalize" in line for line in await warned(urls))
     await execute(urls.source, "UPDATE alembic_version SET version_num = '20251124_0000'; CREATE TABLE odd (j json)")
@@ -175,7 +175,7 @@ async def test_what_would_go_wrong_later_is_refused_at_once(pair: tuple[str, str
     with pytest.raises(DatabaseRefused) as raised:
         await move.go()
     for said in (
-        f"left over: the source has the slot {sides.FORTH}_",
+        f"left over: the source has the slot {database_pair.FORTH}_",
         "of a move that was not ended: `labeler move rollback --leftovers`",
         "the source stands at 20251124_0000, not at",
         "--mode dump, which upgrades the copy",

@@ -23,9 +23,9 @@ from labeler_api.settings import Settings
 from labeler_ops.connecting import connected_directly
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.maintenance import fence
-from labeler_ops.move import stop
+from labeler_ops.move import write_downtime
+from labeler_ops.move.context import Work
 from labeler_ops.move.engine import Facts, Phase
-from labeler_ops.move.work import Work
 from labeler_ops.runs import Event
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Serving:
         if not opened(run.events, back=self.work.back):
             run.note(self.work.name(OPENING))  # from here on somebody may have written there
         await self.opens(facts)
-        facts["seconds_without_writes"] = seconds = stop.over(run)
+        facts["seconds_without_writes"] = seconds = write_downtime.over(run)
         if seconds is not None:
             self.work.reporter.line(f"{seconds:.1f} s without writes")
 

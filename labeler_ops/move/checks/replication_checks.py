@@ -10,10 +10,10 @@ from labeler_api.migrations import HEAD
 from labeler_ops.connecting import Connection
 from labeler_ops.database.own_objects import OWN_RELATIONS, literal
 from labeler_ops.maintenance import fence
-from labeler_ops.move.checks.databases import MAY_CREATE, NOT_OWNED, check_databases
-from labeler_ops.move.checks.findings import Finding
+from labeler_ops.move.checks.check_findings import Finding
+from labeler_ops.move.checks.dump_checks import MAY_CREATE, NOT_OWNED, check_databases
 from labeler_ops.move.replication.channel import WITHOUT_IDENTITY, Channel, slot_name, unlogged
-from labeler_ops.move.replication.sides import BACK, FORTH, Sides
+from labeler_ops.move.replication.database_pair import BACK, FORTH, Sides
 
 OLDEST = 15  # production's major; older servers do not say how often applying failed
 _SUBSCRIBERS = 16  # the major since which a role may be allowed to subscribe without being a superuser

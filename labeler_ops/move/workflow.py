@@ -10,16 +10,16 @@ import msgspec
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.files import write_variables
 from labeler_ops.move import lock
-from labeler_ops.move.checks.findings import Findings
-from labeler_ops.move.dump import Dump
+from labeler_ops.move.checks.check_findings import Findings
+from labeler_ops.move.context import Mode, Part, Work
+from labeler_ops.move.cutover import Serving, opened
+from labeler_ops.move.dump_move import Dump
 from labeler_ops.move.engine import Do, Engine, Facts, Phase
-from labeler_ops.move.logical import Logical
-from labeler_ops.move.objects import Objects, serving_variables
-from labeler_ops.move.replication.sides import SideAway
+from labeler_ops.move.object_move import Objects, serving_variables
+from labeler_ops.move.replication.database_pair import SideAway
+from labeler_ops.move.replication_move import Logical
 from labeler_ops.move.rows import ownership
 from labeler_ops.move.rows.ownership import VARIABLES
-from labeler_ops.move.serving import Serving, opened
-from labeler_ops.move.work import Mode, Part, Work
 from labeler_ops.runs import Run, RunError, place
 
 # Rows and objects are moved side by side: what takes long while users work, what has to be done while they read only.

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 from rich.filesize import decimal
 
-from labeler_ops.move.checks.findings import Finding
+from labeler_ops.move.checks.check_findings import Finding
+from labeler_ops.move.context import Work
 from labeler_ops.move.engine import Facts, Phase
-from labeler_ops.move.work import Work
 from labeler_ops.storage.access import StorageError
 from labeler_ops.storage.sides import variables
 

@@ -15,7 +15,7 @@ from labeler_ops.database.verify import sequences, structure
 from labeler_ops.database.verify.session import opened
 from labeler_ops.maintenance import fence
 from labeler_ops.move.replication.channel import Channel, Flow
-from labeler_ops.move.replication.sides import Sides
+from labeler_ops.move.replication.database_pair import Sides
 from labeler_ops.reporter import Reporter
 
 _POLL_SECONDS = 0.2

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from labeler_ops.move.options import Given
+from labeler_ops.move.cli_options import Given
 from labeler_ops.refusing import WRONG_USE
 
 

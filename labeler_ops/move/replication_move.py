@@ -14,19 +14,19 @@ from urllib.parse import urlsplit
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.files import write_variables
 from labeler_ops.maintenance import fence
-from labeler_ops.move import stop
-from labeler_ops.move.checks.databases import is_bare
-from labeler_ops.move.checks.findings import Finding
-from labeler_ops.move.checks.replication import check_replication
+from labeler_ops.move import write_downtime
+from labeler_ops.move.checks.check_findings import Finding
+from labeler_ops.move.checks.dump_checks import is_bare
+from labeler_ops.move.checks.replication_checks import check_replication
+from labeler_ops.move.context import Work
 from labeler_ops.move.engine import Facts, Look, Phase
-from labeler_ops.move.objects import serving_variables
-from labeler_ops.move.replication import copying
+from labeler_ops.move.object_move import serving_variables
+from labeler_ops.move.replication import initial_copy
 from labeler_ops.move.replication.channel import drop_publication
-from labeler_ops.move.replication.sides import BACK, SideAway, Urls, drop_everything, opened, side
+from labeler_ops.move.replication.database_pair import BACK, SideAway, Urls, drop_everything, opened, side
 from labeler_ops.move.replication.write_freeze import WriteFreeze
 from labeler_ops.move.rows import copy, grants, ownership
 from labeler_ops.move.rows.ownership import VARIABLES
-from labeler_ops.move.work import Work
 
 _TURNING = "back: read only"
 
@@ -132,7 +132,7 @@ class Logical:
         if "source" not in away and work.run.began("read only"):
             await fence.off(self.source, by=getpass.getuser())
         if serving == "source":
-            stop.over(work.run)
+            write_downtime.over(work.run)
         facts["away"] = away
 
     async def leave(self, into: str) -> None:
@@ -179,7 +179,7 @@ class Logical:
         async with opened(self.urls) as sides:
             if await is_bare(sides.target):
                 await copy.clear(self.target)
-            await copying.make_tables(sides, self.work.run.path("schema.dump"))
+            await initial_copy.make_tables(sides, self.work.run.path("schema.dump"))
 
     async def _publish(self, _: Facts) -> None:
         async with opened(self.urls) as sides:
@@ -192,7 +192,7 @@ class Logical:
 
     async def _following(self, facts: Facts) -> None:
         async with opened(self.urls) as sides:
-            facts["tables"] = await copying.copied(sides, self.work.reporter)
+            facts["tables"] = await initial_copy.copied(sides, self.work.reporter)
         # The long part of `roles` while everybody works: what is left for the stop is a password.
         await ownership.served(self.target)
         facts["gone"] = await grants.give_again(self.source, self.target)

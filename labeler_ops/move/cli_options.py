@@ -14,10 +14,10 @@ from labeler_ops.backup.dumps import JOBS
 from labeler_ops.database import zones
 from labeler_ops.database.commands import dsn
 from labeler_ops.database.roles import Database
-from labeler_ops.move.replication.sides import Urls
+from labeler_ops.move.context import CONCURRENCY, Ends, Launch, Mode, Part, Plan, Stores, Wishes
+from labeler_ops.move.cutover import ENVIRONMENT_VARIABLE
+from labeler_ops.move.replication.database_pair import Urls
 from labeler_ops.move.rows import upgrading
-from labeler_ops.move.serving import ENVIRONMENT_VARIABLE
-from labeler_ops.move.work import CONCURRENCY, Ends, Launch, Mode, Part, Plan, Stores, Wishes
 from labeler_ops.refusing import WRONG_USE, refuse
 from labeler_ops.smoke.options import PASSWORD, account, address, require_httpx
 from labeler_ops.storage.access import StorageError

@@ -14,7 +14,7 @@ from labeler_ops.database import state, zones
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.own_objects import OWN_RELATIONS
 from labeler_ops.database.roles import ROLES, Database
-from labeler_ops.move.checks.findings import Finding
+from labeler_ops.move.checks.check_findings import Finding
 from labeler_ops.move.rows import grants, ownership
 from labeler_ops.runs import place
 

@@ -12,8 +12,8 @@ import msgspec
 from labeler_ops.backup.dumps import JOBS
 from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.roles import Database
-from labeler_ops.move import environment
-from labeler_ops.move.replication.sides import Urls
+from labeler_ops.move import environment_files
+from labeler_ops.move.replication.database_pair import Urls
 from labeler_ops.move.rows.ownership import PRIVATE
 from labeler_ops.reporter import Reporter
 from labeler_ops.runs import Run, RunError
@@ -117,7 +117,7 @@ class Work:
     @property
     def environment(self) -> Path:
         """The file of the variables that the services need on the side that this way leads to."""
-        return self.run.path(environment.ROLLBACK if self.back else environment.NEW)
+        return self.run.path(environment_files.ROLLBACK if self.back else environment_files.NEW)
 
     @property
     def private_address(self) -> str | None:

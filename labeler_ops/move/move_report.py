@@ -11,7 +11,7 @@ from rich.table import Table
 
 from labeler_ops.database.upgrade_report import UpgradeReport
 from labeler_ops.database.verify.equality import Comparison
-from labeler_ops.move import stop
+from labeler_ops.move import write_downtime
 from labeler_ops.move.rows import upgrading
 from labeler_ops.runs import Event, Run
 from labeler_ops.storage.findings import StoreComparison
@@ -85,7 +85,7 @@ class MoveReport(msgspec.Struct, frozen=True, kw_only=True):
 
 def write(run: Run) -> MoveReport:
     """Write the three files of a run, and give what they say."""
-    from labeler_ops.move.page import page  # it takes its time to load
+    from labeler_ops.move.html_report import page  # it takes its time to load
 
     report = read(run)
     run.write("report.json", report)
@@ -99,7 +99,7 @@ def read(run: Run) -> MoveReport:
     rows = _last(run, Comparison, COMPARISON_BACK, COMPARISON)
     objects = _last(run, StoreComparison, OBJECTS_BACK, OBJECTS)
     told = [one for one in (rows, objects) if one is not None]
-    stops = [Stop(*stretch) for stretch in stop.stretches(run)]
+    stops = [Stop(*stretch) for stretch in write_downtime.stretches(run)]
     places = ("source", "target", "source_store", "target_store")
     return MoveReport(
         run=run.id,

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from labeler_ops.move.report import MoveReport, PhaseReport, Stop
+from labeler_ops.move.move_report import MoveReport, PhaseReport, Stop
 
 _NEXT = {
     "final": ["Keep the backup of the run. The source may be archived or dropped."],

@@ -19,15 +19,15 @@ from labeler_ops.database.verify.session import opened
 from labeler_ops.database.verify.structure import Roles
 from labeler_ops.files import write_variables
 from labeler_ops.maintenance import fence
-from labeler_ops.move import stop
-from labeler_ops.move.checks.databases import check_databases, is_bare
-from labeler_ops.move.checks.findings import Finding
+from labeler_ops.move import write_downtime
+from labeler_ops.move.checks.check_findings import Finding
+from labeler_ops.move.checks.dump_checks import check_databases, is_bare
+from labeler_ops.move.context import Work
 from labeler_ops.move.engine import Back, Do, Facts, Look, Phase
-from labeler_ops.move.objects import serving_variables
-from labeler_ops.move.report import COMPARISON, COMPARISON_BACK
+from labeler_ops.move.move_report import COMPARISON, COMPARISON_BACK
+from labeler_ops.move.object_move import serving_variables
 from labeler_ops.move.rows import copy, grants, ownership, upgrading
 from labeler_ops.move.rows.ownership import VARIABLES
-from labeler_ops.move.work import Work
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Dump:
         facts.update(await copy.back_up(run, self.source, self.target, self.work.reporter, jobs=wishes.jobs, name=name))
 
     async def _read_only(self, facts: Facts) -> None:
-        stop.begins(self.work.run)
+        write_downtime.begins(self.work.run)
         stands = await fence.on(self.source, reason=fence.MOVED, by=getpass.getuser())
         facts["tables"] = stands.tables
         self.work.reporter.line(
@@ -94,7 +94,7 @@ class Dump:
 
     async def _source_stands(self) -> str | None:
         # Where only the objects are moved, it is this database that is opened again.
-        serves = self.source == self.target and stop.stopped_since(self.work.run) is None
+        serves = self.source == self.target and write_downtime.stopped_since(self.work.run) is None
         if serves or (await fence.status(self.source)).stands:
             return None
         return (
@@ -104,7 +104,7 @@ class Dump:
 
     async def _writes_again(self) -> None:
         await fence.off(self.source, by=getpass.getuser())
-        stop.over(self.work.run)
+        write_downtime.over(self.work.run)
 
     async def _copy(self, facts: Facts) -> None:
         run, plan = self.work.run, self.work.plan
