@@ -7,7 +7,7 @@ from typing import TypeAlias
 import asyncpg
 
 from labeler_api.db.failures import FAILURES
-from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.errors import DatabaseError
 from labeler_ops.runs import place
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -18,7 +18,7 @@ _CLOSE_SECONDS = 5.0
 _PROBE = {"lock_timeout": "12345ms", "application_name": "labeler preflight"}
 
 
-class PoolerAnswers(DatabaseRefused):
+class PoolerAnswers(DatabaseError):
     """A pooler in transaction mode answers, and not the server itself."""
 
 
@@ -30,7 +30,7 @@ async def connected(
     settings: Mapping[str, str] | None = None,
     prepared: bool = True,
 ) -> AsyncIterator[Connection]:
-    """Connect, and hang up at the end. Raises DatabaseRefused with `failing` and what the server says.
+    """Connect, and hang up at the end. Raises DatabaseError with `failing` and what the server says.
 
     Not `prepared`: no statement is kept, as behind a pooler. What fails inside the block is the caller's.
     """
@@ -42,7 +42,7 @@ async def connected(
             statement_cache_size=100 if prepared else 0,
         )
     except (*FAILURES, ValueError) as error:  # ValueError: a URL that is none
-        raise DatabaseRefused(f"{failing}: {_why(error)}") from error
+        raise DatabaseError(f"{failing}: {_why(error)}") from error
     try:
         yield connection
     finally:
@@ -51,7 +51,7 @@ async def connected(
 
 @asynccontextmanager
 async def connected_directly(side: str, url: str) -> AsyncIterator[Connection]:
-    """Connect to a server itself, and hang up at the end. Raises DatabaseRefused as `connect_directly` does."""
+    """Connect to a server itself, and hang up at the end. Raises DatabaseError as `connect_directly` does."""
     connection = await connect_directly(side, url)
     try:
         yield connection
@@ -60,7 +60,7 @@ async def connected_directly(side: str, url: str) -> AsyncIterator[Connection]:
 
 
 async def connect_directly(side: str, url: str) -> Connection:
-    """Connect to a server itself. Raises PoolerAnswers, or DatabaseRefused when it is away; `side` names it."""
+    """Connect to a server itself. Raises PoolerAnswers, or DatabaseError when it is away; `side` names it."""
     pooler = (
         f"the {side} is reached through a pooler (PgBouncer), which breaks dumps, locks and snapshots: "
         "give the unpooled URL (on Railway: DATABASE_UNPOOLED_URL)"
@@ -72,9 +72,9 @@ async def connect_directly(side: str, url: str) -> Connection:
     except asyncpg.ProtocolViolationError as error:
         if "startup parameter" in str(error):
             raise PoolerAnswers(pooler) from error
-        raise DatabaseRefused(f"the {side}: {error}") from error
+        raise DatabaseError(f"the {side}: {error}") from error
     except FAILURES as error:
-        raise DatabaseRefused(f"the {side} at {place(url)} cannot be reached: {_why(error)}") from error
+        raise DatabaseError(f"the {side} at {place(url)} cannot be reached: {_why(error)}") from error
     if await connection.fetchval("SHOW lock_timeout") != _PROBE["lock_timeout"]:
         await connection.close(timeout=_CLOSE_SECONDS)
         raise PoolerAnswers(pooler)

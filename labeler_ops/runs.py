@@ -17,14 +17,14 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from labeler_ops.errors import Refused
+from labeler_ops.errors import OperatorError
 from labeler_ops.files import write_whole
 
 _CREDENTIALS = re.compile(r"(?P<scheme>[a-z][a-z0-9+]*://)(?P<user>[^\s:/@]*):(?P<password>[^\s@]*)@")
 _SECRET_NAMES = re.compile(r"(?i)\b(\w*(?:password|secret|token|key)\w*)=(\S+)")
 
 
-class RunError(Refused):
+class RunError(OperatorError):
     """A run cannot be started or resumed. The text says why, and what to do."""
 
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from labeler_ops.backup.places import Told
 from labeler_ops.backup.record import RECORD, Piece, is_id
 from labeler_ops.backup.transport import require_encrypted_store
-from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.errors import DatabaseError
 from labeler_ops.storage.access import StorageError
 from labeler_ops.storage.listing import pages
 from labeler_ops.storage.parts import in_parts, part_size
@@ -54,7 +54,7 @@ class Bucket:
         if piece.size < PUT_LIMIT:
             content = await asyncio.to_thread(file.read_bytes)
             if hashlib.sha256(content).hexdigest() != piece.sha256:
-                raise DatabaseRefused(f"{file} changed while it was sent")
+                raise DatabaseError(f"{file} changed while it was sent")
             await self.write(name, content)
             told(len(content))
             return
@@ -71,7 +71,7 @@ class Bucket:
                     await upload.send(number, part)
                     told(len(part))
                 if sha256.hexdigest() != piece.sha256:
-                    raise DatabaseRefused(f"{file} changed while it was sent")
+                    raise DatabaseError(f"{file} changed while it was sent")
 
     async def hand_out(self, name: str, into: Path, told: Told) -> Piece:
         """Write a kept file to the disk."""
@@ -88,7 +88,7 @@ class Bucket:
                     size += len(part)
                     told(len(part))
         except ObjectGone as error:
-            raise DatabaseRefused(f"{name} is missing in {self.name}") from error
+            raise DatabaseError(f"{name} is missing in {self.name}") from error
         return Piece(size, sha256.hexdigest())
 
     async def digest(self, name: str, told: Told) -> Piece | None:
@@ -104,7 +104,7 @@ class Bucket:
     async def remove(self, backup_id: str) -> None:
         """Remove all of an id, the record first."""
         if not is_id(backup_id):
-            raise DatabaseRefused(f"{backup_id!r} is no backup")
+            raise DatabaseError(f"{backup_id!r} is no backup")
         keys = await self._keys(f"{backup_id}/")
         for key in sorted(keys, key=lambda key: not key.endswith(f"/{RECORD}")):
             await self._delete(self._prefix + key)
@@ -121,18 +121,18 @@ class Bucket:
 
 @asynccontextmanager
 async def opened(where: str, environ: Mapping[str, str]) -> AsyncIterator[Bucket]:
-    """Open `s3://bucket/prefix`. Raises DatabaseRefused for a wrong address, StorageError when it cannot be entered."""
+    """Open `s3://bucket/prefix`. Raises DatabaseError for a wrong address, StorageError when it cannot be entered."""
     bucket, _, prefix = where.removeprefix("s3://").partition("/")
     if not bucket or quote(bucket) != bucket:
-        raise DatabaseRefused(f"{where}: expected s3://bucket or s3://bucket/prefix")
+        raise DatabaseError(f"{where}: expected s3://bucket or s3://bucket/prefix")
     prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
     try:
         access = side(environ, "BACKUP")
     except StorageError as error:
-        raise DatabaseRefused(str(error)) from error
+        raise DatabaseError(str(error)) from error
     require_encrypted_store(access.endpoint, environ)
     usual = {"S3_BUCKET_DATASETS": "datasets", "S3_BUCKET_ANNOTATIONS": "annotations"}
     if bucket in {environ.get(name) or default for name, default in usual.items()}:
-        raise DatabaseRefused(f"{where}: that is a bucket of the labeler itself; give backups one of their own")
+        raise DatabaseError(f"{where}: that is a bucket of the labeler itself; give backups one of their own")
     async with Store.open(access, _CONNECTIONS) as store:
         yield Bucket(store, bucket, prefix)

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.errors import DatabaseError, StackError
 from labeler_ops.runs import redacted
-from labeler_ops.stack.errors import StackError
 from labeler_ops.stack.postgres_install import find_install
 from labeler_ops.stack.processes import dying_with_parent
 
@@ -32,7 +31,7 @@ class Clients:
     major: int
 
     async def run(self, program: str, *arguments: str, url: str, progress: Callable[[], None] | None = None) -> None:
-        """Run one to its end. Raises DatabaseRefused with what it said last when it fails; stops it when cancelled."""
+        """Run one to its end. Raises DatabaseError with what it said last when it fails; stops it when cancelled."""
         process = await asyncio.create_subprocess_exec(
             *dying_with_parent(signal.SIGTERM),  # one that wrote on would meet the next attempt
             self.bin_dir / program,
@@ -54,7 +53,7 @@ class Clients:
                 process.terminate()
                 await process.wait()
         if process.returncode:
-            raise DatabaseRefused(redacted(f"{program} {_how(process.returncode)}:\n" + "\n".join(lines)))
+            raise DatabaseError(redacted(f"{program} {_how(process.returncode)}:\n" + "\n".join(lines)))
 
 
 def _how(code: int) -> str:
@@ -65,14 +64,14 @@ def _how(code: int) -> str:
 
 
 def find(major: int) -> Clients:
-    """Find the client programs of one major version. Raises DatabaseRefused with what to install.
+    """Find the client programs of one major version. Raises DatabaseError with what to install.
 
     pg_dump reads older servers, and refuses newer ones; what pg_dump 17 writes, servers up to 16 do not take
     (`SET transaction_timeout`). So the client's version is the target's.
     """
     found = {clients.major: clients for clients in _installed(major)}
     if major not in found:
-        raise DatabaseRefused(
+        raise DatabaseError(
             f"pg_dump and pg_restore of PostgreSQL {major} are needed, the target's version; here there is "
             f"{', '.join(map(str, sorted(found))) or 'none'}. On Debian: apt-get install postgresql-client-{major}"
         )

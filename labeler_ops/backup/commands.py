@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
+from labeler_ops.command_result import FAILED, AsJson, exit_with_error, print_json, run_or_exit
+from labeler_ops.console import ConsoleReporter
 from labeler_ops.database.commands import dsn
 from labeler_ops.database.roles import Database
-from labeler_ops.refusing import FAILED, AsJson, print_json, refuse, run
-from labeler_ops.screen import Screen
 
 if TYPE_CHECKING:
     from labeler_ops.backup.places import Place
@@ -85,13 +85,13 @@ def create(
 
     source = dsn(url)
 
-    async def work_on(place: "Place", screen: Screen) -> "tuple[Record, Restored | None]":
+    async def work_on(place: "Place", reporter: ConsoleReporter) -> "tuple[Record, Restored | None]":
         store = inventory.store_of(os.environ) if objects and database == "labeler" else None
-        record = await creating.create(place, source, screen, database=database, objects=store, work=work, jobs=jobs)
-        await restoring.check(place, record, screen)
+        record = await creating.create(place, source, reporter, database=database, objects=store, work=work, jobs=jobs)
+        await restoring.check(place, record, reporter)
         if scratch is None:
             return record, None
-        return record, await restoring.try_out(place, record, dsn(scratch, "--scratch"), screen, work=work, jobs=jobs)
+        return record, await restoring.try_out(place, record, dsn(scratch, "--scratch"), reporter, work=work, jobs=jobs)
 
     record, tried = _run(at, work_on)
     if as_json:
@@ -135,7 +135,7 @@ def _require_young(found: "list[Kept]", age: timedelta) -> None:
     newest = {one.record.database: one.record for one in found}  # the oldest come first
     old = [record.id for record in newest.values() if datetime.now(UTC) - record.created_at > age]
     if old or not newest:
-        refuse(f"too old, and the newest: {', '.join(old)}" if old else "there is no backup")
+        exit_with_error(f"too old, and the newest: {', '.join(old)}" if old else "there is no backup")
 
 
 def _show(found: "list[Kept]", unfinished: list[str]) -> None:
@@ -180,13 +180,13 @@ def verify(
     """
     from labeler_ops.backup import places, restoring
 
-    async def work_on(place: "Place", screen: Screen) -> "tuple[Record, float, Restored | None]":
+    async def work_on(place: "Place", reporter: ConsoleReporter) -> "tuple[Record, float, Restored | None]":
         record = await places.record_of(place, backup, database)
-        seconds = await restoring.check(place, record, screen)
+        seconds = await restoring.check(place, record, reporter)
         if scratch is None:
             return record, seconds, None
         url = dsn(scratch, "--scratch")
-        return record, seconds, await restoring.try_out(place, record, url, screen, work=work, jobs=jobs)
+        return record, seconds, await restoring.try_out(place, record, url, reporter, work=work, jobs=jobs)
 
     record, seconds, tried = _run(at, work_on)
     if as_json:
@@ -237,11 +237,11 @@ def restore(
 
     target = dsn(into, "--into")
 
-    async def work_on(place: "Place", screen: Screen) -> "Restored":
+    async def work_on(place: "Place", reporter: ConsoleReporter) -> "Restored":
         record = await places.record_of(place, backup, database)
         store = inventory.store_of(os.environ) if objects and record.objects else None
         return await restoring.restore(
-            place, record, target, screen, replace=replace, owners=owners, objects=store, work=work, jobs=jobs
+            place, record, target, reporter, replace=replace, owners=owners, objects=store, work=work, jobs=jobs
         )
 
     done = _run(at, work_on)
@@ -272,13 +272,13 @@ def prune(
     """
     from labeler_ops.backup import places, retention
 
-    async def work_on(place: "Place", screen: Screen) -> retention.Plan:
+    async def work_on(place: "Place", reporter: ConsoleReporter) -> retention.Plan:
         found, unfinished = await places.kept(place)
         rule = retention.Rule(keep_daily, keep_weekly, keep_monthly)
         plan = retention.plan(found, rule, unfinished, datetime.now(UTC))
         for number, backup_id in enumerate([*plan.going, *plan.unfinished] if remove else [], 1):
             await place.remove(backup_id)
-            screen.progress(number, len(plan.going) + len(plan.unfinished))
+            reporter.progress(number, len(plan.going) + len(plan.unfinished))
         return plan
 
     plan = _run(at, work_on)
@@ -310,13 +310,13 @@ def _judge(done: "Restored", *, as_json: bool) -> None:
         raise typer.Exit(FAILED)
 
 
-def _run(at: str, work: "Callable[[Place, Screen], Coroutine[Any, Any, _T]]") -> _T:
+def _run(at: str, work: "Callable[[Place, ConsoleReporter], Coroutine[Any, Any, _T]]") -> _T:
     from labeler_ops.backup import places
 
     async def all_of_it() -> _T:
         # What is asked for with --json is alone on standard output.
-        with Screen(errors=True) as screen:
+        with ConsoleReporter(errors=True) as reporter:
             async with places.opened(at) as place:
-                return await work(place, screen)
+                return await work(place, reporter)
 
-    return run(all_of_it)
+    return run_or_exit(all_of_it)

@@ -47,7 +47,7 @@ class Contents(msgspec.Struct):
 
 
 async def take(url: str, *, as_of: str | None = None, told: Progress = nobody) -> Contents:
-    """Read a database as of now, or of a snapshot that somebody holds. Raises DatabaseRefused when it cannot be."""
+    """Read a database as of now, or of a snapshot that somebody holds. Raises DatabaseError when it cannot be."""
     async with opened("database", url, CONNECTIONS, as_of) as side:
         found = await tables.read(side)
         standing = await sequences.read(side)

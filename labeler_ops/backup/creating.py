@@ -18,8 +18,8 @@ from labeler_ops.backup.record import CONTENTS, DUMP, INVENTORY, RECORD, Piece, 
 from labeler_ops.backup.transport import require_encrypted
 from labeler_ops.connecting import connected
 from labeler_ops.database import state
-from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.roles import Database
+from labeler_ops.errors import DatabaseError
 from labeler_ops.reporter import Reporter, counting
 from labeler_ops.runs import place as place_of
 from labeler_ops.storage.access import StorageAccess
@@ -54,7 +54,7 @@ async def create(
     jobs: int = dumps.JOBS,
     environ: Mapping[str, str] = os.environ,
 ) -> Record:
-    """Make a backup of the database at `url` and keep it. Raises DatabaseRefused; then nothing is listed as a backup.
+    """Make a backup of the database at `url` and keep it. Raises DatabaseError; then nothing is listed as a backup.
 
     `work` is where the dump lies until it is kept; the system's directory for such files, if none is given.
     """
@@ -127,12 +127,12 @@ async def _facts_of(url: str, database: Database, environ: Mapping[str, str]) ->
 
 @asynccontextmanager
 async def working(root: Path | None, size: int) -> AsyncIterator[Path]:
-    """Lend a directory that only we may read, with room for a dump; it is gone afterwards. Raises DatabaseRefused."""
+    """Lend a directory that only we may read, with room for a dump; it is gone afterwards. Raises DatabaseError."""
     directory = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="labeler-backup-", dir=root))
     try:
         free = shutil.disk_usage(directory).free
         if free < size * _ROOM:
-            raise DatabaseRefused(
+            raise DatabaseError(
                 f"{size:,} bytes need room, and {free:,} are free in {directory.parent}: name another place with --work"
             )
         yield directory

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import asyncpg
 
 from labeler_ops.connecting import Connection, connected
-from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.errors import DatabaseError
 
 _READ = """
     SELECT split_part(s, '=', 1) AS name, substr(s, strpos(s, '=') + 1) AS value
@@ -45,21 +45,21 @@ async def of_roles(connection: Connection) -> str | None:
 
 
 async def carry(source: str, target: str) -> None:
-    """Give a database the settings of another. Raises DatabaseRefused when our role may not."""
+    """Give a database the settings of another. Raises DatabaseError when our role may not."""
     async with connected(source) as connection:
         settings = await read(connection)
     await give(target, settings)
 
 
 async def give(url: str, settings: Mapping[str, str]) -> None:
-    """Give a database settings. Raises DatabaseRefused when our role may not."""
+    """Give a database settings. Raises DatabaseError when our role may not."""
     if not settings:
         return
     async with connected(url) as connection:
         try:
             await put(connection, settings)
         except asyncpg.PostgresError as error:
-            raise DatabaseRefused(f"the settings of the source cannot be given to the copy: {error}") from error
+            raise DatabaseError(f"the settings of the source cannot be given to the copy: {error}") from error
 
 
 async def put(connection: Connection, settings: Mapping[str, str], role: str | None = None) -> None:
@@ -72,7 +72,7 @@ async def put(connection: Connection, settings: Mapping[str, str], role: str | N
 
 def _spelled(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise DatabaseRefused(f"the setting {name!r} of the source is not spelled as settings are")
+        raise DatabaseError(f"the setting {name!r} of the source is not spelled as settings are")
     return name
 
 

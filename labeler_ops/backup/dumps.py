@@ -17,8 +17,8 @@ import msgspec
 from labeler_ops.backup import db_settings
 from labeler_ops.backup.clients import Clients
 from labeler_ops.connecting import connected
-from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.verify.equality import Comparison, compare_databases
+from labeler_ops.errors import DatabaseError
 from labeler_ops.files import sync
 from labeler_ops.reporter import Progress
 
@@ -67,10 +67,10 @@ async def dump(
 ) -> Manifest:
     """Write a dump and its hashes; on disk when this returns, unless it is not `kept` longer than this process.
 
-    Raises DatabaseRefused when pg_dump fails, or the directory is there already.
+    Raises DatabaseError when pg_dump fails, or the directory is there already.
     """
     if await asyncio.to_thread(into.exists):
-        raise DatabaseRefused(f"{into} is there already: a dump is never written over another")
+        raise DatabaseError(f"{into} is there already: a dump is never written over another")
     started = perf_counter()
     size = await database_size(url)
     # A place of its own for each attempt: the processes of one that was killed may write for a moment longer.
@@ -101,13 +101,13 @@ def remove(dump: Path) -> None:
 
 
 async def check(directory: Path) -> None:
-    """Compare a dump with its hashes. Raises DatabaseRefused with the name of every file that is not what it was."""
+    """Compare a dump with its hashes. Raises DatabaseError with the name of every file that is not what it was."""
     lines = (directory / "SHA256SUMS").read_text().splitlines()
     wanted = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     found = await asyncio.to_thread(_hashes, directory)
     wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
     if wrong:
-        raise DatabaseRefused(f"the dump in {directory} is damaged: {', '.join(wrong)}")
+        raise DatabaseError(f"the dump in {directory} is damaged: {', '.join(wrong)}")
 
 
 async def restore(
@@ -120,7 +120,7 @@ async def restore(
     size: int = 0,
     owners: bool = False,
 ) -> float:
-    """Restore a dump into an empty database; seconds. Raises DatabaseRefused at the first error.
+    """Restore a dump into an empty database; seconds. Raises DatabaseError at the first error.
 
     With `owners` as a superuser and with the source's owners and grants, whose roles have to be there.
     """
@@ -196,7 +196,7 @@ async def _execute(url: str, sql: str) -> None:
         try:
             await connection.execute(sql)
         except asyncpg.InsufficientPrivilegeError as error:
-            raise DatabaseRefused("the restore test needs a role that may create databases") from error
+            raise DatabaseError("the restore test needs a role that may create databases") from error
 
 
 async def database_size(url: str) -> int:

@@ -11,7 +11,7 @@ import msgspec
 
 from labeler_ops.backup.record import Objects
 from labeler_ops.backup.transport import require_encrypted_store
-from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.errors import DatabaseError
 from labeler_ops.storage.access import StorageAccess, StorageError
 from labeler_ops.storage.listing import pages
 from labeler_ops.storage.s3 import Store
@@ -41,13 +41,13 @@ _NAMED = 100
 
 
 def store_of(environ: Mapping[str, str]) -> StorageAccess | None:
-    """The labeler's own store, from S3_…; None where the environment names none. Raises DatabaseRefused."""
+    """The labeler's own store, from S3_…; None where the environment names none. Raises DatabaseError."""
     if not environ.get("S3_ENDPOINT"):
         return None
     try:
         access = side(environ)
     except StorageError as error:
-        raise DatabaseRefused(str(error)) from error
+        raise DatabaseError(str(error)) from error
     require_encrypted_store(access.endpoint, environ)
     return access
 

@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 
 from labeler_ops.backup.record import PROOF, RECORD, Kept, Piece, Proof, Record, decoded, is_id
-from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.errors import DatabaseError
 from labeler_ops.files import write_whole
 
 Told = Callable[[int], None]
@@ -20,7 +20,7 @@ Told = Callable[[int], None]
 
 
 class Place(Protocol):
-    """Keeps files by name; `<id>/<file>`. Raises DatabaseRefused for what is not there or cannot be done."""
+    """Keeps files by name; `<id>/<file>`. Raises DatabaseError for what is not there or cannot be done."""
 
     name: str
 
@@ -77,12 +77,12 @@ class Folder:
         into = self._root / name
         await asyncio.to_thread(into.parent.mkdir, parents=True, exist_ok=True, mode=0o700)
         if await asyncio.to_thread(_copied, file, into, told) != piece:
-            raise DatabaseRefused(f"{file} changed while it was copied to {into}")
+            raise DatabaseError(f"{file} changed while it was copied to {into}")
 
     async def hand_out(self, name: str, into: Path, told: Told) -> Piece:
         """Write a kept file to the disk."""
         if not (self._root / name).is_file():
-            raise DatabaseRefused(f"{name} is missing in {self.name}")
+            raise DatabaseError(f"{name} is missing in {self.name}")
         return await asyncio.to_thread(_copied, self._root / name, into, told)
 
     async def digest(self, name: str, told: Told) -> Piece | None:
@@ -147,17 +147,17 @@ async def proof_of(place: Place, backup_id: str) -> Proof | None:
 
 
 async def record_of(place: Place, wanted: str, database: str) -> Record:
-    """Find a backup by its id, or the newest one of a database by `latest`. Raises DatabaseRefused."""
+    """Find a backup by its id, or the newest one of a database by `latest`. Raises DatabaseError."""
     if wanted != "latest":
         content = await place.read(f"{wanted}/{RECORD}") if is_id(wanted) else None
         if content is None:
-            raise DatabaseRefused(f"there is no backup {wanted!r} in {place.name}; `labeler backup list` names them")
+            raise DatabaseError(f"there is no backup {wanted!r} in {place.name}; `labeler backup list` names them")
         return decoded(content, wanted)
     ids = [one for one in await place.ids() if f"-{database}-" in one]
     for backup_id in reversed(ids):
         if (content := await place.read(f"{backup_id}/{RECORD}")) is not None:
             return decoded(content, backup_id)
-    raise DatabaseRefused(f"there is no backup of the database {database!r} in {place.name}")
+    raise DatabaseError(f"there is no backup of the database {database!r} in {place.name}")
 
 
 async def prove(place: Place, backup_id: str, proof: Proof) -> None:

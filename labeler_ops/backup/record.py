@@ -7,8 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.roles import Database
+from labeler_ops.errors import DatabaseError
 
 RECORD = "backup.json"
 """Written last: what has none is not a backup, but what an attempt left behind."""
@@ -99,11 +99,11 @@ def begun_at(backup_id: str) -> datetime:
 
 
 def decoded(content: bytes, backup_id: str) -> Record:
-    """Read a record. Raises DatabaseRefused when it is damaged, or of a version that is not known."""
+    """Read a record. Raises DatabaseError when it is damaged, or of a version that is not known."""
     try:
         record = msgspec.json.decode(content, type=Record)
     except msgspec.MsgspecError as error:
-        raise DatabaseRefused(f"{RECORD} of the backup {backup_id} is damaged: {error}") from error
+        raise DatabaseError(f"{RECORD} of the backup {backup_id} is damaged: {error}") from error
     if record.id != backup_id or record.format != FORMAT:
-        raise DatabaseRefused(f"{RECORD} of the backup {backup_id} says {record.id}, format {record.format}")
+        raise DatabaseError(f"{RECORD} of the backup {backup_id} says {record.id}, format {record.format}")
     return record

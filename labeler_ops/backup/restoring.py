@@ -17,7 +17,7 @@ from labeler_ops.backup import clients, contents, db_settings, dumps, inventory,
 from labeler_ops.backup.creating import working
 from labeler_ops.backup.places import Place, prove
 from labeler_ops.backup.record import CONTENTS, DUMP, INVENTORY, Proof, Record
-from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.errors import DatabaseError
 from labeler_ops.reporter import Reporter, counting
 from labeler_ops.storage.access import StorageAccess
 
@@ -60,7 +60,7 @@ async def restore(
 ) -> Restored:
     """Restore a backup into a database that is empty, or is not there yet, or may be emptied.
 
-    Nothing is touched before every file was fetched and has its hash. Raises DatabaseRefused.
+    Nothing is touched before every file was fetched and has its hash. Raises DatabaseError.
     """
     tools = await _tools(record, into, environ)
     async with working(work, record.bytes) as directory:
@@ -70,7 +70,7 @@ async def restore(
             done = await _restored(tools, record, directory, into, reporter, fetched, owners=owners, jobs=jobs)
         except BaseException:
             if made:  # half of a database must not be taken for one
-                with suppress(DatabaseRefused, *FAILURES):
+                with suppress(DatabaseError, *FAILURES):
                     await asyncio.shield(target.dropped(into))
             raise
         if objects is not None and record.objects is not None:
@@ -99,7 +99,7 @@ async def try_out(
 
 
 async def check(place: Place, record: Record, reporter: Reporter) -> float:
-    """Read every file of a backup where it is kept, and compare hashes; seconds. Raises DatabaseRefused."""
+    """Read every file of a backup where it is kept, and compare hashes; seconds. Raises DatabaseError."""
     started, told = perf_counter(), counting(reporter.progress, record.bytes)
     reporter.line(f"reading {record.bytes:,} bytes of {record.id}")
     wrong = []
@@ -108,7 +108,7 @@ async def check(place: Place, record: Record, reporter: Reporter) -> float:
         if found != piece:
             wrong.append(f"{name} {'is missing' if found is None else 'is damaged'}")
     if wrong:
-        raise DatabaseRefused(f"the backup {record.id} cannot be restored: {', '.join(wrong)}")
+        raise DatabaseError(f"the backup {record.id} cannot be restored: {', '.join(wrong)}")
     seconds = round(perf_counter() - started, 3)
     await prove(place, record.id, Proof(at=datetime.now(UTC), how="bytes", digest=record.digest, seconds=seconds))
     return seconds
@@ -117,7 +117,7 @@ async def check(place: Place, record: Record, reporter: Reporter) -> float:
 async def _tools(record: Record, into: str, environ: Mapping[str, str]) -> clients.Clients:
     major = await target.major_of(into, environ)
     if major < record.server:
-        raise DatabaseRefused(
+        raise DatabaseError(
             f"the backup is of PostgreSQL {record.server}, and the target runs {major}: an older one cannot take it"
         )
     return clients.find(major)
@@ -133,7 +133,7 @@ async def _fetch(place: Place, record: Record, directory: Path, reporter: Report
         if await place.hand_out(f"{record.id}/{name}", directory / name, told) != piece:
             wrong.append(name)
     if wrong:
-        raise DatabaseRefused(
+        raise DatabaseError(
             f"the backup {record.id} is damaged, and nothing was restored: {', '.join(wrong)} does not have its hash"
         )
     return round(perf_counter() - started, 3)

@@ -10,8 +10,8 @@ import asyncpg
 from labeler_ops.backup.record import Record
 from labeler_ops.backup.transport import require_encrypted
 from labeler_ops.connecting import Connection, connected
-from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.own_objects import OWN_RELATIONS, USER_SCHEMA, not_of_an_extension
+from labeler_ops.errors import DatabaseError
 
 _ENTRANCE = "postgres"  # the database that is there on every server
 
@@ -52,18 +52,18 @@ def name_of(url: str) -> str:
 
 
 async def major_of(url: str, environ: Mapping[str, str] = os.environ) -> int:
-    """Give the major version of a URL's server, whether its database is there or not. Raises DatabaseRefused."""
+    """Give the major version of a URL's server, whether its database is there or not. Raises DatabaseError."""
     async with _connected(url, environ) as connection:
         if connection is not None:
             return connection.get_server_version().major
     async with _connected(_entrance(url), environ) as connection:
         if connection is None:
-            raise DatabaseRefused(f"the server has neither {name_of(url)!r} nor {_ENTRANCE!r}")
+            raise DatabaseError(f"the server has neither {name_of(url)!r} nor {_ENTRANCE!r}")
         return connection.get_server_version().major
 
 
 async def made_ready(url: str, record: Record, *, replace: str | None, environ: Mapping[str, str] = os.environ) -> bool:
-    """Make the database or see that it is empty; True when it was made. Raises DatabaseRefused, and changed nothing.
+    """Make the database or see that it is empty; True when it was made. Raises DatabaseError, and changed nothing.
 
     `replace` is the name of a database that may be emptied: nobody types it by mistake.
     """
@@ -73,13 +73,13 @@ async def made_ready(url: str, record: Record, *, replace: str | None, environ: 
             return False
     async with _connected(_entrance(url), environ) as connection:
         if connection is None:
-            raise DatabaseRefused(f"the server has neither {name_of(url)!r} nor {_ENTRANCE!r}")
+            raise DatabaseError(f"the server has neither {name_of(url)!r} nor {_ENTRANCE!r}")
         try:
             await connection.execute(
                 await connection.fetchval(_CREATE, name_of(url), record.encoding, record.collate, record.ctype)
             )
         except asyncpg.PostgresError as error:
-            raise DatabaseRefused(f"the database {name_of(url)!r} is not there and cannot be made: {error}") from error
+            raise DatabaseError(f"the database {name_of(url)!r} is not there and cannot be made: {error}") from error
     return True
 
 
@@ -95,16 +95,16 @@ async def _emptied(connection: Connection, name: str, replace: str | None, recor
         "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()"
     )
     if encoding != record.encoding:
-        raise DatabaseRefused(f"the database {name!r} is in {encoding}, the backup in {record.encoding}")
+        raise DatabaseError(f"the database {name!r} is in {encoding}, the backup in {record.encoding}")
     if not await connection.fetchval(_THINGS):
         return
     if replace != name:
-        raise DatabaseRefused(
+        raise DatabaseError(
             f"the database {name!r} is not empty, and nothing was changed. Give a new name in --into, or, to lose what "
             f"it holds, --replace {name}"
         )
     if others := await connection.fetchval(_OTHERS):
-        raise DatabaseRefused(f"the database {name!r} is in use by {others}: stop that first; nothing was changed")
+        raise DatabaseError(f"the database {name!r} is in use by {others}: stop that first; nothing was changed")
     await empty(connection)
 
 
@@ -129,7 +129,7 @@ async def _connected(url: str, environ: Mapping[str, str]) -> "AsyncIterator[Con
     async with AsyncExitStack() as stack:
         try:
             connection = await stack.enter_async_context(connected(url, "the target cannot be reached"))
-        except DatabaseRefused as error:
+        except DatabaseError as error:
             if not isinstance(error.__cause__, asyncpg.InvalidCatalogNameError):
                 raise
             yield None

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from labeler_ops.connecting import Connection
-from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.errors import DatabaseError
 
 PLAIN = "BACKUP_ALLOW_PLAIN"
 """The variable that allows what is not encrypted."""
@@ -28,7 +28,7 @@ def require_encrypted_store(endpoint: str, environ: Mapping[str, str]) -> None:
     """Refuse a store that is reached over the internet without TLS."""
     parts = urlsplit(endpoint)
     if parts.scheme != "https" and not is_private(parts.hostname or "") and not _allowed(environ):
-        raise DatabaseRefused(f"{endpoint} is not encrypted: use https, or set {PLAIN}=true on a network of your own")
+        raise DatabaseError(f"{endpoint} is not encrypted: use https, or set {PLAIN}=true on a network of your own")
 
 
 def _allowed(environ: Mapping[str, str]) -> bool:
@@ -40,4 +40,4 @@ async def require_encrypted(url: str, connection: Connection, environ: Mapping[s
     if is_private(urlsplit(url).hostname or "") or _allowed(environ):
         return
     if not await connection.fetchval("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"):
-        raise DatabaseRefused(f"the connection is not encrypted: add ?sslmode=require, or set {PLAIN}=true")
+        raise DatabaseError(f"the connection is not encrypted: add ?sslmode=require, or set {PLAIN}=true")

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from labeler_api.migrations import DIRECTORY, HEAD, PRODUCTION
 from labeler_ops.database import catalog
-from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.errors import DatabaseError
 
 _SHOWN = 40  # differences; a wrong database has hundreds
 
@@ -22,12 +22,12 @@ def alembic() -> Config:
 
 
 def examine(connection: Connection, revision: str | None) -> list[str]:
-    """Look at the database before anything is changed; what is worth noting. Raises DatabaseRefused."""
+    """Look at the database before anything is changed; what is worth noting. Raises DatabaseError."""
     if revision is None:
         return _require_empty(connection)
     known = {script.revision: script for script in ScriptDirectory.from_config(alembic()).walk_revisions()}
     if revision not in known:
-        raise DatabaseRefused(
+        raise DatabaseError(
             f"the database stands at revision {revision!r}, which this program does not know. A database of the old "
             f"backend has to be at its last revision, {PRODUCTION}: run the old backend's migrations first. A database "
             f"of a newer release (this one ends at {HEAD}) needs that release."
@@ -41,7 +41,7 @@ def examine(connection: Connection, revision: str | None) -> list[str]:
 def _require_empty(connection: Connection) -> list[str]:
     found = [name for kind, name in catalog.read(connection) if kind == "table"]
     if found:
-        raise DatabaseRefused(
+        raise DatabaseError(
             f"the database is not empty ({_listed(found)}), and no alembic_version says what it is. For a copy of "
             f"production, restore alembic_version too (it holds {PRODUCTION}); for a new system, give an empty one."
         )
@@ -59,7 +59,7 @@ def _require_production(connection: Connection, statements: Iterable[str]) -> li
     if refused:
         lines = "\n".join(f"  {difference}" for difference in refused[:_SHOWN])
         more = f"\n  … and {len(refused) - _SHOWN} more" if len(refused) > _SHOWN else ""
-        raise DatabaseRefused(
+        raise DatabaseError(
             f"the database says it is at production's revision {PRODUCTION}, but its catalog is another one. Nothing "
             f"was changed. Mend these by hand, then run the upgrade again:\n{lines}{more}"
         )

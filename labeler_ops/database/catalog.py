@@ -15,9 +15,9 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from labeler_api.db import functions
-from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.own_objects import not_of_an_extension
 from labeler_ops.database.spelling import plain
+from labeler_ops.errors import DatabaseError
 
 SCHEMA = "public"
 _SCRATCH = "labeler_expected_schema"
@@ -118,7 +118,7 @@ def expected(connection: Connection, build: Callable[[Connection], Any]) -> Iter
             yield read(connection, _SCRATCH)
         except DBAPIError as error:
             if isinstance(getattr(error.orig, "__cause__", None), asyncpg.InsufficientPrivilegeError):
-                raise DatabaseRefused(
+                raise DatabaseError(
                     "the expected schema is built beside the live one and rolled back: run this as the database's owner"
                 ) from error
             raise

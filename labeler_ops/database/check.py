@@ -8,13 +8,13 @@ from labeler_api.db.tables import metadata
 from labeler_api.migrations import HEAD
 from labeler_api.migrations.engine import engine
 from labeler_ops.database import catalog, state
-from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.errors import DatabaseError
 
 
 async def check(dsn: str) -> list[str]:
     """List every difference between the models and the database, one line each; empty when they are the same.
 
-    Raises DatabaseRefused when the database cannot be asked.
+    Raises DatabaseError when the database cannot be asked.
     """
     revision = await state.revision(dsn)
     database = engine(dsn)
@@ -22,7 +22,7 @@ async def check(dsn: str) -> list[str]:
         async with database.connect() as connection:
             differences = await connection.run_sync(_differences)
     except DBAPIError as error:
-        raise DatabaseRefused(f"the catalog cannot be read: {error.orig}") from error
+        raise DatabaseError(f"the catalog cannot be read: {error.orig}") from error
     finally:
         await database.dispose()
     lines = [str(difference) for difference in differences]

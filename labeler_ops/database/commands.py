@@ -10,12 +10,11 @@ import typer
 from rich.console import Console
 
 from labeler_api.settings import database_url
+from labeler_ops.command_result import FAILED, WRONG_USE, AsJson, exit_with_error, print_result, run_or_exit
+from labeler_ops.console import ConsoleReporter
 from labeler_ops.database.indexes import apply_indexes, indexes_sql
 from labeler_ops.database.roles import DATABASES, READABLE, Database, apply_roles, roles_sql
-from labeler_ops.refusing import FAILED, WRONG_USE, AsJson, answer, refuse
-from labeler_ops.refusing import run as doing
 from labeler_ops.runs import place
-from labeler_ops.screen import Screen
 from service_kit.settings import SettingsError
 from service_kit.settings import database_url as normal_database_url
 
@@ -63,10 +62,12 @@ def upgrade(
         log.print(f"[green]done[/green] {step}")
 
     with log.status("Upgrading"):
-        report = doing(
+        report = run_or_exit(
             lambda: run_upgrade(database, legacy_timezone=legacy_timezone, progress=applied), as_json=as_json
         )
-    answer(report.for_programs(), lambda: report.show(Console()), as_json=as_json, code=0 if report.even else FAILED)
+    print_result(
+        report.for_programs(), lambda: report.show(Console()), as_json=as_json, code=0 if report.even else FAILED
+    )
 
 
 @app.command()
@@ -75,9 +76,9 @@ def check(url: Url = None, as_json: AsJson = False) -> None:
     from labeler_ops.database.check import check as run_check
 
     database = dsn(url)
-    differences = doing(lambda: run_check(database), code=_NOT_ASKED, as_json=as_json)
+    differences = run_or_exit(lambda: run_check(database), code=_NOT_ASKED, as_json=as_json)
     said = f"{len(differences)} differences." if differences else "The database is what the models say: no difference."
-    answer(
+    print_result(
         {"same": not differences, "differences": differences},
         lambda: typer.echo("\n".join([*differences, said])),
         as_json=as_json,
@@ -107,14 +108,16 @@ def verify(
 
     urls = [dsn(url, name) for url, name in ((source, "--source"), (target, "--target"))]
     expected = None if without_roles else _roles(role or [])
-    with Screen(errors=True) as screen:
-        report = doing(
-            lambda: compare_databases(*urls, connections=connections, roles=expected, progress=screen.progress),
+    with ConsoleReporter(errors=True) as reporter:
+        report = run_or_exit(
+            lambda: compare_databases(*urls, connections=connections, roles=expected, progress=reporter.progress),
             code=_NOT_ASKED,
             as_json=as_json,
         )
     result = {"same": report.same, "differences": report.lines(), "report": report}
-    answer(result, lambda: report.show(Console(soft_wrap=True)), as_json=as_json, code=0 if report.same else FAILED)
+    print_result(
+        result, lambda: report.show(Console(soft_wrap=True)), as_json=as_json, code=0 if report.same else FAILED
+    )
 
 
 def _roles(pairs: list[str]) -> "Roles":
@@ -165,14 +168,14 @@ def roles(
             _print(roles_sql(name, role=role))
         return
     if database is None or url is None:
-        refuse("--apply needs a database and its --url, as a superuser", _NOT_ASKED)
+        exit_with_error("--apply needs a database and its --url, as a superuser", _NOT_ASKED)
     admin = dsn(url)
-    _print(doing(lambda: apply_roles(admin, database, role=role, password=password), _UNCHANGED))
+    _print(run_or_exit(lambda: apply_roles(admin, database, role=role, password=password), _UNCHANGED))
 
 
 def _indexes(database: Database | None, url: str | None, *, apply: bool) -> None:
     if database != "users" or (apply and url is None):
-        refuse(
+        exit_with_error(
             "--indexes is for the database `users`, with --apply for its --url, as the owner of its tables", _NOT_ASKED
         )
     if not apply:
@@ -180,7 +183,7 @@ def _indexes(database: Database | None, url: str | None, *, apply: bool) -> None
         _print(indexes_sql({"users": READABLE["users"]["users"]}))
         return
     owner = dsn(url)
-    _print(doing(lambda: apply_indexes(owner), _UNCHANGED))
+    _print(run_or_exit(lambda: apply_indexes(owner), _UNCHANGED))
 
 
 def _print(statements: Sequence[str]) -> None:
@@ -203,10 +206,10 @@ def prune_history(
         def seen(entries: int) -> None:
             status.update(f"{entries:,} entries looked at")
 
-        found = doing(lambda: prune(database, older_than_days, remove=remove, progress=seen), as_json=as_json)
+        found = run_or_exit(lambda: prune(database, older_than_days, remove=remove, progress=seen), as_json=as_json)
     done = "were removed" if remove else "would be removed; repeat with --remove"
     result = {"entries": found.entries, "old": found.old, "removed": remove}
-    answer(result, lambda: typer.echo(f"{found.old:,} of {found.entries:,} entries {done}."), as_json=as_json)
+    print_result(result, lambda: typer.echo(f"{found.old:,} of {found.entries:,} entries {done}."), as_json=as_json)
 
 
 def dsn(url: str | None, option: str = "--url") -> str:
@@ -216,9 +219,9 @@ def dsn(url: str | None, option: str = "--url") -> str:
         found = database_url(environ, "LABELER_DB", fall_back_to_railway=True)
         return found if url is not None else _past_the_pooler(found)
     except OSError as error:
-        refuse(f"{option}: {error.filename}: {error.strerror}", WRONG_USE)
+        exit_with_error(f"{option}: {error.filename}: {error.strerror}", WRONG_USE)
     except SettingsError as error:
-        refuse(str(error) if url is None else str(error).replace("LABELER_DB_URL", option), WRONG_USE)
+        exit_with_error(str(error) if url is None else str(error).replace("LABELER_DB_URL", option), WRONG_USE)
 
 
 def _past_the_pooler(url: str) -> str:

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from labeler_api.db.failures import FAILURES
-from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.state import opened
+from labeler_ops.errors import DatabaseError
 
 # Entries that are looked at in one transaction: a tenth of a second, in which nobody waits, since nobody else changes
 # an entry.
@@ -45,7 +45,7 @@ class Pruned:
 async def prune(dsn: str, kept_days: int, *, remove: bool, progress: Callable[[int], None] = lambda _: None) -> Pruned:
     """Count, or remove, entries older than so many days, a batch a transaction; `progress` hears of entries looked at.
 
-    It may be stopped and begun again, and run while the API is at work. Raises DatabaseRefused.
+    It may be stopped and begun again, and run while the API is at work. Raises DatabaseError.
     """
     last, entries, old = 0, 0, 0
     async with opened(dsn) as connection:
@@ -58,4 +58,4 @@ async def prune(dsn: str, kept_days: int, *, remove: bool, progress: Callable[[i
                 last, entries, old = row["last"], entries + row["seen"], old + row["old"]
                 progress(entries)
         except FAILURES as error:
-            raise DatabaseRefused(f"stopped after {entries} entries: {error or type(error).__name__}") from error
+            raise DatabaseError(f"stopped after {entries} entries: {error or type(error).__name__}") from error

@@ -41,7 +41,7 @@ async def apply_indexes(dsn: str) -> list[str]:
     """Run them one by one, each for itself: CONCURRENTLY allows no transaction.
 
     Takes as long as the tables are large; what was made stays, and running it again goes on from there. Raises
-    DatabaseRefused when the database cannot be reached, and what asyncpg raises.
+    DatabaseError when the database cannot be reached, and what asyncpg raises.
     """
     async with connected(dsn) as connection:
         names = [name for name, *_ in _INDEXES]

@@ -126,7 +126,7 @@ async def apply_roles(
 ) -> list[str]:
     """Run the statements in one transaction as the user of `dsn`; return them, without the password.
 
-    Only columns that exist are granted. Raises DatabaseRefused when the database cannot be reached, and what asyncpg
+    Only columns that exist are granted. Raises DatabaseError when the database cannot be reached, and what asyncpg
     raises, with nothing changed.
     """
     async with connected(dsn) as connection:

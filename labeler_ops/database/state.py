@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from labeler_ops.connecting import Connection, connected
-from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.roles import DATABASES, Database
+from labeler_ops.errors import DatabaseError
 
 # A table that each of the three has had from its beginning.
 _MARKS: Mapping[Database, str] = {"labeler": "annotation_projects", "users": "users", "platform": "organizations"}
@@ -13,7 +13,7 @@ _MARKS: Mapping[Database, str] = {"labeler": "annotation_projects", "users": "us
 
 @asynccontextmanager
 async def opened(dsn: str, settings: Mapping[str, str] | None = None) -> AsyncIterator[Connection]:
-    """Lend a connection to a Labeler DB. Raises DatabaseRefused with what PostgreSQL says."""
+    """Lend a connection to a Labeler DB. Raises DatabaseError with what PostgreSQL says."""
     said = {"timezone": "UTC", **(settings or {})}  # no pooler takes these
     async with connected(dsn, "the Labeler DB cannot be reached", settings=said) as connection:
         yield connection
@@ -29,9 +29,9 @@ async def revision(dsn: str) -> str | None:
 
 
 async def require_kind(connection: Connection, database: Database, name: str) -> None:
-    """Raise DatabaseRefused where it is surely another of the three databases: its URL stood in the environment."""
+    """Raise DatabaseError where it is surely another of the three databases: its URL stood in the environment."""
     found = [one for one in DATABASES if await connection.fetchval("SELECT to_regclass($1)", f"public.{_MARKS[one]}")]
     if found and database not in found:
-        raise DatabaseRefused(
+        raise DatabaseError(
             f"{name} has the tables of the database {found[0]!r}, and {database!r} was asked for: give its own URL"
         )

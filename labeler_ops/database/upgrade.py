@@ -16,8 +16,8 @@ from labeler_api.migrations import HEAD
 from labeler_api.migrations.engine import LOCK_TIMEOUT, AnotherRunnerError, engine, take_turn
 from labeler_api.migrations.steps import UnevenRows
 from labeler_ops.database import adopt, state, zones
-from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.upgrade_report import UpgradeReport
+from labeler_ops.errors import DatabaseError
 
 Progress = Callable[[str], None]
 
@@ -37,7 +37,7 @@ async def upgrade(dsn: str, *, legacy_timezone: str = "UTC", progress: Progress 
 
     `legacy_timezone` is the zone of the server that filled in times by default; `progress` hears each revision done. A
     database at the newest revision costs one query. Two runners do not meet: the second waits for the first. Raises
-    DatabaseRefused with what to do; the database then stands at the last revision that was completed.
+    DatabaseError with what to do; the database then stands at the last revision that was completed.
     """
     if await state.revision(dsn) == HEAD:
         return UpgradeReport(before=HEAD, after=HEAD)
@@ -49,14 +49,14 @@ async def upgrade(dsn: str, *, legacy_timezone: str = "UTC", progress: Progress 
             report.notes.extend(doubts)
             return report
     except UnevenRows as error:
-        raise DatabaseRefused(f"{error}. Nothing of this revision was kept.") from error
+        raise DatabaseError(f"{error}. Nothing of this revision was kept.") from error
     except AnotherRunnerError as error:
-        raise DatabaseRefused(f"{error}. Look at what it waits for, in pg_stat_activity.") from error
+        raise DatabaseError(f"{error}. Look at what it waits for, in pg_stat_activity.") from error
     except DBAPIError as error:
-        raise DatabaseRefused(_explained(error)) from error
+        raise DatabaseError(_explained(error)) from error
     except PendingRollbackError as error:  # where each statement is a transaction, Alembic goes on for a moment
         lost = error.__context__
-        raise DatabaseRefused(_explained(lost) if isinstance(lost, DBAPIError) else str(error)) from error
+        raise DatabaseError(_explained(lost) if isinstance(lost, DBAPIError) else str(error)) from error
     finally:
         await database.dispose()
 
@@ -125,7 +125,7 @@ async def _require_zone(dsn: str, name: str) -> list[str]:
     async with state.opened(dsn) as connection:
         reading = await zones.read(connection, name)
     if reading.refuted:
-        raise DatabaseRefused(zones.refusal(reading))
+        raise DatabaseError(zones.refusal(reading))
     return [f"times of the server were read as {name}: {doubt}" for doubt in reading.doubts]
 
 

@@ -10,7 +10,7 @@ from importlib import import_module
 import msgspec
 
 from labeler_ops.connecting import Connection
-from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.errors import DatabaseError
 
 OPTION = "--legacy-timezone"
 VARIABLE = "LABELER_LEGACY_TIMEZONE"
@@ -68,13 +68,13 @@ def refusal(reading: Reading) -> str:
 
 
 async def require(connection: Connection, zone: str) -> None:
-    """Raise DatabaseRefused for a zone that PostgreSQL does not know."""
+    """Raise DatabaseError for a zone that PostgreSQL does not know."""
     if not await connection.fetchval("SELECT count(*) FROM pg_timezone_names WHERE name = $1", zone):
-        raise DatabaseRefused(f"{OPTION}: {zone!r} is no time zone; expected a name such as UTC or Asia/Seoul")
+        raise DatabaseError(f"{OPTION}: {zone!r} is no time zone; expected a name such as UTC or Asia/Seoul")
 
 
 async def read(connection: Connection, zone: str) -> Reading:
-    """Look what the upgrade would make of the server's times. Raises DatabaseRefused for an unknown zone."""
+    """Look what the upgrade would make of the server's times. Raises DatabaseError for an unknown zone."""
     await require(connection, zone)
     columns = [await _column(connection, zone, *name) for name in await _unzoned(connection)]
     locks = apart = 0

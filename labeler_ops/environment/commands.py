@@ -8,8 +8,8 @@ import msgspec
 import typer
 from rich.console import Console
 
+from labeler_ops.command_result import FAILED, WRONG_USE, AsJson, exit_with_error, print_result, run_or_exit
 from labeler_ops.environment.variables import SERVICES
-from labeler_ops.refusing import FAILED, WRONG_USE, AsJson, answer, refuse, run
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -52,14 +52,14 @@ def check(
     services = [service for service in SERVICES if only is None or service in only]
     source = file.name if file else "environment"
     with Console(stderr=True).status("Asking every part" if connect else "Looking"):
-        report = run(
+        report = run_or_exit(
             lambda: whole_check(
                 read(file), services, source=source, replicas=replicas, overlap=overlap, connect=connect
             ),
             code=WRONG_USE,
         )
     result = {"right": report.right, **msgspec.to_builtins(report)}
-    answer(result, lambda: show(report, Console()), as_json=as_json, code=0 if report.right else FAILED)
+    print_result(result, lambda: show(report, Console()), as_json=as_json, code=0 if report.right else FAILED)
 
 
 @app.command()
@@ -74,7 +74,7 @@ def render(
     from labeler_ops.environment.render import render as write
 
     if not (root / "pyproject.toml").is_file():
-        refuse(f"{root.absolute()} is not the project's directory: name it with --root", WRONG_USE)
+        exit_with_error(f"{root.absolute()} is not the project's directory: name it with --root", WRONG_USE)
     if not dry_run:
         for name in write(root):
             typer.echo(f"{name} written")

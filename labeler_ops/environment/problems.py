@@ -13,7 +13,7 @@ from labeler_api import settings as api_settings
 from labeler_ops.environment.declaration import VARIABLES
 from labeler_ops.environment.reading import overruled
 from labeler_ops.environment.variables import Service
-from labeler_ops.stack.errors import StackError
+from labeler_ops.errors import StackError
 from labeler_ops.stack.postgres_install import find_install
 from service_kit import tracing
 from service_kit.settings import SettingsError

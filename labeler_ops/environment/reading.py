@@ -12,14 +12,14 @@ from dotenv import dotenv_values
 
 from labeler_ops.environment.declaration import VARIABLES
 from labeler_ops.environment.variables import Service, Variable
-from labeler_ops.errors import Refused
+from labeler_ops.errors import OperatorError
 from labeler_ops.runs import redacted
 
 State = Literal["set", "default", "unset"]
 _SHOWN_CHARACTERS = 60
 
 
-class EnvironmentUnreadable(Refused):
+class EnvironmentUnreadable(OperatorError):
     """The file of variables cannot be read; the text says why."""
 
 

@@ -4,10 +4,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from labeler_ops.console import MARKS
 from labeler_ops.environment.check import Report
 from labeler_ops.environment.declaration import GROUPS
 from labeler_ops.environment.reading import Row
-from labeler_ops.screen import MARKS
 
 
 def show(report: Report, console: Console) -> None:

@@ -22,7 +22,7 @@ from labeler_api.object_store.objects import ObjectStore
 from labeler_api.settings import Settings
 from labeler_api.workers.decoders import Decoders, DecodingFailed, capacity
 from labeler_ops.connecting import Connection
-from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.errors import DatabaseError
 from labeler_ops.images.walking import PAGE, count, require_head, walk
 
 _SPOOL_BYTES = 1024 * 1024  # what is larger is read from the disk by the process that decodes it
@@ -78,7 +78,7 @@ class BackfillReport(msgspec.Struct):
 async def backfill(
     settings: Settings, dataset: str | None, workers: int, progress: Callable[[BackfillReport], None]
 ) -> BackfillReport:
-    """Fill in the rows of all datasets, or of one. Raises DatabaseRefused, Unavailable; what was done stays done."""
+    """Fill in the rows of all datasets, or of one. Raises DatabaseError, Unavailable; what was done stays done."""
     dsn, bucket = settings.labeler_db_url, settings.s3_bucket_datasets
     await require_head(dsn)
     async with AsyncExitStack() as stack:
@@ -88,7 +88,7 @@ async def backfill(
         try:
             return await work.run(dataset_id=dataset, workers=workers, progress=progress)
         except FAILURES as error:
-            raise DatabaseRefused(f"the database went away, what was done stays done: {error}") from error
+            raise DatabaseError(f"the database went away, what was done stays done: {error}") from error
 
 
 class Backfill:

@@ -9,9 +9,9 @@ from rich.console import Console
 
 from labeler_api.db.failures import FAILURES
 from labeler_api.settings import Settings, load
-from labeler_ops.database.errors import DatabaseRefused
-from labeler_ops.refusing import FAILED, WRONG_USE, AsJson, answer, run
-from labeler_ops.screen import Screen
+from labeler_ops.command_result import FAILED, WRONG_USE, AsJson, print_result, run_or_exit
+from labeler_ops.console import ConsoleReporter
+from labeler_ops.errors import DatabaseError
 
 if TYPE_CHECKING:
     from labeler_ops.images.backfill import BackfillReport
@@ -38,8 +38,8 @@ def backfill(
     The database is LABELER_DB_URL's, the store S3_ENDPOINT's. Exit code 1: some images could not be read (they are
     listed); 2: the database or the store could not be used.
     """
-    report = run(lambda: _backfill(_settings(), dataset, workers), code=WRONG_USE)
-    answer(report, lambda: _show(report), as_json=as_json, code=FAILED if report.failed else 0)
+    report = run_or_exit(lambda: _backfill(_settings(), dataset, workers), code=WRONG_USE)
+    print_result(report, lambda: _show(report), as_json=as_json, code=FAILED if report.failed else 0)
 
 
 @app.command()
@@ -55,8 +55,8 @@ def check(
     the move do not have. Nothing is changed. The database is LABELER_DB_URL's, the store S3_ENDPOINT's. Exit code 1:
     something does not fit; 2: the database or the store could not be used.
     """
-    report = run(lambda: _check(_settings(), dataset, workers, read=read), code=WRONG_USE)
-    answer(report, lambda: _show_check(report), as_json=as_json, code=FAILED if report.mismatches else 0)
+    report = run_or_exit(lambda: _check(_settings(), dataset, workers, read=read), code=WRONG_USE)
+    print_result(report, lambda: _show_check(report), as_json=as_json, code=FAILED if report.mismatches else 0)
 
 
 def _settings() -> Settings:
@@ -68,8 +68,8 @@ def _settings() -> Settings:
 async def _backfill(settings: Settings, dataset: str | None, workers: int) -> "BackfillReport":
     from labeler_ops.images.backfill import backfill as fill
 
-    with Screen(errors=True) as screen:
-        told = screen.progress
+    with ConsoleReporter(errors=True) as reporter:
+        told = reporter.progress
         return await fill(settings, dataset, workers, lambda now: told(now.examined, max(now.lacking, now.examined)))
 
 
@@ -82,13 +82,13 @@ async def _check(settings: Settings, dataset: str | None, workers: int, *, read:
     await require_head(dsn)
     async with AsyncExitStack() as stack:
         work = Check(dsn, await ObjectStore.connect(settings, stack), bucket, read=read)
-        told = stack.enter_context(Screen(errors=True)).progress
+        told = stack.enter_context(ConsoleReporter(errors=True)).progress
         try:
             return await work.run(
                 dataset_id=dataset, workers=workers, progress=lambda now: told(now.examined, now.images)
             )
         except FAILURES as error:
-            raise DatabaseRefused(f"the database went away: {error}") from error
+            raise DatabaseError(f"the database went away: {error}") from error
 
 
 def _show(report: "BackfillReport") -> None:

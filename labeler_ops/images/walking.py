@@ -10,16 +10,16 @@ from labeler_api.db.connection import ISOLATION
 from labeler_api.migrations import HEAD
 from labeler_ops.connecting import Connection
 from labeler_ops.database import state
-from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.errors import DatabaseError
 
 PAGE = 500
 """Rows that a page's statement reads."""
 
 
 async def require_head(dsn: str) -> None:
-    """Raise DatabaseRefused unless the database is at this program's revision."""
+    """Raise DatabaseError unless the database is at this program's revision."""
     if (revision := await state.revision(dsn)) != HEAD:
-        raise DatabaseRefused(f"the database is at revision {revision}, not {HEAD}: run `labeler db upgrade` first")
+        raise DatabaseError(f"the database is at revision {revision}, not {HEAD}: run `labeler db upgrade` first")
 
 
 async def count(dsn: str, statement: str, dataset_id: str | None) -> int:

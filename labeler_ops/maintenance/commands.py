@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from labeler_ops.command_result import AsJson, print_json, run_or_exit
 from labeler_ops.database.commands import Url, dsn
 from labeler_ops.maintenance import fence
 from labeler_ops.maintenance.fence import State
-from labeler_ops.refusing import AsJson, print_json, run
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -24,19 +24,19 @@ def on(
     as_json: AsJson = False,
 ) -> None:
     """Refuse every write from now on; returns when no write is left. Reading goes on."""
-    _show(run(lambda: fence.on(dsn(url), reason=reason, by=getpass.getuser(), patience=wait)), as_json)
+    _show(run_or_exit(lambda: fence.on(dsn(url), reason=reason, by=getpass.getuser(), patience=wait)), as_json)
 
 
 @app.command()
 def off(url: Url = None, wait: Wait = 60.0, as_json: AsJson = False) -> None:
     """Allow writing again."""
-    _show(run(lambda: fence.off(dsn(url), by=getpass.getuser(), patience=wait)), as_json)
+    _show(run_or_exit(lambda: fence.off(dsn(url), by=getpass.getuser(), patience=wait)), as_json)
 
 
 @app.command()
 def status(url: Url = None, as_json: AsJson = False) -> None:
     """Say whether writing is refused, since when and why, and who is writing."""
-    _show(run(lambda: fence.status(dsn(url))), as_json)
+    _show(run_or_exit(lambda: fence.status(dsn(url))), as_json)
 
 
 def _show(state: State, as_json: bool) -> None:

@@ -18,8 +18,8 @@ import msgspec
 
 from labeler_api.db.failures import FAILURES
 from labeler_ops.connecting import Connection, connected
-from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.own_objects import OWN_RELATIONS
+from labeler_ops.errors import DatabaseError
 
 Work: TypeAlias = Callable[[Connection], Awaitable[None]]
 
@@ -105,7 +105,7 @@ class State(msgspec.Struct, frozen=True):
 
 
 async def status(url: str) -> State:
-    """Read the switch, the fence, and who is writing now. Raises DatabaseRefused when the database cannot be asked."""
+    """Read the switch, the fence, and who is writing now. Raises DatabaseError when the database cannot be asked."""
     async with _connected(url) as connection:
         return await _state(connection)
 
@@ -113,13 +113,13 @@ async def status(url: str) -> State:
 async def on(url: str, *, reason: str, by: str, patience: float = 60.0) -> State:
     """Switch on, build the fence, and return when no write is left. Safe to repeat.
 
-    Raises DatabaseRefused when writers did not end within `patience` seconds; they are named, the switch is then on,
+    Raises DatabaseError when writers did not end within `patience` seconds; they are named, the switch is then on,
     the fence not built, and calling again goes on waiting. A database without tables is refused, and left as it is.
     """
     async with _connected(url) as connection:
         if not await tables_of(connection):
             name = await connection.fetchval("SELECT current_database()")
-            raise DatabaseRefused(
+            raise DatabaseError(
                 f"the database {name!r} has no tables, so there is no writing to stop and nothing was changed: is it "
                 "the right one? `labeler db upgrade` makes the tables of a new one"
             )
@@ -131,7 +131,7 @@ async def on(url: str, *, reason: str, by: str, patience: float = 60.0) -> State
 
 
 async def off(url: str, *, by: str, patience: float = 60.0) -> State:
-    """Take the fence down, then switch off. Safe to repeat. Raises DatabaseRefused when readers hold it too long."""
+    """Take the fence down, then switch off. Safe to repeat. Raises DatabaseError when readers hold it too long."""
     async with _connected(url) as connection:
         await patiently(connection, _remove, patience)
         if await _has_switch(connection):
@@ -153,7 +153,7 @@ async def patiently(connection: Connection, work: Work, patience: float) -> None
             if monotonic() > until:
                 writers = [str(_writer(row)) for row in await connection.fetch(_WRITERS)]
                 said = "; ".join(writers) or "somebody holds a table"
-                raise DatabaseRefused(f"after {patience:.0f} s there still is at work: {said}") from error
+                raise DatabaseError(f"after {patience:.0f} s there still is at work: {said}") from error
             await asyncio.sleep(_PAUSE_SECONDS)
 
 
@@ -213,4 +213,4 @@ async def _connected(url: str) -> AsyncIterator[Connection]:
         try:
             yield connection
         except FAILURES as error:
-            raise DatabaseRefused(f"maintenance mode could not be switched: {error}") from error
+            raise DatabaseError(f"maintenance mode could not be switched: {error}") from error

@@ -11,6 +11,7 @@ import msgspec
 import typer
 
 from labeler_ops.backup.dumps import JOBS
+from labeler_ops.command_result import WRONG_USE, exit_with_error
 from labeler_ops.database import zones
 from labeler_ops.database.commands import dsn
 from labeler_ops.database.roles import Database
@@ -18,7 +19,6 @@ from labeler_ops.move.context import CONCURRENCY, Ends, Launch, Mode, Part, Plan
 from labeler_ops.move.cutover import ENVIRONMENT_VARIABLE
 from labeler_ops.move.replication.database_pair import Urls
 from labeler_ops.move.rows import upgrading
-from labeler_ops.refusing import WRONG_USE, refuse
 from labeler_ops.smoke.options import PASSWORD, account, address, require_httpx
 from labeler_ops.storage.access import StorageError
 from labeler_ops.storage.sides import both
@@ -79,7 +79,7 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
         """Both databases; exits with what is missing."""
         for name, url in (("SOURCE_DATABASE_URL", self.source), ("TARGET_DATABASE_URL", self.target)):
             if url is None:
-                refuse(f"{name} is missing: the URL of that side (or --only objects)", WRONG_USE)
+                exit_with_error(f"{name} is missing: the URL of that side (or --only objects)", WRONG_USE)
         source, target = dsn(self.source, "--source"), dsn(self.target, "--target")
         return Urls(source, target, self.source_seen, self.target_seen)
 
@@ -88,7 +88,7 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
             source, target = both()
         except StorageError as error:
             hint = "" if any(map(os.environ.get, _STORES)) else ". Where the objects stay: --only databases"
-            refuse(f"{error}{hint}", WRONG_USE)
+            exit_with_error(f"{error}{hint}", WRONG_USE)
         if rows is not None:
             return Stores(source, target, rows.source)
         return Stores(source, target, dsn(self.url) if self.references else None)
@@ -144,9 +144,9 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     def plan(self) -> Plan:
         """Check it; exits with what is wrong."""
         if self.database not in {"labeler", "users", "platform"}:
-            refuse(f"--database: expected labeler, users or platform, got {self.database!r}", WRONG_USE)
+            exit_with_error(f"--database: expected labeler, users or platform, got {self.database!r}", WRONG_USE)
         if self.database != "labeler" and (self.mode is Mode.LOGICAL or self.only is Part.OBJECTS):
-            refuse(f"--database {self.database} is moved by --mode dump, without objects", WRONG_USE)
+            exit_with_error(f"--database {self.database} is moved by --mode dump, without objects", WRONG_USE)
         return msgspec.convert(msgspec.to_builtins(self), Plan)
 
 
@@ -191,9 +191,9 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     def wishes(self, database: Database = "labeler") -> Wishes:
         """Check them before anything is done; exits with what is wrong."""
         if self.smoke_url and database != "labeler":
-            refuse(f"--smoke-url is the Labeler DB's: {database} is opened by hand", WRONG_USE)
+            exit_with_error(f"--smoke-url is the Labeler DB's: {database} is opened by hand", WRONG_USE)
         if self.deploy and (reason := _cannot_start(self.deploy)):
-            refuse(f"--deploy: {reason}", WRONG_USE)
+            exit_with_error(f"--deploy: {reason}", WRONG_USE)
         return Wishes(
             jobs=self.jobs,
             concurrency=self.concurrency,
@@ -206,7 +206,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
         if self.smoke_url is None:
             return Launch(deploy=self.deploy, wait=self.wait)
         if self.smoke_email is None:
-            refuse("--smoke-url needs --smoke-email, an account of the deployment", WRONG_USE)
+            exit_with_error("--smoke-url needs --smoke-email, an account of the deployment", WRONG_USE)
         require_httpx(WRONG_USE)
         url = address(self.smoke_url, "--smoke-url")
         return Launch(deploy=self.deploy, url=url, account=account(self.smoke_email), wait=self.wait)

@@ -9,6 +9,8 @@ import msgspec
 import typer
 from rich.console import Console
 
+from labeler_ops.command_result import FAILED, exit_with_error, run_or_exit
+from labeler_ops.console import ConsoleReporter
 from labeler_ops.database.commands import dsn
 from labeler_ops.move import environment_files, move_report
 from labeler_ops.move.cli_options import Given, Places, Planned, Runs, Which, taking
@@ -16,10 +18,7 @@ from labeler_ops.move.context import KIND, Mode, Part, Plan, Wishes, Work, plan_
 from labeler_ops.move.estimate import duration, estimate
 from labeler_ops.move.replication.database_pair import Status, drop_everything, looked_at
 from labeler_ops.move.workflow import NAMES, Road
-from labeler_ops.refusing import FAILED, refuse
-from labeler_ops.refusing import run as doing
 from labeler_ops.runs import Run, RunError
-from labeler_ops.screen import Screen
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -45,9 +44,9 @@ def check(places: Places, planned: Planned, runs: Runs, given: Given) -> None:
     kept = next(path for path in (runs.runs, *runs.runs.absolute().parents) if path.is_dir())
     directory = Path(tempfile.mkdtemp(prefix="labeler-check-", dir=kept))
     try:
-        with Screen() as screen:
-            road = Road(Work.begin(directory, plan, ends, screen, wishes))
-            doing(lambda: _look(road, runs.runs, screen))
+        with ConsoleReporter() as reporter:
+            road = Road(Work.begin(directory, plan, ends, reporter, wishes))
+            run_or_exit(lambda: _look(road, runs.runs, reporter))
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -59,29 +58,29 @@ def run(places: Places, planned: Planned, runs: Runs, given: Given, until: Until
     plan = planned.plan()
     ends, wishes = places.ends(plan), given.wishes(plan.database)
     if until is not None and until not in NAMES:
-        refuse(f"--until: expected one of {', '.join(NAMES)}")
-    with Screen() as screen:
+        exit_with_error(f"--until: expected one of {', '.join(NAMES)}")
+    with ConsoleReporter() as reporter:
         _require_none(runs.runs, ends.places)
-        work = Work.begin(runs.runs, plan, ends, screen, wishes)
-        _go(Road(work), screen, until)
+        work = Work.begin(runs.runs, plan, ends, reporter, wishes)
+        _go(Road(work), reporter, until)
 
 
 @app.command()
 @taking
 def resume(places: Places, which: Which, given: Given, until: Until = None) -> None:
     """Go on with a move that was cut off, or stopped."""
-    with Screen() as screen:
-        _go(_road(places, which, screen, given), screen, until)
+    with ConsoleReporter() as reporter:
+        _go(_road(places, which, reporter, given), reporter, until)
 
 
-def _go(road: Road, screen: Screen, until: str | None) -> None:
-    screen.line(f"run {road.run.id}")
+def _go(road: Road, reporter: ConsoleReporter, until: str | None) -> None:
+    reporter.line(f"run {road.run.id}")
     again = f"after mending it: labeler move resume --run {road.run.id}"
     asked = road.work.wishes.launch
     if asked.deploy or asked.url:
         again += ", with --deploy, --smoke-url and --smoke-email as now"
-    doing(lambda: road.go(until=until), hint=again)
-    _next(road, screen)
+    run_or_exit(lambda: road.go(until=until), hint=again)
+    _next(road, reporter)
 
 
 @app.command()
@@ -108,17 +107,17 @@ def status(places: Places, which: Which, as_json: AsJson = False) -> None:
 def _flows(places: Places, run: Run) -> Status | None:
     plan = plan_of(run)
     rows = places.ends(plan).databases if plan.mode is Mode.LOGICAL else None
-    return None if rows is None else doing(lambda: looked_at(rows))
+    return None if rows is None else run_or_exit(lambda: looked_at(rows))
 
 
 @app.command("open")
 @taking
 def open_target(places: Places, which: Which, given: Given) -> None:
     """Let users write on the new side, once the services use it and have been looked at; then fill in what lacks."""
-    with Screen() as screen:
-        road = _road(places, which, screen, given)
-        doing(road.open, hint="after mending it: the same command once more")
-        _next(road, screen)
+    with ConsoleReporter() as reporter:
+        road = _road(places, which, reporter, given)
+        run_or_exit(road.open, hint="after mending it: the same command once more")
+        _next(road, reporter)
 
 
 @app.command()
@@ -143,18 +142,18 @@ def rollback(
 
     Given again after it was cut off, it goes on where it was.
     """
-    with Screen() as screen:
+    with ConsoleReporter() as reporter:
         if leftovers:
             rows = places.rows()
-            doing(lambda: drop_everything(rows, screen))
-            screen.line("what replication left was dropped, and no fence was touched")
+            run_or_exit(lambda: drop_everything(rows, reporter))
+            reporter.line("what replication left was dropped, and no fence was touched")
             return
-        road = _road(places, which, screen, given)
+        road = _road(places, which, reporter, given)
         empty = dsn(into, "--into") if into else None
-        doing(lambda: road.rollback(empty), hint="after mending it: the same command once more")
+        run_or_exit(lambda: road.rollback(empty), hint="after mending it: the same command once more")
         if road.run.ended("back: deploy") is None:
             path = road.run.path(environment_files.ROLLBACK)
-            screen.line(f"set on every service, and deploy: {', '.join(environment_files.names(path))}, from {path}")
+            reporter.line(f"set on every service, and deploy: {', '.join(environment_files.names(path))}, from {path}")
 
 
 @app.command()
@@ -167,63 +166,63 @@ def finalize(
     ] = False,
 ) -> None:
     """Give up the way back: the source's fence is taken down, and the source may be archived or dropped."""
-    with Screen() as screen:
-        road = _road(places, which, screen, Given())
-        doing(lambda: road.finalize(unproven=unproven))
-        screen.line("the move is final. Keep the backup of the run; the source may go")
+    with ConsoleReporter() as reporter:
+        road = _road(places, which, reporter, Given())
+        run_or_exit(lambda: road.finalize(unproven=unproven))
+        reporter.line("the move is final. Keep the backup of the run; the source may go")
 
 
-async def _look(road: Road, runs: Path, screen: Screen) -> None:
+async def _look(road: Road, runs: Path, reporter: ConsoleReporter) -> None:
     found = await road.check()
-    screen.show(found)
+    reporter.show(found)
     databases = road.work.ends.databases
     told = await estimate(databases.source if databases else None, road.object_bytes(), runs)
     for line in told.lines:
-        screen.line(line)
-    screen.line("then, in order:")
+        reporter.line(line)
+    reporter.line("then, in order:")
     phases = road.phases(by_hand=True)
     for phase in phases:
         took = f" ({duration(told.seconds[phase.name])})" if phase.name in told.seconds else ""
-        screen.line(f"  {phase.name:20} {phase.says}{took}")
+        reporter.line(f"  {phase.name:20} {phase.says}{took}")
     stop = sum(told.seconds.get(name, 0) for name in ("copy", "verify", "verify objects"))
-    screen.line(
+    reporter.line(
         f"users could not write for {duration(stop)}, and for as long as the deployment takes ({told.rates_of})"
     )
-    screen.line("nothing was changed")
+    reporter.line("nothing was changed")
     if found.refused:
         raise typer.Exit(FAILED)
 
 
-def _next(road: Road, screen: Screen) -> None:
+def _next(road: Road, reporter: ConsoleReporter) -> None:
     """Say what is left to a person, as commands to copy."""
     run, directory = road.run, road.run.directory
-    screen.line(f"the report is in {directory}")
+    reporter.line(f"the report is in {directory}")
     if run.ended("open") is not None:
-        screen.line("the new side is open. The way back is `labeler move rollback`, until `labeler move finalize`")
+        reporter.line("the new side is open. The way back is `labeler move rollback`, until `labeler move finalize`")
         rows_moved = road.work.plan.database == "labeler" and road.work.plan.only is not Part.OBJECTS
         if rows_moved and run.ended("backfill") is None:
-            screen.line("next, with the services' environment: labeler images backfill, labeler storage check")
+            reporter.line("next, with the services' environment: labeler images backfill, labeler storage check")
         return
     if run.ended("switch") is None:
-        screen.line(f"next: labeler move resume --run {run.id}")
+        reporter.line(f"next: labeler move resume --run {run.id}")
         return
-    screen.line("next:")
+    reporter.line("next:")
     if run.ended("deploy") is None:
         path = directory / environment_files.NEW
-        screen.line(f"  deploy with the variables of {path}: {', '.join(environment_files.names(path))}")
+        reporter.line(f"  deploy with the variables of {path}: {', '.join(environment_files.names(path))}")
     if road.work.plan.database == "labeler":
-        screen.line("  labeler smoke --url https://… --email … --read-only")
-    screen.line(f"  labeler move open --run {run.id}")
+        reporter.line("  labeler smoke --url https://… --email … --read-only")
+    reporter.line(f"  labeler move open --run {run.id}")
 
 
-def _road(places: Places, which: Which, screen: Screen, given: Given) -> Road:
+def _road(places: Places, which: Which, reporter: ConsoleReporter, given: Given) -> Road:
     found = _found(which)
     plan: Plan = plan_of(found)
     wishes: Wishes = given.wishes(plan.database)
     try:
-        return Road(Work.of(found, places.ends(plan), screen, wishes))
+        return Road(Work.of(found, places.ends(plan), reporter, wishes))
     except RunError as error:
-        refuse(str(error))
+        exit_with_error(str(error))
 
 
 def _found(which: Which, *, over: bool = False) -> Run:
@@ -236,7 +235,7 @@ def _found(which: Which, *, over: bool = False) -> Run:
             raise RunError(f"there is no move in {which.runs}{'' if over else ' that is not over'}: labeler move run")
         return Run.resume(which.runs, going[-1].id)
     except RunError as error:
-        refuse(str(error))
+        exit_with_error(str(error))
 
 
 def _moves(runs: Path) -> list[Run]:
@@ -248,7 +247,7 @@ def _require_none(runs: Path, places: dict[str, str]) -> None:
     for one in _moves(runs):
         going = all(one.ended(end) is None for end in _OVER) and any(one.began(phase) for phase in _TOUCHED)
         if going and {name: one.facts.get(name) for name in places} == places:
-            refuse(
+            exit_with_error(
                 f"run {one.id} of these ends is not over: labeler move resume --run {one.id}, or "
                 f"labeler move rollback --run {one.id} to give it up"
             )

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from labeler_ops.backup.dumps import JOBS
-from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.roles import Database
+from labeler_ops.errors import DatabaseError
 from labeler_ops.move import environment_files
 from labeler_ops.move.replication.database_pair import Urls
 from labeler_ops.move.rows.ownership import PRIVATE
@@ -148,9 +148,9 @@ class Work:
 
     @property
     def databases(self) -> Urls:
-        """Both databases. Raises DatabaseRefused where none is moved."""
+        """Both databases. Raises DatabaseError where none is moved."""
         if self.ends.databases is None:
-            raise DatabaseRefused("this run moves no database")
+            raise DatabaseError("this run moves no database")
         return self.ends.databases
 
 

@@ -21,7 +21,7 @@ import msgspec
 from labeler_api.errors import AppError
 from labeler_api.settings import Settings
 from labeler_ops.connecting import connected_directly
-from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.errors import DatabaseError
 from labeler_ops.maintenance import fence
 from labeler_ops.move import write_downtime
 from labeler_ops.move.context import Work
@@ -82,7 +82,7 @@ class Serving:
     async def _deploy(self, facts: Facts) -> None:
         facts["exit_code"] = code = await self._ordered(self.work.wishes.launch.deploy or "")
         if code:
-            raise DatabaseRefused(f"the deployment's command ended with {code}; the target is closed as before")
+            raise DatabaseError(f"the deployment's command ended with {code}; the target is closed as before")
 
     async def _ordered(self, command: str) -> int:
         """Run the operator's command and say what it says; its exit code.
@@ -131,7 +131,7 @@ class Serving:
             self.work.reporter.line(f"{seconds:.1f} s without writes")
 
     async def smoke(self, facts: Facts) -> None:
-        """Wait until the deployment takes writes, and try everything. Raises DatabaseRefused."""
+        """Wait until the deployment takes writes, and try everything. Raises DatabaseError."""
         url, account = self._named
         await self._answers(url, account, lambda text: text is None, "it still refuses writes")
         await self._smoke(facts, read_only=False)
@@ -146,7 +146,7 @@ class Serving:
         try:
             report = await backfill(settings, None, _FILLERS, lambda now: reporter.progress(now.examined, now.lacking))
         except AppError as error:  # the store is away
-            raise DatabaseRefused(f"users work, and some images lack their sizes still: {error.detail}") from error
+            raise DatabaseError(f"users work, and some images lack their sizes still: {error.detail}") from error
         facts.update(lacking=report.lacking, filled=report.filled, failed=len(report.failed))
         reporter.line(f"{report.filled:,} of {report.lacking:,} images have sizes now, {len(report.failed):,} failed")
         for failure in report.failed[:_NAMED]:
@@ -171,7 +171,7 @@ class Serving:
     def _named(self) -> tuple[str, "Account"]:
         launch = self.work.wishes.launch
         if launch.url is None or launch.account is None:
-            raise DatabaseRefused("no deployment to look at was named: --smoke-url and --smoke-email")
+            raise DatabaseError("no deployment to look at was named: --smoke-url and --smoke-email")
         return launch.url, launch.account
 
     async def _marked(self, target: str, url: str, account: "Account") -> None:
@@ -201,7 +201,7 @@ class Serving:
                     in_a_row, last = 0, str(error)
                 if in_a_row == 0:
                     if monotonic() > until:
-                        raise DatabaseRefused(f"{url} after {patience:.0f} s: {said}. Its last answer: {last}")
+                        raise DatabaseError(f"{url} after {patience:.0f} s: {said}. Its last answer: {last}")
                     await asyncio.sleep(_LOOK_EVERY)
 
     async def _smoke(self, facts: Facts, *, read_only: bool) -> None:
@@ -214,7 +214,7 @@ class Serving:
             self.work.reporter.line(f"  {step.state:8} {step.name}: {step.note}")
         if not report.ok:
             failed = "; ".join(f"{step.name}: {step.note}" for step in report.steps if step.state == "failed")
-            raise DatabaseRefused(f"{url} does not do what it should: {failed}")
+            raise DatabaseError(f"{url} does not do what it should: {failed}")
 
 
 def opened(events: Sequence[Event], *, back: bool = False) -> bool:

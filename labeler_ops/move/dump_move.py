@@ -11,12 +11,12 @@ from labeler_api.migrations import HEAD
 from labeler_api.text.counted_nouns import counted
 from labeler_ops.connecting import connected_directly
 from labeler_ops.database import state
-from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.roles import ROLES
 from labeler_ops.database.verify import structure
 from labeler_ops.database.verify.equality import Comparison, compare_databases
 from labeler_ops.database.verify.session import opened
 from labeler_ops.database.verify.structure import Roles
+from labeler_ops.errors import DatabaseError
 from labeler_ops.files import write_variables
 from labeler_ops.maintenance import fence
 from labeler_ops.move import write_downtime
@@ -130,7 +130,7 @@ class Dump:
         self.work.run.write(COMPARISON_BACK if self.work.back else COMPARISON, found)
         facts.update(digest=found.digest, rows=found.rows, seconds=found.seconds)
         if not found.same:
-            raise DatabaseRefused(f"the copy is not the same: {len(found.lines())} differences, in report.txt")
+            raise DatabaseError(f"the copy is not the same: {len(found.lines())} differences, in report.txt")
 
     async def _compared(self) -> Comparison:
         """Compare every row; of a database of the platform also owners and grants, which the Labeler DB gets anew."""
@@ -176,12 +176,12 @@ class Dump:
         facts.update(environment=work.environment.name, role=urlsplit(variables[VARIABLES[database]]).username)
 
     async def _changed(self) -> list[str]:
-        """What our reader's grants took from everybody, in sentences. Raises DatabaseRefused for others."""
+        """What our reader's grants took from everybody, in sentences. Raises DatabaseError for others."""
         async with opened("source", self.source, 1) as ours, opened("target", self.target, 1) as theirs:
             found = await structure.compare(ours, theirs, Roles())
         database = self.work.plan.database
         if wrong := [str(one) for one in found if not grants.is_on_purpose(one, database)]:
-            raise DatabaseRefused(f"owners and grants are not the same: {'; '.join(wrong[:3])}")
+            raise DatabaseError(f"owners and grants are not the same: {'; '.join(wrong[:3])}")
         changed = [str(one) for one in found if ROLES[database] not in one.name]
         for line in changed:
             self.work.reporter.line(f"so that {ROLES[database]} cannot write: {line}")
@@ -201,12 +201,12 @@ class Dump:
         try:
             async with connected_directly("target", self.target):
                 pass
-        except DatabaseRefused as error:
+        except DatabaseError as error:
             # Closed since before any service knew it, and fenced: there is nothing on it that the source has not.
             work.reporter.line(f"{error}. Nobody could write there: the source serves on without it")
             return
         if not (await fence.status(self.target)).stands:
-            raise DatabaseRefused(
+            raise DatabaseError(
                 "the target's fence does not stand although it was not opened: somebody may have written there. "
                 "See what; then `labeler move open` and a way back that brings it along, --into"
             )
@@ -215,7 +215,7 @@ class Dump:
         found = await self._compared()
         if not found.same:
             work.reporter.show(found)
-            raise DatabaseRefused(
+            raise DatabaseError(
                 "the target was written to although it was not open: see what differs; then `labeler move open` and "
                 "--into"
             )

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from labeler_api.db.failures import FAILURES
-from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.command_result import first_error
+from labeler_ops.errors import DatabaseError
 from labeler_ops.move import move_report
-from labeler_ops.refusing import first
 from labeler_ops.reporter import Reporter
 from labeler_ops.runs import Run
 
@@ -51,7 +51,7 @@ class Engine:
     async def forth(self, phases: Sequence[Phase], *, until: str | None = None) -> None:
         """Do every phase that has not ended, up to and with `until`; stop before one that is left to a person.
 
-        Raises DatabaseRefused and its kin at the first doubt.
+        Raises DatabaseError and its kin at the first doubt.
         """
         for place, phase in enumerate(phases):
             if self.run.ended(phase.name) is not None:
@@ -72,11 +72,11 @@ class Engine:
             try:
                 await phase.do(facts)
             except ExceptionGroup as group:
-                raise first(group) from group
-            except DatabaseRefused:
+                raise first_error(group) from group
+            except DatabaseError:
                 raise
             except FAILURES as error:
-                raise DatabaseRefused(f"{phase.name}: {error or type(error).__name__}") from error
+                raise DatabaseError(f"{phase.name}: {error or type(error).__name__}") from error
 
     async def back(self, phases: Sequence[Phase]) -> None:
         """Take back what was begun, the last first. Safe to repeat."""
@@ -89,7 +89,7 @@ class Engine:
         looks = [(phase, phase.look) for phase in before if phase.look and self.run.ended(phase.name) is not None]
         for phase, look in looks:
             if (matter := await look()) is not None:
-                raise DatabaseRefused(f"{phase.name}: {matter}")
+                raise DatabaseError(f"{phase.name}: {matter}")
 
     def written(self) -> None:
         """Write what became of the run beside its journal."""

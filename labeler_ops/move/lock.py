@@ -18,7 +18,7 @@ from typing import Any
 
 from labeler_api.db.failures import FAILURES
 from labeler_ops.connecting import Connection, connect_directly
-from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.errors import DatabaseError
 from labeler_ops.runs import place
 from labeler_ops.storage import sides
 from labeler_ops.storage.access import StorageAccess, StorageError
@@ -47,7 +47,7 @@ _HOLDER = """
 async def exclusive(directory: Path, *urls: str, if_there: Sequence[str] = ()) -> AsyncIterator[None]:
     """Keep others away from a run and from these databases; from those of `if_there` where they can be reached.
 
-    Raises DatabaseRefused with who is at work already; also in the middle, when a lock was lost and taken by another.
+    Raises DatabaseError with who is at work already; also in the middle, when a lock was lost and taken by another.
     """
     with _run(directory):
         connections = {url: await _taken(url) for url in urls}
@@ -83,7 +83,7 @@ def exclusive_copy(root: Path, store: StorageAccess) -> Iterator[None]:
         yield
 
 
-class _Away(DatabaseRefused):
+class _Away(DatabaseError):
     """A database cannot be reached."""
 
 
@@ -98,7 +98,7 @@ def _run(directory: Path) -> Iterator[None]:
             except BlockingIOError as error:
                 if monotonic() > until:
                     file.seek(0)
-                    raise DatabaseRefused(
+                    raise DatabaseError(
                         f"somebody is at work on run {directory.name} already: {file.read().strip() or 'unknown'}. "
                         "Wait until it has ended"
                     ) from error
@@ -109,13 +109,13 @@ def _run(directory: Path) -> Iterator[None]:
 
 
 async def _taken(url: str) -> Connection:
-    """Take a database's lock. Raises DatabaseRefused with who has it."""
+    """Take a database's lock. Raises DatabaseError with who has it."""
     connection = await _connected(url)
     try:
         until = monotonic() + _PATIENCE_SECONDS
         while not await connection.fetchval(_TAKE, _KEY):
             if monotonic() > until:
-                raise DatabaseRefused(await _said(connection, url))
+                raise DatabaseError(await _said(connection, url))
             await asyncio.sleep(_LOOK_EVERY)
     except BaseException:
         connection.terminate()
@@ -133,7 +133,7 @@ async def _watch(connections: dict[str, Connection], work: "asyncio.Task[Any] | 
                     connection.terminate()
                     with suppress(_Away):  # it is tried again in the next round
                         connections[url] = await _taken(url)
-    except DatabaseRefused:
+    except DatabaseError:
         if work is not None:
             work.cancel()
         raise
@@ -153,7 +153,7 @@ async def _answers(connection: Connection) -> bool:
 async def _connected(url: str) -> Connection:
     try:
         connection = await connect_directly("database", url)
-    except DatabaseRefused as error:
+    except DatabaseError as error:
         raise _Away(str(error)) from error
     for name, value in {"application_name": f"labeler move by {_who()}"[:63], **_KEEPALIVE}.items():
         await connection.execute("SELECT set_config($1, $2, false)", name, value)  # PostgreSQL keeps 63 bytes of a name

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.errors import DatabaseError
 from labeler_ops.files import write_variables
 from labeler_ops.maintenance import fence
 from labeler_ops.move import write_downtime
@@ -116,18 +116,18 @@ class Logical:
         return self.work.run.last(_TURNING) in {"started", "ended"}
 
     async def compare(self) -> None:
-        """Compare every row of both sides. Raises DatabaseRefused."""
+        """Compare every row of both sides. Raises DatabaseError."""
         await self._freeze.compare()
 
     async def give_up(self, facts: Facts) -> None:
         """Take everything away that replication left: before the opening the source serves, after it the target."""
         work = self.work
         if self.is_turning:
-            raise DatabaseRefused("`labeler move rollback` was cut off while it changed sides: give it again first")
+            raise DatabaseError("`labeler move rollback` was cut off while it changed sides: give it again first")
         away = await drop_everything(self.urls, work.reporter)
         serving = "target" if work.run.ended("open") is not None else "source"
         if serving in away:
-            raise DatabaseRefused(f"the {serving} serves and cannot be reached: give it again when it is back")
+            raise DatabaseError(f"the {serving} serves and cannot be reached: give it again when it is back")
         # A fence that this run did not build is another's: the target of that one may be serving.
         if "source" not in away and work.run.began("read only"):
             await fence.off(self.source, by=getpass.getuser())
@@ -229,7 +229,7 @@ class Logical:
 
     async def _verify(self, facts: Facts) -> None:
         if not self._as_of:
-            raise DatabaseRefused(
+            raise DatabaseError(
                 "the rows were not found the same after the opening, or the comparison was cut off: "
                 "`labeler move rollback` compares everything"
             )
@@ -242,10 +242,10 @@ class Logical:
         try:
             async with opened(self.urls) as sides:
                 found = await self._freeze.make(sides.back, self.target, rows=True, was_open=was_open)
-        except DatabaseRefused as error:
+        except DatabaseError as error:
             if not was_open or isinstance(error, SideAway):
                 raise
-            raise DatabaseRefused(f"{error}. The target serves on, and nothing is lost: {self.way_out}") from error
+            raise DatabaseError(f"{error}. The target serves on, and nothing is lost: {self.way_out}") from error
         if found:
             facts.update(digest=found.digest, rows=found.rows)
 
@@ -257,7 +257,7 @@ class Logical:
 
     def _require_seen(self) -> None:
         if (known := self.work.run.facts.get("seen")) != (given := self.urls.seen):
-            raise DatabaseRefused(
+            raise DatabaseError(
                 "the servers see each other as the run began with: give --source-as-seen-by-target and "
                 f"--target-as-seen-by-source as then ({known}, now {given})"
             )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.errors import DatabaseError
 from labeler_ops.files import write_variables
 from labeler_ops.move import lock
 from labeler_ops.move.checks.check_findings import Findings
@@ -85,14 +85,14 @@ class Road:
         return [*(known[name] for name in ORDER if name in known), *serving]
 
     async def go(self, *, until: str | None = None) -> None:
-        """Do everything that has not ended, up to and with `until`. Raises DatabaseRefused at the first doubt."""
+        """Do everything that has not ended, up to and with `until`. Raises DatabaseError at the first doubt."""
         phases = self.phases()
         if until is not None and until not in (names := [phase.name for phase in phases]):
             raise RunError(f"--until: expected one of {', '.join(names)}")
         async with self._exclusive():
             try:
                 await self.engine.forth(phases, until=until)
-            except DatabaseRefused:
+            except DatabaseError:
                 self._warn_of_slot()
                 raise
 
@@ -100,7 +100,7 @@ class Road:
         """Let users write on the new side, and do what comes after it."""
         async with self._exclusive():
             if self.run.ended("switch") is None:
-                raise DatabaseRefused("the target is opened after the switch, which has not been made yet")
+                raise DatabaseError("the target is opened after the switch, which has not been made yet")
             await self.engine.forth(self.phases(by_hand=True))
 
     async def rollback(self, into: str | None = None) -> None:
@@ -108,7 +108,7 @@ class Road:
         async with self._exclusive(into, back=True):
             rows, was_open = self._rows(), opened(self.run.events)
             if was_open and self.run.ended("open") is None:
-                raise DatabaseRefused(
+                raise DatabaseError(
                     "`labeler move open` was cut off, so users may have written on the target: give it again first"
                 )
             if isinstance(rows, Logical):
@@ -122,12 +122,12 @@ class Road:
         """Give the way back up: the source may be written to or dropped by whoever owns it."""
         async with self._exclusive():
             if self.run.ended("open") is None:
-                raise DatabaseRefused("there is nothing to finalize before the target is open")
+                raise DatabaseError("there is nothing to finalize before the target is open")
             if self.run.last("back: read only") in {"started", "ended"}:
-                raise DatabaseRefused("a way back has begun: `labeler move rollback` goes on with it")
+                raise DatabaseError("a way back has begun: `labeler move rollback` goes on with it")
             rows = self._rows()
             if isinstance(rows, Logical) and rows.after and self.run.ended("verify") is None and not unproven:
-                raise DatabaseRefused(
+                raise DatabaseError(
                     "the rows were not found the same after the opening: `labeler move rollback`, or, if you know why, "
                     "--unproven"
                 )
@@ -184,7 +184,7 @@ class Road:
         self.work.reporter.show(found)
         facts["findings"] = msgspec.to_builtins(found.findings)
         if found.refused:
-            raise DatabaseRefused("; ".join(found.refused))
+            raise DatabaseError("; ".join(found.refused))
 
     async def _undo(self) -> None:
         with self.run.phase("rollback"):
@@ -203,22 +203,22 @@ class Road:
         """Back to the source, which follows the target; into an empty database where it cannot."""
         if into is not None and was_open:
             if rows.is_turning and opened(self.run.events, back=True) and not self._ways():
-                raise DatabaseRefused(
+                raise DatabaseError(
                     "the way back to the source has begun, and users may have written there: "
                     "`labeler move rollback` without --into goes on with it"
                 )
             await self._way_back(into)
             return
         if self._ways():
-            raise DatabaseRefused(f"the way back into {self._ways()[-1]} has begun: give that one, --into")
+            raise DatabaseError(f"the way back into {self._ways()[-1]} has begun: give that one, --into")
         if was_open and not self.work.plan.reverse:
-            raise DatabaseRefused("nothing flows back (--no-reverse): give an empty database, --into, for all of it")
+            raise DatabaseError("nothing flows back (--no-reverse): give an empty database, --into, for all of it")
         if was_open or (self.run.ended("switch") is not None and await rows.flows_back()):
             try:
                 await self.engine.forth(self.phases_back(None))
             except SideAway as error:
                 if was_open:
-                    raise DatabaseRefused(f"{error}. If it is the source that is lost: {rows.way_out}") from error
+                    raise DatabaseError(f"{error}. If it is the source that is lost: {rows.way_out}") from error
                 self.work.reporter.line(
                     "users never wrote on the target, which is away: the source serves on without it"
                 )
@@ -244,7 +244,7 @@ class Road:
             facts["into"] = place(into) if into else None
 
     def phases_back(self, into: str | None) -> list[Phase]:
-        """Every phase of the way back once the target was open. Raises DatabaseRefused where it needs a database."""
+        """Every phase of the way back once the target was open. Raises DatabaseError where it needs a database."""
         work, rows = self._back, self._rows()
         objects = Objects(work, rows.target if rows else None) if work.ends.stores else None
         known = _by_name(objects.phases.values() if objects else ())
@@ -254,7 +254,7 @@ class Road:
             opens = rows.open_source, rows.source
         elif rows and work.ends.databases is not None:
             if into is None:
-                raise DatabaseRefused(
+                raise DatabaseError(
                     "the target has been written to since it was opened: give an empty database, --into, for all of it"
                 )
             copied = Dump(work, rows.target, into)
@@ -281,7 +281,7 @@ class Road:
         if noted and noted[-1] == into:
             return
         if noted and opened(self.run.events, back=True):
-            raise DatabaseRefused(f"the way back into {noted[-1]} was opened already: give that one")
+            raise DatabaseError(f"the way back into {noted[-1]} was opened already: give that one")
         for phase in phases:
             self.run.forget(phase.name)
         self.run.note(_WAY_BACK, into=into)
@@ -306,7 +306,7 @@ class Road:
             self.run.read_again()  # what another did before we were alone
             for end in _ENDS:
                 if self.run.ended(end) is not None:
-                    raise DatabaseRefused(f"run {self.run.id} is over: {end} has been done")
+                    raise DatabaseError(f"run {self.run.id} is over: {end} has been done")
             try:
                 yield
             finally:

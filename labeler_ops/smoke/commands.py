@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from labeler_ops.refusing import FAILED, AsJson, answer, refuse, run
+from labeler_ops.command_result import FAILED, AsJson, exit_with_error, print_result, run_or_exit
 from labeler_ops.runs import Run
 from labeler_ops.smoke.options import PASSWORD, address, require_httpx
 from labeler_ops.smoke.options import account as account_of
@@ -65,7 +65,7 @@ def smoke(
 
     report = _run(work)
     code = 0 if report.ok else _INTERRUPTED if report.interrupted else FAILED
-    answer(report, lambda: report.show(Console()), as_json=as_json, code=code)
+    print_result(report, lambda: report.show(Console()), as_json=as_json, code=code)
 
 
 def staging_check(
@@ -114,7 +114,7 @@ def staging_check(
     report = _run(work)
     failed = _INTERRUPTED if report.smoke.interrupted else FAILED
     code = {"pass": 0, "fail": failed}.get(report.verdict, _UNDECIDED)
-    answer(report, lambda: report.show(Console()), as_json=as_json, code=code)
+    print_result(report, lambda: report.show(Console()), as_json=as_json, code=code)
 
 
 def _done(one: "StepResult") -> str:
@@ -123,6 +123,6 @@ def _done(one: "StepResult") -> str:
 
 def _run(work: Callable[[], Awaitable[_T]]) -> _T:
     try:
-        return run(work)
+        return run_or_exit(work)
     except (KeyboardInterrupt, asyncio.CancelledError):
-        refuse("interrupted", _INTERRUPTED)
+        exit_with_error("interrupted", _INTERRUPTED)

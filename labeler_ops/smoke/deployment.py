@@ -8,14 +8,14 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from labeler_ops.errors import Refused
+from labeler_ops.errors import OperatorError
 
 # What browsers and proxies wait for at most, and a little: the API itself gives up after 30 s.
 _SECONDS = 35.0
 _SHOWN_CHARACTERS = 300  # of an answer that was not expected
 
 
-class StepFailed(Refused):
+class StepFailed(OperatorError):
     """A deployment did not do what it should; the text says what was asked, and what came back."""
 
 

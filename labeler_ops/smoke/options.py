@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from labeler_ops.refusing import FAILED, WRONG_USE, refuse
+from labeler_ops.command_result import FAILED, WRONG_USE, exit_with_error
 
 if TYPE_CHECKING:
     from labeler_ops.smoke.deployment import Account
@@ -18,7 +18,7 @@ PASSWORD = "LABELER_SMOKE_PASSWORD"  # noqa: S105 - a variable's name
 def require_httpx(code: int = FAILED) -> None:
     """Exit with an advice where the client is missing, which the services themselves do without."""
     if find_spec("httpx") is None:
-        refuse("this needs httpx: pip install 'image-labeler[staging]'", code)
+        exit_with_error("this needs httpx: pip install 'image-labeler[staging]'", code)
 
 
 def account(email: str, variable: str = PASSWORD) -> "Account":
@@ -27,7 +27,7 @@ def account(email: str, variable: str = PASSWORD) -> "Account":
 
     password = os.environ.get(variable)
     if not password and not sys.stdin.isatty():
-        refuse(f"the password of {email}: set {variable}", WRONG_USE)
+        exit_with_error(f"the password of {email}: set {variable}", WRONG_USE)
     return Account(email, password or typer.prompt(f"Password of {email}", hide_input=True, err=True))
 
 
@@ -38,4 +38,4 @@ def address(url: str, option: str) -> str:
     try:
         return normal_url(url)
     except ValueError as error:
-        refuse(f"{option}: {error}", WRONG_USE)
+        exit_with_error(f"{option}: {error}", WRONG_USE)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from labeler_ops.stack.errors import StackError
+from labeler_ops.errors import StackError
 from labeler_ops.stack.terminal import Terminal
 
 

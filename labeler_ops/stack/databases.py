@@ -9,10 +9,9 @@ import bcrypt
 from labeler_api.migrations import HEAD
 from labeler_ops.connecting import Connection, connected
 from labeler_ops.database import state
-from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.roles import DATABASES, ROLES, Database, apply_roles
+from labeler_ops.errors import DatabaseError, StackError
 from labeler_ops.stack.accounts import ACCOUNTS, Account
-from labeler_ops.stack.errors import StackError
 from labeler_ops.stack.postgres import PostgresServer
 
 _SQL = Path(__file__).parent / "sql"
@@ -51,7 +50,7 @@ async def needs_upgrade(url: str, *, given: bool) -> bool:
     """
     try:
         revision = await state.revision(url)
-    except DatabaseRefused as error:
+    except DatabaseError as error:
         raise StackError(str(error)) from error
     if revision == HEAD:
         return False
@@ -69,7 +68,7 @@ async def upgrade(url: str) -> None:
 
     try:
         await run(url)
-    except DatabaseRefused as error:
+    except DatabaseError as error:
         raise StackError(f"migrations: {error}") from error
 
 

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from labeler_ops.errors import StackError
 from labeler_ops.files import write_variables, write_whole
-from labeler_ops.stack.errors import StackError
 
 _SECRET_NAMES = (
     "postgres_superuser",

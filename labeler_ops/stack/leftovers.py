@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from labeler_ops.stack.errors import StackError
+from labeler_ops.errors import StackError
 from labeler_ops.stack.home import Home
 from labeler_ops.stack.processes import POLL_SECONDS, Process
 

@@ -9,7 +9,7 @@ import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from labeler_ops.stack.errors import StackError
+from labeler_ops.errors import StackError
 from labeler_ops.stack.ports import HOST
 from labeler_ops.stack.processes import POLL_SECONDS, Process, spawn
 from labeler_ops.storage.access import FRONTEND_ORIGINS, StorageAccess, StorageError

@@ -9,7 +9,7 @@ import random
 import socket
 from pathlib import Path
 
-from labeler_ops.stack.errors import StackError
+from labeler_ops.errors import StackError
 
 HOST = "127.0.0.1"
 _EPHEMERAL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")

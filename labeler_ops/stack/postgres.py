@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
+from labeler_ops.errors import StackError
 from labeler_ops.stack import unprivileged
-from labeler_ops.stack.errors import StackError
 from labeler_ops.stack.ports import HOST
 from labeler_ops.stack.postgres_install import PostgresInstall, find_install
 from labeler_ops.stack.processes import POLL_SECONDS, Process, spawn

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from labeler_ops.stack.errors import StackError
+from labeler_ops.errors import StackError
 
 Source = Literal["system", "wheel15", "wheel17"]
 

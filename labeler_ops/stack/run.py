@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from labeler_ops.stack.errors import StackError
+from labeler_ops.errors import StackError
 from labeler_ops.stack.home import Home
 from labeler_ops.stack.settings import StackSettings
 from labeler_ops.stack.supervisor import Supervisor

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from labeler_ops.stack.errors import StackError
+from labeler_ops.errors import StackError
 from labeler_ops.stack.ports import HOST
 from labeler_ops.stack.processes import Process, spawn
 from labeler_ops.storage.access import StorageAccess

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from labeler_api import settings as api_settings
 from labeler_api.settings import database_url
-from labeler_ops.stack.errors import StackError
+from labeler_ops.errors import StackError
 from labeler_ops.storage.access import StorageAccess, StorageError
 from labeler_ops.storage.sides import side
 from service_kit.settings import SettingsError

@@ -9,9 +9,9 @@ import signal
 from collections.abc import Coroutine, Iterator
 
 from labeler_api.errors import AppError
+from labeler_ops.errors import StackError
 from labeler_ops.stack import databases, leftovers, log_files, services
 from labeler_ops.stack.accounts import ACCOUNTS
-from labeler_ops.stack.errors import StackError
 from labeler_ops.stack.home import Home
 from labeler_ops.stack.object_store import PORT_COUNT, SeaweedServer
 from labeler_ops.stack.ports import claim, keep_or_find

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from labeler_ops.stack.errors import StackError
+from labeler_ops.errors import StackError
 
 _NAMESPACE = ("unshare", "--user", "--map-user=1000", "--map-group=1000")  # any id but 0 will do
 _ACCOUNTS = ("postgres", "nobody")

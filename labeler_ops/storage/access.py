@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from labeler_ops.errors import Refused
+from labeler_ops.errors import OperatorError
 
 # The frontend's development server and the two ports its other builds use.
 FRONTEND_ORIGINS = ("http://localhost:3010", "http://localhost:3000", "http://localhost:3001")
@@ -25,5 +25,5 @@ class StorageAccess:
         return self.datasets_bucket, self.annotations_bucket
 
 
-class StorageError(Refused):
+class StorageError(OperatorError):
     """The store does not do what the labeler needs; one line that says what."""

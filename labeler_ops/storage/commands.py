@@ -7,7 +7,7 @@ import msgspec
 import typer
 from rich.console import Console
 
-from labeler_ops.refusing import AsJson, answer, run, settings
+from labeler_ops.command_result import AsJson, print_result, run_or_exit, settings
 from labeler_ops.storage.commands_check import check
 from labeler_ops.storage.commands_compare import compare, verify
 from labeler_ops.storage.commands_tie import adopt
@@ -51,7 +51,7 @@ def init(
         for look in await tied_if_empty(wanted):
             console.print(f"{look.bucket}: {look.text}", markup=False)
 
-    run(work)
+    run_or_exit(work)
 
 
 @app.command()
@@ -82,8 +82,8 @@ def sweep(
     if yes_remove is not None and not remove:
         raise typer.BadParameter("--yes-remove needs --remove beside it")
     with Console(stderr=True).status("Walking through both buckets"):
-        report = run(lambda: run_sweep(settings(), hours=min_age_hours, remove=remove, allowed=yes_remove))
-    answer(
+        report = run_or_exit(lambda: run_sweep(settings(), hours=min_age_hours, remove=remove, allowed=yes_remove))
+    print_result(
         {"dry_run": not remove, **msgspec.to_builtins(report)},
         lambda: show(report, Console(), dry_run=not remove),
         as_json=as_json,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from labeler_ops.refusing import FAILED, AsJson, print_json, run, settings
-from labeler_ops.screen import MARKS
+from labeler_ops.command_result import FAILED, AsJson, print_json, run_or_exit, settings
+from labeler_ops.console import MARKS
 
 if TYPE_CHECKING:
     from labeler_ops.storage.probe import Seen
@@ -22,7 +22,7 @@ def check(
     CORS_ORIGINS, the database LABELER_DB_URL's. Exit code 1: something is wrong.
     """
     console = Console(soft_wrap=True, highlight=False)
-    endpoint, seen = run(_seen)
+    endpoint, seen = run_or_exit(_seen)
     if as_json:
         print_json({"endpoint": endpoint, "seen": seen})
     else:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from labeler_ops.command_result import FAILED, WRONG_USE, AsJson, exit_with_error, print_result, run_or_exit
+from labeler_ops.console import ConsoleReporter
 from labeler_ops.database.commands import dsn
-from labeler_ops.refusing import FAILED, WRONG_USE, AsJson, answer, refuse, run
-from labeler_ops.screen import Screen
 from labeler_ops.storage.access import StorageError
 from labeler_ops.storage.sides import both
 
@@ -88,15 +88,15 @@ def _show(
     try:
         sides = both()
     except StorageError as error:
-        refuse(str(error), WRONG_USE)
+        exit_with_error(str(error), WRONG_USE)
 
     async def whole() -> "StoreComparison":
         from labeler_ops.storage.passes import Passes  # the S3 library takes its time to load
 
-        return await look(Passes(directory, *sides, where, screen, concurrency))
+        return await look(Passes(directory, *sides, where, reporter, concurrency))
 
-    with Screen() as screen, tempfile.TemporaryDirectory() as scratch:
+    with ConsoleReporter() as reporter, tempfile.TemporaryDirectory() as scratch:
         directory = found or Path(scratch)
         directory.mkdir(parents=True, exist_ok=True)
-        report = run(whole)
-        answer(report, lambda: screen.show(report), as_json=as_json, code=0 if report.same else FAILED)
+        report = run_or_exit(whole)
+        print_result(report, lambda: reporter.show(report), as_json=as_json, code=0 if report.same else FAILED)

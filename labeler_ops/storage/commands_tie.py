@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from labeler_api.settings import Settings
-from labeler_ops.refusing import FAILED, refuse, run, settings
+from labeler_ops.command_result import FAILED, exit_with_error, run_or_exit, settings
 
 if TYPE_CHECKING:
     from labeler_ops.storage.adopting import BothSides
@@ -33,7 +33,7 @@ def adopt(yes: Yes = False, although_images_are_missing: Missing = False, instea
     LABELER_DB_URL's, the store S3_ENDPOINT's. Exit code 1: they were not tied.
     """
     console = Console(soft_wrap=True, highlight=False)
-    run(lambda: _adopt(console, settings(), yes=yes, forced=although_images_are_missing, instead_of=instead_of))
+    run_or_exit(lambda: _adopt(console, settings(), yes=yes, forced=although_images_are_missing, instead_of=instead_of))
 
 
 async def _adopt(console: Console, wanted: Settings, *, yes: bool, forced: bool, instead_of: str | None) -> None:
@@ -48,7 +48,7 @@ async def _adopt(console: Console, wanted: Settings, *, yes: bool, forced: bool,
             console.print("The buckets belong to this database already. Nothing was done.")
             return
         if (refusal := _refusal(seen, forced=forced, instead_of=instead_of)) is not None:
-            refuse(f"Not tied: {refusal}")
+            exit_with_error(f"Not tied: {refusal}")
         if not yes and not typer.confirm("Do these two belong together?"):
             raise typer.Exit(FAILED)
         await sides.tie.adopt(whatever_they_say=True)

@@ -31,7 +31,7 @@ _THUMBNAILS_OF_BEFORE = r"""
 
 
 async def references(dsn: str) -> AsyncIterator[tuple[str, str, str]]:
-    """Yield (bucket, key, where it stands), in one snapshot. Raises DatabaseRefused when it cannot be read.
+    """Yield (bucket, key, where it stands), in one snapshot. Raises DatabaseError when it cannot be read.
 
     It stands nowhere, and may be missing, where a schema of before only lets it be guessed.
     """

@@ -108,7 +108,7 @@ async def compare_databases(
     `progress` hears of blocks, of both sides.
 
     Owners and grants are compared when `roles` says what is expected of them: a copy may be made without.
-    Raises DatabaseRefused when one cannot be read.
+    Raises DatabaseError when one cannot be read.
     """
     started = perf_counter()
     async with (

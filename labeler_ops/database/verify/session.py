@@ -10,7 +10,7 @@ import asyncpg
 
 from labeler_api.db.failures import FAILURES
 from labeler_ops.connecting import Connection
-from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.errors import DatabaseError
 
 Row = asyncpg.Record
 T = TypeVar("T")
@@ -67,7 +67,7 @@ class Side:
 async def opened(name: str, dsn: str, connections: int, as_of: str | None = None) -> AsyncIterator[Side]:
     """Open a side with several connections on one snapshot, an exported one if given.
 
-    Raises DatabaseRefused when it cannot be read.
+    Raises DatabaseError when it cannot be read.
     """
     async with AsyncExitStack() as stack:
         try:
@@ -78,7 +78,7 @@ async def opened(name: str, dsn: str, connections: int, as_of: str | None = None
             for _ in range(connections - 1):
                 pool.put_nowait(await _connection(stack, dsn, snapshot))
         except FAILURES as error:
-            raise DatabaseRefused(f"the {name} cannot be read: {error}") from error
+            raise DatabaseError(f"the {name} cannot be read: {error}") from error
         yield Side(name, first.get_server_version().major, pool)
 
 

@@ -11,9 +11,9 @@ import asyncpg
 from labeler_ops.backup import clients, db_settings, dumps
 from labeler_ops.connecting import Connection, connected_directly
 from labeler_ops.database import state, zones
-from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.own_objects import OWN_RELATIONS
 from labeler_ops.database.roles import ROLES, Database
+from labeler_ops.errors import DatabaseError
 from labeler_ops.move.checks.check_findings import Finding
 from labeler_ops.move.rows import grants, ownership
 from labeler_ops.runs import place
@@ -69,12 +69,12 @@ async def check_databases(
     legacy_timezone: str = "UTC",
     returns: bool = False,
 ) -> list[Finding]:
-    """Look at everything; never raises for what it finds. Raises DatabaseRefused when a side cannot be reached.
+    """Look at everything; never raises for what it finds. Raises DatabaseError when a side cannot be reached.
 
     `returns`: the way back would be a dump, too.
     """
     if place(source_url) == place(target_url):
-        raise DatabaseRefused("the source and the target are one and the same database")
+        raise DatabaseError("the source and the target are one and the same database")
     async with (
         connected_directly("source", source_url) as source,
         connected_directly("target", target_url) as target,
@@ -86,7 +86,7 @@ async def check_databases(
 async def _kind(sides: Sides) -> list[Finding]:
     try:
         await state.require_kind(sides.source, sides.database, f"the source {place(sides.source_url)}")
-    except DatabaseRefused as error:
+    except DatabaseError as error:
         return [Finding("database", "refused", str(error))]
     return []
 
@@ -107,7 +107,7 @@ async def _versions(sides: Sides) -> list[Finding]:
     try:
         found = clients.find(target.major)
         findings.append(Finding("client programs", "ok", f"{found.major} in {found.bin_dir}"))
-    except DatabaseRefused as error:
+    except DatabaseError as error:
         findings.append(Finding("client programs", "refused", str(error)))
     return findings
 
@@ -265,7 +265,7 @@ async def _settings(sides: Sides) -> list[Finding]:
     await trial.start()
     try:
         await db_settings.put(sides.target, ours)
-    except (asyncpg.PostgresError, DatabaseRefused) as error:
+    except (asyncpg.PostgresError, DatabaseError) as error:
         return [Finding("settings", "refused", f"the target's role may not set what the source has: {error}")]
     finally:
         await trial.rollback()
@@ -282,7 +282,7 @@ async def _zone(sides: Sides) -> list[Finding]:
         return []
     try:
         reading = await zones.read(sides.source, sides.legacy_timezone)
-    except DatabaseRefused as error:
+    except DatabaseError as error:
         return [Finding("times of the server", "refused", str(error))]
     if reading.doubts:
         return [Finding("times of the server", "refused", zones.refusal(reading))]

@@ -14,8 +14,8 @@ import asyncpg
 import msgspec
 
 from labeler_ops.connecting import Connection
-from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.own_objects import OWN_RELATIONS, literal
+from labeler_ops.errors import DatabaseError
 from labeler_ops.maintenance import fence
 
 _POLL_SECONDS = 0.05
@@ -119,7 +119,7 @@ class Channel:
         await self._make_slot()
 
     async def subscribe(self, *, copy: bool) -> None:
-        """Let changes flow, after a copy of every table if it is asked for. Raises DatabaseRefused."""
+        """Let changes flow, after a copy of every table if it is asked for. Raises DatabaseError."""
         if (await self.flow()).subscribed:
             return
         slot, wanted = await self.slot_name(), len(await fence.tables_of(self.publisher))
@@ -132,11 +132,11 @@ class Channel:
                     f" PUBLICATION {self.name} WITH ({options})"
                 )
                 if (found := (await self.flow()).tables) != wanted:
-                    raise DatabaseRefused(
+                    raise DatabaseError(
                         f"the subscriber found {found} of {wanted} tables: the URL that it was given leads it elsewhere"
                     )
         except asyncpg.PostgresError as error:
-            raise DatabaseRefused(f"the subscription cannot be made: {error}") from error
+            raise DatabaseError(f"the subscription cannot be made: {error}") from error
 
     async def in_vain(self) -> list[str]:
         """Name the tables that are copied and wait for a slot that is not there; for a moment that is usual."""
@@ -165,16 +165,14 @@ class Channel:
     async def replayed(self, patience: float) -> None:
         """Wait until the subscriber has, on disk, all that was committed on the publisher before this call.
 
-        Raises DatabaseRefused when it has not within `patience` seconds.
+        Raises DatabaseError when it has not within `patience` seconds.
         """
         # A position that our own commit lies behind: the end of the log itself may fall between two of its pages.
         mark = await self.publisher.fetchval("SELECT pg_logical_emit_message(true, 'labeler', 'mark')::text")
         until, name = monotonic() + patience, await self.slot_name()
         while not await self.publisher.fetchval(_REACHED, name, mark):
             if monotonic() > until:
-                raise DatabaseRefused(
-                    f"after {patience:.0f} s not everything is applied: {self.said(await self.flow())}"
-                )
+                raise DatabaseError(f"after {patience:.0f} s not everything is applied: {self.said(await self.flow())}")
             await asyncio.sleep(_POLL_SECONDS)
 
     def said(self, flow: Flow) -> str:
@@ -218,16 +216,16 @@ class Channel:
                     "SELECT pg_create_logical_replication_slot($1, 'pgoutput')", name, timeout=_SLOT_SECONDS
                 )
             except TimeoutError as error:
-                raise DatabaseRefused(
+                raise DatabaseError(
                     f"a transaction has been open for {_SLOT_SECONDS:.0f} s, and replication can begin only after it: "
                     "end it (see pg_stat_activity)"
                 ) from error
             except asyncpg.PostgresError as error:
-                raise DatabaseRefused(f"the slot cannot be made: {error}") from error
+                raise DatabaseError(f"the slot cannot be made: {error}") from error
         # The slot may be one that a killed command's connection is still making.
         while (slot := await self.publisher.fetchrow(_SLOT, name)) is None or slot["lag"] is None:
             if monotonic() > until:
-                raise DatabaseRefused(f"the slot {name} is not ready after {_SLOT_SECONDS:.0f} s")
+                raise DatabaseError(f"the slot {name} is not ready after {_SLOT_SECONDS:.0f} s")
             await asyncio.sleep(_POLL_SECONDS)
 
 
@@ -271,7 +269,7 @@ async def _drop_slot(publisher: Connection, name: str) -> None:
             await publisher.execute("SELECT pg_drop_replication_slot($1)", name)
         except (asyncpg.ObjectInUseError, asyncpg.UndefinedObjectError) as error:
             if monotonic() > until:
-                raise DatabaseRefused(f"the slot {name} is in use and cannot be dropped: {error}") from error
+                raise DatabaseError(f"the slot {name} is in use and cannot be dropped: {error}") from error
             await asyncio.sleep(_POLL_SECONDS)
 
 

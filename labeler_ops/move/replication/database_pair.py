@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 
 from labeler_ops.connecting import Connection, connect_directly
-from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.errors import DatabaseError
 from labeler_ops.move.replication.channel import Channel, Flow, drop_publication, drop_subscription
 from labeler_ops.reporter import Reporter
 from labeler_ops.runs import place
@@ -26,7 +26,7 @@ _SLOTS = """
 """
 
 
-class SideAway(DatabaseRefused):
+class SideAway(DatabaseError):
     """One of the databases cannot be connected to."""
 
 
@@ -82,7 +82,7 @@ async def side(stack: AsyncExitStack, called: str, url: str) -> Connection:
     """Connect to one. Raises SideAway."""
     try:
         connection = await connect_directly(called, url)
-    except DatabaseRefused as error:
+    except DatabaseError as error:
         raise SideAway(str(error)) from error
     stack.push_async_callback(connection.close, timeout=5)
     # Making a slot waits for transactions as for locks, and has a limit of its own.
@@ -125,7 +125,7 @@ def _warnings(called: str, slots: Sequence[asyncpg.Record]) -> list[str]:
 
 
 async def drop_everything(urls: Urls, reporter: Reporter) -> list[str]:
-    """Drop both channels, or what is on one side while the other is away; which are. Raises DatabaseRefused if both."""
+    """Drop both channels, or what is on one side while the other is away; which are. Raises DatabaseError if both."""
     away = []
     async with AsyncExitStack() as stack:
         for called, url, subscription, publication in (
@@ -142,5 +142,5 @@ async def drop_everything(urls: Urls, reporter: Reporter) -> list[str]:
             await drop_subscription(connection, subscription)
             await drop_publication(connection, publication)
     if len(away) == 2:  # noqa: PLR2004 - both
-        raise DatabaseRefused("neither database can be reached: nothing was dropped")
+        raise DatabaseError("neither database can be reached: nothing was dropped")
     return away

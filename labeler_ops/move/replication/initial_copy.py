@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 from labeler_ops.backup import clients, db_settings
 from labeler_ops.backup.clients import Clients
 from labeler_ops.connecting import Connection
-from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.own_objects import OWN_RELATIONS
 from labeler_ops.database.verify import sequences, structure
 from labeler_ops.database.verify.session import opened
+from labeler_ops.errors import DatabaseError
 from labeler_ops.maintenance import fence
 from labeler_ops.move.replication.channel import Channel, Flow
 from labeler_ops.move.replication.database_pair import Sides
@@ -59,7 +59,7 @@ async def make_tables(sides: Sides, file: Path) -> None:
 
 
 async def copied(sides: Sides, reporter: Reporter) -> int:
-    """Wait until every table is copied and the target is near; how many tables. Raises DatabaseRefused if it stops."""
+    """Wait until every table is copied and the target is near; how many tables. Raises DatabaseError if it stops."""
     tables = await _tables_copied(sides, reporter)
     await sides.target.execute("ANALYZE")
     await _near(sides.forth, reporter)
@@ -100,7 +100,7 @@ async def _near(channel: Channel, reporter: Reporter) -> None:
 
 def _require_slots(lost: list[str]) -> None:
     if lost:
-        raise DatabaseRefused(
+        raise DatabaseError(
             f"the target crashed at the end of the copy of {', '.join(lost)}, and its server waits in vain for a slot "
             "that is gone: `labeler move rollback` gives the move up, and the source serves on; then an empty target, "
             "a new run"
@@ -109,7 +109,7 @@ def _require_slots(lost: list[str]) -> None:
 
 def _require_flow(channel: Channel, flow: Flow, *, stuck: bool) -> None:
     if stuck or not flow.subscribed or flow.slot in {None, "lost"}:
-        raise DatabaseRefused(channel.said(flow))
+        raise DatabaseError(channel.said(flow))
 
 
 async def _bytes(connection: Connection) -> int:
@@ -118,7 +118,7 @@ async def _bytes(connection: Connection) -> int:
 
 
 async def _copy_definitions(clients: Clients, source: str, target: str, file: Path) -> None:
-    """Make the source's tables on the empty target, all or none. Raises DatabaseRefused."""
+    """Make the source's tables on the empty target, all or none. Raises DatabaseError."""
     await clients.run("pg_dump", *_DUMP, f"--file={file}", url=source)
     name = urlsplit(target).path.removeprefix("/")
     await clients.run("pg_restore", *_RESTORE, f"--dbname={name}", str(file), url=target)
@@ -138,7 +138,7 @@ async def copy_sequences(ours: Connection, theirs: Connection) -> int:
 async def require_same(ours: str, theirs: str, *, with_sequences: bool) -> None:
     """Compare definitions, which takes no time; a table or column that was made meanwhile is not replicated.
 
-    With sequences also that each gives the same number next on both sides, and a free one. Raises DatabaseRefused.
+    With sequences also that each gives the same number next on both sides, and a free one. Raises DatabaseError.
     """
     async with opened("source", ours, 1) as here, opened("target", theirs, 1) as there:
         found = [str(one) for one in await structure.compare(here, there)]
@@ -146,4 +146,4 @@ async def require_same(ours: str, theirs: str, *, with_sequences: bool) -> None:
             found += await sequences.compare(here, there)
     if found:
         first = "; ".join(found[:_SHOWN])
-        raise DatabaseRefused(f"the two sides are not defined alike ({len(found)} differences): {first}")
+        raise DatabaseError(f"the two sides are not defined alike ({len(found)} differences): {first}")

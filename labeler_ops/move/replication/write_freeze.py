@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from labeler_ops.backup import dumps
-from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.verify.equality import Comparison, compare_databases
+from labeler_ops.errors import DatabaseError
 from labeler_ops.maintenance import fence
 from labeler_ops.move import write_downtime
 from labeler_ops.move.move_report import COMPARISON
@@ -35,7 +35,7 @@ class WriteFreeze:
         """
         try:
             if not (flow := await channel.flow()).ready:
-                raise DatabaseRefused(f"it does not flow: {channel.said(flow)}")
+                raise DatabaseError(f"it does not flow: {channel.said(flow)}")
             # The long part of it while everybody still writes.
             await channel.replayed(_CATCH_UP_SECONDS)
             await initial_copy.require_same(self.urls.source, self.urls.target, with_sequences=False)
@@ -58,7 +58,7 @@ class WriteFreeze:
         return None
 
     async def compare(self, moment: tuple[str, str] | None = None) -> Comparison:
-        """Compare every row and definition, of the moment given or of now. Raises DatabaseRefused."""
+        """Compare every row and definition, of the moment given or of now. Raises DatabaseError."""
         as_of, target_as_of = moment or (None, None)
         report = await compare_databases(
             self.urls.source, self.urls.target, progress=self.reporter.progress, as_of=as_of, target_as_of=target_as_of
@@ -66,7 +66,7 @@ class WriteFreeze:
         self.run.write(COMPARISON, report)
         self.reporter.show(report)
         if not report.same:
-            raise DatabaseRefused(f"the two sides are not the same: {'; '.join(report.lines()[:3])}")
+            raise DatabaseError(f"the two sides are not the same: {'; '.join(report.lines()[:3])}")
         return report
 
     @asynccontextmanager

@@ -16,8 +16,8 @@ from labeler_ops.backup.clients import Clients
 from labeler_ops.backup.dumps import JOBS
 from labeler_ops.backup.target import empty
 from labeler_ops.connecting import connected
-from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.roles import Database
+from labeler_ops.errors import DatabaseError
 from labeler_ops.move.rows import grants
 from labeler_ops.reporter import Progress, Reporter
 from labeler_ops.runs import Run
@@ -48,7 +48,7 @@ async def copy(
     told: Progress | None = None,
     database: Database = "labeler",
 ) -> Copied:
-    """Dump the source and restore it into the target, which is empty. Raises DatabaseRefused at the first error."""
+    """Dump the source and restore it into the target, which is empty. Raises DatabaseError at the first error."""
     tools = await _tools(target)
     await asyncio.to_thread(dumps.remove, into)  # what a run that was cut off left of this
     manifest = await dumps.dump(tools, source, into, jobs=jobs, told=told, kept=False)
@@ -74,13 +74,11 @@ async def clear(target: str) -> None:
             await connection.fetch(_LEFT_AT_WORK, _OURS)
             await empty(connection)
     except asyncpg.PostgresError as error:
-        raise DatabaseRefused(
-            f"what the copy that was cut off left on the target cannot be removed: {error}"
-        ) from error
+        raise DatabaseError(f"what the copy that was cut off left on the target cannot be removed: {error}") from error
 
 
 async def _tools(target: str) -> Clients:
-    """Find the client programs of a server's major version. Raises DatabaseRefused."""
+    """Find the client programs of a server's major version. Raises DatabaseError."""
     async with connected(target) as connection:
         return clients.find(connection.get_server_version().major)
 
@@ -90,13 +88,13 @@ async def back_up(
 ) -> dict[str, Any]:
     """Make the backup of a run, anew if it was cut off; sizes in bytes and times in seconds.
 
-    Raises DatabaseRefused when it cannot be proven, or is not what the source was.
+    Raises DatabaseError when it cannot be proven, or is not what the source was.
     """
     directory, tools = run.path(name), await _tools(target)
     await asyncio.to_thread(dumps.remove, directory)  # what a run that was cut off left
     place_of_test = await dumps.restore_test_place(source, target, major=tools.major)
     if place_of_test is None:
-        raise DatabaseRefused("neither role may create the scratch database of the restore test: grant CREATEDB to one")
+        raise DatabaseError("neither role may create the scratch database of the restore test: grant CREATEDB to one")
     size = await dumps.database_size(source)
     async with dumps.snapshot(source) as moment:
         made = await dumps.dump(tools, source, directory, as_of=moment, jobs=jobs, told=reporter.progress)
@@ -105,7 +103,7 @@ async def back_up(
     if not tried.report.same:
         reporter.show(tried.report)
         first = "; ".join(tried.report.lines()[:3])
-        raise DatabaseRefused(f"the backup, restored, is not what the source was; nothing was switched: {first}")
+        raise DatabaseError(f"the backup, restored, is not what the source was; nothing was switched: {first}")
     reporter.line(f"backup of {made.bytes:,} bytes, restored and compared in {tried.restore_seconds:.1f} s")
     return {
         "database_bytes": size,

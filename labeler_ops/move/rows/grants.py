@@ -11,10 +11,10 @@ import asyncpg
 
 from labeler_ops.backup import db_settings
 from labeler_ops.connecting import Connection, connected
-from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.own_objects import OWN_RELATIONS, THIS_DATABASE, USER_SCHEMA, not_of_an_extension
 from labeler_ops.database.roles import ROLES, Database
 from labeler_ops.database.verify.structure import Difference
+from labeler_ops.errors import DatabaseError
 
 _NAME = "(pg_identify_object('{}'::regclass, {}.oid, 0)).identity"
 _OF_A_COLUMN = "EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype IN ('a', 'i'))"
@@ -149,7 +149,7 @@ async def carry_database_s(source: str, target: str, database: Database) -> None
 async def give_again(source: str, target: str) -> list[str]:
     """Let others do with a Labeler DB what they may do with its source, once it has its owner.
 
-    Returns the grants of what there is no more after an upgrade. Raises DatabaseRefused.
+    Returns the grants of what there is no more after an upgrade. Raises DatabaseError.
     """
     gone = []
     async with _both(source, target) as (ours, theirs):
@@ -164,13 +164,13 @@ async def give_again(source: str, target: str) -> list[str]:
 
 @asynccontextmanager
 async def _both(source: str, target: str) -> AsyncIterator[tuple[Connection, Connection]]:
-    """Connect to both, and do everything on the target or nothing. Raises DatabaseRefused."""
+    """Connect to both, and do everything on the target or nothing. Raises DatabaseError."""
     async with connected(source) as ours, connected(target) as theirs:
         try:
             async with theirs.transaction():
                 yield ours, theirs
         except asyncpg.PostgresError as error:
-            raise DatabaseRefused(f"the grants of the source cannot be given to the target: {error}") from error
+            raise DatabaseError(f"the grants of the source cannot be given to the target: {error}") from error
 
 
 def is_on_purpose(found: Difference, database: Database) -> bool:

@@ -14,8 +14,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from labeler_api.db.failures import FAILURES
 from labeler_ops.connecting import Connection, PoolerAnswers, connected, connected_directly
-from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.roles import ROLES, Database, apply_roles
+from labeler_ops.errors import DatabaseError
 from labeler_ops.move.rows.grants import THINGS
 
 VARIABLES: Mapping[Database, str] = {
@@ -46,7 +46,7 @@ _OWNERS = """
 async def served(target: str, private: str | None = None) -> dict[str, str]:
     """Give everything to the role that serves, and return the services' variables, at their `private` address if any.
 
-    A target that is moved to by a plain role belongs to that role already. Raises DatabaseRefused.
+    A target that is moved to by a plain role belongs to that role already. Raises DatabaseError.
     """
     try:
         url = await _handed_over(target) if await _is_superuser(target) else target
@@ -56,7 +56,7 @@ async def served(target: str, private: str | None = None) -> dict[str, str]:
         unpooled = await _as_reached(url, target, None)
         return {VARIABLES["labeler"]: reached, "DB_STATEMENT_CACHE": "false", "LABELER_DB_UNPOOLED_URL": unpooled}
     except FAILURES as error:
-        raise DatabaseRefused(f"the target cannot be given to the role {ROLES['labeler']}: {error}") from error
+        raise DatabaseError(f"the target cannot be given to the role {ROLES['labeler']}: {error}") from error
 
 
 def direct(url: str) -> dict[str, str]:
@@ -66,7 +66,7 @@ def direct(url: str) -> dict[str, str]:
 
 async def of_the_source(source: str, said: Callable[[str], None]) -> dict[str, str]:
     """The services' variables for the source, as the move reaches it; says so where that is as a superuser."""
-    with suppress(DatabaseRefused):  # it may be away by now
+    with suppress(DatabaseError):  # it may be away by now
         if await _is_superuser(source):
             said(
                 f"{VARIABLES['labeler']} of the way back is the move's own, a superuser's: give the services the URL "
@@ -78,15 +78,15 @@ async def of_the_source(source: str, said: Callable[[str], None]) -> dict[str, s
 async def reader(database: Database, target: str, private: str | None = None) -> dict[str, str]:
     """Make the role that our services read a copy by, and return their variable.
 
-    Raises DatabaseRefused when our role may not, or when a pooler answers where the services would connect.
+    Raises DatabaseError when our role may not, or when a pooler answers where the services would connect.
     """
     try:
         reached = await _as_reached(await _role(target, database), target, private)
         if private and await _is_pooler(reached):
-            raise DatabaseRefused(f"{PRIVATE} leads to a pooler: {VARIABLES[database]} has to be the unpooled address")
+            raise DatabaseError(f"{PRIVATE} leads to a pooler: {VARIABLES[database]} has to be the unpooled address")
         return {VARIABLES[database]: reached}
     except FAILURES as error:
-        raise DatabaseRefused(
+        raise DatabaseError(
             f"the services' role {ROLES[database]} cannot be made on the target: {error}. Give the URL of a superuser "
             "(Railway's postgres is one)"
         ) from error
@@ -140,7 +140,7 @@ async def _is_pooler(url: str) -> bool:
             return False
     except PoolerAnswers:
         return True
-    except (DatabaseRefused, TimeoutError):
+    except (DatabaseError, TimeoutError):
         return False
 
 

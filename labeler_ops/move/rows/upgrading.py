@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 
 from labeler_api.migrations import HEAD
-from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.upgrade_report import UpgradeReport
+from labeler_ops.errors import DatabaseError
 from labeler_ops.reporter import Reporter
 from labeler_ops.runs import Run
 
@@ -32,7 +32,7 @@ async def upgrade_copy(run: Run, target: str, before: str, legacy_timezone: str,
     for line in lines(report):
         reporter.line(line)
     if not report.even:
-        raise DatabaseRefused("the upgrade lost rows that it does not account for: see report.txt")
+        raise DatabaseError("the upgrade lost rows that it does not account for: see report.txt")
     return {move: sum(getattr(rows, move) for rows in report.tables.values()) for move in _MOVES}
 
 
@@ -56,7 +56,7 @@ def lines(report: UpgradeReport) -> list[str]:
 
 
 def require_few_set_aside(run: Run) -> None:
-    """Raise DatabaseRefused where the upgrade put more than a few rows of a table into quarantine."""
+    """Raise DatabaseError where the upgrade put more than a few rows of a table into quarantine."""
     report = read(run)
     many = [
         f"{rows.quarantined:,} of {rows.before:,} {name}"
@@ -64,7 +64,7 @@ def require_few_set_aside(run: Run) -> None:
         if rows.quarantined > rows.before * _FEW
     ]
     if many:
-        raise DatabaseRefused(
+        raise DatabaseError(
             f"the upgrade set aside more than 1 % of a table: {'; '.join(many)}. They are in the tables quarantine_… "
             "of the target, each with its reason (report.txt has the sums). Look at them, users read meanwhile; then "
             f"`labeler move resume {ACCEPT}`, or go back with `labeler move rollback`"

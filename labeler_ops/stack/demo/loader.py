@@ -12,10 +12,10 @@ from urllib.parse import quote
 
 import httpx
 
+from labeler_ops.errors import StackError
 from labeler_ops.stack.accounts import ACCOUNTS, Account
 from labeler_ops.stack.demo.labels import ANNOTATIONS, CLASS_NAMES, CLASSES, CONFIRMED, TASKS, Annotation
 from labeler_ops.stack.demo.photographs import PHOTOGRAPHS
-from labeler_ops.stack.errors import StackError
 
 DATASET_NAME = "Demo photographs"
 _DESCRIPTION = "Photographs of free licence to try the labeler with; the sources are in SOURCES.md beside them."

@@ -7,7 +7,7 @@ from sqlalchemy import Table
 
 from labeler_api.db.tables import metadata, quarantine_tables
 from labeler_ops.database.check import check
-from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.errors import DatabaseError
 from tests.fixtures.production import LEGACY_TABLES, run_sql
 
 
@@ -113,7 +113,7 @@ async def test_who_may_not_create_a_schema_is_told_so(labeler_dsn: str) -> None:
     await run_sql(labeler_dsn, "GRANT SELECT ON alembic_version TO only_looks", "SELECT")
     parts = urlsplit(labeler_dsn)
     try:
-        with pytest.raises(DatabaseRefused, match="run this as the database's owner"):
+        with pytest.raises(DatabaseError, match="run this as the database's owner"):
             await check(urlunsplit(parts._replace(netloc=f"only_looks:x@{parts.hostname}:{parts.port}")))
     finally:
         await run_sql(labeler_dsn, "DROP OWNED BY only_looks", "DROP ROLE only_looks", "SELECT")

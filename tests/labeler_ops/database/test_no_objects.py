@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 
 from labeler_ops.database.check import check
-from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.upgrade import upgrade
+from labeler_ops.errors import DatabaseError
 from tests.fixtures.production import run_sql
 
 _REVISION = import_module("labeler_api.migrations.versions.2026_11_29_1940_no_objects_of_a_status")
@@ -50,7 +50,7 @@ async def test_the_upgrade_counts_and_goes_on_after_a_crash(empty_dsn: str, monk
             thread.start()
             thread.join()
 
-    with pytest.raises(DatabaseRefused):
+    with pytest.raises(DatabaseError):
         await upgrade(empty_dsn, progress=crash)
     assert {number for _, _, number, _ in await counts(empty_dsn)} == {None}, "filled after the count, and then cut off"
     await upgrade(empty_dsn)

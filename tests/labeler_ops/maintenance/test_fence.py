@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
-from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.errors import DatabaseError
 from labeler_ops.maintenance import fence
 from tests.fixtures.postgres import DatabaseFactory, temporary_server
 from tests.fixtures.waiting import until
@@ -118,7 +118,7 @@ async def test_a_writer_that_does_not_end_is_named(url: str) -> None:
         transaction = writer.transaction()
         await transaction.start()
         await writer.execute("UPDATE parents SET n = 9")
-        with pytest.raises(DatabaseRefused, match="the one that hangs"):
+        with pytest.raises(DatabaseError, match="the one that hangs"):
             await fence.on(url, reason="x", by="me", patience=0)
         state = await fence.status(url)
         assert state.mode == "on"
@@ -166,7 +166,7 @@ async def test_a_database_without_the_switch_is_fenced_all_the_same(url: str) ->
 
 
 async def test_a_database_that_is_away_is_said(url: str) -> None:
-    with pytest.raises(DatabaseRefused, match="cannot be reached"):
+    with pytest.raises(DatabaseError, match="cannot be reached"):
         await fence.status(url + "_not_there")
 
 
@@ -219,7 +219,7 @@ VACUUMS = """
 
 async def test_a_database_without_tables_is_refused_in_a_sentence(create_database: DatabaseFactory) -> None:
     url = await create_database()
-    with pytest.raises(DatabaseRefused, match="has no tables, so there is no writing to stop and nothing was changed"):
+    with pytest.raises(DatabaseError, match="has no tables, so there is no writing to stop and nothing was changed"):
         await fence.on(url, reason="x", by="me")
     async with connected(url) as connection:
         assert await connection.fetchval("SELECT to_regproc($1)", fence.NAME) is None

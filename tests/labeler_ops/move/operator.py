@@ -16,9 +16,9 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+from labeler_ops.command_result import OPERATOR_ERRORS
 from labeler_ops.move import workflow as engine
 from labeler_ops.move.context import Ends
-from labeler_ops.refusing import REFUSALS
 from labeler_ops.runs import Run
 from labeler_ops.storage import inventory, manifest
 from tests.labeler_ops.move.moving import again
@@ -74,7 +74,7 @@ def _work(order: Order) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (order.file_bytes, order.file_bytes))
     try:
         asyncio.run(_move(order))
-    except REFUSALS as error:
+    except OPERATOR_ERRORS as error:
         Path(f"{order.directory}.said").write_text(str(error))
         os._exit(1)
     os._exit(0)

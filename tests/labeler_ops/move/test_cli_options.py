@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import typer
 
+from labeler_ops.command_result import WRONG_USE
 from labeler_ops.move.cli_options import Given
-from labeler_ops.refusing import WRONG_USE
 
 
 @pytest.mark.parametrize("command", ["cp a b", "./deploy.sh", "./deploy.sh --now", "FOO=./x bash deploy.sh", "'./a b'"])

@@ -9,8 +9,8 @@ import asyncpg
 import pytest
 
 from labeler_ops.backup import clients, dumps
-from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.verify.equality import compare_databases
+from labeler_ops.errors import DatabaseError
 from labeler_ops.move.checks.dump_checks import check_databases
 from labeler_ops.move.rows import copy
 from tests.fixtures.postgres import DatabaseFactory
@@ -67,9 +67,9 @@ async def test_a_damaged_backup_is_named(source: str, tools: clients.Clients, tm
     content = bytearray(victim.read_bytes())
     content[len(content) // 2] ^= 1
     victim.write_bytes(content)
-    with pytest.raises(DatabaseRefused, match=victim.name):
+    with pytest.raises(DatabaseError, match=victim.name):
         await dumps.check(tmp_path / "backup")
-    with pytest.raises(DatabaseRefused, match="there already"):
+    with pytest.raises(DatabaseError, match="there already"):
         await dumps.dump(tools, source, tmp_path / "backup")
 
 
@@ -86,7 +86,7 @@ async def test_a_copy_that_was_cut_off_begins_again(
 
 async def test_a_restore_that_fails_says_why_and_stops(source: str, target: str, tmp_path: Path) -> None:
     await execute(target, "CREATE TABLE things (id int)")
-    with pytest.raises(DatabaseRefused, match="things"):
+    with pytest.raises(DatabaseError, match="things"):
         await copy.copy(source, target, tmp_path / "dump")
 
 
@@ -105,7 +105,7 @@ async def test_the_server_going_away_in_the_middle_is_an_error(source: str, targ
             while True:
                 if await killer.fetchval(sql):
                     break
-        with pytest.raises(DatabaseRefused, match="pg_dump failed"):
+        with pytest.raises(DatabaseError, match="pg_dump failed"):
             await copying
     finally:
         holder.terminate()
@@ -169,15 +169,15 @@ async def test_preflight_refuses_what_would_not_be_moved(source: str, target: st
 
 
 async def test_preflight_refuses_one_database_twice_and_one_that_is_away(source: str, tmp_path: Path) -> None:
-    with pytest.raises(DatabaseRefused, match="one and the same"):
+    with pytest.raises(DatabaseError, match="one and the same"):
         await check_databases(source, source, tmp_path)
     away = urlsplit(source)._replace(path="/not_there").geturl()
-    with pytest.raises(DatabaseRefused, match=r"target .*not_there"):
+    with pytest.raises(DatabaseError, match=r"target .*not_there"):
         await check_databases(source, away, tmp_path)
 
 
 def test_missing_client_programs_are_named_with_their_package() -> None:
-    with pytest.raises(DatabaseRefused, match="postgresql-client-99"):
+    with pytest.raises(DatabaseError, match="postgresql-client-99"):
         clients.find(99)
 
 

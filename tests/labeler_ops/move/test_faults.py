@@ -14,8 +14,8 @@ import asyncpg
 import psutil
 import pytest
 
-from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.verify.equality import compare_databases
+from labeler_ops.errors import DatabaseError
 from labeler_ops.move import move_report
 from labeler_ops.move.workflow import Road
 from labeler_ops.runs import Run
@@ -47,7 +47,7 @@ async def failing_in_the_middle(move: Road, side: str, hold: str, said: str) -> 
     try:
         await until_held_up(side)
         yield
-        with pytest.raises(DatabaseRefused, match=said):
+        with pytest.raises(DatabaseError, match=said):
             await working
     finally:
         holder.terminate()
@@ -85,7 +85,7 @@ async def test_a_target_without_room_says_so_and_takes_the_copy_once_it_has_some
     assert other_server.process is not None
     server = psutil.Process(other_server.process.pid)
     server.rlimit(resource.RLIMIT_FSIZE, (_FILE_BYTES, resource.RLIM_INFINITY))
-    with pytest.raises(DatabaseRefused, match="could not extend file"):
+    with pytest.raises(DatabaseError, match="could not extend file"):
         await move.go()
     server.rlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     await move.go()

@@ -7,7 +7,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.errors import DatabaseError
 from labeler_ops.move import lock
 from tests.labeler_ops.move.conftest import until_held_up
 from tests.labeler_ops.move.moving import begun, rows
@@ -31,10 +31,10 @@ async def test_a_second_operator_is_refused_by_name_until_the_first_is_gone(
     try:
         await until_held_up(source)
         assert process.pid is not None
-        with pytest.raises(DatabaseRefused, match=rf"on run {first.run.id} already: .*process {process.pid}\b"):
+        with pytest.raises(DatabaseError, match=rf"on run {first.run.id} already: .*process {process.pid}\b"):
             async with lock.exclusive(first.run.directory, target):
                 pytest.fail("two of one run")
-        with pytest.raises(DatabaseRefused, match=rf"labeler move by .*process {process.pid}\).*from 127\.0\.0\.1"):
+        with pytest.raises(DatabaseError, match=rf"labeler move by .*process {process.pid}\).*from 127\.0\.0\.1"):
             async with lock.exclusive(tmp_path / "second", target):
                 pytest.fail("two towards one target")
         process.kill()
@@ -60,7 +60,7 @@ async def test_a_lock_that_was_lost_and_is_another_s_stops_the_work(
             await asyncio.Event().wait()
 
     try:
-        with pytest.raises(DatabaseRefused, match="somebody is at work"):
+        with pytest.raises(DatabaseError, match="somebody is at work"):
             await asyncio.wait_for(work(), 30)
     finally:
         other.terminate()
@@ -80,7 +80,7 @@ async def test_a_database_that_is_away_is_an_error_only_where_it_is_needed(targe
     away = target.rpartition("/")[0] + "/not_there"
     async with lock.exclusive(tmp_path, if_there=[away]):
         pass
-    with pytest.raises(DatabaseRefused, match="not_there"):
+    with pytest.raises(DatabaseError, match="not_there"):
         await lock.exclusive(tmp_path, away).__aenter__()
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.upgrade import upgrade
 from labeler_ops.database.verify.equality import compare_databases
+from labeler_ops.errors import DatabaseError
 from labeler_ops.maintenance import fence
 from labeler_ops.move import move_report
 from labeler_ops.move.context import Wishes
@@ -116,7 +116,7 @@ async def test_before_it_was_opened_the_way_back_is_the_source(source: str, targ
     assert written_down.differences == []
     assert (written_down.seconds_without_writes or 0) > 0
     assert "nobody could write for" in move.run.path("report.txt").read_text()
-    with pytest.raises(DatabaseRefused, match="rollback has been done"):
+    with pytest.raises(DatabaseError, match="rollback has been done"):
         await move.go()
 
 
@@ -124,11 +124,11 @@ async def test_after_it_was_opened_the_way_back_needs_a_database(source: str, ta
     move = begun(tmp_path, rows(source, target))
     await move.go()
     await move.open()
-    with pytest.raises(DatabaseRefused, match="--into"):
+    with pytest.raises(DatabaseError, match="--into"):
         await move.rollback()
     await move.finalize()
     assert not (await fence.status(source)).fenced
-    with pytest.raises(DatabaseRefused, match="finalize has been done"):
+    with pytest.raises(DatabaseError, match="finalize has been done"):
         await move.rollback()
 
 
@@ -136,7 +136,7 @@ async def test_somebody_who_writes_past_the_fence_is_noticed(source: str, target
     move = begun(tmp_path, rows(source, target))
     await move.go(until="copy")
     await execute(source, f"DROP FUNCTION {fence.NAME}() CASCADE; UPDATE annotations SET notes = 'late' WHERE id = 7")
-    with pytest.raises(DatabaseRefused, match="not the same"):
+    with pytest.raises(DatabaseError, match="not the same"):
         await move.go()
     assert any("annotations: (7) differs" in line for line in lines(move))
     assert move.run.ended("switch") is None
@@ -162,7 +162,7 @@ async def test_a_closed_target_whose_fence_was_taken_down_is_no_safe_way_back(
     with pytest.raises(asyncpg.PostgresError, match="maintenance mode"):
         await execute(target, "UPDATE annotations SET notes = 'early'")
     await fence.off(target, by="somebody")
-    with pytest.raises(DatabaseRefused, match="target's fence does not stand"):
+    with pytest.raises(DatabaseError, match="target's fence does not stand"):
         await move.rollback()
     await fence.on(target, reason="again", by="somebody")
     await move.rollback()
@@ -177,7 +177,7 @@ async def test_an_opening_that_was_cut_off_is_finished_before_a_way_back(
     await move.go()
     order = Order(move.run.directory, rows(source, target), "open", die_at=("open", "ended"))
     assert await done(order) < 0
-    with pytest.raises(DatabaseRefused, match="open` was cut off"):
+    with pytest.raises(DatabaseError, match="open` was cut off"):
         await move.rollback()
 
 
@@ -193,7 +193,7 @@ async def test_a_way_back_that_was_opened_is_the_only_one(
     order = Order(move.run.directory, rows(source, target), "rollback", into=first, die_at=("rollback", "started"))
     assert await done(order) < 0
     move.run.read_again()
-    with pytest.raises(DatabaseRefused, match="was opened already"):
+    with pytest.raises(DatabaseError, match="was opened already"):
         await move.rollback(second)
     await move.rollback(first)
     assert not (await fence.status(first)).fenced
@@ -219,7 +219,7 @@ async def test_a_fence_that_somebody_took_down_stops_the_switch(source: str, tar
     move = begun(tmp_path, rows(source, target))
     await move.go(until="verify")
     await fence.off(source, by="somebody")
-    with pytest.raises(DatabaseRefused, match="fence does not stand"):
+    with pytest.raises(DatabaseError, match="fence does not stand"):
         await move.go()
 
 
@@ -247,7 +247,7 @@ async def test_a_labeler_db_that_was_upgraded_and_has_no_rows_is_a_target(
     )
     move = begun(tmp_path, rows(source, target))
     await execute(target, "INSERT INTO datasets (id, name, owner_id, storage_path) VALUES ('x', 'x', 1, 'x')")
-    with pytest.raises(DatabaseRefused, match=r"target: is not empty \(there are rows in datasets\)"):
+    with pytest.raises(DatabaseError, match=r"target: is not empty \(there are rows in datasets\)"):
         await move.go()
     await execute(target, "DELETE FROM datasets")
     await move.go()
@@ -296,7 +296,7 @@ async def test_a_store_that_is_away_keeps_nobody_from_working(
     )
     move = begun(tmp_path, rows(source, target))
     await move.go()
-    with pytest.raises(DatabaseRefused, match="users work, and some images lack their sizes still"):
+    with pytest.raises(DatabaseError, match="users work, and some images lack their sizes still"):
         await move.open()
     assert move.run.ended("open") is not None
     assert move.run.ended("backfill") is None

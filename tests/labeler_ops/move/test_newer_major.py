@@ -9,8 +9,8 @@ import pytest
 
 from labeler_api.db.read_only import prove
 from labeler_ops.database.check import check
-from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.roles import apply_roles
+from labeler_ops.errors import DatabaseError
 from labeler_ops.move import move_report
 from labeler_ops.stack.postgres import PostgresServer
 from tests.fixtures.move_variables import variables
@@ -64,7 +64,7 @@ async def test_grants_of_the_platform_db_are_the_same_and_its_reader_cannot_writ
     move = begun(tmp_path, rows(source, newer), database="platform")
     await move.go(until="copy")
     await execute(newer, f"GRANT MAINTAIN ON workspaces TO {prefix}_all")
-    with pytest.raises(DatabaseRefused, match="the copy is not the same: 1 differences"):
+    with pytest.raises(DatabaseError, match="the copy is not the same: 1 differences"):
         await move.go()
     (found,) = move_report.read(move.run).differences
     assert found.startswith(f"grant workspaces to {prefix}_all: DELETE, INSERT, REFERENCES, ")
@@ -102,5 +102,5 @@ async def test_the_labeler_db_belongs_to_the_role_that_serves(
     finally:
         await connection.close()
     assert await check(url) == []
-    with pytest.raises(DatabaseRefused, match=f"older major version; give a server of {_NEWER} or newer"):
+    with pytest.raises(DatabaseError, match=f"older major version; give a server of {_NEWER} or newer"):
         await move.rollback(await create_database())

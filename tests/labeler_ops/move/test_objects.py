@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.errors import DatabaseError
 from labeler_ops.maintenance import fence
 from labeler_ops.move.lock import exclusive_copy
 from labeler_ops.runs import Run, RunError
@@ -82,7 +82,7 @@ async def test_before_the_opening_a_way_back_opens_the_database_and_changes_no_s
     await fill(source_objects, 20)
     move = begun(tmp_path, objects(*stores, labeler_dsn))
     before = await source_objects.listing()
-    with pytest.raises(DatabaseRefused, match="after the switch, which has not been made yet"):
+    with pytest.raises(DatabaseError, match="after the switch, which has not been made yet"):
         await move.open()
     await move.go()
     await move.rollback()

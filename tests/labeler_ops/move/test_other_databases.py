@@ -7,8 +7,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.verify.structure import Difference
+from labeler_ops.errors import DatabaseError
 from labeler_ops.maintenance import fence
 from labeler_ops.move import move_report
 from labeler_ops.move.rows.grants import is_on_purpose
@@ -71,7 +71,7 @@ async def test_the_platform_db_is_moved(
     monkeypatch.setenv("LABELER_ROLE_PASSWORD", PLATFORM_PASSWORD)
     source = await create_database(platform_template)
     move = begun(tmp_path, rows(source, target), database="platform")
-    with pytest.raises(DatabaseRefused, match="organizations_id_seq: the target would give 1, and holds 2 already"):
+    with pytest.raises(DatabaseError, match="organizations_id_seq: the target would give 1, and holds 2 already"):
         await move.go()  # rows were inserted with their ids; found while everybody works
     await execute(source, "SELECT setval('organizations_id_seq', 2), setval('workspaces_id_seq', 3)")
     await move.go()
@@ -96,7 +96,7 @@ async def test_a_role_that_can_make_no_roles_is_refused_before_anything_is_done(
     host = target.rpartition("@")[2]
     owner = f"postgresql://moves_only:moves@{host}"
     move = begun(tmp_path, rows(source, owner), database="platform")
-    with pytest.raises(DatabaseRefused, match="platform_readonly, which the services read by: use a superuser"):
+    with pytest.raises(DatabaseError, match="platform_readonly, which the services read by: use a superuser"):
         await move.go()
     assert not (await fence.status(source)).fenced
     with pytest.raises(RunError, match="give its URLs"):
@@ -180,7 +180,7 @@ async def test_owners_and_grants_of_the_platform_s_own_services_are_carried(
     await execute(source, _GRANTS.format(p=prefix, name=source.rpartition("/")[2]))
     move = begun(tmp_path, rows(source, elsewhere), database="platform")
     named = ", ".join(f"{prefix}_{name}" for name in ("later", "owner", "writer"))
-    with pytest.raises(DatabaseRefused, match=f"roles: the target's server lacks {named}, which own or may use"):
+    with pytest.raises(DatabaseError, match=f"roles: the target's server lacks {named}, which own or may use"):
         await move.go()
     assert not (await fence.status(source)).fenced
     await execute(elsewhere, _THEIRS.format(p=prefix))
@@ -190,7 +190,7 @@ async def test_owners_and_grants_of_the_platform_s_own_services_are_carried(
     await move.go(until="copy")  # as after a kill: what is there is cleared, and the schema public is everybody's again
     for fault, mended, said in _FAULTS:
         await execute(elsewhere, fault.format(p=prefix))
-        with pytest.raises(DatabaseRefused, match="the copy is not the same"):
+        with pytest.raises(DatabaseError, match="the copy is not the same"):
             await move.go()
         found = move_report.read(move.run).differences
         assert any(said.format(p=prefix) in line for line in found), found
@@ -236,5 +236,5 @@ def _variable(run: Run, name: str, variable: str) -> str:
 
 
 async def test_the_labeler_db_is_not_moved_as_another(source: str, target: str, tmp_path: Path) -> None:
-    with pytest.raises(DatabaseRefused, match="has the tables of the database 'labeler', and 'users' was asked for"):
+    with pytest.raises(DatabaseError, match="has the tables of the database 'labeler', and 'users' was asked for"):
         await begun(tmp_path, rows(source, target), database="users").go()

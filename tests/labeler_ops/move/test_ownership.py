@@ -10,7 +10,7 @@ import pytest
 from labeler_api.db.pool import Database, PoolOptions
 from labeler_api.telemetry.instruments import Instruments
 from labeler_ops.database.check import check
-from labeler_ops.database.errors import DatabaseRefused
+from labeler_ops.errors import DatabaseError
 from labeler_ops.move.rows import ownership
 from labeler_ops.stack.postgres import PostgresServer
 from tests.fixtures.move_variables import variables
@@ -136,7 +136,7 @@ async def test_a_pooler_before_the_user_db_is_refused(
     async with pooling(postgres.port, {"user_readonly": READER_PASSWORD}, tmp_path) as pooler:
         monkeypatch.setenv(ownership.PRIVATE, pooler)
         move = begun(tmp_path, rows(users.admin_dsn, target), database="users")
-        with pytest.raises(DatabaseRefused, match="TARGET_PRIVATE_ADDRESS leads to a pooler"):
+        with pytest.raises(DatabaseError, match="TARGET_PRIVATE_ADDRESS leads to a pooler"):
             await move.go()
     monkeypatch.delenv(ownership.PRIVATE)
     await move.go()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from labeler_ops.stack.errors import StackError
+from labeler_ops.errors import StackError
 from labeler_ops.stack.home import Home, write_json
 
 

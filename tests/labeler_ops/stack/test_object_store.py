@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from labeler_ops.stack.errors import StackError
+from labeler_ops.errors import StackError
 from labeler_ops.stack.object_store import PORT_COUNT, SeaweedServer, find_weed
 from labeler_ops.stack.ports import free_ports
 from labeler_ops.storage.access import StorageAccess, StorageError

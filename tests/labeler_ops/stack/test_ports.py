@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from labeler_ops.errors import StackError
 from labeler_ops.stack import ports
-from labeler_ops.stack.errors import StackError
 
 
 @pytest.fixture

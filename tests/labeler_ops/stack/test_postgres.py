@@ -12,8 +12,8 @@ import asyncpg
 import psutil
 import pytest
 
+from labeler_ops.errors import StackError
 from labeler_ops.stack import unprivileged
-from labeler_ops.stack.errors import StackError
 from labeler_ops.stack.ports import free_port
 from labeler_ops.stack.postgres import PostgresInstall, PostgresServer, find_install
 

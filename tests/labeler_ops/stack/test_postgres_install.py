@@ -11,8 +11,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from labeler_ops.errors import StackError
 from labeler_ops.stack import postgres_install
-from labeler_ops.stack.errors import StackError
 from labeler_ops.stack.ports import free_port
 from labeler_ops.stack.postgres import PostgresServer
 from labeler_ops.stack.postgres_install import PRODUCTION_MAJOR, PostgresInstall, find_install

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from labeler_ops.stack.errors import StackError
+from labeler_ops.errors import StackError
 from labeler_ops.stack.settings import load
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from labeler_ops.database.errors import DatabaseRefused
 from labeler_ops.database.upgrade import upgrade
 from labeler_ops.database.verify.equality import compare_databases
+from labeler_ops.errors import DatabaseError
 from labeler_ops.maintenance import fence
 from labeler_ops.move.replication import database_pair
 from labeler_ops.move.replication.database_pair import Urls, drop_everything, looked_at
@@ -61,7 +61,7 @@ async def test_the_fenced_source_follows_the_target_and_nobody_else_writes_there
     await move.finalize()
     assert [await rows(side, LEFT) for side in pair] == [[], []]
     assert not (await fence.status(urls.source)).fenced
-    with pytest.raises(DatabaseRefused, match="finalize has been done"):
+    with pytest.raises(DatabaseError, match="finalize has been done"):
         await move.rollback()
 
 
@@ -72,12 +72,12 @@ async def test_on_any_doubt_the_source_serves_on(pair: tuple[str, str], tmp_path
     await move.go(until="following")
     assert any("NO BACKUP" in line for line in lines(move))
     await execute(target, "UPDATE annotations SET notes = 'not ours' WHERE id = 7")
-    with pytest.raises(DatabaseRefused, match="not the same"):
+    with pytest.raises(DatabaseError, match="not the same"):
         await through(move)
     await execute(source, "UPDATE annotations SET notes = 'still here' WHERE id = 8")
     await execute(target, "UPDATE annotations SET notes = NULL WHERE id = 7")
     await execute(source, "CREATE TABLE meanwhile (id int PRIMARY KEY)")
-    with pytest.raises(DatabaseRefused, match="meanwhile"):
+    with pytest.raises(DatabaseError, match="meanwhile"):
         await through(move)
     assert not (await fence.status(source)).fenced
     await execute(source, "DROP TABLE meanwhile")
@@ -105,7 +105,7 @@ async def test_before_it_was_opened_the_way_back_is_the_source(pair: tuple[str, 
     source, target = pair
     move = following(tmp_path, Urls(source, target), backup=False)
     await move.go(until="following")
-    with pytest.raises(DatabaseRefused, match="after the switch"):
+    with pytest.raises(DatabaseError, match="after the switch"):
         await move.open()
     await move.rollback()
     assert [await rows(side, LEFT) for side in pair] == [[], []]
@@ -116,7 +116,7 @@ async def test_before_it_was_opened_the_way_back_is_the_source(pair: tuple[str, 
     assert again.run.id != move.run.id
     await again.go()
     assert [(await fence.status(side)).stands for side in pair] == [True, True]
-    with pytest.raises(DatabaseRefused, match="before the target is open"):
+    with pytest.raises(DatabaseError, match="before the target is open"):
         await again.finalize()
     await again.rollback()
     assert [(await fence.status(side)).stands for side in pair] == [False, True]
@@ -133,7 +133,7 @@ async def test_to_a_newer_major_and_back(servers: Servers, newer: PostgresServer
     await move.rollback()
     assert await rows(source, "SELECT id FROM annotations WHERE notes = 'there'") == [(7,)]
     empty = source.rpartition("/")[0] + "/postgres"
-    with pytest.raises(DatabaseRefused, match="older major"):
+    with pytest.raises(DatabaseError, match="older major"):
         await following(tmp_path, Urls(newer.dsn("moved"), empty)).go()
 
 
@@ -141,7 +141,7 @@ async def test_what_is_missing_is_said_by_name(
     labeler_dsn: str, create_database: DatabaseFactory, servers: Servers, pair: tuple[str, str], tmp_path: Path
 ) -> None:
     """A source without a logical log; a role without rights; a target that is not empty; a route that leads nowhere."""
-    with pytest.raises(DatabaseRefused, match=r"wal_level: is minimal on the source: ALTER SYSTEM SET wal_level"):
+    with pytest.raises(DatabaseError, match=r"wal_level: is minimal on the source: ALTER SYSTEM SET wal_level"):
         await following(tmp_path / "1", Urls(labeler_dsn, await create_database())).go()
     source, target = pair
     await execute(source, "CREATE UNLOGGED TABLE quick (id int); CREATE TABLE own (id int)")
@@ -150,7 +150,7 @@ async def test_what_is_missing_is_said_by_name(
     reader = servers.first.dsn(database, "reader", "x")
     nowhere = servers.first.dsn(database, password="x", user="nobody")
     await execute(target, "CREATE TABLE something (id int)")
-    with pytest.raises(DatabaseRefused) as raised:
+    with pytest.raises(DatabaseError) as raised:
         await following(tmp_path / "2", Urls(reader, target, nowhere), reverse=False).go()
     for said in (
         "target: is not empty",
@@ -172,7 +172,7 @@ async def test_what_would_go_wrong_later_is_refused_at_once(pair: tuple[str, str
     await execute(urls.source, "UPDATE alembic_version SET version_num = '20251124_0000'; CREATE TABLE odd (j json)")
     await fence.on(urls.source, reason="", by="somebody")
     move = following(tmp_path, urls)
-    with pytest.raises(DatabaseRefused) as raised:
+    with pytest.raises(DatabaseError) as raised:
         await move.go()
     for said in (
         f"left over: the source has the slot {database_pair.FORTH}_",

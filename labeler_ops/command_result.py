@@ -13,14 +13,14 @@ from rich.console import Console
 from labeler_api.db.failures import FAILURES
 from labeler_api.errors import AppError
 from labeler_api.settings import Settings, load
-from labeler_ops.errors import Refused
+from labeler_ops.errors import OperatorError
 from labeler_ops.runs import redacted
 from service_kit.settings import SettingsError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for programs.")]
 
 FAILED, WRONG_USE = 1, 2
-REFUSALS = (Refused, AppError, SettingsError, *FAILURES)
+OPERATOR_ERRORS = (OperatorError, AppError, SettingsError, *FAILURES)
 """What stops work with a word to the operator."""
 
 # A pooler in transaction mode gives a connection to somebody else between two statements.
@@ -33,13 +33,13 @@ _POOLER = (
 _T = TypeVar("_T")
 
 
-def refuse(text: str, code: int = FAILED) -> NoReturn:
+def exit_with_error(text: str, code: int = FAILED) -> NoReturn:
     """End with a word on the error stream."""
     Console(stderr=True, soft_wrap=True, highlight=False).print(redacted(text), markup=False)
     raise typer.Exit(code) from None
 
 
-def run(work: Callable[[], Awaitable[_T]], hint: str = "", *, code: int = FAILED, as_json: bool = False) -> _T:
+def run_or_exit(work: Callable[[], Awaitable[_T]], hint: str = "", *, code: int = FAILED, as_json: bool = False) -> _T:
     """Do it, and return what comes of it; a refusal ends with its text and the hint, a wrong setting with WRONG_USE.
 
     With `as_json` the text stands on the output, too.
@@ -49,18 +49,18 @@ def run(work: Callable[[], Awaitable[_T]], hint: str = "", *, code: int = FAILED
         try:
             return await work()
         except ExceptionGroup as group:
-            raise first(group) from group
+            raise first_error(group) from group
 
     try:
         return uvloop.run(whole())
-    except REFUSALS as error:
+    except OPERATOR_ERRORS as error:
         text = _POOLER if isinstance(error, _OF_A_POOLER) else str(error) or type(error).__name__
         if as_json:
             print_json({"error": redacted(text)})
-        refuse("\n".join(filter(None, (text, hint))), WRONG_USE if isinstance(error, SettingsError) else code)
+        exit_with_error("\n".join(filter(None, (text, hint))), WRONG_USE if isinstance(error, SettingsError) else code)
 
 
-def answer(result: object, shown: Callable[[], object], *, as_json: bool, code: int = 0) -> None:
+def print_result(result: object, shown: Callable[[], object], *, as_json: bool, code: int = 0) -> None:
     """Print what came of a command, as JSON or by `shown`, and end with its exit code."""
     if as_json:
         print_json(result)
@@ -75,9 +75,9 @@ def print_json(result: object) -> None:
     typer.echo(msgspec.json.encode(result))
 
 
-def first(error: BaseException) -> BaseException:
+def first_error(error: BaseException) -> BaseException:
     """The first thing that went wrong of several at once."""
-    return first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+    return first_error(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 def settings(given: Mapping[str, str] | None = None) -> Settings:

@@ -11,7 +11,7 @@ MARKS = {"ok": "[green]ok[/green]", "note": "[yellow]note[/yellow]", "wrong": "[
 """How the levels of what a check saw are printed."""
 
 
-class Screen:
+class ConsoleReporter:
     """A context manager: the bar goes away with it. `errors`: its lines go to standard error, as the bar does."""
 
     def __init__(self, *, errors: bool = False) -> None:
@@ -27,7 +27,7 @@ class Screen:
         self._task: TaskID | None = None
         self._objects = self._bytes = 0
 
-    def __enter__(self) -> "Screen":
+    def __enter__(self) -> "ConsoleReporter":
         self._bar.start()
         return self
 
