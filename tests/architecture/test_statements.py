@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator, Iterator
 import asyncpg
 import pytest
 
+from labeler_api.db import functions
 from labeler_api.imports.staging import store as staging_store
+from labeler_api.locks.image_locks import lease
 from labeler_api.user_directory import organizations
-from tests.architecture.source import Module, modules
+from tests.architecture.source import ROOT, Module, modules
 from tests.fixtures.platform import PlatformDb
 
 VERBS = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
@@ -49,6 +51,16 @@ def test_counters_are_read_with_what_waits(module: Module) -> None:
         reads = reads and "INSERT INTO annotation_projects" not in sql  # nobody has changed a project that is made here
         if reads and re.search(r"\bp\.(revision|total_annotations|annotated_images)\b", sql):
             assert "project_changes" in sql, f"{module.where} {name}"
+
+
+def test_one_condition_says_whether_a_lock_has_expired() -> None:
+    """In the statements of the API. The functions that claim images compare for themselves: `lease.py` names them."""
+    locks = [module for module in modules("labeler_api") if module.feature == "locks"]
+    assert [module.where for module in locks if lease.LIVE in module.text] == [lease.__file__.removeprefix(f"{ROOT}/")]
+    compare = re.compile(r"expires_at (?:[<>]=? v_now|[<>]=? clock_timestamp\(\))")
+    claims = {name for name in functions.NAMES if name.startswith("claim_") and compare.search(functions.source(name))}
+    assert claims
+    assert [name for name in claims if name not in (lease.__doc__ or "")] == []
 
 
 async def test_the_platforms_statements_can_be_prepared_by_its_reader(platform_db: PlatformDb) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from labeler_api.db.pool import Row, WriteTransaction
+from labeler_api.locks.image_locks.lease import LIVE
 
 # Wholly, so that whoever would lock or write to one of them waits, and then finds it gone. In the order of ids, as
 # every writer of several images takes them. Each by the primary key, which the range sees to (`import_locks.store`).
@@ -14,11 +15,11 @@ _TAKE = """
     ) one
 """
 
-_HELD_BY_OTHERS = """
+_HELD_BY_OTHERS = f"""
     SELECT image_id, user_id, locked_at, expires_at, heartbeat_at FROM image_locks
-    WHERE project_id = $1 AND image_id = ANY($2::text[]) AND user_id <> $3 AND expires_at > clock_timestamp()
+    WHERE project_id = $1 AND image_id = ANY($2::text[]) AND user_id <> $3 AND {LIVE}
     ORDER BY image_id LIMIT 1
-"""
+"""  # noqa: S608 - a condition of ours
 
 
 async def take(tx: WriteTransaction, dataset_id: str, image_ids: Sequence[str]) -> list[str]:

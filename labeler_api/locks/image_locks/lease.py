@@ -1,8 +1,11 @@
-"""How long a lock on an image lives, and what says that it has expired.
+"""How long a lock on an image lives, and when it has expired.
 
-A person holds an image until `expires_at`. Opening it, and each sign of life (`heartbeat`), sets that time
-LEASE_SECONDS ahead; a write on an image that nobody holds takes it for WRITE_LEASE_SECONDS. Nothing removes a lock that
-has expired: every statement asks LIVE, so the clock of the database decides, whatever the clocks of the processes say.
+A person holds an image until `expires_at`. Opening it, and each `heartbeat`, sets that time LEASE_SECONDS ahead. A
+write on an image that nobody holds takes it for WRITE_LEASE_SECONDS.
+
+A lock that has expired is only a row: it may stay for an hour and more. So whoever reads a lock compares `expires_at`
+with the clock of the database. Statements of the API use LIVE. The functions claim_image_1, claim_image_2 and
+claim_images_1 make the same comparison themselves, for acquiring and for every save.
 """
 
 LEASE_SECONDS = 300  # contract#image-locks: the frontend sends a heartbeat every 120 s

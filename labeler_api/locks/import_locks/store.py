@@ -12,6 +12,7 @@ has the image already is waited for by the import, in the order in which images 
 from collections.abc import Sequence
 
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
+from labeler_api.locks.image_locks.lease import LIVE
 from labeler_api.projects.import_at_work import AT_WORK
 
 _MARK = """
@@ -41,22 +42,22 @@ _WAIT = """
 """
 
 # From the locks of others, of which there are few, to the marks: each of them is one look at the primary key.
-_HELD = """
+_HELD = f"""
     SELECT l.image_id, l.user_id, l.locked_at, l.expires_at, l.heartbeat_at
     FROM image_locks l
     CROSS JOIN LATERAL (
         SELECT FROM importing_images m
         WHERE m.project_id = $1 AND m.image_id = l.image_id AND m.import_id = $2 LIMIT 1
     ) marked
-    WHERE l.project_id = $1 AND l.user_id <> $3 AND l.expires_at > clock_timestamp()
+    WHERE l.project_id = $1 AND l.user_id <> $3 AND l.{LIVE}
     ORDER BY l.image_id LIMIT 1
-"""
+"""  # noqa: S608 - a condition of ours
 
-_HELD_BY_OTHERS = """
+_HELD_BY_OTHERS = f"""
     SELECT image_id, user_id, locked_at, expires_at, heartbeat_at FROM image_locks
-    WHERE project_id = $1 AND user_id <> $2 AND expires_at > clock_timestamp() AND image_id = ANY($3::text[])
+    WHERE project_id = $1 AND user_id <> $2 AND {LIVE} AND image_id = ANY($3::text[])
     ORDER BY image_id LIMIT 1
-"""
+"""  # noqa: S608 - a condition of ours
 
 # $3: every other import of the project counts, and not only one that is at work on the same images.
 _OTHER_IMPORT = f"""
