@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from tests.architecture.source import Module, modules
 
 # A LIMIT, or no more rows than the values that the caller names.
-_BOUNDED = re.compile(r"\bLIMIT\b|= ?ANY ?\(|\bunnest\(|\bjsonb_populate_recordset\(", re.IGNORECASE)
+_BOUNDED = re.compile(
+    r"\bLIMIT\b|= ?ANY ?\(|\bunnest\(|\bjsonb_(?:populate_recordset|array_elements_text)\(", re.IGNORECASE
+)
 
 REASONS: dict[tuple[str, str], str] = {
     ("labeler_api/annotations/editing/store.py", "_PAGE_OF_IMAGE"): "image_page_1 has the LIMIT",

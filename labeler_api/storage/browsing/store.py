@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from labeler_api.db import page_bytes
+from labeler_api.db.long_lists import json_text
 from labeler_api.db.pool import ReadConnection, Row
 
 # By path, so that a folder comes before its subfolders. A page ends at some rows and bytes; sums are of all.
@@ -21,13 +22,14 @@ _FOLDERS = page_bytes.page(
     text=("folder",),
 )
 
+# $2 is a JSON array (`db.long_lists`). IS TRUE keeps the paths in a hash: a join with each of them could come of IN.
 _PRESENT = """
     SELECT path
     FROM (
         SELECT normalize(concat_ws('/', NULLIF(folder_path, ''), file_name)) AS path
         FROM image_metadata WHERE dataset_id = $1
     ) AS held
-    WHERE path = ANY ($2::text[])
+    WHERE (path IN (SELECT jsonb_array_elements_text($2::text::jsonb))) IS TRUE
 """
 
 
@@ -38,4 +40,4 @@ async def folders(connection: ReadConnection, dataset_id: str, limit: int) -> tu
 
 async def present(connection: ReadConnection, dataset_id: str, paths: Sequence[str]) -> set[str]:
     """Return those of the paths that an image of the dataset has."""
-    return {row["path"] for row in await connection.fetch(_PRESENT, dataset_id, list(paths))}
+    return {row["path"] for row in await connection.fetch(_PRESENT, dataset_id, json_text(paths))}

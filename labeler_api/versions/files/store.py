@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-import msgspec
-
+from labeler_api.db.long_lists import json_text
 from labeler_api.db.pool import ReadConnection
 
 # Fragments. $1 is the project, $2 its dataset, $3 the stored names of
@@ -68,11 +67,6 @@ _UNKNOWN_IMAGES = """
 _PROJECT_NAME = "SELECT name FROM annotation_projects WHERE id = $1"
 
 _FIRST_TASK = "SELECT task_types[1] AS task_type FROM annotation_projects WHERE id = $1"
-
-
-def json_text(ids: Sequence[str]) -> str:
-    """Return a long list of ids as one parameter, which costs the event loop a tenth of an array of texts."""
-    return msgspec.json.encode(ids).decode()
 
 
 async def unknown_images(
