@@ -16,9 +16,9 @@ from typing import Any
 
 import asyncpg
 
-from labeler_ops.move.context import Ends, Mode, Part, Plan, Wishes, Work
+from labeler_ops.move.context import Endpoints, Mode, MoveContext, MovePlan, Part, RunOptions
 from labeler_ops.move.replication.database_pair import Urls
-from labeler_ops.move.workflow import Road
+from labeler_ops.move.workflow import MoveWorkflow
 from labeler_ops.reporter import Shown
 
 WRITERS = 4
@@ -124,11 +124,11 @@ async def writing(serving: Callable[[], str]) -> AsyncIterator[Writers]:
 
 async def by_dump(source: str, target: str, runs: Path, jobs: int) -> Stop:
     """Move by dump and restore: nobody writes from the fence to the opening, all rows compared in between."""
-    move = _begun(runs, source, target, Wishes(jobs=jobs))
-    await move.go(until="backup")
+    move = _begun(runs, source, target, RunOptions(jobs=jobs))
+    await move.run_forward(until="backup")
 
     async def stop() -> None:
-        await move.go()
+        await move.run_forward()
         await move.open()
 
     seen = await _during(stop, lambda: target if move.run.ended("open") is not None else source, lambda: target)
@@ -140,10 +140,10 @@ async def by_dump(source: str, target: str, runs: Path, jobs: int) -> Stop:
 async def by_replication(source: str, target: str, runs: Path) -> tuple[Stop, Stop]:
     """Move by replication, rows compared after the opening; and the way back, rows compared before it is open."""
     move = _begun(runs, source, target, mode=Mode.LOGICAL, compare_after=True, backup=False)
-    await move.go(until="following")
+    await move.run_forward(until="following")
 
     async def stop() -> None:
-        await move.go()
+        await move.run_forward()
         await move.open()
 
     forth = await _during(
@@ -159,9 +159,11 @@ async def by_replication(source: str, target: str, runs: Path) -> tuple[Stop, St
     return forth, back
 
 
-def _begun(runs: Path, source: str, target: str, wishes: Wishes | None = None, **plan: Any) -> Road:
-    ends = Ends(Urls(source, target), None)
-    return Road(Work.begin(runs, Plan(only=Part.DATABASES, **plan), ends, Quiet(), wishes or Wishes()))
+def _begun(runs: Path, source: str, target: str, options: RunOptions | None = None, **plan: Any) -> MoveWorkflow:
+    ends = Endpoints(Urls(source, target), None)
+    return MoveWorkflow(
+        MoveContext.begin(runs, MovePlan(only=Part.DATABASES, **plan), ends, Quiet(), options or RunOptions())
+    )
 
 
 async def _during(work: Callable[[], Awaitable[object]], serving: Callable[[], str], after: Callable[[], str]) -> Stop:

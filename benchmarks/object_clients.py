@@ -23,7 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from labeler_ops.storage import carrying, inventory, listing, object_copy, parts, passes, s3
 from labeler_ops.storage.access import StorageAccess, StorageError
 from labeler_ops.storage.description import METADATA, described, wire
-from labeler_ops.storage.s3 import MIB, PUT_LIMIT, Facts, ObjectGone, Passing, Read, Store, base64_of, digests
+from labeler_ops.storage.s3 import MIB, PUT_LIMIT, ObjectFacts, ObjectGone, Passing, Read, Store, base64_of, digests
 from labeler_ops.storage.sides import both
 
 _T = TypeVar("_T")
@@ -106,10 +106,10 @@ class Boto(Other):
 
         return await self.insist(what, attempt, at_least)
 
-    async def head(self, bucket: str, key: str) -> Facts:
+    async def head(self, bucket: str, key: str) -> ObjectFacts:
         return await self.call("HEAD", lambda: self._head(bucket, key))
 
-    async def _head(self, bucket: str, key: str) -> Facts:
+    async def _head(self, bucket: str, key: str) -> ObjectFacts:
         return _facts(await self.client.head_object(Bucket=bucket, Key=key))
 
     async def fetch(self, bucket: str, key: str) -> Read:
@@ -193,9 +193,9 @@ class Boto(Other):
         await client.complete_multipart_upload(**where, UploadId=upload, MultipartUpload={"Parts": made})
 
 
-def _facts(answer: Mapping[str, Any]) -> Facts:
+def _facts(answer: Mapping[str, Any]) -> ObjectFacts:
     headers = answer["ResponseMetadata"]["HTTPHeaders"]
-    return Facts(answer["ContentLength"], answer["ETag"].strip('"'), described(headers))
+    return ObjectFacts(answer["ContentLength"], answer["ETag"].strip('"'), described(headers))
 
 
 def _given(description: Mapping[str, str]) -> dict[str, Any]:
@@ -246,12 +246,12 @@ class Obstore(Other):
         except ValueError as error:
             raise StorageError(str(error)) from error
 
-    async def head(self, bucket: str, key: str) -> Facts:
+    async def head(self, bucket: str, key: str) -> ObjectFacts:
         """A HEAD for its size; what it is described as needs a GET whose body is left alone."""
 
-        async def work() -> Facts:
+        async def work() -> ObjectFacts:
             answer = await self.library.get_async(self.stores[bucket], key, options={"head": True})
-            return Facts(answer.meta["size"], answer.meta["e_tag"].strip('"'), _said(answer.attributes))
+            return ObjectFacts(answer.meta["size"], answer.meta["e_tag"].strip('"'), _said(answer.attributes))
 
         return await self.call(work)
 

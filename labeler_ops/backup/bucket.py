@@ -21,7 +21,7 @@ _CONNECTIONS = 4  # files are sent one after the other; a large one in so many p
 _KIND = {"content-type": "application/octet-stream"}
 
 
-class Bucket:
+class BucketStorage:
     """A prefix of a bucket."""
 
     def __init__(self, store: Store, bucket: str, prefix: str) -> None:
@@ -120,7 +120,7 @@ class Bucket:
 
 
 @asynccontextmanager
-async def opened(where: str, environ: Mapping[str, str]) -> AsyncIterator[Bucket]:
+async def opened(where: str, environ: Mapping[str, str]) -> AsyncIterator[BucketStorage]:
     """Open `s3://bucket/prefix`. Raises DatabaseError for a wrong address, StorageError when it cannot be entered."""
     bucket, _, prefix = where.removeprefix("s3://").partition("/")
     if not bucket or quote(bucket) != bucket:
@@ -135,4 +135,4 @@ async def opened(where: str, environ: Mapping[str, str]) -> AsyncIterator[Bucket
     if bucket in {environ.get(name) or default for name, default in usual.items()}:
         raise DatabaseError(f"{where}: that is a bucket of the labeler itself; give backups one of their own")
     async with Store.open(access, _CONNECTIONS) as store:
-        yield Bucket(store, bucket, prefix)
+        yield BucketStorage(store, bucket, prefix)

@@ -272,7 +272,7 @@ def prune(
     """
     from labeler_ops.backup import places, retention
 
-    async def work_on(place: "Place", reporter: ConsoleReporter) -> retention.Plan:
+    async def work_on(place: "Place", reporter: ConsoleReporter) -> retention.RetentionPlan:
         found, unfinished = await places.kept(place)
         rule = retention.Rule(keep_daily, keep_weekly, keep_monthly)
         plan = retention.plan(found, rule, unfinished, datetime.now(UTC))

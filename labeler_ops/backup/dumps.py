@@ -17,7 +17,7 @@ import msgspec
 from labeler_ops.backup import db_settings
 from labeler_ops.backup.clients import Clients
 from labeler_ops.connecting import connected
-from labeler_ops.database.verify.equality import Comparison, compare_databases
+from labeler_ops.database.verify.equality import DatabaseComparison, compare_databases
 from labeler_ops.errors import DatabaseError
 from labeler_ops.files import sync
 from labeler_ops.reporter import Progress
@@ -30,7 +30,7 @@ _DUMP = ("--format=directory", "--compress=1", "--encoding=UTF8")
 _LEFT_OUT = ("--exclude-table-data=public.maintenance",)
 
 
-class Manifest(msgspec.Struct):
+class DumpManifest(msgspec.Struct):
     """What a dump consists of: file names and their SHA-256, as `sha256sum --check` wants them in `SHA256SUMS`."""
 
     files: dict[str, str]
@@ -42,7 +42,7 @@ class RestoreTest(msgspec.Struct):
     """A restore that was tried: how long it took, and what the comparison with the source said."""
 
     restore_seconds: float
-    report: Comparison
+    report: DatabaseComparison
 
 
 @asynccontextmanager
@@ -64,7 +64,7 @@ async def dump(
     jobs: int = JOBS,
     told: Progress | None = None,
     kept: bool = True,
-) -> Manifest:
+) -> DumpManifest:
     """Write a dump and its hashes; on disk when this returns, unless it is not `kept` longer than this process.
 
     Raises DatabaseError when pg_dump fails, or the directory is there already.
@@ -91,7 +91,7 @@ async def dump(
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)  # a disk that it filled has room again
         raise
-    return Manifest(files, _bytes_in(into), round(perf_counter() - started, 3))
+    return DumpManifest(files, _bytes_in(into), round(perf_counter() - started, 3))
 
 
 def remove(dump: Path) -> None:

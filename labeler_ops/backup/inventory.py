@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from labeler_ops.backup.record import Objects
+from labeler_ops.backup.record import InventorySummary
 from labeler_ops.backup.transport import require_encrypted_store
 from labeler_ops.errors import DatabaseError
 from labeler_ops.storage.access import StorageAccess, StorageError
@@ -18,7 +18,7 @@ from labeler_ops.storage.s3 import Store
 from labeler_ops.storage.sides import BUCKETS, bucket_of, side
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True):
+class InventoryEntry(msgspec.Struct, frozen=True, array_like=True):
     """One object; `bucket` is what it is for (datasets, annotations), `size` in bytes."""
 
     bucket: str
@@ -52,14 +52,14 @@ def store_of(environ: Mapping[str, str]) -> StorageAccess | None:
     return access
 
 
-async def take(access: StorageAccess, into: Path) -> Objects:
+async def take(access: StorageAccess, into: Path) -> InventorySummary:
     """Write the inventory of both buckets, compressed: one line an object."""
     objects = size = 0
     with gzip.open(into, "wb", compresslevel=1) as file:
         async for entry in _listed(access):
             file.write(msgspec.json.encode(entry) + b"\n")
             objects, size = objects + 1, size + entry.size
-    return Objects(f"{access.endpoint} {'+'.join(access.buckets)}", objects, size)
+    return InventorySummary(f"{access.endpoint} {'+'.join(access.buckets)}", objects, size)
 
 
 async def compare(access: StorageAccess, file: Path) -> Missing:
@@ -68,7 +68,7 @@ async def compare(access: StorageAccess, file: Path) -> Missing:
     now = {(entry.bucket, entry.key): (entry.size, entry.etag) async for entry in _listed(access)}
     with gzip.open(file, "rb") as lines:
         for line in lines:
-            entry = msgspec.json.decode(line, type=Entry)
+            entry = msgspec.json.decode(line, type=InventoryEntry)
             found.looked_at += 1
             there = now.get((entry.bucket, entry.key))
             if there == (entry.size, entry.etag):
@@ -82,9 +82,9 @@ async def compare(access: StorageAccess, file: Path) -> Missing:
     return found
 
 
-async def _listed(access: StorageAccess) -> AsyncIterator[Entry]:
+async def _listed(access: StorageAccess) -> AsyncIterator[InventoryEntry]:
     async with Store.open(access, 1) as store:
         for role in BUCKETS:
             async for page in pages(store, bucket_of(access, role)):
                 for entry in page:
-                    yield Entry(role, *entry)
+                    yield InventoryEntry(role, *entry)

@@ -28,7 +28,7 @@ class Piece(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class Objects(msgspec.Struct, frozen=True):
+class InventorySummary(msgspec.Struct, frozen=True):
     """The inventory of the object store: how many objects, how many bytes."""
 
     store: str
@@ -53,7 +53,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     digest: str
     files: dict[str, Piece]
-    objects: Objects | None = None
+    objects: InventorySummary | None = None
     format: int = FORMAT
 
     @property

@@ -19,7 +19,7 @@ class Rule(msgspec.Struct, frozen=True):
     monthly: int = 12
 
 
-class Plan(msgspec.Struct):
+class RetentionPlan(msgspec.Struct):
     """What is kept, with every reason, and what goes: backups, and what attempts left behind."""
 
     kept: dict[str, list[str]]
@@ -27,7 +27,7 @@ class Plan(msgspec.Struct):
     unfinished: list[str] = []
 
 
-def plan(backups: Iterable[Kept], rule: Rule, unfinished: Iterable[str], now: datetime) -> Plan:
+def plan(backups: Iterable[Kept], rule: Rule, unfinished: Iterable[str], now: datetime) -> RetentionPlan:
     """Decide. Each database's backups are counted by themselves, in UTC.
 
     Whatever the rule says, three stay: the newest, the newest that was restored and found equal, and the newest whose
@@ -39,7 +39,7 @@ def plan(backups: Iterable[Kept], rule: Rule, unfinished: Iterable[str], now: da
         mine = [one for one in found if one.record.database == database]
         for why, one in _reasons(mine, rule):
             reasons.setdefault(one.record.id, []).append(why)
-    return Plan(
+    return RetentionPlan(
         kept={one.record.id: reasons[one.record.id] for one in found if one.record.id in reasons},
         going=[one.record.id for one in found if one.record.id not in reasons],
         unfinished=[one for one in unfinished if now - begun_at(one) > UNFINISHED_AFTER],

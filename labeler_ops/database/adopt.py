@@ -66,7 +66,7 @@ def _require_production(connection: Connection, statements: Iterable[str]) -> li
     return [str(difference) for difference in differences]
 
 
-def _harmless(difference: catalog.Difference) -> bool:
+def _harmless(difference: catalog.SchemaDifference) -> bool:
     """Whether a difference can neither lose a row nor stop a revision: plain indexes, and tables that are not ours."""
     unique = any("UNIQUE" in (side or "") for side in (difference.expected, difference.found))
     if difference.kind == "index":

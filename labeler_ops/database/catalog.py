@@ -69,17 +69,17 @@ _FUNCTIONS = """
       FROM pg_proc f
      WHERE f.pronamespace = CAST(:schema AS regnamespace) AND f.proname = ANY (:functions)"""
 
-Catalog = dict[tuple[str, str], "Entry"]
+Catalog = dict[tuple[str, str], "CatalogEntry"]
 
 
-class Entry(msgspec.Struct, frozen=True):
+class CatalogEntry(msgspec.Struct, frozen=True):
     """One object: its table (None for a table itself) and its definition."""
 
     table: str | None
     definition: str
 
 
-class Difference(msgspec.Struct, frozen=True):
+class SchemaDifference(msgspec.Struct, frozen=True):
     """An object that one side lacks (None) or has in another form."""
 
     kind: str
@@ -103,7 +103,7 @@ def read(connection: Connection, schema: str = SCHEMA) -> Catalog:
     given = {"schema": schema, "functions": list(functions.NAMES)}
     for kind, parent, name, definition in connection.execute(text(union), given):
         if not (parent or name).startswith(FOREIGN_PREFIXES):
-            found[kind, name] = Entry(parent, _normal(definition, schema))
+            found[kind, name] = CatalogEntry(parent, _normal(definition, schema))
     return found
 
 
@@ -126,7 +126,7 @@ def expected(connection: Connection, build: Callable[[Connection], Any]) -> Iter
             transaction.rollback()
 
 
-def compare(wanted: Catalog, found: Catalog) -> list[Difference]:
+def compare(wanted: Catalog, found: Catalog) -> list[SchemaDifference]:
     """List every difference, both ways. What hangs on a table that is missing or not expected is not listed again."""
     differences = []
     for kind, name in sorted(wanted.keys() | found.keys()):
@@ -137,7 +137,7 @@ def compare(wanted: Catalog, found: Catalog) -> list[Difference]:
         if entry.table and not (("table", entry.table) in wanted and ("table", entry.table) in found):
             continue
         differences.append(
-            Difference(
+            SchemaDifference(
                 kind,
                 name,
                 table=entry.table or name,

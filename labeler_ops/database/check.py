@@ -31,7 +31,7 @@ async def check(dsn: str) -> list[str]:
     return lines
 
 
-def _differences(connection: Connection) -> list[catalog.Difference]:
+def _differences(connection: Connection) -> list[catalog.SchemaDifference]:
     with catalog.expected(connection, _build) as wanted:
         return catalog.compare(wanted, catalog.read(connection))
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _MOVES = ("quarantined", "merged", "added", "changed")
 
 
-class Step(msgspec.Struct, frozen=True):
+class UpgradeStep(msgspec.Struct, frozen=True):
     """One rule of one revision and the number of rows it touched."""
 
     revision: str
@@ -46,7 +46,7 @@ class UpgradeReport(msgspec.Struct):
     before: str | None
     after: str
     notes: list[str] = []
-    steps: list[Step] = []
+    steps: list[UpgradeStep] = []
 
     @classmethod
     def read(cls, connection: "Connection", before: str | None, notes: list[str]) -> "UpgradeReport":
@@ -63,7 +63,7 @@ class UpgradeReport(msgspec.Struct):
             .where(table.id > started, table.action != "finished")
             .order_by(table.id)
         )
-        return cls(before, HEAD, notes, [Step(*row) for row in connection.execute(query)])
+        return cls(before, HEAD, notes, [UpgradeStep(*row) for row in connection.execute(query)])
 
     @property
     def tables(self) -> dict[str, TableRows]:

@@ -21,7 +21,7 @@ from labeler_ops.connecting import Connection, connected
 from labeler_ops.database.own_objects import OWN_RELATIONS
 from labeler_ops.errors import DatabaseError
 
-Work: TypeAlias = Callable[[Connection], Awaitable[None]]
+LockedWork: TypeAlias = Callable[[Connection], Awaitable[None]]
 
 NAME = "maintenance_fence"
 CHANNEL = "maintenance"
@@ -140,7 +140,7 @@ async def off(url: str, *, by: str, patience: float = 60.0) -> State:
         return await _state(connection)
 
 
-async def patiently(connection: Connection, work: Work, patience: float) -> None:
+async def patiently(connection: Connection, work: LockedWork, patience: float) -> None:
     """Try with short waits for locks, so that nobody queues behind us for long, until it is done."""
     until = monotonic() + patience
     while True:

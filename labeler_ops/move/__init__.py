@@ -1,1 +1,1 @@
-"""The move as one road: one engine, one run, one journal; dump, logical replication and objects are lists of phases."""
+"""The move as one workflow: one engine, one run, one journal. How rows and objects move are lists of phases."""

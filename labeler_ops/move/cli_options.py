@@ -15,7 +15,7 @@ from labeler_ops.command_result import WRONG_USE, exit_with_error
 from labeler_ops.database import zones
 from labeler_ops.database.commands import dsn
 from labeler_ops.database.roles import Database
-from labeler_ops.move.context import CONCURRENCY, Ends, Launch, Mode, Part, Plan, Stores, Wishes
+from labeler_ops.move.context import CONCURRENCY, DeploymentOptions, Endpoints, Mode, MovePlan, Part, RunOptions, Stores
 from labeler_ops.move.cutover import ENVIRONMENT_VARIABLE
 from labeler_ops.move.replication.database_pair import Urls
 from labeler_ops.move.rows import upgrading
@@ -26,7 +26,7 @@ from labeler_ops.storage.sides import both
 _STORES = ("SOURCE_S3_ENDPOINT", "TARGET_S3_ENDPOINT")
 
 
-class Places(msgspec.Struct, frozen=True, kw_only=True):
+class EndpointOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Where everything is and goes to; the stores are those of SOURCE_S3_… and TARGET_S3_…."""
 
     source: Annotated[
@@ -69,11 +69,11 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = True
 
-    def ends(self, plan: Plan) -> Ends:
+    def endpoints(self, plan: MovePlan) -> Endpoints:
         """Both ends of what a plan moves; exits with what is missing."""
         rows = self.rows() if plan.only is not Part.OBJECTS else None
         wanted = plan.only is Part.OBJECTS or (plan.only is None and plan.database == "labeler")
-        return Ends(rows, self._stores(rows) if wanted else None)
+        return Endpoints(rows, self._stores(rows) if wanted else None)
 
     def rows(self) -> Urls:
         """Both databases; exits with what is missing."""
@@ -94,13 +94,13 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
         return Stores(source, target, dsn(self.url) if self.references else None)
 
 
-class Runs(msgspec.Struct, frozen=True, kw_only=True):
+class RunsOption(msgspec.Struct, frozen=True, kw_only=True):
     """Where runs are."""
 
     runs: Annotated[Path, typer.Option(help="Where runs keep their journals, backups and reports.")] = Path("runs")
 
 
-class Which(Runs, frozen=True, kw_only=True):
+class RunSelector(RunsOption, frozen=True, kw_only=True):
     """Which run."""
 
     run: Annotated[
@@ -113,7 +113,7 @@ class Which(Runs, frozen=True, kw_only=True):
     ] = None
 
 
-class Planned(msgspec.Struct, frozen=True, kw_only=True):
+class PlanOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What is moved, and how: a run goes on with what it was begun with."""
 
     only: Annotated[Part | None, typer.Option(help="Leave the other part where it is.", show_default=False)] = None
@@ -141,13 +141,13 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
         bool, typer.Option("--backup/--no-backup", help="Dump the source and try the dump first; no backup is said.")
     ] = True
 
-    def plan(self) -> Plan:
+    def plan(self) -> MovePlan:
         """Check it; exits with what is wrong."""
         if self.database not in {"labeler", "users", "platform"}:
             exit_with_error(f"--database: expected labeler, users or platform, got {self.database!r}", WRONG_USE)
         if self.database != "labeler" and (self.mode is Mode.LOGICAL or self.only is Part.OBJECTS):
             exit_with_error(f"--database {self.database} is moved by --mode dump, without objects", WRONG_USE)
-        return msgspec.convert(msgspec.to_builtins(self), Plan)
+        return msgspec.convert(msgspec.to_builtins(self), MovePlan)
 
 
 def _cannot_start(command: str) -> str | None:
@@ -160,7 +160,7 @@ def _cannot_start(command: str) -> str | None:
     return None if os.access(program, os.X_OK) else f"{program} may not be executed: chmod +x {program}"
 
 
-class Given(msgspec.Struct, frozen=True, kw_only=True):
+class ExecutionOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What may differ from one command of a run to the next."""
 
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Connections of a dump or a restore.")] = JOBS
@@ -188,31 +188,31 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
         float, typer.Option(min=0, help="Seconds to wait for the deployment to serve from the new side.")
     ] = 900.0
 
-    def wishes(self, database: Database = "labeler") -> Wishes:
+    def run_options(self, database: Database = "labeler") -> RunOptions:
         """Check them before anything is done; exits with what is wrong."""
         if self.smoke_url and database != "labeler":
             exit_with_error(f"--smoke-url is the Labeler DB's: {database} is opened by hand", WRONG_USE)
         if self.deploy and (reason := _cannot_start(self.deploy)):
             exit_with_error(f"--deploy: {reason}", WRONG_USE)
-        return Wishes(
+        return RunOptions(
             jobs=self.jobs,
             concurrency=self.concurrency,
             overwrite=self.overwrite,
             accept_quarantine=self.accept_quarantine,
-            launch=self._launch(),
+            deployment=self._launch(),
         )
 
-    def _launch(self) -> Launch:
+    def _launch(self) -> DeploymentOptions:
         if self.smoke_url is None:
-            return Launch(deploy=self.deploy, wait=self.wait)
+            return DeploymentOptions(deploy=self.deploy, wait=self.wait)
         if self.smoke_email is None:
             exit_with_error("--smoke-url needs --smoke-email, an account of the deployment", WRONG_USE)
         require_httpx(WRONG_USE)
         url = address(self.smoke_url, "--smoke-url")
-        return Launch(deploy=self.deploy, url=url, account=account(self.smoke_email), wait=self.wait)
+        return DeploymentOptions(deploy=self.deploy, url=url, account=account(self.smoke_email), wait=self.wait)
 
 
-def taking(command: Callable[..., None]) -> Callable[..., None]:
+def with_option_structs(command: Callable[..., None]) -> Callable[..., None]:
     """Let a command take Structs: typer is shown their fields as options, and the command gets them filled in."""
     structs: dict[str, type[msgspec.Struct]] = {}
     parameters: list[inspect.Parameter] = []

@@ -13,11 +13,18 @@ from labeler_ops.command_result import FAILED, exit_with_error, run_or_exit
 from labeler_ops.console import ConsoleReporter
 from labeler_ops.database.commands import dsn
 from labeler_ops.move import environment_files, move_report
-from labeler_ops.move.cli_options import Given, Places, Planned, Runs, Which, taking
-from labeler_ops.move.context import KIND, Mode, Part, Plan, Wishes, Work, plan_of
+from labeler_ops.move.cli_options import (
+    EndpointOptions,
+    ExecutionOptions,
+    PlanOptions,
+    RunSelector,
+    RunsOption,
+    with_option_structs,
+)
+from labeler_ops.move.context import KIND, Mode, MoveContext, MovePlan, Part, RunOptions, plan_of
 from labeler_ops.move.estimate import duration, estimate
-from labeler_ops.move.replication.database_pair import Status, drop_everything, looked_at
-from labeler_ops.move.workflow import NAMES, Road
+from labeler_ops.move.replication.database_pair import ReplicationStatus, drop_everything, replication_status
+from labeler_ops.move.workflow import NAMES, MoveWorkflow
 from labeler_ops.runs import Run, RunError
 
 app = typer.Typer(no_args_is_help=True)
@@ -35,57 +42,59 @@ def move() -> None:
 
 
 @app.command()
-@taking
-def check(places: Places, planned: Planned, runs: Runs, given: Given) -> None:
+@with_option_structs
+def check(places: EndpointOptions, planned: PlanOptions, runs: RunsOption, given: ExecutionOptions) -> None:
     """Look at both sides, say what would be done and how long it would take. Exit code 1: it would be refused."""
     plan = planned.plan()
-    ends, wishes = places.ends(plan), given.wishes(plan.database)
+    endpoints, options = places.endpoints(plan), given.run_options(plan.database)
     # A run of a moment, on the disk that a real one would write to.
     kept = next(path for path in (runs.runs, *runs.runs.absolute().parents) if path.is_dir())
     directory = Path(tempfile.mkdtemp(prefix="labeler-check-", dir=kept))
     try:
         with ConsoleReporter() as reporter:
-            road = Road(Work.begin(directory, plan, ends, reporter, wishes))
-            run_or_exit(lambda: _look(road, runs.runs, reporter))
+            workflow = MoveWorkflow(MoveContext.begin(directory, plan, endpoints, reporter, options))
+            run_or_exit(lambda: _look(workflow, runs.runs, reporter))
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
 @app.command()
-@taking
-def run(places: Places, planned: Planned, runs: Runs, given: Given, until: Until = None) -> None:
+@with_option_structs
+def run(
+    places: EndpointOptions, planned: PlanOptions, runs: RunsOption, given: ExecutionOptions, until: Until = None
+) -> None:
     """Begin a move, and do all of it: with --smoke-url to its end, else up to the switch. Stops at the first doubt."""
     plan = planned.plan()
-    ends, wishes = places.ends(plan), given.wishes(plan.database)
+    endpoints, options = places.endpoints(plan), given.run_options(plan.database)
     if until is not None and until not in NAMES:
         exit_with_error(f"--until: expected one of {', '.join(NAMES)}")
     with ConsoleReporter() as reporter:
-        _require_none(runs.runs, ends.places)
-        work = Work.begin(runs.runs, plan, ends, reporter, wishes)
-        _go(Road(work), reporter, until)
+        _require_none(runs.runs, endpoints.places)
+        context = MoveContext.begin(runs.runs, plan, endpoints, reporter, options)
+        _go(MoveWorkflow(context), reporter, until)
 
 
 @app.command()
-@taking
-def resume(places: Places, which: Which, given: Given, until: Until = None) -> None:
+@with_option_structs
+def resume(places: EndpointOptions, which: RunSelector, given: ExecutionOptions, until: Until = None) -> None:
     """Go on with a move that was cut off, or stopped."""
     with ConsoleReporter() as reporter:
         _go(_road(places, which, reporter, given), reporter, until)
 
 
-def _go(road: Road, reporter: ConsoleReporter, until: str | None) -> None:
-    reporter.line(f"run {road.run.id}")
-    again = f"after mending it: labeler move resume --run {road.run.id}"
-    asked = road.work.wishes.launch
+def _go(workflow: MoveWorkflow, reporter: ConsoleReporter, until: str | None) -> None:
+    reporter.line(f"run {workflow.run.id}")
+    again = f"after mending it: labeler move resume --run {workflow.run.id}"
+    asked = workflow.context.options.deployment
     if asked.deploy or asked.url:
         again += ", with --deploy, --smoke-url and --smoke-email as now"
-    run_or_exit(lambda: road.go(until=until), hint=again)
-    _next(road, reporter)
+    run_or_exit(lambda: workflow.run_forward(until=until), hint=again)
+    _next(workflow, reporter)
 
 
 @app.command()
-@taking
-def status(places: Places, which: Which, as_json: AsJson = False) -> None:
+@with_option_structs
+def status(places: EndpointOptions, which: RunSelector, as_json: AsJson = False) -> None:
     """Say how far a move is; nothing is touched. By logical replication also what each side is behind.
 
     Exit code 1: somebody should look.
@@ -104,28 +113,28 @@ def status(places: Places, which: Which, as_json: AsJson = False) -> None:
         raise typer.Exit(FAILED)
 
 
-def _flows(places: Places, run: Run) -> Status | None:
+def _flows(places: EndpointOptions, run: Run) -> ReplicationStatus | None:
     plan = plan_of(run)
-    rows = places.ends(plan).databases if plan.mode is Mode.LOGICAL else None
-    return None if rows is None else run_or_exit(lambda: looked_at(rows))
+    rows = places.endpoints(plan).databases if plan.mode is Mode.LOGICAL else None
+    return None if rows is None else run_or_exit(lambda: replication_status(rows))
 
 
 @app.command("open")
-@taking
-def open_target(places: Places, which: Which, given: Given) -> None:
+@with_option_structs
+def open_target(places: EndpointOptions, which: RunSelector, given: ExecutionOptions) -> None:
     """Let users write on the new side, once the services use it and have been looked at; then fill in what lacks."""
     with ConsoleReporter() as reporter:
-        road = _road(places, which, reporter, given)
-        run_or_exit(road.open, hint="after mending it: the same command once more")
-        _next(road, reporter)
+        workflow = _road(places, which, reporter, given)
+        run_or_exit(workflow.open, hint="after mending it: the same command once more")
+        _next(workflow, reporter)
 
 
 @app.command()
-@taking
+@with_option_structs
 def rollback(
-    places: Places,
-    which: Which,
-    given: Given,
+    places: EndpointOptions,
+    which: RunSelector,
+    given: ExecutionOptions,
     into: Annotated[
         str | None,
         typer.Option(
@@ -148,42 +157,42 @@ def rollback(
             run_or_exit(lambda: drop_everything(rows, reporter))
             reporter.line("what replication left was dropped, and no fence was touched")
             return
-        road = _road(places, which, reporter, given)
+        workflow = _road(places, which, reporter, given)
         empty = dsn(into, "--into") if into else None
-        run_or_exit(lambda: road.rollback(empty), hint="after mending it: the same command once more")
-        if road.run.ended("back: deploy") is None:
-            path = road.run.path(environment_files.ROLLBACK)
+        run_or_exit(lambda: workflow.rollback(empty), hint="after mending it: the same command once more")
+        if workflow.run.ended("back: deploy") is None:
+            path = workflow.run.path(environment_files.ROLLBACK)
             reporter.line(f"set on every service, and deploy: {', '.join(environment_files.names(path))}, from {path}")
 
 
 @app.command()
-@taking
+@with_option_structs
 def finalize(
-    places: Places,
-    which: Which,
+    places: EndpointOptions,
+    which: RunSelector,
     unproven: Annotated[
         bool, typer.Option("--unproven", help="Although the rows were not found the same after the opening.")
     ] = False,
 ) -> None:
     """Give up the way back: the source's fence is taken down, and the source may be archived or dropped."""
     with ConsoleReporter() as reporter:
-        road = _road(places, which, reporter, Given())
-        run_or_exit(lambda: road.finalize(unproven=unproven))
+        workflow = _road(places, which, reporter, ExecutionOptions())
+        run_or_exit(lambda: workflow.finalize(unproven=unproven))
         reporter.line("the move is final. Keep the backup of the run; the source may go")
 
 
-async def _look(road: Road, runs: Path, reporter: ConsoleReporter) -> None:
-    found = await road.check()
+async def _look(workflow: MoveWorkflow, runs: Path, reporter: ConsoleReporter) -> None:
+    found = await workflow.check()
     reporter.show(found)
-    databases = road.work.ends.databases
-    told = await estimate(databases.source if databases else None, road.object_bytes(), runs)
+    databases = workflow.context.endpoints.databases
+    told = await estimate(databases.source if databases else None, workflow.object_bytes(), runs)
     for line in told.lines:
         reporter.line(line)
     reporter.line("then, in order:")
-    phases = road.phases(by_hand=True)
+    phases = workflow.phases(by_hand=True)
     for phase in phases:
         took = f" ({duration(told.seconds[phase.name])})" if phase.name in told.seconds else ""
-        reporter.line(f"  {phase.name:20} {phase.says}{took}")
+        reporter.line(f"  {phase.name:20} {phase.description}{took}")
     stop = sum(told.seconds.get(name, 0) for name in ("copy", "verify", "verify objects"))
     reporter.line(
         f"users could not write for {duration(stop)}, and for as long as the deployment takes ({told.rates_of})"
@@ -193,13 +202,13 @@ async def _look(road: Road, runs: Path, reporter: ConsoleReporter) -> None:
         raise typer.Exit(FAILED)
 
 
-def _next(road: Road, reporter: ConsoleReporter) -> None:
+def _next(workflow: MoveWorkflow, reporter: ConsoleReporter) -> None:
     """Say what is left to a person, as commands to copy."""
-    run, directory = road.run, road.run.directory
+    run, directory = workflow.run, workflow.run.directory
     reporter.line(f"the report is in {directory}")
     if run.ended("open") is not None:
         reporter.line("the new side is open. The way back is `labeler move rollback`, until `labeler move finalize`")
-        rows_moved = road.work.plan.database == "labeler" and road.work.plan.only is not Part.OBJECTS
+        rows_moved = workflow.context.plan.database == "labeler" and workflow.context.plan.only is not Part.OBJECTS
         if rows_moved and run.ended("backfill") is None:
             reporter.line("next, with the services' environment: labeler images backfill, labeler storage check")
         return
@@ -210,22 +219,24 @@ def _next(road: Road, reporter: ConsoleReporter) -> None:
     if run.ended("deploy") is None:
         path = directory / environment_files.NEW
         reporter.line(f"  deploy with the variables of {path}: {', '.join(environment_files.names(path))}")
-    if road.work.plan.database == "labeler":
+    if workflow.context.plan.database == "labeler":
         reporter.line("  labeler smoke --url https://… --email … --read-only")
     reporter.line(f"  labeler move open --run {run.id}")
 
 
-def _road(places: Places, which: Which, reporter: ConsoleReporter, given: Given) -> Road:
+def _road(
+    places: EndpointOptions, which: RunSelector, reporter: ConsoleReporter, given: ExecutionOptions
+) -> MoveWorkflow:
     found = _found(which)
-    plan: Plan = plan_of(found)
-    wishes: Wishes = given.wishes(plan.database)
+    plan: MovePlan = plan_of(found)
+    options: RunOptions = given.run_options(plan.database)
     try:
-        return Road(Work.of(found, places.ends(plan), reporter, wishes))
+        return MoveWorkflow(MoveContext.resume(found, places.endpoints(plan), reporter, options))
     except RunError as error:
         exit_with_error(str(error))
 
 
-def _found(which: Which, *, over: bool = False) -> Run:
+def _found(which: RunSelector, *, over: bool = False) -> Run:
     """The run that is named, else the last one; one that is over only to be looked at."""
     try:
         if which.run is not None:

@@ -21,7 +21,7 @@ from labeler_ops.storage import sides
 from labeler_ops.storage.access import StorageAccess, StorageError
 
 if TYPE_CHECKING:
-    from labeler_ops.smoke.deployment import Account
+    from labeler_ops.smoke.deployment import SmokeAccount
 
 KIND = "move"
 CONCURRENCY = 16  # objects under way at once
@@ -41,7 +41,7 @@ class Part(StrEnum):
     OBJECTS = "objects"
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class MovePlan(msgspec.Struct, frozen=True, kw_only=True):
     """What a run is begun with, and goes on with: it stands in the journal's first line."""
 
     only: Part | None = None
@@ -63,7 +63,7 @@ class Stores:
 
 
 @dataclass(frozen=True)
-class Ends:
+class Endpoints:
     """Where everything is and goes to, with the passwords; what is not moved is None."""
 
     databases: Urls | None
@@ -79,35 +79,35 @@ class Ends:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Launch:
+class DeploymentOptions:
     """How the services come to the new side: a command that deploys, and the deployment with an account."""
 
     deploy: str | None = None
     url: str | None = None
-    account: "Account | None" = None
+    account: "SmokeAccount | None" = None
     wait: float = 900.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wishes:
+class RunOptions:
     """What may differ from one command of a run to the next."""
 
     jobs: int = JOBS
     concurrency: int = CONCURRENCY
     overwrite: bool = False
     accept_quarantine: bool = False
-    launch: Launch = Launch()
+    deployment: DeploymentOptions = DeploymentOptions()
 
 
 @dataclass(frozen=True)
-class Work:
+class MoveContext:
     """One move, as every phase sees it; `back` on the way back, whose phases have names of their own."""
 
     run: Run
-    plan: Plan
-    ends: Ends
+    plan: MovePlan
+    endpoints: Endpoints
     reporter: Reporter
-    wishes: Wishes = Wishes()
+    options: RunOptions = RunOptions()
     back: bool = False
 
     def name(self, phase: str) -> str:
@@ -125,41 +125,45 @@ class Work:
         return None if self.back else os.environ.get(PRIVATE)
 
     @classmethod
-    def begin(cls, root: Path, plan: Plan, ends: Ends, reporter: Reporter, wishes: Wishes = Wishes()) -> "Work":
+    def begin(
+        cls, root: Path, plan: MovePlan, endpoints: Endpoints, reporter: Reporter, options: RunOptions = RunOptions()
+    ) -> "MoveContext":
         """Start a run."""
-        seen = ends.databases.seen if ends.databases else []
-        facts = {**ends.places, "seen": seen, "plan": msgspec.to_builtins(plan)}
-        return cls(Run.start(root, KIND, facts), plan, ends, reporter, wishes)
+        seen = endpoints.databases.seen if endpoints.databases else []
+        facts = {**endpoints.places, "seen": seen, "plan": msgspec.to_builtins(plan)}
+        return cls(Run.start(root, KIND, facts), plan, endpoints, reporter, options)
 
     @classmethod
-    def of(cls, run: Run, ends: Ends, reporter: Reporter, wishes: Wishes = Wishes()) -> "Work":
+    def resume(
+        cls, run: Run, endpoints: Endpoints, reporter: Reporter, options: RunOptions = RunOptions()
+    ) -> "MoveContext":
         """Go on with a run. Raises RunError when these are not its ends."""
         known = {name: run.facts.get(name) for name in ("source", "target", "source_store", "target_store")}
-        if (given := ends.places) != {name: value for name, value in known.items() if value is not None}:
-            raise RunError(f"run {run.id} moves {said(known)}, not {said(given)}: give its URLs")
-        return cls(run, plan_of(run), ends, reporter, wishes)
+        if (given := endpoints.places) != {name: value for name, value in known.items() if value is not None}:
+            raise RunError(f"run {run.id} moves {describe_places(known)}, not {describe_places(given)}: give its URLs")
+        return cls(run, plan_of(run), endpoints, reporter, options)
 
     @property
     def stores(self) -> Stores:
         """Both stores. Raises StorageError where none is moved."""
-        if self.ends.stores is None:
+        if self.endpoints.stores is None:
             raise StorageError("this run moves no objects")
-        return self.ends.stores
+        return self.endpoints.stores
 
     @property
     def databases(self) -> Urls:
         """Both databases. Raises DatabaseError where none is moved."""
-        if self.ends.databases is None:
+        if self.endpoints.databases is None:
             raise DatabaseError("this run moves no database")
-        return self.ends.databases
+        return self.endpoints.databases
 
 
-def plan_of(run: Run) -> Plan:
+def plan_of(run: Run) -> MovePlan:
     """Read the plan of a run."""
-    return msgspec.convert(run.facts.get("plan", {}), Plan)
+    return msgspec.convert(run.facts.get("plan", {}), MovePlan)
 
 
-def said(places: Mapping[str, str | None]) -> str:
+def describe_places(places: Mapping[str, str | None]) -> str:
     """Name both ends of each pair."""
     pairs = [(places.get(f"source{kind}"), places.get(f"target{kind}")) for kind in ("", "_store")]
     return " and ".join(f"{source} to {target}" for source, target in pairs if source or target) or "nothing"

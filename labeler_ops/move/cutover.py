@@ -24,13 +24,13 @@ from labeler_ops.connecting import connected_directly
 from labeler_ops.errors import DatabaseError
 from labeler_ops.maintenance import fence
 from labeler_ops.move import write_downtime
-from labeler_ops.move.context import Work
-from labeler_ops.move.engine import Facts, Phase
+from labeler_ops.move.context import MoveContext
+from labeler_ops.move.engine import Phase, PhaseFacts
 from labeler_ops.runs import Event
 
 if TYPE_CHECKING:
     from labeler_ops.smoke.checklist import SmokeReport
-    from labeler_ops.smoke.deployment import Account, Deployment
+    from labeler_ops.smoke.deployment import Deployment, SmokeAccount
 
 ENVIRONMENT_VARIABLE = "LABELER_NEW_ENVIRONMENT"
 """Where the operator's command finds the path of the new environment."""
@@ -49,38 +49,49 @@ _NAMED = 20  # images that could not be filled in; `labeler images backfill` nam
 
 
 @dataclass(frozen=True)
-class Serving:
+class Cutover:
     """How users come to the side that is moved to.
 
     `database` is that side's, None where no database is moved; `opens` lets users write there; `filled` is the
     environment of the images whose rows are filled in, None where nobody can tell it.
     """
 
-    work: Work
+    context: MoveContext
     database: str | None
-    opens: Callable[[Facts], Awaitable[None]]
-    filled: dict[str, str] | None = None
+    open_writes: Callable[[PhaseFacts], Awaitable[None]]
+    image_settings: dict[str, str] | None = None
 
     def phases(self, *, by_hand: bool) -> list[Phase]:
         """Everything that was wished for; `by_hand` lets users write although no deployment is looked at."""
-        launch, name = self.work.wishes.launch, self.work.name
-        unless = None if by_hand or launch.url else "no deployment to look at was named: it is opened by hand"
-        found = [Phase(name("open"), self._open, unless=unless, says="users write on the new side from here on")]
-        if launch.url:
-            found.insert(0, Phase(name("smoke, reading"), self._reading, says=f"{launch.url} while nobody writes"))
-            found.append(Phase(name("smoke"), self.smoke, says=f"{launch.url}, everything that users do"))
-        if self.filled is not None:
-            found.append(Phase(name("backfill"), self._backfill, says="sizes of images; users work"))
+        options, name = self.context.options.deployment, self.context.name
+        left_to_operator = (
+            None if by_hand or options.url else "no deployment to look at was named: it is opened by hand"
+        )
+        found = [
+            Phase(
+                name("open"),
+                self._open,
+                left_to_operator=left_to_operator,
+                description="users write on the new side from here on",
+            )
+        ]
+        if options.url:
+            found.insert(
+                0, Phase(name("smoke, reading"), self._reading, description=f"{options.url} while nobody writes")
+            )
+            found.append(Phase(name("smoke"), self.smoke, description=f"{options.url}, everything that users do"))
+        if self.image_settings is not None:
+            found.append(Phase(name("backfill"), self._backfill, description="sizes of images; users work"))
         return [*self.deploy, *found]
 
     @property
     def deploy(self) -> list[Phase]:
         """The operator's command, where there is one."""
-        command = self.work.wishes.launch.deploy
-        return [Phase(self.work.name("deploy"), self._deploy, says=f"runs {command}")] if command else []
+        command = self.context.options.deployment.deploy
+        return [Phase(self.context.name("deploy"), self._deploy, description=f"runs {command}")] if command else []
 
-    async def _deploy(self, facts: Facts) -> None:
-        facts["exit_code"] = code = await self._ordered(self.work.wishes.launch.deploy or "")
+    async def _deploy(self, facts: PhaseFacts) -> None:
+        facts["exit_code"] = code = await self._ordered(self.context.options.deployment.deploy or "")
         if code:
             raise DatabaseError(f"the deployment's command ended with {code}; the target is closed as before")
 
@@ -89,8 +100,8 @@ class Serving:
 
         It writes to a file and not to a pipe: a service that it starts may keep a pipe open, and would be waited for.
         """
-        variables = {**os.environ, ENVIRONMENT_VARIABLE: str(self.work.environment.absolute())}
-        said = self.work.run.path(f"{self.work.name('deploy').replace(': ', '-')}.log")
+        variables = {**os.environ, ENVIRONMENT_VARIABLE: str(self.context.environment.absolute())}
+        said = self.context.run.path(f"{self.context.name('deploy').replace(': ', '-')}.log")
         with said.open("wb") as output, said.open("rb") as seen:
             process = await asyncio.create_subprocess_shell(
                 command, env=variables, stdout=output, stderr=asyncio.subprocess.STDOUT
@@ -112,37 +123,37 @@ class Serving:
             if whole and not line.endswith(b"\n"):
                 seen.seek(-len(line), os.SEEK_CUR)
                 return
-            self.work.reporter.line(f"  {line.decode(errors='replace').rstrip()}")
+            self.context.reporter.line(f"  {line.decode(errors='replace').rstrip()}")
 
-    async def _reading(self, facts: Facts) -> None:
+    async def _reading(self, facts: PhaseFacts) -> None:
         """Wait until the deployment serves from the target, and try reading; the target stays closed at any doubt."""
         url, account = self._named
         if self.database is not None:
             await self._marked(self.database, url, account)
         await self._smoke(facts, read_only=True)
 
-    async def _open(self, facts: Facts) -> None:
-        run = self.work.run
-        if not opened(run.events, back=self.work.back):
-            run.note(self.work.name(OPENING))  # from here on somebody may have written there
-        await self.opens(facts)
-        facts["seconds_without_writes"] = seconds = write_downtime.over(run)
+    async def _open(self, facts: PhaseFacts) -> None:
+        run = self.context.run
+        if not opened(run.events, back=self.context.back):
+            run.note(self.context.name(OPENING))  # from here on somebody may have written there
+        await self.open_writes(facts)
+        facts["seconds_without_writes"] = seconds = write_downtime.end(run)
         if seconds is not None:
-            self.work.reporter.line(f"{seconds:.1f} s without writes")
+            self.context.reporter.line(f"{seconds:.1f} s without writes")
 
-    async def smoke(self, facts: Facts) -> None:
+    async def smoke(self, facts: PhaseFacts) -> None:
         """Wait until the deployment takes writes, and try everything. Raises DatabaseError."""
         url, account = self._named
         await self._answers(url, account, lambda text: text is None, "it still refuses writes")
         await self._smoke(facts, read_only=False)
 
-    async def _backfill(self, facts: Facts) -> None:
+    async def _backfill(self, facts: PhaseFacts) -> None:
         from labeler_api.settings import load
         from labeler_ops.images.backfill import backfill
 
-        reporter = self.work.reporter
+        reporter = self.context.reporter
         kept = {name: os.environ[name] for name in _LIMITS & os.environ.keys()}
-        settings = load({**kept, **(self.filled or {})})
+        settings = load({**kept, **(self.image_settings or {})})
         try:
             report = await backfill(settings, None, _FILLERS, lambda now: reporter.progress(now.examined, now.lacking))
         except AppError as error:  # the store is away
@@ -160,36 +171,36 @@ class Serving:
         try:
             untied = [look for look in await read_ties(settings) if look.state != "tied"]
         except AppError as error:
-            self.work.reporter.line(f"whether deletion works was not looked at: {error.detail}")
+            self.context.reporter.line(f"whether deletion works was not looked at: {error.detail}")
             return
         for look in untied:
-            self.work.reporter.line(f"nothing is deleted in the bucket {look.bucket}: {look.text}")
+            self.context.reporter.line(f"nothing is deleted in the bucket {look.bucket}: {look.text}")
         if untied:
-            self.work.reporter.line("next, with the services' environment: labeler storage adopt")
+            self.context.reporter.line("next, with the services' environment: labeler storage adopt")
 
     @property
-    def _named(self) -> tuple[str, "Account"]:
-        launch = self.work.wishes.launch
-        if launch.url is None or launch.account is None:
+    def _named(self) -> tuple[str, "SmokeAccount"]:
+        options = self.context.options.deployment
+        if options.url is None or options.account is None:
             raise DatabaseError("no deployment to look at was named: --smoke-url and --smoke-email")
-        return launch.url, launch.account
+        return options.url, options.account
 
-    async def _marked(self, target: str, url: str, account: "Account") -> None:
-        mark = _NAMES_RUN.format(run=self.work.name(self.work.run.id))
+    async def _marked(self, target: str, url: str, account: "SmokeAccount") -> None:
+        mark = _NAMES_RUN.format(run=self.context.name(self.context.run.id))
         async with connected_directly("target", target) as connection:
             await connection.execute(fence.SWITCH, "on", mark, "labeler move")
             await connection.execute(f"NOTIFY {fence.CHANNEL}, 'on'")
-        self.work.reporter.line(f"waiting until {url} serves from the new database")
+        self.context.reporter.line(f"waiting until {url} serves from the new database")
         said = "it does not serve from the new database yet: deploy it with environment.new"
         await self._answers(url, account, lambda text: text is not None and mark in text, said, _IN_A_ROW)
 
     async def _answers(
-        self, url: str, account: "Account", wanted: Callable[[str | None], bool], said: str, times: int = 1
+        self, url: str, account: "SmokeAccount", wanted: Callable[[str | None], bool], said: str, times: int = 1
     ) -> None:
         """Repeat a harmless write until it gets the wanted answer several times in a row: a refusal, or None."""
         from labeler_ops.smoke.deployment import Deployment, StepFailed
 
-        patience = self.work.wishes.launch.wait
+        patience = self.context.options.deployment.wait
         until, in_a_row, last = monotonic() + patience, 0, ""
         async with Deployment(url, account) as deployment:
             while in_a_row < times:
@@ -204,14 +215,14 @@ class Serving:
                         raise DatabaseError(f"{url} after {patience:.0f} s: {said}. Its last answer: {last}")
                     await asyncio.sleep(_LOOK_EVERY)
 
-    async def _smoke(self, facts: Facts, *, read_only: bool) -> None:
+    async def _smoke(self, facts: PhaseFacts, *, read_only: bool) -> None:
         from labeler_ops.smoke.smoke import smoke
 
         url, account = self._named
         report: SmokeReport = await smoke(url, account, read_only=read_only)
         facts.update(url=url, mode=report.mode, ok=report.ok, steps=msgspec.to_builtins(report.steps))
         for step in report.steps:
-            self.work.reporter.line(f"  {step.state:8} {step.name}: {step.note}")
+            self.context.reporter.line(f"  {step.state:8} {step.name}: {step.note}")
         if not report.ok:
             failed = "; ".join(f"{step.name}: {step.note}" for step in report.steps if step.state == "failed")
             raise DatabaseError(f"{url} does not do what it should: {failed}")

@@ -1,7 +1,7 @@
 """The engine of a move: phases in their order, each written down before and after, and taken back in reverse.
 
 A phase that has ended is not done again, so a move that was cut off goes on at the next one. Before a phase begins, the
-ones before it are looked at: what they did has to stand still.
+ones before it are checked: what they did has to stand still.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,29 +16,29 @@ from labeler_ops.move import move_report
 from labeler_ops.reporter import Reporter
 from labeler_ops.runs import Run
 
-Facts: TypeAlias = dict[str, Any]
-Do: TypeAlias = Callable[[Facts], Awaitable[None]]
-Look: TypeAlias = Callable[[], Awaitable[str | None]]
-Back: TypeAlias = Callable[[], Awaitable[None]]
+PhaseFacts: TypeAlias = dict[str, Any]
+PhaseAction: TypeAlias = Callable[[PhaseFacts], Awaitable[None]]
+PhaseCheck: TypeAlias = Callable[[], Awaitable[str | None]]
+PhaseUndo: TypeAlias = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A name, a way to do it, a way to look whether it is done, and a way back.
+    """One step of a move.
 
-    `do` fills in what the journal keeps, and may be begun anew wherever it was cut off. `look` says what is the matter
-    with what was done, None when it stands. `back` takes it back, also when it was cut off. `says` is its line of the
-    plan; `unless` says why this run leaves it to a person. A phase that `proves` runs before the looks at earlier
-    phases: it names what differs, which says more than that something does not stand.
+    `run` fills in what the journal keeps, and may be begun anew wherever it was cut off. `check` says what is wrong
+    with what was done, None when it stands. `undo` takes it back, also when it was cut off. `description` is its line
+    of the plan. `left_to_operator` says why this run leaves it to a person. A phase that `compares` runs before the
+    checks of earlier phases: it names what differs, which says more than that something does not stand.
     """
 
     name: str
-    do: Do
-    look: Look | None = None
-    back: Back | None = None
-    says: str = ""
-    unless: str | None = None
-    proves: bool = False
+    run: PhaseAction
+    check: PhaseCheck | None = None
+    undo: PhaseUndo | None = None
+    description: str = ""
+    left_to_operator: str | None = None
+    compares: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Engine:
     run: Run
     reporter: Reporter
 
-    async def forth(self, phases: Sequence[Phase], *, until: str | None = None) -> None:
+    async def run_phases(self, phases: Sequence[Phase], *, until: str | None = None) -> None:
         """Do every phase that has not ended, up to and with `until`; stop before one that is left to a person.
 
         Raises DatabaseError and its kin at the first doubt.
@@ -56,21 +56,21 @@ class Engine:
         for place, phase in enumerate(phases):
             if self.run.ended(phase.name) is not None:
                 self.reporter.line(f"{phase.name}: done already")
-            elif phase.unless is not None:
+            elif phase.left_to_operator is not None:
                 return
             else:
-                if not phase.proves:
-                    await self._stand(phases[:place])
-                await self.one(phase)
+                if not phase.compares:
+                    await self._check_ended(phases[:place])
+                await self.run_phase(phase)
             if phase.name == until:
                 return
 
-    async def one(self, phase: Phase) -> None:
+    async def run_phase(self, phase: Phase) -> None:
         """Do one phase, whatever the journal says of it."""
         self.reporter.line(phase.name)
         with self.run.phase(phase.name) as facts:
             try:
-                await phase.do(facts)
+                await phase.run(facts)
             except ExceptionGroup as group:
                 raise first_error(group) from group
             except DatabaseError:
@@ -78,20 +78,21 @@ class Engine:
             except FAILURES as error:
                 raise DatabaseError(f"{phase.name}: {error or type(error).__name__}") from error
 
-    async def back(self, phases: Sequence[Phase]) -> None:
+    async def undo_phases(self, phases: Sequence[Phase]) -> None:
         """Take back what was begun, the last first. Safe to repeat."""
         for phase in reversed(phases):
-            if phase.back is not None and self.run.began(phase.name):
+            if phase.undo is not None and self.run.began(phase.name):
                 self.reporter.line(f"back: {phase.name}")
-                await phase.back()
+                await phase.undo()
 
-    async def _stand(self, before: Sequence[Phase]) -> None:
-        looks = [(phase, phase.look) for phase in before if phase.look and self.run.ended(phase.name) is not None]
-        for phase, look in looks:
-            if (matter := await look()) is not None:
+    async def _check_ended(self, before: Sequence[Phase]) -> None:
+        for phase in before:
+            if phase.check is None or self.run.ended(phase.name) is None:
+                continue
+            if (matter := await phase.check()) is not None:
                 raise DatabaseError(f"{phase.name}: {matter}")
 
-    def written(self) -> None:
+    def write_report(self) -> None:
         """Write what became of the run beside its journal."""
         with suppress(OSError):  # a full disk has said so already
             move_report.write(self.run)

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from labeler_ops.move.move_report import MoveReport, PhaseReport, Stop
+from labeler_ops.move.move_report import MoveReport, PhaseReport, WriteStop
 
 _NEXT = {
     "final": ["Keep the backup of the run. The source may be archived or dropped."],
@@ -42,7 +42,7 @@ class Bar(msgspec.Struct, frozen=True):
     width: float
 
 
-def page(report: MoveReport) -> str:
+def render(report: MoveReport) -> str:
     """Spell the page. Whatever comes from a database or a store is escaped."""
     return _ENVIRONMENT.get_template("report.html.j2").render(
         report=report,
@@ -54,7 +54,7 @@ def page(report: MoveReport) -> str:
     )
 
 
-def _bars(spans: Sequence[PhaseReport | Stop]) -> list[Bar]:
+def _bars(spans: Sequence[PhaseReport | WriteStop]) -> list[Bar]:
     if not spans:
         return []
     ends = [_ends(span) for span in spans]
@@ -69,8 +69,8 @@ def _bars(spans: Sequence[PhaseReport | Stop]) -> list[Bar]:
     ]
 
 
-def _ends(span: PhaseReport | Stop) -> tuple[datetime, datetime]:
-    if isinstance(span, Stop):
+def _ends(span: PhaseReport | WriteStop) -> tuple[datetime, datetime]:
+    if isinstance(span, WriteStop):
         since = datetime.fromisoformat(span.since)
         return since, datetime.fromisoformat(span.until) if span.until else datetime.now(UTC)
     began = datetime.fromisoformat(span.began)

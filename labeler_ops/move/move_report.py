@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from labeler_ops.database.upgrade_report import UpgradeReport
-from labeler_ops.database.verify.equality import Comparison
+from labeler_ops.database.verify.equality import DatabaseComparison
 from labeler_ops.move import write_downtime
 from labeler_ops.move.rows import upgrading
 from labeler_ops.runs import Event, Run
@@ -46,7 +46,7 @@ class PhaseReport(msgspec.Struct, frozen=True):
     facts: dict[str, Any]
 
 
-class Stop(msgspec.Struct, frozen=True):
+class WriteStop(msgspec.Struct, frozen=True):
     """A stretch in which nobody could write: RFC 3339 in UTC; `until` is None while it lasts."""
 
     since: str
@@ -74,32 +74,32 @@ class MoveReport(msgspec.Struct, frozen=True, kw_only=True):
     plan: dict[str, Any]
     state: str
     phases: list[PhaseReport]
-    stops: list[Stop]
+    stops: list[WriteStop]
     seconds_without_writes: float | None
     same: bool | None
     differences: list[str]
-    comparison: Comparison | None
+    comparison: DatabaseComparison | None
     objects: StoreComparison | None
     upgrade: UpgradeReport | None
 
 
 def write(run: Run) -> MoveReport:
     """Write the three files of a run, and give what they say."""
-    from labeler_ops.move.html_report import page  # it takes its time to load
+    from labeler_ops.move.html_report import render  # it takes its time to load
 
     report = read(run)
     run.write("report.json", report)
     run.path("report.txt").write_text(text(report))
-    run.path("report.html").write_text(page(report))
+    run.path("report.html").write_text(render(report))
     return report
 
 
 def read(run: Run) -> MoveReport:
     """Read a run's journal and its comparisons."""
-    rows = _last(run, Comparison, COMPARISON_BACK, COMPARISON)
+    rows = _last(run, DatabaseComparison, COMPARISON_BACK, COMPARISON)
     objects = _last(run, StoreComparison, OBJECTS_BACK, OBJECTS)
     told = [one for one in (rows, objects) if one is not None]
-    stops = [Stop(*stretch) for stretch in write_downtime.stretches(run)]
+    stops = [WriteStop(*stretch) for stretch in write_downtime.stretches(run)]
     places = ("source", "target", "source_store", "target_store")
     return MoveReport(
         run=run.id,

@@ -7,12 +7,12 @@ from labeler_ops.runs import Run
 NOTED = "write-stop"
 
 
-def begins(run: Run) -> None:
+def begin(run: Run) -> None:
     """Note, before the fence is built, that nobody can write from here on."""
     run.note(NOTED, begins=True)
 
 
-def over(run: Run) -> float | None:
+def end(run: Run) -> float | None:
     """Note that somebody can write again; for how many seconds nobody could, None if that is not known."""
     since = stopped_since(run)
     run.note(NOTED, begins=False)

@@ -23,7 +23,7 @@ class Skipped(Exception):
 
 
 @dataclass(frozen=True)
-class Step(Generic[_T]):
+class SmokeStep(Generic[_T]):
     """A thing to try. `run` returns a remark, or raises StepFailed or Skipped; `needs` names steps before it."""
 
     name: str
@@ -66,7 +66,7 @@ class SmokeReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def run_steps(
-    steps: Sequence[Step[_T]], clean_up: Step[_T], subject: _T, told: Callable[[StepResult], None]
+    steps: Sequence[SmokeStep[_T]], clean_up: SmokeStep[_T], subject: _T, told: Callable[[StepResult], None]
 ) -> tuple[list[StepResult], bool]:
     """Run the steps, then `clean_up`, whatever happened before; return the results and whether they were interrupted.
 
@@ -89,7 +89,7 @@ async def run_steps(
     return results, interrupted
 
 
-async def _run(step: Step[_T], subject: _T, before: Sequence[StepResult], interrupted: bool) -> StepResult:
+async def _run(step: SmokeStep[_T], subject: _T, before: Sequence[StepResult], interrupted: bool) -> StepResult:
     if interrupted:
         return StepResult(step.name, "skipped", 0.0, "interrupted before it")
     lacking = [one.name for one in before if one.name in step.needs and one.state != "ok"]

@@ -86,13 +86,13 @@ def staging_check(
     """
     require_httpx()
     from labeler_ops.smoke import staging
-    from labeler_ops.smoke.deployment import Account
+    from labeler_ops.smoke.deployment import SmokeAccount
     from labeler_ops.smoke.smoke import cancel_on_sigterm
 
     url, against = address(url, "--url"), address(against, "--against") if against else None
     account = account_of(email)
     password = os.environ.get(_AGAINST_PASSWORD) or account.password
-    before = (against, Account(against_email or email, password)) if against else None
+    before = (against, SmokeAccount(against_email or email, password)) if against else None
     member = account_of(member_email, _MEMBER_PASSWORD) if member_email else None
     records = Run.start(runs, "staging", {"url": url, "against": against})
     log = Console(stderr=True, soft_wrap=True)

@@ -20,7 +20,7 @@ class StepFailed(OperatorError):
 
 
 @dataclass(frozen=True)
-class Account:
+class SmokeAccount:
     """Who logs in."""
 
     email: str
@@ -33,7 +33,7 @@ class Account:
 class Deployment:
     """One HTTP client with one account's token. An async context manager."""
 
-    def __init__(self, url: str, account: Account) -> None:
+    def __init__(self, url: str, account: SmokeAccount) -> None:
         self.url = normal_url(url)
         self.account = account
         self._http = httpx.AsyncClient(base_url=self.url, timeout=_SECONDS)

@@ -39,7 +39,7 @@ class Figures(msgspec.Struct, frozen=True):
     p99: float
 
 
-class Comparison(msgspec.Struct, frozen=True):
+class LatencyComparison(msgspec.Struct, frozen=True):
     """One call on both sides. `change` of the p95 is 0.1 for 10 % worse; it lies between `low` and `high`."""
 
     name: str
@@ -62,8 +62,8 @@ class Latency(msgspec.Struct, frozen=True):
 
     rounds: int
     verdict: Verdict
-    overall: Comparison
-    calls: list[Comparison]
+    overall: LatencyComparison
+    calls: list[LatencyComparison]
 
 
 def judge(rounds: Sequence[Round]) -> Latency:
@@ -86,14 +86,14 @@ def quantile(values: Sequence[float], share: float) -> float:
     return float(np.quantile(values, share))
 
 
-def _compare(name: str, times: Times, confidence: float) -> Comparison:
+def _compare(name: str, times: Times, confidence: float) -> LatencyComparison:
     """Compare the sides; the interval is that of whole rounds which are drawn again, each as often as chance wants."""
     chance = np.random.default_rng(_SEED)
     drawn = (times[chance.integers(len(times), size=len(times))] for _ in range(_RESAMPLES))
     changes = [_change(times) for times in drawn]
     tail = (1 - confidence) / 2
     before, after = (Figures(*map(float, np.quantile(times[:, :, side], (0.5, _P95, 0.99)))) for side in (0, 1))
-    return Comparison(name, before, after, _change(times), quantile(changes, tail), quantile(changes, 1 - tail))
+    return LatencyComparison(name, before, after, _change(times), quantile(changes, tail), quantile(changes, 1 - tail))
 
 
 def _change(times: Times) -> float:

@@ -10,7 +10,7 @@ import typer
 from labeler_ops.command_result import FAILED, WRONG_USE, exit_with_error
 
 if TYPE_CHECKING:
-    from labeler_ops.smoke.deployment import Account
+    from labeler_ops.smoke.deployment import SmokeAccount
 
 PASSWORD = "LABELER_SMOKE_PASSWORD"  # noqa: S105 - a variable's name
 
@@ -21,14 +21,14 @@ def require_httpx(code: int = FAILED) -> None:
         exit_with_error("this needs httpx: pip install 'image-labeler[staging]'", code)
 
 
-def account(email: str, variable: str = PASSWORD) -> "Account":
+def account(email: str, variable: str = PASSWORD) -> "SmokeAccount":
     """Take the password from a variable, or ask for it; exits where nobody can be asked."""
-    from labeler_ops.smoke.deployment import Account
+    from labeler_ops.smoke.deployment import SmokeAccount
 
     password = os.environ.get(variable)
     if not password and not sys.stdin.isatty():
         exit_with_error(f"the password of {email}: set {variable}", WRONG_USE)
-    return Account(email, password or typer.prompt(f"Password of {email}", hide_input=True, err=True))
+    return SmokeAccount(email, password or typer.prompt(f"Password of {email}", hide_input=True, err=True))
 
 
 def address(url: str, option: str) -> str:

@@ -7,16 +7,16 @@ from contextlib import suppress
 from time import perf_counter
 
 from labeler_ops.smoke import steps_reading, steps_writing
-from labeler_ops.smoke.checklist import SmokeReport, Step, StepResult, run_steps
-from labeler_ops.smoke.deployment import Account, Deployment
+from labeler_ops.smoke.checklist import SmokeReport, SmokeStep, StepResult, run_steps
+from labeler_ops.smoke.deployment import Deployment, SmokeAccount
 from labeler_ops.smoke.subject import Subject, clean_up
 
 
 async def smoke(
     url: str,
-    account: Account,
+    account: SmokeAccount,
     *,
-    member: Account | None = None,
+    member: SmokeAccount | None = None,
     read_only: bool = False,
     told: Callable[[StepResult], None] = lambda _: None,
 ) -> SmokeReport:
@@ -28,7 +28,7 @@ async def smoke(
     steps = steps_reading.STEPS if read_only else steps_writing.STEPS
     async with Deployment(url, account) as deployment:
         subject = Subject(deployment, member)
-        results, interrupted = await run_steps(steps, Step("clean-up", clean_up), subject, told)
+        results, interrupted = await run_steps(steps, SmokeStep("clean-up", clean_up), subject, told)
     return SmokeReport(
         url=deployment.url,
         account=account.email,

@@ -13,8 +13,8 @@ from rich.table import Table
 
 from labeler_ops.runs import Run
 from labeler_ops.smoke.checklist import SmokeReport, StepResult
-from labeler_ops.smoke.deployment import Account, Deployment
-from labeler_ops.smoke.gate import ALL_CALLS, LIMIT, Comparison, Latency, Round, judge
+from labeler_ops.smoke.deployment import Deployment, SmokeAccount
+from labeler_ops.smoke.gate import ALL_CALLS, LIMIT, Latency, LatencyComparison, Round, judge
 from labeler_ops.smoke.mix import calls, prepare
 from labeler_ops.smoke.plot import draw
 from labeler_ops.smoke.sampling import Call, one_round
@@ -48,7 +48,7 @@ class StagingReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def filled(url: str, account: Account) -> AsyncIterator[dict[str, Call]]:
+async def filled(url: str, account: SmokeAccount) -> AsyncIterator[dict[str, Call]]:
     """Make a dataset to measure on, lend the calls, and take it away again."""
     async with Deployment(url, account) as deployment:
         await deployment.log_in()
@@ -62,7 +62,7 @@ async def filled(url: str, account: Account) -> AsyncIterator[dict[str, Call]]:
 
 
 async def measure(
-    before: tuple[str, Account], after: tuple[str, Account], rounds: int, told: Callable[[int, int], None]
+    before: tuple[str, SmokeAccount], after: tuple[str, SmokeAccount], rounds: int, told: Callable[[int, int], None]
 ) -> tuple[list[Round], Latency]:
     """Ask both sides in turns until the verdict is sure or MOST_TIMES `rounds` are done. Raises StepFailed."""
     async with AsyncExitStack() as stack:
@@ -83,10 +83,10 @@ async def measure(
 
 async def staging_check(
     run: Run,
-    after: tuple[str, Account],
-    before: tuple[str, Account] | None,
+    after: tuple[str, SmokeAccount],
+    before: tuple[str, SmokeAccount] | None,
     *,
-    member: Account | None,
+    member: SmokeAccount | None,
     rounds: int,
     told_step: Callable[[StepResult], None],
     told_round: Callable[[int, int], None],
@@ -139,7 +139,7 @@ def _table(latency: Latency) -> Table:
     return table
 
 
-def _row(one: Comparison) -> list[str]:
+def _row(one: LatencyComparison) -> list[str]:
     before, after = (f"{side.p50:.1f}/{side.p95:.1f}/{side.p99:.1f}" for side in (one.before, one.after))
     name = f"{one.name} (median 1)" if one.name == ALL_CALLS else one.name
     return [name, before, after, f"{one.change:+.1%}", f"{one.low * 100:+.0f} … {one.high * 100:+.0f}"]

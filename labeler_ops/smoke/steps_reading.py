@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from labeler_ops.smoke.checklist import Skipped, Step
+from labeler_ops.smoke.checklist import Skipped, SmokeStep
 from labeler_ops.smoke.deployment import check, decoded, told
 from labeler_ops.smoke.pictures import dimensions
 from labeler_ops.smoke.subject import Subject
@@ -113,12 +113,12 @@ async def _first_image(subject: Subject) -> dict[str, Any]:
 
 _USER = ("login",)
 STEPS = (
-    Step("health", health),
-    Step("login", login),
-    Step("user look-up", look_up_users, _USER),
-    Step("lists", lists, _USER),
-    Step("image and thumbnail load", stored_image, ("lists",)),
-    Step("annotation load", stored_annotations, ("lists",)),
-    Step("dataset summary", stored_summary, ("lists",)),
-    Step("write refused", write_refused, _USER),
+    SmokeStep("health", health),
+    SmokeStep("login", login),
+    SmokeStep("user look-up", look_up_users, _USER),
+    SmokeStep("lists", lists, _USER),
+    SmokeStep("image and thumbnail load", stored_image, ("lists",)),
+    SmokeStep("annotation load", stored_annotations, ("lists",)),
+    SmokeStep("dataset summary", stored_summary, ("lists",)),
+    SmokeStep("write refused", write_refused, _USER),
 )

@@ -4,7 +4,7 @@ from typing import Any
 from urllib.parse import quote
 
 from labeler_api.images import thumbnails
-from labeler_ops.smoke.checklist import Step
+from labeler_ops.smoke.checklist import SmokeStep
 from labeler_ops.smoke.deployment import Deployment, check
 from labeler_ops.smoke.pictures import HEIGHT, WIDTH, picture
 from labeler_ops.smoke.steps_reading import decoded_size, health, login, look_up_users
@@ -177,15 +177,15 @@ async def _listed(subject: Subject) -> dict[int, Any]:
 
 _USER, _DATASET, _IMAGES = ("login",), ("dataset create, read, change",), ("image upload",)
 STEPS = (
-    Step("health", health),
-    Step("login", login),
-    Step("user look-up", look_up_users, _USER),
-    Step(_DATASET[0], dataset, _USER),
-    Step("project permission", permission, _DATASET),
-    Step(_IMAGES[0], upload, _DATASET),
-    Step("image and thumbnail load", load, _IMAGES),
-    Step("dataset summary", summary, _IMAGES),
-    Step("image lock", lock, _IMAGES),
-    Step("annotations", annotations, _IMAGES),
-    Step("publish and download", publish, ("annotations",)),
+    SmokeStep("health", health),
+    SmokeStep("login", login),
+    SmokeStep("user look-up", look_up_users, _USER),
+    SmokeStep(_DATASET[0], dataset, _USER),
+    SmokeStep("project permission", permission, _DATASET),
+    SmokeStep(_IMAGES[0], upload, _DATASET),
+    SmokeStep("image and thumbnail load", load, _IMAGES),
+    SmokeStep("dataset summary", summary, _IMAGES),
+    SmokeStep("image lock", lock, _IMAGES),
+    SmokeStep("annotations", annotations, _IMAGES),
+    SmokeStep("publish and download", publish, ("annotations",)),
 )

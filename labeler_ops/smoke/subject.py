@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from labeler_ops.smoke.deployment import Account, Deployment, StepFailed, check, decoded, told
+from labeler_ops.smoke.deployment import Deployment, SmokeAccount, StepFailed, check, decoded, told
 from labeler_ops.smoke.pictures import Picture
 
 _LEFTOVER = re.compile(r"labeler smoke \d{8}-\d{6} [0-9a-f]{8}")
@@ -35,7 +35,7 @@ class Subject:
     """
 
     deployment: Deployment
-    member: Account | None = None
+    member: SmokeAccount | None = None
     name: str = field(default_factory=new_name)
     key: str = field(default_factory=lambda: secrets.token_hex(16))
     asked: bool = False

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Account:
+class DemoAccount:
     """A demo account: `role` is its role in the demo project, `user_id` its id in the User DB."""
 
     user_id: int
@@ -34,9 +34,9 @@ class Account:
 
 
 ACCOUNTS = (
-    Account(1, "admin", "Ada Admin", "red"),
-    Account(2, "owner", "Olga Owner", "blue"),
-    Account(3, "reviewer", "Rui Reviewer", "green"),
-    Account(4, "annotator", "Nina Annotator", "orange"),
-    Account(5, "viewer", "Vera Viewer", "purple"),
+    DemoAccount(1, "admin", "Ada Admin", "red"),
+    DemoAccount(2, "owner", "Olga Owner", "blue"),
+    DemoAccount(3, "reviewer", "Rui Reviewer", "green"),
+    DemoAccount(4, "annotator", "Nina Annotator", "orange"),
+    DemoAccount(5, "viewer", "Vera Viewer", "purple"),
 )

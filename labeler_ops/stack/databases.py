@@ -11,7 +11,7 @@ from labeler_ops.connecting import Connection, connected
 from labeler_ops.database import state
 from labeler_ops.database.roles import DATABASES, ROLES, Database, apply_roles
 from labeler_ops.errors import DatabaseError, StackError
-from labeler_ops.stack.accounts import ACCOUNTS, Account
+from labeler_ops.stack.accounts import ACCOUNTS, DemoAccount
 from labeler_ops.stack.postgres import PostgresServer
 
 _SQL = Path(__file__).parent / "sql"
@@ -117,5 +117,5 @@ async def _is_empty(url: str) -> bool:
         )
 
 
-def _hashed(account: Account) -> str:
+def _hashed(account: DemoAccount) -> str:
     return bcrypt.hashpw(account.password.encode(), bcrypt.gensalt(_HASH_COST)).decode()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from labeler_ops.stack.accounts import Account
+from labeler_ops.stack.accounts import DemoAccount
 from labeler_ops.stack.home import write_json
 from labeler_ops.stack.services import Addresses
 from labeler_ops.storage.access import StorageAccess
@@ -19,7 +19,7 @@ class Running:
     addresses: Addresses
     databases: Mapping[str, str]
     storage: StorageAccess
-    accounts: Sequence[Account]
+    accounts: Sequence[DemoAccount]
     pids: Mapping[str, int]
 
     def write(self, path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from labeler_ops.stack.accounts import Account
+from labeler_ops.stack.accounts import DemoAccount
 
 
 class Terminal:
@@ -41,7 +41,9 @@ class Terminal:
         self.console.print("[red]error[/]", end=" ")
         self.console.print(text, markup=False)
 
-    def summary(self, places: Sequence[tuple[str, str]], accounts: Sequence[Account], data: Path, logs: Path) -> None:
+    def summary(
+        self, places: Sequence[tuple[str, str]], accounts: Sequence[DemoAccount], data: Path, logs: Path
+    ) -> None:
         """Show the table of a running stack."""
         rows = [*places]
         for number, account in enumerate(accounts):

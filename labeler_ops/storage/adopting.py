@@ -13,7 +13,7 @@ from labeler_api.object_store.bucket_ownership import KEY, PROBE_PREFIX, Look
 from labeler_api.object_store.objects import ObjectStore
 from labeler_api.settings import Settings
 from labeler_ops.runs import place
-from labeler_ops.storage.tying import Sides
+from labeler_ops.storage.tying import OpenedTie
 
 COUNTED_AT_MOST = 100_000  # a hundred list calls, some ten seconds; more objects would not tell more
 SAMPLE = 200  # of either side: a pair that belongs together lacks a few, two strangers share none
@@ -42,7 +42,7 @@ class Sample(msgspec.Struct, frozen=True):
         return f"{self.found:,} of {self.looked_at:,}"
 
 
-class Bucket(msgspec.Struct, frozen=True):
+class BucketState(msgspec.Struct, frozen=True):
     """A bucket: how many objects it has, counted up to COUNTED_AT_MOST, and what it says of its database."""
 
     look: Look
@@ -54,7 +54,7 @@ class Bucket(msgspec.Struct, frozen=True):
         return f"{self.objects:,} objects" + (" or more" if self.objects >= COUNTED_AT_MOST else "")
 
 
-class BothSides(msgspec.Struct, frozen=True):
+class AdoptionReport(msgspec.Struct, frozen=True):
     """What is shown before a tie is made. `rows` are image rows whose object is there, `objects` those with a row.
 
     Rows of deleted images count: their objects are kept until nobody may bring the image back.
@@ -67,7 +67,7 @@ class BothSides(msgspec.Struct, frozen=True):
     images: int
     deleted: int
     endpoint: str
-    buckets: list[Bucket]
+    buckets: list[BucketState]
     rows: Sample
     objects: Sample
 
@@ -106,7 +106,7 @@ class BothSides(msgspec.Struct, frozen=True):
         console.print(table, markup=False, highlight=False)
 
 
-async def look_at_both(settings: Settings, sides: Sides) -> BothSides:
+async def look_at_both(settings: Settings, sides: OpenedTie) -> AdoptionReport:
     """Ask both sides. Raises AppError when one of them does not answer."""
     await sides.objects.ping()
     identity = await sides.tie.identity()
@@ -119,13 +119,13 @@ async def look_at_both(settings: Settings, sides: Sides) -> BothSides:
     buckets, listed = [], list[str]()
     for bucket in settings.buckets:
         number, found = await _counted(sides.objects, bucket)
-        buckets.append(Bucket(await sides.tie.look(bucket, identity), number))
+        buckets.append(BucketState(await sides.tie.look(bucket, identity), number))
         listed += found if bucket == settings.s3_bucket_datasets else []
     looked_at = listed[:: max(1, len(listed) // SAMPLE)][:SAMPLE]
     async with sides.db.read() as connection:
         wanted = f"SELECT count(DISTINCT s3_key) FROM ({rows}) k WHERE s3_key = ANY ($1::text[])"  # noqa: S608
         known = await connection.fetchval(wanted, looked_at)
-    return BothSides(
+    return AdoptionReport(
         host=place(settings.labeler_db_url).partition("/")[0],
         name=identity.name,
         id=str(identity.id),

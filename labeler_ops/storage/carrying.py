@@ -11,7 +11,7 @@ import msgspec
 
 from labeler_api.object_store.bucket_ownership import KEY, PROBE_PREFIX, TieObject
 from labeler_ops.storage.access import StorageError
-from labeler_ops.storage.findings import Findings
+from labeler_ops.storage.findings import ObjectFindings
 from labeler_ops.storage.listing import pages
 from labeler_ops.storage.s3 import ObjectGone, Read, Store
 from labeler_ops.storage.sides import BUCKETS, bucket_of
@@ -50,7 +50,7 @@ async def _is_empty(store: Store, role: str) -> bool:
     return True
 
 
-async def compare_ties(source: Store, target: Store, findings: Findings) -> None:
+async def compare_ties(source: Store, target: Store, findings: ObjectFindings) -> None:
     """Note each bucket of the target that does not name the database that the source's names."""
     for role in BUCKETS:
         given, there = await _tie(source, role), await _tie(target, role)

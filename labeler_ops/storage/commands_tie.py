@@ -10,7 +10,7 @@ from labeler_api.settings import Settings
 from labeler_ops.command_result import FAILED, exit_with_error, run_or_exit, settings
 
 if TYPE_CHECKING:
-    from labeler_ops.storage.adopting import BothSides
+    from labeler_ops.storage.adopting import AdoptionReport
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; for scripts. Both sides are shown all the same.")]
 Missing = Annotated[
@@ -55,7 +55,7 @@ async def _adopt(console: Console, wanted: Settings, *, yes: bool, forced: bool,
         console.print("The buckets belong to this database now. What is deleted there, it decides.")
 
 
-def _refusal(seen: "BothSides", *, forced: bool, instead_of: str | None) -> str | None:
+def _refusal(seen: "AdoptionReport", *, forced: bool, instead_of: str | None) -> str | None:
     for other in seen.others:
         if other != instead_of:
             return f"a bucket belongs to another database. If that one is given up: --instead-of {other}"

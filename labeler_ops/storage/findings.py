@@ -32,7 +32,7 @@ _TITLES = {
 }
 
 
-class Finding(msgspec.Struct, frozen=True):
+class ObjectFinding(msgspec.Struct, frozen=True):
     """One object: what is the matter (a key of the titles), where, and the details."""
 
     kind: str
@@ -67,7 +67,7 @@ class StoreComparison(msgspec.Struct, kw_only=True):
     seconds: float = 0.0
     digest: str = ""
     counts: dict[str, int] = {}
-    findings: list[Finding] = []
+    findings: list[ObjectFinding] = []
 
     @property
     def differences(self) -> int:
@@ -127,7 +127,7 @@ class StoreComparison(msgspec.Struct, kw_only=True):
         return f"{all_of_it}: {part} read on both sides, in {seconds}. Digest {self.digest[:16]}."
 
 
-class Findings:
+class ObjectFindings:
     """Collects findings: all of them in a file, the first thousand in the report."""
 
     def __init__(self, path: Path, report: StoreComparison) -> None:
@@ -147,7 +147,7 @@ class Findings:
 
     def add(self, kind: str, bucket: str, key: str, text: str = "") -> None:
         """Note one."""
-        finding = Finding(kind, bucket, key, text)
+        finding = ObjectFinding(kind, bucket, key, text)
         self._counts[kind] += 1
         self._file.write(msgspec.json.encode(finding) + b"\n")
         if len(self.report.findings) < _IN_REPORT:

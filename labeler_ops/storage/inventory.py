@@ -14,9 +14,9 @@ from typing import Any, Self
 
 from labeler_api.object_store.bucket_ownership import KEY, PROBE_PREFIX
 from labeler_ops.storage.access import StorageAccess
-from labeler_ops.storage.findings import Findings, StoreComparison
+from labeler_ops.storage.findings import ObjectFindings, StoreComparison
 from labeler_ops.storage.listing import pages
-from labeler_ops.storage.manifest import Copied
+from labeler_ops.storage.manifest import CopiedObject
 from labeler_ops.storage.references import references
 from labeler_ops.storage.s3 import Store, is_md5
 from labeler_ops.storage.sides import BUCKETS, bucket_of
@@ -153,7 +153,7 @@ class Inventory:
         report.target_objects, report.target_bytes = self._one(totals + "target")
         report.referenced = self._one("SELECT count(*) FROM wanted WHERE origin <> ''")[0] if with_database else None
 
-    def remember(self, copied: Iterable[Copied]) -> None:
+    def remember(self, copied: Iterable[CopiedObject]) -> None:
         """Take over what a manifest says; the last line of an object counts."""
         rows = ((e.bucket, e.key, e.size, e.sha256, e.source_etag, e.source_modified, e.target_etag) for e in copied)
         self._database.executemany("INSERT OR REPLACE INTO copied VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
@@ -178,22 +178,22 @@ class Inventory:
         """Give (bucket, key) of what the target lacks and has under a key of another case or composition, and that."""
         return {(bucket, key): other for bucket, key, other in self._database.execute(_TWINS)}
 
-    def lost(self, findings: Findings) -> None:
+    def lost(self, findings: ObjectFindings) -> None:
         """Note what the database refers to and the source does not have."""
         for bucket, key, origin in self._database.execute(_LOST):
             findings.add("lost", bucket, key, f"{origin} refers to it")
 
-    def extras(self, findings: Findings, kind: str = "extra") -> None:
+    def extras(self, findings: ObjectFindings, kind: str = "extra") -> None:
         """Note what only the target has."""
         for bucket, key in self._database.execute(_EXTRA):
             findings.add(kind, bucket, key)
 
-    def orphans(self, findings: Findings) -> None:
+    def orphans(self, findings: ObjectFindings) -> None:
         """Note what no row refers to: exports of projects, backups, and what a crash left."""
         for bucket, key in self._database.execute(_ORPHANS):
             findings.add("orphan", bucket, key)
 
-    def compare(self, findings: Findings) -> None:
+    def compare(self, findings: ObjectFindings) -> None:
         """Note what the listings alone say of every object of the source."""
         for pair in self.pairs():
             if pair.target_size is None:
@@ -201,7 +201,7 @@ class Inventory:
             elif text := pair.plainly_unlike:
                 findings.add("differs", pair.bucket, pair.key, text)
 
-    def odd_keys(self, findings: Findings) -> None:
+    def odd_keys(self, findings: ObjectFindings) -> None:
         """Note keys that another store may refuse, change, or take for another key."""
         composed: dict[str, str] = {}
         for bucket, key in self._database.execute("SELECT bucket, key FROM source ORDER BY 1, 2"):

@@ -12,7 +12,7 @@ import msgspec
 _SYNC_EVERY = 2.0  # seconds; what a power cut takes from the end is compared again, not copied again
 
 
-class Copied(msgspec.Struct, frozen=True, array_like=True):
+class CopiedObject(msgspec.Struct, frozen=True, array_like=True):
     """An object that was copied or found to be equal: both sides at that moment. `size` in bytes.
 
     `source_modified` is as the listing had it; empty when it is not known.
@@ -26,9 +26,9 @@ class Copied(msgspec.Struct, frozen=True, array_like=True):
     source_modified: str
     target_etag: str
 
-    def reversed(self) -> "Copied":
+    def reversed(self) -> "CopiedObject":
         """The same fact for the way back."""
-        return Copied(self.bucket, self.key, self.size, self.sha256, self.target_etag, "", self.source_etag)
+        return CopiedObject(self.bucket, self.key, self.size, self.sha256, self.target_etag, "", self.source_etag)
 
 
 class Manifest:
@@ -50,7 +50,7 @@ class Manifest:
         self._sync()
         self._file.close()
 
-    def add(self, entry: Copied) -> None:
+    def add(self, entry: CopiedObject) -> None:
         """Write one down."""
         self._file.write(msgspec.json.encode(entry) + b"\n")
         self._file.flush()  # a killed process loses nothing; the disk follows in batches
@@ -63,18 +63,18 @@ class Manifest:
         self._synced = monotonic()
 
 
-def entries(path: Path) -> Iterator[Copied]:
+def entries(path: Path) -> Iterator[CopiedObject]:
     """Yield every whole line of a manifest; none when there is no such file."""
     if path.exists():
         yield from (entry for _, entry in _whole_lines(path))
 
 
-def _whole_lines(path: Path) -> Iterator[tuple[bytes, Copied]]:
+def _whole_lines(path: Path) -> Iterator[tuple[bytes, CopiedObject]]:
     with path.open("rb") as file:
         for line in file:
             if not line.endswith(b"\n"):
                 return
             try:
-                yield line, msgspec.json.decode(line, type=Copied)
+                yield line, msgspec.json.decode(line, type=CopiedObject)
             except msgspec.MsgspecError:
                 return

@@ -10,9 +10,9 @@ import msgspec
 
 from labeler_ops.storage.access import StorageError
 from labeler_ops.storage.description import unlike
-from labeler_ops.storage.findings import Findings
+from labeler_ops.storage.findings import ObjectFindings
 from labeler_ops.storage.inventory import Pair
-from labeler_ops.storage.manifest import Copied, Manifest
+from labeler_ops.storage.manifest import CopiedObject, Manifest
 from labeler_ops.storage.parts import Parts, in_parts, part_size
 from labeler_ops.storage.s3 import MIB, PUT_LIMIT, ObjectGone, Store
 from labeler_ops.storage.sides import bucket_of
@@ -63,7 +63,7 @@ class Copier:
     """Copies from one store to another; `overwrite` also what somebody else wrote to the target."""
 
     def __init__(
-        self, source: Store, target: Store, manifest: Manifest, findings: Findings, *, overwrite: bool, told: Told
+        self, source: Store, target: Store, manifest: Manifest, findings: ObjectFindings, *, overwrite: bool, told: Told
     ) -> None:
         self._source, self._target = source, target
         self._manifest, self._findings = manifest, findings
@@ -165,7 +165,7 @@ class Copier:
         self.copies.copied_bytes += size
 
     def _note(self, pair: Pair, source_etag: str, size: int, sha256: str, target_etag: str) -> None:
-        self._manifest.add(Copied(pair.bucket, pair.key, size, sha256, source_etag, pair.modified, target_etag))
+        self._manifest.add(CopiedObject(pair.bucket, pair.key, size, sha256, source_etag, pair.modified, target_etag))
 
     def _places(self, pair: Pair) -> tuple[tuple[str, str], tuple[str, str]]:
         source, target = bucket_of(self._source.access, pair.bucket), bucket_of(self._target.access, pair.bucket)

@@ -11,7 +11,7 @@ import msgspec
 from labeler_ops.reporter import Reporter
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.carrying import carry, compare_ties
-from labeler_ops.storage.findings import Findings, StoreComparison
+from labeler_ops.storage.findings import ObjectFindings, StoreComparison
 from labeler_ops.storage.inventory import Inventory
 from labeler_ops.storage.manifest import Manifest, entries
 from labeler_ops.storage.object_copy import Copier, Copies
@@ -138,8 +138,8 @@ class Passes:
         async with Store.open(source, connections) as first, Store.open(target, connections) as second:
             yield first, second
 
-    def _findings(self, report: StoreComparison) -> Findings:
-        return Findings(self.path(f"{report.command}.findings.jsonl"), report)
+    def _findings(self, report: StoreComparison) -> ObjectFindings:
+        return ObjectFindings(self.path(f"{report.command}.findings.jsonl"), report)
 
     def _report(
         self, command: str, source: StorageAccess, target: StorageAccess, *, sampled: float = 1.0

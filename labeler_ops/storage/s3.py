@@ -47,7 +47,7 @@ class Passing(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ObjectFacts:
     """An object without its bytes: `size` in bytes, the ETag without quotes, and its description."""
 
     size: int
@@ -56,7 +56,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Read(Facts):
+class Read(ObjectFacts):
     """An object that was read to its end."""
 
     sha256: str
@@ -80,10 +80,10 @@ class Store:
         async with Connections(access.endpoint, connections) as opened:
             yield cls(access, opened)
 
-    async def head(self, bucket: str, key: str) -> Facts:
+    async def head(self, bucket: str, key: str) -> ObjectFacts:
         """Look at an object."""
 
-        async def look() -> Facts:
+        async def look() -> ObjectFacts:
             return _facts(await self.ask("HEAD", bucket, key))
 
         return await self.insist(f"HEAD {bucket}/{key}", look)
@@ -229,11 +229,11 @@ def _whole(got: int, wanted: int) -> None:
         raise Passing(f"{got} bytes came instead of {wanted}")
 
 
-def _facts(answer: Answer) -> Facts:
+def _facts(answer: Answer) -> ObjectFacts:
     size = int(answer.headers.get("content-length", "-1"))
     if size < 0:
         raise Passing("the answer has no length")
-    return Facts(size, answer.headers.get("etag", "").strip('"'), described(answer.headers))
+    return ObjectFacts(size, answer.headers.get("etag", "").strip('"'), described(answer.headers))
 
 
 def _refuse(answer: Answer, asked: str) -> None:

@@ -18,7 +18,7 @@ _NO_DATABASE = "postgresql://none@none.invalid/none"
 
 
 @dataclass(frozen=True, slots=True)
-class Sides:
+class OpenedTie:
     """The database, the store whose deletions ask for the tie, and the tie."""
 
     db: Database
@@ -32,7 +32,7 @@ def stand_in(environ: Mapping[str, str]) -> dict[str, str]:
     return {} if any(environ.get(name) for name in _NAMES) else {"LABELER_DB_URL": _NO_DATABASE}
 
 
-async def both_sides(settings: Settings, stack: AsyncExitStack) -> Sides:
+async def both_sides(settings: Settings, stack: AsyncExitStack) -> OpenedTie:
     """Open both; `stack` closes them. Nothing is asked yet."""
     instruments = Instruments()
     # One connection, which is given back after every look: nothing is held while the store is listed.
@@ -41,7 +41,7 @@ async def both_sides(settings: Settings, stack: AsyncExitStack) -> Sides:
     stack.push_async_callback(db.close)
     objects = await ObjectStore.connect(settings, stack, instruments)
     objects.guard = tie = BucketOwnership(db, objects, settings.buckets, instruments.metrics)
-    return Sides(db, objects, tie, instruments)
+    return OpenedTie(db, objects, tie, instruments)
 
 
 def access_of(settings: Settings) -> StorageAccess:

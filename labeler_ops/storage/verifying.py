@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from labeler_ops.storage.access import StorageError
 from labeler_ops.storage.description import unlike
-from labeler_ops.storage.findings import Findings
+from labeler_ops.storage.findings import ObjectFindings
 from labeler_ops.storage.inventory import Inventory, Pair
 from labeler_ops.storage.object_copy import Told
 from labeler_ops.storage.s3 import ObjectGone, Store
@@ -17,7 +17,7 @@ class Verifier:
     """Compares two stores. `sample` is the share of objects that is read, 1 for all of them."""
 
     def __init__(
-        self, source: Store, target: Store, inventory: Inventory, findings: Findings, *, sample: float, told: Told
+        self, source: Store, target: Store, inventory: Inventory, findings: ObjectFindings, *, sample: float, told: Told
     ) -> None:
         self._source, self._target = source, target
         self._inventory, self._findings = inventory, findings

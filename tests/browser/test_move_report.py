@@ -5,13 +5,13 @@ from pathlib import Path
 
 from playwright.async_api import Browser, Page, expect
 
-from labeler_ops.database.upgrade_report import Step, UpgradeReport
+from labeler_ops.database.upgrade_report import UpgradeReport, UpgradeStep
 from labeler_ops.database.verify.checksums import Checksum
-from labeler_ops.database.verify.equality import Comparison, TableComparison
+from labeler_ops.database.verify.equality import DatabaseComparison, TableComparison
 from labeler_ops.move import move_report, write_downtime
 from labeler_ops.move.rows import upgrading
 from labeler_ops.runs import Run
-from labeler_ops.storage.findings import Finding
+from labeler_ops.storage.findings import ObjectFinding
 from labeler_ops.storage.findings import StoreComparison as Objects
 
 HOSTILE = "<img src=x onerror=document.title='taken'> 🙂 한글"
@@ -23,24 +23,27 @@ def finished(root: Path) -> Run:
     run = Run.start(root, "move", {"source": "old:5433/labeler", "target": "new:5432/railway", "plan": {}})
     for name in PHASES:
         if name == "read only":
-            write_downtime.begins(run)
+            write_downtime.begin(run)
         with run.phase(name) as facts:
             facts.update({"owner": "labeler", "role": "labeler"} if name == "roles" else {})
-    write_downtime.over(run)
+    write_downtime.end(run)
     with suppress(RuntimeError), run.phase("deploy"):
         raise RuntimeError(HOSTILE)
     same, other = Checksum(2000, "1", "2"), Checksum(1999, "3", "4")
     run.write(
         move_report.COMPARISON,
-        Comparison(
+        DatabaseComparison(
             [TableComparison("annotations", same, same, 0.1), TableComparison("images", same, other, 0.1)], [], [], 0.2
         ),
     )
-    found = Finding("missing", "datasets", HOSTILE)
+    found = ObjectFinding("missing", "datasets", HOSTILE)
     run.write(
         move_report.OBJECTS, Objects(command="verify", source="", target="", counts={"missing": 1}, findings=[found])
     )
-    steps = [Step("1", "comments", "quarantined", HOSTILE, 12), Step("1", "datasets", "changed", "a rule", 3)]
+    steps = [
+        UpgradeStep("1", "comments", "quarantined", HOSTILE, 12),
+        UpgradeStep("1", "datasets", "changed", "a rule", 3),
+    ]
     run.write(upgrading.REPORT, UpgradeReport("20251124_0000", "head", [], steps))
     return run
 

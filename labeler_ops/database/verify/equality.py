@@ -1,4 +1,4 @@
-"""Are two databases equal? `compare_databases` reads both, and `Comparison.same` decides.
+"""Are two databases equal? `compare_databases` reads both, and `DatabaseComparison.same` decides.
 
 Every row of every table, every sequence and every definition counts. The backup, the move and `labeler db verify` all
 ask here.
@@ -17,7 +17,7 @@ from labeler_ops.database.verify import checksums, row_diff, sequences, structur
 from labeler_ops.database.verify.checksums import Checksum
 from labeler_ops.database.verify.row_diff import SHOWN, RowDifference
 from labeler_ops.database.verify.session import Side, opened
-from labeler_ops.database.verify.structure import Difference, Roles
+from labeler_ops.database.verify.structure import DefinitionDifference, Roles
 from labeler_ops.database.verify.tables import Table
 from labeler_ops.reporter import Progress, counting, nobody
 
@@ -41,11 +41,11 @@ class TableComparison(msgspec.Struct):
         return self.source == self.target
 
 
-class Comparison(msgspec.Struct):
+class DatabaseComparison(msgspec.Struct):
     """The whole comparison. `digest` is of every count and sum, so that two reports can be compared at a glance."""
 
     tables: list[TableComparison]
-    structure: list[Difference]
+    structure: list[DefinitionDifference]
     sequences: list[str]
     seconds: float
     digest: str = ""
@@ -102,7 +102,7 @@ async def compare_databases(
     as_of: str | None = None,
     target_as_of: str | None = None,
     roles: Roles | None = None,
-) -> Comparison:
+) -> DatabaseComparison:
     """Compare two databases, given as URLs, as of now; a side as of a snapshot that somebody else holds, if given.
 
     `progress` hears of blocks, of both sides.
@@ -118,7 +118,7 @@ async def compare_databases(
         here, there = await tables.read(ours), await tables.read(theirs)
         tell = counting(progress, sum(table.pages for table in (*here, *there)))
         results = await _compare(ours, theirs, here, there, tell)
-        return Comparison(
+        return DatabaseComparison(
             tables=results,
             structure=await structure.compare(ours, theirs, roles),
             sequences=await sequences.compare(ours, theirs, moving=as_of is not None),

@@ -19,7 +19,7 @@ Definitions = Mapping[str, Mapping[str, str]]
 """Kind to name to definition."""
 
 
-class Difference(msgspec.Struct, frozen=True):
+class DefinitionDifference(msgspec.Struct, frozen=True):
     """A definition that one side lacks (None) or spells in another way."""
 
     kind: str
@@ -42,10 +42,10 @@ class Roles(msgspec.Struct, frozen=True):
     """
 
     renamed: Mapping[str, str] = {}
-    on_purpose: Callable[[Difference], bool] = lambda _: False
+    on_purpose: Callable[[DefinitionDifference], bool] = lambda _: False
 
 
-async def compare(source: Side, target: Side, roles: Roles | None = None) -> list[Difference]:
+async def compare(source: Side, target: Side, roles: Roles | None = None) -> list[DefinitionDifference]:
     """List every definition that is not on both sides alike; owners and grants where it is said what is expected."""
     ours, theirs = await asyncio.gather(read(source, roles), read(target, Roles() if roles else None))
     if roles and source.version < _MAINTAINS <= target.version:
@@ -53,10 +53,10 @@ async def compare(source: Side, target: Side, roles: Roles | None = None) -> lis
     return [one for one in differences(ours, theirs) if not (roles and roles.on_purpose(one))]
 
 
-def differences(ours: Definitions, theirs: Definitions) -> list[Difference]:
+def differences(ours: Definitions, theirs: Definitions) -> list[DefinitionDifference]:
     """Compare what was read of two databases."""
     return [
-        Difference(kind, name.removeprefix("public."), ours[kind].get(name), theirs[kind].get(name))
+        DefinitionDifference(kind, name.removeprefix("public."), ours[kind].get(name), theirs[kind].get(name))
         for kind in ours
         for name in sorted(ours[kind].keys() | theirs[kind].keys())
         if ours[kind].get(name) != theirs[kind].get(name)

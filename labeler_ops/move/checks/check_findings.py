@@ -14,7 +14,7 @@ Verdict = Literal["ok", "note", "refused"]
 _MARKS = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "refused": "[red]refused[/]"}
 
 
-class Finding(msgspec.Struct, frozen=True):
+class CheckFinding(msgspec.Struct, frozen=True):
     """What one check found. `refused` stops the move; a `note` is worth knowing."""
 
     name: str
@@ -23,10 +23,10 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Findings:
+class CheckFindings:
     """What all checks found."""
 
-    findings: list[Finding]
+    findings: list[CheckFinding]
 
     @property
     def refused(self) -> list[str]:

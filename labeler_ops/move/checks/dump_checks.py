@@ -14,7 +14,7 @@ from labeler_ops.database import state, zones
 from labeler_ops.database.own_objects import OWN_RELATIONS
 from labeler_ops.database.roles import ROLES, Database
 from labeler_ops.errors import DatabaseError
-from labeler_ops.move.checks.check_findings import Finding
+from labeler_ops.move.checks.check_findings import CheckFinding
 from labeler_ops.move.rows import grants, ownership
 from labeler_ops.runs import place
 
@@ -47,7 +47,7 @@ _OF_THE_QUEUE = "pgqueuer"  # the API's daily work, which it schedules at its fi
 
 
 @dataclass(frozen=True)
-class Sides:
+class CheckedPair:
     """Both databases, connected, and where the run writes."""
 
     source: Connection
@@ -68,7 +68,7 @@ async def check_databases(
     database: Database = "labeler",
     legacy_timezone: str = "UTC",
     returns: bool = False,
-) -> list[Finding]:
+) -> list[CheckFinding]:
     """Look at everything; never raises for what it finds. Raises DatabaseError when a side cannot be reached.
 
     `returns`: the way back would be a dump, too.
@@ -79,40 +79,40 @@ async def check_databases(
         connected_directly("source", source_url) as source,
         connected_directly("target", target_url) as target,
     ):
-        sides = Sides(source, target, source_url, target_url, directory, database, legacy_timezone, returns)
+        sides = CheckedPair(source, target, source_url, target_url, directory, database, legacy_timezone, returns)
         return [finding for check in _CHECKS for finding in await check(sides)]
 
 
-async def _kind(sides: Sides) -> list[Finding]:
+async def _kind(sides: CheckedPair) -> list[CheckFinding]:
     try:
         await state.require_kind(sides.source, sides.database, f"the source {place(sides.source_url)}")
     except DatabaseError as error:
-        return [Finding("database", "refused", str(error))]
+        return [CheckFinding("database", "refused", str(error))]
     return []
 
 
-async def _versions(sides: Sides) -> list[Finding]:
+async def _versions(sides: CheckedPair) -> list[CheckFinding]:
     source, target = sides.source.get_server_version(), sides.target.get_server_version()
     spelled = [await side.fetchval("SHOW server_version") for side in (sides.source, sides.target)]
     text = f"source {spelled[0]}, target {spelled[1]}"
     if target.major < source.major:
         text += f": a dump cannot be restored into an older major version; give a server of {source.major} or newer"
-        return [Finding("versions", "refused", text)]
+        return [CheckFinding("versions", "refused", text)]
     if target.major > source.major and sides.returns:
         text += (
             ". Once users write there, the source's server cannot take a dump back: ROLLBACK_DATABASE_URL has to lead "
             f"to a server of {target.major} or newer"
         )
-    findings = [Finding("versions", "ok" if source.major == target.major else "note", text)]
+    findings = [CheckFinding("versions", "ok" if source.major == target.major else "note", text)]
     try:
         found = clients.find(target.major)
-        findings.append(Finding("client programs", "ok", f"{found.major} in {found.bin_dir}"))
+        findings.append(CheckFinding("client programs", "ok", f"{found.major} in {found.bin_dir}"))
     except DatabaseError as error:
-        findings.append(Finding("client programs", "refused", str(error)))
+        findings.append(CheckFinding("client programs", "refused", str(error)))
     return findings
 
 
-async def _locales(sides: Sides) -> list[Finding]:
+async def _locales(sides: CheckedPair) -> list[CheckFinding]:
     query = (
         "SELECT pg_encoding_to_char(encoding) AS encoding, datcollate, datctype FROM pg_database"
         " WHERE datname = current_database()"
@@ -124,33 +124,33 @@ async def _locales(sides: Sides) -> list[Finding]:
         text = (
             f"{source['encoding']} on the source, {target['encoding']} on the target: make the target with the source's"
         )
-        return [Finding("encoding", "refused", text)]
+        return [CheckFinding("encoding", "refused", text)]
     same = tuple(source) == tuple(target)
     text = f"{source['datcollate']} on the source, {target['datcollate']} on the target"
     # Indexes are built anew by a restore, so another collation moves no row; it may only sort lists in another way.
-    return [Finding("collation", "ok" if same else "note", text)]
+    return [CheckFinding("collation", "ok" if same else "note", text)]
 
 
-async def _extensions(sides: Sides) -> list[Finding]:
+async def _extensions(sides: CheckedPair) -> list[CheckFinding]:
     wanted = await sides.source.fetch("SELECT extname FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1")
     offered = {row[0] for row in await sides.target.fetch("SELECT name FROM pg_available_extensions")}
     missing = [row[0] for row in wanted if row[0] not in offered]
     if missing:
-        return [Finding("extensions", "refused", f"the target's server does not offer {', '.join(missing)}")]
-    return [Finding("extensions", "ok", ", ".join(row[0] for row in wanted) or "none")]
+        return [CheckFinding("extensions", "refused", f"the target's server does not offer {', '.join(missing)}")]
+    return [CheckFinding("extensions", "ok", ", ".join(row[0] for row in wanted) or "none")]
 
 
-async def _target_is_empty(sides: Sides) -> list[Finding]:
+async def _target_is_empty(sides: CheckedPair) -> list[CheckFinding]:
     tables = [row[0] for row in await sides.target.fetch(_TABLES)]
     if not tables:
-        return [Finding("target", "ok", "empty")]
+        return [CheckFinding("target", "ok", "empty")]
     filled = await _filled(sides.target) if sides.database == "labeler" else None
     if filled == []:
         text = "a Labeler DB that was upgraded and has no rows yet; its tables are made anew by the copy"
-        return [Finding("target", "ok", text)]
+        return [CheckFinding("target", "ok", text)]
     held = f"there are rows in {', '.join(filled)}" if filled else f"{', '.join(tables[:_NAMED])} …"
     text = f"is not empty ({held}): make an empty database; nothing is overwritten"
-    return [Finding("target", "refused", text)]
+    return [CheckFinding("target", "refused", text)]
 
 
 async def is_bare(target: Connection) -> bool:
@@ -171,29 +171,29 @@ async def _filled(target: Connection) -> list[str] | None:
     return [name for name in theirs if await target.fetchval(f"SELECT EXISTS (SELECT FROM {name})")]  # noqa: S608 - our tables
 
 
-async def _rights(sides: Sides) -> list[Finding]:
+async def _rights(sides: CheckedPair) -> list[CheckFinding]:
     unread = await sides.source.fetchval(f"{_NAMES} AND NOT has_table_privilege(c.oid, 'SELECT')")
     may_create = await sides.target.fetchval(MAY_CREATE)
     foreign = await sides.source.fetchval(NOT_OWNED)
     findings = []
     if unread:
-        findings.append(Finding("rights", "refused", f"the source's role may not read {unread}: use the owner"))
+        findings.append(CheckFinding("rights", "refused", f"the source's role may not read {unread}: use the owner"))
     elif foreign:
         text = f"the source's role does not own {foreign}: maintenance mode builds a trigger there, use the owner"
-        findings.append(Finding("rights", "refused", text))
+        findings.append(CheckFinding("rights", "refused", text))
     if missing := await grants.missing(sides.source, sides.target, sides.database):
         text = (
             f"the target's server lacks {', '.join(missing)}, which own or may use something on the source: make them "
             "there (`pg_dumpall --roles-only` of the source has them, among others: take only these lines), or take "
             "them away from the source"
         )
-        findings.append(Finding("roles", "refused", text))
+        findings.append(CheckFinding("roles", "refused", text))
     if sides.database != "labeler" and not await ownership.may_make_roles(sides.target):
         text = f"the target's role makes {ROLES[sides.database]}, which the services read by: use a superuser"
-        findings.append(Finding("rights", "refused", text))
+        findings.append(CheckFinding("rights", "refused", text))
     if not may_create:
         findings.append(
-            Finding("rights", "refused", "the target's role may not create tables: use the database's owner")
+            CheckFinding("rights", "refused", "the target's role may not create tables: use the database's owner")
         )
     if (
         await dumps.restore_test_place(
@@ -202,22 +202,22 @@ async def _rights(sides: Sides) -> list[Finding]:
         is None
     ):
         text = "neither role may create a scratch database for the restore test: ALTER ROLE … CREATEDB on one side"
-        findings.append(Finding("rights", "refused", text))
-    return findings or [Finding("rights", "ok", "the source can be read, the target written, a restore tried")]
+        findings.append(CheckFinding("rights", "refused", text))
+    return findings or [CheckFinding("rights", "ok", "the source can be read, the target written, a restore tried")]
 
 
-async def _disk(sides: Sides) -> list[Finding]:
+async def _disk(sides: CheckedPair) -> list[CheckFinding]:
     size: int = await sides.source.fetchval("SELECT pg_database_size(current_database())")
     free = shutil.disk_usage(_existing(sides.directory)).free
     needed = int(size * _LOCAL_SHARE)
     text = f"the database has {_megabytes(size)}; {_megabytes(free)} free for the backup in {sides.directory}"
     if free < needed:
-        return [Finding("disk", "refused", f"{text}: about {_megabytes(needed)} are needed")]
+        return [CheckFinding("disk", "refused", f"{text}: about {_megabytes(needed)} are needed")]
     wanted = _megabytes(int(size * _TARGET_SHARE))
-    return [Finding("disk", "ok", f"{text}; the target's volume should have {wanted} free (ask its provider)")]
+    return [CheckFinding("disk", "ok", f"{text}; the target's volume should have {wanted} free (ask its provider)")]
 
 
-async def _at_work(sides: Sides) -> list[Finding]:
+async def _at_work(sides: CheckedPair) -> list[CheckFinding]:
     long = await sides.source.fetchval(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         " AND xact_start < now() - $1 * interval '1 second'",
@@ -228,16 +228,16 @@ async def _at_work(sides: Sides) -> list[Finding]:
     findings = []
     if prepared:
         text = f"{prepared} prepared transactions on the source hold locks for ever: COMMIT or ROLLBACK PREPARED first"
-        findings.append(Finding("transactions", "refused", text))
+        findings.append(CheckFinding("transactions", "refused", text))
     if long:
         text = f"{long} transactions on the source are older than {_LONG_SECONDS} s: maintenance mode waits for writers"
-        findings.append(Finding("transactions", "note", text))
+        findings.append(CheckFinding("transactions", "note", text))
     if slots:
-        findings.append(Finding("replication slots", "note", f"{slots} on the source; they are not moved"))
-    return findings or [Finding("transactions", "ok", "none that is long or prepared")]
+        findings.append(CheckFinding("replication slots", "note", f"{slots} on the source; they are not moved"))
+    return findings or [CheckFinding("transactions", "ok", "none that is long or prepared")]
 
 
-async def _unusual(sides: Sides) -> list[Finding]:
+async def _unusual(sides: CheckedPair) -> list[CheckFinding]:
     counts = await sides.source.fetchrow(
         "SELECT (SELECT count(*) FROM pg_class WHERE relkind = 'f') AS foreign_tables,"
         " (SELECT count(*) FROM pg_event_trigger) AS event_triggers,"
@@ -250,47 +250,47 @@ async def _unusual(sides: Sides) -> list[Finding]:
     names = {name.replace("_", " "): count for name, count in counts.items() if count}
     stops = [name for name in ("foreign tables", "event triggers", "unlogged tables") if name in names]
     if stops:
-        return [Finding("unusual things", "refused", f"the source has {', '.join(stops)}, which are not moved")]
+        return [CheckFinding("unusual things", "refused", f"the source has {', '.join(stops)}, which are not moved")]
     said = ", ".join(f"{count} {name}" for name, count in names.items())
-    return [Finding("unusual things", "note" if said else "ok", said or "none")]
+    return [CheckFinding("unusual things", "note" if said else "ok", said or "none")]
 
 
-async def _settings(sides: Sides) -> list[Finding]:
+async def _settings(sides: CheckedPair) -> list[CheckFinding]:
     """What `ALTER DATABASE … SET` gave the source; that the target can have it is tried, and taken back."""
     ours, theirs = [await db_settings.read(side) for side in (sides.source, sides.target)]
     if only := sorted(theirs.keys() - ours.keys()):
         text = f"the target alone has {', '.join(only)}: ALTER DATABASE … RESET each, or SET them on the source"
-        return [Finding("settings", "refused", text)]
+        return [CheckFinding("settings", "refused", text)]
     trial = sides.target.transaction()
     await trial.start()
     try:
         await db_settings.put(sides.target, ours)
     except (asyncpg.PostgresError, DatabaseError) as error:
-        return [Finding("settings", "refused", f"the target's role may not set what the source has: {error}")]
+        return [CheckFinding("settings", "refused", f"the target's role may not set what the source has: {error}")]
     finally:
         await trial.rollback()
     said = [f"{name} = {value}" for name, value in ours.items()]
-    findings = [Finding("settings", "ok", ", ".join(said) or "none")]
+    findings = [CheckFinding("settings", "ok", ", ".join(said) or "none")]
     if sides.database == "labeler" and (roles := await db_settings.of_roles(sides.source)):
-        findings.append(Finding("settings", "note", f"those of {roles} in this database are not moved"))
+        findings.append(CheckFinding("settings", "note", f"those of {roles} in this database are not moved"))
     return findings
 
 
-async def _zone(sides: Sides) -> list[Finding]:
+async def _zone(sides: CheckedPair) -> list[CheckFinding]:
     """The zone that the upgrade of an old Labeler DB reads the server's times in."""
     if sides.database != "labeler":
         return []
     try:
         reading = await zones.read(sides.source, sides.legacy_timezone)
     except DatabaseError as error:
-        return [Finding("times of the server", "refused", str(error))]
+        return [CheckFinding("times of the server", "refused", str(error))]
     if reading.doubts:
-        return [Finding("times of the server", "refused", zones.refusal(reading))]
+        return [CheckFinding("times of the server", "refused", zones.refusal(reading))]
     said = ", ".join(str(column) for column in reading.columns)
-    return [Finding("times of the server", "note", f"read as {reading.zone}: {said}")] if said else []
+    return [CheckFinding("times of the server", "note", f"read as {reading.zone}: {said}")] if said else []
 
 
-async def _route(sides: Sides) -> list[Finding]:
+async def _route(sides: CheckedPair) -> list[CheckFinding]:
     encrypted = await sides.target.fetchval("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
     started = perf_counter()
     for _ in range(5):
@@ -298,10 +298,10 @@ async def _route(sides: Sides) -> list[Finding]:
     milliseconds = (perf_counter() - started) * 200
     text = f"{'TLS' if encrypted else 'no TLS'}, {milliseconds:.1f} ms for a round trip"
     local = sides.target_url.partition("@")[2].startswith(("127.0.0.1", "localhost", "[::1]"))
-    return [Finding("route to the target", "ok" if encrypted or local else "note", text)]
+    return [CheckFinding("route to the target", "ok" if encrypted or local else "note", text)]
 
 
-_CHECKS: list[Callable[[Sides], Awaitable[list[Finding]]]] = [
+_CHECKS: list[Callable[[CheckedPair], Awaitable[list[CheckFinding]]]] = [
     _kind,
     _versions,
     _locales,

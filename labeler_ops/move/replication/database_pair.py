@@ -26,7 +26,7 @@ _SLOTS = """
 """
 
 
-class SideAway(DatabaseError):
+class DatabaseUnreachable(DatabaseError):
     """One of the databases cannot be connected to."""
 
 
@@ -51,7 +51,7 @@ class Urls:
 
 
 @dataclass(frozen=True)
-class Sides:
+class DatabasePair:
     """Both, connected."""
 
     source: Connection
@@ -59,31 +59,31 @@ class Sides:
     urls: Urls
 
     @property
-    def forth(self) -> Channel:
+    def forward(self) -> Channel:
         """From the source to the target."""
         return Channel(FORTH, self.source, self.target, self.urls.source_seen or self.urls.source, ("source", "target"))
 
     @property
-    def back(self) -> Channel:
+    def backward(self) -> Channel:
         """From the target to the source, once the target is written to."""
         return Channel(BACK, self.target, self.source, self.urls.target_seen or self.urls.target, ("target", "source"))
 
 
 @asynccontextmanager
-async def opened(urls: Urls) -> AsyncIterator[Sides]:
-    """Connect to both. Raises SideAway."""
+async def opened(urls: Urls) -> AsyncIterator[DatabasePair]:
+    """Connect to both. Raises DatabaseUnreachable."""
     async with AsyncExitStack() as stack:
         source = await side(stack, "source", urls.source)
         target = await side(stack, "target", urls.target)
-        yield Sides(source, target, urls)
+        yield DatabasePair(source, target, urls)
 
 
 async def side(stack: AsyncExitStack, called: str, url: str) -> Connection:
-    """Connect to one. Raises SideAway."""
+    """Connect to one. Raises DatabaseUnreachable."""
     try:
         connection = await connect_directly(called, url)
     except DatabaseError as error:
-        raise SideAway(str(error)) from error
+        raise DatabaseUnreachable(str(error)) from error
     stack.push_async_callback(connection.close, timeout=5)
     # Making a slot waits for transactions as for locks, and has a limit of its own.
     await connection.execute(
@@ -92,7 +92,7 @@ async def side(stack: AsyncExitStack, called: str, url: str) -> Connection:
     return connection
 
 
-class Status(msgspec.Struct, frozen=True):
+class ReplicationStatus(msgspec.Struct, frozen=True):
     """Both directions, and what somebody should look at."""
 
     forth: Flow
@@ -101,15 +101,15 @@ class Status(msgspec.Struct, frozen=True):
     warnings: list[str]
 
 
-async def looked_at(urls: Urls) -> Status:
-    """Connect, and look at both servers. Raises SideAway."""
+async def replication_status(urls: Urls) -> ReplicationStatus:
+    """Connect, and look at both servers. Raises DatabaseUnreachable."""
     async with opened(urls) as sides:
-        forth, back = await sides.forth.flow(), await sides.back.flow()
+        forth, back = await sides.forward.flow(), await sides.backward.flow()
         warnings = [
             *(_warnings("source", await sides.source.fetch(_SLOTS))),
             *(_warnings("target", await sides.target.fetch(_SLOTS))),
         ]
-        return Status(forth, back, [sides.forth.said(forth), sides.back.said(back)], warnings)
+        return ReplicationStatus(forth, back, [sides.forward.said(forth), sides.backward.said(back)], warnings)
 
 
 def _warnings(called: str, slots: Sequence[asyncpg.Record]) -> list[str]:
@@ -134,7 +134,7 @@ async def drop_everything(urls: Urls, reporter: Reporter) -> list[str]:
         ):
             try:
                 connection = await side(stack, called, url)
-            except SideAway as error:
+            except DatabaseUnreachable as error:
                 away.append(called)
                 text = "`labeler move rollback --leftovers` when it is back: a slot that is left there fills its disk"
                 reporter.line(f"{error}. {text}")

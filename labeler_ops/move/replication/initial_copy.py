@@ -15,7 +15,7 @@ from labeler_ops.database.verify.session import opened
 from labeler_ops.errors import DatabaseError
 from labeler_ops.maintenance import fence
 from labeler_ops.move.replication.channel import Channel, Flow
-from labeler_ops.move.replication.database_pair import Sides
+from labeler_ops.move.replication.database_pair import DatabasePair
 from labeler_ops.reporter import Reporter
 
 _POLL_SECONDS = 0.2
@@ -45,7 +45,7 @@ _SEQUENCES = f"SELECT format('%I.%I', n.nspname, c.relname) {OWN_RELATIONS} AND 
 _SHOWN = 3
 
 
-async def make_tables(sides: Sides, file: Path) -> None:
+async def make_tables(sides: DatabasePair, file: Path) -> None:
     """Make the source's tables on the target, and keep an API that is deployed too early from writing there."""
     # A restore outlives its killed caller. It is one transaction: its tables are all there, or none.
     await sides.target.fetch(_OURS_AT_WORK)
@@ -58,16 +58,16 @@ async def make_tables(sides: Sides, file: Path) -> None:
         await sides.target.execute(fence.SWITCH, "on", fence.MOVED, getpass.getuser())
 
 
-async def copied(sides: Sides, reporter: Reporter) -> int:
+async def copied(sides: DatabasePair, reporter: Reporter) -> int:
     """Wait until every table is copied and the target is near; how many tables. Raises DatabaseError if it stops."""
     tables = await _tables_copied(sides, reporter)
     await sides.target.execute("ANALYZE")
-    await _near(sides.forth, reporter)
+    await _near(sides.forward, reporter)
     return tables
 
 
-async def _tables_copied(sides: Sides, reporter: Reporter) -> int:
-    channel, whole = sides.forth, await _bytes(sides.source)
+async def _tables_copied(sides: DatabasePair, reporter: Reporter) -> int:
+    channel, whole = sides.forward, await _bytes(sides.source)
     flow = best = await channel.flow()
     since = well = monotonic()
     while not flow.ready:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from labeler_ops.backup import dumps
-from labeler_ops.database.verify.equality import Comparison, compare_databases
+from labeler_ops.database.verify.equality import DatabaseComparison, compare_databases
 from labeler_ops.errors import DatabaseError
 from labeler_ops.maintenance import fence
 from labeler_ops.move import write_downtime
@@ -28,7 +28,9 @@ class WriteFreeze:
     urls: Urls
     reporter: Reporter
 
-    async def make(self, channel: Channel, left: str, *, rows: bool, was_open: bool = True) -> Comparison | None:
+    async def make(
+        self, channel: Channel, left: str, *, rows: bool, was_open: bool = True
+    ) -> DatabaseComparison | None:
         """Stop writing on one side and prove that the other is the same.
 
         On any doubt users may write there on as before, if they could.
@@ -39,7 +41,7 @@ class WriteFreeze:
             # The long part of it while everybody still writes.
             await channel.replayed(_CATCH_UP_SECONDS)
             await initial_copy.require_same(self.urls.source, self.urls.target, with_sequences=False)
-            write_downtime.begins(self.run)
+            write_downtime.begin(self.run)
             stands = await fence.on(left, reason=fence.MOVED, by=getpass.getuser())
             self.reporter.line(f"nothing can be written: {stands.tables} tables are fenced")
             await channel.replayed(_CATCH_UP_SECONDS)
@@ -52,12 +54,12 @@ class WriteFreeze:
             # Stopped by this command, or by one that was killed.
             if was_open and write_downtime.stopped_since(self.run) is not None:
                 await fence.off(left, by=getpass.getuser())
-                write_downtime.over(self.run)
+                write_downtime.end(self.run)
                 self.reporter.line("users can write on as before")
             raise
         return None
 
-    async def compare(self, moment: tuple[str, str] | None = None) -> Comparison:
+    async def compare(self, moment: tuple[str, str] | None = None) -> DatabaseComparison:
         """Compare every row and definition, of the moment given or of now. Raises DatabaseError."""
         as_of, target_as_of = moment or (None, None)
         report = await compare_databases(

@@ -30,7 +30,7 @@ _LEFT_AT_WORK = """
 """
 
 
-class Copied(msgspec.Struct):
+class CopyReport(msgspec.Struct):
     """How long each part took, in seconds, and how large the dump was."""
 
     dump_seconds: float
@@ -47,7 +47,7 @@ async def copy(
     jobs: int = JOBS,
     told: Progress | None = None,
     database: Database = "labeler",
-) -> Copied:
+) -> CopyReport:
     """Dump the source and restore it into the target, which is empty. Raises DatabaseError at the first error."""
     tools = await _tools(target)
     await asyncio.to_thread(dumps.remove, into)  # what a run that was cut off left of this
@@ -63,7 +63,7 @@ async def copy(
     started = perf_counter()
     # A dump carries no statistics: without them the first queries on the target would be planned blindly.
     await tools.run("vacuumdb", "--analyze-only", f"--jobs={jobs}", url=target)
-    return Copied(manifest.seconds, manifest.bytes, seconds, round(perf_counter() - started, 3))
+    return CopyReport(manifest.seconds, manifest.bytes, seconds, round(perf_counter() - started, 3))
 
 
 async def clear(target: str) -> None:

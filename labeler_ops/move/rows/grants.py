@@ -13,7 +13,7 @@ from labeler_ops.backup import db_settings
 from labeler_ops.connecting import Connection, connected
 from labeler_ops.database.own_objects import OWN_RELATIONS, THIS_DATABASE, USER_SCHEMA, not_of_an_extension
 from labeler_ops.database.roles import ROLES, Database
-from labeler_ops.database.verify.structure import Difference
+from labeler_ops.database.verify.structure import DefinitionDifference
 from labeler_ops.errors import DatabaseError
 
 _NAME = "(pg_identify_object('{}'::regclass, {}.oid, 0)).identity"
@@ -173,7 +173,7 @@ async def _both(source: str, target: str) -> AsyncIterator[tuple[Connection, Con
             raise DatabaseError(f"the grants of the source cannot be given to the target: {error}") from error
 
 
-def is_on_purpose(found: Difference, database: Database) -> bool:
+def is_on_purpose(found: DefinitionDifference, database: Database) -> bool:
     """Whether the role that our services read by makes this difference.
 
     It gets grants and settings of its own, and everybody loses what it could write with as everybody may.

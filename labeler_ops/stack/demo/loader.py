@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx
 
 from labeler_ops.errors import StackError
-from labeler_ops.stack.accounts import ACCOUNTS, Account
+from labeler_ops.stack.accounts import ACCOUNTS, DemoAccount
 from labeler_ops.stack.demo.labels import ANNOTATIONS, CLASS_NAMES, CLASSES, CONFIRMED, TASKS, Annotation
 from labeler_ops.stack.demo.photographs import PHOTOGRAPHS
 
@@ -116,7 +116,7 @@ async def _confirm(reviewer: httpx.AsyncClient, project_id: str) -> None:
     await _ok(reviewer.post(path, params={"task_type": task}, json={}))
 
 
-def _account(role: str) -> Account:
+def _account(role: str) -> DemoAccount:
     return next(account for account in ACCOUNTS if account.role == role)
 
 

@@ -18,7 +18,7 @@ from labeler_api.telemetry.instruments import Instruments
 from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.stack.ports import free_port
 from labeler_ops.storage.access import StorageAccess
-from labeler_ops.storage.tying import Sides, both_sides
+from labeler_ops.storage.tying import OpenedTie, both_sides
 from tests.fixtures.buckets import own_buckets
 from tests.fixtures.postgres import DatabaseFactory
 from tests.fixtures.tied_store import give_new_id
@@ -42,7 +42,7 @@ class Pair:
         return self.settings.buckets
 
     @asynccontextmanager
-    async def opened(self, **changes: str) -> AsyncIterator[Sides]:
+    async def opened(self, **changes: str) -> AsyncIterator[OpenedTie]:
         async with AsyncExitStack() as stack:
             given = {name: getattr(self.settings, name) for name in self.settings.__struct_fields__}
             yield await both_sides(Settings(**given | changes), stack)
@@ -72,7 +72,7 @@ def refused(instruments: Instruments, state: str) -> float:
     return instruments.metrics.registry.get_sample_value(name, {"state": state}) or 0.0
 
 
-async def require_kept(sides: Sides, bucket: str, state: str) -> None:
+async def require_kept(sides: OpenedTie, bucket: str, state: str) -> None:
     """Try both ways of deleting; neither may take anything away."""
     await sides.objects.put(bucket, VICTIM, b"bytes", "image/jpeg")
     before = refused(sides.instruments, state)
@@ -171,7 +171,7 @@ async def test_the_tie_is_read_anew_before_every_thousand(pair: Pair, monkeypatc
         assert [entry.key async for entry in sides.objects.list(bucket, "datasets/")] == [keys[-1]]
 
 
-def asked_then(sides: Sides, bucket: str) -> Callable[..., Callable[..., object]]:
+def asked_then(sides: OpenedTie, bucket: str) -> Callable[..., Callable[..., object]]:
     """Take the tie away right after the first look at it, as somebody else might."""
 
     def wrap(real: Callable[[str], object]) -> Callable[..., object]:

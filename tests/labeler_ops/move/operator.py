@@ -18,7 +18,7 @@ from typing import Any
 
 from labeler_ops.command_result import OPERATOR_ERRORS
 from labeler_ops.move import workflow as engine
-from labeler_ops.move.context import Ends
+from labeler_ops.move.context import Endpoints
 from labeler_ops.runs import Run
 from labeler_ops.storage import inventory, manifest
 from tests.labeler_ops.move.moving import again
@@ -37,7 +37,7 @@ class Order:
     """
 
     directory: Path
-    ends: Ends
+    ends: Endpoints
     command: str = "go"
     until: str | None = None
     into: str | None = None
@@ -81,13 +81,13 @@ def _work(order: Order) -> None:
 
 
 async def _move(order: Order) -> None:
-    road = again(order.directory, order.ends)
+    workflow = again(order.directory, order.ends)
     if order.command == "rollback":
-        await road.rollback(order.into)
+        await workflow.rollback(order.into)
     elif order.command == "open":
-        await road.open()
+        await workflow.open()
     else:
-        await road.go(until=order.until)
+        await workflow.run_forward(until=order.until)
 
 
 def _die_in(what: str, number: int) -> None:

@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from labeler_ops.command_result import WRONG_USE
-from labeler_ops.move.cli_options import Given
+from labeler_ops.move.cli_options import ExecutionOptions
 
 
 @pytest.mark.parametrize("command", ["cp a b", "./deploy.sh", "./deploy.sh --now", "FOO=./x bash deploy.sh", "'./a b'"])
@@ -14,7 +14,7 @@ def test_a_command_that_can_start_is_taken(command: str, tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)
     Path("deploy.sh").write_text("#!/bin/sh\n")
     Path("deploy.sh").chmod(0o755)
-    assert Given(deploy=command).wishes().launch.deploy == command
+    assert ExecutionOptions(deploy=command).run_options().deployment.deploy == command
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,6 @@ def test_a_command_that_cannot_start_is_refused_at_once(
     monkeypatch.chdir(tmp_path)
     Path("deploy.sh").write_text("#!/bin/sh\n")
     with pytest.raises(typer.Exit) as refused:
-        Given(deploy=command).wishes()
+        ExecutionOptions(deploy=command).run_options()
     assert refused.value.exit_code == WRONG_USE
     assert said in capsys.readouterr().err

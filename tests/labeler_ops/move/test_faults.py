@@ -17,7 +17,7 @@ import pytest
 from labeler_ops.database.verify.equality import compare_databases
 from labeler_ops.errors import DatabaseError
 from labeler_ops.move import move_report
-from labeler_ops.move.workflow import Road
+from labeler_ops.move.workflow import MoveWorkflow
 from labeler_ops.runs import Run
 from labeler_ops.stack.postgres import PostgresServer
 from tests.fixtures.sql import execute
@@ -39,11 +39,11 @@ _ROOM_BYTES = 48 << 10  # less than the backup has, more than the journal
 
 
 @asynccontextmanager
-async def failing_in_the_middle(move: Road, side: str, hold: str, said: str) -> AsyncIterator[None]:
+async def failing_in_the_middle(move: MoveWorkflow, side: str, hold: str, said: str) -> AsyncIterator[None]:
     """The copy waits for a table that somebody holds on a side, until the block is over; then it has failed."""
     holder = await asyncpg.connect(side)
     await holder.execute(f"BEGIN; {hold}")
-    working = asyncio.create_task(move.go())
+    working = asyncio.create_task(move.run_forward())
     try:
         await until_held_up(side)
         yield
@@ -61,7 +61,7 @@ async def test_the_target_restarted_and_the_source_cut_off_in_the_middle_of_the_
     async with Wire(parts.port or 0) as wire:
         far = parts._replace(netloc=parts.netloc.replace(f":{parts.port}", f":{wire.port}")).geturl()
         move = begun(tmp_path, rows(far, elsewhere))
-        await move.go(until="read only")
+        await move.run_forward(until="read only")
         made = "CREATE TABLE public.annotations (id int)"
         async with failing_in_the_middle(move, elsewhere, made, "pg_restore failed"):
             await other_server.stop()
@@ -69,7 +69,7 @@ async def test_the_target_restarted_and_the_source_cut_off_in_the_middle_of_the_
         async with failing_in_the_middle(move, source, "LOCK TABLE annotations", "pg_dump failed"):
             await wire.cut()
         await wire.restore()
-        await move.go()
+        await move.run_forward()
     assert (await compare_databases(source, elsewhere)).lines() == []
     copied = next(phase for phase in move_report.read(move.run).phases if phase.name == "copy")
     assert copied.attempts == 3
@@ -81,14 +81,14 @@ async def test_a_target_without_room_says_so_and_takes_the_copy_once_it_has_some
 ) -> None:
     await execute(source, _LARGE)
     move = begun(tmp_path, rows(source, elsewhere))
-    await move.go(until="read only")
+    await move.run_forward(until="read only")
     assert other_server.process is not None
     server = psutil.Process(other_server.process.pid)
     server.rlimit(resource.RLIMIT_FSIZE, (_FILE_BYTES, resource.RLIM_INFINITY))
     with pytest.raises(DatabaseError, match="could not extend file"):
-        await move.go()
+        await move.run_forward()
     server.rlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    await move.go()
+    await move.run_forward()
     assert (await compare_databases(source, elsewhere)).lines() == []
 
 
@@ -101,7 +101,7 @@ async def test_a_disk_that_fills_up_under_the_backup_is_said_and_the_run_goes_on
     filled = _mounted(runs)
     try:
         move = begun(runs, rows(source, target))
-        await move.go(until="check")
+        await move.run_forward(until="check")
         directory, ends = move.run.directory, rows(source, target)
         if filled:
             await asyncio.to_thread(others.write_bytes, bytes(shutil.disk_usage(runs).free - _ROOM_BYTES))

@@ -36,10 +36,10 @@ async def test_killed_at_every_moment_there_and_back(
     """Each phase is killed as it begins, and when it has done its work and not written so down; then the way back."""
     await fill(source_objects, OBJECTS)
     ends = everything((source, target), stores)
-    road = begun(tmp_path, ends)
-    directory = road.run.directory
+    workflow = begun(tmp_path, ends)
+    directory = workflow.run.directory
     after = ("open", "backfill")
-    there = [phase.name for phase in road.phases(by_hand=True)]
+    there = [phase.name for phase in workflow.phases(by_hand=True)]
     assert there[-2:] == list(after)
     for command, phases in (("go", there[:-2]), ("open", after)):
         for event in [(phase, moment) for phase in phases for moment in MOMENTS]:
@@ -54,7 +54,7 @@ async def test_killed_at_every_moment_there_and_back(
     await execute(target, "UPDATE annotations SET notes = 'there' WHERE id = 7")
     await target_objects.put("datasets/ds_1/images/later.jpg", b"later")
     local = await create_database()
-    back = [phase.name for phase in road.phases_back(local)]
+    back = [phase.name for phase in workflow.phases_back(local)]
     for event in [(phase, moment) for phase in (*back, "rollback") for moment in MOMENTS]:
         assert await done(Order(directory, ends, "rollback", into=local, die_at=event)) == KILLED, event
     assert await done(Order(directory, ends, "rollback", into=local)) == 0

@@ -12,7 +12,7 @@ from labeler_ops.database.verify.equality import compare_databases
 from labeler_ops.errors import DatabaseError
 from labeler_ops.maintenance import fence
 from labeler_ops.move import move_report
-from labeler_ops.move.context import Wishes
+from labeler_ops.move.context import RunOptions
 from labeler_ops.runs import Run
 from labeler_ops.storage.access import StorageAccess
 from tests.fixtures.move_variables import variables
@@ -80,7 +80,7 @@ async def test_no_acknowledged_write_is_lost_on_the_way_there_and_back(
     writers = [asyncio.create_task(write(lambda: serving[-1], number, acknowledged)) for number in range(WRITERS)]
     try:
         move = begun(tmp_path, rows(source, target))
-        await move.go()
+        await move.run_forward()
         serving.append(target)
         await move.open()
         on_arrival = len(acknowledged)
@@ -101,7 +101,7 @@ async def test_no_acknowledged_write_is_lost_on_the_way_there_and_back(
 
 async def test_before_it_was_opened_the_way_back_is_the_source(source: str, target: str, tmp_path: Path) -> None:
     move = begun(tmp_path, rows(source, target))
-    await move.go()
+    await move.run_forward()
     assert (await fence.status(target)).mode == "on"
     url = variables(move.run.path("environment.new"))["LABELER_DB_URL"]
     assert url.startswith("postgresql://labeler:")  # the role that serves, and not the superuser who moved it
@@ -117,12 +117,12 @@ async def test_before_it_was_opened_the_way_back_is_the_source(source: str, targ
     assert (written_down.seconds_without_writes or 0) > 0
     assert "nobody could write for" in move.run.path("report.txt").read_text()
     with pytest.raises(DatabaseError, match="rollback has been done"):
-        await move.go()
+        await move.run_forward()
 
 
 async def test_after_it_was_opened_the_way_back_needs_a_database(source: str, target: str, tmp_path: Path) -> None:
     move = begun(tmp_path, rows(source, target))
-    await move.go()
+    await move.run_forward()
     await move.open()
     with pytest.raises(DatabaseError, match="--into"):
         await move.rollback()
@@ -134,10 +134,10 @@ async def test_after_it_was_opened_the_way_back_needs_a_database(source: str, ta
 
 async def test_somebody_who_writes_past_the_fence_is_noticed(source: str, target: str, tmp_path: Path) -> None:
     move = begun(tmp_path, rows(source, target))
-    await move.go(until="copy")
+    await move.run_forward(until="copy")
     await execute(source, f"DROP FUNCTION {fence.NAME}() CASCADE; UPDATE annotations SET notes = 'late' WHERE id = 7")
     with pytest.raises(DatabaseError, match="not the same"):
-        await move.go()
+        await move.run_forward()
     assert any("annotations: (7) differs" in line for line in lines(move))
     assert move.run.ended("switch") is None
 
@@ -147,7 +147,7 @@ async def test_without_its_target_the_source_serves_again(
 ) -> None:
     """The target is closed until it is opened: when it is lost before that, nothing is."""
     move = begun(tmp_path, rows(source, target))
-    await move.go()
+    await move.run_forward()
     await create_database.drop(target)
     await move.rollback()
     assert not (await fence.status(source)).fenced
@@ -157,8 +157,10 @@ async def test_a_closed_target_whose_fence_was_taken_down_is_no_safe_way_back(
     production_dsn: str, target: str, tmp_path: Path
 ) -> None:
     """Its rows are in another form than the source's, so only the fence says that nobody wrote."""
-    move = begun(tmp_path, rows(production_dsn, target), Wishes(accept_quarantine=True), legacy_timezone="Asia/Seoul")
-    await move.go()
+    move = begun(
+        tmp_path, rows(production_dsn, target), RunOptions(accept_quarantine=True), legacy_timezone="Asia/Seoul"
+    )
+    await move.run_forward()
     with pytest.raises(asyncpg.PostgresError, match="maintenance mode"):
         await execute(target, "UPDATE annotations SET notes = 'early'")
     await fence.off(target, by="somebody")
@@ -174,7 +176,7 @@ async def test_an_opening_that_was_cut_off_is_finished_before_a_way_back(
 ) -> None:
     """Users may have written since; the source would not know."""
     move = begun(tmp_path, rows(source, target))
-    await move.go()
+    await move.run_forward()
     order = Order(move.run.directory, rows(source, target), "open", die_at=("open", "ended"))
     assert await done(order) < 0
     with pytest.raises(DatabaseError, match="open` was cut off"):
@@ -186,7 +188,7 @@ async def test_a_way_back_that_was_opened_is_the_only_one(
 ) -> None:
     """Users may write there already: a second copy of the target would lose that."""
     move = begun(tmp_path, rows(source, target))
-    await move.go()
+    await move.run_forward()
     await move.open()
     first, second = await create_database(), await create_database()
 
@@ -204,7 +206,7 @@ async def test_another_way_back_begins_anew_until_users_were_let_in(
 ) -> None:
     """What was done on the way to the first database is not taken for done on the way to the second."""
     move = begun(tmp_path, rows(source, target))
-    await move.go()
+    await move.run_forward()
     await move.open()
     first, second = await create_database(), await create_database()
     order = Order(move.run.directory, rows(source, target), "rollback", into=first, die_at=("back: switch", "ended"))
@@ -217,15 +219,15 @@ async def test_another_way_back_begins_anew_until_users_were_let_in(
 
 async def test_a_fence_that_somebody_took_down_stops_the_switch(source: str, target: str, tmp_path: Path) -> None:
     move = begun(tmp_path, rows(source, target))
-    await move.go(until="verify")
+    await move.run_forward(until="verify")
     await fence.off(source, by="somebody")
     with pytest.raises(DatabaseError, match="fence does not stand"):
-        await move.go()
+        await move.run_forward()
 
 
 async def test_the_id_that_the_buckets_name_moves_with_the_database(source: str, target: str, tmp_path: Path) -> None:
     ids = []
-    await begun(tmp_path, rows(source, target)).go()
+    await begun(tmp_path, rows(source, target)).run_forward()
     for dsn in (source, target):
         connection = await asyncpg.connect(dsn)
         ids.append(await connection.fetchval("SELECT id FROM labeler_identity"))
@@ -248,9 +250,9 @@ async def test_a_labeler_db_that_was_upgraded_and_has_no_rows_is_a_target(
     move = begun(tmp_path, rows(source, target))
     await execute(target, "INSERT INTO datasets (id, name, owner_id, storage_path) VALUES ('x', 'x', 1, 'x')")
     with pytest.raises(DatabaseError, match=r"target: is not empty \(there are rows in datasets\)"):
-        await move.go()
+        await move.run_forward()
     await execute(target, "DELETE FROM datasets")
-    await move.go()
+    await move.run_forward()
     assert (await compare_databases(source, target)).lines() == []
 
 
@@ -265,7 +267,7 @@ async def test_images_of_before_have_their_sizes_after_the_move(
         " VALUES ('ds_1', 'a', 'a.jpg', 1, 'datasets/ds_1/images/a.jpg')",
     )
     move = begun(tmp_path, everything((source, target), stores))
-    await move.go()
+    await move.run_forward()
     await move.open()
     connection = await asyncpg.connect(target)
     try:
@@ -295,7 +297,7 @@ async def test_a_store_that_is_away_keeps_nobody_from_working(
         " VALUES ('ds_1', 'a', 'a.jpg', 1, 'datasets/ds_1/images/a.jpg')",
     )
     move = begun(tmp_path, rows(source, target))
-    await move.go()
+    await move.run_forward()
     with pytest.raises(DatabaseError, match="users work, and some images lack their sizes still"):
         await move.open()
     assert move.run.ended("open") is not None

@@ -62,17 +62,17 @@ async def test_grants_of_the_platform_db_are_the_same_and_its_reader_cannot_writ
         await execute(side, _ROLES.format(p=prefix))
     await execute(source, _GRANTS.format(p=prefix))
     move = begun(tmp_path, rows(source, newer), database="platform")
-    await move.go(until="copy")
+    await move.run_forward(until="copy")
     await execute(newer, f"GRANT MAINTAIN ON workspaces TO {prefix}_all")
     with pytest.raises(DatabaseError, match="the copy is not the same: 1 differences"):
-        await move.go()
+        await move.run_forward()
     (found,) = move_report.read(move.run).differences
     assert found.startswith(f"grant workspaces to {prefix}_all: DELETE, INSERT, REFERENCES, ")
     assert found.endswith(
         "on the source, DELETE, INSERT, MAINTAIN, REFERENCES, SELECT, TRIGGER, TRUNCATE, UPDATE on the target"
     )
     await execute(newer, f"REVOKE MAINTAIN ON workspaces FROM {prefix}_all")
-    await move.go()
+    await move.run_forward()
     await execute(newer, "GRANT ALL ON workspaces TO PUBLIC")  # as somebody may later, and then gives the roles again
     await apply_roles(newer, "platform")
     reader = await asyncpg.connect(variables(move.run.path("environment.new"))["PLATFORM_DB_URL"])
@@ -88,7 +88,7 @@ async def test_the_labeler_db_belongs_to_the_role_that_serves(
 ) -> None:
     await execute(source, _GIVEN)
     move = begun(tmp_path, rows(source, newer))
-    await move.go()
+    await move.run_forward()
     # It is said before anything is done: once users write there, their rows do not fit into the source's server.
     versions = next(found for found in (move.run.ended("check") or {})["findings"] if found["name"] == "versions")
     assert f"ROLLBACK_DATABASE_URL has to lead to a server of {_NEWER} or newer" in versions["text"]

@@ -33,7 +33,7 @@ async def test_killed_in_any_phase_it_goes_on_and_comes_out_the_same(
         move = begun(tmp_path, ends)
         directory = move.run.directory
         assert await done(Order(directory, ends, die_in=("copied", 30))) == KILLED
-        await again(directory, ends).go(until="objects, first pass")
+        await again(directory, ends).run_forward(until="objects, first pass")
         copies = _facts(directory, "objects, first pass")
         # What was put and not yet written down is found equal, and not put again.
         assert copies["known"] == 29
@@ -42,7 +42,7 @@ async def test_killed_in_any_phase_it_goes_on_and_comes_out_the_same(
         assert await done(Order(directory, ends, die_in=("written", 1))) == KILLED
         assert not _has(directory, "environment.new")
         moved = again(directory, ends)
-        await moved.go()
+        await moved.run_forward()
         whole = _facts(directory, "verify objects")["digest"]
         new = directory / "environment.new"
         assert variables(new)["S3_ENDPOINT"] == stores[1].endpoint
@@ -67,7 +67,7 @@ async def test_users_read_only_while_the_last_objects_are_copied(
     """The database that names the objects stays where it is: it is closed for the last pass, and opened again."""
     await fill(source_objects, 20)
     move = begun(tmp_path, objects(*stores, labeler_dsn))
-    await move.go()
+    await move.run_forward()
     assert (await fence.status(labeler_dsn)).stands
     await move.open()
     assert not (await fence.status(labeler_dsn)).fenced
@@ -84,7 +84,7 @@ async def test_before_the_opening_a_way_back_opens_the_database_and_changes_no_s
     before = await source_objects.listing()
     with pytest.raises(DatabaseError, match="after the switch, which has not been made yet"):
         await move.open()
-    await move.go()
+    await move.run_forward()
     await move.rollback()
     assert not (await fence.status(labeler_dsn)).fenced
     assert await source_objects.listing() == before
@@ -96,9 +96,9 @@ async def test_an_object_that_comes_late_is_copied_before_both_are_compared_agai
     """An upload that the stop cut off may put its object in the next second."""
     await fill(source_objects, 20)
     move = begun(tmp_path, objects(*stores))
-    await move.go(until="objects, last pass")
+    await move.run_forward(until="objects, last pass")
     await source_objects.put("datasets/ds_1/images/late.jpg", b"late")
-    await move.go()
+    await move.run_forward()
     assert (await target_objects.get("datasets/ds_1/images/late.jpg")).body == b"late"
 
 
@@ -107,17 +107,17 @@ async def test_a_difference_that_is_nobody_s_late_upload_stops_the_move(
 ) -> None:
     await fill(source_objects, 20)
     move = begun(tmp_path, objects(*stores))
-    await move.go(until="objects, last pass")
+    await move.run_forward(until="objects, last pass")
     await target_objects.put("datasets/of_others/1.jpg", b"theirs")
     with pytest.raises(StorageError, match=r"not the same: extra: datasets/datasets/of_others/1\.jpg"):
-        await move.go()
+        await move.run_forward()
     assert move.run.ended("switch") is None
 
 
 async def test_two_copies_at_once_and_a_wrong_store_are_refused(stores: Stores, tmp_path: Path) -> None:
     move = begun(tmp_path, objects(*stores))
     with exclusive_copy(tmp_path, stores[1]), pytest.raises(StorageError, match="another copy"):
-        await move.go()
+        await move.run_forward()
     with pytest.raises(RunError, match="give its URLs"):
         again(move.run.directory, objects(stores[1], stores[0]))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from labeler_ops.database.verify.structure import Difference
+from labeler_ops.database.verify.structure import DefinitionDifference
 from labeler_ops.errors import DatabaseError
 from labeler_ops.maintenance import fence
 from labeler_ops.move import move_report
@@ -36,7 +36,7 @@ async def test_the_user_db_is_moved_and_the_gateway_reads_the_copy(
         "CREATE TABLE alembic_version (version_num text); INSERT INTO alembic_version VALUES ('theirs')"
     )
     move = begun(tmp_path, rows(users.admin_dsn, target), database="users")
-    await move.go()
+    await move.run_forward()
     for side in (users.admin_dsn, target):
         with pytest.raises(asyncpg.PostgresError, match="maintenance mode"):
             await execute(side, "UPDATE users SET bio = 'late'")
@@ -72,9 +72,9 @@ async def test_the_platform_db_is_moved(
     source = await create_database(platform_template)
     move = begun(tmp_path, rows(source, target), database="platform")
     with pytest.raises(DatabaseError, match="organizations_id_seq: the target would give 1, and holds 2 already"):
-        await move.go()  # rows were inserted with their ids; found while everybody works
+        await move.run_forward()  # rows were inserted with their ids; found while everybody works
     await execute(source, "SELECT setval('organizations_id_seq', 2), setval('workspaces_id_seq', 3)")
-    await move.go()
+    await move.run_forward()
     connection = await asyncpg.connect(_variable(move.run, "environment.new", "PLATFORM_DB_URL"))
     try:
         assert await connection.fetchval("SELECT count(*) FROM workspaces") == 3
@@ -97,7 +97,7 @@ async def test_a_role_that_can_make_no_roles_is_refused_before_anything_is_done(
     owner = f"postgresql://moves_only:moves@{host}"
     move = begun(tmp_path, rows(source, owner), database="platform")
     with pytest.raises(DatabaseError, match="platform_readonly, which the services read by: use a superuser"):
-        await move.go()
+        await move.run_forward()
     assert not (await fence.status(source)).fenced
     with pytest.raises(RunError, match="give its URLs"):
         again(move.run.directory, rows(source, target + "_2"))
@@ -181,21 +181,23 @@ async def test_owners_and_grants_of_the_platform_s_own_services_are_carried(
     move = begun(tmp_path, rows(source, elsewhere), database="platform")
     named = ", ".join(f"{prefix}_{name}" for name in ("later", "owner", "writer"))
     with pytest.raises(DatabaseError, match=f"roles: the target's server lacks {named}, which own or may use"):
-        await move.go()
+        await move.run_forward()
     assert not (await fence.status(source)).fenced
     await execute(elsewhere, _THEIRS.format(p=prefix))
     before = await seen(source)
-    await move.go(until="copy")
+    await move.run_forward(until="copy")
     move.run.forget("copy")
-    await move.go(until="copy")  # as after a kill: what is there is cleared, and the schema public is everybody's again
+    await move.run_forward(
+        until="copy"
+    )  # as after a kill: what is there is cleared, and the schema public is everybody's again
     for fault, mended, said in _FAULTS:
         await execute(elsewhere, fault.format(p=prefix))
         with pytest.raises(DatabaseError, match="the copy is not the same"):
-            await move.go()
+            await move.run_forward()
         found = move_report.read(move.run).differences
         assert any(said.format(p=prefix) in line for line in found), found
         await execute(elsewhere, mended.format(p=prefix))
-    await move.go()
+    await move.run_forward()
     assert (move.run.ended("roles") or {})["changed"] == []  # everybody had lost it before: see REVOKE above
     assert await seen(elsewhere) == before
     assert f"{prefix}_owner" in before["owner workspaces"]
@@ -226,7 +228,7 @@ async def test_owners_and_grants_of_the_platform_s_own_services_are_carried(
 def test_only_what_our_reader_needs_is_on_purpose(
     kind: str, name: str, before: str | None, after: str | None, is_so: bool
 ) -> None:
-    assert is_on_purpose(Difference(kind, name, before, after), "users") is is_so
+    assert is_on_purpose(DefinitionDifference(kind, name, before, after), "users") is is_so
 
 
 def _variable(run: Run, name: str, variable: str) -> str:
@@ -237,4 +239,4 @@ def _variable(run: Run, name: str, variable: str) -> str:
 
 async def test_the_labeler_db_is_not_moved_as_another(source: str, target: str, tmp_path: Path) -> None:
     with pytest.raises(DatabaseError, match="has the tables of the database 'labeler', and 'users' was asked for"):
-        await begun(tmp_path, rows(source, target), database="users").go()
+        await begun(tmp_path, rows(source, target), database="users").run_forward()

@@ -48,7 +48,7 @@ async def test_the_role_that_serves_owns_the_tables_and_may_no_more(source: str,
     """Others may do what they might on the source, with tables that are made later as well."""
     await execute(source, _GIVEN)
     move = begun(tmp_path, rows(source, target))
-    await move.go()
+    await move.run_forward()
     await move.open()
     url = variables(move.run.path("environment.new"))["LABELER_DB_URL"]
     connection = await asyncpg.connect(url)
@@ -92,7 +92,7 @@ async def test_services_that_come_through_a_pooler_know_the_way_past_it(
     async with pooling(postgres.port, {"labeler": "serves"}, tmp_path) as pooler:
         monkeypatch.setenv(ownership.PRIVATE, pooler)
         move = begun(tmp_path, rows(source, target))
-        await move.go()
+        await move.run_forward()
         written = variables(move.run.path("environment.new"))
         there = target.rpartition("@")[2]
         assert urlsplit(written["LABELER_DB_URL"]).netloc == f"labeler:serves@{pooler}"
@@ -137,6 +137,6 @@ async def test_a_pooler_before_the_user_db_is_refused(
         monkeypatch.setenv(ownership.PRIVATE, pooler)
         move = begun(tmp_path, rows(users.admin_dsn, target), database="users")
         with pytest.raises(DatabaseError, match="TARGET_PRIVATE_ADDRESS leads to a pooler"):
-            await move.go()
+            await move.run_forward()
     monkeypatch.delenv(ownership.PRIVATE)
-    await move.go()
+    await move.run_forward()

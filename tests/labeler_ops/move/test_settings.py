@@ -29,7 +29,7 @@ async def give(dsn: str, settings: dict[str, str]) -> None:
 async def test_settings_of_a_database_move_with_it(source: str, target: str, tmp_path: Path) -> None:
     await give(source, SETTINGS)
     move = begun(tmp_path, rows(source, target))
-    await move.go()
+    await move.run_forward()
     assert await fetchval(target, _READ) == await fetchval(source, _READ)
     assert await fetchval(target, "SHOW timezone") == "Asia/Seoul"
 

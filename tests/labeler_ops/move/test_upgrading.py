@@ -7,7 +7,7 @@ import pytest
 from labeler_ops.errors import DatabaseError
 from labeler_ops.move import move_report
 from labeler_ops.move.checks.dump_checks import check_databases
-from labeler_ops.move.context import Wishes
+from labeler_ops.move.context import RunOptions
 from labeler_ops.move.rows import upgrading
 from labeler_ops.runs import Run
 from tests.fixtures.postgres import DatabaseFactory
@@ -15,7 +15,7 @@ from tests.fixtures.sql import execute, fetchval
 from tests.labeler_ops.move.moving import again, begun, lines, rows
 
 SEOUL = "Asia/Seoul"
-ACCEPTED = Wishes(accept_quarantine=True)
+ACCEPTED = RunOptions(accept_quarantine=True)
 
 
 async def test_a_move_reads_the_server_s_times_in_the_zone_that_it_was_begun_with(
@@ -23,9 +23,9 @@ async def test_a_move_reads_the_server_s_times_in_the_zone_that_it_was_begun_wit
 ) -> None:
     """It is fenced, copied, compared, and upgraded on the target; a run that goes on knows its zone."""
     begun_ = begun(tmp_path, rows(production_dsn, target), legacy_timezone=SEOUL)
-    await begun_.go(until="verify")
+    await begun_.run_forward(until="verify")
     move = again(begun_.run.directory, rows(production_dsn, target), ACCEPTED)
-    await move.go()
+    await move.run_forward()
     created = "SELECT created_at = '2025-06-01T00:00Z' FROM datasets WHERE name = 'MVTec-AD'"
     assert await fetchval(target, created) is True
     assert await fetchval(target, "SELECT mode FROM maintenance") == "on"
@@ -45,7 +45,7 @@ async def test_a_zone_that_cannot_be_the_server_s_is_refused_before_anything_is_
     production_dsn: str, target: str, tmp_path: Path, zone: str, said: str
 ) -> None:
     with pytest.raises(DatabaseError, match=f"times of the server: .*{said}"):
-        await begun(tmp_path, rows(production_dsn, target), legacy_timezone=zone).go()
+        await begun(tmp_path, rows(production_dsn, target), legacy_timezone=zone).run_forward()
 
 
 async def test_times_that_would_lie_in_the_future_refute_a_zone(
@@ -69,7 +69,7 @@ async def test_the_report_says_what_was_repaired_and_what_was_set_aside(
 ) -> None:
     move = begun(tmp_path, rows(hazards_dsn, target))
     with pytest.raises(DatabaseError, match=r"set aside more than 1 % of a table: .*--accept-quarantine"):
-        await move.go()
+        await move.run_forward()
     told = move_report.write(move.run)
     assert told.upgrade is not None
     for name, sums_of in told.upgrade.set_aside.items():
@@ -84,7 +84,7 @@ async def test_the_report_says_what_was_repaired_and_what_was_set_aside(
             assert f"quarantined: {number} of {step.table}: {step.rule} (in quarantine_{step.table})" in text
     assert "changed: " in text
     move = again(move.run.directory, rows(hazards_dsn, target), ACCEPTED)
-    await move.go()
+    await move.run_forward()
     assert move.run.ended("switch") is not None
     await move.open()
     back = again(move.run.directory, rows(hazards_dsn, target))  # with nothing to accept: it was, on the way there
@@ -96,7 +96,7 @@ async def test_an_upgrade_that_was_cut_off_before_its_report_still_has_one(
     hazards_dsn: str, target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     move = begun(tmp_path, rows(hazards_dsn, target), ACCEPTED)
-    await move.go(until="verify")
+    await move.run_forward(until="verify")
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -104,8 +104,8 @@ async def test_an_upgrade_that_was_cut_off_before_its_report_still_has_one(
     with monkeypatch.context() as patch:
         patch.setattr(Run, "write", killed)
         with pytest.raises(KeyboardInterrupt):
-            await move.go()
-    await move.go()
+            await move.run_forward()
+    await move.run_forward()
     kept = upgrading.read(move.run)
     assert kept is not None
     assert kept.set_aside

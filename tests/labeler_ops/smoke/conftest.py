@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from labeler_ops.smoke.deployment import Account
+from labeler_ops.smoke.deployment import SmokeAccount
 from tests.fixtures.running_stack import LABELER, Up
 
-OWNER = Account("owner@example.com", "owner123")
-VIEWER = Account("viewer@example.com", "viewer123")
+OWNER = SmokeAccount("owner@example.com", "owner123")
+VIEWER = SmokeAccount("viewer@example.com", "viewer123")
 
 
 @dataclass(frozen=True)

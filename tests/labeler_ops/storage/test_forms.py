@@ -8,7 +8,7 @@ from labeler_ops.files import write_variables
 from labeler_ops.storage.access import StorageAccess, StorageError
 from labeler_ops.storage.description import described, unlike, wire
 from labeler_ops.storage.inventory import oddity
-from labeler_ops.storage.manifest import Copied, Manifest, entries
+from labeler_ops.storage.manifest import CopiedObject, Manifest, entries
 from labeler_ops.storage.parts import part_size
 from labeler_ops.storage.s3 import MIB
 from labeler_ops.storage.sides import both, side, variables
@@ -81,7 +81,7 @@ def test_the_environment_is_for_its_owner_alone(tmp_path: Path) -> None:
 
 def test_half_a_line_of_the_manifest_did_not_happen(tmp_path: Path) -> None:
     path = tmp_path / "manifest.jsonl"
-    first, second = (Copied("datasets", key, 1, "sha", "e", "now", "f") for key in "ab")
+    first, second = (CopiedObject("datasets", key, 1, "sha", "e", "now", "f") for key in "ab")
     with Manifest(path) as manifest:
         manifest.add(first)
         manifest.add(second)

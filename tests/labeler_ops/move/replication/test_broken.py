@@ -11,9 +11,9 @@ import pytest
 from labeler_ops.database.verify.equality import compare_databases
 from labeler_ops.errors import DatabaseError
 from labeler_ops.maintenance import fence
-from labeler_ops.move.context import Ends
+from labeler_ops.move.context import Endpoints
 from labeler_ops.move.replication import database_pair
-from labeler_ops.move.replication.database_pair import Urls, looked_at
+from labeler_ops.move.replication.database_pair import Urls, replication_status
 from labeler_ops.stack.postgres import PostgresServer
 from tests.fixtures.sql import execute
 from tests.labeler_ops.move.moving import again, following, through
@@ -58,30 +58,30 @@ async def test_servers_that_restart_go_on_and_an_unopened_target_needs_no_way_ba
     urls = Urls(*pair)
     move = following(tmp_path, urls, backup=False)
     monkeypatch.setattr("labeler_ops.move.replication.initial_copy._IN_VAIN_SECONDS", 1.0)
-    await move.go(until="publication")
+    await move.run_forward(until="publication")
     async with _held(urls.target, "annotations"):
-        copying = asyncio.create_task(move.go(until="following"))
+        copying = asyncio.create_task(move.run_forward(until="following"))
         await _in_the_middle(urls)
         # As a crash leaves a table whose slot was dropped, and that was not written yet.
         await execute(urls.target, STATE.format("f"))
         with pytest.raises(DatabaseError, match="in vain for a slot"):
             await copying
         await execute(urls.target, STATE.format("r"))
-        copying = asyncio.create_task(move.go(until="following"))
+        copying = asyncio.create_task(move.run_forward(until="following"))
         await _in_the_middle(urls)
         async with _crashed(servers.second):
             # The second text is of a crash that comes before the move has connected again.
             with pytest.raises(DatabaseError, match=r"^(following|the target at .* cannot be reached): "):
                 await copying
             await execute(urls.source, AWAY)
-    later = again(move.run.directory, Ends(urls, None))
-    await later.go(until="following")
+    later = again(move.run.directory, Endpoints(urls, None))
+    await later.run_forward(until="following")
     await servers.first.stop()
     await servers.first.start()
     await execute(urls.source, "UPDATE annotations SET notes = 'after' WHERE id = 9")
     async with database_pair.opened(urls) as both:
-        await both.forth.replayed(_DEADLINE_SECONDS)
-    await later.go()
+        await both.forward.replayed(_DEADLINE_SECONDS)
+    await later.run_forward()
     assert await rows(urls.target, "SELECT id, notes FROM annotations WHERE notes <> '' ORDER BY id") == [
         (7, "away"),
         (9, "after"),
@@ -103,7 +103,7 @@ async def test_owners_that_are_no_superusers(servers: Servers, newer: PostgresSe
     source, target = servers.first.dsn(name, "owner", "x"), newer.dsn(name, "owner", "x")
     move = following(tmp_path, Urls(source, target), reverse=False, backup=False)
     with pytest.raises(DatabaseError) as raised:
-        await move.go()
+        await move.run_forward()
     for said in (
         "the source's role lacks REPLICATION",
         "the source's role lacks CREATE on its database or on the schema public",
@@ -117,7 +117,7 @@ async def test_owners_that_are_no_superusers(servers: Servers, newer: PostgresSe
         newer.dsn(name),
         f"GRANT pg_create_subscription TO owner; ALTER ROLE owner CREATEDB; ALTER DATABASE {name} OWNER TO owner",
     )
-    await move.go(until="following")
+    await move.run_forward(until="following")
     await execute(source, "UPDATE annotations SET notes = 'late' WHERE id = 7; TRUNCATE keyless")
     await through(move)
     assert await rows(target, "SELECT id FROM annotations WHERE notes = 'late'") == [(7,)]
@@ -178,7 +178,7 @@ async def _in_the_middle(urls: Urls) -> None:
     """Wait until every table but the one that is held is copied."""
     async with asyncio.timeout(_DEADLINE_SECONDS):
         while True:
-            flow = (await looked_at(urls)).forth
+            flow = (await replication_status(urls)).forth
             if flow.copied == flow.tables - 1 > 0:
                 return
             await asyncio.sleep(0.02)

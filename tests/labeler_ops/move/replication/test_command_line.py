@@ -16,9 +16,9 @@ import pytest
 
 from labeler_ops.database.verify.equality import compare_databases
 from labeler_ops.maintenance import fence
-from labeler_ops.move.context import Ends
+from labeler_ops.move.context import Endpoints
 from labeler_ops.move.replication.database_pair import Urls
-from labeler_ops.move.workflow import Road
+from labeler_ops.move.workflow import MoveWorkflow
 from tests.fixtures.sql import execute
 from tests.labeler_ops.move.moving import again, through
 from tests.labeler_ops.move.replication.conftest import rows
@@ -128,8 +128,8 @@ def _runs(runs: Path) -> list[Path]:
     return list(runs.iterdir())
 
 
-def _again(urls: Urls, runs: Path, run: str) -> Road:
-    return again(runs / run, Ends(urls, None))
+def _again(urls: Urls, runs: Path, run: str) -> MoveWorkflow:
+    return again(runs / run, Endpoints(urls, None))
 
 
 def _command(sides: tuple[str, str], runs: Path, *arguments: str) -> list[str]:

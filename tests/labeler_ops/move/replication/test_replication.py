@@ -11,7 +11,7 @@ from labeler_ops.database.verify.equality import compare_databases
 from labeler_ops.errors import DatabaseError
 from labeler_ops.maintenance import fence
 from labeler_ops.move.replication import database_pair
-from labeler_ops.move.replication.database_pair import Urls, drop_everything, looked_at
+from labeler_ops.move.replication.database_pair import Urls, drop_everything, replication_status
 from labeler_ops.stack.postgres import PostgresServer
 from tests.fixtures.listener import Listener
 from tests.fixtures.move_variables import variables
@@ -36,8 +36,8 @@ async def test_the_fenced_source_follows_the_target_and_nobody_else_writes_there
     urls = Urls(*pair)
     await upgrade(urls.target)  # as a first deployment leaves it: its tables are made anew
     move = following(tmp_path, urls, backup=False, compare_after=True)
-    await move.go(until="following")
-    found = await looked_at(urls)
+    await move.run_forward(until="following")
+    found = await replication_status(urls)
     assert found.forth.ready is True
     assert found.back.there is False
     assert found.warnings == []
@@ -50,7 +50,7 @@ async def test_the_fenced_source_follows_the_target_and_nobody_else_writes_there
     assert [(await fence.status(side)).mode for side in pair] == ["on", "off"]
     await execute(urls.target, "TRUNCATE keyless; INSERT INTO keyless VALUES (1, 'there')")
     async with database_pair.opened(urls) as both:
-        await both.back.replayed(30)
+        await both.backward.replayed(30)
     assert await rows(urls.source, "SELECT * FROM keyless") == [(1, "there")]
     for sql in ("DELETE FROM keyless", "SET session_replication_role = replica; TRUNCATE keyless"):
         with pytest.raises(asyncpg.PostgresError) as raised:
@@ -69,7 +69,7 @@ async def test_on_any_doubt_the_source_serves_on(pair: tuple[str, str], tmp_path
     """A row that somebody changed on the target, a table that was made meanwhile; then it goes on. And a dead side."""
     source, target = pair
     move = following(tmp_path, Urls(source, target), backup=False)
-    await move.go(until="following")
+    await move.run_forward(until="following")
     assert any("NO BACKUP" in line for line in lines(move))
     await execute(target, "UPDATE annotations SET notes = 'not ours' WHERE id = 7")
     with pytest.raises(DatabaseError, match="not the same"):
@@ -95,7 +95,7 @@ async def warned(urls: Urls) -> list[str]:
     """Wait until the worker that was told to end has let go of its slot."""
     async with asyncio.timeout(20):
         while True:
-            if found := (await looked_at(urls)).warnings:
+            if found := (await replication_status(urls)).warnings:
                 return found
             await asyncio.sleep(0.05)
 
@@ -104,7 +104,7 @@ async def test_before_it_was_opened_the_way_back_is_the_source(pair: tuple[str, 
     """Given up while it copies; then, in a new run, after the switch, with the source as its only way out."""
     source, target = pair
     move = following(tmp_path, Urls(source, target), backup=False)
-    await move.go(until="following")
+    await move.run_forward(until="following")
     with pytest.raises(DatabaseError, match="after the switch"):
         await move.open()
     await move.rollback()
@@ -114,7 +114,7 @@ async def test_before_it_was_opened_the_way_back_is_the_source(pair: tuple[str, 
     await execute(target, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     again = following(tmp_path, Urls(source, target), backup=False)
     assert again.run.id != move.run.id
-    await again.go()
+    await again.run_forward()
     assert [(await fence.status(side)).stands for side in pair] == [True, True]
     with pytest.raises(DatabaseError, match="before the target is open"):
         await again.finalize()
@@ -134,7 +134,7 @@ async def test_to_a_newer_major_and_back(servers: Servers, newer: PostgresServer
     assert await rows(source, "SELECT id FROM annotations WHERE notes = 'there'") == [(7,)]
     empty = source.rpartition("/")[0] + "/postgres"
     with pytest.raises(DatabaseError, match="older major"):
-        await following(tmp_path, Urls(newer.dsn("moved"), empty)).go()
+        await following(tmp_path, Urls(newer.dsn("moved"), empty)).run_forward()
 
 
 async def test_what_is_missing_is_said_by_name(
@@ -142,7 +142,7 @@ async def test_what_is_missing_is_said_by_name(
 ) -> None:
     """A source without a logical log; a role without rights; a target that is not empty; a route that leads nowhere."""
     with pytest.raises(DatabaseError, match=r"wal_level: is minimal on the source: ALTER SYSTEM SET wal_level"):
-        await following(tmp_path / "1", Urls(labeler_dsn, await create_database())).go()
+        await following(tmp_path / "1", Urls(labeler_dsn, await create_database())).run_forward()
     source, target = pair
     await execute(source, "CREATE UNLOGGED TABLE quick (id int); CREATE TABLE own (id int)")
     await execute(source, "CREATE ROLE reader LOGIN PASSWORD 'x'; GRANT pg_read_all_data TO reader")
@@ -151,7 +151,7 @@ async def test_what_is_missing_is_said_by_name(
     nowhere = servers.first.dsn(database, password="x", user="nobody")
     await execute(target, "CREATE TABLE something (id int)")
     with pytest.raises(DatabaseError) as raised:
-        await following(tmp_path / "2", Urls(reader, target, nowhere), reverse=False).go()
+        await following(tmp_path / "2", Urls(reader, target, nowhere), reverse=False).run_forward()
     for said in (
         "target: is not empty",
         "1 unlogged tables, which are not replicated",
@@ -167,13 +167,13 @@ async def test_what_would_go_wrong_later_is_refused_at_once(pair: tuple[str, str
     """A slot that nobody remembers, the schema of before, rows that cannot be told apart, a source that is closed."""
     urls = Urls(*pair)
     async with database_pair.opened(urls) as both:
-        await both.forth.publish()
+        await both.forward.publish()
     assert any("keeps" in line and "labeler move finalize" in line for line in await warned(urls))
     await execute(urls.source, "UPDATE alembic_version SET version_num = '20251124_0000'; CREATE TABLE odd (j json)")
     await fence.on(urls.source, reason="", by="somebody")
     move = following(tmp_path, urls)
     with pytest.raises(DatabaseError) as raised:
-        await move.go()
+        await move.run_forward()
     for said in (
         f"left over: the source has the slot {database_pair.FORTH}_",
         "of a move that was not ended: `labeler move rollback --leftovers`",
