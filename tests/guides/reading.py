@@ -129,9 +129,12 @@ def _leading(words: list[str]) -> list[str]:
 
 
 def _joined(block: Block) -> Iterator[tuple[int, str]]:
-    """Put lines together that end with a backslash."""
-    held, first = "", 0
+    """Put lines together that end with a backslash, without the line that ends a file that is written here."""
+    held, first, ends = "", 0, ""
     for number, line in enumerate(block.lines, block.line):
+        if ends and line == ends:
+            continue
+        ends = found[1] if (found := re.search(r"<<'(\w+)'$", line)) else ends
         first = first if held else number
         held += line.removesuffix("\\")
         if not line.endswith("\\"):
@@ -154,7 +157,7 @@ def split(line: str) -> list[list[str]]:
             continue
         else:
             commands[-1].append(word)
-    return [words for words in commands if words]
+    return [words for words in commands if words and words[0] not in {"<", ">"}]  # such a rest is a loop's
 
 
 @cache

@@ -36,6 +36,7 @@ OTHERS = {
         "ps",
         "exit",
         "unset",
+        "[",
         "source",
         ".",
     ),
