@@ -76,7 +76,7 @@ def _main(directory: str, words: list[str]) -> str | None:
     if words[0] == "ssh":
         command = words[words.index("--") + 1 :]
         plain = {name: value for name, value in os.environ.items() if not _OURS.search(name)}
-        os.execvpe(command[0], command, plain | project.variables(_option(words, "--service", "-s")))  # noqa: S606
+        os.execvpe(command[0], command, plain | project.variables(_option(words, "--service", "-s")))
     return None if words[0] in _QUIET else f"railway has no command {words[0]}"
 
 

@@ -55,7 +55,7 @@ def test_values_of_the_files_are_set_as_they_stand(guide: Guide, block: Block, t
 
 @pytest.mark.parametrize(("guide", "block"), _blocks("deploy.sh"), ids=lambda one: getattr(one, "name", ""))
 def test_the_deployment_of_a_move_sets_every_value_an_empty_one_too(guide: Guide, block: Block, tmp_path: Path) -> None:
-    """A pooler's variable of before is emptied, and a script that fails there ends the move while users cannot write."""
+    """A pooler's variable of before is emptied. A script that fails there ends the move while users cannot write."""
     railway = Railway(tmp_path / "railway")
     new = write_variables(tmp_path / "environment.new", {**VALUES, "LABELER_DB_UNPOOLED_URL": ""})
     _ran(block.text, railway, tmp_path)
