@@ -49,7 +49,7 @@ class Bounds:
     leaving_seconds: int = 2  # between the answer to what is refused and the end of the connection
     pipelined: int = 8  # browsers send none; each that waits has its header in memory
     # Framing of chunks, beside half of their content: extensions, trailers, chunks of a byte, which cost a call each.
-    framing_bytes: int = 64 * 1024
+    framing_bytes: int = 16 * 1024
 
 
 class Watched(Protocol):

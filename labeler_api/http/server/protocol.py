@@ -23,7 +23,9 @@ from labeler_api.http.server.connections import STATE, Connections
 
 _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
 _ACKNOWLEDGED = slice(120, 128)  # tcpi_bytes_acked in Linux' struct tcp_info, a number of 64 bits
+_SLICE_BYTES = 16 * 1024  # three thousand chunks of a byte, each a call
 _READ_OFF_BYTES = 1024 * 1024  # after a refusal: closing with bytes unread would take the answer from the client
+_LENGTH_DIGITS = 20  # more than the parser takes
 _RETRY_SECONDS = 5
 
 
@@ -90,6 +92,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._most_fields = self._bounds.fields
         self._trailers = 0
         self._chunked = False
+        self._length = 0  # of the body, where its header says it
         self._framing = 0  # bytes of the body that are no content
         self._no_content = 0  # bytes since the last content
         self._content = self._content_before = 0  # of the body, now and when the window began
@@ -122,7 +125,18 @@ class BoundedProtocol(HttpToolsProtocol):
         super().shutdown()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, as far as it is within its bounds."""
+        """Parse what came, as far as it is within its bounds.
+
+        A transport reads up to 256 KiB at once: forty thousand chunks of a byte, each a call that keeps everybody else
+        waiting. So the bounds are asked after each slice, unless all of it is the content of a body of a known length.
+        """
+        if len(data) <= _SLICE_BYTES or self._is_content(len(data)):
+            self._parse(data)
+            return
+        for start in range(0, len(data), _SLICE_BYTES):
+            self._parse(data[start : start + _SLICE_BYTES])
+
+    def _parse(self, data: bytes) -> None:
         phase = self._phase
         if phase >= Phase.REFUSED:
             self._forget(data)
@@ -156,6 +170,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._begin_header(-self._fed)  # behind another one in the same bytes
         self._trailers = 0
         self._chunked = False
+        self._length = 0
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -172,6 +187,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self.expect_100_continue = True
         elif name == b"transfer-encoding":
             self._chunked = True
+        elif name == b"content-length" and value.isdigit():  # else the parser stops
+            self._length = int(value[:_LENGTH_DIGITS])
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -359,6 +376,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _header_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _is_content(self, size: int) -> bool:
+        """Whether so many bytes are nothing but content of the body that is being read."""
+        return self._phase == Phase.BODY and not self._chunked and size <= self._length - self._content
 
     def _is_mostly_framing(self) -> bool:
         most = self._bounds.framing_bytes

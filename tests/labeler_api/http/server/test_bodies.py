@@ -5,6 +5,7 @@ import contextlib
 import pytest
 
 from labeler_api.http.server.connections import Bounds
+from labeler_api.http.server.protocol import BoundedProtocol
 from tests.fixtures.waiting import until
 from tests.labeler_api.http.server.bare_server import GET, Client, Server, serving
 
@@ -109,6 +110,45 @@ async def test_chunks_that_are_mostly_framing_are_refused(mostly: bytes) -> None
         await client.send(CHUNKED + mostly)
         assert await client.refusal() == (400, "body_framing")
         await until(lambda: server.disconnects == 1)
+
+
+@pytest.mark.parametrize("before", [b"", post(100_000)], ids=["alone", "behind another request"])
+async def test_few_chunks_are_looked_at_before_they_are_refused(before: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transport reads 256 KiB at once, in which forty thousand chunks of a byte would keep everybody waiting."""
+    taken: list[int] = []
+    take = BoundedProtocol.on_body
+
+    def counted(self: BoundedProtocol, body: bytes) -> None:
+        taken.append(len(body))
+        take(self, body)
+
+    monkeypatch.setattr(BoundedProtocol, "on_body", counted)
+    async with serving() as server:
+        client = await server.client()
+        await client.send(before)
+        await client.send(bytes(100_000 if before else 0) + CHUNKED + b"1\r\nb\r\n" * 200_000)
+        if before:
+            assert (await client.answer())[2] == b"100000"
+        await until(lambda: server.ended("body_framing") == 1)
+    # One slice with the header, of which nothing counts, and two until the bound. A chunk of a byte has six bytes.
+    assert taken.count(1) <= 3 * 16 * KIBIBYTE // 6
+
+
+async def test_a_body_of_a_known_length_is_taken_as_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slices are for what may be framing: an upload's reads go to the parser whole."""
+    taken: list[int] = []
+    take = BoundedProtocol.on_body
+
+    def counted(self: BoundedProtocol, body: bytes) -> None:
+        taken.append(len(body))
+        take(self, body)
+
+    monkeypatch.setattr(BoundedProtocol, "on_body", counted)
+    async with serving() as server:
+        client = await server.client()
+        await client.send(post(8 * MEBIBYTE) + bytes(8 * MEBIBYTE))
+        assert (await client.answer())[2] == str(8 * MEBIBYTE).encode()
+    assert max(taken) > 16 * KIBIBYTE
 
 
 async def test_who_was_refused_and_goes_on_sending_is_ended() -> None:
