@@ -1,9 +1,9 @@
 """The annotations of a project or of an image. The frontend reads a thousand of them again after every change.
 
-Nothing is read that the caller has (see page_tag). Otherwise a page of a project is put together from its rows as they
-were encoded for whoever asked last: only the rows that were written since are read and encoded again. What is kept
-needs no care when something is written: the project's revision tells whether anything was, and the transaction that
-wrote each version of a row, which ones. All of that is one statement, with the access to the project.
+A page that the caller already has is not read again (see `page/etag.py`). Otherwise a page of a project is made from
+the rows as they were encoded for the last caller: only rows written since are read and encoded again. This cache needs
+no invalidation. The project's revision says whether anything was written, and each row's transaction number (xmin) says
+which rows. One statement reads all of that, with the access to the project.
 """
 
 from collections.abc import Iterable, Mapping
@@ -63,7 +63,7 @@ async def page(call: Call, project: str, query: PageQuery) -> AnnotationPage:
     place = Place(project, after_id, limit, query.skip)
     kept = await _kept(call, place)
     if kept is None and call.if_none_match:
-        # Somebody who has a page may have the right one, and a look costs less than the page.
+        # The caller's page may still be right, and checking its tag costs less than making the page.
         async with call.db.read() as connection:
             found = await store.view(connection, project, call.user_id)
         if known := await _tag(call, place, found).still_valid():

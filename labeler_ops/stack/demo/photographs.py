@@ -1,4 +1,4 @@
-"""The photographs of the demo project; `../photos/SOURCES.md` says where they come from and under which licence."""
+"""The photographs of the demo project; `photos/SOURCES.md` says where they come from and under which licence."""
 
 import io
 from collections.abc import Callable
