@@ -55,3 +55,15 @@ def test_the_readme_names_every_command() -> None:
     assert isinstance(group, TyperGroup)
     (line,) = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| `labeler_ops/`")]
     assert set(group.commands) == set(re.findall(r"`([a-z-]+)`", line)) - {"labeler"}
+
+
+def test_the_glossary_is_short_enough_to_be_read() -> None:
+    assert len((ROOT / "docs/glossary.md").read_text().splitlines()) <= 40
+
+
+def test_the_index_of_decisions_has_every_decision() -> None:
+    pages = sorted((ROOT / "docs/decisions").glob("0*.md"))
+    titles = {page.name: page.read_text().partition("\n")[0].removeprefix("# ") for page in pages}
+    index = (ROOT / "docs/decisions/README.md").read_text()
+    listed = [line for line in index.splitlines() if line.startswith("- ")]
+    assert listed == [f"- [{title}]({name})" for name, title in titles.items()]
