@@ -27,7 +27,7 @@ from benchmarks.gateway import TOKEN, cluster, gateway_environment, make_users, 
 from benchmarks.load import Connection, Request
 from labeler_api.tokens import access_tokens
 from labeler_ops.database.upgrade import upgrade
-from labeler_ops.smoke.gate import LIMIT, Latency, judge
+from labeler_ops.smoke.latency_comparison import LIMIT, Latency, judge
 from labeler_ops.smoke.sampling import Call, one_round
 
 _SECRET = "a secret of the benchmark that is long enough for HS256"

@@ -85,7 +85,7 @@ async def _backup(source: str, target: str, into: Path, jobs: int) -> dict[str, 
     tools = await _tools(target)
     started = perf_counter()
     async with dumps.snapshot(source) as moment:
-        await dumps.dump(tools, source, into, as_of=moment, jobs=jobs, told=_silent)
+        await dumps.dump(tools, source, into, as_of=moment, jobs=jobs, on_progress=_silent)
         return {"backup": perf_counter() - started}
 
 
@@ -107,7 +107,7 @@ async def _restore_test(source: str, target: str, into: Path, jobs: int) -> dict
 
 async def _copy(source: str, target: str, into: Path, jobs: int) -> dict[str, float]:
     started = perf_counter()
-    copied = await copy.copy(source, target, into, jobs=jobs, told=_silent)
+    copied = await copy.copy(source, target, into, jobs=jobs, on_progress=_silent)
     return {
         "copy": perf_counter() - started,
         "copy: dump": copied.dump_seconds,

@@ -20,11 +20,21 @@ from aiobotocore.session import get_session
 from aiohttp import ClientPayloadError
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
-from labeler_ops.storage import carrying, inventory, listing, object_copy, parts, passes, s3
+from labeler_ops.storage import inventory, listing, object_copy, parts, s3, store_sync, tie_copy
 from labeler_ops.storage.access import StorageAccess, StorageError
 from labeler_ops.storage.description import METADATA, described, wire
-from labeler_ops.storage.s3 import MIB, PUT_LIMIT, ObjectFacts, ObjectGone, Passing, Read, Store, base64_of, digests
-from labeler_ops.storage.sides import both
+from labeler_ops.storage.s3 import (
+    MIB,
+    PUT_LIMIT,
+    ObjectFacts,
+    ObjectGone,
+    Read,
+    Store,
+    TransientError,
+    base64_of,
+    digests,
+)
+from labeler_ops.storage.store_variables import read_both
 
 _T = TypeVar("_T")
 _NAMES = {
@@ -97,10 +107,10 @@ class Boto(Other):
                 if status in {404, 412}:
                     raise ObjectGone(str(error)) from error
                 if status in {408, 429} or status >= 500:
-                    raise Passing(str(error)) from error
+                    raise TransientError(str(error)) from error
                 raise StorageError(str(error)) from error
             except (HTTPClientError, ClientPayloadError, OSError) as error:
-                raise Passing(str(error)) from error
+                raise TransientError(str(error)) from error
             except BotoCoreError as error:
                 raise StorageError(str(error)) from error
 
@@ -242,7 +252,7 @@ class Obstore(Other):
         except (FileNotFoundError, errors.NotFoundError, errors.PreconditionError) as error:
             raise ObjectGone(str(error)) from error
         except errors.GenericError as error:
-            raise Passing(str(error)) from error
+            raise TransientError(str(error)) from error
         except ValueError as error:
             raise StorageError(str(error)) from error
 
@@ -347,7 +357,7 @@ def use(name: str) -> type[Store]:
     chosen = CLIENTS[name]
     if not issubclass(chosen, Other):
         return chosen
-    for module in (passes, inventory):
+    for module in (store_sync, inventory):
         setattr(module, "Store", chosen)  # noqa: B010 - a module of ours, on purpose
 
     ours = listing.pages
@@ -357,7 +367,7 @@ def use(name: str) -> type[Store]:
             return ours(store, bucket, at_once=at_once, prefix=prefix)
         return store.pages(bucket, at_once, prefix)
 
-    for module in (inventory, carrying, listing):
+    for module in (inventory, tie_copy, listing):
         setattr(module, "pages", pages)  # noqa: B010
     for module in (object_copy, parts):
         setattr(module, "in_parts", lambda store, *where: store.in_parts(*where))  # noqa: B010
@@ -380,13 +390,13 @@ class Silent:
 
 async def main(client: str, step: str, directory: Path) -> None:
     """Do one pass. Exits with 1 where it found a difference."""
-    store, (source, target) = use(client), both()
+    store, (source, target) = use(client), read_both()
     if step == "list":
         async with store.open(target, 1) as opened:
             count = sum([len(page) async for page in listing.pages(opened, target.datasets_bucket)])
         print(count)  # noqa: T201
         return
-    work = passes.Passes(directory, source, target, None, Silent())
+    work = store_sync.StoreSync(directory, source, target, None, Silent())
     report = (await work.copy())[1] if step == "copy" else await work.verify()
     if not report.same or report.source_objects == 0:
         raise SystemExit(report.text())

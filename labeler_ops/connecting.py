@@ -8,7 +8,7 @@ import asyncpg
 
 from labeler_api.db.failures import FAILURES
 from labeler_ops.errors import DatabaseError
-from labeler_ops.runs import place
+from labeler_ops.runs import endpoint_name
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -74,7 +74,7 @@ async def connect_directly(side: str, url: str) -> Connection:
             raise PoolerAnswers(pooler) from error
         raise DatabaseError(f"the {side}: {error}") from error
     except FAILURES as error:
-        raise DatabaseError(f"the {side} at {place(url)} cannot be reached: {_why(error)}") from error
+        raise DatabaseError(f"the {side} at {endpoint_name(url)} cannot be reached: {_why(error)}") from error
     if await connection.fetchval("SHOW lock_timeout") != _PROBE["lock_timeout"]:
         await connection.close(timeout=_CLOSE_SECONDS)
         raise PoolerAnswers(pooler)

@@ -36,7 +36,7 @@ Progress: TypeAlias = Callable[[int, int], None]
 """Hears how much is done, and how much there is in all."""
 
 
-def nobody(_done: int, _total: int) -> None:
+def no_progress(_done: int, _total: int) -> None:
     """Hears nothing."""
 
 

@@ -167,7 +167,7 @@ def redacted(text: str) -> str:
     return _SECRET_NAMES.sub(r"\1=***", plain)
 
 
-def place(url: str) -> str:
+def endpoint_name(url: str) -> str:
     """Name a database or a store by host, port and path: what two URLs of one place have in common."""
     parts = urlsplit(url)
     return f"{parts.hostname}:{parts.port or 5432}{parts.path}"

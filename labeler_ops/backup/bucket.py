@@ -7,15 +7,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from labeler_ops.backup.places import Told
-from labeler_ops.backup.record import RECORD, Piece, is_id
+from labeler_ops.backup.backup_storage import OnBytes
+from labeler_ops.backup.record import RECORD, FileDigest, is_id
 from labeler_ops.backup.transport import require_encrypted_store
 from labeler_ops.errors import DatabaseError
 from labeler_ops.storage.access import StorageError
 from labeler_ops.storage.listing import pages
 from labeler_ops.storage.parts import in_parts, part_size
 from labeler_ops.storage.s3 import PART_BYTES, PUT_LIMIT, ObjectGone, Read, Store, digests
-from labeler_ops.storage.sides import side
+from labeler_ops.storage.store_variables import read_store
 
 _CONNECTIONS = 4  # files are sent one after the other; a large one in so many parts at once
 _KIND = {"content-type": "application/octet-stream"}
@@ -49,18 +49,18 @@ class BucketStorage:
         sha256, md5 = await digests(content)
         await self._store.put(self._bucket, self._prefix + name, Read(len(content), "", _KIND, sha256, md5, content))
 
-    async def take_in(self, name: str, file: Path, piece: Piece, told: Told) -> None:
+    async def upload(self, name: str, file: Path, piece: FileDigest, on_bytes: OnBytes) -> None:
         """Keep a copy of a file."""
         if piece.size < PUT_LIMIT:
             content = await asyncio.to_thread(file.read_bytes)
             if hashlib.sha256(content).hexdigest() != piece.sha256:
                 raise DatabaseError(f"{file} changed while it was sent")
             await self.write(name, content)
-            told(len(content))
+            on_bytes(len(content))
             return
-        await self._in_parts(name, file, piece, told)
+        await self._in_parts(name, file, piece, on_bytes)
 
-    async def _in_parts(self, name: str, file: Path, piece: Piece, told: Told) -> None:
+    async def _in_parts(self, name: str, file: Path, piece: FileDigest, on_bytes: OnBytes) -> None:
         """Send a large file; each part is guarded by its MD5, the whole by the hash of what was read."""
         sha256, length = hashlib.sha256(), part_size(piece.size)
         with file.open("rb") as source:
@@ -69,11 +69,11 @@ class BucketStorage:
                     part = await asyncio.to_thread(source.read, length)
                     await asyncio.to_thread(sha256.update, part)
                     await upload.send(number, part)
-                    told(len(part))
+                    on_bytes(len(part))
                 if sha256.hexdigest() != piece.sha256:
                     raise DatabaseError(f"{file} changed while it was sent")
 
-    async def hand_out(self, name: str, into: Path, told: Told) -> Piece:
+    async def download(self, name: str, into: Path, on_bytes: OnBytes) -> FileDigest:
         """Write a kept file to the disk."""
         key = self._prefix + name
         sha256, size = hashlib.sha256(), 0
@@ -86,20 +86,20 @@ class BucketStorage:
                     await asyncio.to_thread(file.write, part)
                     sha256.update(part)
                     size += len(part)
-                    told(len(part))
+                    on_bytes(len(part))
         except ObjectGone as error:
             raise DatabaseError(f"{name} is missing in {self.name}") from error
-        return Piece(size, sha256.hexdigest())
+        return FileDigest(size, sha256.hexdigest())
 
-    async def digest(self, name: str, told: Told) -> Piece | None:
+    async def digest(self, name: str, on_bytes: OnBytes) -> FileDigest | None:
         """Measure and hash a kept file; None when there is none."""
         try:
             facts = await self._store.head(self._bucket, self._prefix + name)
             read = await self._store.digest(self._bucket, self._prefix + name, facts.size)
         except ObjectGone:
             return None
-        told(facts.size)
-        return Piece(read.size, read.sha256)
+        on_bytes(facts.size)
+        return FileDigest(read.size, read.sha256)
 
     async def remove(self, backup_id: str) -> None:
         """Remove all of an id, the record first."""
@@ -127,7 +127,7 @@ async def opened(where: str, environ: Mapping[str, str]) -> AsyncIterator[Bucket
         raise DatabaseError(f"{where}: expected s3://bucket or s3://bucket/prefix")
     prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
     try:
-        access = side(environ, "BACKUP")
+        access = read_store(environ, "BACKUP")
     except StorageError as error:
         raise DatabaseError(str(error)) from error
     require_encrypted_store(access.endpoint, environ)

@@ -18,8 +18,8 @@ from labeler_ops.database.commands import dsn
 from labeler_ops.database.roles import Database
 
 if TYPE_CHECKING:
-    from labeler_ops.backup.places import Place
-    from labeler_ops.backup.record import Kept, Record
+    from labeler_ops.backup.backup_storage import BackupStorage
+    from labeler_ops.backup.record import BackupRecord, StoredBackup
     from labeler_ops.backup.restoring import Restored
 
 app = typer.Typer(no_args_is_help=True)
@@ -81,12 +81,12 @@ def create(
     With --scratch it is restored and compared, too; else do that now and then by `verify`. Exit code 1: there is no new
     backup, or it is not good.
     """
-    from labeler_ops.backup import creating, inventory, restoring
+    from labeler_ops.backup import creating, object_inventory, restoring
 
     source = dsn(url)
 
-    async def work_on(place: "Place", reporter: ConsoleReporter) -> "tuple[Record, Restored | None]":
-        store = inventory.store_of(os.environ) if objects and database == "labeler" else None
+    async def work_on(place: "BackupStorage", reporter: ConsoleReporter) -> "tuple[BackupRecord, Restored | None]":
+        store = object_inventory.store_of(os.environ) if objects and database == "labeler" else None
         record = await creating.create(place, source, reporter, database=database, objects=store, work=work, jobs=jobs)
         await restoring.check(place, record, reporter)
         if scratch is None:
@@ -119,9 +119,9 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List the backups, the oldest first, and what attempts that were cut off left behind."""
-    from labeler_ops.backup import places
+    from labeler_ops.backup import backup_storage
 
-    found, unfinished = _run(at, lambda place, _screen: places.kept(place))
+    found, unfinished = _run(at, lambda place, _screen: backup_storage.list_backups(place))
     if as_json:
         print_json({"backups": found, "unfinished": unfinished})
     else:
@@ -130,7 +130,7 @@ def list_(
         _require_young(found, timedelta(hours=newest_within_hours))
 
 
-def _require_young(found: "list[Kept]", age: timedelta) -> None:
+def _require_young(found: "list[StoredBackup]", age: timedelta) -> None:
     """Exit with 1 where the newest backup of a database is too old, or there is none at all."""
     newest = {one.record.database: one.record for one in found}  # the oldest come first
     old = [record.id for record in newest.values() if datetime.now(UTC) - record.created_at > age]
@@ -138,7 +138,7 @@ def _require_young(found: "list[Kept]", age: timedelta) -> None:
         exit_with_error(f"too old, and the newest: {', '.join(old)}" if old else "there is no backup")
 
 
-def _show(found: "list[Kept]", unfinished: list[str]) -> None:
+def _show(found: "list[StoredBackup]", unfinished: list[str]) -> None:
     grid = Table(box=None, pad_edge=False)
     for title in ("backup", "rows", "size", "objects", "proven", "digest"):
         grid.add_column(
@@ -155,7 +155,7 @@ def _show(found: "list[Kept]", unfinished: list[str]) -> None:
         console.print(f"not finished, and no backups: {', '.join(unfinished)}", markup=False)
 
 
-def _row(one: "Kept") -> tuple[str, ...]:
+def _row(one: "StoredBackup") -> tuple[str, ...]:
     proof = "never"
     if one.proof is not None:
         how = "restored" if one.proof.how == "restored" else "read"
@@ -178,10 +178,12 @@ def verify(
 
     Exit code 1: it is damaged, or not what the database was.
     """
-    from labeler_ops.backup import places, restoring
+    from labeler_ops.backup import backup_storage, restoring
 
-    async def work_on(place: "Place", reporter: ConsoleReporter) -> "tuple[Record, float, Restored | None]":
-        record = await places.record_of(place, backup, database)
+    async def work_on(
+        place: "BackupStorage", reporter: ConsoleReporter
+    ) -> "tuple[BackupRecord, float, Restored | None]":
+        record = await backup_storage.find_record(place, backup, database)
         seconds = await restoring.check(place, record, reporter)
         if scratch is None:
             return record, seconds, None
@@ -233,13 +235,13 @@ def restore(
     Nothing is touched before every file is here and has its hash. Exit code 1: nothing was restored, or it is not the
     same; the text says which.
     """
-    from labeler_ops.backup import inventory, places, restoring
+    from labeler_ops.backup import backup_storage, object_inventory, restoring
 
     target = dsn(into, "--into")
 
-    async def work_on(place: "Place", reporter: ConsoleReporter) -> "Restored":
-        record = await places.record_of(place, backup, database)
-        store = inventory.store_of(os.environ) if objects and record.objects else None
+    async def work_on(place: "BackupStorage", reporter: ConsoleReporter) -> "Restored":
+        record = await backup_storage.find_record(place, backup, database)
+        store = object_inventory.store_of(os.environ) if objects and record.objects else None
         return await restoring.restore(
             place, record, target, reporter, replace=replace, owners=owners, objects=store, work=work, jobs=jobs
         )
@@ -270,10 +272,10 @@ def prune(
 
     The newest one stays, and so do the last that was restored and the last that was read, whatever the rules say.
     """
-    from labeler_ops.backup import places, retention
+    from labeler_ops.backup import backup_storage, retention
 
-    async def work_on(place: "Place", reporter: ConsoleReporter) -> retention.RetentionPlan:
-        found, unfinished = await places.kept(place)
+    async def work_on(place: "BackupStorage", reporter: ConsoleReporter) -> retention.RetentionPlan:
+        found, unfinished = await backup_storage.list_backups(place)
         rule = retention.Rule(keep_daily, keep_weekly, keep_monthly)
         plan = retention.plan(found, rule, unfinished, datetime.now(UTC))
         for number, backup_id in enumerate([*plan.going, *plan.unfinished] if remove else [], 1):
@@ -310,13 +312,13 @@ def _judge(done: "Restored", *, as_json: bool) -> None:
         raise typer.Exit(FAILED)
 
 
-def _run(at: str, work: "Callable[[Place, ConsoleReporter], Coroutine[Any, Any, _T]]") -> _T:
-    from labeler_ops.backup import places
+def _run(at: str, work: "Callable[[BackupStorage, ConsoleReporter], Coroutine[Any, Any, _T]]") -> _T:
+    from labeler_ops.backup import backup_storage
 
     async def all_of_it() -> _T:
         # What is asked for with --json is alone on standard output.
         with ConsoleReporter(errors=True) as reporter:
-            async with places.opened(at) as place:
+            async with backup_storage.opened(at) as place:
                 return await work(place, reporter)
 
     return run_or_exit(all_of_it)

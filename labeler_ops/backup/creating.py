@@ -12,16 +12,16 @@ from time import perf_counter
 
 import msgspec
 
-from labeler_ops.backup import clients, contents, dumps, inventory
-from labeler_ops.backup.places import Place, piece_of
-from labeler_ops.backup.record import CONTENTS, DUMP, INVENTORY, RECORD, Piece, Record, new_id
+from labeler_ops.backup import clients, dumps, fingerprint, object_inventory
+from labeler_ops.backup.backup_storage import BackupStorage, piece_of
+from labeler_ops.backup.record import CONTENTS, DUMP, INVENTORY, RECORD, BackupRecord, FileDigest, new_id
 from labeler_ops.backup.transport import require_encrypted
 from labeler_ops.connecting import connected
 from labeler_ops.database import state
 from labeler_ops.database.roles import Database
 from labeler_ops.errors import DatabaseError
 from labeler_ops.reporter import Reporter, counting
-from labeler_ops.runs import place as place_of
+from labeler_ops.runs import endpoint_name
 from labeler_ops.storage.access import StorageAccess
 
 _FACTS = """
@@ -44,7 +44,7 @@ class _Facts(msgspec.Struct):
 
 
 async def create(
-    place: Place,
+    place: BackupStorage,
     url: str,
     reporter: Reporter,
     *,
@@ -53,7 +53,7 @@ async def create(
     work: Path | None = None,
     jobs: int = dumps.JOBS,
     environ: Mapping[str, str] = os.environ,
-) -> Record:
+) -> BackupRecord:
     """Make a backup of the database at `url` and keep it. Raises DatabaseError; then nothing is listed as a backup.
 
     `work` is where the dump lies until it is kept; the system's directory for such files, if none is given.
@@ -68,12 +68,12 @@ async def create(
         if objects is not None:
             reporter.line("listing the objects")
             # After the moment of the dump: an upload puts its object before its row, so every row's is listed.
-            found = await inventory.take(objects, directory / INVENTORY)
+            found = await object_inventory.take(objects, directory / INVENTORY)
         files = await asyncio.to_thread(_pieces, directory)
-        record = Record(
+        record = BackupRecord(
             id=backup_id,
             database=database,
-            source=place_of(url),
+            source=endpoint_name(url),
             created_at=begun,
             seconds=0,
             rows=held.rows,
@@ -91,33 +91,35 @@ async def create(
 
 async def _dumped(
     tools: clients.Clients, url: str, directory: Path, reporter: Reporter, jobs: int
-) -> contents.Contents:
+) -> fingerprint.Fingerprint:
     """Dump a moment, and measure the same one."""
     async with dumps.snapshot(url) as moment:
         reporter.line("dumping")
-        await dumps.dump(tools, url, directory / DUMP, as_of=moment, jobs=jobs, told=reporter.progress, kept=False)
+        await dumps.dump(
+            tools, url, directory / DUMP, as_of=moment, jobs=jobs, on_progress=reporter.progress, kept=False
+        )
         reporter.line("measuring every table")
-        held = await contents.take(url, as_of=moment, told=reporter.progress)
+        held = await fingerprint.read_fingerprint(url, as_of=moment, on_progress=reporter.progress)
     (directory / CONTENTS).write_bytes(msgspec.json.encode(held))
     return held
 
 
-def _pieces(directory: Path) -> dict[str, Piece]:
+def _pieces(directory: Path) -> dict[str, FileDigest]:
     files = sorted(path for path in directory.rglob("*") if path.is_file())
     return {str(path.relative_to(directory)): piece_of(path) for path in files}
 
 
-async def _keep(place: Place, record: Record, directory: Path, reporter: Reporter) -> None:
+async def _keep(place: BackupStorage, record: BackupRecord, directory: Path, reporter: Reporter) -> None:
     reporter.line(f"keeping {record.bytes:,} bytes in {place.name}")
     told = counting(reporter.progress, record.bytes)
     for name, piece in record.files.items():
-        await place.take_in(f"{record.id}/{name}", directory / name, piece, told)
+        await place.upload(f"{record.id}/{name}", directory / name, piece, told)
 
 
 async def _facts_of(url: str, database: Database, environ: Mapping[str, str]) -> _Facts:
     async with connected(url, "the database cannot be read") as connection:
         await require_encrypted(url, connection, environ)
-        await state.require_kind(connection, database, place_of(url))
+        await state.require_kind(connection, database, endpoint_name(url))
         ((size, encoding, collate, ctype, versioned),) = await connection.fetch(_FACTS)
         revision = None
         if versioned:

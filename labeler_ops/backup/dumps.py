@@ -62,7 +62,7 @@ async def dump(
     *,
     as_of: str | None = None,
     jobs: int = JOBS,
-    told: Progress | None = None,
+    on_progress: Progress | None = None,
     kept: bool = True,
 ) -> DumpManifest:
     """Write a dump and its hashes; on disk when this returns, unless it is not `kept` longer than this process.
@@ -78,7 +78,7 @@ async def dump(
     arguments = [*_DUMP, *_LEFT_OUT, f"--jobs={jobs}", f"--file={partial}", *([] if kept else ["--no-sync"])]
     if as_of:
         arguments.append(f"--snapshot={as_of}")
-    progress = (lambda: told(_bytes_in(partial), size)) if told else None
+    progress = (lambda: on_progress(_bytes_in(partial), size)) if on_progress else None
     try:
         await asyncio.to_thread(remove, into)
         await clients.run("pg_dump", *arguments, url=url, progress=progress)
@@ -116,7 +116,7 @@ async def restore(
     url: str,
     *,
     jobs: int = JOBS,
-    told: Progress | None = None,
+    on_progress: Progress | None = None,
     size: int = 0,
     owners: bool = False,
 ) -> float:
@@ -126,7 +126,7 @@ async def restore(
     """
     started = perf_counter()
     contents = await asyncio.to_thread(_table_of_contents, clients, directory)
-    watch = asyncio.create_task(_watch(url, size, told)) if told else None
+    watch = asyncio.create_task(_watch(url, size, on_progress)) if on_progress else None
     try:
         await clients.run(
             "pg_restore",
@@ -205,11 +205,11 @@ async def database_size(url: str) -> int:
         return int(await connection.fetchval("SELECT pg_database_size(current_database())"))
 
 
-async def _watch(url: str, size: int, told: Progress) -> None:
+async def _watch(url: str, size: int, on_progress: Progress) -> None:
     """Tell how large the restored database has become; a restore itself says nothing."""
     async with connected(url) as connection:
         while True:
-            told(await connection.fetchval("SELECT pg_database_size(current_database())"), size)
+            on_progress(await connection.fetchval("SELECT pg_database_size(current_database())"), size)
             await asyncio.sleep(0.5)
 
 

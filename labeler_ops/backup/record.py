@@ -21,7 +21,7 @@ FORMAT = 1
 _ID = re.compile(r"(\d{8}T\d{6}Z)-(labeler|users|platform)-[0-9a-f]{6}")
 
 
-class Piece(msgspec.Struct, frozen=True):
+class FileDigest(msgspec.Struct, frozen=True):
     """One file of a backup; `size` in bytes."""
 
     size: int
@@ -36,7 +36,7 @@ class InventorySummary(msgspec.Struct, frozen=True):
     bytes: int
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class BackupRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A backup. `digest` is of everything that the database held at that moment; times are in UTC, sizes in bytes."""
 
     id: str
@@ -52,7 +52,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     database_bytes: int
     rows: int
     digest: str
-    files: dict[str, Piece]
+    files: dict[str, FileDigest]
     objects: InventorySummary | None = None
     format: int = FORMAT
 
@@ -71,10 +71,10 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
-class Kept(msgspec.Struct, frozen=True):
+class StoredBackup(msgspec.Struct, frozen=True):
     """A backup where it is kept, with its last proof of either kind, if any."""
 
-    record: Record
+    record: BackupRecord
     proof: Proof | None = None
 
     @property
@@ -98,10 +98,10 @@ def begun_at(backup_id: str) -> datetime:
     return datetime.strptime(backup_id.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
 
-def decoded(content: bytes, backup_id: str) -> Record:
+def decoded(content: bytes, backup_id: str) -> BackupRecord:
     """Read a record. Raises DatabaseError when it is damaged, or of a version that is not known."""
     try:
-        record = msgspec.json.decode(content, type=Record)
+        record = msgspec.json.decode(content, type=BackupRecord)
     except msgspec.MsgspecError as error:
         raise DatabaseError(f"{RECORD} of the backup {backup_id} is damaged: {error}") from error
     if record.id != backup_id or record.format != FORMAT:

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from labeler_api.db.failures import FAILURES
-from labeler_ops.backup import clients, contents, db_settings, dumps, inventory, target
+from labeler_ops.backup import clients, db_settings, dumps, fingerprint, object_inventory, restore_target
+from labeler_ops.backup.backup_storage import BackupStorage, record_proof
 from labeler_ops.backup.creating import working
-from labeler_ops.backup.places import Place, prove
-from labeler_ops.backup.record import CONTENTS, DUMP, INVENTORY, Proof, Record
+from labeler_ops.backup.record import CONTENTS, DUMP, INVENTORY, BackupRecord, Proof
 from labeler_ops.errors import DatabaseError
 from labeler_ops.reporter import Reporter, counting
 from labeler_ops.storage.access import StorageAccess
@@ -32,7 +32,7 @@ class Restored(msgspec.Struct, kw_only=True):
     restore_seconds: float
     compare_seconds: float
     differences: list[str]
-    objects: inventory.Missing | None = None
+    objects: object_inventory.Missing | None = None
 
     @property
     def seconds(self) -> float:
@@ -46,8 +46,8 @@ class Restored(msgspec.Struct, kw_only=True):
 
 
 async def restore(
-    place: Place,
-    record: Record,
+    place: BackupStorage,
+    record: BackupRecord,
     into: str,
     reporter: Reporter,
     *,
@@ -65,24 +65,24 @@ async def restore(
     tools = await _tools(record, into, environ)
     async with working(work, record.bytes) as directory:
         fetched = await _fetch(place, record, directory, reporter)
-        made = await target.made_ready(into, record, replace=replace, environ=environ)
+        made = await restore_target.prepare_target(into, record, replace=replace, environ=environ)
         try:
             done = await _restored(tools, record, directory, into, reporter, fetched, owners=owners, jobs=jobs)
         except BaseException:
             if made:  # half of a database must not be taken for one
                 with suppress(DatabaseError, *FAILURES):
-                    await asyncio.shield(target.dropped(into))
+                    await asyncio.shield(restore_target.drop_target(into))
             raise
         if objects is not None and record.objects is not None:
             reporter.line("looking for the objects")
-            done.objects = await inventory.compare(objects, directory / INVENTORY)
+            done.objects = await object_inventory.compare(objects, directory / INVENTORY)
     await _note(place, record, done)
     return done
 
 
 async def try_out(
-    place: Place,
-    record: Record,
+    place: BackupStorage,
+    record: BackupRecord,
     at: str,
     reporter: Reporter,
     *,
@@ -95,10 +95,10 @@ async def try_out(
     try:
         return await restore(place, record, scratch, reporter, work=work, jobs=jobs, environ=environ)
     finally:
-        await asyncio.shield(target.dropped(scratch))
+        await asyncio.shield(restore_target.drop_target(scratch))
 
 
-async def check(place: Place, record: Record, reporter: Reporter) -> float:
+async def check(place: BackupStorage, record: BackupRecord, reporter: Reporter) -> float:
     """Read every file of a backup where it is kept, and compare hashes; seconds. Raises DatabaseError."""
     started, told = perf_counter(), counting(reporter.progress, record.bytes)
     reporter.line(f"reading {record.bytes:,} bytes of {record.id}")
@@ -110,12 +110,14 @@ async def check(place: Place, record: Record, reporter: Reporter) -> float:
     if wrong:
         raise DatabaseError(f"the backup {record.id} cannot be restored: {', '.join(wrong)}")
     seconds = round(perf_counter() - started, 3)
-    await prove(place, record.id, Proof(at=datetime.now(UTC), how="bytes", digest=record.digest, seconds=seconds))
+    await record_proof(
+        place, record.id, Proof(at=datetime.now(UTC), how="bytes", digest=record.digest, seconds=seconds)
+    )
     return seconds
 
 
-async def _tools(record: Record, into: str, environ: Mapping[str, str]) -> clients.Clients:
-    major = await target.major_of(into, environ)
+async def _tools(record: BackupRecord, into: str, environ: Mapping[str, str]) -> clients.Clients:
+    major = await restore_target.server_major(into, environ)
     if major < record.server:
         raise DatabaseError(
             f"the backup is of PostgreSQL {record.server}, and the target runs {major}: an older one cannot take it"
@@ -123,14 +125,14 @@ async def _tools(record: Record, into: str, environ: Mapping[str, str]) -> clien
     return clients.find(major)
 
 
-async def _fetch(place: Place, record: Record, directory: Path, reporter: Reporter) -> float:
+async def _fetch(place: BackupStorage, record: BackupRecord, directory: Path, reporter: Reporter) -> float:
     """Fetch every file, and compare its hash with the record; seconds."""
     started, told = perf_counter(), counting(reporter.progress, record.bytes)
     reporter.line(f"fetching {record.bytes:,} bytes from {place.name}")
     await asyncio.to_thread((directory / DUMP).mkdir)
     wrong = []
     for name, piece in record.files.items():
-        if await place.hand_out(f"{record.id}/{name}", directory / name, told) != piece:
+        if await place.download(f"{record.id}/{name}", directory / name, told) != piece:
             wrong.append(name)
     if wrong:
         raise DatabaseError(
@@ -141,7 +143,7 @@ async def _fetch(place: Place, record: Record, directory: Path, reporter: Report
 
 async def _restored(
     tools: clients.Clients,
-    record: Record,
+    record: BackupRecord,
     directory: Path,
     into: str,
     reporter: Reporter,
@@ -150,18 +152,24 @@ async def _restored(
     owners: bool,
     jobs: int,
 ) -> Restored:
-    then = msgspec.json.decode((directory / CONTENTS).read_bytes(), type=contents.Contents)
+    then = msgspec.json.decode((directory / CONTENTS).read_bytes(), type=fingerprint.Fingerprint)
     started = perf_counter()
     reporter.line(f"restoring {record.rows:,} rows")
     await dumps.restore(
-        tools, directory / DUMP, into, jobs=jobs, told=reporter.progress, size=record.database_bytes, owners=owners
+        tools,
+        directory / DUMP,
+        into,
+        jobs=jobs,
+        on_progress=reporter.progress,
+        size=record.database_bytes,
+        owners=owners,
     )
     await db_settings.give(into, then.definitions["setting"])
     # A dump carries no statistics: without them the first queries would be planned blindly.
     await tools.run("vacuumdb", "--analyze-only", f"--jobs={jobs}", url=into)
     restored = perf_counter()
     reporter.line("comparing every table")
-    now = await contents.take(into, told=reporter.progress)
+    now = await fingerprint.read_fingerprint(into, on_progress=reporter.progress)
     return Restored(
         id=record.id,
         rows=now.rows,
@@ -169,11 +177,11 @@ async def _restored(
         fetch_seconds=fetched,
         restore_seconds=round(restored - started, 3),
         compare_seconds=round(perf_counter() - restored, 3),
-        differences=contents.differences(then, now),
+        differences=fingerprint.differences(then, now),
     )
 
 
-async def _note(place: Place, record: Record, done: Restored) -> None:
+async def _note(place: BackupStorage, record: BackupRecord, done: Restored) -> None:
     if done.same:
         proof = Proof(at=datetime.now(UTC), how="restored", digest=done.digest, seconds=done.seconds)
-        await prove(place, record.id, proof)
+        await record_proof(place, record.id, proof)

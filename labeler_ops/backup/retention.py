@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from labeler_ops.backup.record import Kept, begun_at
+from labeler_ops.backup.record import StoredBackup, begun_at
 
 UNFINISHED_AFTER = timedelta(hours=24)
 """An attempt without a record may be under way; no backup takes a day."""
@@ -27,7 +27,7 @@ class RetentionPlan(msgspec.Struct):
     unfinished: list[str] = []
 
 
-def plan(backups: Iterable[Kept], rule: Rule, unfinished: Iterable[str], now: datetime) -> RetentionPlan:
+def plan(backups: Iterable[StoredBackup], rule: Rule, unfinished: Iterable[str], now: datetime) -> RetentionPlan:
     """Decide. Each database's backups are counted by themselves, in UTC.
 
     Whatever the rule says, three stay: the newest, the newest that was restored and found equal, and the newest whose
@@ -46,7 +46,7 @@ def plan(backups: Iterable[Kept], rule: Rule, unfinished: Iterable[str], now: da
     )
 
 
-def _reasons(newest_first: Sequence[Kept], rule: Rule) -> Iterable[tuple[str, Kept]]:
+def _reasons(newest_first: Sequence[StoredBackup], rule: Rule) -> Iterable[tuple[str, StoredBackup]]:
     yield "newest", newest_first[0]
     for why, proven in (
         ("last restored", [one for one in newest_first if one.restored]),
@@ -60,7 +60,7 @@ def _reasons(newest_first: Sequence[Kept], rule: Rule) -> Iterable[tuple[str, Ke
         ("month", rule.monthly, lambda at: (at.year, at.month)),
     )
     for name, count, period in periods:
-        seen: dict[object, Kept] = {}
+        seen: dict[object, StoredBackup] = {}
         for one in newest_first:
             seen.setdefault(period(begun_at(one.record.id)), one)
         for one in list(seen.values())[:count]:

@@ -15,8 +15,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from labeler_api.db import functions
+from labeler_ops.database.normalized_sql import normalize_definition
 from labeler_ops.database.own_objects import not_of_an_extension
-from labeler_ops.database.spelling import plain
 from labeler_ops.errors import DatabaseError
 
 SCHEMA = "public"
@@ -150,5 +150,5 @@ def compare(wanted: Catalog, found: Catalog) -> list[SchemaDifference]:
 
 def _normal(definition: str, schema: str) -> str:
     """Take the schema's name out, write now() one way, and sort the values of an IN list."""
-    unqualified = plain(definition).replace(f"{schema}.", "").replace("CURRENT_TIMESTAMP", "now()")
+    unqualified = normalize_definition(definition).replace(f"{schema}.", "").replace("CURRENT_TIMESTAMP", "now()")
     return re.sub(r"ARRAY\[(.*?)\]", lambda m: f"ARRAY[{', '.join(sorted(m[1].split(', ')))}]", unqualified)

@@ -14,7 +14,7 @@ from labeler_ops.command_result import FAILED, WRONG_USE, AsJson, exit_with_erro
 from labeler_ops.console import ConsoleReporter
 from labeler_ops.database.indexes import apply_indexes, indexes_sql
 from labeler_ops.database.roles import DATABASES, READABLE, Database, apply_roles, roles_sql
-from labeler_ops.runs import place
+from labeler_ops.runs import endpoint_name
 from service_kit.settings import SettingsError
 from service_kit.settings import database_url as normal_database_url
 
@@ -73,7 +73,7 @@ def upgrade(
 @app.command()
 def check(url: Url = None, as_json: AsJson = False) -> None:
     """Compare the models with the database, both ways. Exit code 1: they differ; 2: the database could not be read."""
-    from labeler_ops.database.check import check as run_check
+    from labeler_ops.database.schema_check import check as run_check
 
     database = dsn(url)
     differences = run_or_exit(lambda: run_check(database), code=_NOT_ASKED, as_json=as_json)
@@ -236,7 +236,9 @@ def _past_the_pooler(url: str) -> str:
     given, past = urlsplit(url), urlsplit(unpooled)
     if (given.path, given.username) != (past.path, past.username) or given.netloc == past.netloc:
         return url
-    typer.echo(f"LABELER_DB_URL leads to a pooler: LABELER_DB_UNPOOLED_URL is used, {place(unpooled)}", err=True)
+    typer.echo(
+        f"LABELER_DB_URL leads to a pooler: LABELER_DB_UNPOOLED_URL is used, {endpoint_name(unpooled)}", err=True
+    )
     return unpooled
 
 

@@ -45,7 +45,7 @@ def check(
 
     Exit code 1: something is wrong. 2: the file cannot be read.
     """
-    from labeler_ops.environment.check import check as whole_check
+    from labeler_ops.environment.environment_check import check as whole_check
     from labeler_ops.environment.reading import read
     from labeler_ops.environment.show import show
 

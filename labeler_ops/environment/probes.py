@@ -13,12 +13,12 @@ from labeler_api.db.failures import FAILURES
 from labeler_api.db.read_only import NotReadOnly, prove
 from labeler_api.migrations import HEAD
 from labeler_ops.connecting import Connection
-from labeler_ops.environment.check import Probe
 from labeler_ops.environment.connections import Allowance, server
+from labeler_ops.environment.environment_check import Probe
 from labeler_ops.environment.problems import Environment
 from labeler_ops.environment.problems_stores import databases
+from labeler_ops.storage.bucket_tie import access_of
 from labeler_ops.storage.probe import probe as probe_store
-from labeler_ops.storage.tying import access_of
 from service_kit.postgres import KEEPALIVE
 
 _CONNECT_SECONDS = 10.0  # a managed database that sleeps takes a while to wake

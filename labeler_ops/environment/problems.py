@@ -70,7 +70,7 @@ def _loaded(problems: list[Problem], service: str, read: Callable[[], _T]) -> _T
         return None
 
 
-def vain(given: Environment) -> Iterator[Problem]:
+def overridden(given: Environment) -> Iterator[Problem]:
     """Find variables that are set in vain, since another one wins."""
     for name, variable in VARIABLES.items():
         if given.values.get(name) and set(variable.services) & set(given.services):
@@ -169,7 +169,7 @@ def _both_ends(api: api_settings.Settings, gateway: gateway_settings.Settings) -
         )
 
 
-def watching(given: Environment) -> Iterator[Problem]:
+def trace_settings(given: Environment) -> Iterator[Problem]:
     """Find traces that are sent nowhere, and a switch that was left on."""
     if given.values.get("OTEL_EXPORTER_OTLP_ENDPOINT") and given.values.get("OTEL_TRACES_EXPORTER") == "none":
         yield Problem("note", "OTEL_EXPORTER_OTLP_ENDPOINT is not used: OTEL_TRACES_EXPORTER is none")

@@ -5,7 +5,7 @@ from itertools import combinations
 from urllib.parse import parse_qs, urlsplit
 
 from labeler_ops.environment.problems import Environment, Problem, local
-from labeler_ops.runs import place
+from labeler_ops.runs import endpoint_name
 
 _POOLER_PORT = 6432  # PgBouncer's own, and that of Railway's template
 _RAILWAY_PROXY = ".proxy.rlwy.net"
@@ -36,7 +36,9 @@ def through_pooler(url: str, given: Environment) -> bool:
     if parts.port == _POOLER_PORT or "pgbouncer" in host or "pooler" in host:
         return True
     both = given.values.get("DATABASE_URL"), given.values.get("DATABASE_UNPOOLED_URL")
-    return bool(both[0] and both[1]) and place(url) == place(str(both[0])) != place(str(both[1]))
+    return bool(both[0] and both[1]) and endpoint_name(url) == endpoint_name(str(both[0])) != endpoint_name(
+        str(both[1])
+    )
 
 
 def databases(given: Environment) -> dict[str, str]:
@@ -51,13 +53,13 @@ def databases(given: Environment) -> dict[str, str]:
     return found
 
 
-def apart(given: Environment) -> Iterator[Problem]:
+def distinct_databases(given: Environment) -> Iterator[Problem]:
     """Find two of the three databases in one place, and a move that leads nowhere."""
     for (one, url), (other, its_url) in combinations(databases(given).items(), 2):
-        if place(url) == place(its_url):
-            yield Problem("wrong", f"the {one} and the {other} are one and the same database ({place(url)})")
+        if endpoint_name(url) == endpoint_name(its_url):
+            yield Problem("wrong", f"the {one} and the {other} are one and the same database ({endpoint_name(url)})")
     source, target = given.values.get("SOURCE_DATABASE_URL"), given.values.get("TARGET_DATABASE_URL")
-    if "ops" in given.services and source and target and place(source) == place(target):
+    if "ops" in given.services and source and target and endpoint_name(source) == endpoint_name(target):
         yield Problem("wrong", "SOURCE_DATABASE_URL and TARGET_DATABASE_URL are one and the same database")
 
 

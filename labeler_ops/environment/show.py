@@ -5,8 +5,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from labeler_ops.console import MARKS
-from labeler_ops.environment.check import Report
 from labeler_ops.environment.declaration import GROUPS
+from labeler_ops.environment.environment_check import Report
 from labeler_ops.environment.reading import Row
 
 

@@ -19,9 +19,9 @@ from labeler_ops.move.context import CONCURRENCY, DeploymentOptions, Endpoints, 
 from labeler_ops.move.cutover import ENVIRONMENT_VARIABLE
 from labeler_ops.move.replication.database_pair import Urls
 from labeler_ops.move.rows import upgrading
-from labeler_ops.smoke.options import PASSWORD, account, address, require_httpx
+from labeler_ops.smoke.deployment_options import PASSWORD, account, address, require_httpx
 from labeler_ops.storage.access import StorageError
-from labeler_ops.storage.sides import both
+from labeler_ops.storage.store_variables import read_both
 
 _STORES = ("SOURCE_S3_ENDPOINT", "TARGET_S3_ENDPOINT")
 
@@ -85,7 +85,7 @@ class EndpointOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     def _stores(self, rows: Urls | None) -> Stores:
         try:
-            source, target = both()
+            source, target = read_both()
         except StorageError as error:
             hint = "" if any(map(os.environ.get, _STORES)) else ". Where the objects stay: --only databases"
             exit_with_error(f"{error}{hint}", WRONG_USE)

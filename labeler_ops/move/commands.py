@@ -43,10 +43,10 @@ def move() -> None:
 
 @app.command()
 @with_option_structs
-def check(places: EndpointOptions, planned: PlanOptions, runs: RunsOption, given: ExecutionOptions) -> None:
+def check(places: EndpointOptions, planned: PlanOptions, runs: RunsOption, execution: ExecutionOptions) -> None:
     """Look at both sides, say what would be done and how long it would take. Exit code 1: it would be refused."""
     plan = planned.plan()
-    endpoints, options = places.endpoints(plan), given.run_options(plan.database)
+    endpoints, options = places.endpoints(plan), execution.run_options(plan.database)
     # A run of a moment, on the disk that a real one would write to.
     kept = next(path for path in (runs.runs, *runs.runs.absolute().parents) if path.is_dir())
     directory = Path(tempfile.mkdtemp(prefix="labeler-check-", dir=kept))
@@ -61,11 +61,11 @@ def check(places: EndpointOptions, planned: PlanOptions, runs: RunsOption, given
 @app.command()
 @with_option_structs
 def run(
-    places: EndpointOptions, planned: PlanOptions, runs: RunsOption, given: ExecutionOptions, until: Until = None
+    places: EndpointOptions, planned: PlanOptions, runs: RunsOption, execution: ExecutionOptions, until: Until = None
 ) -> None:
     """Begin a move, and do all of it: with --smoke-url to its end, else up to the switch. Stops at the first doubt."""
     plan = planned.plan()
-    endpoints, options = places.endpoints(plan), given.run_options(plan.database)
+    endpoints, options = places.endpoints(plan), execution.run_options(plan.database)
     if until is not None and until not in NAMES:
         exit_with_error(f"--until: expected one of {', '.join(NAMES)}")
     with ConsoleReporter() as reporter:
@@ -76,10 +76,10 @@ def run(
 
 @app.command()
 @with_option_structs
-def resume(places: EndpointOptions, which: RunSelector, given: ExecutionOptions, until: Until = None) -> None:
+def resume(places: EndpointOptions, which: RunSelector, execution: ExecutionOptions, until: Until = None) -> None:
     """Go on with a move that was cut off, or stopped."""
     with ConsoleReporter() as reporter:
-        _go(_road(places, which, reporter, given), reporter, until)
+        _go(_workflow(places, which, reporter, execution), reporter, until)
 
 
 def _go(workflow: MoveWorkflow, reporter: ConsoleReporter, until: str | None) -> None:
@@ -121,10 +121,10 @@ def _flows(places: EndpointOptions, run: Run) -> ReplicationStatus | None:
 
 @app.command("open")
 @with_option_structs
-def open_target(places: EndpointOptions, which: RunSelector, given: ExecutionOptions) -> None:
+def open_target(places: EndpointOptions, which: RunSelector, execution: ExecutionOptions) -> None:
     """Let users write on the new side, once the services use it and have been looked at; then fill in what lacks."""
     with ConsoleReporter() as reporter:
-        workflow = _road(places, which, reporter, given)
+        workflow = _workflow(places, which, reporter, execution)
         run_or_exit(workflow.open, hint="after mending it: the same command once more")
         _next(workflow, reporter)
 
@@ -134,7 +134,7 @@ def open_target(places: EndpointOptions, which: RunSelector, given: ExecutionOpt
 def rollback(
     places: EndpointOptions,
     which: RunSelector,
-    given: ExecutionOptions,
+    execution: ExecutionOptions,
     into: Annotated[
         str | None,
         typer.Option(
@@ -157,7 +157,7 @@ def rollback(
             run_or_exit(lambda: drop_everything(rows, reporter))
             reporter.line("what replication left was dropped, and no fence was touched")
             return
-        workflow = _road(places, which, reporter, given)
+        workflow = _workflow(places, which, reporter, execution)
         empty = dsn(into, "--into") if into else None
         run_or_exit(lambda: workflow.rollback(empty), hint="after mending it: the same command once more")
         if workflow.run.ended("back: deploy") is None:
@@ -176,7 +176,7 @@ def finalize(
 ) -> None:
     """Give up the way back: the source's fence is taken down, and the source may be archived or dropped."""
     with ConsoleReporter() as reporter:
-        workflow = _road(places, which, reporter, ExecutionOptions())
+        workflow = _workflow(places, which, reporter, ExecutionOptions())
         run_or_exit(lambda: workflow.finalize(unproven=unproven))
         reporter.line("the move is final. Keep the backup of the run; the source may go")
 
@@ -224,14 +224,14 @@ def _next(workflow: MoveWorkflow, reporter: ConsoleReporter) -> None:
     reporter.line(f"  labeler move open --run {run.id}")
 
 
-def _road(
-    places: EndpointOptions, which: RunSelector, reporter: ConsoleReporter, given: ExecutionOptions
+def _workflow(
+    endpoints: EndpointOptions, which: RunSelector, reporter: ConsoleReporter, execution: ExecutionOptions
 ) -> MoveWorkflow:
     found = _found(which)
     plan: MovePlan = plan_of(found)
-    options: RunOptions = given.run_options(plan.database)
+    options: RunOptions = execution.run_options(plan.database)
     try:
-        return MoveWorkflow(MoveContext.resume(found, places.endpoints(plan), reporter, options))
+        return MoveWorkflow(MoveContext.resume(found, endpoints.endpoints(plan), reporter, options))
     except RunError as error:
         exit_with_error(str(error))
 

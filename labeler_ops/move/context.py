@@ -17,7 +17,7 @@ from labeler_ops.move.replication.database_pair import Urls
 from labeler_ops.move.rows.ownership import PRIVATE
 from labeler_ops.reporter import Reporter
 from labeler_ops.runs import Run, RunError
-from labeler_ops.storage import sides
+from labeler_ops.storage import store_variables
 from labeler_ops.storage.access import StorageAccess, StorageError
 
 if TYPE_CHECKING:
@@ -74,7 +74,10 @@ class Endpoints:
         """What a run is known by: both ends without their passwords."""
         found = dict(self.databases.places) if self.databases else {}
         if self.stores:
-            found |= {"source_store": sides.place(self.stores.source), "target_store": sides.place(self.stores.target)}
+            found |= {
+                "source_store": store_variables.store_name(self.stores.source),
+                "target_store": store_variables.store_name(self.stores.target),
+            }
         return found
 
 

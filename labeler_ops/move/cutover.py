@@ -29,8 +29,8 @@ from labeler_ops.move.engine import Phase, PhaseFacts
 from labeler_ops.runs import Event
 
 if TYPE_CHECKING:
-    from labeler_ops.smoke.checklist import SmokeReport
     from labeler_ops.smoke.deployment import Deployment, SmokeAccount
+    from labeler_ops.smoke.step_runner import SmokeReport
 
 ENVIRONMENT_VARIABLE = "LABELER_NEW_ENVIRONMENT"
 """Where the operator's command finds the path of the new environment."""
@@ -166,7 +166,7 @@ class Cutover:
 
     async def _say_ties(self, settings: Settings) -> None:
         """Name each bucket that does not name the database: nothing is deleted in it. Never raises."""
-        from labeler_ops.storage.tying import read_ties
+        from labeler_ops.storage.bucket_tie import read_ties
 
         try:
             untied = [look for look in await read_ties(settings) if look.state != "tied"]
@@ -236,17 +236,17 @@ def opened(events: Sequence[Event], *, back: bool = False) -> bool:
 
 async def _refusal(deployment: "Deployment") -> str | None:
     """Say why a deployment refuses writes, None when it does not. Raises StepFailed for any other answer."""
-    from labeler_ops.smoke.deployment import StepFailed, decoded, told
+    from labeler_ops.smoke.deployment import StepFailed, decode_json, response_summary
 
     if not deployment.logged_in:
         await deployment.log_in()
     nobody_s = f"/api/v1/projects/proj_{secrets.token_hex(6)}"
     # A connection of its own each time, so that whatever stands in front may choose another process.
     answer = await deployment.send("DELETE", nobody_s, headers={"Connection": "close"})
-    if answer.status_code == _UNAVAILABLE and decoded(answer).get("code") == fence.CHANNEL:
-        return str(decoded(answer)["detail"])
+    if answer.status_code == _UNAVAILABLE and decode_json(answer).get("code") == fence.CHANNEL:
+        return str(decode_json(answer)["detail"])
     if answer.status_code in _REACHED_THE_DATABASE:
         return None
     if answer.status_code == _LOGGED_OUT:
         await deployment.log_in()
-    raise StepFailed(told(answer))
+    raise StepFailed(response_summary(answer))

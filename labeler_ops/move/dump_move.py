@@ -119,7 +119,7 @@ class DumpMove:
             self.target,
             run.path("copy"),
             jobs=self.context.options.jobs,
-            told=self.context.reporter.progress,
+            on_progress=self.context.reporter.progress,
             database=plan.database,
         )
         facts.update(msgspec.to_builtins(copied))

@@ -19,8 +19,8 @@ from typing import Any
 from labeler_api.db.failures import FAILURES
 from labeler_ops.connecting import Connection, connect_directly
 from labeler_ops.errors import DatabaseError
-from labeler_ops.runs import place
-from labeler_ops.storage import sides
+from labeler_ops.runs import endpoint_name
+from labeler_ops.storage import store_variables
 from labeler_ops.storage.access import StorageAccess, StorageError
 
 # Any number that no other program takes; two of one database meet in it.
@@ -73,13 +73,15 @@ async def exclusive(directory: Path, *urls: str, if_there: Sequence[str] = ()) -
 @contextmanager
 def exclusive_copy(root: Path, store: StorageAccess) -> Iterator[None]:
     """Be the only one on this machine who copies to a store: two writers of a key would undo each other's work."""
-    name = hashlib.sha256(sides.place(store).encode()).hexdigest()[:16]
+    name = hashlib.sha256(store_variables.store_name(store).encode()).hexdigest()[:16]
     root.mkdir(parents=True, exist_ok=True)
     with (root / f".storage-{name}.lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a killed process lets go of it
         except OSError:
-            raise StorageError(f"another copy to {sides.place(store)} is at work: wait for it, or end it") from None
+            raise StorageError(
+                f"another copy to {store_variables.store_name(store)} is at work: wait for it, or end it"
+            ) from None
         yield
 
 
@@ -163,9 +165,9 @@ async def _connected(url: str) -> Connection:
 async def _said(connection: Connection, url: str) -> str:
     holder = await connection.fetchrow(_HOLDER, _KEY)
     if holder is None:  # it ended this moment
-        return f"somebody was at work on {place(url)}: try again"
+        return f"somebody was at work on {endpoint_name(url)}: try again"
     return (
-        f"somebody is at work on {place(url)} already: {holder['application_name'] or 'unnamed'}, "
+        f"somebody is at work on {endpoint_name(url)} already: {holder['application_name'] or 'unnamed'}, "
         f"from {holder['host']}, process {holder['pid']} of the server, since {holder['since']} UTC. "
         "Wait until it has ended"
     )

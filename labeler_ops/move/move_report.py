@@ -14,7 +14,7 @@ from labeler_ops.database.verify.equality import DatabaseComparison
 from labeler_ops.move import write_downtime
 from labeler_ops.move.rows import upgrading
 from labeler_ops.runs import Event, Run
-from labeler_ops.storage.findings import StoreComparison
+from labeler_ops.storage.object_findings import StoreComparison
 
 _T = TypeVar("_T")
 

@@ -12,11 +12,11 @@ from labeler_ops.move.checks.check_findings import CheckFinding
 from labeler_ops.move.context import MoveContext
 from labeler_ops.move.engine import Phase, PhaseFacts
 from labeler_ops.storage.access import StorageError
-from labeler_ops.storage.sides import variables
+from labeler_ops.storage.store_variables import service_variables
 
 if TYPE_CHECKING:
-    from labeler_ops.storage.findings import StoreComparison
-    from labeler_ops.storage.passes import Passes
+    from labeler_ops.storage.object_findings import StoreComparison
+    from labeler_ops.storage.store_sync import StoreSync
 
 # An upload that the stop cut off may still put its object, and no row, for a moment: it is copied as well.
 _LATE_PASSES = 3
@@ -80,7 +80,7 @@ class ObjectMove:
             text = f"the stores are not the same: {_first(report)}, and see {report.command}.findings.jsonl"
             raise StorageError(text)
 
-    async def _pass(self, passes: "Passes", facts: PhaseFacts) -> "StoreComparison":
+    async def _pass(self, passes: "StoreSync", facts: PhaseFacts) -> "StoreComparison":
         overwrite = self.context.options.overwrite
         copies, report = await (passes.copy_back if self.context.back else passes.copy)(overwrite=overwrite)
         self.context.reporter.line(
@@ -90,11 +90,11 @@ class ObjectMove:
         facts.update(msgspec.to_builtins(copies))
         return report
 
-    async def _read(self, passes: "Passes") -> "StoreComparison":
+    async def _read(self, passes: "StoreSync") -> "StoreComparison":
         return await (passes.verify_back() if self.context.back else passes.verify())
 
     @asynccontextmanager
-    async def _exclusive(self) -> AsyncIterator["Passes"]:
+    async def _exclusive(self) -> AsyncIterator["StoreSync"]:
         from labeler_ops.move.lock import exclusive_copy
 
         passes = self._passes()
@@ -102,11 +102,11 @@ class ObjectMove:
         with exclusive_copy(root, passes.source if self.context.back else passes.target):
             yield passes
 
-    def _passes(self) -> "Passes":
-        from labeler_ops.storage.passes import Passes  # the S3 library takes its time to load
+    def _passes(self) -> "StoreSync":
+        from labeler_ops.storage.store_sync import StoreSync  # the S3 library takes its time to load
 
         context, stores = self.context, self.context.stores
-        return Passes(
+        return StoreSync(
             context.run.directory,
             stores.source,
             stores.target,
@@ -119,7 +119,7 @@ class ObjectMove:
 def serving_variables(context: MoveContext) -> dict[str, str]:
     """What the services' environment says of the store that this way leads to; nothing where none is moved."""
     stores = context.endpoints.stores
-    return {} if stores is None else variables(stores.source if context.back else stores.target)
+    return {} if stores is None else service_variables(stores.source if context.back else stores.target)
 
 
 def _first(report: "StoreComparison") -> str:

@@ -20,7 +20,7 @@ from labeler_ops.move.replication.database_pair import DatabaseUnreachable
 from labeler_ops.move.replication_move import ReplicationMove
 from labeler_ops.move.rows import ownership
 from labeler_ops.move.rows.ownership import VARIABLES
-from labeler_ops.runs import Run, RunError, place
+from labeler_ops.runs import Run, RunError, endpoint_name
 
 # Rows and objects are moved side by side: what takes long while users work, what has to be done while they read only.
 ORDER = (
@@ -237,13 +237,13 @@ class MoveWorkflow:
         """Everything of the open target goes into an empty database, and the objects to the old store."""
         phases = self.phases_back(into)
         if into is not None:
-            self._require_one_way(place(into), phases)
+            self._require_one_way(endpoint_name(into), phases)
         await self.engine.run_phases(phases)
         rows = self._rows()
         with self.run.phase("rollback") as facts:
             if isinstance(rows, ReplicationMove) and into is not None:
                 await rows.leave(into)
-            facts["into"] = place(into) if into else None
+            facts["into"] = endpoint_name(into) if into else None
 
     def phases_back(self, into: str | None) -> list[Phase]:
         """Every phase of the way back once the target was open. Raises DatabaseError where it needs a database."""

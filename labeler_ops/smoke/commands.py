@@ -12,11 +12,11 @@ from rich.progress import Progress
 
 from labeler_ops.command_result import FAILED, AsJson, exit_with_error, print_result, run_or_exit
 from labeler_ops.runs import Run
-from labeler_ops.smoke.options import PASSWORD, address, require_httpx
-from labeler_ops.smoke.options import account as account_of
+from labeler_ops.smoke.deployment_options import PASSWORD, address, require_httpx
+from labeler_ops.smoke.deployment_options import account as account_of
 
 if TYPE_CHECKING:
-    from labeler_ops.smoke.checklist import StepResult
+    from labeler_ops.smoke.step_runner import StepResult
 
 _T = TypeVar("_T")
 _UNDECIDED, _INTERRUPTED = 3, 130
@@ -60,7 +60,7 @@ def smoke(
         cancel_on_sigterm()
         with log.status("starting") as status:
             return await run_smoke(
-                url, account, member=member, read_only=read_only, told=lambda one: status.update(_done(one))
+                url, account, member=member, read_only=read_only, on_step=lambda one: status.update(_done(one))
             )
 
     report = _run(work)

@@ -67,13 +67,13 @@ class Deployment:
 
     async def ask(self, method: str, path: str, status: int = 200, **options: Any) -> Any:
         """Send a request that has to be answered with `status`; return its JSON, None for no body."""
-        return decoded(await self.expect(method, path, status, **options))
+        return decode_json(await self.expect(method, path, status, **options))
 
     async def expect(self, method: str, path: str, status: int = 200, **options: Any) -> httpx.Response:
         """Send a request that has to be answered with `status`. Raises StepFailed."""
         answer = await self.send(method, path, **options)
         if answer.status_code != status:
-            raise StepFailed(f"{method} {_shown(path)}: expected {status}, got {told(answer)}")
+            raise StepFailed(f"{method} {_shown(path)}: expected {status}, got {response_summary(answer)}")
         return answer
 
     async def download(self, link: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
@@ -83,11 +83,11 @@ class Deployment:
         except httpx.HTTPError as error:
             raise StepFailed(f"GET {_shown(link)}: {type(error).__name__} {error}".rstrip()) from error
         if not answer.is_success:
-            raise StepFailed(f"GET {_shown(link)}: expected the file, got {told(answer)}")
+            raise StepFailed(f"GET {_shown(link)}: expected the file, got {response_summary(answer)}")
         return answer
 
 
-def decoded(answer: httpx.Response) -> Any:
+def decode_json(answer: httpx.Response) -> Any:
     """Read the JSON of an answer; None for no body. Raises StepFailed."""
     if not answer.content:
         return None
@@ -118,15 +118,15 @@ def _shown(link: str) -> str:
     return urlsplit(link)._replace(query="").geturl()
 
 
-def told(answer: httpx.Response) -> str:
+def response_summary(answer: httpx.Response) -> str:
     """Say what came back, in a line."""
     if answer.is_success:
         return str(answer.status_code)
     try:
         body = json.loads(answer.content)
-        told = f"{body['code']}: {body['detail']}"
+        summary = f"{body['code']}: {body['detail']}"
         if request_id := body.get("request_id"):
-            told += f" (request {request_id})"
+            summary += f" (request {request_id})"
     except (ValueError, KeyError, TypeError):
-        told = answer.text[:_SHOWN_CHARACTERS]
-    return f"{answer.status_code} {told}".rstrip()
+        summary = answer.text[:_SHOWN_CHARACTERS]
+    return f"{answer.status_code} {summary}".rstrip()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labeler_ops.smoke.gate import LIMIT, Latency, Round, quantile
+from labeler_ops.smoke.latency_comparison import LIMIT, Latency, Round, quantile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
 from typing import TypeAlias
 
-from labeler_ops.smoke.gate import Round
+from labeler_ops.smoke.latency_comparison import Round
 
 Call: TypeAlias = Callable[[], Awaitable[object]]
 

@@ -7,9 +7,9 @@ from contextlib import suppress
 from time import perf_counter
 
 from labeler_ops.smoke import steps_reading, steps_writing
-from labeler_ops.smoke.checklist import SmokeReport, SmokeStep, StepResult, run_steps
 from labeler_ops.smoke.deployment import Deployment, SmokeAccount
-from labeler_ops.smoke.subject import Subject, clean_up
+from labeler_ops.smoke.smoke_dataset import SmokeDataset, clean_up
+from labeler_ops.smoke.step_runner import SmokeReport, SmokeStep, StepResult, run_steps
 
 
 async def smoke(
@@ -18,7 +18,7 @@ async def smoke(
     *,
     member: SmokeAccount | None = None,
     read_only: bool = False,
-    told: Callable[[StepResult], None] = lambda _: None,
+    on_step: Callable[[StepResult], None] = lambda _: None,
 ) -> SmokeReport:
     """Try everything and leave nothing behind. `told` hears of each step as it ends. Raises ValueError for the URL.
 
@@ -27,8 +27,8 @@ async def smoke(
     started = perf_counter()
     steps = steps_reading.STEPS if read_only else steps_writing.STEPS
     async with Deployment(url, account) as deployment:
-        subject = Subject(deployment, member)
-        results, interrupted = await run_steps(steps, SmokeStep("clean-up", clean_up), subject, told)
+        subject = SmokeDataset(deployment, member)
+        results, interrupted = await run_steps(steps, SmokeStep("clean-up", clean_up), subject, on_step)
     return SmokeReport(
         url=deployment.url,
         account=account.email,

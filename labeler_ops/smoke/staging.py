@@ -12,14 +12,14 @@ from rich.console import Console
 from rich.table import Table
 
 from labeler_ops.runs import Run
-from labeler_ops.smoke.checklist import SmokeReport, StepResult
 from labeler_ops.smoke.deployment import Deployment, SmokeAccount
-from labeler_ops.smoke.gate import ALL_CALLS, LIMIT, Latency, LatencyComparison, Round, judge
-from labeler_ops.smoke.mix import calls, prepare
+from labeler_ops.smoke.latency_comparison import ALL_CALLS, LIMIT, Latency, LatencyComparison, Round, judge
 from labeler_ops.smoke.plot import draw
+from labeler_ops.smoke.request_mix import calls, prepare
 from labeler_ops.smoke.sampling import Call, one_round
 from labeler_ops.smoke.smoke import smoke
-from labeler_ops.smoke.subject import Subject, clean_up
+from labeler_ops.smoke.smoke_dataset import SmokeDataset, clean_up
+from labeler_ops.smoke.step_runner import SmokeReport, StepResult
 
 WARM_UP_ROUNDS = 5  # connections, plans and caches
 MOST_TIMES = 4
@@ -52,7 +52,7 @@ async def filled(url: str, account: SmokeAccount) -> AsyncIterator[dict[str, Cal
     """Make a dataset to measure on, lend the calls, and take it away again."""
     async with Deployment(url, account) as deployment:
         await deployment.log_in()
-        subject = Subject(deployment)
+        subject = SmokeDataset(deployment)
         try:
             yield calls(await prepare(subject))
         finally:
@@ -62,7 +62,10 @@ async def filled(url: str, account: SmokeAccount) -> AsyncIterator[dict[str, Cal
 
 
 async def measure(
-    before: tuple[str, SmokeAccount], after: tuple[str, SmokeAccount], rounds: int, told: Callable[[int, int], None]
+    before: tuple[str, SmokeAccount],
+    after: tuple[str, SmokeAccount],
+    rounds: int,
+    on_progress: Callable[[int, int], None],
 ) -> tuple[list[Round], Latency]:
     """Ask both sides in turns until the verdict is sure or MOST_TIMES `rounds` are done. Raises StepFailed."""
     async with AsyncExitStack() as stack:
@@ -74,7 +77,7 @@ async def measure(
         for _ in range(MOST_TIMES):
             for _ in range(rounds):
                 done.append(await one_round(sides[0], sides[1], chance))
-                told(len(done), rounds * MOST_TIMES)
+                on_progress(len(done), rounds * MOST_TIMES)
             latency = await asyncio.to_thread(judge, done)
             if latency.verdict != "undecided":
                 break
@@ -93,7 +96,7 @@ async def staging_check(
 ) -> StagingReport:
     """Smoke, then compare, unless something does not work; the report, the samples and the plot are in the run."""
     with run.phase("smoke") as facts:
-        smoked = await smoke(*after, member=member, told=told_step)
+        smoked = await smoke(*after, member=member, on_step=told_step)
         facts["ok"] = smoked.ok
     latency, plot = None, None
     if smoked.ok and before is not None:

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from labeler_ops.smoke.checklist import Skipped, SmokeStep
-from labeler_ops.smoke.deployment import check, decoded, told
+from labeler_ops.smoke.deployment import check, decode_json, response_summary
 from labeler_ops.smoke.pictures import dimensions
-from labeler_ops.smoke.subject import Subject
+from labeler_ops.smoke.smoke_dataset import SmokeDataset
+from labeler_ops.smoke.step_runner import Skipped, SmokeStep
 
 _OK, _UNAVAILABLE = 200, 503
 
 
-async def health(subject: Subject) -> str:
+async def health(subject: SmokeDataset) -> str:
     """The process is up, and reaches its database, the user gateway and the object store."""
     deployment = subject.deployment
     await deployment.ask("GET", "/health")
@@ -20,7 +20,7 @@ async def health(subject: Subject) -> str:
     return ", ".join(f"{name} {state}" for name, state in answer.json().items() if name != "status")
 
 
-async def login(subject: Subject) -> str:
+async def login(subject: SmokeDataset) -> str:
     """Without a token there is no entry; the password gives one."""
     await subject.deployment.ask("GET", "/api/v1/auth/me", 401)
     await subject.deployment.log_in()
@@ -31,7 +31,7 @@ async def login(subject: Subject) -> str:
     return f"user {subject.user_id}"
 
 
-async def look_up_users(subject: Subject) -> str:
+async def look_up_users(subject: SmokeDataset) -> str:
     """The user directory finds a user by id and by a part of the address."""
     email = subject.deployment.account.email
     user = await subject.deployment.ask("GET", f"/api/v1/users/{subject.user_id}")
@@ -41,7 +41,7 @@ async def look_up_users(subject: Subject) -> str:
     return f"{user['full_name'] or email}"
 
 
-async def lists(subject: Subject) -> str:
+async def lists(subject: SmokeDataset) -> str:
     """The lists of the dashboard are there."""
     deployment = subject.deployment
     datasets = await deployment.ask("GET", "/api/v1/datasets")
@@ -54,7 +54,7 @@ async def lists(subject: Subject) -> str:
     return f"{len(datasets)} datasets, {len(projects)} projects, {invitations['total']} invitations"
 
 
-async def stored_image(subject: Subject) -> str:
+async def stored_image(subject: SmokeDataset) -> str:
     """An image that is there already loads whole, and its thumbnail."""
     image = await _first_image(subject)
     content = (await subject.deployment.download(image["url"])).content
@@ -67,7 +67,7 @@ async def stored_image(subject: Subject) -> str:
     return f"{image['id']}: {width}x{height}, {len(content)} bytes{shown}"
 
 
-async def stored_annotations(subject: Subject) -> str:
+async def stored_annotations(subject: SmokeDataset) -> str:
     """Annotations, locks and versions of a project can be read."""
     await _first_image(subject)
     deployment, project = subject.deployment, subject.project_id
@@ -77,7 +77,7 @@ async def stored_annotations(subject: Subject) -> str:
     return f"{len(rows)} annotations, {len(locks['locks'])} locks, {versions['total']} versions"
 
 
-async def stored_summary(subject: Subject) -> str:
+async def stored_summary(subject: SmokeDataset) -> str:
     """The summary of a dataset counts its images."""
     await _first_image(subject)
     summary = await subject.deployment.ask("GET", subject.dataset("/summary"))
@@ -85,11 +85,13 @@ async def stored_summary(subject: Subject) -> str:
     return f"{summary['total_images']} images, {summary['total_annotations']} annotations"
 
 
-async def write_refused(subject: Subject) -> str:
+async def write_refused(subject: SmokeDataset) -> str:
     """A write is answered with 503 `maintenance`, and says when to come back."""
     answer = await subject.ask_for_dataset()
-    refused = answer.status_code == _UNAVAILABLE and decoded(answer).get("code") == "maintenance"
-    check(refused, f"expected 503 maintenance for a write, got {told(answer)}: this is not maintenance mode")
+    refused = answer.status_code == _UNAVAILABLE and decode_json(answer).get("code") == "maintenance"
+    check(
+        refused, f"expected 503 maintenance for a write, got {response_summary(answer)}: this is not maintenance mode"
+    )
     check(answer.headers.get("Retry-After"), "the refusal does not say when to come back (Retry-After)")
     return f"503 maintenance, again in {answer.headers['Retry-After']} s"
 
@@ -103,7 +105,7 @@ def decoded_size(content: bytes, what: str) -> tuple[int, int]:
         raise
 
 
-async def _first_image(subject: Subject) -> dict[str, Any]:
+async def _first_image(subject: SmokeDataset) -> dict[str, Any]:
     if not subject.project_id:
         raise Skipped("this account sees no dataset with images")
     page = await subject.deployment.ask("GET", subject.project("/images"), params={"limit": 1, "offset": 0})

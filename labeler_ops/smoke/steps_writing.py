@@ -4,18 +4,18 @@ from typing import Any
 from urllib.parse import quote
 
 from labeler_api.images import thumbnails
-from labeler_ops.smoke.checklist import SmokeStep
 from labeler_ops.smoke.deployment import Deployment, check
 from labeler_ops.smoke.pictures import HEIGHT, WIDTH, picture
+from labeler_ops.smoke.smoke_dataset import SmokeDataset
+from labeler_ops.smoke.step_runner import SmokeStep
 from labeler_ops.smoke.steps_reading import decoded_size, health, login, look_up_users
-from labeler_ops.smoke.subject import Subject
 
 _FOLDER = "first day/사진"  # a space and Korean letters, as real folders have
 _PARTIAL = 206
 _TASK = {"task_type": "detection"}
 
 
-async def dataset(subject: Subject) -> str:
+async def dataset(subject: SmokeDataset) -> str:
     """A dataset is made, read, listed and changed."""
     deployment = subject.deployment
     made = await subject.create_dataset()
@@ -33,7 +33,7 @@ async def dataset(subject: Subject) -> str:
     return subject.dataset_id
 
 
-async def permission(subject: Subject) -> str:
+async def permission(subject: SmokeDataset) -> str:
     """The maker is the owner; with a second account: hidden before, readable as a viewer, hidden again."""
     deployment = subject.deployment
     members = await deployment.ask("GET", subject.project("/permissions"))
@@ -47,7 +47,7 @@ async def permission(subject: Subject) -> str:
     return f"{subject.member.email}: hidden, then viewer, then annotator, then hidden"
 
 
-async def _admit_and_remove(subject: Subject, other: Deployment) -> None:
+async def _admit_and_remove(subject: SmokeDataset, other: Deployment) -> None:
     deployment, change = subject.deployment, {"name": "changed"}
     await other.expect("GET", subject.project(), 404)
     new = {"user_email": other.account.email, "role": "viewer"}
@@ -60,7 +60,7 @@ async def _admit_and_remove(subject: Subject, other: Deployment) -> None:
     await other.expect("GET", subject.project(), 404)
 
 
-async def upload(subject: Subject) -> str:
+async def upload(subject: SmokeDataset) -> str:
     """Two pictures are taken."""
     subject.pictures = [picture(f"{_FOLDER}/001.jpg", "JPEG"), picture(f"{_FOLDER}/002.png", "PNG")]
     files = [("files", (one.path, one.content)) for one in subject.pictures]
@@ -70,7 +70,7 @@ async def upload(subject: Subject) -> str:
     return f"{len(files)} images, {summary['storage_bytes_used']} bytes"
 
 
-async def load(subject: Subject) -> str:
+async def load(subject: SmokeDataset) -> str:
     """The links give back the bytes that were sent, whole and in part, and thumbnails."""
     page = await subject.deployment.ask("GET", subject.project("/images"), params={"limit": 50, "offset": 0})
     listed = {image["id"]: image for image in page["images"]}
@@ -87,7 +87,7 @@ async def load(subject: Subject) -> str:
     return "bytes equal, ranges, thumbnails"
 
 
-async def summary(subject: Subject) -> str:
+async def summary(subject: SmokeDataset) -> str:
     """The summary counts what was uploaded, and its thumbnail links work."""
     facts = await subject.deployment.ask("GET", subject.dataset("/summary"))
     counted = (facts["total_images"], facts["total_bytes"])
@@ -98,7 +98,7 @@ async def summary(subject: Subject) -> str:
     return f"{counted[0]} images, {counted[1]} bytes, {len(facts['thumbnails'])} thumbnails"
 
 
-async def lock(subject: Subject) -> str:
+async def lock(subject: SmokeDataset) -> str:
     """An image is taken, seen taken, kept and given back."""
     deployment = subject.deployment
     path = f"/api/v1/image-locks/{subject.project_id}/{quote(subject.pictures[0].image_id, safe='')}"
@@ -115,7 +115,7 @@ async def lock(subject: Subject) -> str:
     return "acquired, seen, kept, released"
 
 
-async def annotations(subject: Subject) -> str:
+async def annotations(subject: SmokeDataset) -> str:
     """Annotations are drawn, read, moved, protected from a stale change, brought back and deleted."""
     deployment = subject.deployment
     made = await deployment.ask("POST", "/api/v1/annotations", json=_drawn(subject, [10.25, 20.5, 100.0, 50.75]))
@@ -139,7 +139,7 @@ async def annotations(subject: Subject) -> str:
     return "created, changed, 409 on a stale change, restored, deleted"
 
 
-async def publish(subject: Subject) -> str:
+async def publish(subject: SmokeDataset) -> str:
     """A version is published, listed, and its file holds the box that was drawn; so does an export."""
     deployment = subject.deployment
     body = {**_TASK, "export_format": "coco", "include_draft": True, "description": "labeler smoke"}
@@ -157,7 +157,7 @@ async def publish(subject: Subject) -> str:
     return f"{version['version_number']}, {sizes[0]} bytes; export {sizes[1]} bytes"
 
 
-def _drawn(subject: Subject, box: list[float]) -> dict[str, Any]:
+def _drawn(subject: SmokeDataset, box: list[float]) -> dict[str, Any]:
     return {
         "project_id": subject.project_id,
         "image_id": subject.pictures[0].image_id,
@@ -168,7 +168,7 @@ def _drawn(subject: Subject, box: list[float]) -> dict[str, Any]:
     }
 
 
-async def _listed(subject: Subject) -> dict[int, Any]:
+async def _listed(subject: SmokeDataset) -> dict[int, Any]:
     path = f"/api/v1/annotations/project/{subject.project_id}"
     query = {"image_id": subject.pictures[0].image_id, "limit": 1000}
     rows = await subject.deployment.ask("GET", path, params=query)

@@ -9,7 +9,7 @@ from labeler_api import settings as api_settings
 from labeler_api.settings import database_url
 from labeler_ops.errors import StackError
 from labeler_ops.storage.access import StorageAccess, StorageError
-from labeler_ops.storage.sides import side
+from labeler_ops.storage.store_variables import read_store
 from service_kit.settings import SettingsError
 
 DEFAULT_HOME = Path(".labeler")
@@ -122,6 +122,6 @@ def _given_storage(environ: Mapping[str, str]) -> StorageAccess | None:
     if missing:
         raise StackError(f"{' and '.join(missing)}: missing; S3_ENDPOINT is given, so its keys are needed too")
     try:
-        return side(environ)
+        return read_store(environ)
     except StorageError as error:
         raise StackError(str(error)) from error

@@ -140,7 +140,7 @@ class Supervisor:
         """Say that the home's buckets belong to the home's database, also in a home from before there was a tie."""
         if "labeler" in self._settings.given:
             return
-        from labeler_ops.storage.tying import adopt  # takes half a second to load, while the store starts
+        from labeler_ops.storage.bucket_tie import adopt  # takes half a second to load, while the store starts
 
         try:
             await adopt(url, storage)

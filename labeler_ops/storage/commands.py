@@ -35,8 +35,8 @@ def init(
     The store is S3_ENDPOINT's, the origins are those of CORS_ORIGINS. Where the environment names the Labeler DB,
     buckets that are empty are tied to it; else the first start of the API does that.
     """
+    from labeler_ops.storage.bucket_tie import access_of, stand_in, tied_if_empty
     from labeler_ops.storage.buckets import prepare  # half a second to load, which other commands need not wait for
-    from labeler_ops.storage.tying import access_of, stand_in, tied_if_empty
 
     console = Console(stderr=True, soft_wrap=True)
 

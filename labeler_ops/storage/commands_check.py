@@ -34,8 +34,8 @@ def check(
 
 
 async def _seen() -> "tuple[str, list[Seen]]":
+    from labeler_ops.storage.bucket_tie import access_of, stand_in
     from labeler_ops.storage.probe import probe, tie  # half a second to load, which other commands need not wait for
-    from labeler_ops.storage.tying import access_of, stand_in
 
     wanted = settings(stand_in(os.environ))
     return wanted.storage_url, [*await probe(access_of(wanted), wanted.origins), *await tie(wanted)]

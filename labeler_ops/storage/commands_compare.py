@@ -11,11 +11,11 @@ from labeler_ops.command_result import FAILED, WRONG_USE, AsJson, exit_with_erro
 from labeler_ops.console import ConsoleReporter
 from labeler_ops.database.commands import dsn
 from labeler_ops.storage.access import StorageError
-from labeler_ops.storage.sides import both
+from labeler_ops.storage.store_variables import read_both
 
 if TYPE_CHECKING:
-    from labeler_ops.storage.findings import StoreComparison
-    from labeler_ops.storage.passes import Passes
+    from labeler_ops.storage.object_findings import StoreComparison
+    from labeler_ops.storage.store_sync import StoreSync
 
 _CONCURRENCY = 16
 
@@ -77,7 +77,7 @@ def verify(
 
 
 def _show(
-    look: "Callable[[Passes], Awaitable[StoreComparison]]",
+    look: "Callable[[StoreSync], Awaitable[StoreComparison]]",
     url: str | None,
     database: bool,
     found: Path | None,
@@ -86,14 +86,14 @@ def _show(
 ) -> None:
     where = dsn(url) if database else None
     try:
-        sides = both()
+        sides = read_both()
     except StorageError as error:
         exit_with_error(str(error), WRONG_USE)
 
     async def whole() -> "StoreComparison":
-        from labeler_ops.storage.passes import Passes  # the S3 library takes its time to load
+        from labeler_ops.storage.store_sync import StoreSync  # the S3 library takes its time to load
 
-        return await look(Passes(directory, *sides, where, reporter, concurrency))
+        return await look(StoreSync(directory, *sides, where, reporter, concurrency))
 
     with ConsoleReporter() as reporter, tempfile.TemporaryDirectory() as scratch:
         directory = found or Path(scratch)

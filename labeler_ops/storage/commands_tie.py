@@ -10,7 +10,7 @@ from labeler_api.settings import Settings
 from labeler_ops.command_result import FAILED, exit_with_error, run_or_exit, settings
 
 if TYPE_CHECKING:
-    from labeler_ops.storage.adopting import AdoptionReport
+    from labeler_ops.storage.adoption_report import AdoptionReport
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; for scripts. Both sides are shown all the same.")]
 Missing = Annotated[
@@ -37,11 +37,11 @@ def adopt(yes: Yes = False, although_images_are_missing: Missing = False, instea
 
 
 async def _adopt(console: Console, wanted: Settings, *, yes: bool, forced: bool, instead_of: str | None) -> None:
-    from labeler_ops.storage.adopting import look_at_both  # half a second to load
-    from labeler_ops.storage.tying import both_sides
+    from labeler_ops.storage.adoption_report import look_at_both  # half a second to load
+    from labeler_ops.storage.bucket_tie import open_tie
 
     async with AsyncExitStack() as stack:
-        sides = await both_sides(wanted, stack)
+        sides = await open_tie(wanted, stack)
         seen = await look_at_both(wanted, sides)
         seen.show(console)
         if seen.tied:

@@ -14,12 +14,12 @@ from typing import Any, Self
 
 from labeler_api.object_store.bucket_ownership import KEY, PROBE_PREFIX
 from labeler_ops.storage.access import StorageAccess
-from labeler_ops.storage.findings import ObjectFindings, StoreComparison
 from labeler_ops.storage.listing import pages
 from labeler_ops.storage.manifest import CopiedObject
+from labeler_ops.storage.object_findings import ObjectFindings, StoreComparison
 from labeler_ops.storage.references import references
 from labeler_ops.storage.s3 import Store, is_md5
-from labeler_ops.storage.sides import BUCKETS, bucket_of
+from labeler_ops.storage.store_variables import BUCKETS, bucket_of
 
 _LISTING = "(bucket TEXT, key TEXT, size INT, etag TEXT, modified TEXT, PRIMARY KEY (bucket, key)) WITHOUT ROWID"
 _SCHEMA = f"""
@@ -55,7 +55,7 @@ _ELSEWHERE = """
     SELECT d.bucket, d.key, e.bucket, e.key FROM digest d JOIN digest e ON e.source = d.target
     WHERE d.source <> d.target ORDER BY 1, 2
 """
-_NOT_MOVED = (PROBE_PREFIX, KEY)  # what `init` and `check` put for a moment; the tie is carried by itself (carrying.py)
+_NOT_MOVED = (PROBE_PREFIX, KEY)  # what `init` and `check` put for a moment; the tie is carried by itself (tie_copy.py)
 _KEY_BYTES = 1024  # S3's and R2's limit
 
 
@@ -108,7 +108,12 @@ class Inventory:
 
     @classmethod
     async def take(
-        cls, path: Path, source: StorageAccess, target: StorageAccess, dsn: str | None, told: Callable[[int, int], None]
+        cls,
+        path: Path,
+        source: StorageAccess,
+        target: StorageAccess,
+        dsn: str | None,
+        on_progress: Callable[[int, int], None],
     ) -> Self:
         """Read the database, then list both stores side by side; `told` hears of more objects, and of no bytes.
 
@@ -126,7 +131,7 @@ class Inventory:
                             f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?)",  # noqa: S608 - names of our own
                             ((role, *entry) for entry in page if not entry[0].startswith(_NOT_MOVED)),
                         )
-                        told(len(page), 0)
+                        on_progress(len(page), 0)
 
         async with asyncio.TaskGroup() as group:
             group.create_task(listing("source", source))

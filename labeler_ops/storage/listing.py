@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote_plus
 # The stores are the operator's own, and expat refuses entities that grow.
 from xml.etree import ElementTree
 
-from labeler_ops.storage.s3 import Passing, Store
+from labeler_ops.storage.s3 import Store, TransientError
 
 _ATTEMPTS = 5  # two seconds or so: a store that is away should be said to be away soon
 
@@ -35,7 +35,7 @@ async def _page(store: Store, bucket: str, query: str) -> tuple[list[Entry], str
         try:
             return _parsed(answer.body)
         except (ElementTree.ParseError, ValueError) as error:
-            raise Passing(f"the listing cannot be read: {error}") from error
+            raise TransientError(f"the listing cannot be read: {error}") from error
 
     return await store.insist(f"bucket '{bucket}' cannot be listed", ask, attempts=_ATTEMPTS)
 

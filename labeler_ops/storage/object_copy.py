@@ -10,20 +10,20 @@ import msgspec
 
 from labeler_ops.storage.access import StorageError
 from labeler_ops.storage.description import unlike
-from labeler_ops.storage.findings import ObjectFindings
 from labeler_ops.storage.inventory import Pair
 from labeler_ops.storage.manifest import CopiedObject, Manifest
+from labeler_ops.storage.object_findings import ObjectFindings
 from labeler_ops.storage.parts import Parts, in_parts, part_size
 from labeler_ops.storage.s3 import MIB, PUT_LIMIT, ObjectGone, Store
-from labeler_ops.storage.sides import bucket_of
+from labeler_ops.storage.store_variables import bucket_of
 
 _IN_MEMORY = 192 * MIB  # bytes of objects under way, however many there are
 _SMALL = MIB  # not counted: as many as there are workers are little
 _PARTS_AT_ONCE = 4  # of one object; together they hold what a single PUT at most holds
 _TOO_MANY = 20  # objects that fail after every retry: it is not the objects then
 
-Told = Callable[[int, int], None]
-"""Hears how many objects and bytes are done since it was last told."""
+OnObjects = Callable[[int, int], None]
+"""Hears how many objects and bytes are done since the last call."""
 
 
 class Copies(msgspec.Struct):
@@ -63,11 +63,18 @@ class Copier:
     """Copies from one store to another; `overwrite` also what somebody else wrote to the target."""
 
     def __init__(
-        self, source: Store, target: Store, manifest: Manifest, findings: ObjectFindings, *, overwrite: bool, told: Told
+        self,
+        source: Store,
+        target: Store,
+        manifest: Manifest,
+        findings: ObjectFindings,
+        *,
+        overwrite: bool,
+        on_objects: OnObjects,
     ) -> None:
         self._source, self._target = source, target
         self._manifest, self._findings = manifest, findings
-        self._overwrite, self._told = overwrite, told
+        self._overwrite, self._on_objects = overwrite, on_objects
         self._budget = _Budget()
         self._failed = 0
         self.copies = Copies()
@@ -79,7 +86,7 @@ class Copier:
         async def work() -> None:
             for pair in shared:
                 await self._bring(pair)
-                self._told(1, pair.size)
+                self._on_objects(1, pair.size)
 
         try:
             async with asyncio.TaskGroup() as group:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from labeler_ops.storage.access import StorageError
 from labeler_ops.storage.description import wire
-from labeler_ops.storage.s3 import MIB, PART_BYTES, WRITE_EVERY, ObjectGone, Passing, Store, base64_of, digests
+from labeler_ops.storage.s3 import MIB, PART_BYTES, WRITE_EVERY, ObjectGone, Store, TransientError, base64_of, digests
 
 _PARTS = 10_000  # S3's limit
 _UPLOAD_ID = re.compile(r"<UploadId>([^<]+)</UploadId>")
@@ -60,7 +60,7 @@ class Parts:
                 # The upload is over: an earlier try did it, and its answer was lost. The caller looks at the object.
                 return
             if b"<Error>" in answer.body:  # S3 answers 200 first and may fail afterwards
-                raise Passing("the parts could not be put together")
+                raise TransientError("the parts could not be put together")
 
         await self._store.insist(f"complete {self._bucket}/{self._key}", finish, at_least=WRITE_EVERY)
 
@@ -68,7 +68,7 @@ class Parts:
         """Give the parts up; a store that is away drops them by its own rules."""
         try:
             await self._store.ask("DELETE", self._bucket, self._key, query=f"uploadId={self._id}")
-        except (Passing, ObjectGone, StorageError):
+        except (TransientError, ObjectGone, StorageError):
             return
 
 
@@ -80,7 +80,7 @@ async def in_parts(store: Store, bucket: str, key: str, description: Mapping[str
         answer = await store.ask("POST", bucket, key, query="uploads=", headers=wire(description))
         found = _UPLOAD_ID.search(answer.body.decode(errors="replace"))
         if found is None:
-            raise Passing("no upload id in the answer")
+            raise TransientError("no upload id in the answer")
         return found.group(1)
 
     upload = Parts(store, bucket, key, await store.insist(f"begin {bucket}/{key}", begin))

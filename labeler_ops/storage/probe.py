@@ -19,8 +19,8 @@ from labeler_api.errors import AppError
 from labeler_api.object_store.bucket_ownership import PROBE_PREFIX, State
 from labeler_api.settings import Settings
 from labeler_ops.storage.access import StorageAccess
+from labeler_ops.storage.bucket_tie import read_ties
 from labeler_ops.storage.buckets import connect
-from labeler_ops.storage.tying import read_ties
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3.client import S3Client

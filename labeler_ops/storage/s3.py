@@ -38,7 +38,7 @@ class ObjectGone(Exception):
     """The object is not in the store any more."""
 
 
-class Passing(Exception):
+class TransientError(Exception):
     """What may go better the next time; `wait` is what the store asked for, in seconds."""
 
     def __init__(self, text: str, wait: float = 0.0) -> None:
@@ -194,7 +194,7 @@ class Store:
         try:
             answer = await self._connections.request(method, target, signed, body, sink)
         except Broken as error:
-            raise Passing(str(error)) from error
+            raise TransientError(str(error)) from error
         except ValueError as error:
             raise StorageError(f"{method} {bucket}/{key}: {error}") from error
         if answer.status >= 300:  # noqa: PLR2004 - neither OK nor Partial Content
@@ -208,7 +208,7 @@ class Store:
         for number in range(attempts):
             try:
                 return await attempt()
-            except Passing as error:
+            except TransientError as error:
                 if number == attempts - 1:
                     raise StorageError(f"{self.access.endpoint}: {what}: {error}, {attempts} times") from error
                 # Full jitter: many that were refused together must not come back together.
@@ -226,13 +226,13 @@ def is_md5(etag: str) -> bool:
 
 def _whole(got: int, wanted: int) -> None:
     if got != wanted:
-        raise Passing(f"{got} bytes came instead of {wanted}")
+        raise TransientError(f"{got} bytes came instead of {wanted}")
 
 
 def _facts(answer: Answer) -> ObjectFacts:
     size = int(answer.headers.get("content-length", "-1"))
     if size < 0:
-        raise Passing("the answer has no length")
+        raise TransientError("the answer has no length")
     return ObjectFacts(size, answer.headers.get("etag", "").strip('"'), described(answer.headers))
 
 
@@ -245,7 +245,7 @@ def _refuse(answer: Answer, asked: str) -> None:
         raise ObjectGone(said)
     if answer.status in _PASSING:
         wait = answer.headers.get("retry-after", "")
-        raise Passing(f"{answer.status} {said}", min(float(wait) if wait.isdigit() else 0.0, _LONGEST_WAIT))
+        raise TransientError(f"{answer.status} {said}", min(float(wait) if wait.isdigit() else 0.0, _LONGEST_WAIT))
     raise StorageError(f"{asked}: {answer.status} {said}")
 
 
@@ -264,7 +264,7 @@ def _md5_hex(body: bytes) -> str:
 
 def _same_md5(etag: str, md5: str) -> None:
     if is_md5(etag) and etag != md5:
-        raise Passing(f"the bytes changed on their way: MD5 {md5}, ETag {etag}")
+        raise TransientError(f"the bytes changed on their way: MD5 {md5}, ETag {etag}")
 
 
 def base64_of(hexadecimal: str) -> str:

@@ -9,13 +9,13 @@ from rich.table import Table
 
 from labeler_api.settings import Settings
 from labeler_api.storage.orphans.sweep import Sweep, SweepReport
-from labeler_ops.storage.tying import both_sides
+from labeler_ops.storage.bucket_tie import open_tie
 
 
 async def run_sweep(settings: Settings, *, hours: float, remove: bool, allowed: int | None = None) -> SweepReport:
     """Sweep both buckets. Raises AppError when the store or the database is away, or the two are no pair."""
     async with AsyncExitStack() as stack:
-        sides = await both_sides(settings, stack)
+        sides = await open_tie(settings, stack)
         walk = Sweep(sides.db, sides.objects, settings, minimum_age=timedelta(hours=hours))
         return await walk.run(remove=remove, allowed=allowed)
 

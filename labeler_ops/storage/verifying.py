@@ -6,22 +6,29 @@ from collections.abc import Iterable
 
 from labeler_ops.storage.access import StorageError
 from labeler_ops.storage.description import unlike
-from labeler_ops.storage.findings import ObjectFindings
 from labeler_ops.storage.inventory import Inventory, Pair
-from labeler_ops.storage.object_copy import Told
+from labeler_ops.storage.object_copy import OnObjects
+from labeler_ops.storage.object_findings import ObjectFindings
 from labeler_ops.storage.s3 import ObjectGone, Store
-from labeler_ops.storage.sides import bucket_of
+from labeler_ops.storage.store_variables import bucket_of
 
 
 class Verifier:
     """Compares two stores. `sample` is the share of objects that is read, 1 for all of them."""
 
     def __init__(
-        self, source: Store, target: Store, inventory: Inventory, findings: ObjectFindings, *, sample: float, told: Told
+        self,
+        source: Store,
+        target: Store,
+        inventory: Inventory,
+        findings: ObjectFindings,
+        *,
+        sample: float,
+        on_objects: OnObjects,
     ) -> None:
         self._source, self._target = source, target
         self._inventory, self._findings = inventory, findings
-        self._sample, self._told = sample, told
+        self._sample, self._on_objects = sample, on_objects
         self._unlike: dict[tuple[str, str], str] = {}
         self._twins: dict[tuple[str, str], str] = {}
 
@@ -32,7 +39,7 @@ class Verifier:
         async def work(pairs: Iterable[Pair]) -> None:
             for pair in pairs:
                 await self._compare(pair)
-                self._told(1, pair.size)
+                self._on_objects(1, pair.size)
 
         async with asyncio.TaskGroup() as group:
             for _ in range(concurrency):

@@ -11,8 +11,8 @@ from labeler_ops.database.verify.equality import DatabaseComparison, TableCompar
 from labeler_ops.move import move_report, write_downtime
 from labeler_ops.move.rows import upgrading
 from labeler_ops.runs import Run
-from labeler_ops.storage.findings import ObjectFinding
-from labeler_ops.storage.findings import StoreComparison as Objects
+from labeler_ops.storage.object_findings import ObjectFinding
+from labeler_ops.storage.object_findings import StoreComparison as Objects
 
 HOSTILE = "<img src=x onerror=document.title='taken'> 🙂 한글"
 PHASES = ("check", "backup", "read only", "copy", "verify", "verify objects", "upgrade", "roles", "switch")

@@ -14,8 +14,8 @@ import yaml
 
 from labeler_api import settings as api_settings
 from labeler_api.app import ROOT_ROUTES
-from labeler_ops.environment.check import check
 from labeler_ops.environment.declaration import VARIABLES
+from labeler_ops.environment.environment_check import check
 from labeler_ops.stack.accounts import ACCOUNTS
 from labeler_ops.stack.postgres_install import PRODUCTION_MAJOR
 from tests.fixtures.postgres import DatabaseFactory

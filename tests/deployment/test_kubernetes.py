@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from labeler_api.db.connection_budget import BESIDE_THE_POOL
-from labeler_ops.environment.check import check
 from labeler_ops.environment.declaration import VARIABLES
+from labeler_ops.environment.environment_check import check
 
 ROOT = Path(__file__).parents[2]
 KUBERNETES = ROOT / "deploy" / "kubernetes"

@@ -18,7 +18,7 @@ from labeler_ops.move import move_report
 from labeler_ops.runs import Run
 from labeler_ops.stack.postgres import PostgresServer
 from labeler_ops.storage.access import StorageAccess
-from labeler_ops.storage.tying import adopt
+from labeler_ops.storage.bucket_tie import adopt
 from tests.e2e import legacy
 from tests.e2e.moving import COMMAND_SECONDS, DIGEST, Operator, Work, everything_there
 from tests.fixtures.front import Front

@@ -18,7 +18,7 @@ from labeler_ops.stack.ports import free_port
 from labeler_ops.stack.postgres import PostgresServer, find_install
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.buckets import connect
-from labeler_ops.storage.sides import variables as settings_of
+from labeler_ops.storage.store_variables import service_variables as settings_of
 from tests.fixtures.api_processes import ApiProcess
 from tests.fixtures.buckets import own_buckets
 from tests.fixtures.front import Front

@@ -6,11 +6,11 @@ the first look at it.
 
 from pathlib import Path
 
-from labeler_ops.backup import contents
+from labeler_ops.backup import fingerprint
 from labeler_ops.database.upgrade import upgrade
 from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.storage.access import StorageAccess
-from labeler_ops.storage.sides import variables
+from labeler_ops.storage.store_variables import service_variables
 from tests.fixtures.backups import FILLED, bucket, count, store
 from tests.fixtures.platform import PLATFORM_SQL
 from tests.fixtures.sql import execute
@@ -39,7 +39,7 @@ async def test_the_guide_to_backups_can_be_followed(
     await upgrade(serving(source))
     await execute(source, FILLED)
     admin, restored = servers.new.dsn("restored"), serving(servers.new.dsn("restored"))
-    before = await contents.take(source)
+    before = await fingerprint.read_fingerprint(source)
     async with deployed(gateway, store, None, tmp_path) as deployment:
 
         async def disaster() -> None:
@@ -64,7 +64,7 @@ async def test_the_guide_to_backups_can_be_followed(
             "API": deployment.front.url,
             **SMOKE,
         }
-        async with shell(tmp_path, variables(store), labeler) as typed:
+        async with shell(tmp_path, service_variables(store), labeler) as typed:
             hooks = {"export ADMIN_DATABASE_URL": disaster, "labeler smoke": deploy}
             said = await follow(GUIDE, typed, values, hooks)
     assert said.count("The same: every row and definition") == 3, said  # verified, made with a trial, restored

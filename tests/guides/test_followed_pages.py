@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from labeler_ops.storage.sides import variables
+from labeler_ops.storage.store_variables import service_variables
 from tests.guides.conftest import Buckets, Servers
 from tests.guides.following import follow, shell
 from tests.guides.reading import ROOT, Block, Guide
@@ -13,7 +13,7 @@ async def test_production_is_upgraded_and_its_buckets_are_tied_as_the_pages_say(
     servers: Servers, buckets: Buckets, labeler: Path, tmp_path: Path
 ) -> None:
     source = await of_before(servers, buckets)
-    async with shell(tmp_path, variables(buckets.old), labeler) as typed:
+    async with shell(tmp_path, service_variables(buckets.old), labeler) as typed:
         upgraded = await follow(Guide(ROOT / "docs" / "labeler-db.md"), typed, {"DATABASE": source})
         tied = await follow(Guide(ROOT / "docs" / "deletion.md"), typed, {}, only=of_the_store)
     assert "50 of 50 rows filled in" in upgraded

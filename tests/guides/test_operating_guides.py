@@ -9,7 +9,7 @@ import pytest
 from labeler_ops.maintenance import fence
 from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.storage.access import StorageAccess
-from labeler_ops.storage.sides import variables
+from labeler_ops.storage.store_variables import service_variables
 from tests.fixtures.backups import store
 from tests.fixtures.buckets import own_buckets
 from tests.fixtures.platform import PLATFORM_SQL
@@ -90,7 +90,7 @@ async def test_the_guide_to_the_time_after_the_move_can_be_followed(
         "ANNOTATIONS": f"r2:{store.annotations_bucket} second:{store.annotations_bucket}",
     }
     await make_buckets(second, store)
-    async with shell(tmp_path, variables(first) | buckets_of(store), labeler) as typed:
+    async with shell(tmp_path, service_variables(first) | buckets_of(store), labeler) as typed:
         said = await follow(guide("after-the-move.md"), typed, {**values(production), **more})
     assert "HTTP/1.1 200 OK" in said
     assert said.count("everything works") == 1
@@ -114,7 +114,7 @@ async def test_the_guide_to_railway_can_be_followed(
         "SECRET": f"S3_SECRET_KEY={buckets.new.secret_key}",
         "REGION": f"S3_REGION={buckets.new.region}",
     }
-    environ = {**variables(buckets.new), "CORS_ORIGINS": "https://app.example.com"}
+    environ = {**service_variables(buckets.new), "CORS_ORIGINS": "https://app.example.com"}
     async with shell(tmp_path, environ, labeler) as typed:
         await typed.type("labeler storage init")  # what a person does in the dashboard
         said = await follow(guide("railway-setup.md"), typed, {**values(production), **admins, **r2})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from labeler_ops.runs import Run, RunError, place, redacted
+from labeler_ops.runs import Run, RunError, endpoint_name, redacted
 
 
 def test_a_phase_that_ended_is_known_after_a_restart(tmp_path: Path) -> None:
@@ -83,6 +83,6 @@ def test_secrets_are_taken_out(text: str, plain: str) -> None:
 
 
 def test_two_urls_of_one_database_name_one_place() -> None:
-    assert place("postgresql://a:b@db.internal/labeler") == place(
+    assert endpoint_name("postgresql://a:b@db.internal/labeler") == endpoint_name(
         "postgres://c@db.internal:5432/labeler?sslmode=require"
     )

@@ -19,7 +19,7 @@ from labeler_ops.database.verify.row_diff import SHOWN, RowDifference
 from labeler_ops.database.verify.session import Side, opened
 from labeler_ops.database.verify.structure import DefinitionDifference, Roles
 from labeler_ops.database.verify.tables import Table
-from labeler_ops.reporter import Progress, counting, nobody
+from labeler_ops.reporter import Progress, counting, no_progress
 
 # Per side. Checksums are work of the servers' processors; more connections than they have cores would only queue.
 CONNECTIONS = 4
@@ -98,7 +98,7 @@ async def compare_databases(
     target: str,
     *,
     connections: int = CONNECTIONS,
-    progress: Progress = nobody,
+    progress: Progress = no_progress,
     as_of: str | None = None,
     target_as_of: str | None = None,
     roles: Roles | None = None,

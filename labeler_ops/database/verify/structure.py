@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from labeler_ops.database.spelling import plain
+from labeler_ops.database.normalized_sql import normalize_definition
 from labeler_ops.database.verify.definitions import OF_A_SERVER, QUERIES
 from labeler_ops.database.verify.session import Side
 from labeler_ops.database.verify.tables import LEFT_OUT
@@ -78,5 +78,5 @@ async def read(side: Side, roles: Roles | None = None) -> Definitions:
 
 async def _read(side: Side, query: str, renamed: str) -> dict[str, str]:
     found = await side.fetch(query, *((renamed,) if "$1" in query else ()))
-    rows = [(row[0], plain(row[1])) for row in found]
+    rows = [(row[0], normalize_definition(row[1])) for row in found]
     return {name: definition for name, definition in rows if not name.startswith(tuple(LEFT_OUT))}

@@ -16,7 +16,7 @@ from labeler_ops.database.roles import ROLES, Database
 from labeler_ops.errors import DatabaseError
 from labeler_ops.move.checks.check_findings import CheckFinding
 from labeler_ops.move.rows import grants, ownership
-from labeler_ops.runs import place
+from labeler_ops.runs import endpoint_name
 
 # A dump needs about a third of the database's size, its restore test all of it again.
 _LOCAL_SHARE = 0.5
@@ -73,7 +73,7 @@ async def check_databases(
 
     `returns`: the way back would be a dump, too.
     """
-    if place(source_url) == place(target_url):
+    if endpoint_name(source_url) == endpoint_name(target_url):
         raise DatabaseError("the source and the target are one and the same database")
     async with (
         connected_directly("source", source_url) as source,
@@ -85,7 +85,7 @@ async def check_databases(
 
 async def _kind(sides: CheckedPair) -> list[CheckFinding]:
     try:
-        await state.require_kind(sides.source, sides.database, f"the source {place(sides.source_url)}")
+        await state.require_kind(sides.source, sides.database, f"the source {endpoint_name(sides.source_url)}")
     except DatabaseError as error:
         return [CheckFinding("database", "refused", str(error))]
     return []

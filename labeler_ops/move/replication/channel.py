@@ -138,7 +138,7 @@ class Channel:
         except asyncpg.PostgresError as error:
             raise DatabaseError(f"the subscription cannot be made: {error}") from error
 
-    async def in_vain(self) -> list[str]:
+    async def failed_copies(self) -> list[str]:
         """Name the tables that are copied and wait for a slot that is not there; for a moment that is usual."""
         waiting = await self.subscriber.fetch(_WAITING, self.name)
         slots = {row[0] for row in await self.publisher.fetch(_COPIES)} if waiting else set()
@@ -172,10 +172,12 @@ class Channel:
         until, name = monotonic() + patience, await self.slot_name()
         while not await self.publisher.fetchval(_REACHED, name, mark):
             if monotonic() > until:
-                raise DatabaseError(f"after {patience:.0f} s not everything is applied: {self.said(await self.flow())}")
+                raise DatabaseError(
+                    f"after {patience:.0f} s not everything is applied: {self.describe(await self.flow())}"
+                )
             await asyncio.sleep(_POLL_SECONDS)
 
-    def said(self, flow: Flow) -> str:
+    def describe(self, flow: Flow) -> str:
         """Say how it stands in one line."""
         if not flow.there:
             return f"{self.name}: none"

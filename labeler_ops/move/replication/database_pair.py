@@ -11,7 +11,7 @@ from labeler_ops.connecting import Connection, connect_directly
 from labeler_ops.errors import DatabaseError
 from labeler_ops.move.replication.channel import Channel, Flow, drop_publication, drop_subscription
 from labeler_ops.reporter import Reporter
-from labeler_ops.runs import place
+from labeler_ops.runs import endpoint_name
 
 # What the publication, the subscription and, with the database's number, the slot are called.
 FORTH = "labeler_move"
@@ -42,12 +42,12 @@ class Urls:
     @property
     def places(self) -> dict[str, str]:
         """Both by host, port and name: what a run is known by."""
-        return {"source": place(self.source), "target": place(self.target)}
+        return {"source": endpoint_name(self.source), "target": endpoint_name(self.target)}
 
     @property
     def seen(self) -> list[str | None]:
         """Where each server finds the other, without passwords."""
-        return [place(url) if url else None for url in (self.source_seen, self.target_seen)]
+        return [endpoint_name(url) if url else None for url in (self.source_seen, self.target_seen)]
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ async def replication_status(urls: Urls) -> ReplicationStatus:
             *(_warnings("source", await sides.source.fetch(_SLOTS))),
             *(_warnings("target", await sides.target.fetch(_SLOTS))),
         ]
-        return ReplicationStatus(forth, back, [sides.forward.said(forth), sides.backward.said(back)], warnings)
+        return ReplicationStatus(forth, back, [sides.forward.describe(forth), sides.backward.describe(back)], warnings)
 
 
 def _warnings(called: str, slots: Sequence[asyncpg.Record]) -> list[str]:

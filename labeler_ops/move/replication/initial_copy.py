@@ -72,7 +72,7 @@ async def _tables_copied(sides: DatabasePair, reporter: Reporter) -> int:
     since = well = monotonic()
     while not flow.ready:
         reporter.progress(await _bytes(sides.target), whole)
-        lost = await channel.in_vain()
+        lost = await channel.failed_copies()
         well = well if lost else monotonic()
         _require_slots(lost if monotonic() - well > _IN_VAIN_SECONDS else [])
         if flow.copied > best.copied:
@@ -95,7 +95,7 @@ async def _near(channel: Channel, reporter: Reporter) -> None:
         _require_flow(channel, flow, stuck=monotonic() - since > _STUCK_SECONDS)
         await asyncio.sleep(_POLL_SECONDS)
         flow = await channel.flow()
-    reporter.line(channel.said(flow))
+    reporter.line(channel.describe(flow))
 
 
 def _require_slots(lost: list[str]) -> None:
@@ -109,7 +109,7 @@ def _require_slots(lost: list[str]) -> None:
 
 def _require_flow(channel: Channel, flow: Flow, *, stuck: bool) -> None:
     if stuck or not flow.subscribed or flow.slot in {None, "lost"}:
-        raise DatabaseError(channel.said(flow))
+        raise DatabaseError(channel.describe(flow))
 
 
 async def _bytes(connection: Connection) -> int:

@@ -37,7 +37,7 @@ class WriteFreeze:
         """
         try:
             if not (flow := await channel.flow()).ready:
-                raise DatabaseError(f"it does not flow: {channel.said(flow)}")
+                raise DatabaseError(f"it does not flow: {channel.describe(flow)}")
             # The long part of it while everybody still writes.
             await channel.replayed(_CATCH_UP_SECONDS)
             await initial_copy.require_same(self.urls.source, self.urls.target, with_sequences=False)

@@ -14,7 +14,7 @@ import msgspec
 from labeler_ops.backup import clients, db_settings, dumps
 from labeler_ops.backup.clients import Clients
 from labeler_ops.backup.dumps import JOBS
-from labeler_ops.backup.target import empty
+from labeler_ops.backup.restore_target import empty
 from labeler_ops.connecting import connected
 from labeler_ops.database.roles import Database
 from labeler_ops.errors import DatabaseError
@@ -45,18 +45,18 @@ async def copy(
     into: Path,
     *,
     jobs: int = JOBS,
-    told: Progress | None = None,
+    on_progress: Progress | None = None,
     database: Database = "labeler",
 ) -> CopyReport:
     """Dump the source and restore it into the target, which is empty. Raises DatabaseError at the first error."""
     tools = await _tools(target)
     await asyncio.to_thread(dumps.remove, into)  # what a run that was cut off left of this
-    manifest = await dumps.dump(tools, source, into, jobs=jobs, told=told, kept=False)
+    manifest = await dumps.dump(tools, source, into, jobs=jobs, on_progress=on_progress, kept=False)
     size = await dumps.database_size(source)
     theirs = database != "labeler"  # the platform's own services write there, with roles of their own
     if theirs:
         await grants.make_reader(target, database)
-    seconds = await dumps.restore(tools, into, target, jobs=jobs, told=told, size=size, owners=theirs)
+    seconds = await dumps.restore(tools, into, target, jobs=jobs, on_progress=on_progress, size=size, owners=theirs)
     await db_settings.carry(source, target)
     if theirs:
         await grants.carry_database_s(source, target, database)
@@ -97,7 +97,7 @@ async def back_up(
         raise DatabaseError("neither role may create the scratch database of the restore test: grant CREATEDB to one")
     size = await dumps.database_size(source)
     async with dumps.snapshot(source) as moment:
-        made = await dumps.dump(tools, source, directory, as_of=moment, jobs=jobs, told=reporter.progress)
+        made = await dumps.dump(tools, source, directory, as_of=moment, jobs=jobs, on_progress=reporter.progress)
         tried = await dumps.restore_test(tools, directory, source, moment, at=place_of_test, jobs=jobs)
     run.write(f"{name}.report.json", tried.report)
     if not tried.report.same:

@@ -64,11 +64,11 @@ def direct(url: str) -> dict[str, str]:
     return {VARIABLES["labeler"]: url, "DB_STATEMENT_CACHE": "true", "LABELER_DB_UNPOOLED_URL": ""}
 
 
-async def of_the_source(source: str, said: Callable[[str], None]) -> dict[str, str]:
+async def of_the_source(source: str, report_line: Callable[[str], None]) -> dict[str, str]:
     """The services' variables for the source, as the move reaches it; says so where that is as a superuser."""
     with suppress(DatabaseError):  # it may be away by now
         if await _is_superuser(source):
-            said(
+            report_line(
                 f"{VARIABLES['labeler']} of the way back is the move's own, a superuser's: give the services the URL "
                 "that they had before"
             )

@@ -18,7 +18,7 @@ from labeler_api.telemetry.instruments import Instruments
 from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.stack.ports import free_port
 from labeler_ops.storage.access import StorageAccess
-from labeler_ops.storage.tying import OpenedTie, both_sides
+from labeler_ops.storage.bucket_tie import OpenedTie, open_tie
 from tests.fixtures.buckets import own_buckets
 from tests.fixtures.postgres import DatabaseFactory
 from tests.fixtures.tied_store import give_new_id
@@ -45,7 +45,7 @@ class Pair:
     async def opened(self, **changes: str) -> AsyncIterator[OpenedTie]:
         async with AsyncExitStack() as stack:
             given = {name: getattr(self.settings, name) for name in self.settings.__struct_fields__}
-            yield await both_sides(Settings(**given | changes), stack)
+            yield await open_tie(Settings(**given | changes), stack)
 
 
 @pytest.fixture

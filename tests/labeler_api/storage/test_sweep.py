@@ -16,7 +16,7 @@ from labeler_api.storage.orphans import store as orphans_store
 from labeler_api.storage.orphans import sweep
 from labeler_api.storage.orphans.sweep import Sweep
 from labeler_ops.storage.access import StorageAccess
-from labeler_ops.storage.tying import adopt
+from labeler_ops.storage.bucket_tie import adopt
 from tests.fixtures.api import Api
 from tests.fixtures.full_dataset import full_dataset, objects_of
 from tests.fixtures.pictures import picture, upload
@@ -335,7 +335,7 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from labeler_api.settings import load
 from labeler_api.storage.orphans import sweep
-from labeler_ops.storage.tying import both_sides
+from labeler_ops.storage.bucket_tie import both_sides
 
 async def main():
     async with AsyncExitStack() as stack:

@@ -15,7 +15,7 @@ from labeler_api.app import create_app, open_services
 from labeler_api.migrations import DIRECTORY
 from labeler_api.migrations.engine import engine
 from labeler_api.versions.publishing import store as publishing_store
-from labeler_ops.database.check import check
+from labeler_ops.database.schema_check import check
 from labeler_ops.database.upgrade import upgrade
 from tests.fixtures.api import Api
 from tests.fixtures.datasets import Dataset

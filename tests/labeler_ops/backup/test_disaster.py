@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 
-from labeler_ops.backup import contents
+from labeler_ops.backup import fingerprint
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.buckets import connect
 from tests.fixtures.backups import Operator, count, named
@@ -15,7 +15,7 @@ from tests.fixtures.sql import execute
 async def test_a_destroyed_database_comes_back_from_the_bucket(
     operator: Operator, source: str, store: StorageAccess
 ) -> None:
-    before = await contents.take(source)
+    before = await fingerprint.read_fingerprint(source)
     made = await operator("create")
     assert made.exit_code == 0, made.output
     assert "inventory of 40 objects" in made.stdout
@@ -37,7 +37,7 @@ async def test_a_destroyed_database_comes_back_from_the_bucket(
     assert "objects: 40 in the inventory, 1 are gone, 0 are others\n  datasets/datasets/ds_0/images/0003.jpg" in (
         restored.stdout
     )
-    after = await contents.take(source)
+    after = await fingerprint.read_fingerprint(source)
     assert after.digest == before.digest
     assert after.definitions["setting"] == {"TimeZone": "Asia/Seoul"}
     (kept,) = (await operator.json("list"))["backups"]
@@ -70,7 +70,7 @@ async def test_what_is_damaged_is_refused_before_anything_is_touched(
 DYING = """
 import asyncio, os, signal, sys
 from labeler_ops.backup.creating import create
-from labeler_ops.backup.places import opened
+from labeler_ops.backup.backup_storage import opened
 
 class Dying:
     step = ""

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import msgspec
 
-from labeler_ops.backup.places import Folder, kept, prove
-from labeler_ops.backup.record import RECORD, Kept, Proof, Record
+from labeler_ops.backup.backup_storage import Folder, list_backups, record_proof
+from labeler_ops.backup.record import RECORD, BackupRecord, Proof, StoredBackup
 from labeler_ops.backup.retention import Rule, plan
 from tests.fixtures.backups import Operator
 
 NOW = datetime(2026, 11, 30, 3, tzinfo=UTC)
 
 
-def made(at: datetime, database: str = "labeler", how: str | None = None) -> Kept:
-    record = Record(
+def made(at: datetime, database: str = "labeler", how: str | None = None) -> StoredBackup:
+    record = BackupRecord(
         id=f"{at:%Y%m%dT%H%M%SZ}-{database}-000000",
         database=database,  # type: ignore[arg-type]
         source="db:5432/labeler",
@@ -32,7 +32,7 @@ def made(at: datetime, database: str = "labeler", how: str | None = None) -> Kep
         files={},
     )
     proof = Proof(at=at, how=how, digest="d", seconds=1) if how else None  # type: ignore[arg-type]
-    return Kept(record, proof)
+    return StoredBackup(record, proof)
 
 
 def days(going: Iterable[str]) -> list[str]:
@@ -90,7 +90,7 @@ async def test_prune_removes_what_it_names_and_nothing_else(folder: Operator, tm
     nights = [made(datetime.now(UTC) - timedelta(days=n)) for n in range(12)]
     for one in nights:
         await place.write(f"{one.record.id}/{RECORD}", msgspec.json.encode(one.record))
-    await prove(place, nights[10].record.id, Proof(at=NOW, how="restored", digest="d", seconds=1))
+    await record_proof(place, nights[10].record.id, Proof(at=NOW, how="restored", digest="d", seconds=1))
     await place.write("20260101T000000Z-labeler-0a0a0a/dump/toc.dat", b"cut off")
     (root / "somebody's notes").mkdir()
     rule = ("--keep-daily", "3", "--keep-weekly", "0", "--keep-monthly", "0")
@@ -98,11 +98,11 @@ async def test_prune_removes_what_it_names_and_nothing_else(folder: Operator, tm
     assert looked.exit_code == 0
     assert looked.stdout.count("would go") == 9
     assert "nothing was removed" in looked.stdout
-    assert len((await kept(place))[0]) == 12
+    assert len((await list_backups(place))[0]) == 12
     done = await folder("prune", *rule, "--remove")
     assert done.exit_code == 0
     assert done.stdout.count("removed") == 9
-    left, unfinished = await kept(place)
+    left, unfinished = await list_backups(place)
     assert [one.record.id for one in left] == [nights[n].record.id for n in (10, 2, 1, 0)]
     assert unfinished == []
     assert (root / "somebody's notes").is_dir()

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from labeler_api.migrations import HEAD, PRODUCTION
-from labeler_ops.database.check import check
+from labeler_ops.database.schema_check import check
 from labeler_ops.database.upgrade import upgrade
 from labeler_ops.database.upgrade_report import UpgradeReport
 from tests.fixtures.postgres import DatabaseFactory

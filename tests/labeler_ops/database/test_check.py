@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Table
 
 from labeler_api.db.tables import metadata, quarantine_tables
-from labeler_ops.database.check import check
+from labeler_ops.database.schema_check import check
 from labeler_ops.errors import DatabaseError
 from tests.fixtures.production import LEGACY_TABLES, run_sql
 

@@ -7,7 +7,7 @@ from threading import Thread
 import asyncpg
 import pytest
 
-from labeler_ops.database.check import check
+from labeler_ops.database.schema_check import check
 from labeler_ops.database.upgrade import upgrade
 from labeler_ops.errors import DatabaseError
 from tests.fixtures.production import run_sql

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from labeler_api.migrations import DIRECTORY
 from labeler_api.migrations.engine import engine
-from labeler_ops.database.check import check
+from labeler_ops.database.schema_check import check
 from labeler_ops.database.upgrade import upgrade
 from labeler_ops.errors import DatabaseError
 from tests.fixtures.production import run_sql

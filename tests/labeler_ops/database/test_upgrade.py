@@ -17,7 +17,7 @@ import labeler_ops.database.upgrade as module
 from labeler_api.migrations import DIRECTORY, HEAD, PRODUCTION
 from labeler_api.migrations.engine import engine
 from labeler_ops.database import state
-from labeler_ops.database.check import check
+from labeler_ops.database.schema_check import check
 from labeler_ops.database.upgrade import upgrade
 from labeler_ops.database.upgrade_report import UpgradeReport
 from labeler_ops.errors import DatabaseError

@@ -9,9 +9,9 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from labeler_ops.cli import app
-from labeler_ops.environment.check import Report, check
 from labeler_ops.environment.connections import Allowance, compare
 from labeler_ops.environment.declaration import VARIABLES
+from labeler_ops.environment.environment_check import Report, check
 from labeler_ops.environment.show import show
 from labeler_ops.environment.variables import SERVICES
 

@@ -6,7 +6,7 @@ import pytest
 from labeler_api.db import platform
 from labeler_api.db.connection import at_the_start
 from labeler_ops.environment import connections
-from labeler_ops.environment.check import Report, check
+from labeler_ops.environment.environment_check import Report, check
 from labeler_ops.environment.variables import SERVICES
 from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.storage.access import StorageAccess

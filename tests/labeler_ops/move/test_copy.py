@@ -41,7 +41,7 @@ async def major(dsn: str) -> int:
 
 async def test_a_copy_is_the_same(source: str, target: str, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    copied = await copy.copy(source, target, tmp_path / "dump", told=lambda *now: told.append(now))
+    copied = await copy.copy(source, target, tmp_path / "dump", on_progress=lambda *now: told.append(now))
     assert (await compare_databases(source, target)).lines() == []
     assert copied.dump_bytes > 0
     assert told

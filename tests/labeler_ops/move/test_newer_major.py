@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 
 from labeler_api.db.read_only import prove
-from labeler_ops.database.check import check
 from labeler_ops.database.roles import apply_roles
+from labeler_ops.database.schema_check import check
 from labeler_ops.errors import DatabaseError
 from labeler_ops.move import move_report
 from labeler_ops.stack.postgres import PostgresServer

@@ -9,7 +9,7 @@ import pytest
 
 from labeler_api.db.pool import Database, PoolOptions
 from labeler_api.telemetry.instruments import Instruments
-from labeler_ops.database.check import check
+from labeler_ops.database.schema_check import check
 from labeler_ops.errors import DatabaseError
 from labeler_ops.move.rows import ownership
 from labeler_ops.stack.postgres import PostgresServer

@@ -14,7 +14,7 @@ import pytest
 
 from labeler_ops.maintenance import fence
 from labeler_ops.smoke.deployment import Deployment, normal_url
-from labeler_ops.smoke.subject import Subject, clean_up, new_name
+from labeler_ops.smoke.smoke_dataset import SmokeDataset, clean_up, new_name
 from labeler_ops.stack.ports import free_port
 from tests.labeler_ops.smoke.conftest import OWNER, PYTHON, VIEWER, Deployed, broken_copy_environment, ended, run, start
 
@@ -92,7 +92,7 @@ async def test_a_dataset_whose_creation_was_not_answered_is_found_and_deleted(de
     before = await owned(deployed)
     async with Deployment(deployed.url, OWNER) as deployment:
         await deployment.log_in()
-        subject = Subject(deployment)
+        subject = SmokeDataset(deployment)
         await subject.create_dataset()
         subject.made, subject.asked = "", True  # as if the answer had been lost
         assert await clean_up(subject) == "the dataset is deleted"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from labeler_ops.storage.access import StorageAccess
-from labeler_ops.storage.passes import Passes
+from labeler_ops.storage.store_sync import StoreSync
 from tests.fixtures.stored_objects import Objects, passes
 
 
@@ -25,5 +25,5 @@ def target(target_objects: Objects) -> Objects:
 
 
 @pytest.fixture
-def move(sides: tuple[StorageAccess, StorageAccess], tmp_path: Path) -> Passes:
+def move(sides: tuple[StorageAccess, StorageAccess], tmp_path: Path) -> StoreSync:
     return passes(tmp_path / "runs", *sides, None)

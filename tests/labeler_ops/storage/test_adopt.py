@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from labeler_api.object_store.bucket_ownership import KEY
 from labeler_ops.cli import app
-from labeler_ops.storage import adopting
+from labeler_ops.storage import adoption_report
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.buckets import connect
 from tests.fixtures.api import Api
@@ -161,8 +161,8 @@ async def test_images_that_can_be_brought_back_are_the_database_s_too(
 async def test_the_looks_at_both_sides_have_an_end(
     api: Api, tied_store: StorageAccess, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adopting, "COUNTED_AT_MOST", 8)
-    monkeypatch.setattr(adopting, "SAMPLE", 3)
+    monkeypatch.setattr(adoption_report, "COUNTED_AT_MOST", 8)
+    monkeypatch.setattr(adoption_report, "SAMPLE", 3)
     await with_objects(api, tied_store)
     shown = (await run("adopt", "--yes")).stdout
     assert "8 objects or more" in shown

@@ -11,7 +11,7 @@ from labeler_ops.storage.inventory import oddity
 from labeler_ops.storage.manifest import CopiedObject, Manifest, entries
 from labeler_ops.storage.parts import part_size
 from labeler_ops.storage.s3 import MIB
-from labeler_ops.storage.sides import both, side, variables
+from labeler_ops.storage.store_variables import read_both, read_store, service_variables
 
 ONE = {"SOURCE_S3_ENDPOINT": "localhost:9000", "SOURCE_S3_ACCESS_KEY": "a", "SOURCE_S3_SECRET_KEY": "it's $ecret"}
 TWO = {"TARGET_S3_ENDPOINT": "https://x.r2.cloudflarestorage.com", "TARGET_S3_ACCESS_KEY": "b"}
@@ -51,31 +51,31 @@ def test_parts_are_of_one_size_and_never_too_many() -> None:
 
 
 def test_the_two_sides_come_from_the_environment() -> None:
-    source, target = both({**ONE, **TWO, "TARGET_S3_SECRET_KEY": "s", "SOURCE_S3_BUCKET_DATASETS": "d"})
+    source, target = read_both({**ONE, **TWO, "TARGET_S3_SECRET_KEY": "s", "SOURCE_S3_BUCKET_DATASETS": "d"})
     assert source.endpoint == "http://localhost:9000"
     assert source.buckets == ("d", "annotations")
     assert source.region == "us-east-1"
     assert target.region == "auto"
     own = {name.removeprefix("SOURCE_"): value for name, value in ONE.items()}
-    assert side(own) == side(ONE, "SOURCE")
+    assert read_store(own) == read_store(ONE, "SOURCE")
     with pytest.raises(StorageError, match=r"^S3_SECRET_KEY: missing"):
-        side(own | {"S3_SECRET_KEY": ""})
+        read_store(own | {"S3_SECRET_KEY": ""})
     with pytest.raises(StorageError, match="TARGET_S3_SECRET_KEY: missing"):
-        both({**ONE, **TWO})
+        read_both({**ONE, **TWO})
     with pytest.raises(StorageError, match="expected http"):
-        side({**ONE, "SOURCE_S3_ENDPOINT": "ftp://x"}, "SOURCE")
+        read_store({**ONE, "SOURCE_S3_ENDPOINT": "ftp://x"}, "SOURCE")
     with pytest.raises(StorageError, match="same bucket of the same store"):
-        both(ONE | {name.replace("SOURCE", "TARGET"): value for name, value in ONE.items()})
+        read_both(ONE | {name.replace("SOURCE", "TARGET"): value for name, value in ONE.items()})
     with pytest.raises(StorageError, match="are the same bucket"):
-        both({**ONE, **TWO, "TARGET_S3_SECRET_KEY": "s", "SOURCE_S3_BUCKET_DATASETS": "annotations"})
+        read_both({**ONE, **TWO, "TARGET_S3_SECRET_KEY": "s", "SOURCE_S3_BUCKET_DATASETS": "annotations"})
 
 
 def test_the_environment_is_for_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "environment.new"
-    write_variables(path, variables(side(ONE, "SOURCE")))
+    write_variables(path, service_variables(read_store(ONE, "SOURCE")))
     assert path.stat().st_mode & 0o777 == 0o600
     assert """S3_SECRET_KEY='it'"'"'s $ecret'\n""" in path.read_text()
-    write_variables(path, variables(StorageAccess("https://r2", "k", "s")))
+    write_variables(path, service_variables(StorageAccess("https://r2", "k", "s")))
     assert "S3_USE_SSL=true\n" in path.read_text()
 
 

@@ -6,7 +6,7 @@ import asyncpg
 
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.listing import pages
-from labeler_ops.storage.passes import Passes
+from labeler_ops.storage.store_sync import StoreSync
 from tests.fixtures.sql import execute
 from tests.fixtures.stored_objects import ODD_KEYS, Objects, fill, passes
 
@@ -15,7 +15,7 @@ Sides = tuple[StorageAccess, StorageAccess]
 
 
 async def test_a_second_pass_copies_what_changed_and_the_way_back_brings_what_is_new(
-    move: Passes, source: Objects, target: Objects
+    move: StoreSync, source: Objects, target: Objects
 ) -> None:
     await fill(source, 20)
     await source.put("datasets/ds_1/images/one.tif", b"one", {"content-type": "image/tiff", "x-amz-meta-n": KOREAN})
@@ -47,7 +47,7 @@ async def test_a_second_pass_copies_what_changed_and_the_way_back_brings_what_is
 
 
 async def test_what_somebody_else_wrote_is_compared_and_not_written_over(
-    move: Passes, source: Objects, target: Objects
+    move: StoreSync, source: Objects, target: Objects
 ) -> None:
     for side in (source, target):
         await side.put("equal", b"the same")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.description import METADATA
-from labeler_ops.storage.passes import Passes
 from labeler_ops.storage.s3 import MIB
+from labeler_ops.storage.store_sync import StoreSync
 from tests.fixtures.store_proxies import R2, faults, rclone_server, road
 from tests.fixtures.stored_objects import HEADERS, ODD_KEYS, Objects, fill, objects, passes
 
@@ -17,7 +17,7 @@ KOREAN = {"content-type": "image/tiff", METADATA + "place": "창고 3번, 2026�
 EXPORT = "exports/proj_1/detection/v1.0/annotations.json"
 
 
-async def moved(runs: Path, source: StorageAccess, target: StorageAccess, count: int) -> tuple[Passes, str]:
+async def moved(runs: Path, source: StorageAccess, target: StorageAccess, count: int) -> tuple[StoreSync, str]:
     """Copy and verify; the digest of what both sides have."""
     move = passes(runs, source, target, None)
     copies, report = await move.copy()

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from labeler_ops.cli import app
 from labeler_ops.storage.access import StorageAccess
-from labeler_ops.storage.passes import Passes
+from labeler_ops.storage.store_sync import StoreSync
 from tests.fixtures.stored_objects import HEADERS, ODD_KEYS, Objects, fill, passes
 
 EXTRA = "datasets/ds_1/images/extra.jpg"
@@ -85,7 +85,7 @@ async def plant(fault: str, target: Objects) -> None:
 
 
 async def test_a_second_copy_may_have_more_and_nothing_less(
-    move: Passes, source: Objects, target: Objects, sides: tuple[StorageAccess, StorageAccess]
+    move: StoreSync, source: Objects, target: Objects, sides: tuple[StorageAccess, StorageAccess]
 ) -> None:
     await fill(source, 30)
     await move.copy()
@@ -117,7 +117,7 @@ async def test_a_second_copy_may_have_more_and_nothing_less(
     assert (await move.verify(one_way=True)).counts == {"kept": 1, "missing": 1, "differs": 2}
 
 
-async def test_every_planted_fault_is_named(move: Passes, source: Objects, target: Objects) -> None:
+async def test_every_planted_fault_is_named(move: StoreSync, source: Objects, target: Objects) -> None:
     await fill(source, 30)
     await move.copy()
     whole = await move.verify()
@@ -157,7 +157,7 @@ async def test_the_database_s_part_is_named_as_well(
     assert not report.same
 
 
-async def test_a_sample_still_compares_every_listing(move: Passes, source: Objects, target: Objects) -> None:
+async def test_a_sample_still_compares_every_listing(move: StoreSync, source: Objects, target: Objects) -> None:
     await fill(source, 24)
     await move.copy()
     assert (await move.verify()).same

@@ -13,7 +13,7 @@ from labeler_ops.maintenance import fence
 from labeler_ops.stack.ports import free_port
 from labeler_ops.stack.processes import spawn
 from labeler_ops.storage.access import StorageAccess
-from labeler_ops.storage.sides import variables
+from labeler_ops.storage.store_variables import service_variables
 from tests.fixtures.api import JWT_SECRET, Api
 from tests.fixtures.pictures import picture
 from tests.fixtures.stored_objects import Objects, passes
@@ -111,7 +111,10 @@ async def test_no_acknowledged_upload_is_missing_on_the_new_store(
     }
     work = Uploads(dataset.id)
     move = passes(tmp_path, *sides, labeler_dsn)
-    async with serving({**common, **variables(sides[0])}, tmp_path / "old.log") as port, work.going_on(port, token):
+    async with (
+        serving({**common, **service_variables(sides[0])}, tmp_path / "old.log") as port,
+        work.going_on(port, token),
+    ):
         await work.more(20)
         _, report = await move.copy()
         assert report.findings == []  # what was uploaded meanwhile is not taken for lost
@@ -124,7 +127,7 @@ async def test_no_acknowledged_upload_is_missing_on_the_new_store(
                 assert (await move.copy())[1].same
                 if (await move.verify()).same:
                     break
-    new = variables(sides[1])
+    new = service_variables(sides[1])
     async with serving({**common, **new}, tmp_path / "new.log") as port, work.going_on(port, token):
         await fence.off(labeler_dsn, by="test")
         await work.more(20)

@@ -11,15 +11,15 @@ from typing import Protocol
 
 import msgspec
 
-from labeler_ops.backup.record import PROOF, RECORD, Kept, Piece, Proof, Record, decoded, is_id
+from labeler_ops.backup.record import PROOF, RECORD, BackupRecord, FileDigest, Proof, StoredBackup, decoded, is_id
 from labeler_ops.errors import DatabaseError
 from labeler_ops.files import write_whole
 
-Told = Callable[[int], None]
+OnBytes = Callable[[int], None]
 """Hears how many more bytes are done."""
 
 
-class Place(Protocol):
+class BackupStorage(Protocol):
     """Keeps files by name; `<id>/<file>`. Raises DatabaseError for what is not there or cannot be done."""
 
     name: str
@@ -33,13 +33,13 @@ class Place(Protocol):
     async def write(self, name: str, content: bytes) -> None:
         """Write a small file, whole or not at all."""
 
-    async def take_in(self, name: str, file: Path, piece: Piece, told: Told) -> None:
+    async def upload(self, name: str, file: Path, piece: FileDigest, on_bytes: OnBytes) -> None:
         """Keep a copy of a file that has this hash."""
 
-    async def hand_out(self, name: str, into: Path, told: Told) -> Piece:
+    async def download(self, name: str, into: Path, on_bytes: OnBytes) -> FileDigest:
         """Write a kept file to the disk, and say what was read."""
 
-    async def digest(self, name: str, told: Told) -> Piece | None:
+    async def digest(self, name: str, on_bytes: OnBytes) -> FileDigest | None:
         """Read a kept file to its end; None when there is none."""
 
     async def remove(self, backup_id: str) -> None:
@@ -72,23 +72,23 @@ class Folder:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_whole(path, content)
 
-    async def take_in(self, name: str, file: Path, piece: Piece, told: Told) -> None:
+    async def upload(self, name: str, file: Path, piece: FileDigest, on_bytes: OnBytes) -> None:
         """Keep a copy of a file."""
         into = self._root / name
         await asyncio.to_thread(into.parent.mkdir, parents=True, exist_ok=True, mode=0o700)
-        if await asyncio.to_thread(_copied, file, into, told) != piece:
+        if await asyncio.to_thread(_copied, file, into, on_bytes) != piece:
             raise DatabaseError(f"{file} changed while it was copied to {into}")
 
-    async def hand_out(self, name: str, into: Path, told: Told) -> Piece:
+    async def download(self, name: str, into: Path, on_bytes: OnBytes) -> FileDigest:
         """Write a kept file to the disk."""
         if not (self._root / name).is_file():
             raise DatabaseError(f"{name} is missing in {self.name}")
-        return await asyncio.to_thread(_copied, self._root / name, into, told)
+        return await asyncio.to_thread(_copied, self._root / name, into, on_bytes)
 
-    async def digest(self, name: str, told: Told) -> Piece | None:
+    async def digest(self, name: str, on_bytes: OnBytes) -> FileDigest | None:
         """Measure and hash a kept file; None when there is none."""
         path = self._root / name
-        return await asyncio.to_thread(piece_of, path, told) if path.is_file() else None
+        return await asyncio.to_thread(piece_of, path, on_bytes) if path.is_file() else None
 
     async def remove(self, backup_id: str) -> None:
         """Remove all of an id, the record first."""
@@ -99,18 +99,18 @@ class Folder:
 _BLOCK = 1024 * 1024
 
 
-def piece_of(path: Path, told: Told = lambda _bytes: None) -> Piece:
+def piece_of(path: Path, on_bytes: OnBytes = lambda _bytes: None) -> FileDigest:
     """Measure and hash a file."""
     sha256, size = hashlib.sha256(), 0
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
             sha256.update(block)
             size += len(block)
-            told(len(block))
-    return Piece(size, sha256.hexdigest())
+            on_bytes(len(block))
+    return FileDigest(size, sha256.hexdigest())
 
 
-def _copied(source: Path, target: Path, told: Told) -> Piece:
+def _copied(source: Path, target: Path, on_bytes: OnBytes) -> FileDigest:
     """Copy a file, on the disk when this returns, and say what was read."""
     sha256, size = hashlib.sha256(), 0
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -119,13 +119,15 @@ def _copied(source: Path, target: Path, told: Told) -> Piece:
             sha256.update(block)
             into.write(block)
             size += len(block)
-            told(len(block))
+            on_bytes(len(block))
         into.flush()
         os.fsync(into.fileno())
-    return Piece(size, sha256.hexdigest())
+    return FileDigest(size, sha256.hexdigest())
 
 
-async def kept(place: Place, among: Iterable[str] | None = None) -> tuple[list[Kept], list[str]]:
+async def list_backups(
+    place: BackupStorage, among: Iterable[str] | None = None
+) -> tuple[list[StoredBackup], list[str]]:
     """List the backups, the oldest first, and the ids that have no record: attempts under way, or cut off."""
     found, unfinished = [], []
     for backup_id in await place.ids() if among is None else among:
@@ -133,11 +135,11 @@ async def kept(place: Place, among: Iterable[str] | None = None) -> tuple[list[K
         if content is None:
             unfinished.append(backup_id)
             continue
-        found.append(Kept(decoded(content, backup_id), await proof_of(place, backup_id)))
+        found.append(StoredBackup(decoded(content, backup_id), await proof_of(place, backup_id)))
     return found, unfinished
 
 
-async def proof_of(place: Place, backup_id: str) -> Proof | None:
+async def proof_of(place: BackupStorage, backup_id: str) -> Proof | None:
     """Read when a backup was last proven; what cannot be read proves nothing."""
     content = await place.read(f"{backup_id}/{PROOF}")
     try:
@@ -146,7 +148,7 @@ async def proof_of(place: Place, backup_id: str) -> Proof | None:
         return None
 
 
-async def record_of(place: Place, wanted: str, database: str) -> Record:
+async def find_record(place: BackupStorage, wanted: str, database: str) -> BackupRecord:
     """Find a backup by its id, or the newest one of a database by `latest`. Raises DatabaseError."""
     if wanted != "latest":
         content = await place.read(f"{wanted}/{RECORD}") if is_id(wanted) else None
@@ -160,7 +162,7 @@ async def record_of(place: Place, wanted: str, database: str) -> Record:
     raise DatabaseError(f"there is no backup of the database {database!r} in {place.name}")
 
 
-async def prove(place: Place, backup_id: str, proof: Proof) -> None:
+async def record_proof(place: BackupStorage, backup_id: str, proof: Proof) -> None:
     """Write down that a backup was proven; a restore that was equal is not forgotten for a look at its bytes."""
     before = await proof_of(place, backup_id)
     if before is None or proof.how == "restored" or before.how == "bytes":
@@ -168,7 +170,7 @@ async def prove(place: Place, backup_id: str, proof: Proof) -> None:
 
 
 @asynccontextmanager
-async def opened(where: str, environ: Mapping[str, str] = os.environ) -> AsyncIterator[Place]:
+async def opened(where: str, environ: Mapping[str, str] = os.environ) -> AsyncIterator[BackupStorage]:
     """Open `s3://bucket/prefix` by BACKUP_S3_…, or a directory by its path."""
     if not where.startswith("s3://"):
         yield Folder(Path(where))

@@ -13,7 +13,7 @@ _REQUIRED = ("ENDPOINT", "ACCESS_KEY", "SECRET_KEY")
 _TRUE = frozenset({"1", "true", "yes", "on"})
 
 
-def side(environ: Mapping[str, str], prefix: str = "") -> StorageAccess:
+def read_store(environ: Mapping[str, str], prefix: str = "") -> StorageAccess:
     """Read one store from `<prefix>_S3_…`, or from S3_… alone. Raises StorageError that names what is missing."""
     begin = f"{prefix}_S3_" if prefix else "S3_"
     missing = [begin + name for name in _REQUIRED if not environ.get(begin + name)]
@@ -39,9 +39,9 @@ def side(environ: Mapping[str, str], prefix: str = "") -> StorageAccess:
     )
 
 
-def both(environ: Mapping[str, str] = os.environ) -> tuple[StorageAccess, StorageAccess]:
+def read_both(environ: Mapping[str, str] = os.environ) -> tuple[StorageAccess, StorageAccess]:
     """Read source and target. Raises StorageError, also when they share a bucket: a copy onto itself proves nothing."""
-    source, target = side(environ, "SOURCE"), side(environ, "TARGET")
+    source, target = read_store(environ, "SOURCE"), read_store(environ, "TARGET")
     for name, access in (("SOURCE", source), ("TARGET", target)):
         if access.datasets_bucket == access.annotations_bucket:
             raise StorageError(f"{name}_S3_BUCKET_DATASETS and _ANNOTATIONS are the same bucket")
@@ -50,7 +50,7 @@ def both(environ: Mapping[str, str] = os.environ) -> tuple[StorageAccess, Storag
     return source, target
 
 
-def place(access: StorageAccess) -> str:
+def store_name(access: StorageAccess) -> str:
     """Name a store without its keys."""
     return f"{access.endpoint} {'+'.join(access.buckets)}"
 
@@ -60,7 +60,7 @@ def bucket_of(access: StorageAccess, role: str) -> str:
     return dict(zip(BUCKETS, access.buckets, strict=True))[role]
 
 
-def variables(access: StorageAccess) -> dict[str, str]:
+def service_variables(access: StorageAccess) -> dict[str, str]:
     """What the services' environment says of this store."""
     return {
         "S3_ENDPOINT": access.endpoint,

@@ -11,15 +11,15 @@ from labeler_ops.environment.reading import Row, rows
 from labeler_ops.environment.variables import Service
 
 RULES: Sequence[problems.Rule] = (
-    problems.vain,
+    problems.overridden,
     problems.placeholders,
     problems.misspelled,
     problems.addresses,
     problems.draining,
     problems.gateway_client,
-    problems.watching,
+    problems.trace_settings,
     problems_stores.pooled,
-    problems_stores.apart,
+    problems_stores.distinct_databases,
     problems_stores.encryption,
     problems_stores.storage,
     problems_stores.jobs,

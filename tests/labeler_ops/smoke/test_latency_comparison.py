@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from labeler_ops.smoke.gate import LIMIT, Round, judge, quantile
+from labeler_ops.smoke.latency_comparison import LIMIT, Round, judge, quantile
 
 CALLS = {"me": 2.0, "images": 5.0, "annotations": 12.0, "save": 8.0}
 

@@ -32,7 +32,7 @@ def stand_in(environ: Mapping[str, str]) -> dict[str, str]:
     return {} if any(environ.get(name) for name in _NAMES) else {"LABELER_DB_URL": _NO_DATABASE}
 
 
-async def both_sides(settings: Settings, stack: AsyncExitStack) -> OpenedTie:
+async def open_tie(settings: Settings, stack: AsyncExitStack) -> OpenedTie:
     """Open both; `stack` closes them. Nothing is asked yet."""
     instruments = Instruments()
     # One connection, which is given back after every look: nothing is held while the store is listed.
@@ -72,7 +72,7 @@ def settings_of(dsn: str, access: StorageAccess) -> Settings:
 async def adopt(dsn: str, access: StorageAccess) -> list[Look]:
     """Tie buckets that name nobody and whose database is known to be this one. Raises AppError."""
     async with AsyncExitStack() as stack:
-        return await (await both_sides(settings_of(dsn, access), stack)).tie.adopt()
+        return await (await open_tie(settings_of(dsn, access), stack)).tie.adopt()
 
 
 async def tied_if_empty(settings: Settings) -> list[Look]:
@@ -82,7 +82,7 @@ async def tied_if_empty(settings: Settings) -> list[Look]:
         return [Look(bucket, "missing", text) for bucket in settings.buckets]
     try:
         async with AsyncExitStack() as stack:
-            return await (await both_sides(settings, stack)).tie.tie_empty()
+            return await (await open_tie(settings, stack)).tie.tie_empty()
     except (AppError, *FAILURES) as error:
         said = error.detail if isinstance(error, AppError) else " ".join(str(error).split())
         text = f"not tied: {said} The first start of the API ties empty buckets."
@@ -94,6 +94,6 @@ async def read_ties(settings: Settings) -> list[Look]:
     if settings.labeler_db_url == _NO_DATABASE:
         raise Unavailable("The tie was not looked at, since no Labeler DB is given (LABELER_DB_URL).", code="not_tied")
     async with AsyncExitStack() as stack:
-        tie = (await both_sides(settings, stack)).tie
+        tie = (await open_tie(settings, stack)).tie
         identity = await tie.identity()
         return [await tie.look(bucket, identity) for bucket in settings.buckets]

@@ -12,12 +12,12 @@ import msgspec
 from labeler_ops.database.verify import sequences, structure, tables
 from labeler_ops.database.verify.checksums import Checksum, checksum
 from labeler_ops.database.verify.session import Side, opened
-from labeler_ops.reporter import Progress, counting, nobody
+from labeler_ops.reporter import Progress, counting, no_progress
 
 CONNECTIONS = 4  # as a comparison's
 
 
-class Contents(msgspec.Struct):
+class Fingerprint(msgspec.Struct):
     """Every table's rows as a checksum, every definition, and how each sequence is defined.
 
     Where sequences stand is not in a moment: they know no snapshots. `ahead` names those whose next number is taken.
@@ -46,13 +46,13 @@ class Contents(msgspec.Struct):
         return sha256("\n".join(lines).encode()).hexdigest()
 
 
-async def take(url: str, *, as_of: str | None = None, told: Progress = nobody) -> Contents:
+async def read_fingerprint(url: str, *, as_of: str | None = None, on_progress: Progress = no_progress) -> Fingerprint:
     """Read a database as of now, or of a snapshot that somebody holds. Raises DatabaseError when it cannot be."""
     async with opened("database", url, CONNECTIONS, as_of) as side:
         found = await tables.read(side)
         standing = await sequences.read(side)
-        return Contents(
-            tables=await _checksums(side, found, told),
+        return Fingerprint(
+            tables=await _checksums(side, found, on_progress),
             definitions=_plain(await structure.read(side)),
             sequences={name: one.definition for name, one in standing.items()},
             ahead=[
@@ -63,8 +63,8 @@ async def take(url: str, *, as_of: str | None = None, told: Progress = nobody) -
         )
 
 
-async def _checksums(side: Side, found: list[tables.Table], told: Progress) -> dict[str, Checksum]:
-    tell = counting(told, sum(table.pages for table in found))
+async def _checksums(side: Side, found: list[tables.Table], on_progress: Progress) -> dict[str, Checksum]:
+    tell = counting(on_progress, sum(table.pages for table in found))
     # One after the other: each is spread over the connections, and the largest decides in any case.
     return {table.title: await checksum(side, table, tell) for table in found}
 
@@ -73,7 +73,7 @@ def _plain(definitions: structure.Definitions) -> dict[str, dict[str, str]]:
     return {kind: dict(found) for kind, found in definitions.items()}
 
 
-def differences(then: Contents, now: Contents) -> list[str]:
+def differences(then: Fingerprint, now: Fingerprint) -> list[str]:
     """Say in sentences what a restored database has otherwise than the backup."""
     lines = [
         str(one)
@@ -88,7 +88,7 @@ def differences(then: Contents, now: Contents) -> list[str]:
     )
 
 
-def _counted(side: Contents) -> Mapping[str, str]:
+def _counted(side: Fingerprint) -> Mapping[str, str]:
     return {name: f"{one.rows} rows, sum {one.low} {one.high}" for name, one in side.tables.items()}
 
 

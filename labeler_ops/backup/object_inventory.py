@@ -15,7 +15,7 @@ from labeler_ops.errors import DatabaseError
 from labeler_ops.storage.access import StorageAccess, StorageError
 from labeler_ops.storage.listing import pages
 from labeler_ops.storage.s3 import Store
-from labeler_ops.storage.sides import BUCKETS, bucket_of, side
+from labeler_ops.storage.store_variables import BUCKETS, bucket_of, read_store
 
 
 class InventoryEntry(msgspec.Struct, frozen=True, array_like=True):
@@ -45,7 +45,7 @@ def store_of(environ: Mapping[str, str]) -> StorageAccess | None:
     if not environ.get("S3_ENDPOINT"):
         return None
     try:
-        access = side(environ)
+        access = read_store(environ)
     except StorageError as error:
         raise DatabaseError(str(error)) from error
     require_encrypted_store(access.endpoint, environ)

@@ -8,6 +8,6 @@ _VALUE_CAST = re.compile(r"\(('(?:[^']|'')*'::[a-z ]+)\)::text\b")
 _LIST_CAST = re.compile(r"\(ARRAY\[((?:'(?:[^']|'')*'|[^\]'])*)\]\)::text\[\]")
 
 
-def plain(definition: str) -> str:
+def normalize_definition(definition: str) -> str:
     """Spell a list of values one way; the values themselves stay."""
     return _LIST_CAST.sub(r"ARRAY[\1]", _VALUE_CAST.sub(r"\1", definition))

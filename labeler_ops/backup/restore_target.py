@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 import asyncpg
 
-from labeler_ops.backup.record import Record
+from labeler_ops.backup.record import BackupRecord
 from labeler_ops.backup.transport import require_encrypted
 from labeler_ops.connecting import Connection, connected
 from labeler_ops.database.own_objects import OWN_RELATIONS, USER_SCHEMA, not_of_an_extension
@@ -46,51 +46,55 @@ _CREATE = """
 """
 
 
-def name_of(url: str) -> str:
+def database_name(url: str) -> str:
     """Give the name of a URL's database."""
     return unquote(urlsplit(url).path.removeprefix("/"))
 
 
-async def major_of(url: str, environ: Mapping[str, str] = os.environ) -> int:
+async def server_major(url: str, environ: Mapping[str, str] = os.environ) -> int:
     """Give the major version of a URL's server, whether its database is there or not. Raises DatabaseError."""
     async with _connected(url, environ) as connection:
         if connection is not None:
             return connection.get_server_version().major
     async with _connected(_entrance(url), environ) as connection:
         if connection is None:
-            raise DatabaseError(f"the server has neither {name_of(url)!r} nor {_ENTRANCE!r}")
+            raise DatabaseError(f"the server has neither {database_name(url)!r} nor {_ENTRANCE!r}")
         return connection.get_server_version().major
 
 
-async def made_ready(url: str, record: Record, *, replace: str | None, environ: Mapping[str, str] = os.environ) -> bool:
+async def prepare_target(
+    url: str, record: BackupRecord, *, replace: str | None, environ: Mapping[str, str] = os.environ
+) -> bool:
     """Make the database or see that it is empty; True when it was made. Raises DatabaseError, and changed nothing.
 
     `replace` is the name of a database that may be emptied: nobody types it by mistake.
     """
     async with _connected(url, environ) as connection:
         if connection is not None:
-            await _emptied(connection, name_of(url), replace, record)
+            await _emptied(connection, database_name(url), replace, record)
             return False
     async with _connected(_entrance(url), environ) as connection:
         if connection is None:
-            raise DatabaseError(f"the server has neither {name_of(url)!r} nor {_ENTRANCE!r}")
+            raise DatabaseError(f"the server has neither {database_name(url)!r} nor {_ENTRANCE!r}")
         try:
             await connection.execute(
-                await connection.fetchval(_CREATE, name_of(url), record.encoding, record.collate, record.ctype)
+                await connection.fetchval(_CREATE, database_name(url), record.encoding, record.collate, record.ctype)
             )
         except asyncpg.PostgresError as error:
-            raise DatabaseError(f"the database {name_of(url)!r} is not there and cannot be made: {error}") from error
+            raise DatabaseError(
+                f"the database {database_name(url)!r} is not there and cannot be made: {error}"
+            ) from error
     return True
 
 
-async def dropped(url: str) -> None:
+async def drop_target(url: str) -> None:
     """Take a database away that we made ourselves."""
     async with connected(_entrance(url)) as connection:
-        name = await connection.fetchval("SELECT quote_ident($1)", name_of(url))
+        name = await connection.fetchval("SELECT quote_ident($1)", database_name(url))
         await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
-async def _emptied(connection: Connection, name: str, replace: str | None, record: Record) -> None:
+async def _emptied(connection: Connection, name: str, replace: str | None, record: BackupRecord) -> None:
     encoding = await connection.fetchval(
         "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()"
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from labeler_ops.smoke.deployment import Deployment, SmokeAccount, StepFailed, check, decoded, told
+from labeler_ops.smoke.deployment import Deployment, SmokeAccount, StepFailed, check, decode_json, response_summary
 from labeler_ops.smoke.pictures import Picture
 
 _LEFTOVER = re.compile(r"labeler smoke \d{8}-\d{6} [0-9a-f]{8}")
@@ -28,7 +28,7 @@ def new_name() -> str:
 
 
 @dataclass
-class Subject:
+class SmokeDataset:
     """What a run knows. `member` is a second account, for what one alone cannot show.
 
     `dataset_id` is what is looked at; `made` is what this run made, and the only thing that it may take away.
@@ -54,15 +54,15 @@ class Subject:
         answer = await self.deployment.send("POST", "/api/v1/datasets", json=body, headers=headers)
         self.asked = answer.status_code >= _UNSURE_FROM and answer.status_code != _REFUSED
         if answer.status_code == CREATED:
-            self.made = decoded(answer)["id"]
+            self.made = decode_json(answer)["id"]
         return answer
 
     async def create_dataset(self) -> dict[str, Any]:
         """Create the dataset. Raises StepFailed."""
         answer = await self.ask_for_dataset()
-        check(answer.status_code == CREATED, f"POST /api/v1/datasets: expected 201, got {told(answer)}")
+        check(answer.status_code == CREATED, f"POST /api/v1/datasets: expected 201, got {response_summary(answer)}")
         self.dataset_id = self.made
-        dataset: dict[str, Any] = decoded(answer)
+        dataset: dict[str, Any] = decode_json(answer)
         return dataset
 
     def project(self, rest: str = "") -> str:
@@ -74,7 +74,7 @@ class Subject:
         return f"/api/v1/datasets/{self.dataset_id}{rest}"
 
 
-async def clean_up(subject: Subject) -> str:
+async def clean_up(subject: SmokeDataset) -> str:
     """Delete the dataset with all that is in it, and what runs left that were killed. Raises StepFailed."""
     await _find_lost(subject)
     if not subject.made:
@@ -88,7 +88,7 @@ async def clean_up(subject: Subject) -> str:
     return "; ".join(notes)
 
 
-async def _find_lost(subject: Subject) -> None:
+async def _find_lost(subject: SmokeDataset) -> None:
     """Learn the id of a dataset whose creation was not answered: the same key gives the same dataset."""
     for _ in range(_REPEATS):
         if not subject.asked:
@@ -107,7 +107,7 @@ async def _delete(deployment: Deployment, dataset_id: str, name: str) -> None:
         await deployment.ask("DELETE", path, json={"dataset_name_confirmation": name})
 
 
-async def _leftovers(subject: Subject) -> list[tuple[str, str]]:
+async def _leftovers(subject: SmokeDataset) -> list[tuple[str, str]]:
     before = datetime.now(UTC) - _LEFTOVER_AGE
     return [
         (one["id"], one["name"])

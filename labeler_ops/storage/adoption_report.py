@@ -12,8 +12,8 @@ from labeler_api.errors import NotFound
 from labeler_api.object_store.bucket_ownership import KEY, PROBE_PREFIX, Look
 from labeler_api.object_store.objects import ObjectStore
 from labeler_api.settings import Settings
-from labeler_ops.runs import place
-from labeler_ops.storage.tying import OpenedTie
+from labeler_ops.runs import endpoint_name
+from labeler_ops.storage.bucket_tie import OpenedTie
 
 COUNTED_AT_MOST = 100_000  # a hundred list calls, some ten seconds; more objects would not tell more
 SAMPLE = 200  # of either side: a pair that belongs together lacks a few, two strangers share none
@@ -126,7 +126,7 @@ async def look_at_both(settings: Settings, sides: OpenedTie) -> AdoptionReport:
         wanted = f"SELECT count(DISTINCT s3_key) FROM ({rows}) k WHERE s3_key = ANY ($1::text[])"  # noqa: S608
         known = await connection.fetchval(wanted, looked_at)
     return AdoptionReport(
-        host=place(settings.labeler_db_url).partition("/")[0],
+        host=endpoint_name(settings.labeler_db_url).partition("/")[0],
         name=identity.name,
         id=str(identity.id),
         datasets=counts["datasets"],

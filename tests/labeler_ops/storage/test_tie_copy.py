@@ -9,8 +9,8 @@ import pytest
 
 from labeler_api.object_store.bucket_ownership import KEY, TieObject
 from labeler_ops.storage.access import StorageAccess, StorageError
-from labeler_ops.storage.passes import Passes
 from labeler_ops.storage.s3 import ObjectGone
+from labeler_ops.storage.store_sync import StoreSync
 from tests.fixtures.stored_objects import Objects, fill
 
 ROLES = ("datasets", "annotations")
@@ -37,7 +37,7 @@ async def remove_tie(side: Objects) -> None:
     await side.delete(KEY)
 
 
-async def test_a_copy_ties_the_target(source: Objects, target: Objects, move: Passes) -> None:
+async def test_a_copy_ties_the_target(source: Objects, target: Objects, move: StoreSync) -> None:
     await fill(source, 12)
     database = uuid4()
     await tied_to(source, database)
@@ -52,7 +52,7 @@ async def test_a_copy_ties_the_target(source: Objects, target: Objects, move: Pa
 
 
 async def test_a_target_that_init_has_tied_already_is_no_conflict(
-    source: Objects, target: Objects, move: Passes
+    source: Objects, target: Objects, move: StoreSync
 ) -> None:
     await fill(source, 12)
     database = uuid4()
@@ -66,7 +66,7 @@ async def test_a_target_that_init_has_tied_already_is_no_conflict(
 
 @pytest.mark.parametrize("role", ROLES)
 async def test_nothing_is_copied_to_buckets_of_another_database(
-    source: Objects, target: Objects, move: Passes, role: str
+    source: Objects, target: Objects, move: StoreSync, role: str
 ) -> None:
     await fill(source, 12)
     await tied_to(source, uuid4())
@@ -81,7 +81,7 @@ async def test_nothing_is_copied_to_buckets_of_another_database(
 
 
 async def test_empty_buckets_that_a_first_start_has_tied_are_taken(
-    source: Objects, target: Objects, move: Passes
+    source: Objects, target: Objects, move: StoreSync
 ) -> None:
     await fill(source, 12)
     database = uuid4()
@@ -91,14 +91,16 @@ async def test_empty_buckets_that_a_first_start_has_tied_are_taken(
     assert await names(target) == [database, database]
 
 
-async def test_a_source_without_a_tie_gives_none(source: Objects, target: Objects, move: Passes) -> None:
+async def test_a_source_without_a_tie_gives_none(source: Objects, target: Objects, move: StoreSync) -> None:
     await fill(source, 12)
     assert (await move.copy())[1].same
     assert (await move.verify()).same
     assert await names(target) == [None, None]
 
 
-async def test_a_tie_that_is_missing_or_another_is_a_difference(source: Objects, target: Objects, move: Passes) -> None:
+async def test_a_tie_that_is_missing_or_another_is_a_difference(
+    source: Objects, target: Objects, move: StoreSync
+) -> None:
     await fill(source, 12)
     await tied_to(source, uuid4())
     await move.copy()
@@ -110,7 +112,7 @@ async def test_a_tie_that_is_missing_or_another_is_a_difference(source: Objects,
 
 
 async def test_the_way_back_restores_it(
-    source: Objects, target: Objects, move: Passes, sides: tuple[StorageAccess, StorageAccess]
+    source: Objects, target: Objects, move: StoreSync, sides: tuple[StorageAccess, StorageAccess]
 ) -> None:
     await fill(source, 12)
     database = uuid4()

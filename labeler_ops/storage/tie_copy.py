@@ -11,15 +11,15 @@ import msgspec
 
 from labeler_api.object_store.bucket_ownership import KEY, PROBE_PREFIX, TieObject
 from labeler_ops.storage.access import StorageError
-from labeler_ops.storage.findings import ObjectFindings
 from labeler_ops.storage.listing import pages
+from labeler_ops.storage.object_findings import ObjectFindings
 from labeler_ops.storage.s3 import ObjectGone, Read, Store
-from labeler_ops.storage.sides import BUCKETS, bucket_of
+from labeler_ops.storage.store_variables import BUCKETS, bucket_of
 
 _NOBODY = "a database that cannot be read from it"
 
 
-async def carry(source: Store, target: Store) -> None:
+async def copy_ties(source: Store, target: Store) -> None:
     """Tie the target's buckets to the database of the source's, where they name none.
 
     Raises StorageError, with nothing written, when one of them has objects and names another one: it is not ours to

@@ -10,20 +10,20 @@ import msgspec
 
 from labeler_ops.reporter import Reporter
 from labeler_ops.storage.access import StorageAccess
-from labeler_ops.storage.carrying import carry, compare_ties
-from labeler_ops.storage.findings import ObjectFindings, StoreComparison
 from labeler_ops.storage.inventory import Inventory
 from labeler_ops.storage.manifest import Manifest, entries
 from labeler_ops.storage.object_copy import Copier, Copies
+from labeler_ops.storage.object_findings import ObjectFindings, StoreComparison
 from labeler_ops.storage.s3 import Store
-from labeler_ops.storage.sides import place
+from labeler_ops.storage.store_variables import store_name
+from labeler_ops.storage.tie_copy import compare_ties, copy_ties
 from labeler_ops.storage.verifying import Verifier
 
 CONCURRENCY = 16
 
 
 @dataclass(frozen=True)
-class Passes:
+class StoreSync:
     """Between two stores. `database` is the Labeler DB's URL, None to go by the listings alone.
 
     `directory` keeps the manifests, what was found, and the reports.
@@ -87,7 +87,7 @@ class Passes:
         forward = self.path("manifest.jsonl")
         with self._findings(report) as findings:
             async with self._inventory(report, source, target) as inventory, self._stores(source, target) as stores:
-                await carry(*stores)
+                await copy_ties(*stores)
                 if manifest != forward:
                     inventory.remember(entry.reversed() for entry in entries(forward))
                 inventory.remember(entries(manifest))
@@ -95,7 +95,7 @@ class Passes:
                     inventory.lost(findings)
                 self.reporter.begin("copy", report.source_bytes)
                 with Manifest(manifest) as written:
-                    copier = Copier(*stores, written, findings, overwrite=overwrite, told=self.reporter.done)
+                    copier = Copier(*stores, written, findings, overwrite=overwrite, on_objects=self.reporter.done)
                     copies = await copier.run(inventory.pairs(), self.concurrency)
                 report.retries += sum(store.retries for store in stores)
         return copies
@@ -106,7 +106,7 @@ class Passes:
         with self._findings(report) as findings:
             async with self._inventory(report, source, target) as inventory, self._stores(source, target) as stores:
                 self.reporter.begin("verify", report.source_bytes)
-                verifier = Verifier(*stores, inventory, findings, sample=report.sampled, told=self.reporter.done)
+                verifier = Verifier(*stores, inventory, findings, sample=report.sampled, on_objects=self.reporter.done)
                 await verifier.run(self.concurrency)
                 await compare_ties(*stores, findings)
                 inventory.lost(findings)
@@ -144,7 +144,7 @@ class Passes:
     def _report(
         self, command: str, source: StorageAccess, target: StorageAccess, *, sampled: float = 1.0
     ) -> StoreComparison:
-        return StoreComparison(command=command, source=place(source), target=place(target), sampled=sampled)
+        return StoreComparison(command=command, source=store_name(source), target=store_name(target), sampled=sampled)
 
     def _written(self, report: StoreComparison) -> StoreComparison:
         encoded = msgspec.json.format(msgspec.json.encode(report), indent=2)

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from labeler_ops.smoke.deployment import Deployment, check
 from labeler_ops.smoke.pictures import HEIGHT, WIDTH, picture
 from labeler_ops.smoke.sampling import Call
-from labeler_ops.smoke.subject import Subject
+from labeler_ops.smoke.smoke_dataset import SmokeDataset
 
 IMAGES = 10
 ANNOTATIONS = 300  # a page of the annotation screen reads them all, after every change
@@ -20,13 +20,13 @@ _GEOMETRY = {"type": "bbox", "bbox": [10.25, 20.5, 100.0, 50.75], "image_width":
 class Prepared:
     """A filled dataset."""
 
-    subject: Subject
+    subject: SmokeDataset
     image_ids: list[str]
     annotation_ids: list[int]
     links: Mapping[str, str]
 
 
-async def prepare(subject: Subject) -> Prepared:
+async def prepare(subject: SmokeDataset) -> Prepared:
     """Make a dataset with images and annotations. Raises StepFailed; `clean_up` takes it away."""
     deployment = subject.deployment
     subject.user_id = (await deployment.ask("GET", "/api/v1/auth/me"))["id"]

@@ -66,7 +66,7 @@ class SmokeReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def run_steps(
-    steps: Sequence[SmokeStep[_T]], clean_up: SmokeStep[_T], subject: _T, told: Callable[[StepResult], None]
+    steps: Sequence[SmokeStep[_T]], clean_up: SmokeStep[_T], subject: _T, on_step: Callable[[StepResult], None]
 ) -> tuple[list[StepResult], bool]:
     """Run the steps, then `clean_up`, whatever happened before; return the results and whether they were interrupted.
 
@@ -83,9 +83,9 @@ async def run_steps(
             if (task := asyncio.current_task()) is not None:
                 task.uncancel()  # it is dealt with here: what follows is not to be cancelled
         results.append(result)
-        told(result)
+        on_step(result)
     results.append(last := await _run(clean_up, subject, [], False))
-    told(last)
+    on_step(last)
     return results, interrupted
 
 
