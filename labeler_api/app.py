@@ -123,7 +123,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Starlett
                         processes=settings.api_workers,
                     )
                 )
-            if settings.jobs == "on":  # who does no jobs is a guest, and ties nothing
+            if settings.jobs == "on":  # else this process may not tie the buckets
                 await stack.enter_async_context(running.bucket_ownership.begun())
             worker = jobs.Worker(running, settings.jobs_db_url, JOB_HANDLERS, PERIODIC_JOBS)
             stack.push_async_callback(worker.stop)

@@ -54,7 +54,7 @@ def main() -> None:
     """Entry point of the `labeler` script."""
     if not sys.stdout.isatty():
         os.environ.setdefault("COLUMNS", _WIDE)
-    # What a command loads stays to its end: to look for garbage after every 700 objects was a tenth of its start.
+    # Loaded modules stay until the end. Collecting garbage after every 700 objects took a tenth of the start.
     gc.set_threshold(_NEW_OBJECTS)
     atexit.register(gc.freeze)  # nor at the end, when all of it goes
     if any(redacted(argument) != argument for argument in sys.argv[1:]) or "--password" in sys.argv:

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL of which neither side waits for the other without end.
+"""Connections to PostgreSQL with timeouts on both sides.
 
 A firewall that forgets a connection, or a machine that loses its power, tells nobody. The kernels of both sides ask
 after a quiet while, and a pool's connection that was quiet for long is asked for a sign of life before it is lent.
@@ -134,7 +134,7 @@ class LivenessCheck:
         return True
 
     async def _answers(self, connection: Any) -> bool:
-        """Ask for a sign of life. A connection that gives none is ended, and those that were as quiet will be."""
+        """Ask whether it still answers. If not, it is closed, and later those that were idle just as long."""
         asked_at = monotonic()
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):

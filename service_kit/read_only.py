@@ -1,6 +1,7 @@
 """The proof that a database role could not write, whatever a session says to the database.
 
-`default_transaction_read_only` is a habit that any session may drop, so the proof reads privileges, not settings.
+`default_transaction_read_only` is only a default that any session can change. So the proof reads privileges, not
+settings.
 """
 
 from typing import Any

@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 _BCRYPT_BYTES = 72  # bcrypt looks no further; the platform's library cut passwords there without a word
 _HIGHEST_COST = 14  # a second of a core. A hash that is dearer takes its own time; not everybody's
-# A hash of cost 31 takes a day, in one of few slots, and somebody who may write a hash need not be a friend.
+# A hash of cost 31 takes a day, in one of few slots. An attacker with write access could store one.
 _REFUSED_ABOVE = 16  # four seconds of a core; bcrypt's usual cost is 12
 _COST = re.compile(r"\$2[abxy]\$(\d\d)\$")
 _ROUGHLY_ONE_CHECK_SECONDS = 1.0  # half a second at cost 12, and one round up

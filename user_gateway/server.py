@@ -169,7 +169,7 @@ class Gateway:
         while not stopping.done() and idle_seconds < _IDLE_SECONDS:
             await asyncio.wait([stopping], timeout=_LOOK_AGAIN_SECONDS)
             idle_seconds = 0.0 if self._guard.under_way else idle_seconds + _LOOK_AGAIN_SECONDS
-        await server.stop(None)  # a second stop makes the first one sooner; it does nothing where all is closed
+        await server.stop(None)  # shortens the grace of the first stop; does nothing if all is closed
         await stopping
 
     async def _prepare(self, connection: Connection, step: NoteStep) -> bool:

@@ -1,10 +1,13 @@
 """Who may hold how many of the pool's connections at once, and how the others wait: in turn, and without one.
 
-Every connection is held in shares. Reading takes one of what a person may read with at once, then one of all. A change
-takes one of what a person may change with, of what a project may be changed with, of what all changes together have,
-then one of all. All of one person's together are bounded, too. Long work (exports, publications, imports, deletions)
-has a share of its own, beside. So one person, or one project in which everybody waits for a lock, never takes what
-others need; reading is never behind writing; and the health calls have a connection that nobody else takes.
+A connection takes a place in each of these shares, in this order. They are named as in the metrics:
+
+- to read: person_reads, person, everybody;
+- to change: person_changes, person, project, changes, everybody;
+- for long work (exports, publications, imports, deletions): person_long, person, project, long, changes, everybody.
+
+So one person, or one project in which everybody waits for a lock, never takes the connections that others need. Reading
+never waits for writing. The health calls have a connection of their own.
 """
 
 import asyncio

@@ -2,10 +2,10 @@
 
 
 def one_and_rows(columns: str, source: str, rows: str, order: str = "") -> str:
-    """Let a statement read these columns of the one row of a source, and `rows` beside it: one at least.
+    """Build a statement that returns `columns` of the one row of `source`, joined with each of its `rows`.
 
-    `rows` may ask for the columns, as `found.id`; where there are none, theirs are NULL. The one row is materialized,
-    so that what it counts is counted once, whatever the number of rows.
+    It returns at least one row: if there are no `rows`, their columns are NULL. `rows` may use the columns, as
+    `found.id`. The one row is materialized, so its counts are computed once, whatever the number of rows.
     """
     return f"""
         WITH found AS MATERIALIZED (SELECT {columns} {source})

@@ -42,7 +42,8 @@ _NOT_STORED = {"Cache-Control": "no-store", "Vary": "Accept-Encoding"}
 _POLLED = {"Cache-Control": "private, no-cache", "Vary": "Accept-Encoding"}
 _ENCODED = {True: tuple(encode_fields(_POLLED)), False: tuple(encode_fields(_NOT_STORED))}
 
-# Of what met somebody else's change. Beside somebody who deletes and remakes a project, two were too few now and then.
+# Runs of a handler that meets concurrent changes (`Stale`). Two were sometimes too few while another user deleted and
+# made the project again.
 _TRIES = 4
 
 
@@ -65,7 +66,7 @@ def links_to(parameters: Mapping[str, str], *targets: str) -> list[Link]:
 
 @dataclass(slots=True)
 class Encoded(Generic[T]):
-    """A `T` that is JSON already. Its hash, and what compressing it gave, stay here for whoever is sent it next."""
+    """A `T` that is JSON already. Its hash and its compressed form stay here for the next answer."""
 
     body: bytes
     gzipped: bytes | None = None
@@ -247,7 +248,7 @@ class _Endpoint:
             try:
                 return await self.operation.handler(call, **arguments)
             except Stale as error:
-                if last or self.operation.raw:  # what is raw has read its body, and cannot again
+                if last or self.operation.raw:  # a raw handler has read its body already
                     raise
                 if isinstance(error, MustWait):
                     call = replace(call, project=error.project)

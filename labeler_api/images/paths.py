@@ -1,4 +1,4 @@
-"""The one door that every path of an upload goes through: names of parts and of archive members alike."""
+"""Checks the path of every uploaded file: names of parts and of archive members alike."""
 
 import re
 import secrets
@@ -16,7 +16,7 @@ _MAX_KEY_BYTES = 1024  # S3's and R2's limit
 _MAX_ROW_KEY = 1000  # of image_metadata.rendition_key
 _MAX_STEM_BYTES, _MAX_EXTENSION_BYTES = 200, 16  # MinIO keeps a segment as a file's name, which may have 255 bytes
 _TOKEN_BYTES = 8  # a billion uploads of one path meet with a chance of one in forty
-_FORBIDDEN = {"Co", "Cn"}  # what no standard says the look of; it comes from names of another encoding
+_FORBIDDEN = {"Co", "Cn"}  # private-use and unassigned characters: they come from names in another encoding
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -132,5 +132,5 @@ def rendition_key(dataset_id: str, image_key: str) -> str | None:
 
 
 def is_rendition_of(key: str, image_key: str) -> bool:
-    """Whether one upload made both: who does not know of renditions replaces an image and leaves the old key."""
+    """Whether one upload made both: an older API replaces an image and leaves the old key."""
     return key.split("/", 3)[3:] == [f"{rest}.jpg" for rest in image_key.split("/", 3)[3:]]

@@ -1,4 +1,4 @@
-"""Who may do what: the roles of a project, their order, and who may do what cannot be taken back.
+"""The roles of a project, their order, and the roles that irreversible actions need.
 
 Every other use case names the role that it needs where it asks for access (`members.authorization.service.authorize`);
 docs/access.md is the table of all of them.

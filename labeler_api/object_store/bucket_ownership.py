@@ -1,9 +1,9 @@
 """The tie between the Labeler DB and its two buckets: without it, nothing that deletes objects runs.
 
-Rows decide whether an object is still needed. A database that is empty, or another one, says of every object that it is
-not. So each bucket holds a small object that names the database that may judge it, and every deletion reads it first,
-each time anew. `labeler storage init` writes it, the API's first start on empty buckets does, and `labeler storage
-adopt` ties buckets that have objects. A move carries it along: the id lies in a table, the object in the bucket.
+Rows decide whether an object is still needed. An empty or a wrong database needs none of the objects. So each bucket
+holds a small object that names its database, and every deletion reads it again first. `labeler storage init` writes it,
+and so does the API's first start on empty buckets. `labeler storage adopt` ties buckets that have objects. A move takes
+the tie along: the id is in a table, the object is in the bucket.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class TieObject(msgspec.Struct, frozen=True):
-    """What lies in a bucket: the database that the bucket belongs to, and when it was said."""
+    """What lies in a bucket: the database that the bucket belongs to, and since when."""
 
     id: UUID
     database: str
@@ -104,10 +104,10 @@ class BucketOwnership:
         return _judged(bucket, content, identity)
 
     async def tie_empty(self) -> list[Look]:
-        """Tie the buckets that are not tied yet, if they are empty. Return what they say then.
+        """Tie the buckets that are not tied yet, if they are empty. Return the state of each.
 
-        Both have to be empty or ours: the empty one of a pair whose other one is somebody else's is theirs, too. Of two
-        databases that begin on the same buckets at once, the first bucket decides, so that none gets one of each.
+        Both must be empty or ours: if one bucket belongs to another database, the empty one is left to it as well. If
+        two databases begin on the same buckets at once, the first bucket decides, so that neither gets one of each.
         """
         await self._objects.ping()  # some stores make a bucket of any name that is written to
         identity = await self.identity()
@@ -156,7 +156,7 @@ class BucketOwnership:
             wait = min(wait * 2, longest)
 
     async def _settled(self) -> bool:
-        """Whether the buckets have said what they say; False when they, or the database, cannot be asked."""
+        """Whether the ties of all buckets were read; False when a bucket or the database cannot be asked."""
         try:
             looks = await self.tie_empty()
         except Exception as error:  # no start depends on it: a schema that is not there yet, a store that is away

@@ -18,9 +18,9 @@ _RENDITION_SECONDS = 3600.0  # until then nobody decodes once more what cannot b
 _THUMBNAIL_BYTES = 64 * 1024 * 1024
 _PAGE_BYTES = 64 * 1024 * 1024  # fifty pages of a thousand boxes: those of the projects at work
 _COUNT_BYTES = 8 * 1024 * 1024  # two thousand projects of twenty classes
-_KIND_SECONDS = 3600.0  # what it says never changes; whoever has gone home is forgotten
+_KIND_SECONDS = 3600.0  # values never change; this frees the memory of inactive users
 _KIND_ENTRIES = 50_000  # what two hundred people draw in an hour; about 12 MB
-_ADDRESS_SECONDS = 3600.0  # it is asked each time whether a link is still good; whoever has gone home is forgotten
+_ADDRESS_SECONDS = 3600.0  # each use checks the link; this frees the memory of inactive users
 _ADDRESSES = 8192  # eighty pages of a hundred thumbnails; some 8 MB, and 24 MB of the longest
 _LARGEST_SHARE = 8  # one value may take an eighth of the cache at most, or it would push out all the others
 
@@ -134,8 +134,8 @@ class AnnotationKind(NamedTuple):
 class Caches:
     """What is remembered between requests.
 
-    Media routes: who may see a dataset, the rows of images, thumbnails, and keys of what was made to be shown of
-    images of before (empty where nothing can be made). `pages`: lists as they were encoded last.
+    Media routes: who may see a dataset, the rows of images, thumbnails, and keys of the renditions of images that were
+    uploaded before there were renditions (empty if none can be made). `pages`: lists as they were encoded last.
     `counts`: what a project's annotations add up to, by the project's id or its dataset's, with the project and the
     revision that this is true of. `kinds`: annotations by their ids, deleted ones, too. `addresses`: what a good link
     means, by the address as it was sent.

@@ -1,7 +1,8 @@
 """Threads for long JSON bodies, shared fairly among people.
 
-Judging is pure computing: it competes with the event loop for the interpreter's lock. So there are few such threads,
-one person has one of them at a time, and of those that run one at a time judges a piece (http/json_pieces.py).
+Checking JSON is pure computing: it competes with the event loop for Python's global lock. So there are few such
+threads, and one person has one of them. Only one thread checks at any moment; they alternate piece by piece
+(http/input/json_pieces.py).
 """
 
 import asyncio

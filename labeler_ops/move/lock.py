@@ -23,7 +23,7 @@ from labeler_ops.runs import endpoint_name
 from labeler_ops.storage import store_variables
 from labeler_ops.storage.access import StorageAccess, StorageError
 
-# Any number that no other program takes; two of one database meet in it.
+# Any number that no other program uses. It is the same for every move, so two moves of one database exclude each other.
 _KEY = 0x1AB_E1E2_0E0E
 # The server notices a killed process within milliseconds, the kernel at once; a person who resumes waits no longer.
 _PATIENCE_SECONDS = 3.0

@@ -13,7 +13,7 @@ def begin(run: Run) -> None:
 
 
 def end(run: Run) -> float | None:
-    """Note that somebody can write again; for how many seconds nobody could, None if that is not known."""
+    """Note that writing works again. Return how many seconds it was stopped, None if that is not known."""
     since = stopped_since(run)
     run.note(NOTED, begins=False)
     if since is None:
@@ -28,7 +28,7 @@ def stopped_since(run: Run) -> str | None:
 
 
 def stretches(run: Run) -> list[tuple[str, str | None]]:
-    """Every stretch without writes: from, and to, None while it lasts. Begun again, it began the first time."""
+    """Every stretch without writes: from, and to, None while it lasts. If one is begun twice, the first time counts."""
     found: list[tuple[str, str | None]] = []
     for event in run.events:
         if event.phase != NOTED:

@@ -87,7 +87,7 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 
 def _compare(name: str, times: Times, confidence: float) -> LatencyComparison:
-    """Compare the sides; the interval is that of whole rounds which are drawn again, each as often as chance wants."""
+    """Compare the sides; the interval is from whole rounds, resampled with replacement."""
     chance = np.random.default_rng(_SEED)
     drawn = (times[chance.integers(len(times), size=len(times))] for _ in range(_RESAMPLES))
     changes = [_change(times) for times in drawn]

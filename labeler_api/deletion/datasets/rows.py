@@ -26,7 +26,7 @@ async def order(tx: WriteTransaction, hidden: Purge) -> None:
 
 
 async def handle(services: Services, payload: bytes) -> None:
-    """Delete every row of what is hidden. What is not, since somebody put it back, keeps its rows."""
+    """Delete all rows of hidden datasets and projects. Those that were un-hidden meanwhile keep theirs."""
     hidden = msgspec.json.decode(payload, type=Purge)
     async with services.db.read() as connection:
         project_ids = [one for one in hidden.project_ids if await rows_store.is_hidden_project(connection, one)]

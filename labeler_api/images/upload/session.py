@@ -45,9 +45,9 @@ from labeler_api.workers.decoders import DecodingFailed
 
 _BATCH = 100  # rows of one transaction: a statement's cost is shared, and the project is not held for long
 _WAITING_ROWS = 1000  # as many as a form has files by default, a megabyte; a crash loses no more than this
-_WAITING_FILES = 2  # beside those that are decoded: while their objects travel, the cores have work
+_WAITING_FILES = 2  # more than are decoded: they keep the cores busy while objects are sent
 _MAX_ENTRIES = 50_000  # of all archives of a request: as many files as the frontend's wizard takes
-_AWAY = 8  # pictures in a row that the store did not take, each tried four times: it is away, and the rest would wait
+_AWAY = 8  # pictures in a row that the store did not take, each tried four times: then the upload gives up
 _TRIES = 3  # of a transaction that met a deadlock; an upload is too long to be asked for again
 
 T = TypeVar("T")

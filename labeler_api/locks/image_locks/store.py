@@ -41,8 +41,8 @@ _HEARTBEAT = f"""
     FROM (SELECT) always LEFT JOIN beat ON true
 """
 
-# A person holds the image that they look at. Five thousand of them are a megabyte, which is polled every five seconds;
-# whoever locks more than that by a program is not shown all of it, and is held to all of it.
+# A person holds the image that they look at. Five thousand locks are a megabyte, which is polled every five seconds. If
+# a script holds more, the list is cut; all of its locks apply.
 _MOST_SHOWN = 5000
 
 # With the caller's access, because every open annotation page asks every five seconds. A row at least where there is
@@ -93,7 +93,11 @@ async def release(tx: SingleStatement, project_id: str, image_id: str, user_id: 
 
 
 async def heartbeat(tx: SingleStatement, project_id: str, image_id: str, user_id: int, lease_seconds: int) -> Row:
-    """Extend the user's live lock; an expired one stays expired. Without one the lock is NULL: `is_held_by_other`?"""
+    """Extend the user's live lock; an expired one stays expired.
+
+    If there is no live lock of the user, the columns of the lock are NULL, and `is_held_by_other` says whether somebody
+    else has one.
+    """
     row = await tx.fetchrow(_HEARTBEAT, project_id, image_id, user_id, lease_seconds)
     assert row is not None  # noqa: S101 - it returns a row always
     return row

@@ -57,7 +57,7 @@ def reading(rows: str, order: str = "", *, also: str = "", joined: str = "", whe
 
     `rows` may ask for what the access has, as `found.dataset_id`; in the row of an access alone its columns are NULL.
     `also` are columns of the access, asked for once whatever the number of rows, and `joined` what they come from.
-    `where` is said where $1 is no reference.
+    Pass `where` if $1 is not the id of a project or a dataset.
     """
     columns = f"{COLUMNS}, {also}" if also else COLUMNS
     return one_and_rows(columns, f"{FOUND} {joined} {where}", rows, order)

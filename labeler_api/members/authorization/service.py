@@ -48,10 +48,10 @@ async def authorize(
 ) -> Access:
     """Resolve `reference` (a project's or a dataset's id), check the caller's role and take the lock: one statement.
 
-    Raises NotFound to whom may not know that the thing exists, Forbidden to whom may, but holds a lower role, and Stale
-    when the project or the role changed at this moment. Callers that are refused take no lock. A dataset without a
-    project has nothing to lock. Long work that takes the turn at its very end, for milliseconds, has its connection
-    already and does not stand `in_line`.
+    Raises NotFound if the caller may not see the thing, Forbidden if they may see it but their role is too low, and
+    Stale if the project or the role changed at this moment. Callers that are refused take no lock. A dataset without a
+    project has nothing to lock. Long work passes `in_line=False`: it holds a connection already, and needs the project
+    lock only at its end, for milliseconds.
     """
     if lock is ProjectLock.NONE:
         return access_of(await store.access(connection, reference, call.user_id), call, minimum)

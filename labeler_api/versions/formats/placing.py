@@ -1,9 +1,9 @@
-"""Where each image lies in an archive that has the images with it, and a source whose images are called so.
+"""Where each image lies in an archive with images, and a source that renames its images to those paths.
 
 An image lies under its path in the dataset. Readers find its label by that path without the extension, so of `a.jpg`
 and `a.png` in one folder the second lies at `a.png.png`, and its label at `a.png.txt`. Paths are compared as disks of
-Windows and macOS do: of `A.jpg` and `a.jpg` the second lies at `a.jpg.jpg`. Both go by the order of the files, so the
-same images lie in the same places whoever asks.
+Windows and macOS do: of `A.jpg` and `a.jpg` the second lies at `a.jpg.jpg`. The order of the files decides which one is
+the second, so the same images always lie in the same places.
 """
 
 from collections.abc import AsyncGenerator, Callable, Iterator, Set
@@ -48,7 +48,7 @@ def _candidates(path: str) -> Iterator[str]:
 
 
 class Placed:
-    """A source without the images that are left out; the others are called as they lie in the archive."""
+    """A source without the images that are left out; the others have their paths in the archive as names."""
 
     def __init__(self, source: Source, label_of: Callable[[str], str], left_out: Set[str]) -> None:
         self._source = source
