@@ -6,7 +6,9 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
 
 import asyncpg
 import httpx
@@ -94,6 +96,18 @@ async def test_it_starts_without_its_parts_and_says_which_are_away(start: Start)
         refused = await client.post(f"http://127.0.0.1:{port}/api/v1/auth/login", json=login, timeout=10)
     assert refused.status_code == 503
     assert int(refused.headers["retry-after"]) >= 1
+
+
+async def test_it_takes_several_connections_in_each_turn(start: Start, variables: dict[str, str]) -> None:
+    """libuv takes one for each descriptor that it listens on (`accepting` in labeler_api/process/serving.py)."""
+    process = await start(variables)
+    await answering(variables["API_PORT"], "/health", 200)
+    assert max(_descriptors_of_sockets(process.pid).values()) == 16
+
+
+def _descriptors_of_sockets(pid: int) -> Counter[str]:
+    opened = (str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir() if path.is_symlink())
+    return Counter(name for name in opened if name.startswith("socket:"))
 
 
 async def test_workers_share_the_port(start: Start, variables: dict[str, str]) -> None:
