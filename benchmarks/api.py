@@ -18,6 +18,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -28,7 +29,7 @@ import httpx
 from benchmarks.calls import VARIANTS, Ask, asks
 from benchmarks.figures import Figures, add_write, show
 from benchmarks.load import Request
-from benchmarks.processes import Cores, Server, api_process, environment_of
+from benchmarks.processes import Cores, Server, api_process, environment_of, quiet
 from benchmarks.same import STATEMENTS, Place
 from benchmarks.statuses import status_asks
 from benchmarks.turns import Bench, Summary
@@ -222,12 +223,16 @@ class Calls:
         return found
 
     async def crowded(self) -> "Crowded":
-        """Make each over many connections at once."""
+        """Make each over many connections at once.
+
+        Each crowd comes when the one before has been answered. Who measures hangs up in the middle of a request, and
+        the person for whom all ask may have no more calls under way than these.
+        """
         bench = replace(self.bench, rounds=1)
         found = {}
         for number, ask in self.asks.items():
             (pid, ours), *_ = self.servers.asked(ask, number, self.headers)
-            (found[ask.name],) = await bench.in_turns([(pid, ours, CROWD)])
+            (found[ask.name],) = await bench.in_turns([(pid, ours, CROWD)], partial(quiet, self.servers.api))
         return Crowded({name: one.slowest for name, one in found.items()}, sum(one.failures for one in found.values()))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
@@ -15,6 +16,8 @@ import httpx
 from labeler_ops.stack.ports import free_port
 
 _START_SECONDS = 60
+_QUIET_SECONDS = 30  # as long as a request may take
+_UNDER_WAY_ALONE = re.compile(r"^labeler_http_requests_open 1\.0$", re.MULTILINE)
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -74,6 +77,13 @@ async def _answers(client: httpx.AsyncClient, address: str) -> bool:
 def api_of(ready: Mapping[str, Any]) -> Server:
     """The API process that the stack started."""
     return Server(ready["api"], ready["pids"]["api"])
+
+
+async def quiet(server: Server) -> None:
+    """Wait until an API process has no request under way but the one that asks it."""
+    async with asyncio.timeout(_QUIET_SECONDS), httpx.AsyncClient(base_url=server.url) as client:
+        while not _UNDER_WAY_ALONE.search((await client.get("/metrics")).raise_for_status().text):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
 
 @contextmanager

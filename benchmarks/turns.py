@@ -4,7 +4,7 @@ A noisy machine is unfair to all alike that way. The ratios last, and the CPU ti
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -31,15 +31,21 @@ class Bench:
     seconds: float
     rounds: int
 
-    async def in_turns(self, asked: Sequence[tuple[int, Sequence[Request], int]]) -> list["Summary"]:
+    async def in_turns(
+        self,
+        asked: Sequence[tuple[int, Sequence[Request], int]],
+        before_each: Callable[[], Awaitable[None]] | None = None,
+    ) -> list["Summary"]:
         """Measure each of these one after the other, and that again and again: by which process is asked for what, over
-        how many connections.
+        how many connections. `before_each` is awaited before each measurement.
 
         The first round is to warm up.
         """
         found: list[list[Timed]] = [[] for _ in asked]
         for turn in range(self.rounds + 1):
             for number, (server, requests, connections) in enumerate(asked):
+                if before_each is not None:
+                    await before_each()
                 timed = await self._timed(server, requests, connections)
                 if turn:
                     found[number].append(timed)
