@@ -55,10 +55,33 @@ class Connection(asyncpg.Connection):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.born_at = self.heard_at = monotonic()
+        self.was_left = False
 
     def note_answer(self) -> None:
         """The server is there."""
         self.heard_at = monotonic()
+
+    def note_left(self) -> None:
+        """A statement failed or was cancelled: it may have been left between its two messages."""
+        self.was_left = True
+
+
+def note_failure(connection: Any) -> None:
+    """Have what a failed or cancelled statement has left ended, when its connection goes back."""
+    with suppress(asyncpg.InterfaceError):  # ended already, and so back in the pool
+        if not connection.is_closed():
+            connection.note_left()
+
+
+async def end_what_was_left(connection: Any) -> None:
+    """End what a failed or cancelled statement has left, when its connection goes back: `reset` of a pool.
+
+    The driver prepares with one message and runs with the next. What is cut off in between is a transaction already,
+    with locks on its tables, until the connection is used again. Nothing else is reset: single reads leave nothing.
+    """
+    if connection.was_left:
+        await connection.execute("SELECT 1")
+        connection.was_left = False
 
 
 def watch_silence(connection: Any) -> None:

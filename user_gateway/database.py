@@ -17,7 +17,7 @@ import structlog
 from asyncpg.connection import LoggedQuery
 
 from service_kit import postgres
-from service_kit.postgres import KEEPALIVE, LivenessCheck, watch_silence
+from service_kit.postgres import KEEPALIVE, LivenessCheck, end_what_was_left, watch_silence
 from service_kit.settings import SettingsError
 from user_gateway import errors
 from user_gateway.lending import Lending
@@ -146,7 +146,7 @@ class Database:
             max_size=self._pool_size,
             timeout=_CONNECT_SECONDS,
             server_settings=self._settings,
-            reset=_keep_session,
+            reset=end_what_was_left,
             init=self._prepare_connection,
             connection_class=postgres.Connection,
         )
@@ -392,7 +392,3 @@ def _reason(error: Exception, step: str) -> str:
     if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError | asyncpg.InvalidCatalogNameError):
         return str(error)
     return f"{type(error).__name__} while {step}"
-
-
-async def _keep_session(_: object) -> None:
-    """Do nothing on release: single SELECTs leave no state behind, and DISCARD would cost a round trip."""

@@ -6,7 +6,7 @@ asyncpg's pool makes a task of every return and three coroutines of every loan: 
 import asyncio
 from typing import Any
 
-from service_kit.postgres import LivenessCheck, throw_away
+from service_kit.postgres import LivenessCheck, note_failure, throw_away
 
 
 class Lending:
@@ -60,6 +60,7 @@ class Lending:
 
         False: the connection was thrown away, and its statement may still run.
         """
+        note_failure(connection)
         try:
             return await self._liveness.give_back(connection, self._release_seconds)
         finally:

@@ -140,7 +140,7 @@ class Lender:
 
     async def take_back(self, connection: Any, admitted: Pass, error: BaseException | None = None) -> None:
         """Take a connection back, given what its use ended with. A transaction that is still open is rolled back."""
-        if isinstance(error, asyncio.CancelledError):
+        if isinstance(error, asyncio.CancelledError) or _is_of_the_driver(error):
             self._see_to(connection, admitted)
             return
         if isinstance(error, TimeoutError):
@@ -228,7 +228,7 @@ class Lender:
                 await self.take_back(connection, Pass(), error)
 
     def _see_to(self, connection: Any, admitted: Pass) -> None:
-        """Have a cancelled statement ended. Nobody waits for that."""
+        """Have a statement ended that was left before its end, with the locks that it has. Nobody waits for that."""
         task = asyncio.create_task(self._recovered(connection, admitted), name="connection recovery")
         self._recovering.add(task)
         task.add_done_callback(self._recovering.discard)
@@ -236,7 +236,7 @@ class Lender:
     async def _recovered(self, connection: Any, admitted: Pass) -> None:
         try:
             async with asyncio.timeout(_RECOVERY_SECONDS):
-                await connection.execute("SELECT 1")  # comes after the cancelled statement's end
+                await connection.execute("SELECT 1")  # comes after that statement's end
         except asyncpg.InFailedSQLTransactionError:
             pass
         except FAILURES as error:
@@ -261,6 +261,11 @@ class Lender:
         self._metrics.connections.labels("labeler", "used").set(size - idle)
         self._metrics.connections.labels("labeler", "max").set(self._options.max_size)
         self._metrics.waiting.labels("labeler").set(self._waiting)
+
+
+def _is_of_the_driver(error: BaseException | None) -> bool:
+    """Whether the driver refused a value. The statement is prepared by then, and left as a cancelled one is."""
+    return isinstance(error, asyncpg.InterfaceError) or type(error) is asyncpg.DataError  # the server's are subclasses
 
 
 async def _rolled_back(connection: Any) -> None:

@@ -18,7 +18,7 @@ from labeler_api.db.read_only import NotReadOnly, prove
 from labeler_api.errors import AppError, Unavailable
 from labeler_api.resilience.circuit_breaker import CircuitBreaker
 from labeler_api.telemetry.instruments import Instruments
-from service_kit.postgres import KEEPALIVE
+from service_kit.postgres import KEEPALIVE, Connection, end_what_was_left, note_failure
 
 log = structlog.get_logger("labeler_api.platform")
 
@@ -61,7 +61,8 @@ class PlatformDatabase:
             max_size=_MOST_CONNECTIONS,
             max_inactive_connection_lifetime=_IDLE_SECONDS,
             init=prepare,
-            reset=_keep_session,
+            connection_class=Connection,
+            reset=end_what_was_left,
             timeout=_CALL_SECONDS,
             server_settings={
                 "application_name": "labeler_api",
@@ -113,7 +114,11 @@ class PlatformDatabase:
             async with asyncio.timeout(_CALL_SECONDS):
                 # The time of acquire also bounds the wait for a cancelled statement's end, on release.
                 async with self._pool.acquire(timeout=_CALL_SECONDS) as connection:
-                    yield ReadConnection(connection, _CALL_SECONDS)
+                    try:
+                        yield ReadConnection(connection, _CALL_SECONDS)
+                    except BaseException:
+                        note_failure(connection)
+                        raise
         except AppError:
             raise
         except NotReadOnly as error:
@@ -149,7 +154,3 @@ class PlatformDatabase:
 
 def _unavailable(detail: str = "Platform data cannot be read at the moment. Try again shortly.") -> Unavailable:
     return Unavailable(detail, code="platform_unavailable", retry_after=_RETRY_AFTER_SECONDS)
-
-
-async def _keep_session(_connection: object) -> None:
-    """Reset nothing: single SELECTs leave no state behind."""

@@ -12,6 +12,7 @@ import pytest
 
 from proto.users.v1 import user_gateway_pb2 as pb
 from tests.fixtures.gateway_calls import Calls
+from tests.fixtures.left_locks import cut_everywhere
 from tests.fixtures.timing import check_within
 from tests.fixtures.users import StartGateway, UsersDatabase
 from tests.fixtures.waiting import until
@@ -121,3 +122,19 @@ def _assert_asked(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     wire = connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]
     assert wire.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
     assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 20_000
+
+
+async def test_a_statement_that_is_cut_off_leaves_no_lock(users_db: UsersDatabase, start_gateway: StartGateway) -> None:
+    """The tables are another service's, whose migrations would wait for it."""
+    running = await start_gateway(users_db.dsn)
+    database = running.server._database
+    await database.fetch("SELECT 1", seconds=5)
+
+    async def fetch(number: int) -> None:
+        await database.fetch(f"SELECT id AS id_{number} FROM users", seconds=5)
+
+    async def search(number: int) -> None:
+        await database.search(f"SELECT id AS id_{number} FROM users", caller="x", short=False, seconds=5)
+
+    for read in (fetch, search):
+        await cut_everywhere(users_db.admin_dsn, "users", read)

@@ -9,6 +9,7 @@ import pytest
 from labeler_api.db.connection import PLANNED_ONCE
 from labeler_api.db.pool import Database, PoolOptions, StatementCount, statements
 from labeler_api.errors import Conflict, Invalid, Stale, Unavailable
+from tests.fixtures.left_locks import cut_everywhere, no_lock
 from tests.fixtures.postgres import DatabaseFactory
 
 
@@ -252,3 +253,27 @@ async def test_a_connection_whose_transaction_failed_is_clean_when_it_is_lent_ag
             await fail()
     async with db.read() as connection:
         assert await connection.fetchval("SELECT count(*) FROM t") == 0
+
+
+async def test_what_is_cut_off_leaves_no_lock(db: Database, dsn: str) -> None:
+    async def read(number: int) -> None:
+        async with db.read() as connection:
+            await connection.fetch(f"SELECT name AS name_{number} FROM t")
+
+    await cut_everywhere(dsn, "t", read)
+
+
+@pytest.mark.parametrize("statement_cache", [True, False])
+async def test_a_value_that_the_driver_refuses_leaves_no_lock(dsn: str, db: Database, statement_cache: bool) -> None:
+    """It looks at the values when the statement is prepared already."""
+    other = await Database.connect(dsn, PoolOptions(min_size=1, max_size=3, statement_cache=statement_cache))
+    observer = await asyncpg.connect(dsn)
+    try:
+        for lent in (other.read, other.single):
+            with pytest.raises(Invalid):
+                async with lent() as connection:
+                    await connection.fetchrow("SELECT name FROM t WHERE id = $1", 2**40)
+            await no_lock(observer, "t")
+    finally:
+        await observer.close()
+        await other.close()

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from labeler_api.db.read_only import NotReadOnly, prove
 from labeler_ops.stack.ports import free_port
 from tests.fixtures.api import Api
+from tests.fixtures.left_locks import cut_everywhere
 from tests.fixtures.platform import READER, READER_PASSWORD, PlatformDb, StartPlatformApi
 from tests.fixtures.timing import check_within
 
@@ -190,3 +191,17 @@ async def test_the_role_cannot_write_even_without_the_default(platform_db: Platf
                 await connection.execute(statement)
     finally:
         await connection.close()
+
+
+async def test_a_read_that_is_cut_off_leaves_no_lock(
+    start_platform_api: StartPlatformApi, platform_db: PlatformDb
+) -> None:
+    """The tables are another service's, whose migrations would wait for it."""
+    api = await start_platform_api(PLATFORM_DB_URL=platform_db.dsn)
+    await api.services.platform.ping()
+
+    async def read(number: int) -> None:
+        async with api.services.platform.read() as connection:
+            await connection.fetch(f"SELECT name AS name_{number} FROM organizations")
+
+    await cut_everywhere(platform_db.admin_dsn, "organizations", read)
