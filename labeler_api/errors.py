@@ -131,7 +131,7 @@ class Stale(Unavailable):
 
 
 class Missed(Stale):
-    """A write found nothing to write to: it is gone or has another version. Whoever called says which of the two."""
+    """A write found nothing to write to: it is gone or has another version. The caller finds out which."""
 
     def __init__(self) -> None:
         super().__init__("Somebody changed this at the same moment. Try again.", retry_after=1)

@@ -230,9 +230,9 @@ def published_secrets(settings: Settings) -> list[str]:
 
 
 def require_own_secrets(settings: Settings) -> None:
-    """Refuse to serve others with secrets that everybody knows. Raises SettingsError; for who is about to listen.
+    """Refuse to serve others with secrets that everybody knows. Raises SettingsError. Called before the server listens.
 
-    On the loopback they do no harm, and whoever tries the API out needs none of their own.
+    On the loopback they do no harm, and to try the API out needs no secrets.
     """
     found = published_secrets(settings)
     if found and not settings.allow_published_defaults and not _is_loopback(settings.api_host):

@@ -1,4 +1,4 @@
-"""How late the event loop is: what every request waits beside its own work."""
+"""How late the event loop is: what every request waits in addition to its own work."""
 
 import asyncio
 import contextlib

@@ -44,7 +44,7 @@ _SOCKET_OPTIONS = (
     (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", _UNACKNOWLEDGED_SECONDS * 1000),
 )
 
-# A firewall forgets connections that are quiet. Whoever would get one that has been asks first whether it answers.
+# A firewall forgets idle connections. So an idle one is tested before it is used.
 _QUIET_SECONDS = 30.0
 _ANSWER_SECONDS = 2.0  # to that question; a server that is there takes a millisecond
 

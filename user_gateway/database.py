@@ -30,8 +30,8 @@ _PROBE_TIMEOUT_SECONDS = 2.0  # a sign of life on an open connection: one round 
 # To connect, prove the role and read the catalog: some ten round trips, so that half a second each is not too far. A
 # User DB of any size takes some ten milliseconds for its own part.
 _PREPARE_SECONDS = 10.0
-# Grants change while the gateway runs: whoever gains a right to write, or a column, is found within a minute, and what
-# is missing meanwhile within seconds of its return. A reading costs the database some ten milliseconds.
+# Grants change while the gateway runs: a new right to write, or a new column, is found within a minute, and what was
+# missing within seconds of its return. A reading costs the database some ten milliseconds.
 _READ_AGAIN_SECONDS = 60.0
 _MISSING_SECONDS = 5.0
 _READINGS_APART_SECONDS = 1.0  # whatever calls run into: each asks for a reading, and one serves them all
@@ -77,7 +77,7 @@ def _nothing() -> None:
 class Database:
     """A read-only pool. `prepare` is run on every return of the database: the proof and the reading of the catalog.
 
-    It is run again from time to time, and when a statement finds the catalog changed, beside the calls, which go on.
+    It is run again from time to time, and when a statement finds the catalog changed, while calls go on.
 
     `on_statement` is told of every statement of a call, with asyncpg's LoggedQuery.
     """
@@ -257,7 +257,7 @@ class Database:
         if not isinstance(error, asyncio.CancelledError | TimeoutError):
             await giving
             return
-        # Whoever leaves does not wait for the end of a cancelled statement.
+        # A caller that leaves does not wait for the end of a cancelled statement.
         task = asyncio.create_task(giving, name="connection release")
         self._releasing.add(task)
         task.add_done_callback(self._releasing.discard)
@@ -289,7 +289,7 @@ class Database:
             connection.add_query_logger(self._on_statement)
 
     async def read_again(self) -> None:
-        """Prove the role and read the catalog anew, while calls go on. Whoever asks meanwhile waits for the same."""
+        """Prove the role and read the catalog again, while calls go on. Callers meanwhile wait for the same reading."""
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read_again(), name="catalog reading")
         await asyncio.shield(self._reading)

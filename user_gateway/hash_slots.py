@@ -53,7 +53,7 @@ class OwnSlots:
 
 
 class SharedSlots:
-    """The places of all workers: a file for each, in a directory of theirs, and whoever has its lock has the place.
+    """The places of all workers: a file for each in one directory; the worker that locks the file has the place.
 
     The kernel takes the lock from a worker that ends, however it ends. Slots of each worker's own would stay unused:
     a client keeps to one worker for minutes.

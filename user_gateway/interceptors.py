@@ -44,7 +44,7 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 class CallGuard:
     """Guards every unary call; the streams of health and reflection show no user and pass as they are.
 
-    It wraps the handlers as they are registered. A `grpc.aio.ServerInterceptor` would find them anew for each call.
+    It wraps the handlers as they are registered. A `grpc.aio.ServerInterceptor` would look them up for each call.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class CallGuard:
             code = "OK"
             self.under_way += 1
             try:
-                metadata = context.invocation_metadata() or ()  # once: gRPC builds it anew each time
+                metadata = context.invocation_metadata() or ()  # once: gRPC builds it again each time
                 current_request_id.set(_request_id(metadata))
                 if not is_open:
                     current_caller.set(self._authenticator.authenticate(metadata))

@@ -1,4 +1,4 @@
-"""Password checks off the event loop: bounded, and the same work whoever is asked for.
+"""Password checks off the event loop: bounded, and the same work for every account.
 
 A check of cost n takes twice as long as one of n - 1. Whatever the cost of an account's hash, a check is filled up with
 others to the work of the highest cost there is, so that its time tells neither an unknown account nor an old one.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from user_gateway.errors import ResourceExhausted
 
-_WAIT_SECONDS = 1.0  # whoever is not served within it would rather type on
+_WAIT_SECONDS = 1.0  # a person who gets no answer within it types on
 _WAITING = 64  # of one caller; more would only wait to be refused
 
 
@@ -43,7 +43,7 @@ class Places:
         return leave
 
     async def _take(self, own: asyncio.Semaphore) -> None:
-        await own.acquire()  # first: whoever waits here holds nothing that other callers need
+        await own.acquire()  # first: a caller that waits here holds nothing that others need
         try:
             await self._all.acquire()
         except BaseException:

@@ -44,7 +44,7 @@ LOG_INS_NAME = f"{SERVICE_NAME}/VerifyCredentials"
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
-# Long enough for a call that was taken to reach its handler on a busy loop, and short beside a caller's deadline.
+# Long enough for a call that was taken to reach its handler on a busy loop, and short compared to a caller's deadline.
 _IDLE_SECONDS = 0.3
 _LOOK_AGAIN_SECONDS = 0.05
 _LOOK_SECONDS = 1.0  # for a thousand hashes by the primary key, and for the list of indexes
@@ -254,7 +254,7 @@ class Gateway:
             # hello. The age above ends the idle ones.
             ("grpc.max_allowed_incoming_connections", 512),
             ("grpc.server_handshake_timeout_ms", 10_000),
-            # Half-open connections: whoever does not answer a ping has gone.
+            # Half-open connections: a client that does not answer a ping has gone.
             ("grpc.keepalive_time_ms", 60_000),
             ("grpc.keepalive_timeout_ms", 20_000),
             # Clients ping every 60 s, also without calls (labeler_api/user_directory/directory.py): allow twice that.

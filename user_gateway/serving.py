@@ -28,7 +28,7 @@ def serve(settings: Settings, listening: Listening, slots: HashSlots | None = No
     finally:
         lines.close(_LAST_LINES_SECONDS)
     if checking:
-        # Whoever asked has left, and Python would wait for the threads, some seconds of a core each.
+        # The callers have left, and Python would wait for the threads, some seconds of a core each.
         os._exit(0)
 
 
@@ -42,7 +42,7 @@ async def _run(settings: Settings, listening: Listening, slots: HashSlots | None
     spans = tracing.from_environment(os.environ, "user_gateway")
     gateway = Gateway(settings, spans, slots=slots)
     await gateway.start()
-    # What is there now stays: the collector need not look at it again and again beside calls.
+    # Objects of now stay: the collector need not visit them again and again while calls run.
     gc.collect()
     gc.freeze()
     listening(gateway, asked_to_stop)

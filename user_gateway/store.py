@@ -97,7 +97,7 @@ class UserStore:
     async def _fetch(
         self, argument: object, *, full: bool, rest: str, seconds: float, extra: str = ""
     ) -> list[asyncpg.Record]:
-        """Ask what is built from the catalog. Where a column went away, read the catalog anew and ask once more."""
+        """Run a statement made from the catalog. If a column went away, read the catalog again and retry once."""
         sql = self._select(full=full, extra=extra, rest=rest)
         try:
             return await self._database.fetch(sql, argument, seconds=seconds)

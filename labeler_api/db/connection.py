@@ -11,7 +11,7 @@ STATEMENT_SECONDS = 20
 The limit holds between the parts of a statement, too: a process that freezes there keeps its locks no longer.
 """
 LOCK_SECONDS = 5
-"""What a statement of a request waits for a lock: who waits holds a connection that others could use."""
+"""What a statement of a request waits for a lock: it holds a connection that others could use."""
 # Between two statements of a write nothing is waited for. A process that is frozen there, or whose machine vanished
 # without a word, must not keep a project locked until TCP gives it up, which takes hours.
 IDLE_SECONDS = 15
@@ -27,7 +27,7 @@ OF_A_REQUEST: dict[str, str] = {
     "lock_timeout": f"{LOCK_SECONDS}s",
     "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
 }
-"""What the server lets a request do; who needs more says so for its transaction."""
+"""The server's limits for a request; a transaction that needs more sets its own."""
 
 PLANS: dict[str, str] = {"jit": "off"}
 """How the server is to plan: compiling takes longer than any statement here runs."""
@@ -40,7 +40,7 @@ statements of a save it always hopes, for they take arrays, and never finds any:
 (docs/performance.md). Where values matter, as how many rows a batch has, the plan for no values in particular is worse.
 
 A plan that is kept may be older than the rows: one that was made for an empty table reads the table through until
-statistics are gathered anew. Rows that are named by their keys are found by an index, however few there are.
+statistics are gathered again. Rows that are named by their keys are found by an index, however few there are.
 """
 
 ISOLATION: dict[str, str] = {"default_transaction_isolation": "read committed"}

@@ -41,7 +41,7 @@ class PoolOptions:
 
 
 class Caller(Struct, frozen=True):
-    """For whom a connection is wanted. The times are those of `time.monotonic`.
+    """Who wants a connection. The times are those of `time.monotonic`.
 
     `person` and `project` say whose shares it is taken from, `patience` until when a place is waited for, and
     `deadline` when all of it has to be over.
@@ -160,7 +160,7 @@ class Lender:
         await self._returned(connection, admitted)
 
     async def ping(self) -> None:
-        """Raise unless the server answers now. Whoever asks meanwhile shares the answer, and one connection."""
+        """Raise unless the server answers now. Calls meanwhile share the answer, and one connection."""
         if self._ping is None or self._ping.done():
             self._ping = asyncio.create_task(self._asked(), name="database ping")
             self._ping.add_done_callback(lambda task: task.cancelled() or task.exception())

@@ -68,7 +68,7 @@ class Openings:
 
     def __init__(self, *, pooled: bool) -> None:
         self.write = begin(pooled=pooled)
-        # Behind a transaction pooler each execution prepares its statement anew: there is no plan to keep.
+        # Behind a transaction pooler each execution prepares its statement again: there is no plan to keep.
         self.planned_once = self.write if pooled else begin(pooled=False, **PLANNED_ONCE)
         self.long = begin(pooled=pooled, **_OF_LONG_WORK)
         self.snapshot = begin("ISOLATION LEVEL REPEATABLE READ READ ONLY", pooled=pooled, **_OF_A_SNAPSHOT)
@@ -308,7 +308,7 @@ class WriteTransaction(LentConnection):
             raise MustWait(reference)
 
     def know(self, dataset_id: str, project_id: str) -> None:
-        """Note that both ids are one project, for whoever stands in line for it."""
+        """Note that both ids are one project, for callers that stand in line for it."""
         self._lender.admission.know(dataset_id, project_id)
 
 
@@ -431,4 +431,4 @@ async def _said(connection: Any, sql: str) -> None:
 
 
 async def _keep_session(_connection: object) -> None:
-    """Reset nothing; whoever gives a connection back has ended its transaction."""
+    """Reset nothing: a connection that is given back has ended its transaction."""

@@ -69,7 +69,7 @@ async def once(tx: WriteTransaction, call: Call, make: Callable[[], Awaitable[Ro
     """Return what `make` returns; for a request that was answered before, what it returned then.
 
     Comes after the access was checked, so that nobody reads an old answer whose role is gone, and before any lock is
-    taken: whoever waits here for an equal request must not hold what that one needs. The row may hold what JSON can
+    taken: a request that waits here for an equal one must not hold what that one needs. The row may hold what JSON can
     say, and times. Raises Invalid when the key came with another request before.
     """
     wanted = call.idempotency
@@ -86,7 +86,7 @@ async def once(tx: WriteTransaction, call: Call, make: Callable[[], Awaitable[Ro
 async def answered(connection: ReadConnection, call: Call) -> Row | None:
     """Return the row that this request was answered with before, or None. For use before work that takes long.
 
-    `once` decides: whoever finds nothing here may still lose to an equal request. Raises Invalid as `once` does.
+    `once` decides: a request that finds nothing here may still lose to an equal one. Raises Invalid as `once` does.
     """
     wanted = call.idempotency
     if wanted is None:

@@ -38,7 +38,7 @@ _AFTERWARDS = {
 
 
 async def create(call: Call, body: CreateInvitation) -> InvitationResponse:
-    """Invite a user. Raises BadRequest for a member and for who is invited already, TooMany after 20 in an hour.
+    """Invite a user. Raises BadRequest for members and for users who are invited already, TooMany after 20 in an hour.
 
     The access is checked before the user is looked up, so that nobody learns who has an account without it.
     """

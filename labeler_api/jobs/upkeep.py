@@ -17,8 +17,8 @@ _LOG_AT_ONCE = 1000  # rows; a worker adds fewer in a minute, so the log shrinks
 _UNKNOWN = "unknown"  # one value for every kind that we do not know: the names come from a table
 
 # The lease of a job ends when its heartbeat is old. One from the future, after the server's clock was set back, would
-# hold a dead process' job for as long as the clock jumped. From now on it is as old as it can be; a process that lives
-# writes it anew within a lease.
+# hold a dead process' job for as long as the clock jumped. So it is set to now: a living process
+# renews it within a lease.
 _HEARTBEATS = "UPDATE pgqueuer SET heartbeat = now() WHERE status = 'picked' AND heartbeat > now()"
 
 _PRUNE = """

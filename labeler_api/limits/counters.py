@@ -115,7 +115,7 @@ class Memory:
         return (moments[0] if moments else now), len(moments[:limit])
 
     def _touched(self, key: str, expiry: int) -> _Kept:
-        """Return what is kept of a key, as the one that was seen last; whoever was seen longest ago makes room."""
+        """Return what is kept of a key, and make it the one seen last; the one seen longest ago is dropped."""
         now = self._clock()
         kept = self._kept.get(key)
         if kept is None or kept.until <= now:

@@ -1,7 +1,7 @@
 """Answers that a client paces hold a connection to the object store for as long as it reads: who may have how many.
 
 Images and exports are such streams. A quarter of the store's connections is never theirs: uploads, exports, thumbnails
-and health go on, whoever reads slowly.
+and health go on, even if clients read slowly.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class OpenStreams:
 
     @asynccontextmanager
     async def place(self, person: int, client: str) -> AsyncIterator[None]:
-        """Lend a place. Raises TooMany for whoever has all of their own, Unavailable when there is none at all."""
+        """Lend a place. Raises TooMany if the caller has all of theirs, Unavailable if none is left."""
         async with AsyncExitStack() as stack:
             try:
                 async with asyncio.timeout(_WAIT_SECONDS):

@@ -26,7 +26,7 @@ _CLIENT_SECONDS = 60
 _FREE_TRIES = 5
 _FIRST_WAIT_SECONDS = 60
 _LONGEST_WAIT_SECONDS = 900
-_FORGOTTEN_SECONDS = 3600  # four times the longest wait: whoever goes on guessing gets a dozen tries an hour
+_FORGOTTEN_SECONDS = 3600  # four times the longest wait: somebody who goes on guessing gets a dozen tries an hour
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class LoginTry:
         await self._storage.ask(lambda storage: storage.clear(self._wait))
 
     async def not_judged(self) -> None:
-        """Take the try back: nobody looked at the password, so it says nothing about whoever sent it."""
+        """Take the try back: the password was not checked, so the try says nothing about its sender."""
         await self._storage.ask(lambda storage: storage.incr(self._client, _CLIENT_SECONDS, -1))
         await self._storage.ask(lambda storage: storage.incr(self._account, _FORGOTTEN_SECONDS, -1))
         if self._waits:

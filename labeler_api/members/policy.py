@@ -52,7 +52,7 @@ class ProjectLock(Enum):
     Raising it later can deadlock: the transaction then waits behind others that wait for what it already holds.
     """
 
-    NONE = auto()  # for a look
+    NONE = auto()  # for reading
     ROLE = auto()  # blocks a change of the caller's role, and EXCLUSIVE
     CHANGE = auto()  # blocks changes of the project and of its images, too
     EXCLUSIVE = auto()  # blocks every writer of the project, of annotations too
@@ -84,5 +84,5 @@ def changeable(actor: Role, wanted: Role | None) -> list[RoleName]:
 
 
 def grantable(actor: Role | None) -> list[RoleName]:
-    """Return the roles that `actor` may make somebody a member with; none for who has no role."""
+    """Return the roles that `actor` may make somebody a member with; none if they have no role."""
     return [role.text for role in Role if actor is not None and may_change(actor, present=None, wanted=role)]

@@ -1,7 +1,7 @@
 """Maintenance mode: what this process knows of the switch in the Labeler DB, and how it hears of it.
 
-`labeler maintenance on` sets the row, notifies, and then builds a fence in the database that refuses writes from
-whoever missed the news. Here the news arrives by LISTEN, and by looking twice a second where that is cut off. The
+`labeler maintenance on` sets the row, notifies, and then builds a fence in the database that refuses the writes of
+processes that missed it. This process hears of the row by LISTEN, and reads it twice a second if that is cut off. The
 connection that this takes also looks after transactions that stand still (db/stalled_transactions.py).
 """
 

@@ -26,8 +26,8 @@ _KEEP_ALIVE_SECONDS = (
 )
 _MOST_FILES = 65_536  # more than API_MAX_CONNECTIONS and the connections behind need
 _LAST_LINES_SECONDS = 2.0  # for the log at the end; a pipe that nobody reads takes none of them
-# A thread that computes keeps the interpreter's lock for so long (Python's own: 0.005). The event loop has to win it
-# back several times for each statement: beside somebody's long body, a call of some statements took 0.1 s and more.
+# A busy thread holds Python's global lock for so long (Python's default: 0.005). The event loop needs the lock several
+# times for each statement: while a long body was checked, a call of some statements took 0.1 s and more.
 _SWITCH_SECONDS = 0.000_5
 # New objects until the collector looks at them (Python's own: 700, which is three requests). Those of 32 requests under
 # way are looked at in vain again and again: a save took 4 % more CPU at 8 connections, and 10 % more at 32.
@@ -120,8 +120,8 @@ def application() -> Application:
     lines = configure_logging(settings.log_level)
     sys.setswitchinterval(_SWITCH_SECONDS)
     inner = _timed(create_app(settings), settings.event_loop_step_seconds)
-    # What is there now stays. Else whoever makes many objects in a thread has the collector look at these 150 000 as
-    # well, which holds up the event loop for a quarter of a second each time.
+    # Objects of now stay. If they are not frozen, a thread that makes many objects has the collector visit these
+    # 150 000 as well, which stops the event loop for a quarter of a second each time.
     gc.collect()
     gc.freeze()
     gc.set_threshold(_NEW_OBJECTS)

@@ -87,7 +87,7 @@ _COUNTS = f"""
 """
 
 # $3 and $4: the project and the revision of which the counts are known; others come along, a column an array. Both,
-# since a dataset may get another project, which begins to count anew.
+# since a dataset may get another project, which counts from zero.
 _GET_COUNTED = reading(f"""
     SELECT project.*, counts.*
     FROM ({_one("found.project_id")}) AS project

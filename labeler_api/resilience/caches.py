@@ -73,7 +73,7 @@ class SizedCache(Generic[T]):
         return entry[1]
 
     def put(self, key: Hashable, value: T, size: int) -> None:
-        """Keep a value in place of the one before, unless it is too large to stand beside others."""
+        """Keep a value in place of the one before, unless it is too large to leave room for others."""
         self.size -= self._values.pop(key, (0, None))[0]
         if size * _LARGEST_SHARE > self._limit:
             return
@@ -123,7 +123,7 @@ class ByteCache:
 
 
 class AnnotationKind(NamedTuple):
-    """What never changes of an annotation, whoever changes it, or deletes it and brings it back."""
+    """The parts of an annotation that no change, deletion or restoring alters."""
 
     project_id: str
     annotation_type: str

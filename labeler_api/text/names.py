@@ -32,7 +32,7 @@ def shown(name: str) -> str:
 def quoted(text: str) -> str:
     """Quote what somebody sent, for a sentence: no more than a person reads, and nothing that cannot be seen."""
     some = text[:_QUOTED_CHARACTERS] + ("…" if len(text) > _QUOTED_CHARACTERS else "")
-    if some.isprintable():  # nearly always; a thirtieth of the time of a look at each character
+    if some.isprintable():  # nearly always; a thirtieth of the time of checking each character
         return "'" + some.replace("\\", "?") + "'"
     return "'" + "".join("?" if is_unseen(one) or one == "\\" else one for one in some) + "'"
 

@@ -98,7 +98,7 @@ class Links:
         return _window_end(_EXPORT_SECONDS)
 
     def check(self, kind: Kind, path: str, query: LinkQuery) -> None:
-        """Accept a link or raise NotFound: who has no good link learns nothing about what exists."""
+        """Accept a link or raise NotFound: a bad link tells nothing about what exists."""
         if len(query.s) > _SIGNATURE_CHARACTERS + 1 or query.e < time.time():
             raise _no_such_link()
         asked = (kind, path, query)

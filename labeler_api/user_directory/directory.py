@@ -38,7 +38,7 @@ _LARGEST_ID = 2**63 - 1
 _LARGEST_SKIP = 2**31 - 1
 
 # Searches read the whole table. A handful of them at once leaves the gateway's connections (ten by default) to look-ups
-# and log-ins; whoever is not served within a second would rather type on.
+# and log-ins; a person who gets no answer within a second types on.
 _SEARCHES_AT_ONCE = 4
 _SEARCH_WAIT_SECONDS = 1.0
 _SEARCHES_WAITING = 32

@@ -1,4 +1,4 @@
-"""Names of organizations, shown beside users: from the Platform DB, through a cache, and never waited for long."""
+"""Names of the organizations of users: from the Platform DB, through a cache, and never waited for long."""
 
 import asyncio
 from collections import OrderedDict
@@ -61,7 +61,7 @@ class Organizations:
         await self._look_ups.cancel()
 
     async def _look_up(self, organization_id: int) -> None:
-        """Ask, or wait for who asks already, as long as patience goes. The question goes on without us."""
+        """Ask, or wait for a question that is under way, for as long as `patience` allows. It goes on without us."""
         task = self._look_ups.running(organization_id)
         if task is None:
             task = self._look_ups.start([organization_id], self._ask(organization_id), "organization look-up")

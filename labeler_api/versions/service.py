@@ -75,7 +75,7 @@ async def export(call: Call, reference: str, body: ExportRequest) -> ExportRespo
         annotation_count=row["annotation_count"],
         image_count=row["image_count"],
         file_size_bytes=row["size_bytes"],
-        images_left_out=row.get("images_left_out", 0),  # an answer of before has none
+        images_left_out=row.get("images_left_out", 0),  # an answer that an older API stored has none
     )
 
 

@@ -89,7 +89,7 @@ def _drafts(items: Sequence[AnnotationCreate]) -> list[_Draft | AppError]:
 
 
 async def _create_in_one(tx: WriteTransaction, call: Call, reference: str, drafts: Sequence[_Draft | AppError]) -> Row:
-    """Make all items in one project. Who may not write to it is told so of each of them."""
+    """Make all items in one project. If the caller may not write to it, each item says so."""
     batch = _Batch()
     try:
         await _fill(tx, call, reference, dict(enumerate(drafts)), batch)

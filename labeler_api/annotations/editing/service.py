@@ -185,7 +185,7 @@ def access_to(row: Row | None, call: Call, annotation_id: int) -> Access:
 async def _checked_for(
     call: Call, annotation_id: int, body: AnnotationUpdate
 ) -> tuple[AnnotationKind, AnnotationUpdate]:
-    """Check a change of an annotation. What is wrong with it is said only to who may change the annotation."""
+    """Check a change of an annotation. What is wrong is told only to callers who may change the annotation."""
     if (known := _known(call, annotation_id)) is not None:
         with suppress(AppError):
             return known, _checked_change(known, body)

@@ -1,4 +1,4 @@
-"""The ledger: what goes with every write of annotations, whoever writes.
+"""The ledger: the updates that every write of annotations must also make.
 
 Each changed annotation gets a revision in its history. The statuses of the images, the project's counters and its
 revision follow. A write is a function of the database, which does so by `log_revision_2` and `follow_write_2` or

@@ -62,8 +62,8 @@ async def page(call: Call, project: str, query: StatusQuery) -> tuple[Body | Non
 
     Behind the page stand the other images that somebody began: clients show what is missing as not started. Without a
     task the tasks of an image are taken together: confirmed when each task that has annotations on the image is, in
-    progress when any has, and the counts are sums. None, and nothing is read, for whoever has the list of this tag. Nor
-    is anything read of a list that is kept here, until the revisions tell that something has changed.
+    progress when any has, and the counts are sums. Returns None, and reads
+    nothing, if the caller's tag is still right. A list that is kept here is not read again until a revision changes.
     """
     position = _position(query)
     place = _Place(project, query.task_type, query.limit, query.offset, query.cursor)

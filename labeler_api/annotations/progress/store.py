@@ -17,8 +17,8 @@ MOST_BEHIND = 10_000
 
 MOST_ON_A_PAGE = 200  # the limit of the call: so many of those that were begun may stand on the page itself
 
-# The API of before changed a row without counting these again: a count is true as long as the row still says what it
-# said then. The next write counts anew. OFFSET keeps the planner from reading every annotation there is, once.
+# An older API changed a row without counting these again: a count is true as long as the row has the values from that
+# time. The next write counts again. OFFSET keeps the planner from reading every annotation there is, once.
 _HAS_NO_OBJECT = """
     CASE WHEN x.counted_total = x.total_annotations AND x.counted_modified_at = x.last_modified_at
          THEN x.no_object_annotations > 0

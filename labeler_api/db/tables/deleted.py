@@ -22,7 +22,7 @@ deleted_images = Table(
         doc="When to look whether it may go for good; put off while a version has annotations of it.",
     ),
     Column("annotation_count", Integer, nullable=False),
-    # The keys of its objects stand here once more, for who asks whether an object is still needed.
+    # The keys of its objects are repeated here, for statements that ask whether an object is still needed.
     Column("s3_key", String(1000), nullable=False),
     Column("thumbnail_key", String(1000)),
     Column("rendition_key", String(1000)),

@@ -62,7 +62,7 @@ async def handle(services: Services, payload: bytes) -> None:
 async def _empty(objects: ObjectStore, bucket: str, prefix: str) -> int:
     """Remove everything under a prefix; return how many objects that were."""
     removed, before = 0, list[str]()
-    # Listed anew after each batch, so that no store has to go on in a list whose entries are going away.
+    # Listed again after each batch, so that no store has to continue a list whose entries are going away.
     while keys := await _first_keys(objects, bucket, prefix):
         if keys == before:
             raise Unavailable(f"{bucket}: the store deletes {prefix}, and still lists it.", code="storage_unavailable")

@@ -1,7 +1,7 @@
 """The job that deletes the rows of what was deleted, and then has their objects removed.
 
 It is enqueued by the transaction that hides a dataset or a project. It deletes batch by batch, so that nobody waits for
-it. A process that dies leaves the rest to the next one, which begins anew with what is left. The last transaction
+it. A process that dies leaves the rest to the next one. The last transaction
 deletes the dataset itself, or the project, and orders the purge of the objects: while a row is there, no object goes.
 """
 

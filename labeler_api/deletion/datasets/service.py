@@ -30,7 +30,7 @@ from labeler_api.members.authorization.service import Access, authorize, not_fou
 from labeler_api.members.policy import MAY_DELETE_DATASET, MAY_DELETE_PROJECT, ProjectLock
 
 _DELETE_SECONDS = 600.0  # the backup of a million annotations with their history: about two minutes
-_LISTED_IMAGES = 500  # three objects each: two pages of a list, some 50 ms; whoever asks for the impact waits for all
+_LISTED_IMAGES = 500  # three objects each: two pages of a list, some 50 ms; the call for the impact waits for it
 _BACKUP_TRIES = 3  # while others go on writing; then they have to be asked to stop
 _RETRY_SECONDS = 60
 

@@ -1,7 +1,7 @@
 """SQL of deletion: what makes a dataset or a project unfindable, in one moment. `rows_store.py` has what comes after.
 
-A project that is deleted has no dataset any more. Every statement finds a project by its dataset, so it is found no
-more, by the API of before neither. A dataset that is deleted says so in `deleted_at`, is nobody's, and is private.
+A deleted project has no dataset any more. Every statement finds a project by its dataset, so nobody finds it, an older
+API neither. A deleted dataset has a `deleted_at`, has no owner, and is private.
 
 Locks are taken in the order of every other writer: the project's row (`authorize` with `ProjectLock.EXCLUSIVE`),
 then the dataset's. FOR UPDATE waits for writers that hold the project, and for those whose new row refers to it; later
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.projects.waiting_counters import COUNTED, REVISION, WAITING
 
-# Counters are kept: whoever deletes waits for this.
+# Counters are kept numbers, because the person who deletes waits for this.
 _IMPACT = f"""
     SELECT d.id AS dataset_id, d.name AS dataset_name, d.num_images AS images,
            p.id AS project_id, p.name AS project_name, p.task_types,
@@ -60,7 +60,7 @@ _HIDE_PROJECT = """
     UPDATE annotation_projects SET dataset_id = NULL WHERE id = $1
 """
 
-# The API of before does not know `deleted_at`; it finds a dataset by its owner, its project or its visibility.
+# An older API does not know `deleted_at`; it finds a dataset by its owner, its project or its visibility.
 _HIDE_DATASET = """
     WITH invited AS (DELETE FROM invitations WHERE dataset_id = $1)
     UPDATE datasets SET deleted_at = clock_timestamp(), owner_id = 0, visibility = 'private' WHERE id = $1

@@ -76,8 +76,8 @@ _CHANGE_DATASET = """
     WHERE id = $1 AND deleted_at IS NULL
 """
 
-# After the dataset is locked, so that every upload before is counted. The project's own number is for who reads the
-# table; the API tells the dataset's.
+# After the dataset is locked, so that every upload before is counted. The project's own number is for readers of the
+# table; the API shows the dataset's.
 _COUNT_IMAGES = """
     WITH counted AS (SELECT count(*)::int AS number FROM image_metadata WHERE dataset_id = $1),
     free AS (SELECT id FROM annotation_projects WHERE dataset_id = $1 FOR NO KEY UPDATE SKIP LOCKED),

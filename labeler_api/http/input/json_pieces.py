@@ -52,7 +52,7 @@ _NAME = msgspec.json.Decoder(str)
 class Pieces:
     """A JSON text, from the front to the back. Every method raises Broken for what breaks a rule.
 
-    `members()` and `items()` open what comes next; whoever iterates takes each value by `value()`, `check()`,
+    `members()` and `items()` open what comes next; the caller takes each value by `value()`, `check()`,
     `members()` or `items()` before going on.
     """
 
@@ -69,7 +69,7 @@ class Pieces:
         self._ended = False
         self._open_names = 0
         # Where values begin that are known to be longer than a piece, behind the last that was looked at. Without them
-        # each level of lists in lists would look at the same bytes anew.
+        # each level of lists in lists would read the same bytes again.
         self._long: frozenset[int] = frozenset()
 
     def next(self) -> bytes:

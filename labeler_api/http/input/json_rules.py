@@ -66,7 +66,8 @@ class Malformed(Broken):
 def judge(text: bytes, depth: int = 0, *, lenient: bool = False) -> None:
     """Raise Broken unless a JSON text, which stands `depth` levels deep, keeps the rules. For SHORT_BYTES, or a string.
 
-    `lenient` takes NUL, what is no UTF-8 and absurd numbers, for who looks at the values later and can say the place.
+    `lenient` takes NUL, bytes that are no UTF-8 and absurd numbers. Its callers check the values later, and name the
+    place.
     """
     try:
         decoded = text.decode(errors="surrogateescape" if lenient else "strict")
@@ -205,7 +206,7 @@ def _whole(token: bytes) -> bytes | None:
 
 
 def _surely_distinct(text: bytes) -> bool:
-    """Whether it is clear without a look at each name that no object has one twice: it is so in a list of flat objects.
+    """Whether no object has a name twice, found without reading each name: works for a list of flat objects.
 
     A name that stands twice is one member, with two colons; and no colon is missing where objects or texts hold more.
     """

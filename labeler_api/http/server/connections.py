@@ -25,7 +25,7 @@ STATE = "connections"
 
 _LOOK_SECONDS = 1.0
 _OTHER_FILES = 192  # databases, gateway, metrics, logs, temporary files of uploads, and room
-_REMEMBERED_PEERS = 1024  # an edge has some dozens; who comes without one pays the look once
+_REMEMBERED_PEERS = 1024  # an edge has some dozens; a client without an edge pays the look-up once
 _FEWEST = 64  # a machine with so few files gets them in spite of all that
 _REFUSED_AT_ONCE = 256  # so many are told why; of a flood beyond that each would cost another second of memory
 

@@ -1,7 +1,7 @@
-"""Finding out what a ZIP says of an image's bytes before they come: their CRC-32 and their number.
+"""Finds the CRC-32 and the size of an image's bytes, which a ZIP states before the bytes.
 
-An upload notes both (`image_metadata.content_checksum`). Those of images of before are found here, by reading the
-images once, and noted, so that nobody reads them for it again.
+An upload stores both (`image_metadata.content_checksum`). For older images they are found here by reading the image
+once, and stored, so that it is not read for them again.
 """
 
 import asyncio

@@ -27,8 +27,8 @@ def _in_order(place: str = "dataset_id = found.dataset_id", paging: str = "LIMIT
 def _unless_known(first: int) -> str:
     """Select what a page is true of, and `listed`: whose images are read, NULL where that is known.
 
-    Every change of the images counts them anew, in its transaction, and bumps the revision. What is known are the
-    parameters from `first` on. Of an index nothing is read for NULL.
+    Every change of the images counts them again, in its transaction, and raises the revision. What is known are the
+    parameters from `first` on. For NULL, nothing of an index is read.
     """
     return f"""
         d.images_revision, d.num_images AS total,

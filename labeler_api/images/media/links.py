@@ -43,7 +43,7 @@ def note_shown(call: Call, rows: list[Row]) -> None:
 def stay_good(call: Call, rows: list[Row]) -> bool:
     """Whether links and rows hold as long as no image changes.
 
-    Links to the store itself are signed anew with each call. And what is shown of an image of before may still be made.
+    Links to the store itself are signed again with each call. The rendition of an older image may still be made.
     """
     return call.settings.image_delivery != "presigned" and all(is_shown_as_it_is(row) or shown_key(row) for row in rows)
 

@@ -1,4 +1,4 @@
-"""The bytes of images and thumbnails, to whoever holds a signed link and may still see the dataset."""
+"""The bytes of images and thumbnails, for holders of a signed link who may still see the dataset."""
 
 import time
 from contextlib import AbstractAsyncContextManager
@@ -82,8 +82,7 @@ class Thumbnail:
 async def image(call: Call, dataset_id: str, image_id: str, query: ImageLinkQuery) -> Media:
     """Find what browsers are shown of the image of a link, or its original where the query wants it.
 
-    What browsers are shown of an image of before is made now. Raises NotFound for a link that is not good any more,
-    whatever the reason.
+    The rendition of an older image is made now. Raises NotFound for a link that is no longer good, whatever the reason.
     """
     row = await _linked(call, "images", dataset_id, image_id, query)
     key = None if query.original else await renditions.key_of(call, row, query.u)
@@ -120,7 +119,7 @@ async def _linked(
 ) -> Row:
     """Check the link, then that its user may still see the dataset, then that it means the present version.
 
-    One of a deleted image is good for whoever may bring that image back.
+    A link to a deleted image is good for users who may restore that image.
     """
     call.links.check(kind, f"{dataset_id}/{image_id}", query)
     caches = call.services.caches

@@ -13,7 +13,7 @@ def describe(image: Stored) -> dict[str, str]:
 def is_other_version(metadata: Mapping[str, str], content_sha256: str | None) -> bool:
     """Whether an object says that its bytes are not those of the row.
 
-    Uploads of before each had a key of its own could leave that behind; `labeler images check` finds it.
+    Uploads from before each had a key of its own could leave that behind; `labeler images check` finds it.
     """
     said = metadata.get("sha256")
     return said is not None and said != content_sha256

@@ -136,7 +136,7 @@ async def into_new_dataset(
                 replace(call, idempotency=None), dataset.id, rest, annotation_file, sent, skip_invalid=skips
             )
     except BaseException as error:
-        # Shielded: whoever gave the request up leaves no empty dataset behind.
+        # Shielded: a client that leaves must not leave an empty dataset behind.
         await asyncio.shield(_drop_if_empty(call, dataset.id, sent, error))
         raise
     return DatasetUploadResponse(
@@ -169,7 +169,7 @@ async def _made_or_found(call: Call, fields: DatasetFields) -> tuple[DatasetResp
             return dataset, None
         if (sent := await StreamedFiles.enter(call)) is not None:
             return dataset, sent
-        # The first request has failed and taken its dataset away between the two steps: made anew.
+        # The first request has failed and removed its dataset between the two steps: make another one.
     raise Stale("Others send the same request at this moment. Try again.", retry_after=1)
 
 
@@ -240,7 +240,7 @@ def _typed(values: dict[str, str]) -> DatasetFields:
 
 
 def _listed(text: str) -> list[str]:
-    """Read a JSON list of tasks; what is none counts as an empty one (contract#uploads)."""
+    """Read a JSON list of tasks; anything else counts as an empty one (contract#uploads)."""
     try:
         return list(dict.fromkeys(_tasks.decode(text)))
     except (msgspec.MsgspecError, RecursionError):

@@ -22,10 +22,10 @@ _LOCK = """
 """
 
 # An image is known by its path, which is its folder and its file's name, and keeps the id that it has; its key is new
-# with every upload. A new one gets its stem, or its whole path where another extension holds the
-# stem, in the table or earlier in this batch. Who gets no id even so (a file named like another's whole path) is
-# returned with a NULL one. Legacy rows are spelt as they were sent, on macOS with letters and accents apart (NFD): $15
-# has those spellings of the ids. Rows are written in the order of ids, in which writers of annotations lock them.
+# with every upload. A new one gets its stem as id, or its whole path if another extension holds the stem, in the table
+# or earlier in this batch. An image that gets no id even so (its file is named like another's whole path) is returned
+# with a NULL one. Legacy rows are spelt as they were sent, on macOS with letters and accents apart (NFD): $15 has those
+# spellings of the ids. Rows are written in the order of ids, in which writers of annotations lock them.
 _SAVE = """
     WITH given AS (
         SELECT * FROM unnest(

@@ -1,6 +1,6 @@
-"""Shapes of a picture as it lies in its bytes, turned with it as it is displayed (EXIF orientation).
+"""Turns shapes that were drawn on the unturned picture (EXIF orientation).
 
-Tools that do not heed the orientation give the image the size of before, and draw on it unturned. Where the upload has
+Tools that ignore the orientation give the image its unturned size, and draw on it unturned. Where the upload has
 noted the orientation, their shapes are turned; elsewhere they are refused by `drafts`.
 """
 

@@ -25,7 +25,7 @@ _MOST_RUNS = 1_000_000  # a mask of noise in a photograph; outlines of things ha
 # Pixels that are traced at once, of the box around what is inside: some 30 bytes each. What is larger is traced by
 # every second pixel, or third.
 _TRACED = 2_000_000
-_ALL_PIXELS = 2_000_000_000  # of all masks of a file, some ten nanoseconds each: who sends more sends it in parts
+_ALL_PIXELS = 2_000_000_000  # of all masks of a file, some ten nanoseconds each: larger files must be sent in parts
 _MOST_PARTS = 1000  # of one mask; noise has more, and things that people label do not
 _NEEDED = 3  # corners
 _FIRST_CHARACTER, _LAST_CHARACTER = 48, 111  # of compressed counts: six bits each

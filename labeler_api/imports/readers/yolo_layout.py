@@ -63,7 +63,7 @@ def image_names(label: str) -> tuple[str, tuple[str, ...]]:
     """Return the path of the image that a label file is about, and those that go before it; all without extension.
 
     Readers put `images` in the place of the last `labels` (img2label_paths of github.com/ultralytics/ultralytics, the
-    other way round); our exports of before, and many people, have the folder `labels` and no folder `images`.
+    other way round); our older exports, and many people, have the folder `labels` and no folder `images`.
     """
     segments = label[: -len(".txt")].split("/")
     last = _labels_at(label)

@@ -2,7 +2,7 @@
 
 The file's annotations are copied into `import_stage`, the annotations that their images have already are collected in
 `import_present`, and the two are compared by hash. Both are analysed, so no plan rests on what PostgreSQL happens to
-know. Parameters of the other statements are planned without a look at their values (`begin`): what is known of one
+know. Parameters of the other statements are planned without their values (`begin`): what is known of one
 project among many is nothing, or stale, right when something is imported into it.
 """
 

@@ -186,7 +186,7 @@ async def grows_much(tx: WriteTransaction, annotations: int) -> bool:
 
 
 async def analyse(tx: WriteTransaction) -> None:
-    """Gather statistics of annotations and statuses: some 50 ms, however many there are. Plans are made anew then."""
+    """Gather statistics of annotations and statuses: some 50 ms, however many there are. Plans are then made again."""
     await tx.execute(_ANALYSE)
 
 

@@ -1,11 +1,11 @@
-"""SQL of taking images away: nobody works on them, and nobody begins to until the transaction ends."""
+"""SQL that takes images for a deletion: nobody works on them until the transaction ends."""
 
 from collections.abc import Sequence
 
 from labeler_api.db.pool import Row, WriteTransaction
 from labeler_api.locks.image_locks.lease import LIVE
 
-# Wholly, so that whoever would lock or write to one of them waits, and then finds it gone. In the order of ids, as
+# FOR UPDATE: whoever wants to lock or write to one of them waits, and then finds it gone. In the order of ids, as
 # every writer of several images takes them. Each by the primary key, which the range sees to (`import_locks.store`).
 _TAKE = """
     SELECT one.id FROM (SELECT DISTINCT unnest($2::text[]) AS image_id ORDER BY image_id) asked
@@ -23,7 +23,7 @@ _HELD_BY_OTHERS = f"""
 
 
 async def take(tx: WriteTransaction, dataset_id: str, image_ids: Sequence[str]) -> list[str]:
-    """Wait for who writes to the images, and keep everybody else from them; return those that are there."""
+    """Wait for the images' writers, and keep everybody else from the images; return those that are there."""
     return [row["id"] for row in await tx.fetch(_TAKE, dataset_id, list(image_ids))]
 
 

@@ -24,7 +24,7 @@ from labeler_api.text.names import quoted
 
 async def acquire(call: Call, project: str, image_id: str) -> AcquireResponse:
     """Take the image, or say who has it. Raises NotFound for an image that the dataset does not have."""
-    # The role is held: whoever is removed loses their locks, and must not get this one right after.
+    # The role is held: a removed member loses their locks, and must not get this one right after.
     async with call.db.single() as tx:
         row = await store.acquire(
             tx,
@@ -149,12 +149,12 @@ def image_not_found(image_id: str) -> NotFound:
 
 
 def image_locked(lock: LockInfo) -> Locked:
-    """The answer to whoever would write to an image that somebody else holds."""
+    """The answer to a write on an image that somebody else holds."""
     return Locked(refusal_text("locked", quoted(lock.image_id), lock.user_name), lock=lock)
 
 
 def importing(lock: LockInfo) -> ImageBeingImported:
-    """The answer to whoever would write to an image that an import is at work on."""
+    """The answer to a write on an image that an import works on."""
     return ImageBeingImported(refusal_text("importing", quoted(lock.image_id), lock.user_name), lock=lock)
 
 

@@ -4,9 +4,9 @@ A mark is committed before the import writes anything, and holds for as long as 
 its number is part of the mark, and every snapshot tells which transactions have ended. So a mark ends at the very
 moment at which the import is committed, rolled back, or gone with its process. Nobody has to take it away for that.
 
-Who claims or holds an image looks at the marks in the same statement. One that looked before a mark was there, and got
-the image afterwards, sees the mark when it brings the image's status up to date (`refresh_progress_1`). Whoever
-has the image already is waited for by the import, in the order in which images are claimed.
+A writer that claims an image reads the marks in the same statement. If it read them before the mark was there, and got
+the image afterwards, it sees the mark when it updates the image's status (`refresh_progress_1`). The import waits for
+writers that have an image already, in the order in which images are claimed.
 """
 
 from collections.abc import Sequence
@@ -96,7 +96,7 @@ async def mark_annotated(tx: WriteTransaction, project_id: str, import_id: int, 
 
 
 async def wait_for_writers(tx: WriteTransaction, project_id: str, import_id: int, dataset_id: str) -> bool:
-    """Have each marked image once: who writes to it commits first. Return whether all of them are there."""
+    """Lock each marked image once, so its writers have committed. Return whether all of them are there."""
     await tx.execute(_BY_KEY)
     all_there: bool = await tx.fetchval(_WAIT, project_id, import_id, dataset_id)
     return all_there

@@ -23,8 +23,8 @@ FOUND = """
 WHERE_FOUND = """
     WHERE d.id = COALESCE((SELECT dataset_id FROM annotation_projects WHERE id = $1), $1) AND d.deleted_at IS NULL
 """
-# Keeps a project and a member's role in it until the transaction ends; $2 NULL is who needs no membership. Shared:
-# whoever removes the member or changes their role waits. The project's row first, as everywhere else, and no more of it
+# Keeps a project and a member's role in it until the transaction ends; $2 is NULL if no membership is needed. Shared:
+# removing the member or changing their role waits. The project's row first, as everywhere else, and no more of it
 # than a new row that refers to it would take.
 HELD = """
     held AS (

@@ -22,7 +22,7 @@ class InviteToDataset(Struct):
 
 
 class ChangePermission(Struct):
-    """The role to give; `member` makes an annotator of whoever had another role."""
+    """The role to give; `member` makes an annotator of somebody who had another role."""
 
     role: DatasetRole
 

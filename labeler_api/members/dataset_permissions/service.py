@@ -21,7 +21,7 @@ from labeler_api.members.policy import ProjectLock, Role
 
 
 async def invite(call: Call, dataset: str, body: InviteToDataset) -> PermissionResponse:
-    """Make a user a member at once. Raises Conflict for who is one already."""
+    """Make a user a member at once. Raises Conflict if they are one already."""
     wanted = _stored_role(body.role)
     try:
         access, row = await membership_service.add_user(call, dataset, body.user_email, wanted)

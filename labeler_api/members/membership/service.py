@@ -74,7 +74,7 @@ async def _set_role(call: Call, access: Access, user_id: int, wanted: Role | Non
 
 
 async def transfer(call: Call, project: str, body: TransferOwnership) -> TransferResponse:
-    """Make another member the owner; the former one becomes an admin. Raises BadRequest for who is no member."""
+    """Make another member the owner; the former one becomes an admin. Raises BadRequest if they are no member."""
     new_owner = body.new_owner_user_id
     await move(call, project, new_owner, former=Role.ADMIN, stranger=BadRequest)
     return TransferResponse(
@@ -89,7 +89,7 @@ async def move(
 ) -> tuple[Access, Row]:
     """Make another member the owner of project and dataset, and give the caller the role `former`; all or nothing.
 
-    Raises `stranger` for who is no member, BadRequest for the caller and for a deactivated account.
+    Raises `stranger` if they are no member, BadRequest for the caller and for a deactivated account.
     """
     access = await _require_candidate(call, reference, new_owner, stranger)
     async with call.db.single() as tx:
@@ -221,5 +221,5 @@ def may_grant(access: Access, wanted: Role) -> Access:
 
 
 def owner_not_grantable() -> BadRequest:
-    """The answer to whoever would make a second owner."""
+    """The answer to a call that would make a second owner."""
     return BadRequest("A project has one owner. Transfer the ownership instead.", code="owner_not_grantable")

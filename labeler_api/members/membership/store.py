@@ -58,7 +58,7 @@ async def page(
 
 
 async def access_and_member(connection: ReadConnection, reference: str, user_id: int, member_id: int) -> Row | None:
-    """Find what `access` does, and the role of a member as `member_role`; None for who is none."""
+    """Find what `access` does, and the role of a member as `member_role`; None if they are no member."""
     return await connection.fetchrow(_ACCESS_AND_MEMBER, reference, user_id, member_id)
 
 

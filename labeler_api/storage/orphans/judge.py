@@ -1,6 +1,6 @@
-"""Which objects of the buckets nothing refers to. It knows the keys that this system writes, and judges nothing else.
+"""Which objects of the buckets nothing refers to. It knows the keys that this system writes, and ignores all others.
 
-Backups are no orphans. A row in quarantine counts like a row: whoever mends it and puts it back needs its objects.
+Backups are no orphans. A row in quarantine counts like a row: it needs its objects when it is mended and put back.
 """
 
 from collections.abc import AsyncGenerator, Iterable, Sequence

@@ -7,7 +7,7 @@ from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 
 _BEGIN = "SELECT clock_timestamp() AS now, (SELECT count(*) FROM orphaned_objects) AS listed"
 
-# What is on the list already keeps the time when it was found first. An object that was written anew since has another
+# What is on the list already keeps the time when it was found first. An object that was written again since has another
 # version or another time, so it is another row.
 _NOTE = """
     WITH given AS (

@@ -236,7 +236,7 @@ class Sweep:
             await self._drop(bucket, rows)
 
     async def _due(self, bucket: str, *, unfinished: bool) -> AsyncIterator[list[Row]]:
-        """Yield what may go; each time anew, since what was yielded leaves the list."""
+        """Yield what may go. The list is read each time, because what was yielded leaves it."""
         while True:
             async with self._db.read() as connection:
                 rows = await store.due(
@@ -258,7 +258,7 @@ class Sweep:
         return keys
 
     async def _is_unchanged(self, bucket: str, entry: ObjectInfo) -> bool:
-        """Whether the object is the one on the list: an upload may have put it anew, and is about to write its row."""
+        """Whether the object is the one on the list: an upload may have written it again, and its row follows."""
         try:
             now = await self._objects.head(bucket, entry.key)
         except NotFound:

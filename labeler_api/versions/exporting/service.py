@@ -2,9 +2,9 @@
 
 Everything is read in one read-only snapshot, so counts, classes and annotations agree whatever is edited meanwhile, and
 is streamed to the store as it is made. The same transaction holds the project's turn, so a process that dies gives it
-back. The file appears when its upload is finished: whoever is cut off before, by a client that leaves, an error or a
-time limit, has the upload aborted; what a kill leaves are parts that nobody can see, which a later export of the
-project removes, as it removes the files whose links have run out.
+back. The file appears when its upload is finished. If it is cut off before, by a client that leaves, an error or a time
+limit, the upload is aborted. A kill leaves parts that nobody can see. A later export of the project removes them, and
+the files whose links have expired.
 """
 
 import asyncio

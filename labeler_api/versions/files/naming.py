@@ -35,7 +35,7 @@ def download_name(project_name: str, task_type: str, version_number: str, format
 
 def content_disposition(file_name: str) -> str:
     """Tell browsers to save, not to show (RFC 6266); the plain name is for clients that read no UTF-8."""
-    file_name = _seen(file_name)  # projects and files of before may be called anything
+    file_name = _seen(file_name)  # older projects and files may have any name
     plain = re.sub(r"[^ -~]|[\"\\%]", "_", file_name)
     if plain == file_name:
         return f'attachment; filename="{plain}"'

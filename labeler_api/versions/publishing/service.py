@@ -8,15 +8,15 @@
    database, so the files, the counts and the snapshot agree whatever is edited meanwhile, and nobody waits for a lock.
 3. E-mails of the people named are asked for in one batch. A gateway that is away stops the publishing: a file that can
    never be changed is not made without them.
-4. The files are streamed from the frozen rows through a cursor to the store: DICE always, the format asked for beside
-   it, after a look whether that can tell what is frozen. The keys belong to the number, and the number to this attempt
-   alone.
+4. The files are streamed from the frozen rows through a cursor to the store: DICE always, and the format asked for,
+   after a check that this format can carry the frozen rows. The keys belong to the number, and the number to this
+   attempt alone.
 5. A short transaction turns the attempt into a version. Only now does anybody see it.
 6. The DICE file is copied to its place in the dataset, and the dataset noted as labeled.
 
 Any failure before 5 gives the attempt up: its files are deleted while it still holds the number, then the row goes.
-What a crash leaves is an attempt that nobody is shown; the first publishing of the project a quarter of an hour later
-removes it, and whoever gets its number writes over its files. An attempt that lives ends within ten minutes, so it can
+A crash leaves an attempt that nobody is shown. The first publishing of the project a quarter of an hour later removes
+it, and the next attempt with its number writes over its files. An attempt that lives ends within ten minutes, so it can
 never write into a number that has been given to another.
 """
 
@@ -169,7 +169,7 @@ async def _make(call: Call, attempt: _Attempt) -> Row:
     )
     written = await _write_files(call, attempt, header)
     async with call.db.begin() as tx:
-        # Once more: whoever lost the role meanwhile publishes nothing.
+        # Once more: a caller who lost the role meanwhile publishes nothing.
         await authorize(tx, call, attempt.project_id, Role.ADMIN, ProjectLock.ROLE)
         row = await idempotency.once(tx, call, partial(_publish, tx, attempt, header, written))
     if row["id"] != attempt.version_id:
