@@ -107,7 +107,7 @@ class RunSelector(RunsOption, frozen=True, kw_only=True):
         str | None,
         typer.Option(
             "--run",
-            help="The run. Default: the last one that is not over; for `status` the last one.",
+            help="The run. Default: the last of the given databases that is not over; for `status` over or not.",
             show_default=False,
         ),
     ] = None

@@ -25,7 +25,7 @@ from labeler_ops.move.context import KIND, Mode, MoveContext, MovePlan, Part, Ru
 from labeler_ops.move.estimate import duration, estimate
 from labeler_ops.move.replication.database_pair import ReplicationStatus, drop_everything, replication_status
 from labeler_ops.move.workflow import NAMES, MoveWorkflow
-from labeler_ops.runs import Run, RunError
+from labeler_ops.runs import Run, RunError, endpoint_name
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -99,7 +99,7 @@ def status(places: EndpointOptions, which: RunSelector, as_json: AsJson = False)
 
     Exit code 1: somebody should look.
     """
-    run = _found(which, over=True)
+    run = _found(which, places, over=True)
     found = move_report.read(run)
     flows = _flows(places, run) if places.source and places.target else None
     if as_json:
@@ -227,7 +227,7 @@ def _next(workflow: MoveWorkflow, reporter: ConsoleReporter) -> None:
 def _workflow(
     endpoints: EndpointOptions, which: RunSelector, reporter: ConsoleReporter, execution: ExecutionOptions
 ) -> MoveWorkflow:
-    found = _found(which)
+    found = _found(which, endpoints)
     plan: MovePlan = plan_of(found)
     options: RunOptions = execution.run_options(plan.database)
     try:
@@ -236,17 +236,24 @@ def _workflow(
         exit_with_error(str(error))
 
 
-def _found(which: RunSelector, *, over: bool = False) -> Run:
-    """The run that is named, else the last one; one that is over only to be looked at."""
+def _found(which: RunSelector, endpoints: EndpointOptions, *, over: bool = False) -> Run:
+    """The run that is named, else the last one of the given databases; one that is over only to be looked at."""
     try:
         if which.run is not None:
             return Run.resume(which.runs, which.run)
         going = [one for one in _moves(which.runs) if over or all(one.ended(end) is None for end in _OVER)]
         if not going:
             raise RunError(f"there is no move in {which.runs}{'' if over else ' that is not over'}: labeler move run")
-        return Run.resume(which.runs, going[-1].id)
+        return Run.resume(which.runs, (_between(going, endpoints) or going)[-1].id)
     except RunError as error:
         exit_with_error(str(error))
+
+
+def _between(going: list[Run], endpoints: EndpointOptions) -> list[Run]:
+    """The runs of the databases that are given: each of the three has a run of its own, in the same directory."""
+    urls = {"source": (endpoints.source, "--source"), "target": (endpoints.target, "--target")}
+    given = {name: endpoint_name(dsn(url, option)) for name, (url, option) in urls.items() if url}
+    return [one for one in going if given.items() <= one.facts.items()]
 
 
 def _moves(runs: Path) -> list[Run]:

@@ -110,6 +110,22 @@ async def _tables(dsn: str) -> list[str]:
         await connection.close()
 
 
+async def test_the_run_is_the_last_one_of_the_databases_that_are_given(
+    source: str, target: str, tmp_path: Path
+) -> None:
+    """The three databases have a run each in one directory, and none of them is over for days."""
+    there = ("--source", source, "--target", target, "--runs", str(tmp_path))
+    back = ("--source", target, "--target", source, "--runs", str(tmp_path))
+    assert (await labeler("run", *ROWS, *there, "--until", "check")).exit_code == 0
+    (first,) = _runs(tmp_path)
+    await asyncio.sleep(1)  # an id is made of the second and the process, and both are of this one
+    assert (await labeler("run", *ROWS, *back)).exit_code == 1  # its target is not empty
+    resumed = await labeler("resume", *there, "--until", "check")
+    assert resumed.exit_code == 0, resumed.output
+    assert f"run {first.name}" in resumed.output
+    assert f"move {first.name}: " in (await labeler("status", *there)).output
+
+
 def _runs(root: Path) -> list[Path]:
     return list(root.iterdir())
 
