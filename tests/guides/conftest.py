@@ -26,6 +26,7 @@ from tests.fixtures.move_variables import variables
 from tests.fixtures.postgres import directory_of_data
 from tests.fixtures.sql import execute
 from tests.fixtures.users import RunningGateway
+from tests.guides.railway import Railway
 from tests.guides.warm import labeler_in
 
 PASSWORD = "of-the-guides"
@@ -122,6 +123,10 @@ class Buckets:
         names = dict(zip(("S3_BUCKET_DATASETS", "S3_BUCKET_ANNOTATIONS"), self.old.buckets, strict=True))
         return {f"{side}{name}": value for side in ("", "SOURCE_", "TARGET_") for name, value in names.items()}
 
+    def sides(self) -> dict[str, str]:
+        """The same for both ends of a move."""
+        return {name: value for name, value in self.exported().items() if not name.startswith("S3_")}
+
     def placeholders(self) -> dict[str, str]:
         """What the guides leave open of both stores."""
         found: dict[str, str] = {}
@@ -146,12 +151,13 @@ class Deployment:
     """The services, as `deploy.sh` of the guides deploys them: an API behind an address that stays."""
 
     def __init__(self, front: Front, settings: dict[str, str], directory: Path) -> None:
+        self.railway = Railway(directory / "railway")
         self.front = front
         self.settings = settings
         self._directory = directory
         self._running: ApiProcess | None = None
         self._count = 0
-        script = directory / "deploy.sh"
+        script = directory / "deploy-back.sh"
         script.write_text(
             '#!/bin/sh\ncp "$LABELER_NEW_ENVIRONMENT" asked.partial && mv asked.partial asked\n'
             # Two minutes at most: a test run that is killed takes nobody along who only waits for a file.
@@ -159,6 +165,7 @@ class Deployment:
             "    turns=$((turns + 1)); [ $turns -lt 2400 ] || exit 1; sleep 0.05\ndone\necho deployed\n"
         )
         script.chmod(0o755)
+        shutil.copy(script, directory / "deploy.sh")
 
     @property
     def database(self) -> str:
@@ -182,8 +189,11 @@ class Deployment:
         await self.deploy(**variables(path))
 
     async def wait_for_orders(self) -> None:
-        asked = self._directory / "asked"
+        asked, redeployed = self._directory / "asked", 0
         while True:
+            if self.railway.redeployed.count("labeler-api") > redeployed:
+                redeployed += 1
+                await self.deploy(**self.railway.variables("labeler-api"))
             if asked.exists():
                 await self.deploy(**variables(asked))
                 asked.unlink()

@@ -8,7 +8,7 @@ import re
 import secrets
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Set
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import yaml
 
 from labeler_ops.backup import clients
 from tests.guides.comparing import difference
+from tests.guides.railway import Railway
 from tests.guides.reading import Block, Guide
 
 _SECRET = secrets.token_urlsafe(32)
@@ -82,14 +83,17 @@ def _ending(found: re.Match[str]) -> str:
 
 
 @asynccontextmanager
-async def shell(directory: Path, environ: Mapping[str, str], labeler: Path | None = None) -> AsyncIterator[Shell]:
-    """Start one with these variables of ours and no others. `labeler` is found first."""
+async def shell(
+    directory: Path, environ: Mapping[str, str], labeler: Path | None = None, railway: Railway | None = None
+) -> AsyncIterator[Shell]:
+    """Start one with these variables of ours and no others. `labeler` is found first, and the stand-in for Railway."""
     plain = {
         name: value
         for name, value in os.environ.items()
         if not re.search(r"LABELER|DATABASE|_DB_|S3_|BACKUP|PG|_proxy|_PROXY", name)
     }
-    ours = [] if labeler is None else [str(labeler.parent)]
+    scripts = (labeler, None if railway is None else railway.script)
+    ours = [str(script.parent) for script in scripts if script is not None]
     path = ":".join([*ours, str(Path(sys.executable).parent), str(clients.find(15).bin_dir), os.environ["PATH"]])
     process = await asyncio.create_subprocess_exec(
         "bash",
@@ -129,8 +133,11 @@ async def follow(
     before: Before | None = None,
     *,
     only: Callable[[Block], bool] = bool,
+    places: Set[str] = frozenset({""}),
 ) -> str:
     """Type every block in order, and look that what comes back is what the guide shows.
+
+    Blocks of other places than these are not typed.
 
     Before the first block that has a key of `before` in it, its function is called: what a person does elsewhere.
     Returns all that was said.
@@ -144,7 +151,7 @@ async def follow(
         said = None
         if block.kind == "ini" and (name := re.match(r"# ([\w.-]+)", block.lines[0])):
             typed.write(name[1], block.text)
-        if block.kind == "sh" and not block.place:
+        if block.kind == "sh" and block.place in places:
             for key in [key for key in left if key in block.text]:
                 await left.pop(key)()
             plain = re.sub(r"\s#.*", "", text)

@@ -37,6 +37,7 @@ OTHERS = {
         "exit",
         "unset",
         "[",
+        "umask",
         "source",
         ".",
     ),

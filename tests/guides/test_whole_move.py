@@ -1,5 +1,6 @@
 """The guide to the whole move, followed line by line: three databases and the objects, from the backend of before."""
 
+import re
 from pathlib import Path
 
 from labeler_api.migrations import HEAD
@@ -48,17 +49,32 @@ async def test_the_guide_to_the_whole_move_can_be_followed(
         values[f"PRIVATE_{name.upper()}"] = f"127.0.0.1:{servers.new.port}"
     await insert_accounts(values["OLD_USERS"])
     await execute(values["OLD_USERS"], _SERVICE)
+    values |= {
+        "ROLE_PASSWORD": f"LABELER_ROLE_PASSWORD={PASSWORD}",
+        "OLD_SERVER": servers.old.dsn("postgres"),
+        "REHEARSAL": serving(servers.old.dsn("rehearsal")),
+        "REHEARSED": servers.new.dsn("rehearsed"),
+    }
     values |= {"TARGET": await servers.database(servers.new, "railway"), **buckets.placeholders(), **SMOKE}
     async with deployed(gateway, buckets.old, None, tmp_path) as deployment:
         values |= {"PRIVATE_LABELER": f"127.0.0.1:{servers.new.port}"}
-        values |= {"API": deployment.front.url, "TARGET_REGION": "TARGET_S3_REGION=us-east-1"}
-        environ = {**buckets.exported(), "LABELER_ROLE_PASSWORD": PASSWORD}
+        values |= {
+            "API": deployment.front.url,
+            "OLD_API": deployment.front.url,
+            "TARGET_REGION": "TARGET_S3_REGION=us-east-1",
+        }
 
         def before_the_demo(block: Block) -> bool:
             return block.line < _DEMO
 
-        async with shell(tmp_path, environ, labeler) as typed:
-            await follow(GUIDE, typed, values, only=before_the_demo)
+        async with shell(tmp_path, buckets.sides(), labeler, deployment.railway) as typed:
+            said = await follow(GUIDE, typed, values, only=before_the_demo, places={"", "railway"})
+        set_on = deployment.railway.variables
+        assert f"user_readonly:{PASSWORD}@127.0.0.1:{servers.new.port}/" in set_on("user-gateway")["USER_DB_URL"]
+        assert f"platform_readonly:{PASSWORD}@127" in set_on("labeler-api")["PLATFORM_DB_URL"]
+    estimated = re.findall(r"as in run ([\w-]+)", said)[-1]
+    assert "/rehearsal" in (tmp_path / "runs" / estimated / "journal.jsonl").read_text()
+    assert said.count("the move is final") == 2, said  # the User DB and the Platform DB
     assert await fetchval(values["NEW_USERS"], "SELECT has_table_privilege('accounts_service', 'users', 'UPDATE')")
     (row,) = await run_sql(
         values["BACK"], "SELECT version_num, (SELECT count(*) FROM annotations) AS annotations FROM alembic_version"
