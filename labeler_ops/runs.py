@@ -85,7 +85,7 @@ class Run:
         return self.events[0].facts
 
     def ended(self, phase: str) -> Mapping[str, Any] | None:
-        """Return what a phase that has ended left behind, else None. A phase that began anew since has not ended."""
+        """Return what a phase that has ended left behind, else None. A phase that began again since has not ended."""
         last = next((event for event in reversed(self.events) if event.phase == phase and event.event != "noted"), None)
         return last.facts if last is not None and last.event == "ended" else None
 
@@ -121,7 +121,7 @@ class Run:
         self._write(phase, "noted", None, facts)
 
     def forget(self, phase: str) -> None:
-        """Let a phase that has ended be done anew."""
+        """Let a phase that has ended be done again."""
         if self.ended(phase) is not None:
             self._write(phase, "forgotten")
 

@@ -163,7 +163,7 @@ async def find_record(place: BackupStorage, wanted: str, database: str) -> Backu
 
 
 async def record_proof(place: BackupStorage, backup_id: str, proof: Proof) -> None:
-    """Write down that a backup was proven; a restore that was equal is not forgotten for a look at its bytes."""
+    """Record that a backup was proven. A check of its bytes does not replace the record of an equal restore."""
     before = await proof_of(place, backup_id)
     if before is None or proof.how == "restored" or before.how == "bytes":
         await place.write(f"{backup_id}/{PROOF}", msgspec.json.encode(proof))

@@ -1,4 +1,4 @@
-"""Make a backup: one moment of a database, dumped, measured, hashed and kept; the objects' inventory beside it."""
+"""Make a backup: one moment of a database, dumped, measured, hashed and kept, with the inventory of the objects."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""What is written beside a backup: what it consists of, what it held, and when it was last proven."""
+"""The record next to a backup: what it consists of, what it held, and when it was last proven."""
 
 import re
 import secrets

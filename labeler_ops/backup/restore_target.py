@@ -25,7 +25,7 @@ _THINGS = f"""
             WHERE {USER_SCHEMA} AND n.nspname <> 'public' AND {not_of_an_extension("n", "pg_namespace")})
          + (SELECT count(*) FROM pg_largeobject_metadata)
 """  # noqa: S608 - constants of ours
-# A schema that is made anew is its maker's alone: it belongs to its owner again, and others may use it as before.
+# A new schema belongs to the role that made it. So the former owner gets it back, and others may use it as before.
 _PUBLIC = """
     WITH public AS (SELECT nspowner, nspacl FROM pg_namespace WHERE nspname = 'public')
     SELECT format('GRANT %s ON SCHEMA public TO %s', x.privilege_type,
@@ -113,7 +113,7 @@ async def _emptied(connection: Connection, name: str, replace: str | None, recor
 
 
 async def empty(connection: Connection) -> None:
-    """Remove every schema that is no extension's, and the large objects, at once; `public` is made anew as it was."""
+    """Remove every schema that is no extension's, and the large objects, at once; `public` is made again as it was."""
     async with connection.transaction():
         public = [row[0] for row in await connection.fetch(_PUBLIC)]
         for (schema,) in await connection.fetch(_SCHEMAS):

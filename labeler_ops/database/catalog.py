@@ -109,7 +109,7 @@ def read(connection: Connection, schema: str = SCHEMA) -> Catalog:
 
 @contextmanager
 def expected(connection: Connection, build: Callable[[Connection], Any]) -> Iterator[Catalog]:
-    """Build what is expected beside the live schema, read it, and take it away again."""
+    """Build the expected schema next to the live one, read it, and remove it again."""
     with connection.begin_nested() if connection.in_transaction() else connection.begin() as transaction:
         try:
             connection.execute(text(f"CREATE SCHEMA {_SCRATCH}"))

@@ -98,7 +98,7 @@ async def _migrate_patiently(connection: AsyncConnection, legacy_timezone: str, 
             if not _is_in_use(error) or monotonic() > until:
                 raise
             await connection.rollback()
-            await _bound_waits(connection)  # an index that was built beside others has its own bound
+            await _bound_waits(connection)  # building an index concurrently sets its own bound
             await asyncio.sleep(_PAUSE_SECONDS)
         else:
             return

@@ -69,7 +69,7 @@ def render(
         bool, typer.Option("--dry-run", help="Only say what would change; exit code 1 if anything.")
     ] = False,
 ) -> None:
-    """Write .env.example, .env.local.example and docs/deployment/environment-variables*.md anew."""
+    """Write .env.example, .env.local.example and docs/deployment/environment-variables*.md again."""
     from labeler_ops.environment.render import FILES
     from labeler_ops.environment.render import render as write
 

@@ -1,4 +1,4 @@
-"""How many connections the system may open at each PostgreSQL server, beside what the server allows."""
+"""How many connections the system may open at each PostgreSQL server, and how many the server allows."""
 
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -37,7 +37,7 @@ def server(url: str) -> str:
 
 
 def sums(given: Environment, *, replicas: int, overlap: bool) -> list[Sum]:
-    """Add up what every process may hold at once. `overlap`: the old deployment still runs beside the new one."""
+    """Add up what every process may hold at once. `overlap`: the old deployment still runs while the new one starts."""
     times = replicas * (2 if overlap else 1)
     shown = f" × {replicas} replicas" + (" × 2 while deployments overlap" if overlap else "")
     return [_sum(given, database, url, times, shown) for database, url in databases(given).items()]

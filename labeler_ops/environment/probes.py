@@ -209,7 +209,7 @@ async def _read_only(connection: Connection, saw: Saw) -> None:
 async def _listening(result: Probed, url: str) -> None:
     """Listen as the job worker does, and notify from another connection: a transaction pooler does not pass it on.
 
-    On one connection it would mostly be heard there, too: whoever asks twice in a row gets the same session twice.
+    On one connection it would mostly be heard there, too: two queries in a row get the same session.
     """
     heard = asyncio.Event()
     settings = {"application_name": "labeler env check", "TimeZone": "UTC", **PATIENCE}

@@ -30,7 +30,7 @@ def pooled(given: Environment) -> Iterator[Problem]:
 
 
 def through_pooler(url: str, given: Environment) -> bool:
-    """Tell a pooler by its port, by its host's name, or by Railway having an unpooled address beside it."""
+    """Recognise a pooler by its port, by its host's name, or by Railway's unpooled address next to it."""
     parts = urlsplit(url)
     host = (parts.hostname or "").lower()
     if parts.port == _POOLER_PORT or "pgbouncer" in host or "pooler" in host:

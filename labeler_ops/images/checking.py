@@ -1,6 +1,6 @@
 """Compare every image's row with its object: is it there, is it as large, has it the bytes that the row describes?
 
-Uploads of before each had a key of its own could leave a new object under an old row. Nothing is changed here.
+Uploads from before each had a key of its own could leave a new object under an old row. Nothing is changed here.
 """
 
 from collections import Counter
@@ -110,7 +110,7 @@ class Check:
         return None
 
     async def _said(self, key: str) -> tuple[int, str | None]:
-        """The size of an object, and the digest that its upload wrote beside it, if it did."""
+        """The size of an object, and the digest that its upload stored with it, if there is one."""
         info = await self._objects.head(self._bucket, key)
         return info.size, (info.metadata or {}).get("sha256")
 

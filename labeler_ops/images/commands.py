@@ -51,8 +51,8 @@ def check(
 ) -> None:
     """Find images whose object is not what their row says: missing, of another size, or with other bytes.
 
-    Without --read, an object's size and the digest that its upload wrote beside it are compared, which images of before
-    the move do not have. Nothing is changed. The database is LABELER_DB_URL's, the store S3_ENDPOINT's. Exit code 1:
+    Without --read, an object's size and the digest that its upload stored with it are compared. Images from before
+    the move have no digest. Nothing is changed. The database is LABELER_DB_URL's, the store S3_ENDPOINT's. Exit code 1:
     something does not fit; 2: the database or the store could not be used.
     """
     report = run_or_exit(lambda: _check(_settings(), dataset, workers, read=read), code=WRONG_USE)

@@ -1,9 +1,9 @@
 """The switch and the fence.
 
 The switch is a row that the API's processes obey within a second: they refuse writes with a 503 that says when to come
-back. The fence is what makes it true: a trigger on every table that refuses every write, whoever sends it: a process
-that missed the news, a job, somebody with psql. It is built in one transaction that holds every table against writers,
-so when it stands, the last write is committed and no other follows. It costs nothing while it does not stand.
+back. The fence is what makes it true: a trigger on every table that refuses every write, also of a process that missed
+the switch, a job, somebody with psql. It is built in one transaction that holds every table against writers. So when it
+stands, the last write is committed and no other follows. It costs nothing while it does not stand.
 """
 
 import asyncio

@@ -261,7 +261,7 @@ def _moves(runs: Path) -> list[Run]:
 
 
 def _require_none(runs: Path, places: dict[str, str]) -> None:
-    """Refuse to begin beside a run of the same ends that has left something there."""
+    """Refuse to begin while an older run between the same places has left something there."""
     for one in _moves(runs):
         going = all(one.ended(end) is None for end in _OVER) and any(one.began(phase) for phase in _TOUCHED)
         if going and {name: one.facts.get(name) for name in places} == places:

@@ -1,7 +1,7 @@
 """After the switch: deploy, look at the deployment, let users write, look again, and fill in what images lack.
 
 That the deployment serves from the *new* database is proven by a mark that only the target has: the reason of its
-maintenance mode names this run, and the API says the reason to whoever tries to write. So a call that would change
+maintenance mode names this run, and the API answers every write with that reason. So a call that would change
 nothing (deleting a project that does not exist) is refused with 503 and that text by a process on the target, with
 another reason by one on the source, and with 404 by one that is not in maintenance mode at all. A deployment replaces
 processes one by one, so the mark has to come several times in a row, each over a connection of its own. A process on
@@ -44,7 +44,7 @@ _UNAVAILABLE, _LOGGED_OUT = 503, 401
 _REACHED_THE_DATABASE = (400, 404, 422)  # what becomes of the call where writing is allowed
 _NAMES_RUN = "The new database is being looked at ({run})."
 _LIMITS = {"MAX_IMAGE_PIXELS", "DECODING_MEMORY_BYTES"}  # the environment's own, of pictures that are decoded
-_FILLERS = 4  # images that are read at once, beside users who work
+_FILLERS = 4  # images that are read at once, while users work
 _NAMED = 20  # images that could not be filled in; `labeler images backfill` names them all
 
 

@@ -137,7 +137,7 @@ class DumpMove:
             raise DatabaseError(f"the copy is not the same: {len(found.lines())} differences, in report.txt")
 
     async def _compared(self) -> DatabaseComparison:
-        """Compare every row; of a database of the platform also owners and grants, which the Labeler DB gets anew."""
+        """Compare every row; of a database of the platform also owners and grants. The Labeler DB gets new ones."""
         database = self.context.plan.database
         roles = Roles(on_purpose=lambda found: grants.is_on_purpose(found, database))
         progress = self.context.reporter.progress

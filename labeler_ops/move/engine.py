@@ -26,7 +26,7 @@ PhaseUndo: TypeAlias = Callable[[], Awaitable[None]]
 class Phase:
     """One step of a move.
 
-    `run` fills in what the journal keeps, and may be begun anew wherever it was cut off. `check` says what is wrong
+    `run` fills in what the journal keeps, and may be started again wherever it was cut off. `check` says what is wrong
     with what was done, None when it stands. `undo` takes it back, also when it was cut off. `description` is its line
     of the plan. `left_to_operator` says why this run leaves it to a person. A phase that `compares` runs before the
     checks of earlier phases: it names what differs, which says more than that something does not stand.
@@ -93,6 +93,6 @@ class Engine:
                 raise DatabaseError(f"{phase.name}: {matter}")
 
     def write_report(self) -> None:
-        """Write what became of the run beside its journal."""
+        """Write the report of the run next to its journal."""
         with suppress(OSError):  # a full disk has said so already
             move_report.write(self.run)

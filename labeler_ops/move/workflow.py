@@ -119,7 +119,7 @@ class MoveWorkflow:
                 await self._undo()
 
     async def finalize(self, *, unproven: bool = False) -> None:
-        """Give the way back up: the source may be written to or dropped by whoever owns it."""
+        """Give up the way back: the source's owner may write to it or drop it."""
         async with self._exclusive():
             if self.run.ended("open") is None:
                 raise DatabaseError("there is nothing to finalize before the target is open")
@@ -278,7 +278,7 @@ class MoveWorkflow:
         return Phase("back: check", check)
 
     def _require_one_way(self, into: str, phases: Sequence[Phase]) -> None:
-        """Go on into the database that a way back was begun with; another one begins anew, until users were let in."""
+        """Go on into the database that a way back was begun with. Another one starts over, until users were let in."""
         noted = self._copies_begun()
         if noted and noted[-1] == into:
             return

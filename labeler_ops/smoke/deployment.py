@@ -114,7 +114,7 @@ def check(condition: object, text: str) -> None:
 
 
 def _shown(link: str) -> str:
-    """A link without its signature, which opens the file for whoever reads the report."""
+    """A link without its signature, which would open the file for every reader of the report."""
     return urlsplit(link)._replace(query="").geturl()
 
 

@@ -101,7 +101,7 @@ def dying_with_parent(number: signal.Signals) -> list[str]:
     setpriv = shutil.which("setpriv", path=os.defpath + ":/usr/sbin:/sbin")
     if setpriv is None:
         return []
-    # A parent that died before the signal was set has sent none: whoever has another one by then does not begin.
+    # A parent that died before the signal was set has sent none: a process whose parent has changed does not start.
     alive = ["/bin/sh", "-c", 'test "$PPID" = "$0" || exit 1; exec "$@"', str(os.getpid())]
     return [setpriv, "--pdeathsig", number.name.removeprefix("SIG"), "--", *alive]
 

@@ -187,7 +187,7 @@ class Supervisor:
             await asyncio.to_thread(log_files.rotate, [part.log for part in self._parts()])
 
     async def _stop(self) -> None:
-        """Stop whoever calls before whoever is called."""
+        """Stop callers before the services that they call."""
         if self._api:
             await self._api.stop((signal.SIGTERM, _API_STOP_SECONDS))
         if self._gateway:

@@ -1,4 +1,4 @@
-"""`labeler storage compare|verify`: two stores beside each other, whoever copied."""
+"""`labeler storage compare|verify`: compare two stores, whatever program copied them."""
 
 import tempfile
 from collections.abc import Awaitable, Callable

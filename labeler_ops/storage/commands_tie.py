@@ -29,7 +29,7 @@ InsteadOf = Annotated[
 def adopt(yes: Yes = False, although_images_are_missing: Missing = False, instead_of: InsteadOf = None) -> None:
     """Tie both buckets to the Labeler DB, after showing both sides. Until then nothing is deleted in them.
 
-    For buckets that have objects and do not say whose they are, as those of an installation of before. The database is
+    For buckets that have objects and no tie, as those of an older installation. The database is
     LABELER_DB_URL's, the store S3_ENDPOINT's. Exit code 1: they were not tied.
     """
     console = Console(soft_wrap=True, highlight=False)

@@ -1,8 +1,8 @@
 """HTTP/1.1 connections for many small requests: bodies go where they are wanted, without a copy that nobody needs.
 
 A general client costs a millisecond of CPU for every object that is read on both sides; this a third of it. The
-parsing is httptools' (llhttp). A request is sent once: whether it is sent again is for the caller to decide, who knows
-how often a key may be written.
+parsing is httptools' (llhttp). A request is sent once. The caller decides whether to send it again: it knows how
+often a key may be written.
 """
 
 import asyncio

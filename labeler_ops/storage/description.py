@@ -1,4 +1,4 @@
-"""What a store says about an object beside its bytes, in a form in which two stores can be compared."""
+"""What a store says about an object in addition to its bytes, in a form that can be compared between stores."""
 
 from collections.abc import Mapping
 from email.header import Header, decode_header, make_header

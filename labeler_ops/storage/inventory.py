@@ -1,6 +1,6 @@
 """What is where: both listings and the database's references in one SQLite file, so that memory stays flat.
 
-The file is made anew by every command; what a run must remember is in its manifest.
+Every command makes the file again; what a run must remember is in its manifest.
 """
 
 import asyncio
@@ -117,7 +117,7 @@ class Inventory:
     ) -> Self:
         """Read the database, then list both stores side by side; `told` hears of more objects, and of no bytes.
 
-        In this order, since an upload puts its object before its row: who writes meanwhile loses nothing.
+        In this order, since an upload puts its object before its row: uploads meanwhile lose nothing.
         """
         self = cls(path)
         if dsn is not None:

@@ -37,7 +37,7 @@ class Copies(msgspec.Struct):
 
 @dataclass(slots=True)
 class _Budget:
-    """Lends bytes of memory; who wants more than is left waits."""
+    """Lends bytes of memory; a copy that wants more than is left waits."""
 
     free: int = _IN_MEMORY
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)

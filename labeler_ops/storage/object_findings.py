@@ -1,4 +1,4 @@
-"""What a look at two stores found: counted, named, as JSON and for people."""
+"""What a comparison of two stores found: counted, named, as JSON and for people."""
 
 from collections import Counter
 from io import StringIO

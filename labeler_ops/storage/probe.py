@@ -54,7 +54,7 @@ class _Difference(AssertionError):
 
 
 class _Bucket:
-    """One bucket under the probe's key. Each method is one try; its docstring is not needed beside its name."""
+    """One bucket under the probe's key. Each method is one try; its name says enough."""
 
     def __init__(self, client: "S3Client", bucket: str, origins: Sequence[str]) -> None:
         self._client = client

@@ -23,7 +23,7 @@ _HAS = """
 """
 
 
-# The schema of before does not say which thumbnails there are. The upgrade writes this key; not every image has one.
+# The older schema does not say which thumbnails there are. The upgrade writes this key; not every image has one.
 _THUMBNAILS_OF_BEFORE = r"""
     SELECT DISTINCT regexp_replace(replace(s3_key, '/images/', '/thumbnails/'), '\.[^./]*$', '') || '.jpg'
     FROM public.image_metadata
@@ -33,7 +33,7 @@ _THUMBNAILS_OF_BEFORE = r"""
 async def references(dsn: str) -> AsyncIterator[tuple[str, str, str]]:
     """Yield (bucket, key, where it stands), in one snapshot. Raises DatabaseError when it cannot be read.
 
-    It stands nowhere, and may be missing, where a schema of before only lets it be guessed.
+    An older schema does not have it: it is only guessed there, and may be missing.
     """
     async with (
         connected(dsn, "the Labeler DB cannot be read", prepared=False) as connection,

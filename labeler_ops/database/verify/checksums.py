@@ -13,7 +13,7 @@ import msgspec
 from labeler_ops.database.verify.session import Side
 from labeler_ops.database.verify.tables import Table
 
-# 64 MiB in blocks of 8 KiB: long enough that starting a query is nothing beside it, short enough to show progress
+# 64 MiB in blocks of 8 KiB: large enough that starting a query costs little, short enough to show progress
 # and to spread one large table over the connections.
 PAGES_PER_RANGE = 8192
 

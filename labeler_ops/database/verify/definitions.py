@@ -187,7 +187,7 @@ QUERIES: Mapping[str, str] = {
                (SELECT string_agg({_role("r")}, ', ' ORDER BY {_role("r")}) FROM unnest(y.polroles) r))
         FROM pg_policy y JOIN pg_class c ON c.oid = y.polrelid
         JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {USER_SCHEMA}""",
-    # Of everything that a dump holds. The schema public has a comment from initdb, until somebody makes it anew.
+    # Of everything that a dump holds. The schema public has a comment from initdb, until somebody makes it again.
     "comment": f"""
         SELECT {_called("d.classoid", "d.objoid", "d.objsubid")}, d.description FROM pg_description d
         WHERE d.classoid NOT IN ('pg_publication'::regclass, 'pg_subscription'::regclass)

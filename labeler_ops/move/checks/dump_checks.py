@@ -127,7 +127,7 @@ async def _locales(sides: CheckedPair) -> list[CheckFinding]:
         return [CheckFinding("encoding", "refused", text)]
     same = tuple(source) == tuple(target)
     text = f"{source['datcollate']} on the source, {target['datcollate']} on the target"
-    # Indexes are built anew by a restore, so another collation moves no row; it may only sort lists in another way.
+    # A restore builds the indexes again, so another collation moves no row. It may only sort lists differently.
     return [CheckFinding("collation", "ok" if same else "note", text)]
 
 

@@ -19,7 +19,7 @@ from labeler_ops.errors import DatabaseError
 from labeler_ops.maintenance import fence
 
 _POLL_SECONDS = 0.05
-# A slot is made when every transaction that was open has ended; who waits longer should look for the one that hangs.
+# A slot is made when every transaction that was open has ended; if it takes longer, one of them hangs.
 _SLOT_SECONDS = 120.0
 _DROP_SECONDS = 30.0
 
@@ -38,8 +38,8 @@ _SLOT = """
            pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint AS kept, wal_status, active_pid
     FROM pg_replication_slots WHERE slot_name = $1
 """
-# Slots of single tables that a subscriber leaves when it dies while it copies. Were one another subscription's, that
-# would begin its table anew.
+# Slots of single tables that a subscriber leaves when it dies while it copies. If one belonged to another
+# subscription, that one would copy its table again.
 _DROP_COPIES = """
     SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
     WHERE database = current_database() AND NOT active AND slot_name ~ '^pg_[0-9]+_sync_[0-9]+_[0-9]+$'
@@ -248,7 +248,7 @@ async def drop_subscription(subscriber: Connection, name: str) -> None:
 
 
 async def drop_publication(publisher: Connection, name: str) -> None:
-    """Drop a slot, whoever reads it, then the publication; tables get their replica identity back."""
+    """Drop a slot, even while it is read, then the publication; tables get their replica identity back."""
     await _drop_slot(publisher, await slot_name(publisher, name))
     await publisher.execute(_DROP_COPIES)
 
@@ -278,8 +278,8 @@ async def _drop_slot(publisher: Connection, name: str) -> None:
 async def unlogged(connection: Connection) -> None:
     """Log no statement until the transaction ends, which has to be open: one holds a password.
 
-    Only a superuser may say so, or who was granted SET on these parameters. Whoever may subscribe without can only be
-    asked not to have a password in the log: see the guide.
+    Only a superuser may do this, or a role that was granted SET on these parameters. Other roles can only be asked not
+    to have a password in the log: see the guide.
     """
     try:
         async with connection.transaction():

@@ -86,7 +86,7 @@ async def _tools(target: str) -> Clients:
 async def back_up(
     run: Run, source: str, target: str, reporter: Reporter, *, jobs: int, name: str = "backup"
 ) -> dict[str, Any]:
-    """Make the backup of a run, anew if it was cut off; sizes in bytes and times in seconds.
+    """Make the backup of a run, again if it was cut off; sizes in bytes and times in seconds.
 
     Raises DatabaseError when it cannot be proven, or is not what the source was.
     """

@@ -109,8 +109,8 @@ _GIVEN = f"""
 _TARGET = "SELECT datname::text, pg_get_userbyid(datdba)::text FROM pg_database WHERE datname = current_database()"
 _MISSING_READER = "SELECT format('CREATE ROLE %I NOLOGIN', $1::text) WHERE to_regrole(quote_ident($1)) IS NULL"
 
-# What everybody loses where a role of ours may only read: `labeler db roles` takes it away. Who may use a sequence may
-# write with it.
+# What everybody loses where a role of ours may only read: `labeler db roles` takes it away. A role that may use a
+# sequence may write with it.
 _WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN"})
 _TAKEN = {"database": frozenset({"CREATE", "TEMPORARY"}), "schema public": frozenset({"CREATE"})}
 

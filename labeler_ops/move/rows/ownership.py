@@ -60,7 +60,7 @@ async def served(target: str, private: str | None = None) -> dict[str, str]:
 
 
 def direct(url: str) -> dict[str, str]:
-    """The services' variables for a Labeler DB that is reached without a pooler; one of before is forgotten."""
+    """The services' variables for a Labeler DB that is reached without a pooler; a former one is forgotten."""
     return {VARIABLES["labeler"]: url, "DB_STATEMENT_CACHE": "true", "LABELER_DB_UNPOOLED_URL": ""}
 
 

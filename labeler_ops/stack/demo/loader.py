@@ -93,7 +93,7 @@ async def _annotations(annotator: httpx.AsyncClient, project_id: str) -> None:
         made = await _ok(annotator.get(f"/annotations/project/{project_id}", params={"image_id": image_id}))
         # They are made in this order, so those that are there are the first ones.
         await _annotate(annotator, project_id, wanted[len(made) :])
-        # Let go of the image at once: whoever opens it first should not wait for the lock of a write to run out.
+        # Release the image at once: the first person who opens it should not wait until the lock expires.
         await _ok(annotator.delete(f"/image-locks/{project_id}/{quote(image_id, safe='')}"))
 
 
