@@ -26,7 +26,7 @@ from labeler_ops.stack.ports import free_port
 from labeler_ops.stack.postgres import PostgresServer, find_install
 
 _PROJECT, _DATASET, _USER = "proj_1", "ds_1", 1
-_WRITER = annotations.Writer(_USER, own_roles=(), roles=(), anyway=True)
+_WRITER = annotations.Writer(_USER, own_roles=(), roles=(), bypass_role_check=True)
 _LOCK_SECONDS = 60
 _TABLES = ("annotation_history", "annotation_snapshots", "annotation_versions", "annotations")
 _EVERY = (1000, 100, 10)  # saves between two versions

@@ -99,7 +99,7 @@ class Statements:
         roles = roles_from(Role.ANNOTATOR)
         image = f"train/{variant}"
         return await locks.acquire(
-            connection, self._place.project, self._place.user_id, roles, image, LEASE_SECONDS, anyway=False
+            connection, self._place.project, self._place.user_id, roles, image, LEASE_SECONDS, bypass_role_check=False
         )
 
 

@@ -28,7 +28,7 @@ _counted = msgspec.json.Decoder(dict[str, tuple[int, int]])
 async def add(call: Call, reference: str, task_type: str, body: AddClass) -> ClassResponse:
     """Append a class to a task. Raises BadRequest when the project lacks the task, Conflict when the id is taken."""
     async with idempotency.transaction(call) as tx:
-        tx.stand_in_line(reference)
+        tx.queue_for_project(reference)
         if call.idempotency is not None:  # the access comes before the key
             (await authorize(tx, call, reference, Role.ADMIN, ProjectLock.CHANGE)).require_project_id()
         row = await idempotency.once(tx, call, lambda: _add(tx, call, reference, task_type, body))
@@ -61,7 +61,7 @@ async def update(call: Call, reference: str, task_type: str, class_id: str, body
 async def delete(call: Call, reference: str, task_type: str, class_id: str) -> None:
     """Remove a class that no annotation of the task has. Raises NotFound as `update`, Conflict for one in use."""
     async with call.db.single() as tx:
-        tx.stand_in_line(reference)
+        tx.queue_for_project(reference)
         row = await store.delete(tx, actor(call, reference, Role.ADMIN), task_type, class_id)
         found = _done(tx, call, row)
         _check_there(found["outcome"], task_type, class_id)
@@ -93,7 +93,7 @@ async def _change(
     """Change classes of a task, and return them in this order. Raises NotFound for what is not there."""
     text, most = None if changes is None else json(changes), MAX_CLASSES_BYTES if bounded else None
     async with call.db.single() as tx:
-        tx.stand_in_line(reference)
+        tx.queue_for_project(reference)
         row = await store.change(tx, actor(call, reference, Role.ADMIN), task_type, ids, text, most)
         found = _done(tx, call, row)
         _check_there(found["outcome"], task_type, found["missing"])
@@ -107,7 +107,7 @@ def _done(tx: WriteTransaction, call: Call, row: Row | None) -> Row:
     """Judge what a function of the database found. Raises as `authorize` does, and BadRequest for too many classes."""
     access = access_held(row, call, Role.ADMIN)
     assert row is not None  # noqa: S101 - it was just judged
-    tx.know(access.dataset_id, access.require_project_id())
+    tx.alias_dataset(access.dataset_id, access.require_project_id())
     if row["outcome"] == "too_large":
         raise BadRequest(
             f"The task's classes would take more than {MAX_CLASSES_BYTES} bytes. Remove some, or shorten descriptions.",

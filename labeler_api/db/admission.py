@@ -31,7 +31,7 @@ _MOST_NAMES = 10_000  # of projects by their dataset; some hundred bytes each
 _FROM_THIS_SIZE = 4  # smaller pools have nothing to set aside
 
 
-class Work(Enum):
+class ConnectionPurpose(Enum):
     """What a connection is wanted for."""
 
     READ = "read"
@@ -175,7 +175,7 @@ class Share:
             self._gates.pop(key, None)
 
 
-class Pass:
+class Permit:
     """The places that one connection is held in. Given back once, however often `leave` is called."""
 
     __slots__ = ("_places",)
@@ -210,17 +210,17 @@ class Admission:
         self._projects = Share("project", sizes.project, _project_busy, metrics)
         self._person = Share("person", sizes.person, _person_busy, metrics)
         self._of_person = {
-            Work.READ: Share("person_reads", sizes.person_reads, _person_busy, metrics),
-            Work.WRITE: Share("person_changes", sizes.person_changes, _person_busy, metrics),
-            Work.LONG: Share("person_long", sizes.person_long, _long_busy, metrics),
+            ConnectionPurpose.READ: Share("person_reads", sizes.person_reads, _person_busy, metrics),
+            ConnectionPurpose.WRITE: Share("person_changes", sizes.person_changes, _person_busy, metrics),
+            ConnectionPurpose.LONG: Share("person_long", sizes.person_long, _long_busy, metrics),
         }
 
-    async def admit(self, work: Work, person: str, project: str, until: float) -> Pass:
+    async def admit(self, work: ConnectionPurpose, person: str, project: str, until: float) -> Permit:
         """Wait for a place in every share that this needs; "" is nobody, or no project.
 
         Raises TooMany and Unavailable with Retry-After.
         """
-        admitted = Pass()
+        admitted = Permit()
         try:
             for share, key in self._wanted(work, person, project):
                 if not share.try_enter(key):
@@ -231,16 +231,16 @@ class Admission:
             raise
         return admitted
 
-    def admit_at_once(self, work: Work, person: str, project: str) -> Pass | None:
+    def admit_at_once(self, work: ConnectionPurpose, person: str, project: str) -> Permit | None:
         """Give a place in every share that this needs, where none has to be waited for; else None."""
         wanted = self._wanted(work, person, project)
         for number, (share, key) in enumerate(wanted):
             if not share.try_enter(key):
-                Pass(wanted[:number]).leave()
+                Permit(wanted[:number]).leave()
                 return None
-        return Pass(wanted)
+        return Permit(wanted)
 
-    def join(self, admitted: Pass, project: str) -> bool:
+    def join(self, admitted: Permit, project: str) -> bool:
         """Take a place in a project for a connection that is held already; False where that needs waiting.
 
         Who has a place in one project, and changes a second one in the same transaction, waits for its rows alone.
@@ -253,20 +253,20 @@ class Admission:
         admitted.note(self._projects, key)
         return True
 
-    def know(self, dataset_id: str, project_id: str) -> None:
+    def alias_dataset(self, dataset_id: str, project_id: str) -> None:
         """Let the dataset's id stand for its project, too."""
         if dataset_id not in self._names:
             if len(self._names) >= _MOST_NAMES:
                 self._names.pop(next(iter(self._names)))
             self._names[dataset_id] = project_id
 
-    def _wanted(self, work: Work, person: str, project: str) -> list[tuple[Share, str]]:
+    def _wanted(self, work: ConnectionPurpose, person: str, project: str) -> list[tuple[Share, str]]:
         """The shares to enter, the narrowest first: who waits for one holds no place in those that others use, too."""
         wanted = [(self._of_person[work], person), (self._person, person)] if person else []
-        if work is not Work.READ:
+        if work is not ConnectionPurpose.READ:
             if project:
                 wanted.append((self._projects, self._names.get(project, project)))
-            if work is Work.LONG:
+            if work is ConnectionPurpose.LONG:
                 wanted.append((self._long, ""))
             wanted.append((self._changing, ""))
         wanted.append((self._everybody, ""))

@@ -18,7 +18,7 @@ from typing import Any
 import asyncpg
 from msgspec import Struct
 
-from labeler_api.db.admission import Admission, Pass, Work
+from labeler_api.db.admission import Admission, ConnectionPurpose, Permit
 from labeler_api.db.errors import translated
 from labeler_api.db.failures import FAILURES
 from labeler_api.telemetry.instruments import Instruments
@@ -81,7 +81,7 @@ class Lender:
             await self._pool.release(connection)
 
     @asynccontextmanager
-    async def lent(self, work: Work, caller: Caller) -> AsyncIterator[Any]:
+    async def lent(self, work: ConnectionPurpose, caller: Caller) -> AsyncIterator[Any]:
         """Lend a connection for as long as the block lasts."""
         connection, admitted = await self.lend(work, caller)
         try:
@@ -91,7 +91,7 @@ class Lender:
             raise
         await self.take_back(connection, admitted)
 
-    async def lend(self, work: Work, caller: Caller) -> tuple[Any, Pass]:
+    async def lend(self, work: ConnectionPurpose, caller: Caller) -> tuple[Any, Permit]:
         """Lend a connection; it must be given back by `take_back`."""
         started = perf_counter()
         until = min(monotonic() + self._options.acquire_seconds, caller.patience, caller.deadline)
@@ -115,7 +115,7 @@ class Lender:
         self._acquire_seconds.observe(perf_counter() - started)
         return connection, admitted
 
-    def lend_at_once(self, work: Work, caller: Caller) -> tuple[Any, Pass] | None:
+    def lend_at_once(self, work: ConnectionPurpose, caller: Caller) -> tuple[Any, Permit] | None:
         """Lend a connection where nothing has to be waited for, as is usual; else None, and `lend` waits."""
         started = perf_counter()
         connection = self._at_hand()
@@ -128,7 +128,7 @@ class Lender:
         self._acquire_seconds.observe(perf_counter() - started)
         return connection, admitted
 
-    def take_back_at_once(self, connection: Any, admitted: Pass) -> bool:
+    def take_back_at_once(self, connection: Any, admitted: Permit) -> bool:
         """Take a connection back whose use ended in order. False where `take_back` has more to do."""
         oldest = self._kept[0] if self._kept else None
         if oldest is not None and not self._liveness.answered_lately(oldest):
@@ -138,7 +138,7 @@ class Lender:
         admitted.leave()
         return True
 
-    async def take_back(self, connection: Any, admitted: Pass, error: BaseException | None = None) -> None:
+    async def take_back(self, connection: Any, admitted: Permit, error: BaseException | None = None) -> None:
         """Take a connection back, given what its use ended with. A transaction that is still open is rolled back."""
         if isinstance(error, asyncio.CancelledError) or _is_of_the_driver(error):
             self._see_to(connection, admitted)
@@ -225,15 +225,15 @@ class Lender:
                 error = caught
                 raise
             finally:
-                await self.take_back(connection, Pass(), error)
+                await self.take_back(connection, Permit(), error)
 
-    def _see_to(self, connection: Any, admitted: Pass) -> None:
+    def _see_to(self, connection: Any, admitted: Permit) -> None:
         """Have a statement ended that was left before its end, with the locks that it has. Nobody waits for that."""
         task = asyncio.create_task(self._recovered(connection, admitted), name="connection recovery")
         self._recovering.add(task)
         task.add_done_callback(self._recovering.discard)
 
-    async def _recovered(self, connection: Any, admitted: Pass) -> None:
+    async def _recovered(self, connection: Any, admitted: Permit) -> None:
         try:
             async with asyncio.timeout(_RECOVERY_SECONDS):
                 await connection.execute("SELECT 1")  # comes after that statement's end
@@ -246,7 +246,7 @@ class Lender:
         await _rolled_back(connection)
         await self._returned(connection, admitted)
 
-    async def _returned(self, connection: Any, admitted: Pass) -> None:
+    async def _returned(self, connection: Any, admitted: Permit) -> None:
         try:
             with suppress(asyncpg.InterfaceError):  # ended already, and so back in the pool
                 if not connection.is_closed():

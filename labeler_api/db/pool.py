@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import asyncpg
 
-from labeler_api.db.admission import Pass, Work
+from labeler_api.db.admission import ConnectionPurpose, Permit
 from labeler_api.db.connection import PLANNED_ONCE, at_the_start, begin
 from labeler_api.db.errors import raise_translated, translated
 from labeler_api.db.lending import Caller, Lender, PoolOptions
@@ -183,14 +183,14 @@ class LentConnection(ReadConnection):
     __slots__ = ("_caller", "_lender", "_opening", "_pass", "_project", "_work")
     _writes = False
 
-    def __init__(self, lender: Lender, caller: Caller, opening: str, work: Work, seconds: float) -> None:
+    def __init__(self, lender: Lender, caller: Caller, opening: str, work: ConnectionPurpose, seconds: float) -> None:
         super().__init__(None, seconds, caller.deadline)
         self._lender = lender
         self._caller = caller
         self._opening = opening
         self._work = work
         self._project = caller.project
-        self._pass: Pass | None = None
+        self._pass: Permit | None = None
 
     async def __aenter__(self) -> Self:
         """Begin the block."""
@@ -243,7 +243,7 @@ class Reading(LentConnection):
     __slots__ = ()
 
     def __init__(self, lender: Lender, caller: Caller, opening: str) -> None:
-        super().__init__(lender, caller, opening, Work.READ, _STATEMENT_SECONDS)
+        super().__init__(lender, caller, opening, ConnectionPurpose.READ, _STATEMENT_SECONDS)
 
     async def __aenter__(self) -> Self:
         """Take the connection."""
@@ -271,7 +271,7 @@ class WriteTransaction(LentConnection):
 
     def __init__(self, lender: Lender, caller: Caller, opening: str, *, long: bool) -> None:
         seconds = _LONG_SECONDS if long else _STATEMENT_SECONDS
-        super().__init__(lender, caller, opening, Work.LONG if long else Work.WRITE, seconds)
+        super().__init__(lender, caller, opening, ConnectionPurpose.LONG if long else ConnectionPurpose.WRITE, seconds)
 
     async def execute(self, sql: str, *args: object) -> int:
         """Run a statement; return the number of rows that it touched."""
@@ -296,7 +296,7 @@ class WriteTransaction(LentConnection):
         async with self._limit():
             await connection.copy_to_table(table, columns=list(columns), source=_once(rows), format="text")
 
-    def stand_in_line(self, reference: str) -> None:
+    def queue_for_project(self, reference: str) -> None:
         """Say which project (by its id or its dataset's) the next statement may have to wait for.
 
         Before the first statement the transaction waits for a place among the project's writers without a connection.
@@ -307,9 +307,9 @@ class WriteTransaction(LentConnection):
         elif self._pass is not None and not self._lender.admission.join(self._pass, reference):
             raise MustWait(reference)
 
-    def know(self, dataset_id: str, project_id: str) -> None:
+    def alias_dataset(self, dataset_id: str, project_id: str) -> None:
         """Note that both ids are one project, for callers that stand in line for it."""
-        self._lender.admission.know(dataset_id, project_id)
+        self._lender.admission.alias_dataset(dataset_id, project_id)
 
 
 class SingleStatement(WriteTransaction):
@@ -377,7 +377,7 @@ class Database:
     async def snapshot(self) -> AsyncIterator[Snapshot]:
         """Open a READ ONLY REPEATABLE READ transaction. It is long work."""
         with translated():
-            async with self._lender.lent(Work.LONG, self._caller) as connection:
+            async with self._lender.lent(ConnectionPurpose.LONG, self._caller) as connection:
                 await _said(connection, self._openings.snapshot)
                 yield Snapshot(connection, _LONG_SECONDS)
                 await _said(connection, "COMMIT")

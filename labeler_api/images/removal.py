@@ -30,7 +30,7 @@ class Removal(msgspec.Struct):
     keys: list[str]
 
 
-async def order(tx: WriteTransaction, keys: Sequence[str]) -> None:
+async def enqueue_removal(tx: WriteTransaction, keys: Sequence[str]) -> None:
     """Have the objects removed in due time when, and only when, the transaction commits."""
     if keys:
         await jobs.enqueue(tx, KIND, msgspec.json.encode(Removal(keys=list(keys))), after=(_AFTER,))

@@ -52,7 +52,7 @@ class TieObject(msgspec.Struct, frozen=True):
     written_at: datetime
 
 
-class Look(msgspec.Struct, frozen=True):
+class OwnershipStatus(msgspec.Struct, frozen=True):
     """What a bucket says. `text` is a sentence about it."""
 
     bucket: str
@@ -92,18 +92,22 @@ class BucketOwnership:
             log.error("no object is deleted", bucket=bucket, state=look.state, reason=look.text)
             raise Unavailable(f"Nothing is deleted in the bucket {bucket}: {look.text}", code="not_tied")
 
-    async def look(self, bucket: str, identity: Identity) -> Look:
+    async def look(self, bucket: str, identity: Identity) -> OwnershipStatus:
         """Read what a bucket says. Raises Unavailable for a store that is away."""
         try:
             async with self._objects.open(bucket, KEY) as stream:
                 if stream.length > _MAX_BYTES:
-                    return Look(bucket, "unreadable", f"{KEY} in it has {stream.length:,} bytes, so it is not ours.")
+                    return OwnershipStatus(
+                        bucket, "unreadable", f"{KEY} in it has {stream.length:,} bytes, so it is not ours."
+                    )
                 content = await stream.read()
         except NotFound:
-            return Look(bucket, "missing", f"it has no {KEY}. `labeler storage adopt` ties it to its database.")
+            return OwnershipStatus(
+                bucket, "missing", f"it has no {KEY}. `labeler storage adopt` ties it to its database."
+            )
         return _judged(bucket, content, identity)
 
-    async def tie_empty(self) -> list[Look]:
+    async def tie_empty(self) -> list[OwnershipStatus]:
         """Tie the buckets that are not tied yet, if they are empty. Return the state of each.
 
         Both must be empty or ours: if one bucket belongs to another database, the empty one is left to it as well. If
@@ -123,7 +127,7 @@ class BucketOwnership:
                 log.info("tied an empty bucket to this database", bucket=look.bucket, id=str(identity.id))
         return [await self.look(bucket, identity) for bucket in self._buckets]
 
-    async def adopt(self, *, whatever_they_say: bool = False) -> list[Look]:
+    async def adopt(self, *, whatever_they_say: bool = False) -> list[OwnershipStatus]:
         """Tie both buckets where they name nobody; else, too, for somebody who has looked at both sides."""
         await self._objects.ping()
         identity = await self.identity()
@@ -178,13 +182,15 @@ def _written(identity: Identity) -> bytes:
     return msgspec.json.encode(TieObject(identity.id, identity.name, datetime.now(UTC)))
 
 
-def _judged(bucket: str, content: bytes, identity: Identity) -> Look:
+def _judged(bucket: str, content: bytes, identity: Identity) -> OwnershipStatus:
     try:
         tie = msgspec.json.decode(content, type=TieObject)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return Look(bucket, "unreadable", f"{KEY} in it cannot be read. `labeler storage adopt` writes it anew.")
+        return OwnershipStatus(
+            bucket, "unreadable", f"{KEY} in it cannot be read. `labeler storage adopt` writes it anew."
+        )
     when = f"{tie.written_at:%Y-%m-%d %H:%M} UTC"
     if tie.id == identity.id:
-        return Look(bucket, "tied", f"it belongs to this database since {when}.", tie)
+        return OwnershipStatus(bucket, "tied", f"it belongs to this database since {when}.", tie)
     there, here = f"{tie.database} ({tie.id})", f"{identity.name} ({identity.id})"
-    return Look(bucket, "other", f"it belongs to the database {there} since {when}, and not to {here}.", tie)
+    return OwnershipStatus(bucket, "other", f"it belongs to the database {there} since {when}, and not to {here}.", tie)

@@ -57,7 +57,7 @@ async def add_task_type(call: Call, reference: str, body: AddTaskType) -> Projec
     if call.idempotency is not None:
         return await _add_task_type_once(call, reference, task_type)
     async with call.db.single() as tx:
-        tx.stand_in_line(reference)
+        tx.queue_for_project(reference)
         await _add_task_type(tx, call, reference, task_type)
     row, _, counts = await counted(call, reference)
     return await _with_updater(call, row, counts)
@@ -229,7 +229,7 @@ async def update(call: Call, reference: str, body: UpdateProject) -> ProjectResp
             (await authorize(connection, call, reference, Role.ADMIN, ProjectLock.NONE)).require_project_id()
     else:
         async with call.db.single() as tx:
-            tx.stand_in_line(reference)
+            tx.queue_for_project(reference)
             access_held(await _update(tx, call, reference, body), call, Role.ADMIN)
     row, _, counts = await counted(call, reference)
     return project_response(row, counts)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from labeler_api.errors import NotFound
-from labeler_api.object_store.bucket_ownership import KEY, PROBE_PREFIX, Look
+from labeler_api.object_store.bucket_ownership import KEY, PROBE_PREFIX, OwnershipStatus
 from labeler_api.object_store.objects import ObjectStore
 from labeler_api.settings import Settings
 from labeler_ops.runs import endpoint_name
@@ -45,7 +45,7 @@ class Sample(msgspec.Struct, frozen=True):
 class BucketState(msgspec.Struct, frozen=True):
     """A bucket: how many objects it has, counted up to COUNTED_AT_MOST, and what it says of its database."""
 
-    look: Look
+    look: OwnershipStatus
     objects: int
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from labeler_api.db.failures import FAILURES
 from labeler_api.db.pool import Database, PoolOptions
 from labeler_api.errors import AppError, Unavailable
-from labeler_api.object_store.bucket_ownership import BucketOwnership, Look
+from labeler_api.object_store.bucket_ownership import BucketOwnership, OwnershipStatus
 from labeler_api.object_store.objects import ObjectStore
 from labeler_api.settings import Settings
 from labeler_api.telemetry.instruments import Instruments
@@ -69,27 +69,27 @@ def settings_of(dsn: str, access: StorageAccess) -> Settings:
     )
 
 
-async def adopt(dsn: str, access: StorageAccess) -> list[Look]:
+async def adopt(dsn: str, access: StorageAccess) -> list[OwnershipStatus]:
     """Tie buckets that name nobody and whose database is known to be this one. Raises AppError."""
     async with AsyncExitStack() as stack:
         return await (await open_tie(settings_of(dsn, access), stack)).tie.adopt()
 
 
-async def tied_if_empty(settings: Settings) -> list[Look]:
+async def tied_if_empty(settings: Settings) -> list[OwnershipStatus]:
     """Tie buckets that are empty, where there is a database to tie them to. Never raises for what is away."""
     if settings.labeler_db_url == _NO_DATABASE:
         text = "not looked at: no Labeler DB is given. The first start of the API ties empty buckets."
-        return [Look(bucket, "missing", text) for bucket in settings.buckets]
+        return [OwnershipStatus(bucket, "missing", text) for bucket in settings.buckets]
     try:
         async with AsyncExitStack() as stack:
             return await (await open_tie(settings, stack)).tie.tie_empty()
     except (AppError, *FAILURES) as error:
         said = error.detail if isinstance(error, AppError) else " ".join(str(error).split())
         text = f"not tied: {said} The first start of the API ties empty buckets."
-        return [Look(bucket, "missing", text) for bucket in settings.buckets]
+        return [OwnershipStatus(bucket, "missing", text) for bucket in settings.buckets]
 
 
-async def read_ties(settings: Settings) -> list[Look]:
+async def read_ties(settings: Settings) -> list[OwnershipStatus]:
     """Read what both buckets say of this database, and change nothing. Raises Unavailable when a side is away."""
     if settings.labeler_db_url == _NO_DATABASE:
         raise Unavailable("The tie was not looked at, since no Labeler DB is given (LABELER_DB_URL).", code="not_tied")

@@ -39,7 +39,7 @@ async def test_a_save_that_passed_its_check_before_the_removal(cluster: Cluster)
     annotator, elsewhere = cluster.clients("annotator")  # of one person two changes wait for a lock in each process
     body = await create_annotation(annotator, box(dataset))
     async with cluster.api.db.begin() as tx:
-        owner = Actor(dataset.project_id, USER_IDS["owner"], ["owner"], anyway=False)
+        owner = Actor(dataset.project_id, USER_IDS["owner"], ["owner"], bypass_role_check=False)
         removed = await membership_store.set_role(tx, owner, USER_IDS["annotator"], None, ["annotator"], [])
         assert removed is not None
         assert removed["outcome"] == "done"
@@ -63,7 +63,7 @@ async def test_a_save_that_passed_its_check_before_the_role_was_lowered(cluster:
     body = await create_annotation(cluster.client("annotator"), box(dataset))
     await cluster.client("annotator").delete(f"/api/v1/image-locks/{dataset.project_id}/{dataset.image_ids[0]}")
     async with cluster.api.db.begin() as tx:
-        owner = Actor(dataset.project_id, USER_IDS["owner"], ["owner"], anyway=False)
+        owner = Actor(dataset.project_id, USER_IDS["owner"], ["owner"], bypass_role_check=False)
         lowered = await membership_store.set_role(tx, owner, USER_IDS["reviewer"], "annotator", ["reviewer"], [])
         assert lowered is not None
         assert lowered["outcome"] == "done"

@@ -134,7 +134,7 @@ async def _fill(
 ) -> None:
     """Insert a project's items, but those on images that somebody else holds or that are not there."""
     wanted = {index: draft for index, draft in items.items() if not isinstance(draft, AppError)}
-    tx.stand_in_line(project)
+    tx.queue_for_project(project)
     text = f"[{b','.join(draft.json for draft in wanted.values()).decode()}]"
     row = await store.insert(tx, actor(call, project, Role.ANNOTATOR), text, WRITE_LEASE_SECONDS)
     access_held(row, call, Role.ANNOTATOR)

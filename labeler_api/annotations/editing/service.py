@@ -35,9 +35,9 @@ from labeler_api.members.authorization.service import (
     access_held,
     access_of,
     authorize,
-    is_let_in,
     role_changed,
     roles_from,
+    system_admin_allowed,
 )
 from labeler_api.members.policy import ProjectLock, Role
 from labeler_api.resilience.caches import AnnotationKind
@@ -63,13 +63,13 @@ async def create(call: Call, body: AnnotationCreate) -> AnnotationResponse:
 async def _create(call: Call, body: AnnotationCreate) -> Row:
     draft = draft_of(body)
     async with call.db.single() as tx:
-        tx.stand_in_line(body.project_id)
+        tx.queue_for_project(body.project_id)
         return await _insert(tx, call, draft, body.project_id)
 
 
 async def _create_in_steps(call: Call, body: AnnotationCreate) -> Row:
     async with call.db.begin() as tx:
-        tx.stand_in_line(body.project_id)
+        tx.queue_for_project(body.project_id)
         access = await authorize(tx, call, body.project_id, Role.ANNOTATOR, ProjectLock.ROLE)
         return await idempotency.once(tx, call, lambda: _create_with_task(tx, call, access, body))
 
@@ -87,8 +87,8 @@ async def _create_with_task(tx: WriteTransaction, call: Call, access: Access, bo
 async def _insert(tx: WriteTransaction, call: Call, draft: AnnotationDraft, reference: str) -> Row:
     row = await store.create(tx, writer(call), reference, encode(draft).decode(), WRITE_LEASE_SECONDS)
     access = access_held(row, call, Role.ANNOTATOR)
-    tx.know(access.dataset_id, access.require_project_id())
-    made = _written(row, draft.image_id)
+    tx.alias_dataset(access.dataset_id, access.require_project_id())
+    made = _check_claim(row, draft.image_id)
     _remember(call, made)
     return made
 
@@ -109,9 +109,9 @@ async def update(call: Call, annotation_id: int, body: AnnotationUpdate) -> Anno
     kind, checked = await _checked_for(call, annotation_id, body)
     change = encode(checked).decode()
     async with _saying_what_was_missed(call, annotation_id, version), call.db.single() as tx:
-        tx.stand_in_line(kind.project_id)
+        tx.queue_for_project(kind.project_id)
         row = await store.update(tx, writer(call), annotation_id, version, change, WRITE_LEASE_SECONDS)
-        changed = written(call, row, annotation_id)
+        changed = check_write_result(call, row, annotation_id)
     return await response(call, changed)
 
 
@@ -120,9 +120,9 @@ async def delete(call: Call, annotation_id: int) -> DeletedResponse:
     version = expected_version(call, None)
     kind = _known(call, annotation_id) or await _found(call, annotation_id)
     async with _saying_what_was_missed(call, annotation_id, version), call.db.single() as tx:
-        tx.stand_in_line(kind.project_id)
+        tx.queue_for_project(kind.project_id)
         row = await store.delete(tx, writer(call), annotation_id, version, WRITE_LEASE_SECONDS)
-        written(call, row, annotation_id)
+        check_write_result(call, row, annotation_id)
     return DeletedResponse(message=f"Annotation {annotation_id} was deleted.")
 
 
@@ -130,18 +130,18 @@ async def set_state(call: Call, annotation_id: int, state: str, effect: Confirma
     """Confirm an annotation ("confirmed") or make it a draft again ("draft"). Raises NotFound and Forbidden."""
     kind = _known(call, annotation_id) or await _found(call, annotation_id)
     async with call.db.single() as tx:
-        tx.stand_in_line(kind.project_id)
+        tx.queue_for_project(kind.project_id)
         row = await store.set_state(tx, writer(call), annotation_id, state, effect.value)
-        return written(call, row, annotation_id)
+        return check_write_result(call, row, annotation_id)
 
 
 def writer(call: Call) -> store.Writer:
     """Say who writes, and which roles let them: their own annotations as an annotator, anybody's as a reviewer."""
     own, others = roles_from(Role.ANNOTATOR), roles_from(Role.REVIEWER)
-    return store.Writer(call.user_id, own, others, is_let_in(call, Role.REVIEWER))
+    return store.Writer(call.user_id, own, others, system_admin_allowed(call, Role.REVIEWER))
 
 
-def written(call: Call, row: Row | None, annotation_id: int) -> Row:
+def check_write_result(call: Call, row: Row | None, annotation_id: int) -> Row:
     """Return what a function of the database has written. Raises why it has not."""
     if row is None or row["outcome"] == "gone":
         raise no_annotation(annotation_id)
@@ -152,10 +152,10 @@ def written(call: Call, row: Row | None, annotation_id: int) -> Row:
     if row["outcome"] in {"refused", "changed"}:
         check_may_change(call, access, row["created_by"])
         raise role_changed()
-    return _written(row, row["image_id"])
+    return _check_claim(row, row["image_id"])
 
 
-def _written(row: Row | None, image_id: str) -> Row:
+def _check_claim(row: Row | None, image_id: str) -> Row:
     assert row is not None  # noqa: S101 - its access was judged
     check_claimed(row, image_id)
     return {name: value for name, value in row.items() if name != "lock"}  # an answer that is kept has no lock

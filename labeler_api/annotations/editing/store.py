@@ -140,12 +140,12 @@ async def task_of_undone(
 
 
 class Writer(Struct, frozen=True):
-    """Who writes: roles that are enough for own annotations, and for those of others; `anyway` needs none."""
+    """Who writes: roles that are enough for own annotations, and for others; `bypass_role_check` needs none."""
 
     user_id: int
     own_roles: Sequence[str]
     roles: Sequence[str]
-    anyway: bool
+    bypass_role_check: bool
 
 
 async def create(tx: WriteTransaction, writer: Writer, reference: str, draft: str, lease_seconds: int) -> Row | None:
@@ -154,7 +154,14 @@ async def create(tx: WriteTransaction, writer: Writer, reference: str, draft: st
     One that equals what the same person deleted a short while ago is that one again, with its id and its history.
     """
     return await tx.fetchrow(
-        _CREATE, reference, writer.user_id, writer.own_roles, writer.anyway, writer.roles, draft, lease_seconds
+        _CREATE,
+        reference,
+        writer.user_id,
+        writer.own_roles,
+        writer.bypass_role_check,
+        writer.roles,
+        draft,
+        lease_seconds,
     )
 
 

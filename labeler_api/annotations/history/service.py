@@ -6,12 +6,12 @@ from labeler_api.annotations.editing.schemas import AnnotationResponse
 from labeler_api.annotations.editing.service import (
     access_to,
     check_may_change,
+    check_write_result,
     expected_version,
     no_annotation,
     response,
     version_conflict,
     writer,
-    written,
 )
 from labeler_api.annotations.history import store
 from labeler_api.annotations.history.schemas import (
@@ -82,7 +82,7 @@ async def restore(call: Call, annotation_id: int, body: Restore) -> AnnotationRe
     check_may_change(call, access, place["created_by"])  # before anything is waited for
     try:
         async with call.db.single() as tx:
-            tx.stand_in_line(access.require_project_id())
+            tx.queue_for_project(access.require_project_id())
             row = await store.restore(
                 tx, writer(call), annotation_id, version, body.revision, _WHOLE, WRITE_LEASE_SECONDS
             )
@@ -91,7 +91,7 @@ async def restore(call: Call, annotation_id: int, body: Restore) -> AnnotationRe
     if row is not None and row["outcome"] in {"no_state", "too_large"}:
         raise await _not_restorable(call, annotation_id, body.revision, row["outcome"])
     async with naming_the_holder(call):
-        restored = written(call, row, annotation_id)
+        restored = check_write_result(call, row, annotation_id)
     return await response(call, restored)
 
 

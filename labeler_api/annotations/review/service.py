@@ -112,7 +112,7 @@ async def _confirm_in_project(
     tx: WriteTransaction, call: Call, access: Access, wanted: Mapping[int, str], refused: dict[int, str]
 ) -> dict[int, ConfirmResponse]:
     """Confirm annotations, given with their images; those on an image that an import is at work on are refused."""
-    tx.stand_in_line(access.require_project_id())
+    tx.queue_for_project(access.require_project_id())
     images = sorted(set(wanted.values()))
     row = await store.confirm_many(tx, actor_as_seen(call, access), list(wanted), images)
     access_held(row, call, Role.VIEWER)
@@ -136,11 +136,11 @@ async def _set_state_of_image(
     """Change what is drawn on an image; return its statuses, taken together, or why there is nothing to change."""
     reviewer = actor(call, project, Role.REVIEWER)
     async with naming_the_holder(call), call.db.single() as tx:
-        tx.stand_in_line(project)
+        tx.queue_for_project(project)
         row = await store.set_state_of_image(tx, reviewer, image_id, task_type, state, effect.value)
         access = access_held(row, call, Role.REVIEWER)
         assert row is not None  # noqa: S101 - it was just judged
-        tx.know(access.dataset_id, access.require_project_id())
+        tx.alias_dataset(access.dataset_id, access.require_project_id())
         if row["outcome"] == "importing":
             check_claimed(row, image_id)
     return row

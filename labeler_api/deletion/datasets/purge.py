@@ -27,14 +27,14 @@ _BATCH = 1000  # what one call lists, and one call deletes
 log = structlog.get_logger("labeler_api.deletion")
 
 
-class Purge(msgspec.Struct):
+class DeletionTarget(msgspec.Struct):
     """Whose objects: a dataset's (None: it stays) and those of projects."""
 
     dataset_id: str | None
     project_ids: list[str]
 
 
-async def order(tx: WriteTransaction, purge: Purge) -> None:
+async def enqueue_purge(tx: WriteTransaction, purge: DeletionTarget) -> None:
     """Have it done when, and only when, the transaction commits."""
     await jobs.enqueue(tx, KIND, msgspec.json.encode(purge), after=_PASSES)
 
@@ -45,7 +45,7 @@ async def handle(services: Services, payload: bytes) -> None:
     What is (again) in the database keeps its objects: a database that was put back to a state before the deletion must
     not lose them to a job of after it.
     """
-    purge = msgspec.json.decode(payload, type=Purge)
+    purge = msgspec.json.decode(payload, type=DeletionTarget)
     async with services.db.read() as connection:
         there = await store.survivors(connection, purge.dataset_id, purge.project_ids)
     if there:

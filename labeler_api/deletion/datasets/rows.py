@@ -11,7 +11,7 @@ import structlog
 from labeler_api.context import Services
 from labeler_api.db.pool import WriteTransaction
 from labeler_api.deletion.datasets import purge, rows_store
-from labeler_api.deletion.datasets.purge import Purge
+from labeler_api.deletion.datasets.purge import DeletionTarget
 from labeler_api.deletion.datasets.rows_store import Part
 from labeler_api.jobs import worker as jobs
 
@@ -20,14 +20,14 @@ KIND = "deletion.rows"
 log = structlog.get_logger("labeler_api.deletion")
 
 
-async def order(tx: WriteTransaction, hidden: Purge) -> None:
+async def enqueue_rows_deletion(tx: WriteTransaction, hidden: DeletionTarget) -> None:
     """Have it done when, and only when, the transaction commits."""
     await jobs.enqueue(tx, KIND, msgspec.json.encode(hidden))
 
 
 async def handle(services: Services, payload: bytes) -> None:
     """Delete all rows of hidden datasets and projects. Those that were un-hidden meanwhile keep theirs."""
-    hidden = msgspec.json.decode(payload, type=Purge)
+    hidden = msgspec.json.decode(payload, type=DeletionTarget)
     async with services.db.read() as connection:
         project_ids = [one for one in hidden.project_ids if await rows_store.is_hidden_project(connection, one)]
         dataset_id = hidden.dataset_id
@@ -38,11 +38,11 @@ async def handle(services: Services, payload: bytes) -> None:
     if dataset_id is not None:
         await _empty(services, rows_store.OF_DATASET, dataset_id)
     async with services.db.begin(long=True) as tx:
-        gone = Purge(dataset_id, [one for one in project_ids if await rows_store.delete_project(tx, one)])
+        gone = DeletionTarget(dataset_id, [one for one in project_ids if await rows_store.delete_project(tx, one)])
         if dataset_id is None or not await rows_store.delete_dataset(tx, dataset_id):
             gone.dataset_id = None
         if gone.dataset_id is not None or gone.project_ids:
-            await purge.order(tx, gone)
+            await purge.enqueue_purge(tx, gone)
     log.info("deleted the rows", dataset_id=gone.dataset_id, project_ids=gone.project_ids)
 
 

@@ -14,7 +14,7 @@ from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.deletion.backup import service as backup_service
 from labeler_api.deletion.backup.service import Backup
 from labeler_api.deletion.datasets import rows, store
-from labeler_api.deletion.datasets.purge import Purge
+from labeler_api.deletion.datasets.purge import DeletionTarget
 from labeler_api.deletion.datasets.schemas import (
     DeleteDataset,
     DeletedDataset,
@@ -72,7 +72,7 @@ async def delete_project(call: Call, reference: str) -> None:
         access = await authorize(tx, call, reference, MAY_DELETE_PROJECT, ProjectLock.EXCLUSIVE)
         await store.hide_project(tx, access.require_project_id())
         await store.cancel_invitations(tx, access.dataset_id)
-        await rows.order(tx, Purge(dataset_id=None, project_ids=[access.require_project_id()]))
+        await rows.enqueue_rows_deletion(tx, DeletionTarget(dataset_id=None, project_ids=[access.require_project_id()]))
 
 
 async def _delete_dataset(call: Call, reference: str, body: DeleteDataset) -> DeletedDataset:
@@ -105,7 +105,7 @@ async def _decide(call: Call, reference: str, name: str, saved: Backup | None) -
         project_ids = [project_id] if project_id is not None else []
         deletions = await _hide_projects(tx, project_ids)
         await store.hide_dataset(tx, dataset_id)
-        await rows.order(tx, Purge(dataset_id=dataset_id, project_ids=project_ids))
+        await rows.enqueue_rows_deletion(tx, DeletionTarget(dataset_id=dataset_id, project_ids=project_ids))
     return deletions
 
 

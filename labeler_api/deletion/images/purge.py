@@ -37,7 +37,7 @@ async def handle(services: Services, _payload: bytes) -> timedelta:
             await store.put_off(tx, sorted(needed), _LOOK_AGAIN)
             free = [row for row in due if row["id"] not in needed]
             await store.drop(tx, [row["id"] for row in free])
-            await removal.order(tx, [key for row in free for key in _keys(row) if key])
+            await removal.enqueue_removal(tx, [key for row in free for key in _keys(row) if key])
         gone, kept = gone + len(free), kept + len(needed)
     log.info("purged deleted images", images=gone, kept_for_versions=kept)
     return _EVERY

@@ -37,7 +37,7 @@ from labeler_api.user_directory.directory import UserProfile
 
 RESTORABLE = timedelta(days=30)  # somebody who misses an image does so with the next version, and those are monthly
 # So many are moved within the seconds of a request, and wait for no place among exports and imports: with a hundred
-# annotations each they take two. More may take longer than a request's limits, and stand in line for long work.
+# annotations each they take two. More may take longer than a request's limits, and queue for long work.
 _QUICK = 100
 _SECONDS = 600.0  # as the deletion of a dataset
 _RETRY_SECONDS = 60
@@ -47,7 +47,7 @@ _AFTER_ALL = 2**63 - 1
 async def delete(call: Call, reference: str, image_id: str) -> DeletedImages:
     """Delete one image. Raises NotFound, Locked while somebody else holds it or an import is at work on it."""
     async with naming_the_holder(call), call.db.begin() as tx:
-        tx.stand_in_line(reference)
+        tx.queue_for_project(reference)
         access = await authorize(tx, call, reference, Role.ADMIN, ProjectLock.ROLE)
         row = await _delete(tx, call, access, [image_id])
     return _deleted(call, row)
@@ -57,7 +57,7 @@ async def delete_many(call: Call, reference: str, body: DeleteImages) -> Deleted
     """Delete images, all or none. Raises Locked as `delete` does, NotFound when the dataset has none of them."""
     long = len(body.image_ids) > _QUICK
     async with _bounded("Deleting"), naming_the_holder(call), call.db.begin(long=long) as tx:
-        tx.stand_in_line(reference)
+        tx.queue_for_project(reference)
         access = await authorize(tx, call, reference, Role.ADMIN, ProjectLock.ROLE)
         row = await idempotency.once(tx, call, lambda: _delete(tx, call, access, body.image_ids))
     return _deleted(call, row)
@@ -70,7 +70,7 @@ async def restore(call: Call, reference: str, body: RestoreImages) -> RestoredIm
     """
     long = len(body.deletion_ids) > _QUICK
     async with _bounded("Restoring"), call.db.begin(long=long) as tx:
-        tx.stand_in_line(reference)
+        tx.queue_for_project(reference)
         access = await authorize(tx, call, reference, Role.ADMIN, ProjectLock.ROLE)
         row = await idempotency.once(tx, call, lambda: _restore(tx, call, access, body.deletion_ids))
     return msgspec.convert(row, RestoredImages)

@@ -111,6 +111,6 @@ async def _note(call: Call, row: Row, key: str) -> None:
     try:
         async with call.db.begin() as tx:
             if not await upload_store.note_rendition(tx, row["dataset_id"], row["id"], row["s3_key"], key):
-                await removal.order(tx, [key])
+                await removal.enqueue_removal(tx, [key])
     except AppError as error:  # in maintenance mode: it is shown all the same, and made again another day
         log.warning("a rendition was not noted", key=key, reason=error.detail)

@@ -30,7 +30,7 @@ from labeler_api.images.pictures.formats import CONTENT_TYPES, HEAD_BYTES, Kind,
 from labeler_api.images.pictures.modes import brightness, eight_bits, is_deep, on_white, pixel_bytes
 from labeler_api.images.pictures.orientation import SIDEWAYS, UPRIGHT, orientation
 from labeler_api.images.pictures.shrinking import cropped, shrunk, strips_bytes
-from labeler_api.images.pictures.without_metadata import bare
+from labeler_api.images.pictures.strip_metadata import strip_metadata
 from labeler_api.workers.limited_process import Needs
 
 _DIGESTED_BYTES = 256 * 1024  # read once for both digests, from the processor's cache
@@ -112,7 +112,7 @@ def _read(file: IO[bytes], memory_bytes: int, max_pixels: int) -> Picture | Need
     file.seek(0)
     if (needed := _webp_bytes(file, max_pixels)) > memory_bytes:
         return Needs(needed)
-    found = bare(file, kind)
+    found = strip_metadata(file, kind)
     turned = orientation(found.exif)
     with _identified(found.file, kind, max_pixels) as image:
         rows = _rows(image, file)

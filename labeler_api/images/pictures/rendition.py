@@ -12,7 +12,7 @@ from PIL import Image
 from labeler_api.images.pictures import tiff
 from labeler_api.images.pictures.modes import brightness, eight_bits, on_white, pixel_bytes
 from labeler_api.images.pictures.shrinking import cropped
-from labeler_api.images.pictures.without_metadata import bare
+from labeler_api.images.pictures.strip_metadata import strip_metadata
 from labeler_api.workers.limited_process import Needs
 
 CONTENT_TYPE = "image/jpeg"
@@ -36,7 +36,7 @@ def render(file: IO[bytes], memory_bytes: int, target: str) -> bool | Needs:
 
 
 def _render(file: IO[bytes], memory_bytes: int, target: str) -> bool | Needs:
-    with Image.open(bare(file, "TIFF").file, formats=["TIFF"]) as image:
+    with Image.open(strip_metadata(file, "TIFF").file, formats=["TIFF"]) as image:
         if max(image.size) > _MOST_SIDE:
             return False
         copy = 0 if image.mode in _AS_THEY_ARE else image.width * image.height * _COPY_BYTES

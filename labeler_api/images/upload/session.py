@@ -156,7 +156,7 @@ class UploadSession:
         keys = [*self._unused, *(key for one in self._batch.values() for key in one.keys)]
         self._batch, self._unused = {}, []
         async with self._call.db.begin() as tx:
-            await removal.order(tx, keys)
+            await removal.enqueue_removal(tx, keys)
 
     async def save_rest(self) -> None:
         """Wait for the work at hand and write the last rows: what is in the store by now is kept."""
@@ -309,7 +309,7 @@ class UploadSession:
                     rows = await store.save(tx, self.dataset_id, images)
                     if rows is None:
                         raise members.not_found()
-                    await removal.order(tx, [*superseded, *_useless(rows, images)])
+                    await removal.enqueue_removal(tx, [*superseded, *_useless(rows, images)])
                     return rows
             except Stale:
                 if last:

@@ -27,7 +27,7 @@ from labeler_api.annotations.geometry import (
 )
 from labeler_api.errors import AppError
 from labeler_api.http.input.json_rules import Broken, holds_nul, judge
-from labeler_api.imports.checking import turning
+from labeler_api.imports.checking import exif_rotation
 from labeler_api.imports.readers.items import (
     MAX_CLASSES,
     NO_ATTRIBUTES,
@@ -111,7 +111,7 @@ def sizes_differ(images: Sequence[FileImage], placed: Sequence[PlacedImage | Non
         and image.height
         and one.width
         and (image.width, image.height) != (one.width, one.height)
-        and not turning.is_turned(image, one)
+        and not exif_rotation.is_turned(image, one)
     )
 
 
@@ -144,7 +144,7 @@ class _Targets:
         """
         target = self._targets[shape.image]
         if target is not None and shape.image in self._swapped and shape.annotation_type not in _WITHOUT_PLACE:
-            turned = turning.turned(shape, self._in_file[shape.image], self._placed[shape.image])
+            turned = exif_rotation.rotated_shape(shape, self._in_file[shape.image], self._placed[shape.image])
             if turned is None:
                 self._tell(shape.image)
                 return None

@@ -14,7 +14,7 @@ from labeler_api.images.upload.schemas import FormatName, ImportReport
 from labeler_api.imports.checking import drafts as drafting
 from labeler_api.imports.checking import matching
 from labeler_api.imports.checking.drafts import Drafts
-from labeler_api.imports.checking.turning import is_turned
+from labeler_api.imports.checking.exif_rotation import is_turned
 from labeler_api.imports.readers.items import FileClass, PlacedImage, Problems, Reader, Unreadable
 from labeler_api.imports.readers.opening import open_reader
 from labeler_api.imports.writing import store as writing_store

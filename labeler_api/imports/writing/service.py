@@ -31,7 +31,7 @@ from labeler_api.imports.writing import statistics, store
 from labeler_api.imports.writing.class_merge import Merged, StoredClasses, merge, still_fits
 from labeler_api.locks.image_locks.service import naming_the_holder
 from labeler_api.locks.import_locks import service as import_locks_service
-from labeler_api.locks.import_locks.service import Importing
+from labeler_api.locks.import_locks.service import ImportMarks
 from labeler_api.members.authorization.service import Access, authorize, not_found
 from labeler_api.members.policy import ProjectLock, Role
 from labeler_api.projects.schemas import MAX_CLASSES_BYTES
@@ -114,7 +114,7 @@ async def write(call: Call, access: Access, prepared: Prepared, mode: Mode, sour
 async def _write(
     tx: WriteTransaction, call: Call, access: Access, prepared: Prepared, mode: Mode, source: str | None
 ) -> Row:
-    importing = Importing(await _stage(tx, prepared), access.require_project_id(), call.user_id)
+    importing = ImportMarks(await _stage(tx, prepared), access.require_project_id(), call.user_id)
     project, all_there = await _marked(call, access, importing, prepared, mode)
     if not all_there and (gone := await staging_store.missing_image(tx, access.dataset_id)) is not None:
         raise Conflict(
@@ -125,14 +125,14 @@ async def _write(
     vocabulary = _vocabulary(project, prepared)
     await staging_store.name_classes(tx, vocabulary.ids, vocabulary.names)
     written = await _insert(tx, call, importing, prepared, mode)
-    access = await authorize(tx, call, access.dataset_id, Role.ADMIN, ProjectLock.CHANGE, in_line=False)
+    access = await authorize(tx, call, access.dataset_id, Role.ADMIN, ProjectLock.CHANGE, queued=False)
     await _define(tx, access, project, vocabulary)
     grown = written.imported - written.replaced
     await store.count(tx, access.require_project_id(), grown, written.new_images, call.user_id)
     if source is not None:
         await store.note_source(tx, access.dataset_id, source)
     if written.imported > _WRITTEN_FIRST:
-        await statistics.order(tx, written.imported)
+        await statistics.enqueue_statistics(tx, written.imported)
     return _report(prepared, written, vocabulary)
 
 
@@ -146,7 +146,9 @@ async def _stage(tx: WriteTransaction, prepared: Prepared) -> int:
     return number
 
 
-async def _marked(call: Call, access: Access, importing: Importing, prepared: Prepared, mode: Mode) -> tuple[Row, bool]:
+async def _marked(
+    call: Call, access: Access, importing: ImportMarks, prepared: Prepared, mode: Mode
+) -> tuple[Row, bool]:
     """Mark the images; return the project as it is then, and whether all of them are there.
 
     Waits a moment for another import to end.
@@ -164,10 +166,10 @@ async def _marked(call: Call, access: Access, importing: Importing, prepared: Pr
         return project, await importing.wait_for_writers(tx, access.dataset_id)
 
 
-async def _mark(call: Call, access: Access, importing: Importing, prepared: Prepared, mode: Mode) -> Row:
+async def _mark(call: Call, access: Access, importing: ImportMarks, prepared: Prepared, mode: Mode) -> Row:
     images = await asyncio.to_thread(sorted, prepared.drafts.images)
     async with call.db.begin() as tx:
-        tx.stand_in_line(access.require_project_id())
+        tx.queue_for_project(access.require_project_id())
         await importing.mark(tx, images)
         if mode is Mode.REPLACE:
             await importing.mark_annotated(tx)
@@ -180,7 +182,7 @@ async def _mark(call: Call, access: Access, importing: Importing, prepared: Prep
     return project
 
 
-async def _insert(tx: WriteTransaction, call: Call, importing: Importing, prepared: Prepared, mode: Mode) -> _Written:
+async def _insert(tx: WriteTransaction, call: Call, importing: ImportMarks, prepared: Prepared, mode: Mode) -> _Written:
     """Write annotations and statuses of marked images, where nobody else writes."""
     project_id, user_id, total = importing.project_id, importing.user_id, prepared.drafts.total
     moment = await store.hold(tx, project_id)

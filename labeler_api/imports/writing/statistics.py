@@ -24,7 +24,7 @@ class Grown(msgspec.Struct):
     annotations: int
 
 
-async def order(tx: WriteTransaction, annotations: int) -> None:
+async def enqueue_statistics(tx: WriteTransaction, annotations: int) -> None:
     """Have statistics gathered when the transaction has committed: nobody waits for it."""
     await jobs.enqueue(tx, KIND, msgspec.json.encode(Grown(annotations)))
 

@@ -78,10 +78,10 @@ async def acquire(
     image_id: str,
     lease_seconds: int,
     *,
-    anyway: bool,
+    bypass_role_check: bool,
 ) -> Row | None:
     """Claim an image for opening it; what the function of the database says."""
-    return await tx.fetchrow(_ACQUIRE, reference, user_id, roles, anyway, image_id, lease_seconds)
+    return await tx.fetchrow(_ACQUIRE, reference, user_id, roles, bypass_role_check, image_id, lease_seconds)
 
 
 async def release(tx: SingleStatement, project_id: str, image_id: str, user_id: int) -> str:

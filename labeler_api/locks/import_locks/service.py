@@ -19,7 +19,7 @@ _MARKED_AT_ONCE = 10_000  # names in one statement: to encode them holds the eve
 
 
 @dataclass(frozen=True, slots=True)
-class Importing:
+class ImportMarks:
     """An import on its way to its images. `id` is the number of the transaction that writes it."""
 
     id: int

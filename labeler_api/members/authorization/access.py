@@ -44,12 +44,12 @@ COLUMNS = "p.id AS project_id, d.id AS dataset_id, d.visibility, d.owner_id AS d
 
 
 class Actor(Struct, frozen=True):
-    """Who asks a function of the database to change which project: roles that are enough; `anyway` needs none."""
+    """Who asks a function of the database to change which project; `bypass_role_check` needs none of the roles."""
 
     reference: str
     user_id: int
     roles: Sequence[str]
-    anyway: bool
+    bypass_role_check: bool
 
 
 def reading(rows: str, order: str = "", *, also: str = "", joined: str = "", where: str = WHERE_FOUND) -> str:

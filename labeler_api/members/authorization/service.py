@@ -39,25 +39,25 @@ async def authorize(
 
 @overload
 async def authorize(
-    connection: WriteTransaction, call: Call, reference: str, minimum: Role, lock: ProjectLock, *, in_line: bool = True
+    connection: WriteTransaction, call: Call, reference: str, minimum: Role, lock: ProjectLock, *, queued: bool = True
 ) -> Access: ...
 
 
 async def authorize(
-    connection: ReadConnection, call: Call, reference: str, minimum: Role, lock: ProjectLock, *, in_line: bool = True
+    connection: ReadConnection, call: Call, reference: str, minimum: Role, lock: ProjectLock, *, queued: bool = True
 ) -> Access:
     """Resolve `reference` (a project's or a dataset's id), check the caller's role and take the lock: one statement.
 
     Raises NotFound if the caller may not see the thing, Forbidden if they may see it but their role is too low, and
     Stale if the project or the role changed at this moment. Callers that are refused take no lock. A dataset without a
-    project has nothing to lock. Long work passes `in_line=False`: it holds a connection already, and needs the project
+    project has nothing to lock. Long work passes `queued=False`: it holds a connection already, and needs the project
     lock only at its end, for milliseconds.
     """
     if lock is ProjectLock.NONE:
         return access_of(await store.access(connection, reference, call.user_id), call, minimum)
     assert isinstance(connection, WriteTransaction)  # noqa: S101 - the overloads say so
-    if in_line and lock is not ProjectLock.ROLE:
-        connection.stand_in_line(reference)
+    if queued and lock is not ProjectLock.ROLE:
+        connection.queue_for_project(reference)
     return await _authorize_locked(connection, call, reference, minimum, lock)
 
 
@@ -82,12 +82,12 @@ def access_of(row: Row | None, call: Call, minimum: Role) -> Access:
 async def _authorize_locked(
     tx: WriteTransaction, call: Call, reference: str, minimum: Role, lock: ProjectLock
 ) -> Access:
-    anyway, enough = is_let_in(call, minimum), roles_from(minimum)
-    row = await store.access_locked(tx, reference, call.user_id, enough, anyway=anyway, lock=lock)
+    bypass_role_check, enough = system_admin_allowed(call, minimum), roles_from(minimum)
+    row = await store.access_locked(tx, reference, call.user_id, enough, bypass_role_check=bypass_role_check, lock=lock)
     access = access_of(row, call, minimum)
     if access.project_id is not None:
-        tx.know(access.dataset_id, access.project_id)
-    if row is not None and access.project_id is not None and not _kept(row, anyway=anyway):
+        tx.alias_dataset(access.dataset_id, access.project_id)
+    if row is not None and access.project_id is not None and not _kept(row, bypass_role_check=bypass_role_check):
         raise role_changed()
     return access
 
@@ -98,14 +98,14 @@ def roles_from(minimum: Role) -> tuple[str, ...]:
     return tuple(role.text for role in Role if role >= minimum)
 
 
-def is_let_in(call: Call, minimum: Role) -> bool:
+def system_admin_allowed(call: Call, minimum: Role) -> bool:
     """Whether the caller needs no membership: a system admin acts as an admin on every project."""
     return call.principal.is_admin and minimum <= Role.ADMIN
 
 
 def actor(call: Call, reference: str, minimum: Role) -> Actor:
     """Say to a function of the database who the caller is, and which roles are enough."""
-    return Actor(reference, call.user_id, roles_from(minimum), is_let_in(call, minimum))
+    return Actor(reference, call.user_id, roles_from(minimum), system_admin_allowed(call, minimum))
 
 
 def actor_as_seen(call: Call, access: Access) -> Actor:
@@ -133,9 +133,9 @@ def access_held(row: Row | None, call: Call, minimum: Role) -> Access:
     return access
 
 
-def _kept(row: Row, *, anyway: bool) -> bool:
+def _kept(row: Row, *, bypass_role_check: bool) -> bool:
     """Whether what was looked at is still so, now that it is locked."""
-    return row["locked"] is not None if anyway else row["held"] == row["role"]
+    return row["locked"] is not None if bypass_role_check else row["held"] == row["role"]
 
 
 def role_changed() -> Stale:

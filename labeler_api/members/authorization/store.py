@@ -54,10 +54,16 @@ async def access(connection: ReadConnection, reference: str, user_id: int) -> Ro
 
 
 async def access_locked(
-    tx: WriteTransaction, reference: str, user_id: int, roles: Sequence[str], *, anyway: bool, lock: ProjectLock
+    tx: WriteTransaction,
+    reference: str,
+    user_id: int,
+    roles: Sequence[str],
+    *,
+    bypass_role_check: bool,
+    lock: ProjectLock,
 ) -> Row | None:
     """Return what `access` does, and lock the project and the member's row: for one of the roles, or for anybody.
 
     `held` is the member's role now, `locked` the project's id where it was locked for anybody.
     """
-    return await tx.fetchrow(_ACCESS_LOCKED[lock], reference, user_id, roles, anyway)
+    return await tx.fetchrow(_ACCESS_LOCKED[lock], reference, user_id, roles, bypass_role_check)

@@ -21,7 +21,7 @@ from labeler_api.errors import NotFound
 from labeler_api.object_store.objects import ObjectInfo, ObjectStore, UnfinishedUpload
 from labeler_api.settings import Settings
 from labeler_api.storage.orphans import store
-from labeler_api.storage.orphans.judge import Judge, Orphan, age
+from labeler_api.storage.orphans.orphan_finder import Orphan, OrphanFinder, age
 from labeler_api.telemetry.metrics import Metrics
 
 KIND = "storage.sweep"
@@ -103,7 +103,7 @@ class Sweep:
         metrics: Metrics | None = None,
     ) -> None:
         self._db, self._objects, self._buckets = db, objects, settings.buckets
-        self._judge = Judge(db, settings)
+        self._judge = OrphanFinder(db, settings)
         self._minimum_age = minimum_age
         self._metrics = metrics
         self._report = SweepReport()

@@ -15,7 +15,7 @@ from labeler_api.object_store.objects import ByteStream
 from labeler_api.tokens.signed_links import LinkQuery
 from labeler_api.versions.files import bundles, naming
 from labeler_api.versions.files import store as files_store
-from labeler_api.versions.formats import DICE, OFFERED
+from labeler_api.versions.formats import DICE, EXPORT_FORMATS
 from labeler_api.versions.publishing import store as publishing_store
 
 Opener = Callable[[str | None], AbstractAsyncContextManager[ByteStream]]
@@ -44,7 +44,7 @@ async def exported_file(call: Call, path: str, query: LinkQuery) -> ExportFile:
             raise _no_file() from None
         project_name = await files_store.project_name(connection, access.require_project_id())
     bucket, key = call.settings.s3_bucket_annotations, naming.export_key(path)
-    kind = next(kind for kind in OFFERED.values() if file_name in {kind.file_name, kind.bundle_name})
+    kind = next(kind for kind in EXPORT_FORMATS.values() if file_name in {kind.file_name, kind.bundle_name})
     what, content_type, extension = kind.name, kind.content_type, kind.extension
     opened: Opener
     if file_name == kind.bundle_name:
@@ -81,7 +81,7 @@ async def file(call: Call, version_id: int, query: LinkQuery) -> ExportFile:
         info = await call.objects.head(bucket, key)
         size, digest = info.size, info.etag
     format_name = row["export_format"] or DICE.name
-    kind = OFFERED.get(format_name, DICE)
+    kind = EXPORT_FORMATS.get(format_name, DICE)
     return ExportFile(
         open=partial(call.objects.open, bucket, key),
         content_type=kind.content_type,

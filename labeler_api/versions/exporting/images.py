@@ -9,8 +9,8 @@ from labeler_api.images.checksums.checksum import Checksum
 from labeler_api.images.checksums.service import Unread
 from labeler_api.versions.exporting.subjects import Subject
 from labeler_api.versions.formats import Format
+from labeler_api.versions.formats.archive_paths import ArchivePaths
 from labeler_api.versions.formats.bundle import Picture
-from labeler_api.versions.formats.placing import Places
 from labeler_api.versions.formats.source import Header
 from labeler_api.versions.formats.yolo_paths import Splits
 
@@ -51,7 +51,7 @@ class Survey:
 
 async def survey(snapshot: Snapshot, subject: Subject, kind: Format, found: Found) -> Survey:
     """Look at all images. An image that is not there, or is not in the store, is left out with its annotations."""
-    seen, places, splits = Survey(), Places(kind.label_of), Splits()
+    seen, places, splits = Survey(), ArchivePaths(kind.label_of), Splits()
     async for row in subject.pictures(snapshot, ""):
         if checksum_of(row, found) is None:
             seen.left_out.add(row["image_id"])

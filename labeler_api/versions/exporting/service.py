@@ -27,7 +27,7 @@ from labeler_api.versions.exporting import store, subjects
 from labeler_api.versions.exporting.subjects import Subject
 from labeler_api.versions.files import bundles, contents, naming, writing
 from labeler_api.versions.formats import Format
-from labeler_api.versions.formats.placing import Placed
+from labeler_api.versions.formats.archive_paths import Placed
 from labeler_api.versions.schemas import ExportRequest
 
 _TURNS = 5  # exports of a project at once, over all processes: one more waits for minutes and not for the others

@@ -24,8 +24,8 @@ from labeler_api.errors import NotFound, RangeNotSatisfiable, Unavailable
 from labeler_api.object_store.objects import ObjectStore
 from labeler_api.versions.files import writing
 from labeler_api.versions.formats import Format, bundle
+from labeler_api.versions.formats.archive_paths import Placed
 from labeler_api.versions.formats.bundle import Gap, Picture
-from labeler_api.versions.formats.placing import Placed
 
 CONTENT_TYPE = "application/zip"
 

@@ -9,7 +9,7 @@ from labeler_api.context import Call
 from labeler_api.db.pool import Row
 from labeler_api.errors import BadRequest
 from labeler_api.text.names import quoted
-from labeler_api.versions.formats import OFFERED, Format
+from labeler_api.versions.formats import EXPORT_FORMATS, Format
 from labeler_api.versions.formats.classes import ClassList
 from labeler_api.versions.formats.source import Header
 
@@ -34,14 +34,14 @@ def stored_types(task_type: str) -> list[str]:
 
 def offered(name: str, task_type: str) -> Format:
     """Find a format by its name, in any case. Raises BadRequest where there is none, or it cannot carry the task."""
-    wanted = OFFERED.get(name.lower())
+    wanted = EXPORT_FORMATS.get(name.lower())
     if wanted is None:
         raise BadRequest(
-            f"The format {quoted(name)} is not offered. Use one of: {', '.join(sorted(OFFERED))}.",
+            f"The format {quoted(name)} is not offered. Use one of: {', '.join(sorted(EXPORT_FORMATS))}.",
             code="format_not_offered",
         )
     if not wanted.carries(task_type):
-        others = ", ".join(sorted(kind.name for kind in OFFERED.values() if kind.carries(task_type)))
+        others = ", ".join(sorted(kind.name for kind in EXPORT_FORMATS.values() if kind.carries(task_type)))
         raise BadRequest(
             f"The format {wanted.name} cannot carry the task {task_type}. Use one of: {others}.",
             code="format_not_for_task",

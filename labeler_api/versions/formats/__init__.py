@@ -95,4 +95,4 @@ VOC = Format(
     tasks=voc.TASKS,
 )
 
-OFFERED: Mapping[str, Format] = {entry.name: entry for entry in (DICE, COCO, YOLO, VOC)}
+EXPORT_FORMATS: Mapping[str, Format] = {entry.name: entry for entry in (DICE, COCO, YOLO, VOC)}

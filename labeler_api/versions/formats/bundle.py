@@ -11,7 +11,7 @@ import msgspec
 
 from labeler_api.versions.formats import Format
 from labeler_api.versions.formats.archive import Archive
-from labeler_api.versions.formats.placing import Placed, Places
+from labeler_api.versions.formats.archive_paths import ArchivePaths, Placed
 from labeler_api.versions.formats.texts import one_line
 
 MISSING = "missing_images.txt"
@@ -43,7 +43,7 @@ async def render(
     gaps: Callable[[Gap], None],
 ) -> AsyncGenerator[bytes, None]:
     """Yield the archive without the bytes of images, piece by piece. `pictures` come in the order of the source."""
-    places = Places(kind.label_of)
+    places = ArchivePaths(kind.label_of)
     with Archive() as archive:
         async for piece in kind.fill(archive, source):
             yield piece

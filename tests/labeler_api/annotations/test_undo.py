@@ -223,7 +223,7 @@ async def read_of_history(api: Api, dataset: Dataset) -> tuple[int, int]:
         ' "annotation_state": "draft", "geometry": {"bbox": [1, 2, 3, 4]}}'
     )
     roles = ["owner", "admin", "reviewer", "annotator"]
-    writer = editing_store.Writer(4, own_roles=roles, roles=roles, anyway=False)
+    writer = editing_store.Writer(4, own_roles=roles, roles=roles, bypass_role_check=False)
     async with api.db.begin() as tx:
         row = await editing_store.create(tx, writer, dataset.project_id, draft, 60)
         assert row is not None

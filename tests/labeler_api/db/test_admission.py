@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from labeler_api.db.admission import Admission, Gate, Pass, Sizes, Work
+from labeler_api.db.admission import Admission, ConnectionPurpose, Gate, Permit, Sizes
 from labeler_api.errors import TooMany, Unavailable
 from labeler_api.telemetry.metrics import Metrics
 
@@ -91,7 +91,7 @@ async def test_a_place_that_does_not_come_in_time() -> None:
     assert gate.unused
 
 
-async def fill(admission: Admission, work: Work, person: str = "", project: str = "") -> list[Pass]:
+async def fill(admission: Admission, work: ConnectionPurpose, person: str = "", project: str = "") -> list[Permit]:
     """Take places until there are no more."""
     passes = []
     while True:
@@ -104,59 +104,59 @@ async def fill(admission: Admission, work: Work, person: str = "", project: str 
 @pytest.mark.parametrize("pool", [6, 11, 15, 30])
 async def test_one_person_leaves_room_for_the_others(pool: int) -> None:
     admission, sizes = Admission(pool, Metrics()), Sizes.of(pool)
-    held = [pass_ for work in Work for pass_ in await fill(admission, work, "greedy", "theirs")]
+    held = [pass_ for work in ConnectionPurpose for pass_ in await fill(admission, work, "greedy", "theirs")]
     assert len(held) == sizes.person
     with pytest.raises(TooMany) as caught:
-        await admission.admit(Work.READ, "greedy", "", soon())
+        await admission.admit(ConnectionPurpose.READ, "greedy", "", soon())
     assert caught.value.code == "too_many_at_once"
     assert caught.value.retry_after == 2
-    for work in (Work.READ, Work.WRITE):
+    for work in (ConnectionPurpose.READ, ConnectionPurpose.WRITE):
         (await admission.admit(work, "other", "another", soon())).leave()
     for pass_ in held:
         pass_.leave()
-    assert len(await fill(admission, Work.READ)) == sizes.everybody, "every place was given back"
+    assert len(await fill(admission, ConnectionPurpose.READ)) == sizes.everybody, "every place was given back"
 
 
 @pytest.mark.parametrize("pool", [6, 11, 15, 30])
 async def test_reading_is_never_behind_changes(pool: int) -> None:
     admission, sizes = Admission(pool, Metrics()), Sizes.of(pool)
-    held = [*await fill(admission, Work.LONG), *await fill(admission, Work.WRITE)]
+    held = [*await fill(admission, ConnectionPurpose.LONG), *await fill(admission, ConnectionPurpose.WRITE)]
     assert len(held) == sizes.changing
-    assert len(await fill(admission, Work.READ)) == sizes.everybody - sizes.changing
+    assert len(await fill(admission, ConnectionPurpose.READ)) == sizes.everybody - sizes.changing
 
 
 async def test_a_project_in_which_everybody_waits_leaves_room_for_others() -> None:
     admission = Admission(15, Metrics())
     for number in range(Sizes.of(15).project):
-        await admission.admit(Work.WRITE, f"person {number}", "stuck", soon())
+        await admission.admit(ConnectionPurpose.WRITE, f"person {number}", "stuck", soon())
     with pytest.raises(Unavailable) as caught:
-        await admission.admit(Work.WRITE, "person 15", "stuck", soon())
+        await admission.admit(ConnectionPurpose.WRITE, "person 15", "stuck", soon())
     assert caught.value.code == "project_busy"
     assert caught.value.retry_after == 2
-    (await admission.admit(Work.WRITE, "person 1", "another", soon())).leave()
+    (await admission.admit(ConnectionPurpose.WRITE, "person 1", "another", soon())).leave()
 
 
 async def test_a_project_is_one_by_either_of_its_ids() -> None:
     admission = Admission(15, Metrics())
-    admission.know("ds_1", "proj_1")
-    await fill(admission, Work.WRITE, "", "proj_1")
+    admission.alias_dataset("ds_1", "proj_1")
+    await fill(admission, ConnectionPurpose.WRITE, "", "proj_1")
     with pytest.raises(Unavailable):
-        await admission.admit(Work.WRITE, "", "ds_1", soon())
+        await admission.admit(ConnectionPurpose.WRITE, "", "ds_1", soon())
 
 
 async def test_whoever_holds_a_connection_does_not_wait_for_a_project() -> None:
     admission = Admission(15, Metrics())
-    passes = [await admission.admit(Work.WRITE, f"person {number}", "", soon()) for number in range(7)]
+    passes = [await admission.admit(ConnectionPurpose.WRITE, f"person {number}", "", soon()) for number in range(7)]
     joined = [admission.join(pass_, "project") for pass_ in passes]
     assert joined == [True] * 5 + [False] * 2
-    assert admission.join(passes[0], "another"), "in a second project at once nobody stands in line"
+    assert admission.join(passes[0], "another"), "in a second project at once nobody queues"
 
 
 async def test_a_queue_has_an_end() -> None:
     metrics = Metrics()
     admission = Admission(15, metrics)
-    await fill(admission, Work.READ, "greedy")
-    waiting = [asyncio.create_task(admission.admit(Work.READ, "greedy", "", later())) for _ in range(300)]
+    await fill(admission, ConnectionPurpose.READ, "greedy")
+    waiting = [asyncio.create_task(admission.admit(ConnectionPurpose.READ, "greedy", "", later())) for _ in range(300)]
     await asyncio.sleep(0)
     refused = [task for task in waiting if task.done()]
     assert len(refused) == 300 - 256
@@ -174,7 +174,7 @@ async def test_many_come_and_go_and_nothing_is_lost() -> None:
 
     async def come(number: int) -> None:
         nonlocal inside, most
-        work = list(Work)[number % 3]
+        work = list(ConnectionPurpose)[number % 3]
         pass_ = await admission.admit(work, f"person {number % 7}", f"project {number % 3}", time.monotonic() + 0.3)
         inside += 1
         most = max(most, inside)
@@ -193,7 +193,7 @@ async def test_many_come_and_go_and_nothing_is_lost() -> None:
     assert most <= 14
     async with AsyncExitStack() as stack:
         for _ in range(11):
-            stack.callback((await admission.admit(Work.WRITE, "", "", soon())).leave)
+            stack.callback((await admission.admit(ConnectionPurpose.WRITE, "", "", soon())).leave)
         for _ in range(3):
-            stack.callback((await admission.admit(Work.READ, "", "", soon())).leave)
+            stack.callback((await admission.admit(ConnectionPurpose.READ, "", "", soon())).leave)
     assert all(not share._gates for share in (admission._person, *admission._of_person.values()))

@@ -45,7 +45,7 @@ async def test_the_command_line(api: Api) -> None:
 
 
 async def test_the_command_line_removes_as_many_as_it_is_told(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("labeler_api.storage.orphans.judge.age", lambda _: timedelta(days=2))
+    monkeypatch.setattr("labeler_api.storage.orphans.orphan_finder.age", lambda _: timedelta(days=2))
     monkeypatch.setattr(sweep, "age", lambda _: timedelta(days=2))
     await put_many(api, 102)
     listed = await asyncio.to_thread(command, api, "--remove")

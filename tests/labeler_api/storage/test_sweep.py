@@ -335,12 +335,12 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from labeler_api.settings import load
 from labeler_api.storage.orphans import sweep
-from labeler_ops.storage.bucket_tie import both_sides
+from labeler_ops.storage.bucket_tie import open_tie
 
 async def main():
     async with AsyncExitStack() as stack:
         settings = load()
-        sides = await both_sides(settings, stack)
+        sides = await open_tie(settings, stack)
         walk = sweep.Sweep(sides.db, sides.objects, settings, minimum_age=timedelta(0))
         sweep._DELETED_AT_ONCE = 10
         async def die(*_):

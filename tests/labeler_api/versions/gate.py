@@ -31,4 +31,6 @@ class Gate:
     def offer(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Offer it as the format "held"."""
         held = formats.Format("held", "annotations_held.json", "application/json", self.render, formats.DICE.fill)
-        monkeypatch.setattr("labeler_api.versions.files.contents.OFFERED", {**formats.OFFERED, "held": held})
+        monkeypatch.setattr(
+            "labeler_api.versions.files.contents.EXPORT_FORMATS", {**formats.EXPORT_FORMATS, "held": held}
+        )

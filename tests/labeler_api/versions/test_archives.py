@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import yaml
 
-from labeler_api.versions.formats import OFFERED, VOC, YOLO, Format
+from labeler_api.versions.formats import EXPORT_FORMATS, VOC, YOLO, Format
 from labeler_api.versions.formats.archive import Archive
 from labeler_api.versions.formats.central_directory import CentralDirectory
 from labeler_api.versions.formats.source import Image
@@ -177,7 +177,7 @@ def test_a_directory_beyond_four_gibibytes(tmp_path: Path) -> None:
 
 def test_every_task_has_a_format_that_can_carry_it() -> None:
     carried = {
-        task: sorted(kind.name for kind in OFFERED.values() if kind.carries(task))
+        task: sorted(kind.name for kind in EXPORT_FORMATS.values() if kind.carries(task))
         for task in ("detection", "segmentation", "geometry", "classification", "keypoint", "line")
     }
 

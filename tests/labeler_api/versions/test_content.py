@@ -11,7 +11,7 @@ from pycocotools import mask
 from pycocotools.coco import COCO
 
 from labeler_api.versions.files.writing import StoredSource, frozen, gathered
-from labeler_api.versions.formats import OFFERED
+from labeler_api.versions.formats import EXPORT_FORMATS
 from labeler_api.versions.formats.classes import ClassList
 from labeler_api.versions.formats.source import Header
 from tests.fixtures.accounts import REVIEWER
@@ -163,7 +163,7 @@ async def test_a_version_rendered_again_has_the_same_bytes(api: Api) -> None:
             await tx.execute("UPDATE image_metadata SET width = 1, file_name = 'other.png', s3_key = 'other.png'")
 
         async with _source(api, version["id"], dataset) as source:
-            again = b"".join([chunk async for chunk in gathered(OFFERED[name].render(source))])
+            again = b"".join([chunk async for chunk in gathered(EXPORT_FORMATS[name].render(source))])
 
         assert sha256(again).hexdigest() == sha256(body).hexdigest()
 

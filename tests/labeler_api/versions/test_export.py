@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from labeler_api.versions.formats import OFFERED
+from labeler_api.versions.formats import EXPORT_FORMATS
 from tests.fixtures.accounts import VIEWER
 from tests.fixtures.api import Api
 from tests.fixtures.datasets import Dataset
@@ -49,7 +49,7 @@ async def _dataset(api: Api, **roles: str) -> Dataset:
     return dataset
 
 
-@pytest.mark.parametrize("name", sorted(OFFERED))
+@pytest.mark.parametrize("name", sorted(EXPORT_FORMATS))
 async def test_an_export_answers_a_link_to_the_file(api: Api, name: str) -> None:
     dataset = await _dataset(api)
 
@@ -62,13 +62,15 @@ async def test_an_export_answers_a_link_to_the_file(api: Api, name: str) -> None
     assert answer["image_count"] == 1
     assert answer["file_size_bytes"] == len(file.content)
     folder = rf"exports/{dataset.project_id}/detection/export_\d{{8}}_\d{{6}}_[0-9a-f]{{8}}"
-    assert re.fullmatch(f"{folder}/{re.escape(OFFERED[name].file_name)}", answer["export_path"])
+    assert re.fullmatch(f"{folder}/{re.escape(EXPORT_FORMATS[name].file_name)}", answer["export_path"])
     assert path_of(answer["download_url"]) == f"/media/{answer['export_path']}"
     expires = datetime.fromisoformat(answer["download_url_expires_at"])
     assert timedelta(days=7) <= expires - datetime.now(UTC) <= timedelta(days=7, hours=12)
-    saved = rf'attachment; filename="Dataset_1_detection_export_\d{{8}}_\d{{6}}_{name}\{OFFERED[name].extension}"'
+    saved = (
+        rf'attachment; filename="Dataset_1_detection_export_\d{{8}}_\d{{6}}_{name}\{EXPORT_FORMATS[name].extension}"'
+    )
     assert re.fullmatch(saved, file.headers["content-disposition"])
-    assert file.headers["content-type"] == OFFERED[name].content_type
+    assert file.headers["content-type"] == EXPORT_FORMATS[name].content_type
     assert file.headers["x-content-type-options"] == "nosniff"
     assert file.headers["referrer-policy"] == "no-referrer"
 

@@ -249,7 +249,7 @@ async def main():
         profile = await services.directory.require_active(2)
         caller = Principal(user_id=2, email=profile.email, is_admin=False, profile=profile)
         held = ("held", "annotations_held.json", "application/json", die, formats.DICE.fill)
-        contents.OFFERED = {"held": formats.Format(*held)}
+        contents.EXPORT_FORMATS = {"held": formats.Format(*held)}
         call = Call(services=services, request_id="test", client="test", user=caller)
         await service.export(call, sys.argv[1], ExportRequest(task_type="detection", export_format="held"))
 

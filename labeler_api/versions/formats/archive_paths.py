@@ -20,7 +20,7 @@ from labeler_api.versions.formats.source import Annotation, Header, Image, Label
 _DIGEST_BYTES = 16  # no two paths have one; a hundred thousand of them take ten megabytes
 
 
-class Places:
+class ArchivePaths:
     """Gives each image its place. `label_of` tells the path of an image's label: no two images get the same."""
 
     def __init__(self, label_of: Callable[[str], str]) -> None:
@@ -62,7 +62,7 @@ class Placed:
 
     async def annotations(self) -> AsyncGenerator[Annotation, None]:
         """Yield every annotation."""
-        places = Places(self._label_of)
+        places = ArchivePaths(self._label_of)
         image_id: str | None = None
         image: Image | None = None
         async with aclosing(self._source.annotations()) as annotations:
@@ -75,13 +75,13 @@ class Placed:
 
     async def images(self) -> AsyncGenerator[LabeledImage, None]:
         """Yield every image."""
-        places = Places(self._label_of)
+        places = ArchivePaths(self._label_of)
         async with aclosing(self._source.images()) as images:
             async for one in images:
                 if one.image_id not in self._left_out:
                     yield LabeledImage(one.image_id, _placed(one.image, places), one.labels)
 
 
-def _placed(image: Image, places: Places) -> Image:
+def _placed(image: Image, places: ArchivePaths) -> Image:
     place = places.place(image.file_name)
     return image if place == image.file_name else replace(image, file_name=place, dataset_name=image.file_name)

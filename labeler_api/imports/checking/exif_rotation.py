@@ -24,7 +24,7 @@ def is_turned(image: FileImage, one: PlacedImage) -> bool:
     )
 
 
-def turned(shape: Shape, image: FileImage, one: PlacedImage | None) -> Shape | None:
+def rotated_shape(shape: Shape, image: FileImage, one: PlacedImage | None) -> Shape | None:
     """Turn a shape; None where nobody knows how, or it is of a kind that has an angle of its own."""
     if one is None or not is_turned(image, one) or image.width is None or image.height is None:
         return None

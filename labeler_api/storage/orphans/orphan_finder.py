@@ -34,7 +34,7 @@ class Orphan:
     reason: str
 
 
-class Judge:
+class OrphanFinder:
     """Asks the database about objects, some thousand at a time, in the order of their keys."""
 
     def __init__(self, db: Database, settings: Settings) -> None:

@@ -32,26 +32,26 @@ _WEBP_EXIF = 0x08
 
 
 @dataclass(frozen=True, slots=True)
-class Bare:
+class StrippedPicture:
     """The picture for the decoder, and the EXIF block that browsers look at."""
 
     file: IO[bytes]
     exif: bytes | None = None
 
 
-def bare(file: IO[bytes], kind: Kind) -> Bare:
+def strip_metadata(file: IO[bytes], kind: Kind) -> StrippedPicture:
     """Leave out the metadata of a picture. Raises FileRejected for a raw file, which only looks like a TIFF."""
     file.seek(0)
     if kind == "TIFF":
         pieces = tiff_tags.pieces(file)
-        return Bare(file if pieces is None else spliced(file, pieces, keeps_places=True))
+        return StrippedPicture(file if pieces is None else spliced(file, pieces, keeps_places=True))
     walk = {"JPEG": _jpeg, "PNG": _png, "WEBP": _webp}.get(kind)
     found = walk(file, _size(file)) if walk is not None else None
     if found is None:
         file.seek(0)
-        return Bare(file)
+        return StrippedPicture(file)
     pieces, exif = found
-    return Bare(spliced(file, pieces), exif)
+    return StrippedPicture(spliced(file, pieces), exif)
 
 
 def _size(file: IO[bytes]) -> int:
