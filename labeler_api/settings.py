@@ -4,19 +4,19 @@ import os
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address, ip_network
 from typing import Annotated, Any, Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta
 
-from service_kit.settings import SettingsError
+from service_kit.settings import Problems, SettingsError, url_parts
 from service_kit.settings import database_url as normal_database_url
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Positive = Annotated[int, Meta(ge=1)]
 Secret = str
 
-_DEVELOPMENT_SECRET = "development-only-secret-change-me"  # noqa: S105 - refused outside development, see _check_secrets
+_DEVELOPMENT_SECRET = "development-only-secret-change-me"  # noqa: S105 - refused outside development, see _weak_secrets
 # Everybody can read these: they stand here and in docker-compose.yml.
 _PUBLISHED = {
     _DEVELOPMENT_SECRET,
@@ -141,25 +141,33 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return f"{'https' if self.s3_use_ssl else 'http'}://{self.s3_endpoint}"
 
 
-def load(environ: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings. Raises SettingsError with every wrong variable's name and the form it should have."""
-    env = os.environ if environ is None else environ
+def load(environ: Mapping[str, str] | None = None, *, to_listen: bool = False) -> Settings:
+    """Read the settings. Raises SettingsError with every wrong variable's name and the form it should have.
+
+    `to_listen` is for who serves others by them: then the secrets have to be one's own (`require_own_secrets`).
+    """
+    env, problems = os.environ if environ is None else environ, Problems()
     given: dict[str, Any] = {
         field.name: env[field.name.upper()]
         for field in msgspec.structs.fields(Settings)
         if env.get(field.name.upper(), "") != ""
     }
-    given["labeler_db_url"] = database_url(env, "LABELER_DB", fall_back_to_railway=True)
+    given["labeler_db_url"] = problems.read(lambda: database_url(env, "LABELER_DB", fall_back_to_railway=True), "")
     if url := env.get("LABELER_DB_UNPOOLED_URL"):
-        given["labeler_db_unpooled_url"] = normal_database_url(url, "LABELER_DB_UNPOOLED_URL")
+        given["labeler_db_unpooled_url"] = problems.read(
+            lambda: normal_database_url(url, "LABELER_DB_UNPOOLED_URL"), ""
+        )
     if env.get("PLATFORM_DB_URL") or env.get("PLATFORM_DB_HOST"):
-        given["platform_db_url"] = database_url(env, "PLATFORM_DB")
+        given["platform_db_url"] = problems.read(lambda: database_url(env, "PLATFORM_DB"), "")
     if env.get("PORT"):  # Railway's: the port that its edge and its health check use
         given["api_port"] = env["PORT"]
-    settings = _convert(given)
-    _check_secrets(settings)
-    _check_urls(settings)
-    _check_proxies(settings)
+    settings = _convert(given, problems)
+    for line in (*_weak_secrets(settings), *_wrong_urls(settings), *_wrong_proxies(settings)):
+        problems.add(line)
+    if to_listen:
+        with problems.noted():
+            require_own_secrets(settings)
+    problems.refuse()
     return settings
 
 
@@ -190,28 +198,30 @@ def database_url(env: Mapping[str, str], prefix: str, *, fall_back_to_railway: b
 
 
 def _url_from_parts(env: Mapping[str, str], names: Mapping[str, str]) -> str:
+    problems = Problems()
     missing = [names[part] for part in ("NAME", "USER") if not env.get(names[part])]
     if missing:
-        raise SettingsError(f"{', '.join(missing)}: missing beside {names['HOST']}")
+        problems.add(f"{', '.join(missing)}: missing beside {names['HOST']}")
     port = env.get(names["PORT"]) or "5432"
     if not port.isdigit():
-        raise SettingsError(f"{names['PORT']}: expected a port number, got {port!r}")
+        problems.add(f"{names['PORT']}: expected a port number, got {port!r}")
+    problems.refuse()
     user, password = quote(env[names["USER"]], safe=""), quote(env.get(names["PASSWORD"], ""), safe="")
     return f"postgresql://{user}:{password}@{env[names['HOST']]}:{port}/{quote(env[names['NAME']], safe='')}"
 
 
-def _convert(given: dict[str, Any]) -> Settings:
-    problems = []
-    fields = {field.name: field for field in msgspec.structs.fields(Settings)}
-    for name, value in given.items():
+def _convert(given: Mapping[str, Any], problems: Problems) -> Settings:
+    """Turn texts into values. What is wrong is noted, and has its default for what is checked next."""
+    typed: dict[str, Any] = {}
+    for field in msgspec.structs.fields(Settings):
+        if field.name not in given:
+            continue
         try:
-            msgspec.convert(_as_bool(value, fields[name].type), fields[name].type, strict=False)
+            value = _as_bool(given[field.name], field.type)
+            typed[field.name] = msgspec.convert(value, field.type, strict=False)
         except msgspec.ValidationError as error:
-            problems.append(f"{name.upper()}: {error}, got {_shown(fields[name].type, value)}")
-    if problems:
-        raise SettingsError("\n".join(problems))
-    typed = {name: _as_bool(value, fields[name].type) for name, value in given.items()}
-    return msgspec.convert(typed, Settings, strict=False)
+            problems.add(f"{field.name.upper()}: {error}, got {_shown(field.type, given[field.name])}")
+    return Settings(**typed)
 
 
 def _as_bool(value: Any, kind: Any) -> Any:
@@ -251,15 +261,10 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _check_secrets(settings: Settings) -> None:
-    if settings.environment not in {"staging", "production"}:
-        return
-    if problems := list(_weak_secrets(settings)):
-        raise SettingsError("\n".join(problems))
-
-
 def _weak_secrets(settings: Settings) -> Iterator[str]:
     """Every secret that others could know or guess, and what else has no default outside development."""
+    if settings.environment not in {"staging", "production"}:
+        return
     make_one = "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
     if found := published_secrets(settings):
         yield (
@@ -284,31 +289,30 @@ def _weak_secrets(settings: Settings) -> Iterator[str]:
         yield "API_PUBLIC_URL: missing; expected https://host, under which browsers reach this API"
 
 
-def _check_proxies(settings: Settings) -> None:
+def _wrong_proxies(settings: Settings) -> Iterator[str]:
     try:
         networks = [part.strip() for part in settings.trusted_proxies.split(",") if part.strip()]
         for network in networks if networks != ["*"] else []:
             ip_network(network)
     except ValueError as error:
-        raise SettingsError(f"TRUSTED_PROXIES: expected addresses and networks, or *; {error}") from None
+        yield f"TRUSTED_PROXIES: expected addresses and networks, or *; {error}"
     scheme, _, rest = settings.rate_limit_storage.partition("://")
     if settings.rate_limit_storage and (scheme not in _SHARED_STORAGES or not rest):
-        raise SettingsError(f"RATE_LIMIT_STORAGE: expected {', '.join(f'{name}://…' for name in _SHARED_STORAGES)}")
+        yield f"RATE_LIMIT_STORAGE: expected {', '.join(f'{name}://…' for name in _SHARED_STORAGES)}"
 
 
-def _check_urls(settings: Settings) -> None:
+def _wrong_urls(settings: Settings) -> Iterator[str]:
     for name in ("api_public_url", "s3_public_endpoint"):
         value = getattr(settings, name)
-        if value and urlsplit(value).scheme not in {"http", "https"}:
-            raise SettingsError(f"{name.upper()}: expected http://host:port or https://host, got {value!r}")
-    if not urlsplit(settings.storage_url).hostname:
-        raise SettingsError(f"S3_ENDPOINT: expected http://host:port or https://host, got {settings.s3_endpoint!r}")
+        if value and url_parts(value).scheme not in {"http", "https"}:
+            yield f"{name.upper()}: expected http://host:port or https://host, got {value!r}"
+    if not url_parts(settings.storage_url).hostname:
+        yield f"S3_ENDPOINT: expected http://host:port or https://host, got {settings.s3_endpoint!r}"
     try:
         origins = settings.origins
     except msgspec.MsgspecError:
-        raise SettingsError(
-            'CORS_ORIGINS: expected a comma list or a JSON list, as ["http://localhost:3010"]'
-        ) from None
+        yield 'CORS_ORIGINS: expected a comma list or a JSON list, as ["http://localhost:3010"]'
+        return
     for origin in origins:
-        if urlsplit(origin).scheme not in {"http", "https"} or urlsplit(origin).path:
-            raise SettingsError(f"CORS_ORIGINS: expected scheme://host[:port] without a path, got {origin!r}")
+        if url_parts(origin).scheme not in {"http", "https"} or url_parts(origin).path:
+            yield f"CORS_ORIGINS: expected scheme://host[:port] without a path, got {origin!r}"

@@ -1,6 +1,11 @@
 """What both services say of their settings."""
 
-from urllib.parse import unquote, urlsplit
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+from urllib.parse import SplitResult, unquote, urlsplit
+
+T = TypeVar("T")
 
 EXIT_CONFIGURATION = 78
 """The exit status where a setting is missing or wrong: EX_CONFIG of sysexits.h. Starting again will not help."""
@@ -8,6 +13,44 @@ EXIT_CONFIGURATION = 78
 
 class SettingsError(Exception):
     """A variable is missing or wrong; the text names it and the form expected."""
+
+
+class Problems:
+    """What is wrong with settings, a line each. Whoever mends one should see the others at the same time."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    def add(self, line: str) -> None:
+        """Note what is wrong with a variable."""
+        self._lines.append(line)
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Note what a SettingsError of the block says, and go on."""
+        try:
+            yield
+        except SettingsError as error:
+            self._lines += str(error).splitlines()
+
+    def read(self, read: Callable[[], T], otherwise: T) -> T:
+        """Return what `read` returns; where that is wrong, note it and return something to go on with."""
+        with self.noted():
+            return read()
+        return otherwise
+
+    def refuse(self) -> None:
+        """Raise SettingsError with all that was noted, if anything was."""
+        if self._lines:
+            raise SettingsError("\n".join(self._lines))
+
+
+def url_parts(url: str) -> SplitResult:
+    """Take a URL apart. Of what is none, such as `http://[`, there are no parts."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
 
 
 def database_url(url: str, name: str) -> str:

@@ -1,10 +1,12 @@
 """`python -m user_gateway`: run the gateway until SIGTERM or SIGINT."""
 
+import os
 import sys
 
+from service_kit import tracing
 from service_kit.logs import tell
 from service_kit.metrics_directory import shared_metrics
-from service_kit.settings import EXIT_CONFIGURATION, SettingsError
+from service_kit.settings import EXIT_CONFIGURATION, Problems, SettingsError
 from user_gateway.catalog import CatalogError
 from user_gateway.settings import Settings, load
 from user_gateway.writable_role import NotReadOnly
@@ -12,8 +14,13 @@ from user_gateway.writable_role import NotReadOnly
 
 def main() -> int:
     """Read the settings, run, and return the exit code."""
+    problems = Problems()
     try:
-        settings = load()
+        with problems.noted():
+            settings = load()
+        with problems.noted():
+            tracing.exporters(os.environ)
+        problems.refuse()
         with shared_metrics(settings.variables.user_gateway_workers):
             return _serve(settings)
     except (SettingsError, NotReadOnly, CatalogError) as error:

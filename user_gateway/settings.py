@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from service_kit import container
-from service_kit.settings import SettingsError, database_url
+from service_kit.settings import Problems, SettingsError, database_url
 from user_gateway.auth import Caller, MetricsAccess, Scope, names
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -96,28 +96,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings. Raises SettingsError naming every wrong variable and the form it should have."""
-    env = os.environ if environ is None else environ
-    variables = _variables(env)
-    _check_tls(variables)
+    env, problems = os.environ if environ is None else environ, Problems()
+    variables = _variables(env, problems)
+    for line in _wrong_tls(variables):
+        problems.add(line)
     if variables.port and variables.port == variables.user_gateway_port:
-        raise SettingsError(
-            "PORT (HTTP health) and USER_GATEWAY_PORT (gRPC) are the same: set one of them to another port"
-        )
-    _check_workers(variables)
-    callers = _callers(env.get("USER_GATEWAY_TOKENS", ""), variables.environment)
-    _check_published(variables, callers)
-    return Settings(
-        database_url=_database_url(env),
+        problems.add("PORT (HTTP health) and USER_GATEWAY_PORT (gRPC) are the same: set one of them to another port")
+    with problems.noted():
+        _check_workers(variables)
+    callers = _callers(env.get("USER_GATEWAY_TOKENS", ""), variables.environment, problems)
+    with problems.noted():
+        _check_published(variables, callers)
+    settings = Settings(
+        database_url=problems.read(lambda: _database_url(env), ""),
         callers=callers,
         page_keys=_page_keys(env, callers),
-        metrics_token=_metrics_token(env, variables.environment),
+        metrics_token=problems.read(lambda: _metrics_token(env, variables.environment), ""),
         variables=variables,
     )
+    problems.refuse()
+    return settings
 
 
-def _variables(env: Mapping[str, str]) -> Variables:
+def _variables(env: Mapping[str, str], problems: Problems) -> Variables:
+    """Turn texts into values. What is wrong is noted, and has its default for what is checked next."""
     given: dict[str, Any] = {}
-    problems = []
     for field in msgspec.structs.fields(Variables):
         text = env.get(field.encode_name, "").strip()
         if not text:
@@ -125,9 +128,7 @@ def _variables(env: Mapping[str, str]) -> Variables:
         try:
             given[field.encode_name] = msgspec.convert(text, field.type, strict=False, dec_hook=_path)
         except msgspec.ValidationError as error:
-            problems.append(f"{field.encode_name}: {error}, got {text!r}")
-    if problems:
-        raise SettingsError("\n".join(problems))
+            problems.add(f"{field.encode_name}: {error}, got {text!r}")
     return msgspec.convert(given, Variables, strict=False, dec_hook=_path)
 
 
@@ -145,18 +146,16 @@ def _check_workers(variables: Variables) -> None:
         )
 
 
-def _check_tls(variables: Variables) -> None:
+def _wrong_tls(variables: Variables) -> Iterator[str]:
     cert, key = variables.user_gateway_server_tls_cert, variables.user_gateway_server_tls_key
     client_ca = variables.user_gateway_server_tls_client_ca
     if (cert is None) != (key is None):
-        raise SettingsError("USER_GATEWAY_SERVER_TLS_CERT and USER_GATEWAY_SERVER_TLS_KEY: set both or none")
+        yield "USER_GATEWAY_SERVER_TLS_CERT and USER_GATEWAY_SERVER_TLS_KEY: set both or none"
     if client_ca is not None and cert is None:
-        raise SettingsError(
-            "USER_GATEWAY_SERVER_TLS_CLIENT_CA needs USER_GATEWAY_SERVER_TLS_CERT and USER_GATEWAY_SERVER_TLS_KEY"
-        )
+        yield "USER_GATEWAY_SERVER_TLS_CLIENT_CA needs USER_GATEWAY_SERVER_TLS_CERT and USER_GATEWAY_SERVER_TLS_KEY"
     for name, path in (("CERT", cert), ("KEY", key), ("CLIENT_CA", client_ca)):
         if path is not None and not path.is_file():
-            raise SettingsError(f"USER_GATEWAY_SERVER_TLS_{name}: expected a PEM file, {path} is none")
+            yield f"USER_GATEWAY_SERVER_TLS_{name}: expected a PEM file, {path} is none"
 
 
 def _database_url(env: Mapping[str, str]) -> str:
@@ -175,16 +174,20 @@ def _database_url(env: Mapping[str, str]) -> str:
     )
 
 
-def _callers(text: str, environment: str) -> tuple[Caller, ...]:
+def _callers(text: str, environment: str, problems: Problems) -> tuple[Caller, ...]:
     if not text.strip():
-        raise SettingsError(f"USER_GATEWAY_TOKENS is not set. Expected {_TOKENS_FORM}.")
-    callers = tuple(_caller(entry.strip(), environment) for entry in text.split(",") if entry.strip())
+        problems.add(f"USER_GATEWAY_TOKENS is not set. Expected {_TOKENS_FORM}.")
+    callers: list[Caller] = []
+    for entry in text.split(","):
+        if entry.strip():
+            with problems.noted():
+                callers.append(_caller(entry.strip(), environment))
     tokens = [token for caller in callers for token in caller.tokens]
     if len({caller.name for caller in callers}) != len(callers):
-        raise SettingsError("USER_GATEWAY_TOKENS: a caller is named twice; write its two tokens as token|token")
+        problems.add("USER_GATEWAY_TOKENS: a caller is named twice; write its two tokens as token|token")
     if len(set(tokens)) != len(tokens):
-        raise SettingsError("USER_GATEWAY_TOKENS: a token is given twice; every token belongs to one caller")
-    return callers
+        problems.add("USER_GATEWAY_TOKENS: a token is given twice; every token belongs to one caller")
+    return tuple(callers)
 
 
 def _check_published(variables: Variables, callers: tuple[Caller, ...]) -> None:

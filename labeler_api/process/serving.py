@@ -14,10 +14,10 @@ import structlog
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from labeler_api.settings import Settings, load, require_own_secrets
+from labeler_api.settings import Settings, load
 from service_kit import event_loop, logs, tracing
 from service_kit.metrics_directory import shared_metrics
-from service_kit.settings import EXIT_CONFIGURATION, SettingsError
+from service_kit.settings import EXIT_CONFIGURATION, Problems, SettingsError
 
 Application = Callable[[MutableMapping[str, Any], Any, Any], Awaitable[None]]
 
@@ -38,10 +38,13 @@ _ACCEPTED_AT_ONCE = 16  # a crowd of 256 is in after 16 turns; each socket more 
 
 def main() -> None:
     """Serve. Exit status 78 (EX_CONFIG) when a setting is missing or wrong, or the port is taken."""
-    try:
-        settings = load()
-        require_own_secrets(settings)
+    problems = Problems()
+    with problems.noted():
+        settings = load(to_listen=True)
+    with problems.noted():
         tracing.exporters(os.environ)
+    try:
+        problems.refuse()
     except SettingsError as error:
         sys.exit(_refuse(str(error)))
     configure_logging(settings.log_level)

@@ -1,12 +1,13 @@
 """Every wrong variable is named, with the form it should have, before anything starts."""
 
+import os
 import subprocess
 import sys
 
 import pytest
 
 from labeler_api.settings import load, require_own_secrets
-from service_kit.settings import SettingsError
+from service_kit.settings import EXIT_CONFIGURATION, SettingsError
 
 URL = "postgresql://labeler:secret@db.example:5432/labeler"
 PRODUCTION = {
@@ -86,6 +87,40 @@ def test_every_wrong_variable_is_named_at_once() -> None:
         load({"LABELER_DB_URL": URL, "API_PORT": "x", "DB_POOL_SIZE": "y"})
     assert "API_PORT" in str(caught.value)
     assert "DB_POOL_SIZE" in str(caught.value)
+
+
+WRONG = {
+    "ENVIRONMENT": "production",
+    "LABELER_DB_URL": "mysql://u:hidden@h/d",
+    "PLATFORM_DB_HOST": "h",
+    "API_PORT": "eight",
+    "JWT_SECRET_KEY": "short",
+    "S3_PUBLIC_ENDPOINT": "http://[",
+    "CORS_ORIGINS": "http://a/path,ftp://b",
+    "TRUSTED_PROXIES": "somebody",
+    "OTEL_TRACES_EXPORTER": "zipkin",
+}
+
+
+def test_wrong_variables_of_every_kind_are_named_at_once() -> None:
+    """In one line each, with the exit status of a wrong configuration."""
+    environment = {"PATH": os.environ["PATH"], **WRONG}
+    command = [sys.executable, "-m", "labeler_api"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == EXIT_CONFIGURATION
+    named = [line.split()[0].strip(":,") for line in done.stderr.splitlines()[1:]]
+    assert named == [
+        *("LABELER_DB_URL", "PLATFORM_DB_NAME", "API_PORT", "JWT_SECRET_KEY", "USER_GATEWAY_TOKEN", "MEDIA_LINK_KEYS"),
+        *("API_PUBLIC_URL", "S3_PUBLIC_ENDPOINT", "CORS_ORIGINS", "CORS_ORIGINS", "TRUSTED_PROXIES"),
+        "OTEL_TRACES_EXPORTER",
+    ]
+    assert "hidden" not in done.stderr
+
+
+def test_a_published_secret_is_named_beside_what_else_is_wrong() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load({"LABELER_DB_URL": URL, "API_HOST": "0.0.0.0", "API_PORT": "eight"}, to_listen=True)
+    assert [line.partition(":")[0] for line in str(caught.value).splitlines()] == ["API_PORT", "JWT_SECRET_KEY"]
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
 """Settings: what is understood, and the errors that name a variable and its form."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from service_kit.settings import SettingsError
+from service_kit.settings import EXIT_CONFIGURATION, SettingsError
 from user_gateway.auth import Scope
 from user_gateway.settings import Settings, load
 
@@ -115,6 +118,32 @@ def test_all_wrong_variables_are_named_at_once() -> None:
         "USER_DB_POOL_SIZE",
         "USER_GATEWAY_PORT",
     ]
+
+
+def test_wrong_variables_of_every_kind_are_named_at_once() -> None:
+    """In one line each, with the exit status of a wrong configuration."""
+    wrong = {
+        "ENVIRONMENT": "production",
+        "USER_GATEWAY_PORT": "x",
+        "USER_GATEWAY_SERVER_TLS_CLIENT_CA": "no.pem",
+        "USER_GATEWAY_TOKENS": f"a=hidden:users.read,b={TOKEN}:users.rest,c d={TOKEN}",
+        "USER_DB_HOST": "h",
+        "USER_DB_PORT": "x",
+        "METRICS_TOKEN": "hidden",
+        "OTEL_TRACES_EXPORTER": "zipkin",
+    }
+    environment = {"PATH": os.environ["PATH"], **wrong}
+    command = [sys.executable, "-m", "user_gateway"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == EXIT_CONFIGURATION
+    named = [line.removeprefix("user_gateway: ").split()[0].strip(":,") for line in done.stderr.splitlines()]
+    assert named == [
+        *("USER_GATEWAY_PORT", "USER_GATEWAY_SERVER_TLS_CLIENT_CA", "USER_GATEWAY_SERVER_TLS_CLIENT_CA"),
+        *("USER_GATEWAY_TOKENS", "USER_GATEWAY_TOKENS", "USER_GATEWAY_TOKENS"),
+        *("USER_DB_PORT", "METRICS_TOKEN", "OTEL_TRACES_EXPORTER"),
+    ]
+    assert "hidden" not in done.stderr
+    assert TOKEN not in done.stderr
 
 
 def test_nothing_secret_is_shown(tmp_path: Path) -> None:
