@@ -21,16 +21,17 @@ _VIEW = f"SELECT {ACCESS}, {REVISION} AS revision {FOUND} {WHERE_FOUND}"
 # $6 and $7: the project and the revision that are known, of which nothing is read. $8: the oldest transaction that was
 # under way when the page was read. What was there then, and was written by an older one, is as it was: of that the id
 # alone is read. $1 has to be the project's id; of a dataset's there are no rows.
+# The function makes settings of its own, each time that it is called: a quarter of the statement's time where nothing
+# is to be read. It takes the project from `found`, so it can only come behind that, once for a row that is left of it.
 _PAGE = f"""
     WITH found AS MATERIALIZED (
         SELECT {ACCESS}, {REVISION} AS revision, pg_snapshot_xmin(pg_current_snapshot())::xid AS horizon
         {FOUND} {WHERE_FOUND}
     ),
     present AS MATERIALIZED (
-        SELECT {", ".join(_OWN)}, is_fresh, {", ".join(_IF_FRESH)}
-        FROM project_page_1($1, $3, CASE WHEN (
-            SELECT (project_id, revision) IS DISTINCT FROM ($6::varchar, $7::bigint) FROM found
-        ) THEN $4::bigint ELSE 0 END, $5, $8::xid)
+        SELECT {", ".join(f"page.{column}" for column in _OWN)}, is_fresh, {", ".join(_IF_FRESH)}
+        FROM found CROSS JOIN LATERAL project_page_1(found.project_id, $3, $4, $5, $8::xid) page
+        WHERE found.project_id = $1 AND (found.project_id, found.revision) IS DISTINCT FROM ($6::varchar, $7::bigint)
     ),
     listed AS MATERIALIZED (
         SELECT array_agg(id ORDER BY id) AS ids, min(id) FILTER (WHERE is_fresh) AS first_fresh FROM present

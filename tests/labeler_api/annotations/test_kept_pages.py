@@ -7,8 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
+from labeler_api.annotations.page import store
 from labeler_api.annotations.page.etag import PageTag
 from labeler_api.resilience.caches import SizedCache
+from tests.fixtures.accounts import OWNER
 from tests.fixtures.annotating import at, box, create_annotation, project_with_members
 from tests.fixtures.api import Api
 from tests.fixtures.datasets import Dataset
@@ -112,6 +114,32 @@ async def test_after_every_kind_of_write(api: Api) -> None:
         await check(api, dataset, client)
 
 
+async def test_a_tag_is_an_old_one_after_every_kind_of_write(api: Api) -> None:
+    """In this process, which keeps the page, and in one that keeps nothing."""
+    dataset, client = await project_with_members(api), await api.login("reviewer")
+    await fill(api, dataset, 20)
+    body = await create_annotation(client, box(dataset))
+    tags = [(await client.get(url(dataset))).headers["etag"]]
+
+    async def asked(tag: str) -> list[httpx.Response]:
+        kept, answers = api.services.caches.pages, []
+        for pages in (kept, SizedCache[Any](0)):
+            object.__setattr__(api.services.caches, "pages", pages)
+            answers.append(await client.get(url(dataset), headers={"If-None-Match": tag}))
+        object.__setattr__(api.services.caches, "pages", kept)
+        return answers
+
+    assert [answer.status_code for answer in await asked(tags[-1])] == [304, 304]
+    async for _ in each_write(client, dataset, body):
+        here, there = await asked(tags[-1])
+        assert here.status_code == 200
+        assert there.status_code == 200
+        assert here.content == there.content
+        tags.append(here.headers["etag"])
+        assert [answer.status_code for answer in await asked(tags[-1])] == [304, 304]
+    assert len(set(tags)) == len(tags)
+
+
 async def test_a_row_that_was_written_past_the_service(api: Api) -> None:
     """By an operator in SQL, who leaves its version as it was, but bumps the project's revision."""
     dataset, client = await project_with_members(api), await api.login("reviewer")
@@ -190,3 +218,24 @@ def test_a_cache_of_sizes() -> None:
     cache.put("a", "too large", 13)
     assert cache.get("a") is None
     assert cache.size == 80
+
+
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+@pytest.mark.parametrize(
+    ("reference", "newer", "is_read"),
+    [("project", 0, False), ("project", 1, True), ("dataset", 0, False), ("dataset", 1, False)],
+)
+async def test_a_page_of_a_known_revision_calls_no_function(
+    api: Api, mode: str, reference: str, newer: int, is_read: bool
+) -> None:
+    """It makes settings of its own each time, which is a quarter of the time where nothing is to be read."""
+    dataset = await project_with_members(api)
+    await fill(api, dataset, 20)
+    known = {"project": dataset.project_id, "dataset": dataset.id}[reference]
+    async with api.db.begin() as tx:
+        await tx.execute(f"SET LOCAL plan_cache_mode = {mode}")
+        revision = await tx.fetchval("SELECT revision FROM annotation_projects WHERE id = $1", dataset.project_id)
+        given = (known, OWNER.id, 0, 10, 0, dataset.project_id, revision - newer, None)
+        plan = "\n".join(row["QUERY PLAN"] for row in await tx.fetch(f"EXPLAIN (ANALYZE) {store._PAGE}", *given))
+    [scan] = [line for line in plan.splitlines() if "Function Scan on project_page_1" in line]
+    assert ("never executed" not in scan) == is_read, plan
