@@ -40,6 +40,17 @@ SET_BY_HAND = (
 POSTGRES = "ghcr.io/railwayapp-templates/postgres-ssl:15"
 DATABASES = ("labeler-db", "user-db", "platform-db")
 BUILD = {"builder": "DOCKERFILE", "dockerfilePath": "Dockerfile"}
+# The nightly backup (docs/deployment/backup-and-restore.md). Its image has every command, and PostgreSQL's clients.
+BACKUP = False
+BACKUP_AT = "15 2 * * *"  # UTC
+BACKUP_BY_HAND = (
+    "BACKUP_DATABASE_URL",
+    "BACKUP_PLACE",
+    "BACKUP_S3_ENDPOINT",
+    "BACKUP_S3_ACCESS_KEY",
+    "BACKUP_S3_SECRET_KEY",
+    *(name for name in SET_BY_HAND if name.startswith("S3_")),
+)
 
 
 @define_railway
@@ -94,4 +105,20 @@ def main(ctx: Any = None) -> Any:
         for name in DATABASES
     ]
     # What is not listed here and is there would be deleted by `railway config apply`.
-    return project("image-labeler", resources=[*databases, gateway, api])
+    return project("image-labeler", resources=[*databases, gateway, api, *([nightly(source)] if BACKUP else [])])
+
+
+def nightly(source: Any) -> Any:
+    """Describe the nightly backup: a service that ends by itself, and that Railway starts by the clock."""
+    return service(
+        "labeler-backup",
+        source=source,
+        build={"builder": "DOCKERFILE", "dockerfilePath": "Dockerfile.ops"},
+        start='sh -c "labeler backup create && labeler backup prune --remove"',
+        deploy={"cronSchedule": BACKUP_AT, "restartPolicyType": "NEVER"},
+        env={
+            "RAILWAY_DOCKERFILE_PATH": "Dockerfile.ops",
+            "S3_REGION": "auto",
+            **dict.fromkeys(BACKUP_BY_HAND, preserve()),
+        },
+    )

@@ -85,6 +85,28 @@ def test_the_gateway_on_railway_is_reached_where_the_api_looks(railway: dict[str
             assert value["type"] == "preserve" or not VARIABLES[name].secret if name in VARIABLES else True
 
 
+def test_the_nightly_backup_on_railway_has_the_operators_image() -> None:
+    """Railway builds a Dockerfile's last stage: the image with `pg_dump` has a Dockerfile of its own."""
+    program = runpy.run_path(str(ROOT / ".railway" / "railway.py"))
+    backup = program["nightly"](None).to_graph()
+    assert backup["build"]["dockerfilePath"] == "Dockerfile.ops"
+    assert backup["variables"]["RAILWAY_DOCKERFILE_PATH"]["value"] == "Dockerfile.ops"
+    assert backup["deploy"]["cronSchedule"] == program["BACKUP_AT"]
+    command = backup["deploy"]["startCommand"]
+    guide = (ROOT / "docs" / "deployment" / "backup-and-restore.md").read_text()
+    assert command.removeprefix('sh -c "').removesuffix('"') in guide
+    assert f"`{program['BACKUP_AT']}`" in guide
+    read = {name for name in backup["variables"] if not FOREIGN.match(name)}
+    assert {"BACKUP_DATABASE_URL", "BACKUP_PLACE"} <= read <= set(VARIABLES) | set(program["BACKUP_BY_HAND"])
+
+
+def test_the_operators_dockerfile_is_the_other_one_with_another_last_stage() -> None:
+    ours, ops = ((ROOT / name).read_text().splitlines() for name in ("Dockerfile", "Dockerfile.ops"))
+    end = next(number for number, line in enumerate(ours) if line.startswith("# What is built where no stage"))
+    assert ops[1:-1] == ours[:end]  # its first line says what it is
+    assert ops[-1] == "FROM ops"
+
+
 async def test_what_railway_is_told_passes_the_check(railway: dict[str, Any]) -> None:
     """With the values that are set by hand, nothing is missing: neither a variable nor a limit."""
     by_hand = {
