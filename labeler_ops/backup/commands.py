@@ -1,7 +1,7 @@
 """`labeler backup create|list|verify|restore|prune`: backups of the databases, and the way back from a disaster."""
 
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from labeler_ops.command_result import FAILED, AsJson, exit_with_error, print_json, run_or_exit
+from labeler_ops.command_result import FAILED, WRONG_USE, AsJson, exit_with_error, print_json, run_or_exit
 from labeler_ops.console import ConsoleReporter
 from labeler_ops.database.commands import dsn
-from labeler_ops.database.roles import Database
+from labeler_ops.database.roles import ROLES, Database
 
 if TYPE_CHECKING:
     from labeler_ops.backup.backup_storage import BackupStorage
@@ -116,26 +116,38 @@ def list_(
         float | None,
         typer.Option(min=0, help="Exit with 1 where a database's newest backup is older: for who watches the nights."),
     ] = None,
+    database: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[labeler|users|platform]",
+            help="With --newest-within-hours: a database that must have a backup; given once for each.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the backups, the oldest first, and what attempts that were cut off left behind."""
     from labeler_ops.backup import backup_storage
 
+    if wrong := [one for one in database or [] if one not in ROLES]:
+        exit_with_error(f"--database: expected labeler, users or platform, got {wrong[0]!r}", WRONG_USE)
     found, unfinished = _run(at, lambda place, _screen: backup_storage.list_backups(place))
     if as_json:
         print_json({"backups": found, "unfinished": unfinished})
     else:
         _show(found, unfinished)
     if newest_within_hours is not None:
-        _require_young(found, timedelta(hours=newest_within_hours))
+        _require_young(found, timedelta(hours=newest_within_hours), database or [])
 
 
-def _require_young(found: "list[StoredBackup]", age: timedelta) -> None:
-    """Exit with 1 where the newest backup of a database is too old, or there is none at all."""
+def _require_young(found: "list[StoredBackup]", age: timedelta, wanted: Sequence[str]) -> None:
+    """Exit with 1 where the newest backup of a database is too old, or one that is wanted, or any, has none."""
     newest = {one.record.database: one.record for one in found}  # the oldest come first
-    old = [record.id for record in newest.values() if datetime.now(UTC) - record.created_at > age]
-    if old or not newest:
-        exit_with_error(f"too old, and the newest: {', '.join(old)}" if old else "there is no backup")
+    if missing := [one for one in wanted if one not in newest]:
+        exit_with_error(f"there is no backup of {', '.join(missing)}")
+    if not newest:
+        exit_with_error("there is no backup")
+    if old := [record.id for record in newest.values() if datetime.now(UTC) - record.created_at > age]:
+        exit_with_error(f"too old, and the newest: {', '.join(old)}")
 
 
 def _show(found: "list[StoredBackup]", unfinished: list[str]) -> None:

@@ -121,3 +121,11 @@ async def test_a_night_without_a_backup_is_heard_of(folder: Operator) -> None:
         looked = await folder(*watch)
         assert looked.exit_code == code
         assert (one.record.id in looked.stderr) == (code == 1)
+    both = ("--database", "labeler", "--database", "users")
+    assert (await folder(*watch, *both)).exit_code == 0
+    never = await folder(*watch, *both, "--database", "platform")
+    assert never.exit_code == 1
+    assert "there is no backup of platform" in never.stderr  # which no list of backups could tell by itself
+    wrong = await folder(*watch, "--database", "labler")
+    assert wrong.exit_code == 2
+    assert "expected labeler, users or platform, got 'labler'" in wrong.stderr
