@@ -115,12 +115,22 @@ def _commands(guide: str, block: Block, exported: set[str]) -> Iterator[Command]
         for words in split(line):
             given = {word.partition("=")[0] for word in _leading(words)}
             rest = words[len(_leading(words)) :]
+            if rest[:1] == ["."] and len(rest) > 1:
+                exported |= files().get(Path(rest[1]).name, set())
             if rest[:1] == ["export"]:
                 exported |= {word.partition("=")[0] for word in rest[1:]}
             elif not rest:
                 exported |= given  # `set -a` stands before such lines
             else:
                 yield Command(guide, number, rest, exported | given, block.place)
+
+
+@cache
+def files() -> dict[str, set[str]]:
+    """What each file exports that a guide has a person write; another guide may read it."""
+    written = re.compile(r"^cat > (\S+\.env) <<'(\w+)'\n(.*?)^\2$", re.MULTILINE | re.DOTALL)
+    found = {name: text for path in GUIDES for name, _, text in written.findall(path.read_text())}
+    return {name: set(re.findall(r"(?:^export| )\s*([A-Z][A-Z0-9_]*)=", text, re.M)) for name, text in found.items()}
 
 
 def _leading(words: list[str]) -> list[str]:

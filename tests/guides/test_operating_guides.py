@@ -1,8 +1,10 @@
 """The guides of every day: setting up, a new version and its way back, an incident, the time after a move, staging."""
 
+import shlex
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -32,6 +34,8 @@ from tests.guides.reading import ROOT, Guide, guide
 
 __all__ = ["store"]
 
+ON_RAILWAY = frozenset({"", "railway"})
+
 
 @pytest.fixture(scope="module")
 async def production(
@@ -41,8 +45,16 @@ async def production(
     """A deployment that these guides look at."""
     database = await create_database(labeler_template)
     async with deployed(gateway, object_store.access, database, tmp_path_factory.mktemp("production")) as deployment:
+        deployment.railway.set("labeler-api", {**deployment.settings, "CORS_ORIGINS": "http://localhost:3000"})
+        deployment.railway.set("labeler-db", as_its_service(database))
         yield deployment
     await create_database.drop(database)
+
+
+def as_its_service(database: str) -> dict[str, str]:
+    """What the server's own service has for `psql`."""
+    parts = urlsplit(database)
+    return {"PGHOST": str(parts.hostname), "PGPORT": str(parts.port), "PGPASSWORD": parts.password or ""}
 
 
 def values(production: Deployment) -> dict[str, str]:
@@ -50,10 +62,11 @@ def values(production: Deployment) -> dict[str, str]:
 
 
 async def test_the_guide_to_incidents_can_be_followed(production: Deployment, labeler: Path, tmp_path: Path) -> None:
-    environ = {"LABELER_DB_URL": production.database}
+    parts = urlsplit(production.database)
+    more = {"LOGIN": f"-U {parts.username} -d {parts.path.strip('/')}"}
     try:
-        async with shell(tmp_path, environ, labeler) as typed:
-            said = await follow(guide("incident.md"), typed, values(production))
+        async with shell(tmp_path, {}, labeler, production.railway) as typed:
+            said = await follow(guide("incident.md"), typed, values(production) | more, places=ON_RAILWAY)
     finally:  # the other guides have the same deployment
         await fence.off(production.database, by="the test")
     assert said.count("everything works") == 2
@@ -63,13 +76,11 @@ async def test_the_guide_to_incidents_can_be_followed(production: Deployment, la
 async def test_the_guide_to_a_new_version_can_be_followed(
     production: Deployment, labeler: Path, tmp_path: Path
 ) -> None:
-    secret = tmp_path / "labeler-db"
-    secret.write_text(production.database)
-    secret.chmod(0o600)
-    environ = {"BACKUP_DATABASE_URL": production.database, **production.settings}
-    more = {"PLACE": str(tmp_path / "backups"), "SECRET": f"@{secret}"}
-    async with shell(tmp_path, environ, labeler) as typed:
-        said = await follow(guide("rollback.md"), typed, {**values(production), **more})
+    kept = {"BACKUP_PLACE": str(tmp_path / "backups"), "BACKUP_DATABASE_URL": production.database}
+    lines = (f"export {name}={shlex.quote(value)}\n" for name, value in kept.items())
+    (tmp_path / "backup.env").write_text("".join(lines))  # as the guide to backups has it made
+    async with shell(tmp_path, {}, labeler, production.railway) as typed:
+        said = await follow(guide("rollback.md"), typed, values(production), places=ON_RAILWAY)
     assert said.count("everything works") == 2
     assert "nothing is wrong" in said
 
