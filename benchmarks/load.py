@@ -75,6 +75,10 @@ class Request:
     headers: Mapping[str, str] | None = None
     status: int | None = None
 
+    def is_answered_by(self, status: int) -> bool:
+        """Whether this is the status of its answer."""
+        return status == self.status if self.status is not None else 200 <= status < 300
+
     def encoded(self) -> bytes:
         """The bytes on the wire."""
         parts = urlsplit(self.url)
@@ -83,6 +87,18 @@ class Request:
         lines += ["Content-Type: application/json"]
         lines += [f"{name}: {value}" for name, value in (self.headers or {}).items()]
         return ("\r\n".join(lines) + "\r\n\r\n").encode() + self.body
+
+
+async def ask_once(request: Request) -> int:
+    """Send a request over a connection of its own, and return the status of its answer."""
+    parts = urlsplit(request.url)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    _, connection = await asyncio.get_running_loop().create_connection(Connection, parts.hostname, parts.port)
+    try:
+        return await connection.ask(request.encoded())
+    finally:
+        connection.close()
 
 
 async def measure(requests: Sequence[Request], *, connections: int, seconds: float, in_turns: bool = False) -> Result:
@@ -98,18 +114,18 @@ async def measure(requests: Sequence[Request], *, connections: int, seconds: flo
     pool = [(await loop.create_connection(Connection, host, port))[1] for _ in range(connections)]
     latencies: list[float] = []
     failures = 0
-    expected = requests[0].status
     started = perf_counter()
 
-    async def run(connection: Connection, own: Iterator[bytes]) -> None:
+    async def run(connection: Connection, own: Iterator[tuple[Request, bytes]]) -> None:
         nonlocal failures
         while (sent := perf_counter()) - started < seconds:
-            status = await connection.ask(next(own))
+            request, encoded = next(own)
+            status = await connection.ask(encoded)
             latencies.append((perf_counter() - sent) * 1000)
-            failures += status != expected if expected else not 200 <= status < 300
+            failures += not request.is_answered_by(status)
 
     try:
-        encoded = [request.encoded() for request in requests]
+        encoded = [(request, request.encoded()) for request in requests]
         every = cycle(encoded)
         await asyncio.gather(
             *(

@@ -53,7 +53,7 @@ async def compare(
         order = list(enumerate(processes))
         for number, address in order if turn % 2 else order[::-1]:
             asked = [
-                Request(address + path, ask.method, ask.content(variant), {**headers, **ask.headers})
+                Request(address + path, ask.method, ask.content(variant), {**headers, **ask.headers}, ask.status)
                 for variant, path in enumerate(ask.paths)
             ]
             before, started = cpu_seconds(server), perf_counter()

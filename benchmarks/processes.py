@@ -104,13 +104,33 @@ def environment_of(pid: int) -> dict[str, str]:
 
 
 def cpu_seconds(pid: int, *, children: bool = True) -> float:
-    """Return the CPU time of a server's child processes so far, which is where PostgreSQL works; or its own (Linux)."""
-    total = 0
-    for path in Path("/proc").glob("[0-9]*/stat") if children else [Path(f"/proc/{pid}/stat")]:
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:  # it ended meanwhile
-            continue
-        if not children or int(fields[1]) == pid:
-            total += int(fields[11]) + int(fields[12])
-    return total / _TICKS
+    """Return the CPU time of a server's child processes so far, which is where PostgreSQL works; or its own (Linux).
+
+    Children that have ended count, too: a connection or a parallel worker that is gone had its cost.
+    """
+    if not children:
+        return sum(_ticks(pid)[:2]) / _TICKS
+    while True:
+        ended = _ticks(pid)[2:]
+        total = sum(sum(_ticks(int(path.name))) for path in Path("/proc").glob("[0-9]*") if _parent(path.name) == pid)
+        if _ticks(pid)[2:] == ended:  # else one ended meanwhile, and may be counted twice
+            return (total + sum(ended)) / _TICKS
+
+
+def _ticks(pid: int) -> tuple[int, int, int, int]:
+    """User and system time of a process, and those of its ended children; zeros for one that is gone."""
+    user, system, children_user, children_system = map(int, _stat(pid)[11:15] or (0, 0, 0, 0))
+    return user, system, children_user, children_system
+
+
+def _parent(pid: str) -> int:
+    fields = _stat(pid)
+    return int(fields[1]) if fields else 0
+
+
+def _stat(pid: int | str) -> list[str]:
+    """The fields behind the name; none of a process that is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
