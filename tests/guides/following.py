@@ -19,6 +19,10 @@ from tests.guides.comparing import difference
 from tests.guides.railway import Railway
 from tests.guides.reading import Block, Guide
 
+# What no reader has set. `make test ARGS=…` hands make's own to all that it starts, and so to a guide's `make run`.
+_OURS = re.compile(
+    r"LABELER|DATABASE|_DB_|S3_|BACKUP|PG|_proxy|_PROXY|^(?:MAKE\w*|MFLAGS|ARGS|PYTHON|WORKERS|OUTAGE_SECONDS)$"
+)
 _SECRET = secrets.token_urlsafe(32)
 _END = "(end of the block)"
 _STOP_SECONDS = 90  # of a whole demo, on a machine with other work
@@ -87,11 +91,7 @@ async def shell(
     directory: Path, environ: Mapping[str, str], labeler: Path | None = None, railway: Railway | None = None
 ) -> AsyncIterator[Shell]:
     """Start one with these variables of ours and no others. `labeler` is found first, and the stand-in for Railway."""
-    plain = {
-        name: value
-        for name, value in os.environ.items()
-        if not re.search(r"LABELER|DATABASE|_DB_|S3_|BACKUP|PG|_proxy|_PROXY", name)
-    }
+    plain = {name: value for name, value in os.environ.items() if not _OURS.search(name)}
     scripts = (labeler, None if railway is None else railway.script)
     ours = [str(script.parent) for script in scripts if script is not None]
     path = ":".join([*ours, str(Path(sys.executable).parent), str(clients.find(15).bin_dir), os.environ["PATH"]])
