@@ -218,6 +218,23 @@ async def test_long_lists_of_names(dataset: Dataset, stepped: Stepped, most_seco
     check_within(await longest(stepped, "POST", path, body, 200), most_seconds)
 
 
+async def test_a_preview_of_files_that_are_there(
+    api: Api, dataset: Dataset, stepped: Stepped, most_seconds: float
+) -> None:
+    """Forty thousand files, as many as a body holds, are told apart in a thread: half of the bound is enough."""
+    async with api.db.begin() as tx:
+        await tx.execute(
+            """
+            INSERT INTO image_metadata (dataset_id, id, file_name, s3_key, size, width, height)
+            SELECT $1::text, n::text, n::text, $1::text || '/' || n, 1, 1, 1 FROM generate_series(1, 40000) n
+            """,
+            dataset.id,
+        )
+    files = [{"filename": "a", "relative_path": f"{n}", "size": 1} for n in range(1, 40_001)]
+    body, path = _json({"file_mappings": files, "target_folder": ""}), f"/datasets/{dataset.id}/storage/preview"
+    assert await longest(stepped, "POST", path, body, 200) < most_seconds / 2
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 async def test_any_shape(dataset: Dataset, stepped: Stepped, most_seconds: float, shape: str) -> None:
     """Half a megabyte, which is judged to its end, and all that is taken, which is mostly refused at first sight."""

@@ -38,6 +38,6 @@ async def folders(connection: ReadConnection, dataset_id: str, limit: int) -> tu
     return page_bytes.taken(await connection.fetch(_FOLDERS, dataset_id, limit))
 
 
-async def present(connection: ReadConnection, dataset_id: str, paths: Sequence[str]) -> set[str]:
-    """Return those of the paths that an image of the dataset has."""
-    return {row["path"] for row in await connection.fetch(_PRESENT, dataset_id, json_text(paths))}
+async def present(connection: ReadConnection, dataset_id: str, paths: Sequence[str]) -> list[Row]:
+    """Return those of the paths that an image of the dataset has, a row each."""
+    return await connection.fetch(_PRESENT, dataset_id, json_text(paths))
