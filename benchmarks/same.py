@@ -77,6 +77,7 @@ class Statements:
             offset=0,
             after=(datetime.min.replace(tzinfo=UTC), ""),
             known=self._revisions,
+            known_behind=None,
         )
         if found is not None:
             self._revisions = (found["revision"], found["images_revision"])

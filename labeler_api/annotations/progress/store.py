@@ -101,13 +101,16 @@ _PAGE_OF_IMAGES = deep_pages.page(
 )
 
 
+_STATE = "project_id || ' ' || revision || ' ' || images_revision"
+
+
 def _page(begun: str) -> str:
     """Select, in one row, the access and the numbers that every change of a status and of the list of images bumps.
 
     Beside them the page, a column an array: one entry an image, in the order of the list of images. And what stands
     behind it: the statuses that `begun` selects, and the ids of their images in the order of the list; none behind a
     page that holds all images, or that a cursor leads to. $8 and $9: the numbers that are known, for which nothing is
-    read.
+    read. $10: what is known of all that stands behind (`state`), for which that alone is not read.
 
     The images of what is behind are found by their keys while they are few of all: each by its own, or the whole part
     of the index in which they lie. The others take two walks, each along one index. A join of the two would be right as
@@ -119,7 +122,9 @@ def _page(begun: str) -> str:
             SELECT {ACCESS}, {REVISION} AS revision, d.images_revision, d.num_images {FOUND} {WHERE_FOUND}
         ),
         wanted AS MATERIALIZED (
-            SELECT project_id, dataset_id, num_images, $7 = '' AS is_first FROM found
+            SELECT project_id, dataset_id, num_images, $7 = '' AS is_first,
+                   {_STATE} IS DISTINCT FROM $10::text AS is_other
+            FROM found
             WHERE project_id IS NOT NULL AND (revision, images_revision) IS DISTINCT FROM ($8::bigint, $9::bigint)
         ),
         page AS MATERIALIZED (
@@ -137,7 +142,7 @@ def _page(begun: str) -> str:
             ORDER BY i.uploaded_at, i.id
         ),
         behind AS MATERIALIZED (
-            SELECT project_id, dataset_id FROM wanted WHERE is_first AND ($5 > 0 OR num_images > $4)
+            SELECT project_id, dataset_id FROM wanted WHERE is_first AND is_other AND ($5 > 0 OR num_images > $4)
         ),
         begun AS MATERIALIZED ({begun} LIMIT {MOST_BEHIND + MOST_ON_A_PAGE}),
         span AS MATERIALIZED (
@@ -210,15 +215,24 @@ async def page(
     offset: int,
     after: tuple[datetime, str],
     known: tuple[int, int] | None,
+    known_behind: str | None,
 ) -> Row | None:
     """Return the user's access with `revision`, `images_revision` and `num_images`, and the statuses.
 
     They are of the images behind a position, those without a row included (`columns_of_page`), and of others that
-    somebody began (`columns_behind`). `is_known`: nothing was read, since the revisions are the known ones.
+    somebody began (`columns_behind`). `is_known`: nothing was read, since the revisions are the known ones. Those
+    behind are not read where the `state` is the one that they are known of.
     """
     revisions = known or (None, None)
     sql = _PAGE_IN_ANY if task_type is None else _PAGE_IN_TASK
-    return await connection.fetchrow(sql, reference, user_id, task_type, limit, offset, *after, *revisions)
+    return await connection.fetchrow(
+        sql, reference, user_id, task_type, limit, offset, *after, *revisions, known_behind
+    )
+
+
+def state(project_id: str, revisions: tuple[int, int]) -> str:
+    """Say what a list is true of, as the statement says it."""
+    return f"{project_id} {revisions[0]} {revisions[1]}"
 
 
 def columns_of_page(found: Row) -> dict[str, list[Any]]:

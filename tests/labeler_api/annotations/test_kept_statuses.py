@@ -4,7 +4,9 @@ import asyncio
 from typing import Any
 
 import httpx
+import pytest
 
+from labeler_api.annotations.progress import store
 from labeler_api.resilience.caches import SizedCache
 from tests.fixtures.annotating import at, box, create_annotation, project_with_members
 from tests.fixtures.api import Api
@@ -12,7 +14,13 @@ from tests.fixtures.datasets import Dataset
 from tests.fixtures.kept import each_write, require_fresh
 from tests.fixtures.pictures import picture, upload
 
-LISTS: list[dict[str, Any]] = [{}, {"task_type": "detection"}, {"limit": 1, "offset": 1}]
+# What stands behind the pages of a task is kept once: the later pages of these get what the first one read.
+LISTS: list[dict[str, Any]] = [
+    {},
+    {"task_type": "detection"},
+    *({"limit": 1, "offset": offset} for offset in (1, 0, 2)),
+    *({"limit": limit, "offset": 1, "task_type": "detection"} for limit in (1, 2)),
+]
 
 
 def url(dataset: Dataset) -> str:
@@ -49,6 +57,39 @@ async def test_one_statement_whatever_is_kept(api: Api) -> None:
         with api.count() as count:
             assert (await client.get(url(dataset), headers={"If-None-Match": tag})).status_code == status
         assert count.value == 1
+
+
+async def test_what_stands_behind_a_page_is_read_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many pages are asked for: until something changes, and never behind a page that has none."""
+    dataset, client = await project_with_members(api), await api.login("annotator")
+    for image in (0, 1):
+        await create_annotation(client, box(dataset, image))
+    read: list[int] = []
+    real = store.columns_behind
+
+    def noted(found: Any) -> Any:
+        columns, in_order = real(found)
+        read.append(len(columns["image_id"]))
+        return columns, in_order
+
+    monkeypatch.setattr(store, "columns_behind", noted)
+
+    async def shown(**params: Any) -> list[str]:
+        answer = (await client.get(url(dataset), params=params)).json()
+        return [item["image_id"] for item in answer["statuses"]]
+
+    first, second = dataset.image_ids[:2]
+    assert await shown(limit=1, offset=0) == [first, second]
+    assert await shown(limit=1, offset=1) == [second, first]
+    assert read == [2], "it was read again for the second page"
+    cursor = (await client.get(url(dataset), params={"limit": 1})).json()["next_cursor"]
+    assert await shown(limit=1, cursor=cursor) == [second], "nothing stands behind a page that a cursor leads to"
+    await create_annotation(client, box(dataset, 1))
+    assert await shown(limit=1, offset=0) == [first, second]
+    assert read == [2, 2]
+    assert await shown(limit=1, offset=0, task_type="segmentation") == [first]
+    assert await shown(limit=1, offset=0, task_type="detection") == [first, second]
+    assert read == [2, 2, 0, 2]
 
 
 async def test_who_read_a_later_list_from_another_process_is_not_sent_the_one_of_before(api: Api) -> None:

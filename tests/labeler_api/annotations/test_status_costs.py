@@ -25,7 +25,7 @@ FOREIGN = 50_000  # a hundred times as many, of somebody else
 PAGES = IMAGES * 4 + 200 * 5
 
 _ACCESS = ("datasets", "annotation_projects", "project_permissions", "project_changes")
-FIRST = "'-infinity', '', NULL, NULL"
+FIRST = "'-infinity', '', NULL, NULL, NULL"
 NOT_KNOWN = "NULL, NULL, NULL"
 _TABLES = ("image_metadata", "image_annotation_status", "annotations")
 
@@ -110,7 +110,7 @@ async def costs(connection: asyncpg.Connection, number: int) -> dict[str, int]:
     # Behind a cursor there is the page alone; this one stands before all images.
     places = {
         "first": f"200, 0, {FIRST}",
-        "first alone": "200, 0, '-infinity', '!', NULL, NULL",
+        "first alone": "200, 0, '-infinity', '!', NULL, NULL, NULL",
         "last": f"200, {IMAGES - 200}, {FIRST}",
     }
     asked = {
@@ -191,7 +191,7 @@ async def test_what_is_known_is_not_read(connection: asyncpg.Connection) -> None
     """Not an image and not a status; the access to them, a page of an index or two each, is all there is."""
     await filled(connection, 1, IMAGES, 1)
     asked = {
-        "statuses": (progress_store._PAGE_IN_TASK, "'proj_1', 2, 'detection', 50, 0, '-infinity', '', 0, 0"),
+        "statuses": (progress_store._PAGE_IN_TASK, "'proj_1', 2, 'detection', 50, 0, '-infinity', '', 0, 0, NULL"),
         "images": (images_store._PAGE, f"'proj_1', 2, 50, 0, 'proj_1', 0, {IMAGES}"),
         "images behind": (images_store._PAGE_AFTER, f"'proj_1', 2, 50, '-infinity', '', 'proj_1', 0, {IMAGES}"),
     }
