@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
@@ -144,7 +145,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 def load(environ: Mapping[str, str] | None = None, *, to_listen: bool = False) -> Settings:
     """Read the settings. Raises SettingsError with every wrong variable's name and the form it should have.
 
-    `to_listen` is for who serves others by them: then the secrets have to be one's own (`require_own_secrets`).
+    `to_listen` is for who serves others by them: then the secrets have to be one's own (`require_own_secrets`), and the
+    files have to be there (`wrong_files`).
     """
     env, problems = os.environ if environ is None else environ, Problems()
     given: dict[str, Any] = {
@@ -167,6 +169,8 @@ def load(environ: Mapping[str, str] | None = None, *, to_listen: bool = False) -
     if to_listen:
         with problems.noted():
             require_own_secrets(settings)
+        for line in wrong_files(settings):
+            problems.add(line)
     problems.refuse()
     return settings
 
@@ -252,6 +256,16 @@ def require_own_secrets(settings: Settings) -> None:
             "python3 -c 'import secrets; print(secrets.token_urlsafe(48))', or set API_HOST=127.0.0.1. "
             "ALLOW_PUBLISHED_DEFAULTS=true is for a container whose port is published on 127.0.0.1 alone"
         )
+
+
+def wrong_files(settings: Settings) -> Iterator[str]:
+    """Say which of the files for the gateway's TLS are not on this machine, or lack the other one of a pair."""
+    if bool(settings.user_gateway_tls_cert) != bool(settings.user_gateway_tls_key):
+        yield "USER_GATEWAY_TLS_CERT and USER_GATEWAY_TLS_KEY: set both or none"
+    for name in ("user_gateway_tls_ca", "user_gateway_tls_cert", "user_gateway_tls_key"):
+        path = getattr(settings, name)
+        if path and not Path(path).is_file():
+            yield f"{name.upper()}: expected a PEM file, {path} is none"
 
 
 def _is_loopback(host: str) -> bool:

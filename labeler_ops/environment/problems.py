@@ -141,13 +141,8 @@ def gateway_client(given: Environment) -> Iterator[Problem]:
     """Compare both ends of the gateway, as far as one environment has them."""
     if given.api is None:
         return
-    cert, key = given.api.user_gateway_tls_cert, given.api.user_gateway_tls_key
-    if bool(cert) != bool(key):
-        yield Problem("wrong", "USER_GATEWAY_TLS_CERT and USER_GATEWAY_TLS_KEY: set both or none")
-    for name in ("CA", "CERT", "KEY"):
-        path = given.values.get(f"USER_GATEWAY_TLS_{name}", "")
-        if path and not os.path.isfile(path):  # noqa: PTH113 - a Path says no more
-            yield Problem("wrong", f"USER_GATEWAY_TLS_{name}: expected a PEM file, {path} is none")
+    for line in api_settings.wrong_files(given.api):
+        yield Problem("wrong", line)
     _, colon, port = given.api.user_gateway_address.rpartition(":")
     if not colon or not port.isdigit():
         yield Problem("wrong", f"USER_GATEWAY_ADDRESS: expected host:port, got {given.api.user_gateway_address!r}")

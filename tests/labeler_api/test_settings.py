@@ -98,6 +98,7 @@ WRONG = {
     "S3_PUBLIC_ENDPOINT": "http://[",
     "CORS_ORIGINS": "http://a/path,ftp://b",
     "TRUSTED_PROXIES": "somebody",
+    "USER_GATEWAY_TLS_CERT": "no.pem",
     "OTEL_TRACES_EXPORTER": "zipkin",
 }
 
@@ -112,7 +113,7 @@ def test_wrong_variables_of_every_kind_are_named_at_once() -> None:
     assert named == [
         *("LABELER_DB_URL", "PLATFORM_DB_NAME", "API_PORT", "JWT_SECRET_KEY", "USER_GATEWAY_TOKEN", "MEDIA_LINK_KEYS"),
         *("API_PUBLIC_URL", "S3_PUBLIC_ENDPOINT", "CORS_ORIGINS", "CORS_ORIGINS", "TRUSTED_PROXIES"),
-        "OTEL_TRACES_EXPORTER",
+        *("USER_GATEWAY_TLS_CERT", "USER_GATEWAY_TLS_CERT", "OTEL_TRACES_EXPORTER"),
     ]
     assert "hidden" not in done.stderr
 
