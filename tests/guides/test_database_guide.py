@@ -23,6 +23,6 @@ async def test_the_guide_to_the_labeler_db_can_be_followed(
     async with deployed(gateway, buckets.old, serving(source), tmp_path) as deployment:
         back = serving(servers.old.dsn("back"))
         values = {"SOURCE": serving(source), "TARGET": target, "BACK": back, "API": deployment.front.url, **SMOKE}
-        environ = {**buckets.exported(), "LABELER_ROLE_PASSWORD": PASSWORD}
-        async with shell(tmp_path, environ, labeler) as typed:
+        values |= {"ROLE_PASSWORD": f"LABELER_ROLE_PASSWORD={PASSWORD}", "OLD_SERVER": servers.old.dsn("postgres")}
+        async with shell(tmp_path, {}, labeler) as typed:
             await follow(GUIDE, typed, values, {"--read-only": deployment.deploy_latest})

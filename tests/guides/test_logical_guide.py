@@ -23,9 +23,15 @@ async def test_the_guide_to_logical_replication_can_be_followed(
     await upgrade(serving(source))
     await execute(serving(source), PROJECT)
     async with deployed(gateway, buckets.old, serving(source), tmp_path) as deployment:
-        values = {"SOURCE": source, "TARGET": target, "API": deployment.front.url, **SMOKE}
+        values = {
+            "ROLE_PASSWORD": f"LABELER_ROLE_PASSWORD={PASSWORD}",
+            "SOURCE": source,
+            "TARGET": target,
+            "API": deployment.front.url,
+            **SMOKE,
+        }
         try:
-            async with shell(tmp_path, {"LABELER_ROLE_PASSWORD": PASSWORD}, labeler) as typed:
+            async with shell(tmp_path, {}, labeler) as typed:
                 await follow(GUIDE, typed, values, {"labeler move open": deployment.deploy_latest})
         finally:  # what is left would keep both databases from being dropped
             await drop_everything(Urls(source, target), Listener())

@@ -57,6 +57,14 @@ def as_its_service(database: str) -> dict[str, str]:
     return {"PGHOST": str(parts.hostname), "PGPORT": str(parts.port), "PGPASSWORD": parts.password or ""}
 
 
+def keep_backups_in(directory: Path, production: Deployment) -> dict[str, str]:
+    """Write `backup.env`, as the guide to backups has it made."""
+    kept = {"BACKUP_PLACE": str(directory / "backups"), "BACKUP_DATABASE_URL": production.database}
+    lines = (f"export {name}={shlex.quote(value)}\n" for name, value in kept.items())
+    (directory / "backup.env").write_text("".join(lines))
+    return kept
+
+
 def values(production: Deployment) -> dict[str, str]:
     return {"API": production.front.url, **SMOKE}
 
@@ -76,9 +84,7 @@ async def test_the_guide_to_incidents_can_be_followed(production: Deployment, la
 async def test_the_guide_to_a_new_version_can_be_followed(
     production: Deployment, labeler: Path, tmp_path: Path
 ) -> None:
-    kept = {"BACKUP_PLACE": str(tmp_path / "backups"), "BACKUP_DATABASE_URL": production.database}
-    lines = (f"export {name}={shlex.quote(value)}\n" for name, value in kept.items())
-    (tmp_path / "backup.env").write_text("".join(lines))  # as the guide to backups has it made
+    keep_backups_in(tmp_path, production)
     async with shell(tmp_path, {}, labeler, production.railway) as typed:
         said = await follow(guide("rollback.md"), typed, values(production), places=ON_RAILWAY)
     assert said.count("everything works") == 2
@@ -101,8 +107,8 @@ async def test_the_guide_to_the_time_after_the_move_can_be_followed(
         "ANNOTATIONS": f"r2:{store.annotations_bucket} second:{store.annotations_bucket}",
     }
     await make_buckets(second, store)
-    async with shell(tmp_path, service_variables(first) | buckets_of(store), labeler) as typed:
-        said = await follow(guide("after-the-move.md"), typed, {**values(production), **more})
+    async with shell(tmp_path, buckets_of(store), labeler, production.railway) as typed:
+        said = await follow(guide("after-the-move.md"), typed, {**values(production), **more}, places=ON_RAILWAY)
     assert "HTTP/1.1 200 OK" in said
     assert said.count("everything works") == 1
     assert said.count("The same: every object read on both sides") == 1
@@ -126,8 +132,10 @@ async def test_the_guide_to_railway_can_be_followed(
         "REGION": f"S3_REGION={buckets.new.region}",
     }
     environ = {**service_variables(buckets.new), "CORS_ORIGINS": "https://app.example.com"}
-    async with shell(tmp_path, environ, labeler) as typed:
-        await typed.type("labeler storage init")  # what a person does in the dashboard
+    async with shell(tmp_path, environ, labeler) as dashboard:
+        await dashboard.type("labeler storage init")  # what a person does there
+    names = {name: value for name, value in buckets.exported().items() if name.startswith("S3_")}
+    async with shell(tmp_path, names, labeler) as typed:
         said = await follow(guide("railway-setup.md"), typed, {**values(production), **admins, **r2})
     assert said.count("nothing is wrong") == 2
     assert "everything works" in said
@@ -142,14 +150,9 @@ async def test_the_guide_to_staging_can_be_followed(
         object_store.access,
         replace(object_store.access, datasets_bucket="staging-images", annotations_bucket="staging-exports"),
     )
-    backups = {"BACKUP_PLACE": str(tmp_path / "backups"), "BACKUP_DATABASE_URL": production.database}
-    async with shell(tmp_path, backups, labeler) as typed:
+    async with shell(tmp_path, keep_backups_in(tmp_path, production), labeler) as typed:
         await typed.type("labeler backup create")
     more = {
-        "PLACE": backups["BACKUP_PLACE"],
-        "BACKUP_STORE": "BACKUP_S3_REGION=unused",  # a directory needs none of these
-        "BACKUP_KEY": "BACKUP_S3_ACCESS_KEY=unused",
-        "BACKUP_SECRET": "BACKUP_S3_SECRET_KEY=unused",
         "ADMIN": admin,
         "STAGING": serving(admin),
         "ROLE_PASSWORD": f"LABELER_ROLE_PASSWORD={PASSWORD}",
