@@ -15,8 +15,11 @@ _SAME = (
     (r"[\w.-]+:\d+/\w+", "DATABASE"),
     (r"[\w.-]+:\d+\b", "HOST"),
     (r"(?<![\w.])/[\w./-]*[\w/]", "PATH"),
+    # A count of bytes, a size in thousands and one in 1,024s are different things to print.
+    (r"\b\d{1,3}(,\d{3})+ bytes\b", "BYTES"),
     (r"[-+]?\d[\d,]*(\.\d+)?", "N"),
-    (r"\bN ?(kB|MB|GB|KiB|MiB|GiB|bytes?)\b", "SIZE"),
+    (r"\bN ?(kB|MB|GB|bytes?)\b", "SIZE"),
+    (r"\bN ?(KiB|MiB|GiB)\b", "BINARY-SIZE"),
     (r"\bN ?(ms|µs|s|min)\b", "SECONDS"),
     (r", by \w+$", ", by SOMEBODY"),
 )

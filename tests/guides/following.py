@@ -34,7 +34,9 @@ Before = Mapping[str, Callable[[], Awaitable[None]]]
 class Shell:
     """One shell that is typed into block by block; a block that fails ends the test."""
 
-    def __init__(self, process: asyncio.subprocess.Process, directory: Path) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, directory: Path, given: Set[str] = frozenset()) -> None:
+        self.given = given
+        """The variables of ours that it began with."""
         self._process = process
         self._directory = directory
         self._goes_on = False
@@ -105,7 +107,7 @@ async def shell(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    yield Shell(process, directory)
+    yield Shell(process, directory, frozenset(environ))
     if process.returncode is None:
         process.terminate()
     await process.wait()
@@ -126,6 +128,12 @@ def filled_in(text: str, guide: Guide, values: Mapping[str, str]) -> str:
     return text
 
 
+def _named(variable: str, text: str) -> bool:
+    """Whether a page names a variable, or its kin, as `S3_…` and `S3_*`; else only the test would set it."""
+    kin = re.findall(r"\b([A-Z][A-Z0-9]*_)[…*]", text)
+    return re.search(rf"\b{variable}\b", text) is not None or variable.startswith(tuple(kin))
+
+
 async def follow(
     guide: Guide,
     typed: Shell,
@@ -142,6 +150,8 @@ async def follow(
     Before the first block that has a key of `before` in it, its function is called: what a person does elsewhere.
     Returns all that was said.
     """
+    hidden = [name for name in sorted(typed.given) if not _named(name, guide.text)]
+    assert not hidden, f"{guide.name} works with {', '.join(hidden)} alone, and does not name it"
     left, everything, wrong = dict(before or {}), "", list[str]()
     said: str | None = None
     for block in filter(only, guide.blocks()):

@@ -39,6 +39,14 @@ def _parsed(command: Any, name: str, words: list[str], parent: Any = None) -> No
         _parsed(inner, str(found), left, context)
 
 
+def variables(command: Any = _ROOT) -> set[str]:
+    """Every variable that stands for an option."""
+    named = {
+        name for one in command.params for name in ([one.envvar] if isinstance(one.envvar, str) else one.envvar or [])
+    }
+    return named.union(*(variables(inner) for inner in getattr(command, "commands", {}).values()))
+
+
 @contextmanager
 def _environment(variables: set[str]) -> Iterator[None]:
     """Set these and nothing else of ours: what this machine has set must not make a guide right."""

@@ -33,3 +33,16 @@ def test_numbers_times_and_what_is_left_out_are_no_difference(shown: str) -> Non
 )
 def test_a_difference_is_told_by_the_first_line_that_is_not_there(shown: str, told: str) -> None:
     assert (difference(shown, SAID) or "").startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("shown", "said"),
+    [("keeping 21.4 MB", "keeping 21,412,096 bytes"), ("9.9 MiB are needed", "9.9 MB are needed")],
+)
+def test_a_size_is_shown_in_the_unit_that_is_printed(shown: str, said: str) -> None:
+    assert difference(shown, said) is not None
+    assert difference(shown, shown.replace("9.9", "12.3").replace("21.4", "1.7")) is None
+
+
+def test_a_small_size_has_no_unit_of_its_own() -> None:
+    assert difference("the target has 1.2 MB", "the target has 0 bytes") is None

@@ -6,12 +6,13 @@ is parsed by the real command line, with the variables set that the guide has ex
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.guides import elsewhere
-from tests.guides.parsing import refusal, unknown_words
+from tests.guides.parsing import refusal, unknown_words, variables
 from tests.guides.reading import ROOT, Command, Guide, guides, pairs, split
 
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
@@ -42,6 +43,9 @@ OTHERS = {
         ".",
     ),
 }
+# How a line begins that is a command, and not a message that names one.
+_BEGINS = r"([A-Z_]+=\S+ )*(\S*/)?(labeler|make|railway|docker|kubectl|\.|\S+ \S+ \* \* \S+ +\.) "
+_LEAVES_OUT = r"Missing parameter|Option '\S+' requires an argument|NoArgsIsHelp"
 PREFIXES = (
     "docs/",
     "tests/",
@@ -84,6 +88,15 @@ def test_every_line_of_a_guide_can_be_typed(guide: Guide) -> None:
 
 
 @pytest.mark.parametrize("guide", guides(), ids=_name)
+def test_labeler_is_found_before_it_is_typed(guide: Guide) -> None:
+    """It is in the virtual environment of the checkout; a shell finds it by an alias, or when that was activated."""
+    first = next((command for command in guide.typed() if command.words[0] == "labeler" and not command.place), None)
+    if first is not None:
+        before = "\n".join(guide.text.splitlines()[: first.line])
+        assert re.search(r"^alias labeler=|\. \.venv/bin/activate", before, re.MULTILINE), first.where
+
+
+@pytest.mark.parametrize("guide", guides(), ids=_name)
 def test_what_only_others_can_run_is_in_their_documentation(guide: Guide) -> None:
     """A block says whose lines it holds, and `elsewhere.yaml` which of their words are documented."""
     wrong = []
@@ -117,20 +130,26 @@ def test_what_a_person_types_is_marked(guide: Guide) -> None:
 
 @pytest.mark.parametrize("guide", guides(), ids=_name)
 def test_every_command_that_is_mentioned_exists(guide: Guide) -> None:
-    """In the text, in tables, and in what a command prints; such a mention may leave out what is required."""
-    wrong = []
+    """In the text, in tables, and in what a command prints, behind another program's `--` and a shell's `&&`, too."""
     mentions = [*guide.code()]
     mentions += [(block.line, line.strip()) for block in guide.blocks() if block.kind != "sh" for line in block.lines]
-    for number, text in mentions:
-        if not re.search(r"(^|\s)(labeler|make) [a-z]", text) or not re.match(r"([A-Z_]+=\S+ )*(labeler|make) ", text):
-            continue
-        for words in split(text):
-            found = [word for word in words if not re.match(r"[A-Z_]+=", word)]
-            if found[0] == "labeler" and (unknown := unknown_words(found[1:])):
-                wrong.append(f"{guide.name}:{number}: {text}: there is no {', '.join(unknown)}")
-            if found[0] == "make" and found[1:] and found[1] not in TARGETS:
-                wrong.append(f"{guide.name}:{number}: there is no target {found[1]}")
+    wrong = [f"{guide.name}:{number}: {text}: {said}" for number, text in mentions for said in _unknown(text)]
     assert wrong == []
+
+
+def _unknown(text: str) -> Iterator[str]:
+    """What a mention names that is not there; one may leave out what is required."""
+    if not re.search(r"(^|\s)(\S*/)?(labeler|make) [a-z]", text):
+        return
+    for words in split(text) if re.match(_BEGINS, text) else []:
+        typed = Command("", 0, [word for word in words if not re.match(r"[A-Z_]+=", word)])
+        said = ours(typed) if typed.words else None
+        if said is not None:
+            yield from (f"there is no {word}" for word in unknown_words(said))
+            if "…" not in text and (reason := refusal(said, variables())) and not re.match(_LEAVES_OUT, reason):
+                yield reason
+        elif typed.words[:1] == ["make"] and typed.words[1:] and typed.words[1] not in TARGETS:
+            yield f"there is no target {typed.words[1]}"
 
 
 @pytest.mark.parametrize("guide", guides(), ids=_name)
@@ -205,6 +224,23 @@ def test_the_korean_guide_says_the_same(english: Guide, korean: Guide) -> None:
         for guide in (english, korean)
     ]
     assert spoken[1] == spoken[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("labeler backup restor latest", "there is no restor"),
+        ("railway ssh --service labeler-api -- labeler maintenance of", "there is no of"),
+        ("docker compose exec labeler-api labeler env check --for apis", "not one of"),
+        (
+            "15 2 * * * . /etc/backup.env && labeler backup create && labeler backup prune --remov",
+            "there is no --remov",
+        ),
+        (".venv/bin/labeler move check --databases", "there is no --databases"),
+    ],
+)
+def test_a_mention_that_cannot_work_is_seen(text: str, said: str) -> None:
+    assert said in " ".join(_unknown(text))
 
 
 @pytest.mark.parametrize(
