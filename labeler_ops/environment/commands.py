@@ -46,7 +46,7 @@ def check(
     Exit code 1: something is wrong. 2: the file cannot be read.
     """
     from labeler_ops.environment.environment_check import check as whole_check
-    from labeler_ops.environment.reading import read
+    from labeler_ops.environment.reading import read, set_otherwise
     from labeler_ops.environment.show import show
 
     services = [service for service in SERVICES if only is None or service in only]
@@ -54,7 +54,13 @@ def check(
     with Console(stderr=True).status("Asking every part" if connect else "Looking"):
         report = run_or_exit(
             lambda: whole_check(
-                read(file), services, source=source, replicas=replicas, overlap=overlap, connect=connect
+                read(file),
+                services,
+                source=source,
+                replicas=replicas,
+                overlap=overlap,
+                connect=connect,
+                otherwise=set_otherwise(file),
             ),
             code=WRONG_USE,
         )

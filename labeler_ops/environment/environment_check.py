@@ -10,6 +10,11 @@ from labeler_ops.environment.problems import Environment, Problem
 from labeler_ops.environment.reading import Row, rows
 from labeler_ops.environment.variables import Service
 
+_AS_IT_STANDS = (
+    "quotes and a comment behind the value are taken off here, as Docker Compose does; where a line is set as it "
+    "stands (Railway, Kubernetes, docker --env-file) they would be part of the value"
+)
+
 RULES: Sequence[problems.Rule] = (
     problems.overridden,
     problems.placeholders,
@@ -61,9 +66,14 @@ async def check(
     replicas: int = 1,
     overlap: bool = True,
     connect: bool = False,
+    otherwise: Sequence[str] = (),
 ) -> Report:
-    """Check an environment; `connect` asks every part that it leads to."""
+    """Check an environment; `connect` asks every part that it leads to.
+
+    `otherwise` are variables whose lines some programs would read with their quotes, or with a comment behind them.
+    """
     given, found = problems.load(values, services)
+    found += [Problem("note", f"{name}: {_AS_IT_STANDS}") for name in otherwise]
     found += [problem for rule in RULES for problem in rule(given)]
     report = Report(
         services=services,

@@ -51,6 +51,15 @@ def read(file: Path | None) -> Mapping[str, str]:
     return {name: value or "" for name, value in values.items()}
 
 
+def set_otherwise(file: Path | None) -> list[str]:
+    """Name the variables whose line means another value where it is set as it stands, with quotes or a comment."""
+    if file is None:
+        return []
+    pairs = (line.partition("=") for line in file.read_text(encoding="utf-8").splitlines() if "=" in line)
+    raw = {name.strip().removeprefix("export "): value for name, _, value in pairs if not name.startswith("#")}
+    return [name for name, value in read(file).items() if raw.get(name, value) != value]
+
+
 def rows(environ: Mapping[str, str], services: Sequence[Service], source: str) -> list[Row]:
     """List the variables of some services, as they stand."""
     wanted = [variable for variable in VARIABLES.values() if set(variable.services) & set(services)]

@@ -206,6 +206,10 @@ def test_the_command(tmp_path: Path) -> None:
     decoded = msgspec.json.decode(right.stdout)
     assert decoded["right"] is True
     assert {row["name"] for row in decoded["variables"]} == set(VARIABLES)
+    said = [problem["text"] for problem in decoded["problems"] if "quotes and a comment" in problem["text"]]
+    assert {text.partition(":")[0] for text in said} == set(RIGHT), "their quotes would be set, too, by other programs"
+    file.write_text("".join(f"{name}={value}\n" for name, value in RIGHT.items()))
+    assert "quotes and a comment" not in runner.invoke(app, ["env", "check", "--file", str(file)]).stdout
 
     file.write_text("LABELER_DB_URL=nonsense\n")
     wrong = runner.invoke(app, ["env", "check", "--file", str(file), "--for", "api"])
