@@ -72,6 +72,23 @@ def page(
     """
 
 
+def one(
+    row: str, *, kept: Sequence[str], json: Sequence[str] = (), text: Sequence[str] = (), most: int = PAGE_BYTES
+) -> str:
+    """Select a single row as `page` selects the first one of a page, which always fits: nothing is summed for it."""
+    texts = ", ".join(f"{column}::text AS {column}" for column in json)
+    own = " + ".join(f"coalesce(octet_length({column}), 0)" for column in (*json, *text))
+    shown = [_shown(column, most, _json_left_out) for column in json] + [
+        _shown(column, most, _text_left_out) for column in text
+    ]
+    return f"""
+        SELECT {", ".join((*kept, *shown))}, fits FROM (
+            SELECT *, {own} AS own_bytes, true AS fits
+            FROM (SELECT {", ".join((*kept, *text))}, {texts} FROM ({row}) found OFFSET 0) written
+        ) sized
+    """
+
+
 def taken(rows: list[Row]) -> tuple[list[Row], bool]:
     """Return the rows that the page holds, and whether it ended before its LIMIT and before the last row."""
     if rows and not rows[-1]["fits"]:

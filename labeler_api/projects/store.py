@@ -33,7 +33,7 @@ _MOST_BYTES = 2 * 2**20
 
 def _one(project_id: str) -> str:
     """Select a project by the same rules as in a list: one alone may be too large for an answer."""
-    return page_bytes.page(
+    return page_bytes.one(
         f"""
         SELECT {_NAMED}, p.description, p.task_config, p.task_classes, p.settings
         FROM annotation_projects p
@@ -41,7 +41,6 @@ def _one(project_id: str) -> str:
         {WAITING}
         WHERE p.id = {project_id}
         """,
-        "id",
         kept=(*_OWN, *_OF_DATASET),
         json=_JSON,
         text=("description",),
