@@ -47,6 +47,7 @@ class Statements:
         self._read: pages.Known | None = None
         self._images_known: images.Known | None = None
         self._revisions: tuple[int, int] | None = None
+        self._of_image_known: tuple[str, int] | None = None
 
     async def run(self, name: str, connection: Any, variant: int) -> None:
         """Run those of the call of this name, on a connection; the variant says of which image."""
@@ -82,10 +83,10 @@ class Statements:
         if found is not None:
             self._revisions = (found["revision"], found["images_revision"])
 
-    async def _of_image(self, connection: Any, _variant: int) -> object:
-        return await annotations.page_of_image(
-            connection, self._place.project, self._place.user_id, "train/7", after_id=0, limit=1000, skip=0
-        )
+    async def _of_image(self, connection: Any, _variant: int) -> None:
+        page = annotations.PageOfImage(self._place.project, "train/7", 0, 1000, 0)
+        (row, *_) = await annotations.page_of_image(connection, page, self._place.user_id, self._of_image_known)
+        self._of_image_known = (row["project_id"], row["revision"])
 
     async def _page(self, connection: Any, _variant: int) -> None:
         place = pages.Place(self._place.project, 0, 1000, 0)

@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import astuple
 
 from labeler_api.db import page_bytes
+from labeler_api.db.one_and_rows import one_and_rows
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.members.authorization.access import COLUMNS as ACCESS
 from labeler_api.members.authorization.access import FOUND, WHERE_FOUND
@@ -54,22 +55,23 @@ _FIND_KIND = f"""
 """
 
 # With the caller's access, since an image is opened more often than anything. A row at least where there is something
-# to have access to; its `id` is NULL where nothing is drawn.
-_PAGE_OF_IMAGE = f"""
-    SELECT {ACCESS}, {REVISION} AS revision, a.* {FOUND}
-    LEFT JOIN LATERAL ({
+# to have access to; its `id` is NULL where nothing is drawn. $7 and $8: the project and the revision that are known, of
+# which nothing else is read.
+_PAGE_OF_IMAGE = one_and_rows(
+    f"{ACCESS}, {REVISION} AS revision",
+    f"{FOUND} {WHERE_FOUND}",
     page_bytes.page(
-        f'''
-        SELECT {_STORED.replace("project_id, ", "")} FROM image_page_1(p.id, $3, $4, $5, $6) ORDER BY id
-        ''',
+        f"""
+        SELECT {_STORED.replace("project_id, ", "")} FROM image_page_1(found.project_id, $3, $4, $5, $6)
+        WHERE (found.project_id, found.revision) IS DISTINCT FROM ($7::varchar, $8::bigint) ORDER BY id
+        """,
         "id",
         kept=[column for column in PLAIN if column != "project_id"],
         json=JSON,
         text=("notes",),
-    )
-}) a ON true
-    {WHERE_FOUND} ORDER BY a.id
-"""
+    ),
+    "read.id",
+)
 
 
 # What the functions of the database return: what became of the call, and the annotation.
@@ -121,14 +123,26 @@ async def find_kind(connection: ReadConnection, annotation_id: int, user_id: int
     return await connection.fetchrow(_FIND_KIND, annotation_id, user_id)
 
 
+class PageOfImage(Struct, frozen=True):
+    """Which annotations of which image, of a project by its id or its dataset's."""
+
+    reference: str
+    image_id: str
+    after_id: int
+    limit: int
+    skip: int
+
+
 async def page_of_image(
-    connection: ReadConnection, reference: str, user_id: int, image_id: str, *, after_id: int, limit: int, skip: int
+    connection: ReadConnection, page: PageOfImage, user_id: int, known: tuple[str, int] | None
 ) -> list[Row]:
     """Return the annotations of an image by id, each with the user's access and the project's `revision`.
 
-    `fits` is false on a last row that only tells that the page ended before it.
+    `fits` is false on a last row that only tells that the page ended before it. Of a `known` project and revision no
+    annotation is read.
     """
-    return await connection.fetch(_PAGE_OF_IMAGE, reference, user_id, image_id, after_id, limit, skip)
+    place = page.image_id, page.after_id, page.limit, page.skip
+    return await connection.fetch(_PAGE_OF_IMAGE, page.reference, user_id, *place, *(known or (None, None)))
 
 
 async def task_of_undone(

@@ -13,6 +13,7 @@ import msgspec
 
 from labeler_api.annotations.editing import store as editing_store
 from labeler_api.annotations.editing.schemas import AnnotationResponse, annotation_response, user_ids
+from labeler_api.annotations.editing.store import PageOfImage
 from labeler_api.annotations.page import store
 from labeler_api.annotations.page.etag import PageTag
 from labeler_api.annotations.page.schemas import PAGE_LIMIT, PageQuery
@@ -28,6 +29,7 @@ from labeler_api.members.policy import Role
 from labeler_api.user_directory.directory import UserProfile
 
 _PART_BYTES = 150  # what Python needs for a kept row beside its JSON
+_PAGE_OF_IMAGE_BYTES = 1500  # what Python needs for a page of an image beside its JSON
 
 Body = Encoded[list[AnnotationResponse]]
 Users = Mapping[int, UserProfile]
@@ -54,12 +56,21 @@ class _Kept:
     next_cursor: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class _KeptOfImage:
+    """The page of an image as it was encoded last, and the project and the revision that it is true of."""
+
+    known: tuple[str, int]
+    names: Mapping[int, str | None]  # that the rows show
+    page: AnnotationPage
+
+
 async def page(call: Call, project: str, query: PageQuery) -> AnnotationPage:
     """List annotations of a project, or of one of its images, by id."""
     limit = min(query.limit, PAGE_LIMIT)
     after_id = decode_cursor(query.cursor, int) if query.cursor else 0
     if query.image_id:
-        return await _page_of_image(call, project, query, after_id, limit)
+        return await _page_of_image(call, PageOfImage(project, query.image_id, after_id, limit, query.skip))
     place = Place(project, after_id, limit, query.skip)
     kept = await _kept(call, place)
     if kept is None and call.if_none_match:
@@ -81,21 +92,31 @@ def _tag(call: Call, place: Place, found: Row | None) -> PageTag:
     return PageTag(call, project_id, revision, ("", place.skip, place.limit, place.after_id))
 
 
-async def _page_of_image(call: Call, project: str, query: PageQuery, after_id: int, limit: int) -> AnnotationPage:
-    """List the few annotations of an image: one statement reads them with the access to them."""
+async def _page_of_image(call: Call, place: PageOfImage) -> AnnotationPage:
+    """List the few annotations of an image: one statement reads them with the access to them.
+
+    They are not read again until something is written in the project, or one of their users gets another name.
+    """
+    kept: _KeptOfImage | None = call.services.caches.pages.get(place)
+    if kept is not None:
+        users = await call.directory.get_many(kept.names, timeout=call.remaining_seconds)
+        kept = kept if _names(kept.names, users) == kept.names else None
     async with call.db.read() as connection:
-        found = await editing_store.page_of_image(
-            connection, project, call.user_id, query.image_id, after_id=after_id, limit=limit, skip=query.skip
-        )
+        known = kept.known if kept is not None else None
+        found = await editing_store.page_of_image(connection, place, call.user_id, known)
     access = access_of(found[0] if found else None, call, Role.VIEWER)
+    known = access.require_project_id(), found[0]["revision"]
+    if kept is not None and kept.known == known:
+        return kept.page
     rows, is_cut = page_bytes.taken([row for row in found if row["id"] is not None])
     shown = set[int]().union(*map(user_ids, rows))
     users = await call.directory.get_many(shown, timeout=call.remaining_seconds)
-    tag = PageTag(
-        call, access.require_project_id(), found[0]["revision"], (query.image_id, query.skip, limit, after_id)
-    )
+    tag = PageTag(call, *known, (place.image_id, place.skip, place.limit, place.after_id))
     encoded: Body = Encoded(msgspec.json.encode([annotation_response(row, users) for row in rows]))
-    return AnnotationPage(encoded, tag.of(shown, users), _next([row["id"] for row in rows], limit, is_cut))
+    page = AnnotationPage(encoded, tag.of(shown, users), _next([row["id"] for row in rows], place.limit, is_cut))
+    kept = _KeptOfImage(known, _names(shown, users), page)
+    call.services.caches.pages.put(place, kept, len(encoded.body) + _PAGE_OF_IMAGE_BYTES)
+    return page
 
 
 async def _kept(call: Call, place: Place) -> _Kept | None:

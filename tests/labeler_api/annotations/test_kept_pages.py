@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from labeler_api.annotations.editing.schemas import annotation_response
 from labeler_api.annotations.page import store
 from labeler_api.annotations.page.etag import PageTag
 from labeler_api.resilience.caches import SizedCache
@@ -19,7 +20,8 @@ from tests.labeler_api.annotations.test_list import fill, ids, url
 
 
 async def check(api: Api, dataset: Dataset, client: httpx.AsyncClient) -> None:
-    await require_fresh(api, client, url(dataset))
+    images = ({"image_id": image_id} for image_id in dataset.image_ids[:2])
+    await require_fresh(api, client, url(dataset), {}, *images, {"image_id": dataset.image_ids[0], "limit": 1})
 
 
 async def test_statements(api: Api) -> None:
@@ -43,6 +45,41 @@ async def test_statements(api: Api) -> None:
     with api.count() as count:
         await client.get(url(dataset), params={"image_id": dataset.image_ids[0]})
     assert count.value == 1
+
+
+async def test_the_annotations_of_an_image_are_read_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until something is written in the project. Each answer says it, and costs one statement."""
+    dataset, client = await project_with_members(api), await api.login("annotator")
+    body = await create_annotation(client, box(dataset))
+    read: list[int] = []
+
+    def noted(row: Any, users: Any) -> Any:
+        read.append(row["id"])
+        return annotation_response(row, users)
+
+    monkeypatch.setattr("labeler_api.annotations.page.service.annotation_response", noted)
+
+    async def notes() -> list[str | None]:
+        with api.count() as count:
+            answer = await client.get(url(dataset), params={"image_id": dataset.image_ids[0]})
+        assert count.value == 1
+        return [item["notes"] for item in answer.json()]
+
+    assert [await notes(), await notes()] == [[None], [None]]
+    assert len(read) == 1
+    await client.put(at(body), json={"notes": "x"})
+    assert [await notes(), await notes()] == [["x"], ["x"]]
+    assert len(read) == 2
+    await create_annotation(client, box(dataset, 1))
+    assert await notes() == ["x"]
+    assert len(read) == 3, "it was kept over a write to another image"
+
+
+async def test_nobody_gets_the_kept_annotations_of_an_image_who_may_not_see_them(api: Api) -> None:
+    dataset = await project_with_members(api)
+    params = {"image_id": dataset.image_ids[0]}
+    assert (await (await api.login("annotator")).get(url(dataset), params=params)).status_code == 200
+    assert (await (await api.login("stranger")).get(url(dataset), params=params)).status_code == 404
 
 
 async def test_what_is_kept_is_neither_encoded_nor_hashed_again(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,7 +100,7 @@ _FIRST, _LATER = "0, 1000, 0, NULL, NULL, NULL", "50000, 1000, 0, NULL, NULL, NU
 READS = {
     "annotations": (page_store._PAGE, f"'proj_1', 2, {_FIRST}"),
     "annotations behind a cursor": (page_store._PAGE, f"'proj_1', 2, {_LATER}"),
-    "annotations of an image": (editing_store._PAGE_OF_IMAGE, f"'proj_1', 2, '{_IMAGE}', 0, 1000, 0"),
+    "annotations of an image": (editing_store._PAGE_OF_IMAGE, f"'proj_1', 2, '{_IMAGE}', 0, 1000, 0, NULL, NULL"),
 }
 
 
