@@ -157,6 +157,8 @@ class Deployment:
         self._directory = directory
         self._running: ApiProcess | None = None
         self._count = 0
+        self.served = asyncio.Event()
+        """Set once the last deployment has taken over."""
         script = directory / "deploy-back.sh"
         script.write_text(
             '#!/bin/sh\ncp "$LABELER_NEW_ENVIRONMENT" asked.partial && mv asked.partial asked\n'
@@ -174,12 +176,14 @@ class Deployment:
     async def deploy(self, **changed: str) -> None:
         """Start the services with changed variables, and end those of before."""
         self.settings |= changed
+        self.served.clear()
         self._count += 1
         before, log = self._running, self._directory / f"api-{self._count}.log"
         self._running = ApiProcess({**self.settings, "API_PUBLIC_URL": self.front.url}, log)
         self._running.launch(API_PUBLIC_URL=self.front.url)
         await self._running.ready()
         await self.front.deploy(self._running.url)
+        self.served.set()
         if before is not None:
             await before.stop()
 

@@ -5,6 +5,7 @@ the first look at it.
 """
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from labeler_ops.backup import fingerprint
 from labeler_ops.database.upgrade import upgrade
@@ -45,8 +46,9 @@ async def test_the_guide_to_backups_can_be_followed(
         async def disaster() -> None:
             await execute(servers.old.dsn("postgres"), "DROP DATABASE railway WITH (FORCE)")
 
-        async def deploy() -> None:
-            await deployment.deploy(LABELER_DB_URL=restored)
+        async def see_that_it_is_active() -> None:
+            await deployment.served.wait()
+            assert deployment.database == restored
 
         values = {
             "PLACE": f"s3://{bucket}/production",
@@ -59,14 +61,15 @@ async def test_the_guide_to_backups_can_be_followed(
             "SCRATCH": servers.new.dsn("postgres"),
             "ADMIN": admin,
             "RESTORED": restored,
+            "PRIVATE": urlsplit(restored).netloc.rpartition("@")[2] + "/restored",
             "ENTRANCE": servers.new.dsn("postgres"),
             "ROLE_PASSWORD": f"LABELER_ROLE_PASSWORD={PASSWORD}",
             "API": deployment.front.url,
             **SMOKE,
         }
-        async with shell(tmp_path, service_variables(store), labeler) as typed:
-            hooks = {"export ADMIN_DATABASE_URL": disaster, "labeler smoke": deploy}
-            said = await follow(GUIDE, typed, values, hooks)
+        async with shell(tmp_path, service_variables(store), labeler, deployment.railway) as typed:
+            hooks = {"export ADMIN_DATABASE_URL": disaster, "labeler smoke": see_that_it_is_active}
+            said = await follow(GUIDE, typed, values, hooks, places={"", "railway"})
     assert said.count("The same: every row and definition") == 3, said  # verified, made with a trial, restored
     assert said.count("everything works") == 2, said
     assert said.count(before.digest[:16]) >= 4, said  # made, verified, listed, restored
