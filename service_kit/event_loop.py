@@ -64,8 +64,8 @@ async def _watch(observe: Callable[[float], None]) -> None:
 class StepWatch:
     """Times the steps of coroutines, from the moment in which the loop gives one its turn until it waits for something.
 
-    `note(what, seconds)` is told of each step longer than the limit. What the machine took is taken off: the wait for a
-    core, time that the hypervisor stole, and the garbage collector, which looks at everybody's objects.
+    `note(what, seconds)` is called for each step longer than the limit. Time that the machine took is subtracted: the
+    wait for a core, time that the hypervisor stole, and the garbage collector, which looks at everybody's objects.
     """
 
     def __init__(self, limit_seconds: float, note: Callable[[str, float], None]) -> None:

@@ -1,4 +1,4 @@
-"""What an operator should know of the catalog: said in the log when it is first seen, and when it changes."""
+"""What an operator should know of the catalog: logged when it is first seen, and when it changes."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,7 @@
 """The connection to the User DB: one pool, and a watcher that knows whether the database is there.
 
 The database may be away when the gateway starts and may come and go while it runs. Calls that arrive meanwhile are
-refused at once; a connection of the watcher's own tells when they may go on.
+refused at once; the watcher has a connection of its own, which shows when calls may go on.
 """
 
 import asyncio

@@ -12,7 +12,7 @@ from user_gateway.catalog import Catalog
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 _FEW = 10_000
-"""Accounts that are read as fast as an index is: nothing is said below."""
+"""So few accounts are read as fast as an index. Below this number nothing is reported."""
 
 # Seconds that one call reads where the index is missing, measured for a million accounts (benchmarks/users.py).
 _BY_ADDRESS_SECONDS = 0.2

@@ -1,7 +1,7 @@
 """Password checks off the event loop: bounded, and the same work for every account.
 
-A check of cost n takes twice as long as one of n - 1. Whatever the cost of an account's hash, a check is filled up with
-others to the work of the highest cost there is, so that its time tells neither an unknown account nor an old one.
+A check of cost n takes twice as long as one of n - 1. Whatever the cost of an account's hash, further
+checks are added up to the work of the highest cost. So its time shows neither an unknown account nor an old one.
 """
 
 import asyncio

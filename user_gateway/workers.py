@@ -76,7 +76,7 @@ def _bound(family: int, kind: int, address: tuple[Any, ...], *, shared: bool = F
 
 
 class _Worker:
-    """A process, and what it last said of itself."""
+    """A process, and its last report."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
@@ -143,7 +143,7 @@ class _Supervisor:
         return self._exit_code
 
     async def _start_all(self, group: asyncio.TaskGroup, port: int, directory: str, health_port: int | None) -> None:
-        """Start one worker, and the others when that one serves: what is wrong is said once."""
+        """Start one worker, and the others when that one serves: so an error is reported once."""
         for number in range(self._number):
             self._keeping.add(group.create_task(self._keep(number, port, directory), name=f"worker {number}"))
             if number == 0 and not await self._until(self._ready[0]):

@@ -114,7 +114,7 @@ class Gate:
         return True
 
     def leave(self) -> None:
-        """Give the place to who waits longest."""
+        """Give the place to the caller that has waited longest."""
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():
@@ -165,7 +165,7 @@ class Share:
             self._drop(key, gate)
 
     def leave(self, key: str) -> None:
-        """Give the place to who waits longest."""
+        """Give the place to the caller that has waited longest."""
         gate = self._gates[key]
         gate.leave()
         self._drop(key, gate)

@@ -36,7 +36,7 @@ async def compared(db: Database, *, of_a_process: int, processes: int) -> AsyncI
 
 
 async def _compare(db: Database, of_a_process: int, processes: int) -> None:
-    with suppress(AppError):  # a database that is away is told of elsewhere
+    with suppress(AppError):  # an absent database is reported elsewhere
         async with db.read() as connection:
             (found,) = await connection.fetch(_ROOM)
         needed = of_a_process * processes

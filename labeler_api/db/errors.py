@@ -1,4 +1,4 @@
-"""What PostgreSQL refuses, said in the application's words. No SQL and no driver text goes on."""
+"""Turns PostgreSQL's errors into the application's. No SQL and no text of the driver is passed on."""
 
 import re
 from collections.abc import Callable

@@ -1,7 +1,7 @@
-"""Lends the pool's connections to admitted callers, if the connection answers, and takes it back if it is in order.
+"""Lends the pool's connections to admitted callers: tested before, and taken back only if they are in order.
 
 Nobody waits for a server that does not answer. A connection that was too slow is thrown away, one whose statement was
-cancelled is seen to when its user has gone on, and one that was quiet for long is asked for a sign of life first.
+cancelled is cleaned up after its user has gone on, and one that was idle for long is tested first.
 
 What comes back in order is kept here for the next one, beside the pool: the driver makes a task, a timer and an object
 of its own for each time that a connection leaves the pool and returns, which is a tenth of a short call.

@@ -5,7 +5,7 @@ READ ONLY REPEATABLE READ transaction for exports and reports. Three types, so t
 a read is a type error and not a review remark.
 
 Everything that waits for the server has a limit: connecting, BEGIN, statements, COMMIT and ROLLBACK, and all of them
-together where a request has one. Who may hold how many connections is said in `admission`.
+together where a request has one. `admission` decides who may hold how many connections.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ _LARGE_TEXTS = f"""
 
 
 class Openings:
-    """The messages that open transactions. None opens a read, unless its limits have to be said with it."""
+    """The messages that open transactions. A read needs none, unless its limits have to be sent with it."""
 
     __slots__ = ("long", "planned_once", "read", "single", "snapshot", "write")
 
@@ -177,7 +177,7 @@ class Snapshot(ReadConnection):
 class LentConnection(ReadConnection):
     """Takes a connection of the pool, for its first statement at the latest, and gives it back when its block ends.
 
-    `opening` is said before the first statement; then COMMIT ends the block, or ROLLBACK where it raises.
+    `opening` is sent before the first statement; then COMMIT ends the block, or ROLLBACK where it raises.
     """
 
     __slots__ = ("_caller", "_lender", "_opening", "_pass", "_project", "_work")

@@ -1,9 +1,9 @@
 """Ends transactions of processes that stand still where PostgreSQL itself sets no limit.
 
 A transaction in which nothing happens is ended after `connection.IDLE_SECONDS`, and a statement after
-`STATEMENT_SECONDS`. Neither counts in two places: between two executions of one statement (`executemany`), and in the
-middle of a message, such as a large geometry of which one half was sent. A process that freezes there would keep a
-project locked for as long as its machine acknowledges packets. Every other process looks after that.
+`STATEMENT_SECONDS`. Neither limit counts in two places: between two executions of one statement (`executemany`), and in
+the middle of a message, such as a large geometry that was sent by half. A process that freezes there would keep a
+project locked for as long as its machine acknowledges packets. So every other process looks for such transactions.
 """
 
 from typing import Any

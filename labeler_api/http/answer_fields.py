@@ -9,7 +9,7 @@ from labeler_api.http.response import Field, lines
 from labeler_api.settings import Settings
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
-_HTTPS_ONLY = (b"strict-transport-security", b"max-age=31536000")  # a year, counted anew with each answer; of this host
+_HTTPS_ONLY = (b"strict-transport-security", b"max-age=31536000")  # a year, counted from each answer; of this host
 _REMEMBERED = 256  # origins, of which CORS_ORIGINS has a few
 
 

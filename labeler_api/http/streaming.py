@@ -50,7 +50,7 @@ class ClosingStream(Response):
         self._taken = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
-        """Send while listening for the client; a server tells of one that left only to who listens."""
+        """Send while reading from the client: the server reports that it left only to a reader."""
         async with self._closing:
             sending = asyncio.create_task(self._send(send))
             leaving = asyncio.create_task(client_left(receive))
@@ -119,7 +119,8 @@ async def stream_object(
 def wanted_range(header: str | None, if_range: str | None, etag: str) -> str | None:
     """Return the one range to ask the store for, or None for the whole object.
 
-    What is not one range in bytes is ignored, as RFC 9110 wants. Raises RangeNotSatisfiable for the last 0 bytes.
+    A header that is not one range in bytes is ignored, as RFC 9110 wants. Raises RangeNotSatisfiable for the last 0
+    bytes.
     """
     match = _RANGE.fullmatch(header.strip()) if header else None
     if match is None or (if_range is not None and if_range.strip() != etag):

@@ -5,8 +5,8 @@ claimed in the very transaction that makes the thing: both are committed or neit
 requests with one key at the same moment the first goes on; the others wait for its transaction at the primary key, and
 then find its answer, or go on themselves if it was rolled back. An error is not remembered: nothing was made.
 
-A key belongs to a user and to one request, and lives for a day. What is remembered is a row, before names and links are
-put to it; those are as of the repeated call.
+A key belongs to a user and to one request, and lives for a day. The row is remembered, without names and links; those
+are looked up again by the repeated call.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping

@@ -1,4 +1,4 @@
-"""SQL of invitations. What is pending and past its time is read as expired; nobody has to write that down first."""
+"""SQL of invitations. A pending invitation that is past its time is read as expired; its row is not changed."""
 
 # ruff: noqa: S608 - the only text put into the statements is the columns and conditions below
 

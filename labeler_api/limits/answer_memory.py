@@ -18,7 +18,7 @@ _PAGES = 16
 _PAGES_OF_ONE = 4
 _WAIT_SECONDS = 10.0  # a full page is made in some 0.2 s; a third of the time that a request may take
 _RETRY_SECONDS = 2
-# What a small answer keeps beside its bytes is more than them; thousands of those are no matter.
+# A small answer needs more memory for its objects than for its bytes; thousands of them do no harm.
 _FREE_BYTES = 64 * 1024
 
 

@@ -19,7 +19,7 @@ def index_beside_others(name: str, definition: str) -> None:
     """Build an index while everybody goes on reading and writing its table; commits what the revision did before.
 
     It waits for transactions that are open, an import's and an export's too, and nobody waits for it meanwhile. What a
-    run that was cut off left of it is built anew.
+    run that was cut off left of it is built again.
     """
     with op.get_context().autocommit_block():
         before = op.get_bind().exec_driver_sql("SHOW lock_timeout").scalar_one()

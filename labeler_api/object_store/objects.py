@@ -49,7 +49,7 @@ class DeletionGuard(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """What a listing or a look at an object says; `etag` is the store's, without quotes."""
+    """An object, as a listing or a HEAD describes it; `etag` is the store's, without quotes."""
 
     key: str
     size: int

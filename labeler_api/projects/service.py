@@ -137,7 +137,7 @@ async def _count(connection: ReadConnection, project_ids: Sequence[str]) -> dict
 async def counted(call: Call, reference: str) -> tuple[Row, Access, Counts]:
     """Read a project with what it counts, in one statement; of a dataset without a project the row says nothing.
 
-    What is known of the revision is not counted again (see `current_counts`).
+    Counts that are known for this revision are not computed again (see `current_counts`).
     """
     kept = call.services.caches.counts
     known = kept.get(reference)

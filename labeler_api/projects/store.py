@@ -130,7 +130,7 @@ _LIST = page_bytes.page(
     most=_MOST_BYTES,
 )
 
-# What is not sent stays. The row that was locked is the one that is changed: an update goes on to its latest version.
+# Fields that are not sent stay. The locked row is the one that is changed: an update uses its latest version.
 _UPDATE = f"""
     WITH held AS MATERIALIZED (SELECT * FROM lock_project_1($1, $2, $3, $4, 'turn')),
     changed AS (

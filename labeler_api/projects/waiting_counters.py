@@ -2,8 +2,8 @@
 
 A project's row holds its counters and its revision. A writer that finds the row free adds to it. One that finds it
 locked by somebody else leaves a row in `project_changes` instead, and the next one that finds the project free adds
-those, too (`db/functions/count_in_project_2.sql`). So no writer waits for the project, and what the project counts is
-its row and the changes that wait.
+those, too (`db/functions/count_in_project_2.sql`). So no writer waits for the project, and a project's numbers are
+its row plus the changes that wait.
 
 While an import is at work in the project, nobody adds to the row: each of its annotations looks the row up, and every
 version of it that was made meanwhile would lie in the way until the import ends.

@@ -1,4 +1,4 @@
-"""The patterns that texts have to have, and what is said of a text that has another form.
+"""The patterns of texts, and the phrase for a text that does not match.
 
 The phrase is read behind the name of the field: "The e-mail address is not valid." Nobody is shown a pattern.
 """

@@ -36,8 +36,8 @@ _remembered: OrderedDict[bytes, Claims] = OrderedDict()
 def verify(token: str, *, secret: str, algorithm: str = "HS256") -> Claims:
     """Check signature and expiry. Raises Unauthenticated, saying which of the two is wrong.
 
-    A person sends the same token with every call, and verifying it costs a tenth of one. What a token that held said is
-    remembered by its digest, and holds no longer than its `exp`.
+    A person sends the same token with every call, and verifying it costs a tenth of one. The contents of a good
+    token are remembered by its digest, until its `exp`.
     """
     if len(token) > _MAX_TOKEN_BYTES:
         raise Unauthenticated("The access token is too long.", code="token_invalid")

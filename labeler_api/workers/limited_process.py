@@ -46,7 +46,7 @@ class Needs:
 
 @dataclass(frozen=True, slots=True)
 class OutOfMemory:
-    """The call needed more memory than it was allowed, and than it had said."""
+    """The call needed more memory than it was allowed and had asked for."""
 
 
 _own_bytes: int | None = None  # address space of this process before its first call

@@ -18,9 +18,9 @@ _IF_FRESH = [f"CASE WHEN is_fresh THEN {column} END AS {column}" for column in (
 # The caller's access, and the number that every change of the project's annotations bumps.
 _VIEW = f"SELECT {ACCESS}, {REVISION} AS revision {FOUND} {WHERE_FOUND}"
 
-# $6 and $7: the project and the revision that are known, of which nothing is read. $8: the oldest transaction that was
-# under way when the page was read. What was there then, and was written by an older one, is as it was: of that the id
-# alone is read. $1 has to be the project's id; of a dataset's there are no rows.
+# $6 and $7: the project and the revision that are known; if they still hold, no row is read. $8: the oldest transaction
+# that was under way when the page was read. Rows that an older one wrote have not changed: only their ids are read. $1
+# has to be the project's id; for a dataset's id there are no rows.
 # The function makes settings of its own, each time that it is called: a quarter of the statement's time where nothing
 # is to be read. It takes the project from `found`, so it can only come behind that, once for a row that is left of it.
 _PAGE = f"""

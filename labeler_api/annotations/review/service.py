@@ -54,7 +54,7 @@ async def unconfirm_image(call: Call, project: str, image_id: str, task_type: st
 
 
 async def confirm_many(call: Call, body: BulkConfirm) -> BulkConfirmResponse:
-    """Confirm annotations: the caller's own, or as a reviewer anybody's. What is refused is said of each."""
+    """Confirm annotations: the caller's own, or as a reviewer anybody's. Each refused one has its reason."""
     ids = list(dict.fromkeys(body.annotation_ids))
     allowed, refused = await _confirmable(call, ids)
     done: dict[int, ConfirmResponse] = {}

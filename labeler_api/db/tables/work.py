@@ -43,8 +43,8 @@ image_annotation_status = Table(
     CheckConstraint("status IN ('not-started', 'in-progress', 'completed')", name="status"),
 )
 
-# The numbers of a project's task are the sums of its rows, of which there is one while nobody contends. Triggers of the
-# statuses keep them, whoever writes a status (`db.functions.TRIGGERS`).
+# The numbers of a project's task are the sums of its rows; without contention there is one row. Triggers of the
+# statuses keep them at every write of a status (`db.functions.TRIGGERS`).
 image_status_counts = Table(
     "image_status_counts",
     metadata,

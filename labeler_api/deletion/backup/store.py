@@ -1,4 +1,4 @@
-"""SQL of the backup before a deletion: whole rows, as PostgreSQL writes them in JSON, and what a DICE file tells."""
+"""SQL of the backup before a deletion: whole rows in PostgreSQL's JSON, and the contents of a DICE file."""
 
 # ruff: noqa: S608 - the statements are put together from constants
 
@@ -80,7 +80,7 @@ _ANNOTATIONS = """
 
 
 async def header(connection: ReadConnection, dataset_id: str) -> Row | None:
-    """Find what is said once of a dataset and its project, and the revisions by which a later change shows."""
+    """Find the fields of a dataset and its project, and their revisions, which show a later change."""
     return await connection.fetchrow(_HEADER, dataset_id)
 
 
@@ -92,7 +92,7 @@ async def counts(connection: ReadConnection, dataset_id: str) -> dict[str, int]:
 
 
 async def content(connection: ReadConnection, project_id: str) -> Row:
-    """Find what is said once of a project's annotations of every task."""
+    """Find what a DICE file says once, for every task of a project."""
     row = await connection.fetchrow(_CONTENT, project_id)
     assert row is not None  # noqa: S101 - an aggregate always gives a row
     return row

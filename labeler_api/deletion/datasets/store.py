@@ -39,8 +39,8 @@ _LOCK_DATASET = "SELECT name, images_revision FROM datasets WHERE id = $1 AND de
 # After the locks: a project that was made between the look at the dataset and its lock shows here.
 _PROJECT_OF = f"SELECT p.id, {REVISION} AS revision FROM annotation_projects p WHERE p.dataset_id = $1"  # noqa: S608 - a constant
 
-# What goes with the project, as it is kept, or counted in an index. Versions share the rows of their snapshots; those
-# of old ones, and of attempts, are counted one by one.
+# What is deleted with the project: kept numbers, or numbers counted in an index. Versions share the rows of their
+# snapshots; those of old ones, and of attempts, are counted one by one.
 _CONTENTS = f"""
     SELECT {COUNTED["total_annotations"]} AS annotations,
            (SELECT COALESCE(sum(s.confirmed + s.in_progress), 0) FROM image_status_counts s

@@ -67,7 +67,7 @@ _MOVE = f"""
     SELECT id AS deletion_id, image_id, annotation_count AS annotations, restorable_until FROM kept ORDER BY image_id
 """
 
-# What is joined above are rows that the statement itself has moved, of whose number the planner knows nothing: it would
+# The joins above are with rows that the statement itself has moved. The planner does not know their number, and would
 # compare each with each.
 _NO_NESTED_LOOPS = "SET LOCAL enable_nestloop = off"
 

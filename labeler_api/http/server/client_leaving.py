@@ -1,4 +1,4 @@
-"""Clients that leave: a server tells of one only to who listens."""
+"""Notices clients that leave: the server reports it only while somebody reads from the connection."""
 
 import asyncio
 from collections.abc import Coroutine

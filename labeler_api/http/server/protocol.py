@@ -1,8 +1,8 @@
 """HTTP/1.1 over one connection: uvicorn's protocol on httptools, with an end to everything that a client may send.
 
 uvicorn 0.54 bounds neither a header nor the time that it takes, and a client that reads nothing holds its answer for
-ever (docs/decisions/0016-bounded-connections.md). What is refused before the application saw it is answered here, in
-the one form of all errors.
+ever (docs/decisions/0016-bounded-connections.md). A request that is refused before the application sees it is answered
+here, in the form of all errors.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What is known of an image's stored bytes: what a ZIP says of them before they come, and how the picture is turned."""
+"""What is stored about an image's bytes: the CRC-32 and size that a ZIP needs first, and the orientation."""
 
 from typing import NamedTuple
 

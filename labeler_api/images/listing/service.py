@@ -87,7 +87,7 @@ async def preview(call: Call, reference: str, query: PreviewQuery) -> list[Previ
 async def page(call: Call, reference: str, query: PageQuery) -> Reply[ImagePage]:
     """List the images of a project by the time of their upload. `X-Next-Cursor` leads to the next page.
 
-    A page is kept as it was encoded, until the revision of the images tells that one of them has changed.
+    A page is kept as it was encoded, until the revision of the images shows that one of them has changed.
     """
     if query.limit < 0:
         raise invalid("has to be 0 or more", "query", "limit")

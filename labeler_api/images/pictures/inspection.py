@@ -46,11 +46,12 @@ _OPENERS: dict[Kind, Callable[[IO[bytes]], ImageFile.ImageFile]] = {
     "TIFF": TiffImagePlugin.TiffImageFile,
 }
 
-# What a format's library holds beside Pillow's own copy, in bytes a pixel; measured with pictures of 100 megapixels.
+# What a format's library holds in addition to Pillow's copy, in bytes a pixel; measured with pictures of 100
+# megapixels.
 _LIBRARY_BYTES = {"WEBP": 12}
 _AT_ONCE_PIXELS = 16 * 1024 * 1024  # a larger one that cannot be scaled as it is, is converted in strips
-# 128 MiB, which the least share holds (labeler_api.workers.decoders). What is larger is decoded in strips, where it can
-# be.
+# 128 MiB, which the least share holds (labeler_api.workers.decoders). Larger ones are decoded in strips, if the
+# format allows it.
 _IN_FULL_PIXELS = 32 * 1024 * 1024
 _STRIPS_TO_PIXELS = int(thumbnails.SIDE_PIXELS * _REDUCING_GAP)  # for the longer side; from there on smoothly
 
@@ -73,7 +74,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Why a file is no picture that is taken."""
+    """Why a file is not accepted as a picture."""
 
     reason: str
 

@@ -1,8 +1,8 @@
 """A large PNG, a strip of its rows at a time. Pillow holds every pixel: 1.1 GiB for a picture of 300 million.
 
-The rows of a PNG that is not interlaced come one after the other: a byte that names a filter, and the row, each byte
-of it told from the one before it and from the row above (https://www.w3.org/TR/png-3/, sections 7.2, 9 and 10). So
-Pillow's own decoder is given a few rows with the one above them, and of its answer the last is kept for the next few.
+The rows of a PNG that is not interlaced come one after the other: a byte that names a filter, and the row. The
+filter computes each byte from the one before it and from the row above (https://www.w3.org/TR/png-3/, sections 7.2, 9
+and 10). So Pillow's own decoder gets a few rows with the one above them, and the last decoded row is kept for the next.
 """
 
 import zlib

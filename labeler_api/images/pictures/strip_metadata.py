@@ -1,4 +1,4 @@
-"""A picture without what is only said about it: metadata that is odd or cut is no reason to refuse its pixels.
+"""A picture without its metadata: odd or cut metadata is no reason to refuse the pixels.
 
 What decoding needs stays. The EXIF block is read here, too, for the orientation; nothing else of it is used.
 """

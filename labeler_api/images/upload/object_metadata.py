@@ -1,4 +1,4 @@
-"""What an image's object says of itself in its metadata, so that an object that is not its row's can be told."""
+"""The metadata of an image's object, by which an object that is not its row's is recognised."""
 
 from collections.abc import Mapping
 

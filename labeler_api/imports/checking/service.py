@@ -86,7 +86,7 @@ async def prepare(
 
 
 def _no_labels(reader: Reader, images: Sequence[PlacedImage | None]) -> set[int]:
-    """Find those of the missing images that are none, such as a README among labels."""
+    """Find the missing "images" that are not images, such as a README among labels."""
     missing = (number for number, one in enumerate(images) if one is None)
     return {number for number in islice(missing, _LOOKED_AT) if not reader.is_about_an_image(number)}
 

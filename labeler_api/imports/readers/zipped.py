@@ -1,7 +1,7 @@
 """COCO and DICE in a ZIP, as CVAT and Roboflow export them: one JSON file, or one for each subset.
 
-The pictures beside them are passed over; where they lie tells which image a name means, since names are those below the
-subset's folder. Of several files each is about its own images; their classes are taken together by id and name.
+The pictures in the archive are not read. Their paths show which image a name means, since names begin below the
+subset's folder. Each of several files is about its own images; their classes are merged by id and name.
 """
 
 import zipfile

@@ -1,8 +1,8 @@
 """Use cases of storage browsing: the folders of a dataset, and what an upload would change in them.
 
-Read from the rows of the images and not from the store: one statement in place of a list call for every thousand
-objects, and the truth about images. An object without a row is no image yet (its upload was cut off), and the upload of
-its path does not replace anything that somebody could see.
+It reads the rows of the images and not the store: one statement instead of a list call for every thousand objects. Rows
+are also the truth about images. An object without a row is no image (its upload was cut off), so an upload of its path
+replaces nothing that anybody can see.
 """
 
 from collections.abc import Sequence

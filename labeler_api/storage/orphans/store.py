@@ -7,8 +7,8 @@ from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 
 _BEGIN = "SELECT clock_timestamp() AS now, (SELECT count(*) FROM orphaned_objects) AS listed"
 
-# What is on the list already keeps the time when it was found first. An object that was written again since has another
-# version or another time, so it is another row.
+# Objects that are on the list keep the time when they were first found. An object that was written again since has
+# another version or another time, so it is another row.
 _NOTE = """
     WITH given AS (
         SELECT $1::varchar AS bucket, g.*
@@ -122,8 +122,8 @@ _HELD = """
     SELECT rendition_key FROM image_metadata WHERE dataset_id = $1 AND rendition_key = ANY ($2::text[])
 """
 
-# What waits for its removal is no orphan: it goes in its time (labeler_api.images.removal). Nor is what belongs to an
-# image that was deleted and can be brought back.
+# Objects that wait for their removal are no orphans (labeler_api.images.removal). Neither are objects of a deleted
+# image that can still be restored.
 _HELD_ANYWHERE = """
     SELECT s3_key AS key FROM image_metadata WHERE s3_key = ANY ($1::text[])
     UNION ALL

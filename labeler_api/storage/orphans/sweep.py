@@ -1,9 +1,9 @@
 """The sweep for orphaned objects: those that a crash left without a row, and uploads in parts that nobody finished.
 
 Once a day by the job queue, and by `labeler storage sweep`. It deletes in two steps: what it finds is put on a list in
-the Labeler DB, and goes only when a sweep at least seven days later finds it again, unchanged. More than a hundredth of
-a bucket it never removes by itself: so much is no crash, but a database or a bucket that is not what it should be.
-Nothing is even listed in buckets that are not tied to this database (labeler_api.object_store.bucket_ownership).
+the Labeler DB, and goes only when a sweep at least seven days later finds it again, unchanged. It never
+removes more than a hundredth of a bucket by itself: a crash does not leave so much, but a wrong database or bucket
+does. Nothing is even listed in buckets that are not tied to this database (labeler_api.object_store.bucket_ownership).
 """
 
 import asyncio
@@ -30,10 +30,10 @@ MINIMUM_AGE = timedelta(hours=24)  # no request lives as long: what was put befo
 WAITING = timedelta(days=7)  # between finding and removing: a wrong database is noticed by people within a week
 SHARE = 100  # one object in so many may go without a person's word: crashes leave far less, mistakes far more
 ALWAYS = 100  # of a small bucket so many may, since a hundredth of it would be nothing
-LISTED_AT_MOST = 100_000  # rows, some 30 MB; whatever finds more is no crash, and is stopped
+LISTED_AT_MOST = 100_000  # rows, some 30 MB; no crash leaves more, so the sweep stops there
 
 _EVERY = timedelta(hours=24)
-_BATCH = 10_000  # keys a look at the database: each reads the rows of the dataset once
+_BATCH = 10_000  # keys of one query: each query reads the rows of the dataset once
 _DELETED_AT_ONCE = 1000
 _LOOKS_AT_ONCE = 16
 _EXAMPLES = 20
@@ -263,7 +263,7 @@ class Sweep:
             now = await self._objects.head(bucket, entry.key)
         except NotFound:
             return False
-        # A look at one object tells the time in whole seconds, a listing in smaller parts.
+        # HEAD gives an object's time in whole seconds, a listing in smaller parts.
         return now.etag == entry.etag and abs(now.last_modified - entry.last_modified) < timedelta(seconds=1)
 
     def _count(self) -> None:

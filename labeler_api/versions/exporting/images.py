@@ -32,7 +32,7 @@ async def unread(snapshot: Snapshot, subject: Subject, found: Found, after: str)
 
 @dataclass(slots=True)
 class Survey:
-    """What a look at all images of an export tells: those that are left out, and the splits in which the others lie."""
+    """What is known after reading all images of an export: which are left out, and the splits of the others."""
 
     left_out: set[str] = field(default_factory=set)
     missing: list[str] = field(default_factory=list)
@@ -40,7 +40,7 @@ class Survey:
     splits: dict[str, list[str]] = field(default_factory=dict)
 
     def of(self, header: Header) -> Header:
-        """Take what is left out off what is said once."""
+        """Subtract the images that are left out from the counts in the header."""
         return replace(
             header,
             annotation_count=header.annotation_count - self.annotations_left_out,

@@ -28,11 +28,11 @@ def _path(image_path: str) -> str:
 class Format:
     """A format: its word on the wire, the name of its file in the bucket, and the function that writes it.
 
-    `tasks` are those that it can carry, None where it carries every task. `needs_sizes`: it tells places in fractions
-    of the image. `names_people`: it tells who labeled and who confirmed.
+    `tasks` are those that it can carry, None if it carries every task. `needs_sizes`: its coordinates are fractions of
+    the image's size. `names_people`: it names who labeled and who confirmed.
 
-    With the images: `fill` adds its files to an archive, `images_folder` is where readers look for the images beside
-    them, and `label_of` tells what they tell images apart by.
+    With the images: `fill` adds its files to an archive. `images_folder` is the folder in which readers look for the
+    images. `label_of` gives the path of an image's label, by which readers match the two.
     """
 
     name: str
@@ -57,11 +57,11 @@ class Format:
         return "." + self.file_name.rpartition(".")[2]
 
     def carries(self, task_type: str) -> bool:
-        """Whether annotations of this task can be told in it."""
+        """Whether it can carry annotations of this task."""
         return self.tasks is None or task_type in self.tasks
 
 
-_COCO_FILE = "annotations/instances_default.json"  # where CVAT and Datumaro look, and others are told
+_COCO_FILE = "annotations/instances_default.json"  # where CVAT and Datumaro look; other readers are given the path
 
 DICE = Format(
     "dice",

@@ -21,7 +21,7 @@ _DIGEST_BYTES = 16  # no two paths have one; a hundred thousand of them take ten
 
 
 class ArchivePaths:
-    """Gives each image its place. `label_of` tells the path of an image's label: no two images get the same."""
+    """Gives each image its place. `label_of` gives the path of an image's label. No two images get the same."""
 
     def __init__(self, label_of: Callable[[str], str]) -> None:
         self._label_of = label_of
@@ -57,7 +57,7 @@ class Placed:
 
     @property
     def header(self) -> Header:
-        """What is said once."""
+        """What the file says once, about the whole export."""
         return self._source.header
 
     async def annotations(self) -> AsyncGenerator[Annotation, None]:

@@ -1,7 +1,7 @@
 """An archive with the images: the files of a format as they are without, and each image beside them, not packed.
 
-The bytes of the images are not in what comes out of here. Each leaves a gap of its size, and `gaps` is told where: the
-archive is put together when it is downloaded. `missing_images.txt` names the images that are left out, where there are
+The stream has no bytes of images. Each image leaves a gap of its size, and `gaps` gets its place: the archive is put
+together when it is downloaded. `missing_images.txt` names the images that are left out, where there are
 any.
 """
 

@@ -57,7 +57,7 @@ class LabeledImage(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What is said once a file. `emails` are those of the annotations' authors and confirmers, by user id."""
+    """What a file says once. `emails` are those of the annotations' authors and confirmers, by user id."""
 
     project_name: str
     project_description: str | None
@@ -79,7 +79,7 @@ class Source(Protocol):
 
     @property
     def header(self) -> Header:
-        """What is said once."""
+        """What a file says once."""
         ...
 
     def annotations(self) -> AsyncGenerator[Annotation, None]:

@@ -11,8 +11,8 @@ Pixels are counted from 1 and the last one is inside, as in the VOC devkit: a bo
 `xmax` x + w; it is a pixel wide at least. Numbers have decimals where the annotation has them; what lies beyond the
 image's border stays.
 
-A polygon is told by the box around it, with its points beside the box (`polygon`: `x1`, `y1`, `x2` …, counted from 1,
-too), which is what later tools write and the others pass over. What is not carried: the angle of a rotated box, which
+A polygon is written as the box around it, with its points next to the box (`polygon`: `x1`, `y1`, `x2` …, counted from
+1, too). Later tools write this, and others ignore it. What is not carried: the angle of a rotated box, which
 is the upright box around it; the difference of two classes of one name, since VOC knows classes by name; characters
 that XML cannot hold, which become U+FFFD; other attributes, and authors.
 """

@@ -15,8 +15,8 @@ A line of a **detection** is `<class number> <x centre> <y centre> <width> <heig
 each line. In one file all lines are of one kind, because readers take a file with one polygon for polygons alone.
 
 What is not carried: a rotated box is the upright box around it; what lies beyond the image's border is cut off (readers
-refuse the whole file otherwise), and what lies outside altogether is left out; attributes and authors. An image whose
-size nobody knows cannot be told, and is refused before anything is written.
+refuse the whole file otherwise), and what lies outside altogether is left out; attributes and authors. An image of
+unknown size cannot be written, and is refused before anything is written.
 """
 
 from collections.abc import AsyncGenerator, Sequence

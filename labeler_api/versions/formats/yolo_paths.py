@@ -1,4 +1,4 @@
-"""Where readers of YOLO look for the label of an image, and what a label's path tells of the image's.
+"""Where readers of YOLO look for the label of an image, and which images a label's path fits.
 
 The rule is `img2label_paths` of Ultralytics and YOLOv5: the last folder `images` of the image's path becomes `labels`,
 and its extension `.txt`. Every image of an export lies in the folder `images`, under its path in the dataset.

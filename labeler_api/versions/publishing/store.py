@@ -105,7 +105,8 @@ def rows_of(source: str) -> str:
 
 
 # One statement sees one state of the database: annotations, sizes, confirmations and classes belong together.
-# What is byte for byte as in the latest version of the same kind (with drafts or without) is not copied but named.
+# Rows that equal, byte for byte, those of the latest version of the same kind (with drafts or without) are referred to
+# and not copied.
 # `*=` compares bytes: `=` takes 1.0 for 1, and the files would differ. Neighbouring ids become one range.
 _FREEZE = f"""
     WITH {SIZES}, latest AS ({
