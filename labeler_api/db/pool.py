@@ -308,7 +308,7 @@ class WriteTransaction(LentConnection):
             raise MustWait(reference)
 
     def alias_dataset(self, dataset_id: str, project_id: str) -> None:
-        """Note that both ids are one project, for callers that stand in line for it."""
+        """Note that both ids are one project, for callers that queue for it."""
         self._lender.admission.alias_dataset(dataset_id, project_id)
 
 
