@@ -44,8 +44,8 @@ class Statements:
         self._place = place
         # As the API, which asks for what is newer than it knows.
         self._counted: tuple[str | None, int | None] = (None, None)
-        self._read: pages.Known | None = None
-        self._images_known: images.Known | None = None
+        self._read: pages.KnownPage | None = None
+        self._images_known: images.KnownImages | None = None
         self._revisions: tuple[int, int] | None = None
         self._of_image_known: tuple[str, int] | None = None
 
@@ -66,7 +66,7 @@ class Statements:
     async def _images(self, connection: Any, _variant: int) -> None:
         place = self._place.project, self._place.user_id
         (row, *_) = await images.page(connection, *place, 50, 0, self._images_known)
-        self._images_known = images.Known(row["project_id"], row["images_revision"], row["total"])
+        self._images_known = images.KnownImages(row["project_id"], row["images_revision"], row["total"])
 
     async def _statuses(self, connection: Any, _variant: int) -> None:
         found = await progress.page(
@@ -89,10 +89,10 @@ class Statements:
         self._of_image_known = (row["project_id"], row["revision"])
 
     async def _page(self, connection: Any, _variant: int) -> None:
-        place = pages.Place(self._place.project, 0, 1000, 0)
+        place = pages.PagePosition(self._place.project, 0, 1000, 0)
         read = await pages.page(connection, place, self._place.user_id, self._read)
         if read.found is not None:
-            self._read = pages.Known(place.reference, read.found["revision"], read.found["horizon"])
+            self._read = pages.KnownPage(place.reference, read.found["revision"], read.found["horizon"])
 
     async def _locks(self, connection: Any, _variant: int) -> object:
         return await locks.page(connection, self._place.project, self._place.user_id)

@@ -21,9 +21,9 @@ from labeler_api.db import connection_budget
 from labeler_api.db.platform import PlatformDatabase
 from labeler_api.db.pool import Database, PoolOptions
 from labeler_api.deletion import routes as deletion
-from labeler_api.deletion.datasets import purge as purge_datasets
-from labeler_api.deletion.datasets import rows as deleted_rows
-from labeler_api.deletion.images import purge as purge_images
+from labeler_api.deletion.datasets import object_purge as purge_datasets
+from labeler_api.deletion.datasets import row_deletion as deleted_rows
+from labeler_api.deletion.images import image_purge as purge_images
 from labeler_api.health import routes as health
 from labeler_api.http import at_once, metrics_page
 from labeler_api.http.answer_fields import AnswerFields

@@ -124,20 +124,20 @@ class Unavailable(AppError):
     code = "unavailable"
 
 
-class Stale(Unavailable):
+class RetryTransaction(Unavailable):
     """The transaction met a concurrent change (deadlock, serialization, migrated table): run it again."""
 
     code = "try_again"
 
 
-class Missed(Stale):
+class NothingMatched(RetryTransaction):
     """A write found nothing to write to: it is gone or has another version. The caller finds out which."""
 
     def __init__(self) -> None:
         super().__init__("Somebody changed this at the same moment. Try again.", retry_after=1)
 
 
-class MustWait(Stale):
+class RetryInQueue(RetryTransaction):
     """The transaction would have to wait for others who change `project`: run it again, and wait before it begins."""
 
     code = "project_busy"

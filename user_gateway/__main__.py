@@ -9,7 +9,7 @@ from service_kit.metrics_directory import shared_metrics
 from service_kit.settings import EXIT_CONFIGURATION, Problems, SettingsError
 from user_gateway.catalog import CatalogError
 from user_gateway.settings import Settings, load
-from user_gateway.writable_role import NotReadOnly
+from user_gateway.writable_role import UserRoleCanWrite
 
 
 def main() -> int:
@@ -23,7 +23,7 @@ def main() -> int:
         problems.refuse()
         with shared_metrics(settings.variables.user_gateway_workers):
             return _serve(settings)
-    except (SettingsError, NotReadOnly, CatalogError) as error:
+    except (SettingsError, UserRoleCanWrite, CatalogError) as error:
         tell(sys.stderr, f"user_gateway: {error}\n".encode())
         return EXIT_CONFIGURATION
 

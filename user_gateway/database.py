@@ -20,7 +20,7 @@ from service_kit import postgres
 from service_kit.postgres import KEEPALIVE, LivenessCheck, end_what_was_left, watch_silence
 from service_kit.settings import SettingsError
 from user_gateway import errors
-from user_gateway.lending import Lending
+from user_gateway.connection_loans import ConnectionLoans
 from user_gateway.search_limit import SearchPlaces
 
 log = structlog.get_logger(__name__)
@@ -110,7 +110,7 @@ class Database:
         self._searches = SearchPlaces(pool_size)
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._liveness: LivenessCheck | None = None
-        self._lending: Lending | None = None
+        self._lending: ConnectionLoans | None = None
         self._releasing: set[asyncio.Task[None]] = set()
         self._watcher: asyncio.Task[None] | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -151,7 +151,7 @@ class Database:
             connection_class=postgres.Connection,
         )
         self._liveness = LivenessCheck(self._pool, _RECYCLE_SECONDS)
-        self._lending = Lending(self._liveness, self._pool_size, release_seconds=_RELEASE_SECONDS)
+        self._lending = ConnectionLoans(self._liveness, self._pool_size, release_seconds=_RELEASE_SECONDS)
         await self._look()
         self._watcher = asyncio.create_task(self._watch(), name="user-db-watcher")
 
@@ -250,7 +250,7 @@ class Database:
                 )
 
     async def _give_back(
-        self, lending: Lending, connection: Any, error: BaseException, ended: Callable[[], object] = _nothing
+        self, lending: ConnectionLoans, connection: Any, error: BaseException, ended: Callable[[], object] = _nothing
     ) -> None:
         """Give a connection back after a failure. `ended` is called when its statement has ended."""
         giving = self._given_back(lending, connection, ended)
@@ -262,7 +262,7 @@ class Database:
         self._releasing.add(task)
         task.add_done_callback(self._releasing.discard)
 
-    async def _given_back(self, lending: Lending, connection: Any, ended: Callable[[], object]) -> None:
+    async def _given_back(self, lending: ConnectionLoans, connection: Any, ended: Callable[[], object]) -> None:
         if await lending.give_back(connection):
             ended()
         else:  # the server ends it by itself, at the latest when its time is over

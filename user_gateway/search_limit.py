@@ -10,7 +10,7 @@ _WAIT_SECONDS = 1.0  # a person who gets no answer within it types on
 _WAITING = 64  # of one caller; more would only wait to be refused
 
 
-class Places:
+class SearchSlots:
     """At most `size` at once, and `of_caller` of one caller, so that none of them keeps the others out."""
 
     def __init__(self, size: int, of_caller: int) -> None:
@@ -66,9 +66,9 @@ class SearchPlaces:
         # The rest is for look-ups and log-ins. A search takes a core of the database for a second where it finds many:
         # beside five of them on two cores, a batch of 500 users took twice as long as beside three.
         size = max(1, connections // 3)
-        self._all = Places(size, max(1, size - 1))
+        self._all = SearchSlots(size, max(1, size - 1))
         few = max(1, size // 2)
-        self._short = Places(few, few)
+        self._short = SearchSlots(few, few)
 
     async def take(self, caller: str, seconds: float, *, short: bool) -> Callable[[], None]:
         """Wait for a place; return what gives it back. Raises ResourceExhausted when none is free in time."""

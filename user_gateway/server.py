@@ -14,7 +14,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from proto.users.v1 import user_gateway_pb2 as pb
 from proto.users.v1 import user_gateway_pb2_grpc as pb_grpc
 from service_kit import event_loop
-from service_kit.read_only import write_privileges
+from service_kit.role_privileges import write_privileges
 from service_kit.tracing import Tracing
 from user_gateway import catalog, indexes, reflection, tls
 from user_gateway.address import bound_host, taken, written
@@ -31,7 +31,7 @@ from user_gateway.passwords import PasswordChecker
 from user_gateway.servicer import Proof, UserGatewayServicer
 from user_gateway.settings import Settings
 from user_gateway.store import UserStore
-from user_gateway.writable_role import NotReadOnly
+from user_gateway.writable_role import UserRoleCanWrite
 
 log = structlog.get_logger(__name__)
 
@@ -117,7 +117,7 @@ class Gateway:
     async def start(self) -> None:
         """Bind, prove the role and serve. An absent database is waited for while NOT_SERVING is shown.
 
-        Raises SettingsError when the port is taken, NotReadOnly when the role could write, CatalogError when it
+        Raises SettingsError when the port is taken, UserRoleCanWrite when the role could write, CatalogError when it
         cannot read what it must.
         """
         self._database.on_change(self._show_health)
@@ -176,7 +176,7 @@ class Gateway:
         step("proving that the role cannot write")
         privileges = await write_privileges(connection)
         if privileges and not self._settings.variables.user_db_allow_writable:
-            raise NotReadOnly(privileges)
+            raise UserRoleCanWrite(privileges)
         if privileges:
             self._notes.warn("USER_DB_ALLOW_WRITABLE: serving with a role that could write", privileges=privileges[:8])
         step("reading the catalog")

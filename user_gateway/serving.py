@@ -21,7 +21,7 @@ Listening = Callable[[Gateway, asyncio.Event], None]
 
 
 def serve(settings: Settings, listening: Listening, slots: HashSlots | None = None) -> None:
-    """Serve until SIGTERM or SIGINT. Raises SettingsError, NotReadOnly or CatalogError where it cannot."""
+    """Serve until SIGTERM or SIGINT. Raises SettingsError, UserRoleCanWrite or CatalogError where it cannot."""
     lines = logs.configure(settings.variables.log_level)
     try:
         checking = uvloop.run(_run(settings, listening, slots))

@@ -19,7 +19,7 @@ from user_gateway.hash_slots import SharedSlots
 from user_gateway.server import Gateway
 from user_gateway.serving import serve
 from user_gateway.settings import load
-from user_gateway.writable_role import NotReadOnly
+from user_gateway.writable_role import UserRoleCanWrite
 
 REPORT_SECONDS = 1.0
 
@@ -36,7 +36,7 @@ def main() -> int:
     try:
         settings = load()
         serve(settings, _report, SharedSlots(Path(sys.argv[1]), settings.hash_slots))
-    except (SettingsError, NotReadOnly, CatalogError) as error:
+    except (SettingsError, UserRoleCanWrite, CatalogError) as error:
         tell(sys.stderr, f"user_gateway: {error}\n".encode())
         return EXIT_CONFIGURATION
     return 0

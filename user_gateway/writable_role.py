@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from service_kit.read_only import SHOWN
+from service_kit.role_privileges import SHOWN, RoleCanWrite
 
 
-class NotReadOnly(Exception):
+class UserRoleCanWrite(RoleCanWrite):
     """The role could write. The text says what to take from it."""
 
     def __init__(self, privileges: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from labeler_api.classes import store
 from labeler_api.classes.schemas import AddClass, ClassResponse, ReorderClasses, UpdateClass
 from labeler_api.context import Call
 from labeler_api.db.pool import Row, WriteTransaction
-from labeler_api.errors import BadRequest, Conflict, NotFound, Stale, invalid
+from labeler_api.errors import BadRequest, Conflict, NotFound, RetryTransaction, invalid
 from labeler_api.idempotency import keys as idempotency
 from labeler_api.members.authorization.service import access_held, actor, authorize
 from labeler_api.members.policy import ProjectLock, Role
@@ -46,7 +46,7 @@ async def _add(tx: WriteTransaction, call: Call, reference: str, task_type: str,
         )
     if found["outcome"] == "exists":
         if body.class_id is None:
-            raise Stale("The new class got an id that another one has. Try again.", retry_after=1)
+            raise RetryTransaction("The new class got an id that another one has. Try again.", retry_after=1)
         raise Conflict(f"The task has a class with the id {quoted(class_id)} already.", code="class_exists")
     return {"class_id": class_id, "info": msgspec.json.decode(found["class"])}
 

@@ -113,7 +113,7 @@ def operational(error: BaseException, *, writes: bool = False) -> errors.AppErro
     if isinstance(error, asyncpg.PostgresError) and error.sqlstate == _FENCED:
         return maintenance.refusal()
     if isinstance(error, asyncpg.PostgresError) and error.sqlstate == _MISSED:
-        return errors.Missed()
+        return errors.NothingMatched()
     if isinstance(error, asyncpg.PostgresError) and error.sqlstate == _IMPORTING:
         return _changed()
     if isinstance(error, asyncpg.ReadOnlySQLTransactionError) and not writes:
@@ -121,16 +121,16 @@ def operational(error: BaseException, *, writes: bool = False) -> errors.AppErro
     return next((make() for kinds, make in _CONDITIONS if isinstance(error, kinds)), None)
 
 
-def _lock_timeout() -> errors.Stale:
-    return errors.Stale(
+def _lock_timeout() -> errors.RetryTransaction:
+    return errors.RetryTransaction(
         "Somebody else's change to the same data takes long. Try again shortly.",
         code="lock_timeout",
         retry_after=_RETRY_SECONDS,
     )
 
 
-def _changed() -> errors.Stale:
-    return errors.Stale("Somebody changed this at the same moment. Try again.", retry_after=1)
+def _changed() -> errors.RetryTransaction:
+    return errors.RetryTransaction("Somebody changed this at the same moment. Try again.", retry_after=1)
 
 
 def _full() -> errors.Unavailable:

@@ -14,11 +14,12 @@ import structlog
 
 from labeler_api.db.failures import FAILURES
 from labeler_api.db.pool import ReadConnection, traced
-from labeler_api.db.read_only import NotReadOnly, prove
+from labeler_api.db.read_only_role import prove
 from labeler_api.errors import AppError, Unavailable
 from labeler_api.resilience.circuit_breaker import CircuitBreaker
 from labeler_api.telemetry.instruments import Instruments
 from service_kit.postgres import KEEPALIVE, Connection, end_what_was_left, note_failure
+from service_kit.role_privileges import RoleCanWrite
 
 log = structlog.get_logger("labeler_api.platform")
 
@@ -121,7 +122,7 @@ class PlatformDatabase:
                         raise
         except AppError:
             raise
-        except NotReadOnly as error:
+        except RoleCanWrite as error:
             self._failed(
                 "the role of PLATFORM_DB_URL could write: use a role with SELECT only (`labeler db roles platform` "
                 "prints the grants), or set PLATFORM_DB_ALLOW_WRITABLE=1 in development",

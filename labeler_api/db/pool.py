@@ -20,9 +20,9 @@ import asyncpg
 
 from labeler_api.db.admission import ConnectionPurpose, Permit
 from labeler_api.db.connection import PLANNED_ONCE, at_the_start, begin
+from labeler_api.db.connection_checkout import Caller, Lender, PoolOptions
 from labeler_api.db.errors import raise_translated, translated
-from labeler_api.db.lending import Caller, Lender, PoolOptions
-from labeler_api.errors import MustWait
+from labeler_api.errors import RetryInQueue
 from labeler_api.telemetry.instruments import Instruments
 from service_kit.postgres import Connection, watch_silence
 
@@ -300,12 +300,12 @@ class WriteTransaction(LentConnection):
         """Say which project (by its id or its dataset's) the next statement may have to wait for.
 
         Before the first statement the transaction waits for a place among the project's writers without a connection.
-        Later it takes one that is free, or raises MustWait: the next try will know where to wait.
+        Later it takes one that is free, or raises RetryInQueue: the next try will know where to wait.
         """
         if self._connection is None:
             self._project = reference
         elif self._pass is not None and not self._lender.admission.join(self._pass, reference):
-            raise MustWait(reference)
+            raise RetryInQueue(reference)
 
     def alias_dataset(self, dataset_id: str, project_id: str) -> None:
         """Note that both ids are one project, for callers that queue for it."""

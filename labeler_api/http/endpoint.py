@@ -22,7 +22,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from labeler_api.context import Call, IdempotencyKey, Services
-from labeler_api.errors import AppError, MustWait, Stale
+from labeler_api.errors import AppError, RetryInQueue, RetryTransaction
 from labeler_api.http.authentication import authenticate
 from labeler_api.http.input.decoding import MOST_VALUES, convert, decode_json, idempotency_key, query_values, read_json
 from labeler_api.http.input.json_rules import SHORT_BYTES
@@ -42,8 +42,8 @@ _NOT_STORED = {"Cache-Control": "no-store", "Vary": "Accept-Encoding"}
 _POLLED = {"Cache-Control": "private, no-cache", "Vary": "Accept-Encoding"}
 _ENCODED = {True: tuple(encode_fields(_POLLED)), False: tuple(encode_fields(_NOT_STORED))}
 
-# Runs of a handler that meets concurrent changes (`Stale`). Two were sometimes too few while another user deleted and
-# made the project again.
+# Runs of a handler that meets concurrent changes (`RetryTransaction`). Two were sometimes too few while another user
+# deleted and made the project again.
 _TRIES = 4
 
 
@@ -247,10 +247,10 @@ class _Endpoint:
         for last in (False,) * (_TRIES - 1) + (True,):
             try:
                 return await self.operation.handler(call, **arguments)
-            except Stale as error:
+            except RetryTransaction as error:
                 if last or self.operation.raw:  # a raw handler has read its body already
                     raise
-                if isinstance(error, MustWait):
+                if isinstance(error, RetryInQueue):
                     call = replace(call, project=error.project)
         raise AssertionError("the last try returns or raises")
 

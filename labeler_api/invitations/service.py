@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from labeler_api.context import Call
 from labeler_api.db.pool import Row, WriteTransaction
-from labeler_api.errors import BadRequest, Forbidden, NotFound, Stale, invalid
+from labeler_api.errors import BadRequest, Forbidden, NotFound, RetryTransaction, invalid
 from labeler_api.http.paging import decode_cursor, encode_cursor
 from labeler_api.idempotency import keys as idempotency
 from labeler_api.invitations import store
@@ -96,7 +96,7 @@ async def accept(call: Call, body: AcceptInvitation) -> AcceptedResponse:
         case "gone":
             raise _no_such_token()
         case "changed":
-            raise Stale("The project changed at this moment. Try again.", retry_after=1)
+            raise RetryTransaction("The project changed at this moment. Try again.", retry_after=1)
         case "removed":
             raise _not_pending("was accepted before, and you have been removed since. Ask for a new one")
         case "cancelled":

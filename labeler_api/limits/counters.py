@@ -58,7 +58,7 @@ class Storage(Protocol):
 
 
 @dataclass(slots=True)
-class _Kept:
+class _Counter:
     number: int = 0
     until: float = 0.0
     moments: deque[float] = field(default_factory=deque)
@@ -70,7 +70,7 @@ class Memory:
     def __init__(self, most_keys: int = _MOST_KEYS, clock: Callable[[], float] = time.time) -> None:
         self._most_keys = most_keys
         self._clock = clock
-        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._kept: OrderedDict[str, _Counter] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -114,12 +114,12 @@ class Memory:
         moments = [moment for moment in kept.moments if moment > now - expiry] if kept is not None else []
         return (moments[0] if moments else now), len(moments[:limit])
 
-    def _touched(self, key: str, expiry: int) -> _Kept:
+    def _touched(self, key: str, expiry: int) -> _Counter:
         """Return what is kept of a key, and make it the one seen last; the one seen longest ago is dropped."""
         now = self._clock()
         kept = self._kept.get(key)
         if kept is None or kept.until <= now:
-            kept = self._kept[key] = _Kept(until=now + expiry)
+            kept = self._kept[key] = _Counter(until=now + expiry)
         self._kept.move_to_end(key)
         while len(self._kept) > self._most_keys or next(iter(self._kept.values())).until <= now:
             self._kept.popitem(last=False)

@@ -40,7 +40,7 @@ class UserProfile(msgspec.Struct, frozen=True, kw_only=True):
         return self.system_role == "admin"
 
 
-class Seen(msgspec.Struct, frozen=True):
+class CachedProfile(msgspec.Struct, frozen=True):
     """What was learned by a question asked at `asked_at`; `profile` is None for a user that does not exist."""
 
     profile: UserProfile | None
@@ -59,14 +59,14 @@ class ProfileCache:
         self._seconds = seconds
         self._capacity = capacity
         self.clock = clock
-        self._seen: OrderedDict[int, Seen] = OrderedDict()
+        self._seen: OrderedDict[int, CachedProfile] = OrderedDict()
 
-    def fresh(self, user_id: int) -> Seen | None:
+    def fresh(self, user_id: int) -> CachedProfile | None:
         """Return what may still be believed."""
         seen = self.last(user_id)
         return seen if seen is not None and self.clock() < seen.expires_at else None
 
-    def last(self, user_id: int) -> Seen | None:
+    def last(self, user_id: int) -> CachedProfile | None:
         """Return the last answer, however old."""
         seen = self._seen.get(user_id)
         if seen is not None:
@@ -80,7 +80,7 @@ class ProfileCache:
             return
         believed = self._seconds if profile is not None else min(_UNKNOWN_SECONDS, self._seconds)
         believed *= 1 - _JITTER * random()  # noqa: S311 - spreads load, hides nothing
-        self._seen[user_id] = Seen(profile, asked_at, asked_at + believed)
+        self._seen[user_id] = CachedProfile(profile, asked_at, asked_at + believed)
         self._seen.move_to_end(user_id)
         while len(self._seen) > self._capacity:
             self._seen.popitem(last=False)

@@ -19,7 +19,7 @@ from anyio import to_process
 from labeler_api.errors import Unavailable
 from labeler_api.workers import limited_process
 from labeler_api.workers.fair_queue import FairQueue
-from labeler_api.workers.limited_process import Needs, OutOfMemory, Source
+from labeler_api.workers.limited_process import InputBytes, Needs, OutOfMemory
 from service_kit import container
 
 T = TypeVar("T")
@@ -97,7 +97,7 @@ class Decoders:
         return found
 
     async def _call(
-        self, function: Callable[..., T | Needs], source: Source, memory_bytes: int, *rest: Any
+        self, function: Callable[..., T | Needs], source: InputBytes, memory_bytes: int, *rest: Any
     ) -> T | Needs:
         for _ in range(self.allowed.processes + 1):
             started = time.monotonic()
@@ -146,12 +146,12 @@ class Decoders:
         raise Unavailable("No process can be started to look at pictures. Try again.", retry_after=5) from error
 
 
-async def _source(file: IO[bytes], size: int) -> Source:
+async def _source(file: IO[bytes], size: int) -> InputBytes:
     """Tell a process where the bytes are: few travel along, many are read from the file that is open here."""
     if size > _IN_A_MESSAGE_BYTES and SHOWS_OPEN_FILES:
-        return Source(None, open_file(file))
+        return InputBytes(None, open_file(file))
     file.seek(0)
-    return Source(await asyncio.to_thread(file.read) if size > _IN_A_MESSAGE_BYTES else file.read())
+    return InputBytes(await asyncio.to_thread(file.read) if size > _IN_A_MESSAGE_BYTES else file.read())
 
 
 def open_file(file: IO[bytes]) -> str:

@@ -26,7 +26,7 @@ _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class InputBytes:
     """The bytes to work on: themselves when they are few, else where the kernel shows the sender's open file."""
 
     content: bytes | None
@@ -68,7 +68,7 @@ def prepare(parent: int) -> None:
     _own_bytes = _address_space()
 
 
-def run(parent: int, function: Callable[..., Any], source: Source, memory_bytes: int, *rest: Any) -> Any:
+def run(parent: int, function: Callable[..., Any], source: InputBytes, memory_bytes: int, *rest: Any) -> Any:
     """Call `function(file, memory_bytes, *rest)` under the limits. Returns what it returns, or OutOfMemory."""
     prepare(parent)
     _limit(memory_bytes)

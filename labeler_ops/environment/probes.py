@@ -10,7 +10,7 @@ import msgspec
 
 from labeler_api.db.connection import OF_A_REQUEST, PATIENCE, at_the_start, begin
 from labeler_api.db.failures import FAILURES
-from labeler_api.db.read_only import NotReadOnly, prove
+from labeler_api.db.read_only_role import prove
 from labeler_api.migrations import HEAD
 from labeler_ops.connecting import Connection
 from labeler_ops.environment.connections import Allowance, server
@@ -20,6 +20,7 @@ from labeler_ops.environment.problems_stores import databases
 from labeler_ops.storage.bucket_tie import access_of
 from labeler_ops.storage.probe import probe as probe_store
 from service_kit.postgres import KEEPALIVE
+from service_kit.role_privileges import RoleCanWrite
 
 _CONNECT_SECONDS = 10.0  # a managed database that sleeps takes a while to wake
 _HEARD_SECONDS = 3.0  # a notification takes milliseconds
@@ -200,7 +201,7 @@ async def _revision(connection: Connection, saw: Saw) -> None:
 async def _read_only(connection: Connection, saw: Saw) -> None:
     try:
         await prove(connection)
-    except NotReadOnly as error:
+    except RoleCanWrite as error:
         saw("read-only", "wrong", f"the role could write: {error}; see `labeler db roles`")
     else:
         saw("read-only", "ok", "proven: the role has no privilege to write with")

@@ -21,8 +21,8 @@ from labeler_ops.storage.access import StorageAccess
 from labeler_ops.storage.bucket_tie import adopt
 from tests.e2e import legacy
 from tests.e2e.moving import COMMAND_SECONDS, DIGEST, Operator, Work, everything_there
-from tests.fixtures.front import Front
 from tests.fixtures.move_variables import variables
+from tests.fixtures.moving_address import MovingAddress
 from tests.fixtures.pgbouncer import pooling
 from tests.fixtures.platform import READER_PASSWORD as PLATFORM_PASSWORD
 from tests.fixtures.postgres import DatabaseFactory, temporary_server
@@ -110,7 +110,7 @@ def runs(name: str) -> tuple[str, str]:
 
 async def moved(
     people: dict[str, Operator],
-    front: Front,
+    front: MovingAddress,
     up: Callable[[dict[str, str]], Up],
     home: Path,
     command: str,
@@ -148,7 +148,7 @@ async def moved(
     return await works["labeler"]
 
 
-def at_work(front: Front) -> Work:
+def at_work(front: MovingAddress) -> Work:
     """The owner of production's dataset, logged in."""
     with log_in({"api": front.url, "accounts": [OWNER]}) as client:
         images = client.get(f"/projects/{legacy.PROJECT}/images").json()["images"]
@@ -175,7 +175,7 @@ async def test_production_is_moved_and_moved_back(
     ]
     async with AsyncExitStack() as stack:
         pooler = await stack.enter_async_context(pooling(new_server.port, dict([LABELER]), tmp_path))
-        front = await stack.enter_async_context(Front("http://127.0.0.1:1"))
+        front = await stack.enter_async_context(MovingAddress("http://127.0.0.1:1"))
         people["labeler"].environment["TARGET_PRIVATE_ADDRESS"] = pooler
 
         def up(name: str, environment: dict[str, str]) -> Up:

@@ -14,7 +14,7 @@ from pycocotools import mask as official
 
 from labeler_api.imports.readers import masks
 from labeler_api.imports.readers.masks import Masks
-from labeler_api.imports.readers.outlines import Malformed
+from labeler_api.imports.readers.outlines import MalformedShape
 from tests.fixtures.annotation_files import annotations, coco, take
 from tests.fixtures.api import Api
 
@@ -58,7 +58,7 @@ def drawn(draw: st.DrawFn) -> Pixels:
 @given(pixels=drawn())
 def test_a_mask_is_the_same_as_polygons_but_for_its_holes(pixels: Pixels) -> None:
     if not pixels.any():
-        with pytest.raises(Malformed, match="nothing inside"):
+        with pytest.raises(MalformedShape, match="nothing inside"):
             rings(uncompressed(pixels))
         return
     found = rings(compressed(pixels))
@@ -113,7 +113,7 @@ def test_what_is_lost_is_told() -> None:
     ],
 )
 def test_counts_are_not_believed(told: Any, reason: str) -> None:
-    with pytest.raises(Malformed, match=reason):
+    with pytest.raises(MalformedShape, match=reason):
         rings(told)
 
 
@@ -121,13 +121,13 @@ def test_noise_and_a_flood_of_large_masks_are_refused(monkeypatch: pytest.Monkey
     checkered = (numpy.indices((90, 90)).sum(axis=0) % 7 == 0).astype(numpy.uint8)
     checkered[::2] = 0
     monkeypatch.setattr(masks, "_MOST_PARTS", 100)
-    with pytest.raises(Malformed, match="more than 100 parts"):
+    with pytest.raises(MalformedShape, match="more than 100 parts"):
         rings(compressed(checkered))
     monkeypatch.setattr(masks, "_ALL_PIXELS", 10_000)
     reader = Masks()
     told = compressed(disc(80, 100, 30))
     assert [rings(told, reader) for _ in range(2)]
-    with pytest.raises(Malformed, match="import it in parts"):
+    with pytest.raises(MalformedShape, match="import it in parts"):
         rings(told, reader)
 
 

@@ -21,13 +21,13 @@ from labeler_ops.storage.buckets import connect
 from labeler_ops.storage.store_variables import service_variables as settings_of
 from tests.fixtures.api_processes import ApiProcess
 from tests.fixtures.buckets import own_buckets
-from tests.fixtures.front import Front
 from tests.fixtures.move_variables import variables
+from tests.fixtures.moving_address import MovingAddress
 from tests.fixtures.postgres import directory_of_data
 from tests.fixtures.sql import execute
 from tests.fixtures.users import RunningGateway
+from tests.guides.preloaded_cli import labeler_in
 from tests.guides.railway import Railway
-from tests.guides.warm import labeler_in
 
 PASSWORD = "of-the-guides"
 SMOKE = {"EMAIL": "owner@example.com", "SMOKE_PASSWORD": "LABELER_SMOKE_PASSWORD=owner123"}
@@ -150,7 +150,7 @@ async def buckets(object_store: SeaweedServer, second_store: SeaweedServer) -> A
 class Deployment:
     """The services, as `deploy.sh` of the guides deploys them: an API behind an address that stays."""
 
-    def __init__(self, front: Front, settings: dict[str, str], directory: Path) -> None:
+    def __init__(self, front: MovingAddress, settings: dict[str, str], directory: Path) -> None:
         self.railway = Railway(directory / "railway")
         self.front = front
         self.settings = settings
@@ -219,7 +219,7 @@ async def deployed(
         "USER_GATEWAY_TOKEN": gateway.token,
         "LABELER_DB_URL": database or "",
     }
-    async with Front("http://127.0.0.1:1") as front:
+    async with MovingAddress("http://127.0.0.1:1") as front:
         deployment = Deployment(front, settings, directory)
         if database is not None:
             await deployment.deploy()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.guides import elsewhere
+from tests.guides import foreign_commands
 from tests.guides.parsing import refusal, unknown_words, variables
 from tests.guides.reading import ROOT, Command, Guide, guides, pairs, split
 
@@ -98,18 +98,22 @@ def test_labeler_is_found_before_it_is_typed(guide: Guide) -> None:
 
 @pytest.mark.parametrize("guide", guides(), ids=_name)
 def test_what_only_others_can_run_is_in_their_documentation(guide: Guide) -> None:
-    """A block says whose lines it holds, and `elsewhere.yaml` which of their words are documented."""
+    """A block says whose lines it holds, and `foreign_commands.yaml` which of their words are documented."""
     wrong = []
     for block in guide.blocks():
         if block.kind == "sh" and block.place and not block.place.startswith("terminal "):
-            wrong += [] if block.place in elsewhere.table() else [f"{guide.name}:{block.line}: whose is {block.place}?"]
+            wrong += (
+                []
+                if block.place in foreign_commands.table()
+                else [f"{guide.name}:{block.line}: whose is {block.place}?"]
+            )
     for command in guide.typed():
-        if command.words[0] in elsewhere.table():
-            wrong += [f"{command.where}: {said}" for said in [elsewhere.objection(command.words)] if said]
+        if command.words[0] in foreign_commands.table():
+            wrong += [f"{command.where}: {said}" for said in [foreign_commands.objection(command.words)] if said]
             wrong += [] if command.words[0] == command.place else [f"{command.where}: not marked as {command.words[0]}"]
     for number, span in guide.code():
-        for words in split(span) if span.startswith(tuple(f"{one} " for one in elsewhere.table())) else ():
-            said = elsewhere.objection(words) if words[1:] != ["--version"] else None
+        for words in split(span) if span.startswith(tuple(f"{one} " for one in foreign_commands.table())) else ():
+            said = foreign_commands.objection(words) if words[1:] != ["--version"] else None
             wrong += [f"{guide.name}:{number}: {span}: {said}"] if said else []
     assert wrong == []
 
@@ -255,7 +259,7 @@ def test_a_mention_that_cannot_work_is_seen(text: str, said: str) -> None:
     ],
 )
 def test_a_line_that_others_would_refuse_is_seen(line: str, said: str | None) -> None:
-    found = elsewhere.objection(line.split())
+    found = foreign_commands.objection(line.split())
     assert found is None if said is None else said in (found or "")
 
 

@@ -15,7 +15,7 @@ from labeler_ops.stack.object_store import SeaweedServer
 from labeler_ops.stack.postgres import PostgresServer
 from tests.fixtures.api import Api, api_settings, storage_environment
 from tests.fixtures.api_processes import ApiProcess
-from tests.fixtures.mortal_gateway import MortalGateway
+from tests.fixtures.killable_gateway import KillableGateway
 from tests.fixtures.users import GATEWAY_TOKEN
 from tests.outages.flaky import FlakyStore
 from tests.outages.wire import SilentWire
@@ -32,7 +32,7 @@ class Fleet:
     processes: list[ApiProcess]
     postgres: PostgresServer
     store: SeaweedServer
-    gateway: "MortalGateway"
+    gateway: "KillableGateway"
     database_wire: SilentWire
     gateway_wire: SilentWire
     users_wire: SilentWire
@@ -68,7 +68,7 @@ async def deployed(
     """Start the gateway and the API processes, with a wire to each part."""
     async with AsyncExitStack() as stack:
         users_wire = await stack.enter_async_context(SilentWire(urlsplit(users_dsn).port or 0))
-        gateway = MortalGateway(_by_way_of(users_dsn, users_wire.port), gateway_port)
+        gateway = KillableGateway(_by_way_of(users_dsn, users_wire.port), gateway_port)
         await gateway.start()
         stack.push_async_callback(gateway.stop)
         flaky = await stack.enter_async_context(FlakyStore(store.endpoint))

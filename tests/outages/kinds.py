@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.fixtures.api_processes import ApiProcess
-from tests.fixtures.mortal_gateway import freeze, thaw
+from tests.fixtures.killable_gateway import freeze, thaw
 from tests.outages.fleet import Fleet
 from tests.outages.wire import SilentWire
 

@@ -17,7 +17,7 @@ from labeler_ops.stack.ports import free_ports
 from labeler_ops.stack.processes import Process, spawn
 from tests.fixtures.api import Api, api_settings, storage_environment
 from tests.fixtures.api_processes import ApiProcess
-from tests.fixtures.mortal_gateway import MortalGateway
+from tests.fixtures.killable_gateway import KillableGateway
 from tests.fixtures.users import GATEWAY_TOKEN
 
 ENVOY = Path(__file__).parents[2] / "deploy" / "envoy" / "envoy.yaml"
@@ -33,7 +33,7 @@ class Fleet:
 
     api: Api
     apis: list[ApiProcess]
-    gateways: list[MortalGateway]
+    gateways: list[KillableGateway]
     url: str
     admin: str
 
@@ -82,7 +82,7 @@ async def deployed(labeler_dsn: str, users_dsn: str, store: SeaweedServer, direc
     """Start all of them; the API processes reach the gateways through Envoy, too."""
     async with AsyncExitStack() as stack:
         admin, front, middle, *others = free_ports(3 + GATEWAYS)
-        gateways = [MortalGateway(users_dsn, port, {"USER_GATEWAY_DRAIN_SECONDS": _DRAIN_SECONDS}) for port in others]
+        gateways = [KillableGateway(users_dsn, port, {"USER_GATEWAY_DRAIN_SECONDS": _DRAIN_SECONDS}) for port in others]
         environment = {
             **storage_environment(store),
             "LABELER_DB_URL": labeler_dsn,
@@ -110,7 +110,7 @@ async def deployed(labeler_dsn: str, users_dsn: str, store: SeaweedServer, direc
         yield fleet
 
 
-async def _stop(processes: Sequence[ApiProcess] | Sequence[MortalGateway]) -> None:
+async def _stop(processes: Sequence[ApiProcess] | Sequence[KillableGateway]) -> None:
     """Stop all of a kind side by side: each takes three seconds to drain."""
     await asyncio.gather(*(process.stop() for process in processes))
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from labeler_ops.stack.object_store import SeaweedServer
-from tests.fixtures.mortal_gateway import freeze, thaw
+from tests.fixtures.killable_gateway import freeze, thaw
 from tests.fixtures.postgres import DatabaseFactory
 from tests.fixtures.recount import recount
 from tests.fixtures.users import UsersDatabase

@@ -8,7 +8,7 @@ import pytest
 from tests.fixtures.gateway_calls import Calls
 from tests.fixtures.postgres import DatabaseFactory
 from tests.fixtures.users import READER, READER_PASSWORD, StartGateway, UsersDatabase
-from user_gateway.writable_role import NotReadOnly
+from user_gateway.writable_role import UserRoleCanWrite
 
 WRITES = [
     "INSERT INTO users (email, hashed_password) VALUES ('x@example.com', '')",
@@ -106,7 +106,7 @@ async def test_the_gateway_refuses_a_role_that_could_write(
         dsn = users_db.dsn.replace(f"//{READER}:", f"//{role}:")
         await start_gateway(dsn)  # fine so far
         await users_db.execute(EXCESSES[excess].format(role=role, database=database))
-        with pytest.raises(NotReadOnly) as caught:
+        with pytest.raises(UserRoleCanWrite) as caught:
             await start_gateway(dsn)
         assert excess.partition(" on ")[0] in str(caught.value)
         assert "USER_DB_ALLOW_WRITABLE" in str(caught.value)
@@ -116,7 +116,7 @@ async def test_the_gateway_refuses_a_role_that_could_write(
 
 
 async def test_a_superuser_is_let_through_only_when_asked(users_db: UsersDatabase, start_gateway: StartGateway) -> None:
-    with pytest.raises(NotReadOnly, match="SUPERUSER"):
+    with pytest.raises(UserRoleCanWrite, match="SUPERUSER"):
         await start_gateway(users_db.admin_dsn)
     running = await start_gateway(users_db.admin_dsn, USER_DB_ALLOW_WRITABLE="1")
     async with Calls(running.address, running.token) as calls:

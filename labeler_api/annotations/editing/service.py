@@ -25,7 +25,7 @@ from labeler_api.annotations.geometry import NO_OBJECT, attributes_of, check_siz
 from labeler_api.annotations.history.ledger import ConfirmationEffect
 from labeler_api.context import Call
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
-from labeler_api.errors import AppError, BadRequest, Conflict, Forbidden, Missed, NotFound, invalid
+from labeler_api.errors import AppError, BadRequest, Conflict, Forbidden, NotFound, NothingMatched, invalid
 from labeler_api.http.input.json_rules import SHORT_BYTES
 from labeler_api.idempotency import keys as idempotency
 from labeler_api.locks.image_locks.lease import WRITE_LEASE_SECONDS
@@ -167,7 +167,7 @@ async def _saying_what_was_missed(call: Call, annotation_id: int, version: int |
     async with naming_the_holder(call):
         try:
             yield
-        except Missed:
+        except NothingMatched:
             async with call.db.read() as connection:
                 raise await _missed(connection, annotation_id, version) from None
 

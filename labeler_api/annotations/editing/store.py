@@ -182,7 +182,7 @@ async def create(tx: WriteTransaction, writer: Writer, reference: str, draft: st
 async def update(
     tx: WriteTransaction, writer: Writer, annotation_id: int, version: int | None, change: str, lease_seconds: int
 ) -> Row | None:
-    """Change an annotation whose version is the given one. Raises Missed when it is not, or the annotation is gone.
+    """Change an annotation whose version is the given one. Raises NothingMatched when it is not, or it is gone.
 
     `change` is a JSON object of columns and their new values.
     """
@@ -192,7 +192,7 @@ async def update(
 async def delete(
     tx: WriteTransaction, writer: Writer, annotation_id: int, version: int | None, lease_seconds: int
 ) -> Row | None:
-    """Delete an annotation whose version is the given one. Raises Missed when it is not, or the annotation is gone."""
+    """Delete an annotation whose version is the given one. Raises NothingMatched when it is not, or it is gone."""
     return await tx.fetchrow(_DELETE, annotation_id, *astuple(writer), version, lease_seconds)
 
 

@@ -26,7 +26,7 @@ from labeler_api.annotations.history.schemas import (
 from labeler_api.context import Call
 from labeler_api.db.page_bytes import PAGE_BYTES
 from labeler_api.db.pool import Row
-from labeler_api.errors import AppError, Conflict, Missed, NotFound, invalid
+from labeler_api.errors import AppError, Conflict, NotFound, NothingMatched, invalid
 from labeler_api.http.paging import decode_cursor, encode_cursor
 from labeler_api.locks.image_locks.lease import WRITE_LEASE_SECONDS
 from labeler_api.locks.image_locks.service import naming_the_holder
@@ -86,7 +86,7 @@ async def restore(call: Call, annotation_id: int, body: Restore) -> AnnotationRe
             row = await store.restore(
                 tx, writer(call), annotation_id, version, body.revision, _WHOLE, WRITE_LEASE_SECONDS
             )
-    except Missed:
+    except NothingMatched:
         raise await _missed(call, annotation_id, version) from None
     if row is not None and row["outcome"] in {"no_state", "too_large"}:
         raise await _not_restorable(call, annotation_id, body.revision, row["outcome"])

@@ -118,7 +118,7 @@ async def restore(
     columns: Sequence[str],
     lease_seconds: int,
 ) -> Row | None:
-    """Bring a revision back that has all of these columns. Raises Missed when the annotation has another version."""
+    """Bring a revision with all of these columns back. Raises NothingMatched for another version of the annotation."""
     return await tx.fetchrow(
         _RESTORE,
         annotation_id,

@@ -17,7 +17,7 @@ from labeler_api.annotations.editing.store import PageOfImage
 from labeler_api.annotations.page import store
 from labeler_api.annotations.page.etag import PageTag
 from labeler_api.annotations.page.schemas import PAGE_LIMIT, PageQuery
-from labeler_api.annotations.page.store import Known, Place, Read
+from labeler_api.annotations.page.store import KnownPage, PagePosition, Read
 from labeler_api.context import Call
 from labeler_api.db import page_bytes
 from labeler_api.db.page_bytes import PAGE_BYTES
@@ -45,10 +45,10 @@ class AnnotationPage:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _CachedAnnotationPage:
     """A page as it was encoded last, and the JSON of each row by its id."""
 
-    known: Known
+    known: KnownPage
     names: Mapping[int, str | None]  # that the rows show
     parts: Mapping[int, bytes]
     encoded: Body
@@ -71,7 +71,7 @@ async def page(call: Call, project: str, query: PageQuery) -> AnnotationPage:
     after_id = decode_cursor(query.cursor, int) if query.cursor else 0
     if query.image_id:
         return await _page_of_image(call, PageOfImage(project, query.image_id, after_id, limit, query.skip))
-    place = Place(project, after_id, limit, query.skip)
+    place = PagePosition(project, after_id, limit, query.skip)
     kept = await _kept(call, place)
     if kept is None and call.if_none_match:
         # The caller's page may still be right, and checking its tag costs less than making the page.
@@ -85,7 +85,7 @@ async def page(call: Call, project: str, query: PageQuery) -> AnnotationPage:
     return AnnotationPage(kept.encoded, kept.etag, kept.next_cursor)
 
 
-def _tag(call: Call, place: Place, found: Row | None) -> PageTag:
+def _tag(call: Call, place: PagePosition, found: Row | None) -> PageTag:
     """Judge the access, and make the tag of a page of this revision."""
     project_id = access_of(found, call, Role.VIEWER).require_project_id()
     revision: int = found["revision"] if found is not None else 0
@@ -119,16 +119,16 @@ async def _page_of_image(call: Call, place: PageOfImage) -> AnnotationPage:
     return page
 
 
-async def _kept(call: Call, place: Place) -> _Kept | None:
+async def _kept(call: Call, place: PagePosition) -> _CachedAnnotationPage | None:
     """Return the kept page, unless one of its users has another name now."""
-    kept: _Kept | None = call.services.caches.pages.get(place)
+    kept: _CachedAnnotationPage | None = call.services.caches.pages.get(place)
     if kept is None:
         return None
     users = await call.directory.get_many(kept.names, timeout=call.remaining_seconds)
     return kept if _names(kept.names, users) == kept.names else None
 
 
-async def _brought_up(call: Call, place: Place, kept: _Kept | None) -> _Kept:
+async def _brought_up(call: Call, place: PagePosition, kept: _CachedAnnotationPage | None) -> _CachedAnnotationPage:
     """Bring the page up to date, and keep it."""
     read = await _read(call, place, kept)
     found = read.found
@@ -153,18 +153,18 @@ async def _brought_up(call: Call, place: Place, kept: _Kept | None) -> _Kept:
     parts, body = _joined(read, parts, users)
     horizon = None if read.is_cut else found["horizon"]
     etag, cursor = _tag(call, place, found).of(shown, users), _next(list(parts), place.limit, read.is_cut)
-    kept = _Kept(Known(project_id, found["revision"], horizon), names, parts, body, etag, cursor)
+    kept = _CachedAnnotationPage(KnownPage(project_id, found["revision"], horizon), names, parts, body, etag, cursor)
     size = sum(len(part) + _PART_BYTES for part in parts.values()) + len(body.body)
     call.services.caches.pages.put(place, kept, size)
     return kept
 
 
-async def _read(call: Call, place: Place, kept: _Kept | None) -> Read:
+async def _read(call: Call, place: PagePosition, kept: _CachedAnnotationPage | None) -> Read:
     async with call.db.read() as connection:
         return await store.page(connection, place, call.user_id, kept.known if kept is not None else None)
 
 
-def _still_true(kept: _Kept | None, read: Read) -> Mapping[int, bytes] | None:
+def _still_true(kept: _CachedAnnotationPage | None, read: Read) -> Mapping[int, bytes] | None:
     """Return what is kept of the rows that were not read; None where not all of it is, or it is too much for a page."""
     fresh = {row["id"] for row in read.rows}
     if kept is None or kept.known.horizon is None:

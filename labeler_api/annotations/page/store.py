@@ -50,7 +50,7 @@ _PAGE = f"""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PagePosition:
     """Which page, of a project by its id. By its dataset's the access is found, and no rows."""
 
     reference: str
@@ -60,7 +60,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownPage:
     """What is known of a page. `horizon` is that of its reading, None where it has to be read whole."""
 
     project_id: str
@@ -86,7 +86,7 @@ async def view(connection: ReadConnection, reference: str, user_id: int) -> Row 
     return await connection.fetchrow(_VIEW, reference, user_id)
 
 
-async def page(connection: ReadConnection, place: Place, user_id: int, known: Known | None) -> Read:
+async def page(connection: ReadConnection, place: PagePosition, user_id: int, known: KnownPage | None) -> Read:
     """Return annotations of a project by id, with the user's access to it."""
     given = (known.project_id, known.revision, known.horizon) if known else (None, None, None)
     found = await connection.fetch(_PAGE, place.reference, user_id, place.after_id, place.limit, place.skip, *given)

@@ -40,7 +40,7 @@ Body = Encoded[ImageStatusList]
 Revisions = tuple[int, int]
 
 
-class _Place(NamedTuple):
+class _StatusPageKey(NamedTuple):
     """Which list."""
 
     reference: str
@@ -51,7 +51,7 @@ class _Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _CachedStatuses:
     """A list as it was encoded last, and what it is true of: the project, its revision and that of its images."""
 
     project_id: str
@@ -87,8 +87,8 @@ async def page(call: Call, project: str, query: StatusQuery) -> tuple[Body | Non
     nothing, if the caller's tag is still right. A list that is kept here is not read again until a revision changes.
     """
     position = _position(query)
-    place = _Place(project, query.task_type, query.limit, query.offset, query.cursor)
-    kept: _Kept | None = call.services.caches.pages.get(place)
+    place = _StatusPageKey(project, query.task_type, query.limit, query.offset, query.cursor)
+    kept: _CachedStatuses | None = call.services.caches.pages.get(place)
     # A caller who has a later list than the one that is kept read it from another process.
     had = kept.revisions if kept is not None else None, _known(call)
     known = max((revisions for revisions in had if revisions is not None), default=None)
@@ -112,7 +112,7 @@ async def page(call: Call, project: str, query: StatusQuery) -> tuple[Body | Non
     encoded: Body = Encoded(
         _encoded(project_id, query, found, _behind(call, project, project_id, query, found, behind))
     )
-    kept = _Kept(project_id, revisions, _tag(project_id, revisions, query), encoded)
+    kept = _CachedStatuses(project_id, revisions, _tag(project_id, revisions, query), encoded)
     call.services.caches.pages.put(place, kept, len(encoded.body))
     return encoded, kept.tag
 

@@ -21,7 +21,7 @@ from labeler_api.deletion.backup.rows import Lines, row_lines
 from labeler_api.deletion.datasets.schemas import BackupFile
 from labeler_api.errors import NotFound, Unavailable
 from labeler_api.members.authorization.service import not_found
-from labeler_api.versions.files.writing import gathered
+from labeler_api.versions.files.file_writing import gathered
 from labeler_api.versions.formats import DICE
 
 _GZIP = 31  # zlib's number for the gzip format with its largest window

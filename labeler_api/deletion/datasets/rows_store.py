@@ -18,7 +18,7 @@ _LAST = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class DeletionBatch:
     """Which table has many rows of one owner, the index by which they are found (`keys`), and where that begins.
 
     Each batch goes on behind the one before: what was deleted there would have to be stepped over again.
@@ -55,20 +55,22 @@ class Part:
 
 
 OF_PROJECT = (
-    Part("DELETE FROM annotations", "project_id", ("id",), (-(2**63),)),
-    Part("DELETE FROM annotation_history", "project_id", ('"timestamp"', "id"), (_LAST, 2**63 - 1), backwards=True),
-    Part("DELETE FROM image_annotation_status", "project_id", ("image_id", "task_type"), ("", "")),
-    Part("DELETE FROM image_locks", "project_id", ("image_id",), ("",)),
-    Part("DELETE FROM deleted_image_rows", "project_id", (), ()),
+    DeletionBatch("DELETE FROM annotations", "project_id", ("id",), (-(2**63),)),
+    DeletionBatch(
+        "DELETE FROM annotation_history", "project_id", ('"timestamp"', "id"), (_LAST, 2**63 - 1), backwards=True
+    ),
+    DeletionBatch("DELETE FROM image_annotation_status", "project_id", ("image_id", "task_type"), ("", "")),
+    DeletionBatch("DELETE FROM image_locks", "project_id", ("image_id",), ("",)),
+    DeletionBatch("DELETE FROM deleted_image_rows", "project_id", (), ()),
 )
 """What a project may have many of. The rest of it is few, and goes by cascade."""
 
-OF_VERSION = (Part("DELETE FROM annotation_snapshots", "version_id", ("annotation_id",), (-(2**63),)),)
+OF_VERSION = (DeletionBatch("DELETE FROM annotation_snapshots", "version_id", ("annotation_id",), (-(2**63),)),)
 """What a version may have many of."""
 
 OF_DATASET = (
-    Part("DELETE FROM image_metadata", "dataset_id", ("id",), ("",)),
-    Part("DELETE FROM deleted_images", "dataset_id", ("id",), (-(2**63),), rows=_IMAGES),
+    DeletionBatch("DELETE FROM image_metadata", "dataset_id", ("id",), ("",)),
+    DeletionBatch("DELETE FROM deleted_images", "dataset_id", ("id",), (-(2**63),), rows=_IMAGES),
 )
 """What a dataset may have many of, aside from its project."""
 
@@ -89,7 +91,7 @@ _DELETE_DATASET = "DELETE FROM datasets WHERE id = $1 AND deleted_at IS NOT NULL
 
 
 async def delete_batch(
-    tx: WriteTransaction, part: Part, owner: str | int, behind: tuple[Any, ...]
+    tx: WriteTransaction, part: DeletionBatch, owner: str | int, behind: tuple[Any, ...]
 ) -> tuple[Any, ...] | None:
     """Delete some of the rows; return the keys of the last one, None when there were none."""
     row = await tx.fetchrow(_STATEMENTS[part], owner, *behind)

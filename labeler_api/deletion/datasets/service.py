@@ -13,8 +13,8 @@ from labeler_api.context import Call
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
 from labeler_api.deletion.backup import service as backup_service
 from labeler_api.deletion.backup.service import Backup
-from labeler_api.deletion.datasets import rows, store
-from labeler_api.deletion.datasets.purge import DeletionTarget
+from labeler_api.deletion.datasets import row_deletion, store
+from labeler_api.deletion.datasets.object_purge import DeletionTarget
 from labeler_api.deletion.datasets.schemas import (
     DeleteDataset,
     DeletedDataset,
@@ -25,7 +25,7 @@ from labeler_api.deletion.datasets.schemas import (
     StorageDeletions,
 )
 from labeler_api.deletion.datasets.stored_files import StoredFiles, stored_files
-from labeler_api.errors import BadRequest, Conflict, Stale, Unavailable
+from labeler_api.errors import BadRequest, Conflict, RetryTransaction, Unavailable
 from labeler_api.members.authorization.service import Access, authorize, not_found
 from labeler_api.members.policy import MAY_DELETE_DATASET, MAY_DELETE_PROJECT, ProjectLock
 
@@ -72,7 +72,9 @@ async def delete_project(call: Call, reference: str) -> None:
         access = await authorize(tx, call, reference, MAY_DELETE_PROJECT, ProjectLock.EXCLUSIVE)
         await store.hide_project(tx, access.require_project_id())
         await store.cancel_invitations(tx, access.dataset_id)
-        await rows.enqueue_rows_deletion(tx, DeletionTarget(dataset_id=None, project_ids=[access.require_project_id()]))
+        await row_deletion.enqueue_rows_deletion(
+            tx, DeletionTarget(dataset_id=None, project_ids=[access.require_project_id()])
+        )
 
 
 async def _delete_dataset(call: Call, reference: str, body: DeleteDataset) -> DeletedDataset:
@@ -105,7 +107,7 @@ async def _decide(call: Call, reference: str, name: str, saved: Backup | None) -
         project_ids = [project_id] if project_id is not None else []
         deletions = await _hide_projects(tx, project_ids)
         await store.hide_dataset(tx, dataset_id)
-        await rows.enqueue_rows_deletion(tx, DeletionTarget(dataset_id=dataset_id, project_ids=project_ids))
+        await row_deletion.enqueue_rows_deletion(tx, DeletionTarget(dataset_id=dataset_id, project_ids=project_ids))
     return deletions
 
 
@@ -121,14 +123,14 @@ async def _hide_projects(tx: WriteTransaction, project_ids: list[str]) -> Labele
 
 
 async def _lock(tx: WriteTransaction, call: Call, reference: str) -> _Locked:
-    """Check the role once more and keep everybody else out. Raises NotFound, Forbidden, Stale."""
+    """Check the role once more and keep everybody else out. Raises NotFound, Forbidden, RetryTransaction."""
     access = await authorize(tx, call, reference, MAY_DELETE_DATASET, ProjectLock.EXCLUSIVE)
     dataset = await store.lock_dataset(tx, access.dataset_id)
     if dataset is None:
         raise not_found()
     project = await store.project_of(tx, access.dataset_id)
     if (project["id"] if project is not None else None) != access.project_id:
-        raise Stale("The dataset got or lost its project at this moment. Try again.", retry_after=1)
+        raise RetryTransaction("The dataset got or lost its project at this moment. Try again.", retry_after=1)
     revision = project["revision"] if project is not None else None
     return _Locked(access, dataset["name"], dataset["images_revision"], revision)
 

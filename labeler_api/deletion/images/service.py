@@ -24,7 +24,7 @@ from labeler_api.deletion.images.schemas import (
     RestoredImages,
     RestoreImages,
 )
-from labeler_api.errors import BadRequest, Conflict, NotFound, Stale, Unavailable
+from labeler_api.errors import BadRequest, Conflict, NotFound, RetryTransaction, Unavailable
 from labeler_api.http.paging import decode_cursor, encode_cursor
 from labeler_api.idempotency import keys as idempotency
 from labeler_api.images.media.links import ImageLinks, full_name, links_to_deleted
@@ -96,7 +96,7 @@ async def _delete(tx: WriteTransaction, call: Call, access: Access, image_ids: S
     if not taken:
         raise image_not_found(image_ids[0])
     if access.project_id is None and await datasets_store.project_of(tx, access.dataset_id) is not None:
-        raise Stale("The dataset got its project at this moment. Try again.", retry_after=1)
+        raise RetryTransaction("The dataset got its project at this moment. Try again.", retry_after=1)
     moved = await store.move(tx, access.dataset_id, access.project_id, taken, call.user_id, RESTORABLE)
     annotations = sum(row["annotations"] for row in moved)
     drawn = sum(row["annotations"] > 0 for row in moved)

@@ -33,7 +33,7 @@ class UploadLimits:
 class Part:
     """One part. Its content must be read before the next part is asked for; what is not read is skipped."""
 
-    def __init__(self, reader: "_Reader", header: bytes) -> None:
+    def __init__(self, reader: "_MultipartReader", header: bytes) -> None:
         said = disposition(header)
         self._reader = reader
         self.name = said.name
@@ -123,7 +123,7 @@ async def parts(request: Request, limits: UploadLimits) -> AsyncGenerator[Part, 
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > limits.total_bytes:
         raise _too_large(limits)
-    reader = _Reader(request, _boundary(request), limits)
+    reader = _MultipartReader(request, _boundary(request), limits)
     while (part := await reader.next_part()) is not None:
         yield part
 
@@ -136,7 +136,7 @@ def _boundary(request: Request) -> bytes:
     return options[b"boundary"]
 
 
-class _Reader:
+class _MultipartReader:
     """Turns the parser's callbacks into something to await. Events are `bytes`, a Part, or the end of a part."""
 
     def __init__(self, request: Request, boundary: bytes, limits: UploadLimits) -> None:

@@ -23,7 +23,7 @@ from labeler_api.images.listing.schemas import (
     SummaryImage,
     TaskProgress,
 )
-from labeler_api.images.listing.store import Known
+from labeler_api.images.listing.store import KnownImages
 from labeler_api.images.media.links import ImageLinks, full_name, image_links, note_shown, stay_good
 from labeler_api.members.authorization import service as members
 from labeler_api.members.policy import Role
@@ -41,7 +41,7 @@ class Position(msgspec.Struct, array_like=True):
     image_id: str
 
 
-class _Place(NamedTuple):
+class _ImagePageKey(NamedTuple):
     """Which page, and for whom: links name their user, and when they expire."""
 
     reference: str
@@ -53,10 +53,10 @@ class _Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _CachedPage:
     """A page as it was encoded last, and the rows of its images."""
 
-    known: Known
+    known: KnownImages
     encoded: Encoded[ImagePage]
     headers: dict[str, str]
     rows: list[Row]
@@ -94,12 +94,12 @@ async def page(call: Call, reference: str, query: PageQuery) -> Reply[ImagePage]
     if not 1 <= query.limit <= _PAGE_CAP:
         raise BadRequest(f"The limit has to be a number from 1 to {_PAGE_CAP}.", code="limit_out_of_range")
     position = decode_cursor(query.cursor, Position) if query.cursor else None
-    place = _Place(reference, query.limit, query.offset, query.cursor, call.user_id, call.links.image_expiry())
-    kept: _Kept | None = call.services.caches.pages.get(place)
+    place = _ImagePageKey(reference, query.limit, query.offset, query.cursor, call.user_id, call.links.image_expiry())
+    kept: _CachedPage | None = call.services.caches.pages.get(place)
     async with call.db.read() as connection:
         found = await _found(connection, place, position, kept.known if kept is not None else None)
     access, rows = _judged(call, found)
-    known = Known(access.require_project_id(), found[0]["images_revision"], found[0]["total"])
+    known = KnownImages(access.require_project_id(), found[0]["images_revision"], found[0]["total"])
     if kept is not None and kept.known == known:
         note_shown(call, kept.rows)
     else:
@@ -110,7 +110,7 @@ async def page(call: Call, reference: str, query: PageQuery) -> Reply[ImagePage]
 
 
 async def _found(
-    connection: ReadConnection, place: _Place, position: Position | None, known: Known | None
+    connection: ReadConnection, place: _ImagePageKey, position: Position | None, known: KnownImages | None
 ) -> list[Row]:
     reference, limit, offset, _, user_id, _ = place
     if position is None:
@@ -119,7 +119,7 @@ async def _found(
     return await store.page_after(connection, reference, user_id, limit, after, known)
 
 
-async def _made(call: Call, access: members.Access, known: Known, rows: list[Row], limit: int) -> _Kept:
+async def _made(call: Call, access: members.Access, known: KnownImages, rows: list[Row], limit: int) -> _CachedPage:
     links = await image_links(call, rows)
     images = [_metadata(row, link) for row, link in zip(rows, links, strict=True)]
     value = ImagePage(
@@ -128,7 +128,7 @@ async def _made(call: Call, access: members.Access, known: Known, rows: list[Row
     headers = {}
     if len(rows) >= limit:
         headers["X-Next-Cursor"] = encode_cursor(Position(rows[-1]["uploaded_at"], rows[-1]["id"]))
-    return _Kept(known, Encoded(msgspec.json.encode(value)), headers, rows)
+    return _CachedPage(known, Encoded(msgspec.json.encode(value)), headers, rows)
 
 
 def _metadata(row: Row, links: ImageLinks) -> ImageMetadata:

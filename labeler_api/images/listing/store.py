@@ -111,7 +111,7 @@ _SUMMARY = reading(
 )
 
 
-class Known(NamedTuple):
+class KnownImages(NamedTuple):
     """What a page is true of: a project, the revision of its images, and how many there are."""
 
     project_id: str
@@ -123,7 +123,7 @@ _NOTHING = (None, None, None)
 
 
 async def page(
-    connection: ReadConnection, reference: str, user_id: int, limit: int, offset: int, known: Known | None = None
+    connection: ReadConnection, reference: str, user_id: int, limit: int, offset: int, known: KnownImages | None = None
 ) -> list[Row]:
     """Return images by the time of their upload, each with `total`, the number of all, and the user's access.
 
@@ -139,7 +139,7 @@ async def page_after(
     user_id: int,
     limit: int,
     position: tuple[datetime, str],
-    known: Known | None = None,
+    known: KnownImages | None = None,
 ) -> list[Row]:
     """Return the images that follow a position of the same order, as `page` does."""
     return await connection.fetch(_PAGE_AFTER, reference, user_id, limit, *position, *(known or _NOTHING))

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from labeler_api.context import Call
 from labeler_api.datasets import service as datasets
 from labeler_api.datasets.schemas import CreateDataset, DatasetResponse
-from labeler_api.errors import AppError, Stale, invalid
+from labeler_api.errors import AppError, RetryTransaction, invalid
 from labeler_api.http.forms.multipart import Part
 from labeler_api.http.input.decoding import convert
 from labeler_api.idempotency.streamed_uploads import StreamedFiles
@@ -170,7 +170,7 @@ async def _made_or_found(call: Call, fields: DatasetFields) -> tuple[DatasetResp
         if (sent := await StreamedFiles.enter(call)) is not None:
             return dataset, sent
         # The first request has failed and removed its dataset between the two steps: make another one.
-    raise Stale("Others send the same request at this moment. Try again.", retry_after=1)
+    raise RetryTransaction("Others send the same request at this moment. Try again.", retry_after=1)
 
 
 async def _drop_if_empty(call: Call, dataset_id: str, sent: StreamedFiles | None, error: BaseException) -> None:

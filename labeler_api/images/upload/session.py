@@ -22,7 +22,7 @@ import structlog
 
 from labeler_api.context import Call
 from labeler_api.db.pool import Row, WriteTransaction
-from labeler_api.errors import AppError, Stale, Unavailable
+from labeler_api.errors import AppError, RetryTransaction, Unavailable
 from labeler_api.http.forms.multipart import Spool
 from labeler_api.idempotency.streamed_uploads import StreamedFiles
 from labeler_api.images import removal
@@ -129,7 +129,7 @@ class UploadSession:
                     raise _DryRunOver
             except _DryRunOver:
                 break
-            except Stale:
+            except RetryTransaction:
                 if last:
                     raise
         return found[-1]
@@ -311,7 +311,7 @@ class UploadSession:
                         raise members.not_found()
                     await removal.enqueue_removal(tx, [*superseded, *_useless(rows, images)])
                     return rows
-            except Stale:
+            except RetryTransaction:
                 if last:
                     raise
         raise AssertionError("the last try returns or raises")

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from labeler_api.imports.readers.items import MAX_CLASSES, FileClass, Problems
-from labeler_api.imports.readers.outlines import Malformed
+from labeler_api.imports.readers.outlines import MalformedShape
 from labeler_api.imports.readers.strict_json import reason
 
 Key = int | float | str
@@ -45,7 +45,7 @@ class ClassTable:
                 listed = _DECODER.decode(raw)
                 key = meant(listed.id)
                 name = _name(listed.name)
-            except Malformed as error:
+            except MalformedShape as error:
                 problems.add(f"{what}[{number}]", str(error))
                 continue
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -82,7 +82,7 @@ def meant(key: Key) -> str:
         return whole[1] if whole else key
     if isinstance(key, float):
         if not key.is_integer():
-            raise Malformed(f"{key:g} is no id; an id is a whole number or a text")
+            raise MalformedShape(f"{key:g} is no id; an id is a whole number or a text")
         key = int(key)
     return str(key)
 
@@ -92,7 +92,7 @@ def _name(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Malformed("its name has to be a text")
+        raise MalformedShape("its name has to be a text")
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 

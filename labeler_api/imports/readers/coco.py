@@ -27,7 +27,7 @@ from labeler_api.imports.readers.items import (
     Shape,
 )
 from labeler_api.imports.readers.masks import Masks
-from labeler_api.imports.readers.outlines import Malformed
+from labeler_api.imports.readers.outlines import MalformedShape
 from labeler_api.imports.readers.strict_json import BAD, Document, ItemsOf, reason
 from labeler_api.text.counted_nouns import counted
 
@@ -36,7 +36,7 @@ _WHOLE = re.compile("0|-?[1-9][0-9]{0,17}")
 _LONG_KEY = 40  # longer ones are kept as a digest: a million of them have to fit into memory
 
 
-class _Image(Struct):
+class _CocoImage(Struct):
     id: Key
     file_name: str
     width: Any = None
@@ -50,26 +50,26 @@ class _Reference(Struct, gc=False):
     image_id: Key
 
 
-class _Circle(Struct):
+class _CocoCircle(Struct):
     center: tuple[float, float]
     radius: float
 
 
-class _Annotation(Struct, gc=False):
+class _CocoAnnotation(Struct, gc=False):
     image_id: Key
     category_id: Key | None = None
     bbox: list[float] | None = None
     segmentation: Raw = _NOTHING
-    circle: _Circle | None = None
+    circle: _CocoCircle | None = None
     polyline: list[float] | None = None
     geometry: dict[str, Any] | None = None
     attributes: Raw = _NOTHING
     iscrowd: Any = None
 
 
-_IMAGES = ItemsOf(_Image)
+_IMAGES = ItemsOf(_CocoImage)
 _REFERENCES = ItemsOf(_Reference)
-_ANNOTATIONS = ItemsOf(_Annotation)
+_ANNOTATIONS = ItemsOf(_CocoAnnotation)
 _ATTRIBUTES = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -128,7 +128,7 @@ class CocoReader:
                 continue
             try:
                 yield from self._shapes_of(place, annotation)
-            except Malformed as error:
+            except MalformedShape as error:
                 self._problems.add(place, str(error))
             except BAD as error:
                 self._problems.add(place, reason(error))
@@ -143,12 +143,12 @@ class CocoReader:
                 continue
             try:
                 slot = _slot(image.id)
-            except Malformed:  # told when the images were read
+            except MalformedShape:  # told when the images were read
                 continue
             for key in image.category_ids if slot not in self._twice else ():
                 try:
                     number = self._class(key)
-                except Malformed as error:
+                except MalformedShape as error:
                     self._problems.add(place, str(error))
                 else:
                     yield Shape(place, self._numbers[slot], "classification", {"type": "classification"}, number)
@@ -164,7 +164,7 @@ class CocoReader:
                 continue
             try:
                 slot = _slot(image.id)
-            except Malformed as error:
+            except MalformedShape as error:
                 self._problems.add(f"{place}.id", str(error))
                 continue
             if slot in known:
@@ -184,15 +184,15 @@ class CocoReader:
             if type(key) is int:
                 yield key
                 continue
-            with suppress(Malformed):
+            with suppress(MalformedShape):
                 yield _slot(key)
 
-    def _shapes_of(self, place: str, annotation: _Annotation) -> list[Shape]:
+    def _shapes_of(self, place: str, annotation: _CocoAnnotation) -> list[Shape]:
         key = annotation.image_id
         slot = key if type(key) is int else _slot(key)
         image = self._numbers.get(slot)
         if image is None:
-            raise Malformed(f"its image_id {meant(annotation.image_id)} is not among the images")
+            raise MalformedShape(f"its image_id {meant(annotation.image_id)} is not among the images")
         if slot in self._twice:  # told when the images were read
             return []
         number = None if annotation.category_id is None else self._class(annotation.category_id)
@@ -202,7 +202,7 @@ class CocoReader:
         drawn = self._drawn(annotation)  # all of it, or nothing
         return [Shape(place, image, kind, geometry, number, attributes) for kind, geometry in drawn]
 
-    def _drawn(self, annotation: _Annotation) -> list[tuple[str, Geometry]]:
+    def _drawn(self, annotation: _CocoAnnotation) -> list[tuple[str, Geometry]]:
         if annotation.circle is not None:
             return [("circle", outlines.Circle(annotation.circle.center, annotation.circle.radius))]
         if annotation.polyline is not None:
@@ -211,7 +211,7 @@ class CocoReader:
             return [("rotated_bbox", annotation.geometry)]
         return self._region(annotation)
 
-    def _region(self, annotation: _Annotation) -> list[tuple[str, Geometry]]:
+    def _region(self, annotation: _CocoAnnotation) -> list[tuple[str, Geometry]]:
         has_outline = annotation.segmentation is not _NOTHING and outlines.is_there(annotation.segmentation)
         if has_outline and (self._takes_outlines or not annotation.bbox):
             if outlines.is_mask(annotation.segmentation):
@@ -221,9 +221,9 @@ class CocoReader:
                 self._split += len(rings) > 1
             return [("polygon", outlines.polygon(ring)) for ring in rings]
         if not annotation.bbox:
-            raise Malformed("it has neither a box nor an outline")
+            raise MalformedShape("it has neither a box nor an outline")
         if len(annotation.bbox) != 4:  # noqa: PLR2004 - left, top, width, height
-            raise Malformed("its bbox has not four numbers")
+            raise MalformedShape("its bbox has not four numbers")
         self._boxed += has_outline
         if degrees := _rotation(annotation.attributes):
             self._turned += 1
@@ -235,7 +235,7 @@ class CocoReader:
         if number is None:
             number = self._classes.number(key)
             if number is None:
-                raise Malformed(f"its class {meant(key)} is not among the categories")
+                raise MalformedShape(f"its class {meant(key)} is not among the categories")
             if type(key) is int:  # 1.0 is equal to it, and spelled apart
                 self._known[key] = number
         return number

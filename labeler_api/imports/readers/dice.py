@@ -21,7 +21,7 @@ from labeler_api.imports.readers.items import (
     Shape,
     Unreadable,
 )
-from labeler_api.imports.readers.outlines import Malformed
+from labeler_api.imports.readers.outlines import MalformedShape
 from labeler_api.imports.readers.strict_json import BAD, MAX_ITEMS, Document, ItemsOf, reason
 from labeler_api.text.counted_nouns import counted
 from labeler_api.text.names import quoted
@@ -39,19 +39,19 @@ _TASK_OF = {
 }
 
 
-class _Image(Struct):
+class _DiceImage(Struct):
     file_name: str
     width: Any = None
     height: Any = None
     annotations: list[Raw] = []
 
 
-class _Circle(Struct):
+class _DiceCircle(Struct):
     center: tuple[float, float]
     radius: float
 
 
-class _Annotation(Struct):
+class _DiceAnnotation(Struct):
     class_id: Key | None = None
     class_name: str | None = None
     attributes: Raw = _NOTHING
@@ -59,14 +59,14 @@ class _Annotation(Struct):
     bbox_format: str = "xywh"
     segmentation: Raw = _NOTHING
     polyline: list[float] | None = None
-    circle: _Circle | None = None
+    circle: _DiceCircle | None = None
     is_background: bool = False
     type: str | None = None
     geometry: dict[str, Any] | None = None
 
 
-_IMAGE = msgspec.json.Decoder(_Image)
-_ANNOTATIONS = ItemsOf(_Annotation)
+_IMAGE = msgspec.json.Decoder(_DiceImage)
+_ANNOTATIONS = ItemsOf(_DiceAnnotation)
 _LIST = msgspec.json.Decoder(list[Raw])
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 _TEXT = msgspec.json.Decoder(str)
@@ -135,12 +135,12 @@ class DiceReader:
                 continue
             try:
                 yield from self._shapes_of(place, number, annotation)
-            except Malformed as error:
+            except MalformedShape as error:
                 self._problems.add(place, str(error))
             except BAD as error:
                 self._problems.add(place, reason(error))
 
-    def _shapes_of(self, place: str, image: int, annotation: _Annotation) -> Iterator[Shape]:
+    def _shapes_of(self, place: str, image: int, annotation: _DiceAnnotation) -> Iterator[Shape]:
         attributes = annotation.attributes
         if bytes(memoryview(attributes)[:5]) in (b"", b"null"):
             attributes = NO_ATTRIBUTES
@@ -151,7 +151,7 @@ class DiceReader:
         for kind, geometry in list(self._drawn(annotation)):  # all of it, or nothing
             yield Shape(place, image, kind, geometry, number, attributes)
 
-    def _drawn(self, annotation: _Annotation) -> Iterator[tuple[str, Geometry]]:
+    def _drawn(self, annotation: _DiceAnnotation) -> Iterator[tuple[str, Geometry]]:
         if annotation.geometry is not None and annotation.type is not None:
             yield annotation.type, annotation.geometry
         elif annotation.circle is not None:
@@ -164,22 +164,22 @@ class DiceReader:
                 yield "polygon", outlines.polygon(ring)
         elif annotation.bbox is not None:
             if annotation.bbox_format != "xywh":
-                raise Malformed(f"its box is in the form {quoted(annotation.bbox_format)} and has to be xywh")
+                raise MalformedShape(f"its box is in the form {quoted(annotation.bbox_format)} and has to be xywh")
             yield "bbox", outlines.Box(annotation.bbox)
         elif self._task in ("classification", ""):
             yield "classification", {"type": "classification"}
         else:
-            raise Malformed(f"it has no shape, and the file is about {self._task}")
+            raise MalformedShape(f"it has no shape, and the file is about {self._task}")
 
-    def _class(self, annotation: _Annotation) -> int | None:
+    def _class(self, annotation: _DiceAnnotation) -> int | None:
         if annotation.class_id is None:
             return None
         number = self._classes.number(annotation.class_id, annotation.class_name)
         if number is None:
-            raise Malformed(f"its class {annotation.class_id} is not among the classes")
+            raise MalformedShape(f"its class {annotation.class_id} is not among the classes")
         name = self.classes[number].name
         if annotation.class_name not in (None, name):
-            raise Malformed(
+            raise MalformedShape(
                 f"its class {annotation.class_id} is {quoted(name)}, and not {quoted(annotation.class_name)}"
             )
         return number
@@ -192,7 +192,7 @@ class DiceReader:
         return Raw(msgspec.json.encode(told | {"task_type": self._task}))
 
 
-def _image(pieces: Pieces) -> tuple[_Image, int]:
+def _image(pieces: Pieces) -> tuple[_DiceImage, int]:
     """Read an image without its annotations, and how many it has. Raises what the decoder raises."""
     if pieces.next() != b"{":
         return _IMAGE.decode(pieces.value()), 0
@@ -201,7 +201,7 @@ def _image(pieces: Pieces) -> tuple[_Image, int]:
     for name in pieces.members():
         if name == "annotations" and pieces.next() == b"[":
             annotated = _count(pieces)
-        elif name in _Image.__struct_fields__:
+        elif name in _DiceImage.__struct_fields__:
             known[name] = Raw(pieces.value())
         else:
             pieces.check()
@@ -218,7 +218,7 @@ def _count(pieces: Pieces) -> int:
     return number
 
 
-def _read(pieces: Pieces) -> Iterator[_Annotation | Exception]:
+def _read(pieces: Pieces) -> Iterator[_DiceAnnotation | Exception]:
     """Yield the annotations of an image, all decoded at once where they are short; else one in memory at a time."""
     if (short := pieces.short()) is not None:
         yield from _ANNOTATIONS.decode(short)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Raw
 
-from labeler_api.imports.readers.outlines import Malformed
+from labeler_api.imports.readers.outlines import MalformedShape
 from labeler_api.text.counted_nouns import counted
 
 if TYPE_CHECKING:
@@ -90,19 +90,21 @@ class Masks:
         mask = _MASK.decode(segmentation)
         height, width = mask.size
         if abs(height * width) > _MOST_SIZE:
-            raise Malformed(f"its mask (RLE) is larger than {_MOST_SIZE} pixels")
+            raise MalformedShape(f"its mask (RLE) is larger than {_MOST_SIZE} pixels")
         runs = _written(mask.counts) if isinstance(mask.counts, str) else mask.counts
         if len(runs) > _MOST_RUNS:
-            raise Malformed(f"its mask (RLE) has more than {_MOST_RUNS} runs")
+            raise MalformedShape(f"its mask (RLE) has more than {_MOST_RUNS} runs")
         if min(height, width) <= 0 or min(runs, default=-1) < 0 or sum(runs) != height * width:
-            raise Malformed(f"the counts of its mask (RLE) do not add up to its size of {width} x {height} pixels")
+            raise MalformedShape(f"the counts of its mask (RLE) do not add up to its size of {width} x {height} pixels")
         columns = _columns(runs, height)
         pixels = len(columns) * height
         if pixels > _MOST_PIXELS:
-            raise Malformed(f"its mask (RLE) is larger than {_MOST_PIXELS} pixels; turn it into polygons")
+            raise MalformedShape(f"its mask (RLE) is larger than {_MOST_PIXELS} pixels; turn it into polygons")
         self._left -= pixels
         if self._left < 0:
-            raise Malformed(f"the masks (RLE) of this file have more than {_ALL_PIXELS} pixels; import it in parts")
+            raise MalformedShape(
+                f"the masks (RLE) of this file have more than {_ALL_PIXELS} pixels; import it in parts"
+            )
         return _traced(runs, height, columns)
 
 
@@ -110,20 +112,20 @@ def _columns(runs: Sequence[int], height: int) -> range:
     """The columns that have something inside. Raises Malformed when none has."""
     first, last = runs[0], sum(runs) - (runs[-1] if len(runs) % 2 else 0)
     if first >= last:
-        raise Malformed("its mask (RLE) has nothing inside")
+        raise MalformedShape("its mask (RLE) has nothing inside")
     return range(first // height, (last - 1) // height + 1)
 
 
 def _written(text: str) -> list[int]:
     """Read counts as pycocotools writes them: digits of 32, the lowest first; from the fourth on, what was added."""
     if len(text) > _MOST_RUNS * 3:
-        raise Malformed(f"its mask (RLE) has more than {_MOST_RUNS} runs")
+        raise MalformedShape(f"its mask (RLE) has more than {_MOST_RUNS} runs")
     runs: list[int] = []
     value = shift = 0
     for character in text:
         digit = ord(character) - _FIRST_CHARACTER
         if not 0 <= digit <= _LAST_CHARACTER - _FIRST_CHARACTER or shift > _SHIFTS:
-            raise Malformed("the counts of its mask (RLE) are not those of pycocotools")
+            raise MalformedShape("the counts of its mask (RLE) are not those of pycocotools")
         value |= (digit & _VALUE) << shift
         shift += _BITS
         if not digit & _MORE:
@@ -132,7 +134,7 @@ def _written(text: str) -> list[int]:
             runs.append(value + (runs[-2] if len(runs) > 2 else 0))  # noqa: PLR2004 - the format's own rule
             value = shift = 0
     if shift:
-        raise Malformed("the counts of its mask (RLE) end within a number")
+        raise MalformedShape("the counts of its mask (RLE) end within a number")
     return runs
 
 
@@ -149,7 +151,7 @@ def _traced(runs: Sequence[int], height: int, columns: range) -> Outlined:
     inside = numpy.cumsum(turns[:-1], dtype=numpy.int8).reshape(len(columns), height).T
     rows = numpy.flatnonzero(inside.any(axis=1))
     if not rows.size:
-        raise Malformed("its mask (RLE) has nothing inside")
+        raise MalformedShape("its mask (RLE) has nothing inside")
     left, top = columns.start, int(rows[0])
     inside = inside[top : int(rows[-1]) + 1]
     step = 1
@@ -162,7 +164,7 @@ def _traced(runs: Sequence[int], height: int, columns: range) -> Outlined:
     generator: Any = contour_generator(z=framed, name="threaded", thread_count=1, fill_type=FillType.OuterOffset)
     polygons, offsets = generator.filled(0.5, 2)
     if len(polygons) > _MOST_PARTS:
-        raise Malformed(f"its mask (RLE) has more than {_MOST_PARTS} parts")
+        raise MalformedShape(f"its mask (RLE) has more than {_MOST_PARTS} parts")
     # Points are numbers of pixels of the frame, and mean their middles.
     origin = numpy.array((left - step / 2, top - step / 2))
     rings = [

@@ -22,7 +22,7 @@ _RINGS = msgspec.json.Decoder(list[list[float]])
 _RING = msgspec.json.Decoder(list[float])
 
 
-class Malformed(ValueError):
+class MalformedShape(ValueError):
     """A shape is not what its format says; the text says in which way."""
 
 
@@ -58,7 +58,7 @@ def degrees(value: Any) -> float:
     except (TypeError, ValueError):
         angle = nan
     if not isfinite(angle):
-        raise Malformed(f"its rotation {quoted(str(value))} is no number of degrees")
+        raise MalformedShape(f"its rotation {quoted(str(value))} is no number of degrees")
     return angle % _WHOLE_TURN
 
 
@@ -66,7 +66,7 @@ def turned_box(numbers: Sequence[float], clockwise: float) -> Geometry:
     """Make a box that is turned about its centre: the box, the angle, and its corners from the left upper one on."""
     left, top, width, height = numbers
     if min(width, height) <= 0:
-        raise Malformed("its bbox has no area")
+        raise MalformedShape("its bbox has no area")
     x, y = left + width / 2, top + height / 2
     across, down = cos(radians(clockwise)), sin(radians(clockwise))
     corners = [
@@ -85,7 +85,7 @@ def about_turned(number: int) -> str:
 def polygon(ring: list[float]) -> Polygon:
     """Make a polygon of x1, y1, x2, y2, …"""
     if len(ring) < _MIN_NUMBERS:
-        raise Malformed("an outline needs three points or more")
+        raise MalformedShape("an outline needs three points or more")
     return Polygon(points(ring))
 
 
@@ -97,7 +97,7 @@ def polyline(numbers: list[float]) -> Polyline:
 def points(numbers: list[float]) -> list[list[float]]:
     """Pair coordinates up."""
     if len(numbers) % 2:
-        raise Malformed("it has an x without its y")
+        raise MalformedShape("it has an x without its y")
     return [[x, y] for x, y in zip(numbers[::2], numbers[1::2], strict=True)]
 
 

@@ -32,7 +32,7 @@ from labeler_api.imports.readers.items import (
     Shape,
     Unreadable,
 )
-from labeler_api.imports.readers.outlines import Malformed
+from labeler_api.imports.readers.outlines import MalformedShape
 from labeler_api.imports.readers.voc_xml import parsed
 from labeler_api.text.counted_nouns import counted
 from labeler_api.text.names import quoted
@@ -82,7 +82,7 @@ class VocReader:
                 try:
                     kind, geometry, attributes = self._drawn(element)
                     yield Shape(place, number, kind, geometry, self._class(element), attributes)
-                except Malformed as error:
+                except MalformedShape as error:
                     self._problems.add(place, str(error))
         self._warn()
 
@@ -92,7 +92,7 @@ class VocReader:
         for name in sorted(name for name in entries if name.lower().endswith(".xml")):
             try:
                 root = self._root(entries[name])
-            except Malformed as error:
+            except MalformedShape as error:
                 files += 1
                 self._problems.add(name, str(error))
                 continue
@@ -116,7 +116,7 @@ class VocReader:
         try:
             extract(self._archive, entry, target, _MAX_FILE_BYTES)
         except FileRejected as refusal:
-            raise Malformed(refusal.detail) from None
+            raise MalformedShape(refusal.detail) from None
         return parsed(target.getvalue())
 
     def _drawn(self, element: Element) -> tuple[str, Geometry, Raw]:
@@ -133,7 +133,7 @@ class VocReader:
 
     def _box(self, element: Element) -> list[float]:
         if element.find("bndbox") is None:
-            raise Malformed("it has no bndbox")
+            raise MalformedShape("it has no bndbox")
         left, top, right, bottom = (_number(element, f"bndbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax"))
         self._from_zero += left < _FIRST_PIXEL or top < _FIRST_PIXEL
         left, top = left - _FIRST_PIXEL, top - _FIRST_PIXEL
@@ -142,7 +142,7 @@ class VocReader:
     def _class(self, element: Element) -> int:
         name = _text(element, "name")
         if not name:
-            raise Malformed("it has no name of a class")
+            raise MalformedShape("it has no name of a class")
         number = self._classes.number(name)
         if number is None:
             raise AssertionError("the file lists no classes")
@@ -198,7 +198,7 @@ def _number(element: Element, path: str) -> float:
     except ValueError:
         number = nan
     if not isfinite(number):
-        raise Malformed(f"its {path.rpartition('/')[2]} is {quoted(text)} and no number")
+        raise MalformedShape(f"its {path.rpartition('/')[2]} is {quoted(text)} and no number")
     return number
 
 

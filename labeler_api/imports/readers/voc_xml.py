@@ -3,7 +3,7 @@
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
-from labeler_api.imports.readers.outlines import Malformed
+from labeler_api.imports.readers.outlines import MalformedShape
 
 _MAX_DEPTH = 32  # as JSON's; five are used
 
@@ -19,7 +19,7 @@ def parsed(content: bytes) -> Element:
         nonlocal depth
         depth += 1
         if depth > _MAX_DEPTH:
-            raise Malformed(f"is nested deeper than {_MAX_DEPTH} levels")
+            raise MalformedShape(f"is nested deeper than {_MAX_DEPTH} levels")
         builder.start(name, attributes)
 
     def end(name: str) -> None:
@@ -28,7 +28,7 @@ def parsed(content: bytes) -> Element:
         builder.end(name)
 
     def refuse(*_: object) -> None:
-        raise Malformed("has a document type (<!DOCTYPE …>), which is not read; leave it out")
+        raise MalformedShape("has a document type (<!DOCTYPE …>), which is not read; leave it out")
 
     parser.StartElementHandler = start
     parser.EndElementHandler = end
@@ -38,8 +38,8 @@ def parsed(content: bytes) -> Element:
         parser.Parse(content, True)
         return builder.close()
     except expat.ExpatError as error:
-        raise Malformed(f"is not valid XML; look at line {error.lineno}, column {error.offset + 1}") from None
+        raise MalformedShape(f"is not valid XML; look at line {error.lineno}, column {error.offset + 1}") from None
     except (ValueError, LookupError) as error:  # an encoding that nobody knows
-        if isinstance(error, Malformed):
+        if isinstance(error, MalformedShape):
             raise
-        raise Malformed("is in an encoding that is not known; write UTF-8") from None
+        raise MalformedShape("is in an encoding that is not known; write UTF-8") from None

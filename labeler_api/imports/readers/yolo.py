@@ -17,7 +17,7 @@ from labeler_api.images.upload.archives import entry_name, extract, open_archive
 from labeler_api.images.upload.schemas import FormatName
 from labeler_api.imports.readers import outlines, yolo_layout, yolo_names, yolo_numbers
 from labeler_api.imports.readers.items import FileClass, FileImage, Geometry, PlacedImage, Problems, Shape, Unreadable
-from labeler_api.imports.readers.outlines import Malformed
+from labeler_api.imports.readers.outlines import MalformedShape
 from labeler_api.text.counted_nouns import counted
 from labeler_api.text.names import quoted
 
@@ -87,7 +87,7 @@ class YoloReader:
             try:
                 number = self._class(words[0])
                 kind, geometry = _geometry(self._coordinates(words[1:]), width, height)
-            except Malformed as error:
+            except MalformedShape as error:
                 self._problems.add(place, str(error))
                 continue
             yield Shape(place, image, kind, geometry, number)
@@ -97,7 +97,7 @@ class YoloReader:
         number = self._numbers.get(key) if key is not None else None
         if number is None:
             named = counted(len(self.classes), "class", "classes")
-            raise Malformed(f"its class {quoted(word)} has no name: the archive names {named}")
+            raise MalformedShape(f"its class {quoted(word)} has no name: the archive names {named}")
         return number
 
     def _coordinates(self, words: list[str]) -> list[float]:
@@ -107,7 +107,7 @@ class YoloReader:
         points, each = self._points
         expected = _BOX_NUMBERS + points * each
         if len(words) not in (expected, expected + 1):  # the last: how sure a model was
-            raise Malformed(
+            raise MalformedShape(
                 f"it has {len(words)} numbers; kpt_shape [{points}, {each}] in data.yaml asks for {expected}"
             )
         self._without_points += 1

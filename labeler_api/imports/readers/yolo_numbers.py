@@ -3,7 +3,7 @@
 import re
 from math import isfinite
 
-from labeler_api.imports.readers.outlines import Malformed
+from labeler_api.imports.readers.outlines import MalformedShape
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _MIN_WORDS = 5  # a class and a box
@@ -24,9 +24,9 @@ def fractions(words: list[str]) -> list[float]:
     try:
         numbers = [float(word) for word in words]
     except ValueError:
-        raise Malformed("it holds something that is no number") from None
+        raise MalformedShape("it holds something that is no number") from None
     if not all(isfinite(number) and -_TOLERANCE <= number <= 1 + _TOLERANCE for number in numbers):
-        raise Malformed("its numbers are no parts of the image: expected 0 to 1")
+        raise MalformedShape("its numbers are no parts of the image: expected 0 to 1")
     return numbers
 
 

@@ -22,7 +22,7 @@ import msgspec
 
 from labeler_api.context import Call
 from labeler_api.db.pool import Row, WriteTransaction
-from labeler_api.errors import AppError, BadRequest, Conflict, ImportRunning, Stale
+from labeler_api.errors import AppError, BadRequest, Conflict, ImportRunning, RetryTransaction
 from labeler_api.idempotency import keys as idempotency
 from labeler_api.images.upload.schemas import AddedClass, ImportReport
 from labeler_api.imports.checking.service import Prepared
@@ -100,7 +100,7 @@ async def write(call: Call, access: Access, prepared: Prepared, mode: Mode, sour
                     # Once more: reading the file took its time.
                     access = await authorize(tx, call, access.dataset_id, Role.ADMIN, ProjectLock.NONE)
                     report = report_of(await idempotency.once(tx, call, make(tx, access)))
-            except Stale:
+            except RetryTransaction:
                 if last:
                     raise
             else:
@@ -291,7 +291,7 @@ def _check_size(task: str, classes: StoredClasses) -> None:
 
 
 async def _define(tx: WriteTransaction, access: Access, seen: Row, vocabulary: _Vocabulary) -> None:
-    """Add the tasks and classes that the file needs. Raises Stale where somebody changed the file's own meanwhile."""
+    """Add the tasks and classes that the file needs. Raises RetryTransaction if somebody changed them."""
     project = await store.project(tx, access.require_project_id())
     if project is None:
         raise not_found()
@@ -299,7 +299,9 @@ async def _define(tx: WriteTransaction, access: Access, seen: Row, vocabulary: _
     if (project["task_types"], project["task_classes"]) != (seen["task_types"], seen["task_classes"]) and not all(
         still_fits(stored.get(task, {}), merged) for task, merged in vocabulary.merged.items()
     ):
-        raise Stale("Somebody changed the project's classes while the file was imported. Try again.", retry_after=1)
+        raise RetryTransaction(
+            "Somebody changed the project's classes while the file was imported. Try again.", retry_after=1
+        )
     new_tasks = [task for task in vocabulary.new_tasks if task not in project["task_types"]]
     changed: Mapping[str, Any] = {
         task: merged.with_added(stored.get(task, {}))

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from labeler_api.context import Call
 from labeler_api.db.pool import Row
-from labeler_api.errors import ImageBeingImported, Locked, NotFound, Stale
+from labeler_api.errors import ImageBeingImported, Locked, NotFound, RetryTransaction
 from labeler_api.locks.image_locks import store
 from labeler_api.locks.image_locks.lease import LEASE_SECONDS
 from labeler_api.locks.image_locks.schemas import (
@@ -146,8 +146,8 @@ async def naming_the_holder(call: Call) -> AsyncIterator[None]:
         raise (importing if isinstance(error, ImageBeingImported) else image_locked)(lock) from None
 
 
-def _collided() -> Stale:
-    return Stale("Several people opened this image at the same moment. Try again.", retry_after=1)
+def _collided() -> RetryTransaction:
+    return RetryTransaction("Several people opened this image at the same moment. Try again.", retry_after=1)
 
 
 def image_not_found(image_id: str) -> NotFound:

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from labeler_api.context import Call
 from labeler_api.db.pool import ReadConnection, Row, WriteTransaction
-from labeler_api.errors import Forbidden, NotFound, Stale
+from labeler_api.errors import Forbidden, NotFound, RetryTransaction
 from labeler_api.members.authorization import store
 from labeler_api.members.authorization.access import Actor
 from labeler_api.members.policy import ProjectLock, Role, effective_role
@@ -49,9 +49,9 @@ async def authorize(
     """Resolve `reference` (a project's or a dataset's id), check the caller's role and take the lock: one statement.
 
     Raises NotFound if the caller may not see the thing, Forbidden if they may see it but their role is too low, and
-    Stale if the project or the role changed at this moment. Callers that are refused take no lock. A dataset without a
-    project has nothing to lock. Long work passes `queued=False`: it holds a connection already, and needs the project
-    lock only at its end, for milliseconds.
+    RetryTransaction if the project or the role changed at this moment. Callers that are refused take no lock. A dataset
+    without a project has nothing to lock. Long work passes `queued=False`: it holds a connection already, and needs the
+    project lock only at its end, for milliseconds.
     """
     if lock is ProjectLock.NONE:
         return access_of(await store.access(connection, reference, call.user_id), call, minimum)
@@ -116,7 +116,7 @@ def actor_as_seen(call: Call, access: Access) -> Actor:
 def access_held(row: Row | None, call: Call, minimum: Role) -> Access:
     """Judge what a function of the database returned that begins with `hold_project_2`.
 
-    Raises as `authorize` does, and Stale when the role or the project has changed at this moment.
+    Raises as `authorize` does, and RetryTransaction when the role or the project has changed at this moment.
     """
     if row is None or row["found_dataset_id"] is None:
         raise not_found()
@@ -138,9 +138,9 @@ def _kept(row: Row, *, bypass_role_check: bool) -> bool:
     return row["locked"] is not None if bypass_role_check else row["held"] == row["role"]
 
 
-def role_changed() -> Stale:
+def role_changed() -> RetryTransaction:
     """Make the request look again."""
-    return Stale("The project or your role on it changed at this moment. Try again.", retry_after=1)
+    return RetryTransaction("The project or your role on it changed at this moment. Try again.", retry_after=1)
 
 
 def not_found() -> NotFound:

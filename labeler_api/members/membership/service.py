@@ -197,7 +197,7 @@ async def add_user(call: Call, reference: str, email: str, wanted: Role) -> tupl
 
 
 async def _add(tx: WriteTransaction, call: Call, access: Access, user_id: int, role: Role) -> Row:
-    seen = store.Seen(access.require_project_id(), access.member_id, access.role.text)
+    seen = store.ActorAsSeen(access.require_project_id(), access.member_id, access.role.text)
     row = dict(await store.add(tx, seen, user_id, role.text, call.user_id))
     if not row.pop("is_held"):  # the access may have changed since it was looked at
         raise role_changed()

@@ -62,7 +62,7 @@ async def access_and_member(connection: ReadConnection, reference: str, user_id:
     return await connection.fetchrow(_ACCESS_AND_MEMBER, reference, user_id, member_id)
 
 
-class Seen(Struct, frozen=True):
+class ActorAsSeen(Struct, frozen=True):
     """Who changes a project, as they were seen: `member_id` None is who needs no membership."""
 
     project_id: str
@@ -70,7 +70,7 @@ class Seen(Struct, frozen=True):
     role: str
 
 
-async def add(tx: WriteTransaction, seen: Seen, user_id: int, role: str, granted_by: int) -> Row:
+async def add(tx: WriteTransaction, seen: ActorAsSeen, user_id: int, role: str, granted_by: int) -> Row:
     """Add a member; the id is None when they are one already, or where not `is_held` what was seen."""
     row = await tx.fetchrow(_ADD, *astuple(seen), user_id, role, granted_by)
     assert row is not None  # noqa: S101 - it returns a row always

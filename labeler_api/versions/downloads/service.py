@@ -48,7 +48,9 @@ async def exported_file(call: Call, path: str, query: LinkQuery) -> ExportFile:
     what, content_type, extension = kind.name, kind.content_type, kind.extension
     opened: Opener
     if file_name == kind.bundle_name:
-        bundle = await bundles.Bundle.find(call.objects, bundles.Place(bucket, key), call.settings.s3_bucket_datasets)
+        bundle = await bundles.Bundle.find(
+            call.objects, bundles.BundlePlace(bucket, key), call.settings.s3_bucket_datasets
+        )
         opened, size = bundle.open, bundle.size
         what, content_type, extension = f"{kind.name}_with_images", bundles.CONTENT_TYPE, ".zip"
     else:

@@ -10,7 +10,7 @@ from labeler_api.images.checksums.service import Unread
 from labeler_api.versions.exporting.subjects import Subject
 from labeler_api.versions.formats import Format
 from labeler_api.versions.formats.archive_paths import ArchivePaths
-from labeler_api.versions.formats.bundle import Picture
+from labeler_api.versions.formats.bundle import BundledImage
 from labeler_api.versions.formats.source import Header
 from labeler_api.versions.formats.yolo_paths import Splits
 
@@ -70,8 +70,8 @@ def checksum_of(row: Row, found: Found) -> Checksum | None:
     return checksum.read(row["checksum"]) if row["checksum"] else found.get(row["s3_key"])
 
 
-async def pictures(snapshot: Snapshot, subject: Subject, found: Found) -> AsyncIterator[Picture]:
+async def pictures(snapshot: Snapshot, subject: Subject, found: Found) -> AsyncIterator[BundledImage]:
     """Yield the images that are there, in the order of the files."""
     async for row in subject.pictures(snapshot, ""):
         if (told := checksum_of(row, found)) is not None:
-            yield Picture(row["file_name"], row["s3_key"], told.size, told.crc)
+            yield BundledImage(row["file_name"], row["s3_key"], told.size, told.crc)

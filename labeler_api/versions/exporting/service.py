@@ -25,7 +25,7 @@ from labeler_api.members.policy import ProjectLock, Role
 from labeler_api.versions.exporting import images as exported_images
 from labeler_api.versions.exporting import store, subjects
 from labeler_api.versions.exporting.subjects import Subject
-from labeler_api.versions.files import bundles, contents, naming, writing
+from labeler_api.versions.files import bundles, contents, file_writing, naming
 from labeler_api.versions.formats import Format
 from labeler_api.versions.formats.archive_paths import Placed
 from labeler_api.versions.schemas import ExportRequest
@@ -49,7 +49,7 @@ class Exported:
     annotation_count: int
     image_count: int
     images_left_out: int  # of an export with images: those that are not there any more
-    written: writing.Written
+    written: file_writing.Written
 
 
 async def export(call: Call, reference: str, body: ExportRequest) -> Exported:
@@ -116,7 +116,7 @@ async def _in_snapshot(
         "format": kind.name,
         "uploaded_at": header.version_created_at.isoformat(),
     }
-    place = bundles.Place(call.settings.s3_bucket_annotations, naming.export_key(path))
+    place = bundles.BundlePlace(call.settings.s3_bucket_annotations, naming.export_key(path))
     if body.include_images:
         survey = await exported_images.survey(snapshot, subject, kind, found)
         header = survey.of(header)
@@ -127,7 +127,7 @@ async def _in_snapshot(
         written = await bundles.write(call.objects, place, kind, source, pictures, survey.missing, metadata)
     else:
         source_alone = subject.source(snapshot, header)
-        written = await writing.write(call.objects, place.bucket, place.key, kind, source_alone, metadata)
+        written = await file_writing.write(call.objects, place.bucket, place.key, kind, source_alone, metadata)
     return Exported(
         project_id=subject.project_id,
         path=path,

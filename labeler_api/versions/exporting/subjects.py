@@ -8,7 +8,7 @@ from labeler_api.db.pool import Row, Snapshot
 from labeler_api.errors import AppError, BadRequest, NotFound
 from labeler_api.members.authorization.service import Access
 from labeler_api.versions.exporting import store
-from labeler_api.versions.files import contents, writing
+from labeler_api.versions.files import contents, file_writing
 from labeler_api.versions.files import store as files_store
 from labeler_api.versions.formats.source import Header
 from labeler_api.versions.publishing import store as publishing_store
@@ -26,7 +26,7 @@ class Subject:
     task_type: str
     summary: Callable[[Snapshot], Awaitable[Row | None]]
     unsized: Callable[[Snapshot, int], Awaitable[list[str]]]
-    source: Callable[[Snapshot, Header], writing.StoredSource]
+    source: Callable[[Snapshot, Header], file_writing.StoredSource]
     pictures: Callable[[Snapshot, str], AsyncIterator[Row]]
     nothing: Callable[[Row], AppError]
 
@@ -53,7 +53,7 @@ async def find(snapshot: Snapshot, access: Access, body: ExportRequest) -> Subje
         task_type=task_type,
         summary=lambda snapshot: store.summary_of(snapshot, chosen, task_type),
         unsized=lambda snapshot, limit: store.unsized(snapshot, chosen, limit),
-        source=lambda snapshot, header: writing.StoredSource(
+        source=lambda snapshot, header: file_writing.StoredSource(
             header,
             partial(store.annotations, snapshot, chosen),
             partial(store.images, snapshot, chosen),
@@ -79,7 +79,7 @@ async def _of_version(snapshot: Snapshot, access: Access, body: ExportRequest, v
         task_type=version.task_type,
         summary=lambda snapshot: store.summary_of_version(snapshot, version),
         unsized=lambda snapshot, limit: publishing_store.frozen_unsized(snapshot, version.id, limit),
-        source=lambda snapshot, header: writing.frozen(snapshot, version.id, header),
+        source=lambda snapshot, header: file_writing.frozen(snapshot, version.id, header),
         pictures=lambda snapshot, after: store.frozen(snapshot, version, after),
         nothing=lambda _: contents.nothing("export", "The version has no annotations: there is nothing to export."),
     )

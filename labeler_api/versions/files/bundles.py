@@ -22,10 +22,10 @@ import msgspec
 
 from labeler_api.errors import NotFound, RangeNotSatisfiable, Unavailable
 from labeler_api.object_store.objects import ObjectStore
-from labeler_api.versions.files import writing
+from labeler_api.versions.files import file_writing
 from labeler_api.versions.formats import Format, bundle
 from labeler_api.versions.formats.archive_paths import Placed
-from labeler_api.versions.formats.bundle import Gap, Picture
+from labeler_api.versions.formats.bundle import BundledImage, Gap
 
 CONTENT_TYPE = "application/zip"
 
@@ -38,7 +38,7 @@ _gaps = msgspec.json.Decoder(Gap)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BundlePlace:
     """Where a bundle lies: `key` is that of the parts, and of the plan with another ending."""
 
     bucket: str
@@ -52,13 +52,13 @@ class Place:
 
 async def write(
     objects: ObjectStore,
-    place: Place,
+    place: BundlePlace,
     kind: Format,
     source: Placed,
-    pictures: AsyncIterator[Picture],
+    pictures: AsyncIterator[BundledImage],
     missing: Sequence[str],
     metadata: Mapping[str, str],
-) -> writing.Written:
+) -> file_writing.Written:
     """Write parts and plan; tell the size of the archive, and a digest that says which one it is."""
     with SpooledTemporaryFile(max_size=_PLAN_IN_MEMORY) as plan:
         images_bytes = 0
@@ -69,14 +69,14 @@ async def write(
             plan.write(msgspec.json.encode(one) + b"\n")
 
         chunks = bundle.render(kind, source, pictures, missing, gap)
-        parts = await writing.store_chunks(objects, place.bucket, place.key, CONTENT_TYPE, chunks, metadata)
+        parts = await file_writing.store_chunks(objects, place.bucket, place.key, CONTENT_TYPE, chunks, metadata)
         size = parts.size_bytes + images_bytes
         told = {**metadata, "archive_bytes": str(size), "parts_bytes": str(parts.size_bytes)}
         plan.seek(0)
-        lines = await writing.store_chunks(
+        lines = await file_writing.store_chunks(
             objects, place.bucket, place.plan_key, "application/x-ndjson", _pieces(plan), told
         )
-    return writing.Written(size, sha256(f"{parts.sha256} {lines.sha256}".encode()).hexdigest())
+    return file_writing.Written(size, sha256(f"{parts.sha256} {lines.sha256}".encode()).hexdigest())
 
 
 async def _pieces(file: IO[bytes]) -> AsyncGenerator[bytes, None]:
@@ -89,14 +89,14 @@ class Bundle:
     """A bundle in the store; `size` is that of the archive."""
 
     objects: ObjectStore
-    place: Place
+    place: BundlePlace
     images_bucket: str
     size: int
     parts_bytes: int
     _window: tuple[int, bytes] = field(default=(0, b""), init=False)
 
     @classmethod
-    async def find(cls, objects: ObjectStore, place: Place, images_bucket: str) -> Self:
+    async def find(cls, objects: ObjectStore, place: BundlePlace, images_bucket: str) -> Self:
         """Look at what is there. Raises NotFound where nothing is."""
         told = (await objects.head(place.bucket, place.plan_key)).metadata or {}
         return cls(objects, place, images_bucket, int(told["archive_bytes"]), int(told["parts_bytes"]))

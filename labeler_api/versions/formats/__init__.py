@@ -6,12 +6,12 @@ from functools import partial
 
 from labeler_api.versions.formats import coco, dice, voc, yolo
 from labeler_api.versions.formats.archive import Archive
-from labeler_api.versions.formats.source import Source
+from labeler_api.versions.formats.source import VersionSource
 
-Render = Callable[[Source], AsyncGenerator[bytes, None]]
+Render = Callable[[VersionSource], AsyncGenerator[bytes, None]]
 
 
-async def _one_file(name: str, render: Render, archive: Archive, source: Source) -> AsyncGenerator[bytes, None]:
+async def _one_file(name: str, render: Render, archive: Archive, source: VersionSource) -> AsyncGenerator[bytes, None]:
     archive.begin(name)
     async for piece in render(source):
         archive.write(piece)
@@ -39,7 +39,7 @@ class Format:
     file_name: str
     content_type: str
     render: Render
-    fill: Callable[[Archive, Source], AsyncGenerator[bytes, None]]
+    fill: Callable[[Archive, VersionSource], AsyncGenerator[bytes, None]]
     images_folder: str = "images"
     label_of: Callable[[str], str] = _path
     tasks: frozenset[str] | None = None

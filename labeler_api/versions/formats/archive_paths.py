@@ -15,7 +15,7 @@ from unicodedata import normalize
 from msgspec.structs import replace
 
 from labeler_api.versions.formats.archive import safe_path
-from labeler_api.versions.formats.source import Annotation, Header, Image, LabeledImage, Source
+from labeler_api.versions.formats.source import Annotation, Header, Image, LabeledImage, VersionSource
 
 _DIGEST_BYTES = 16  # no two paths have one; a hundred thousand of them take ten megabytes
 
@@ -50,7 +50,7 @@ def _candidates(path: str) -> Iterator[str]:
 class Placed:
     """A source without the images that are left out; the others have their paths in the archive as names."""
 
-    def __init__(self, source: Source, label_of: Callable[[str], str], left_out: Set[str]) -> None:
+    def __init__(self, source: VersionSource, label_of: Callable[[str], str], left_out: Set[str]) -> None:
         self._source = source
         self._label_of = label_of
         self._left_out = left_out

@@ -17,7 +17,7 @@ from labeler_api.versions.formats.texts import one_line
 MISSING = "missing_images.txt"
 
 
-class Picture(msgspec.Struct, frozen=True):
+class BundledImage(msgspec.Struct, frozen=True):
     """An image's path in the dataset, and its bytes: their key, number and CRC-32."""
 
     file_name: str
@@ -38,7 +38,7 @@ class Gap(msgspec.Struct, frozen=True, array_like=True):
 async def render(
     kind: Format,
     source: Placed,
-    pictures: AsyncIterator[Picture],
+    pictures: AsyncIterator[BundledImage],
     missing: Sequence[str],
     gaps: Callable[[Gap], None],
 ) -> AsyncGenerator[bytes, None]:

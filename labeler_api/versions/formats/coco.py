@@ -11,11 +11,11 @@ from contextlib import aclosing
 from typing import Any
 
 from labeler_api.versions.formats import shapes
-from labeler_api.versions.formats.source import KST, Annotation, Header, LabeledImage, Source
+from labeler_api.versions.formats.source import KST, Annotation, Header, LabeledImage, VersionSource
 from labeler_api.versions.formats.writing import Array, closing, members, opening
 
 
-async def render(source: Source) -> AsyncGenerator[bytes, None]:
+async def render(source: VersionSource) -> AsyncGenerator[bytes, None]:
     """Yield the file, piece by piece."""
     header = source.header
     yield opening({"info": _info(header), "licenses": [{"id": 1, "name": "Unknown License", "url": ""}]})
@@ -27,7 +27,7 @@ async def render(source: Source) -> AsyncGenerator[bytes, None]:
     yield closing()
 
 
-async def _images(source: Source) -> AsyncGenerator[bytes, None]:
+async def _images(source: VersionSource) -> AsyncGenerator[bytes, None]:
     array = Array("images")
     yield array.begin()
     number = 0
@@ -38,7 +38,7 @@ async def _images(source: Source) -> AsyncGenerator[bytes, None]:
     yield array.end()
 
 
-async def _annotations(source: Source) -> AsyncGenerator[bytes, None]:
+async def _annotations(source: VersionSource) -> AsyncGenerator[bytes, None]:
     array = Array("annotations")
     yield array.begin()
     number, image_id = 0, None

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from labeler_api.versions.formats import shapes
-from labeler_api.versions.formats.source import CLASSIFICATION, KST, NO_OBJECT, Annotation, Header, Source
+from labeler_api.versions.formats.source import CLASSIFICATION, KST, NO_OBJECT, Annotation, Header, VersionSource
 from labeler_api.versions.formats.writing import Array, closing, members, opening
 
 Geometry = Mapping[str, Any]
@@ -26,7 +26,7 @@ _SPLIT = "train"
 _IMAGE_DEPTH = 2  # images stand in an array of the top object
 
 
-async def render(source: Source) -> AsyncGenerator[bytes, None]:
+async def render(source: VersionSource) -> AsyncGenerator[bytes, None]:
     """Yield the file, piece by piece."""
     header = source.header
     distribution: Counter[str] = Counter()

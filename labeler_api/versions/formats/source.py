@@ -74,7 +74,7 @@ class Header:
     """Folders of the images of a split, where all images lie in some (formats/yolo_paths)."""
 
 
-class Source(Protocol):
+class VersionSource(Protocol):
     """The content of one version. Both generators go by image id (by code point) and then by annotation id."""
 
     @property

@@ -27,7 +27,7 @@ import msgspec
 
 from labeler_api.versions.formats import shapes
 from labeler_api.versions.formats.archive import Archive, safe_path
-from labeler_api.versions.formats.source import Annotation, Header, Image, Source
+from labeler_api.versions.formats.source import Annotation, Header, Image, VersionSource
 from labeler_api.versions.formats.texts import class_lines, one_line
 
 TASKS = frozenset({"detection", "segmentation"})
@@ -50,7 +50,7 @@ class _Flags(msgspec.Struct):
 _flags = msgspec.json.Decoder(_Flags)
 
 
-async def render(source: Source) -> AsyncGenerator[bytes, None]:
+async def render(source: VersionSource) -> AsyncGenerator[bytes, None]:
     """Yield the file, piece by piece."""
     with Archive() as archive:
         async for piece in fill(archive, source):
@@ -59,7 +59,7 @@ async def render(source: Source) -> AsyncGenerator[bytes, None]:
             yield piece
 
 
-async def fill(archive: Archive, source: Source) -> AsyncGenerator[bytes, None]:
+async def fill(archive: Archive, source: VersionSource) -> AsyncGenerator[bytes, None]:
     """Add the members; yield what comes out meanwhile."""
     header, image_id, listing = source.header, None, bytearray()
     archive.add("classes.txt", class_lines(header.classes))

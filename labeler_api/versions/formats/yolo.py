@@ -26,7 +26,7 @@ import yaml
 
 from labeler_api.versions.formats import shapes, yolo_paths
 from labeler_api.versions.formats.archive import Archive, safe_path
-from labeler_api.versions.formats.source import NO_OBJECT, Annotation, Header, Image, Source
+from labeler_api.versions.formats.source import NO_OBJECT, Annotation, Header, Image, VersionSource
 from labeler_api.versions.formats.texts import class_lines
 
 TASKS = frozenset({"detection", "segmentation"})
@@ -36,7 +36,7 @@ LAYOUT = "images/<path>"
 """
 
 
-async def render(source: Source) -> AsyncGenerator[bytes, None]:
+async def render(source: VersionSource) -> AsyncGenerator[bytes, None]:
     """Yield the file, piece by piece."""
     with Archive() as archive:
         async for piece in fill(archive, source):
@@ -45,7 +45,7 @@ async def render(source: Source) -> AsyncGenerator[bytes, None]:
             yield piece
 
 
-async def fill(archive: Archive, source: Source) -> AsyncGenerator[bytes, None]:
+async def fill(archive: Archive, source: VersionSource) -> AsyncGenerator[bytes, None]:
     """Add the members; yield what comes out meanwhile."""
     header = source.header
     line_of = _polygon_line if header.task_type == "segmentation" else _box_line

@@ -35,7 +35,7 @@ from labeler_api.errors import AppError, BadRequest, Conflict, Unavailable
 from labeler_api.idempotency import keys as idempotency
 from labeler_api.members.authorization.service import authorize, not_found
 from labeler_api.members.policy import ProjectLock, Role
-from labeler_api.versions.files import contents, naming, writing
+from labeler_api.versions.files import contents, file_writing, naming
 from labeler_api.versions.formats import DICE, Format
 from labeler_api.versions.formats.source import Header
 from labeler_api.versions.publishing import dataset_copy, store
@@ -177,7 +177,7 @@ async def _make(call: Call, attempt: _Attempt) -> Row:
     return row
 
 
-async def _publish(tx: WriteTransaction, attempt: _Attempt, header: Header, written: writing.Written) -> Row:
+async def _publish(tx: WriteTransaction, attempt: _Attempt, header: Header, written: file_writing.Written) -> Row:
     row = await store.publish(
         tx,
         attempt.version_id,
@@ -211,14 +211,14 @@ async def _freeze(call: Call, attempt: _Attempt) -> Row:
     return row
 
 
-async def _write_files(call: Call, attempt: _Attempt, header: Header) -> writing.Written:
+async def _write_files(call: Call, attempt: _Attempt, header: Header) -> file_writing.Written:
     """Write the DICE file, and the one asked for where that is another; tell of the one asked for."""
     bucket = call.settings.s3_bucket_annotations
     async with call.db.snapshot() as snapshot:
         await contents.require_sizes(attempt.wanted, partial(store.frozen_unsized, snapshot, attempt.version_id))
-        source = writing.frozen(snapshot, attempt.version_id, header)
+        source = file_writing.frozen(snapshot, attempt.version_id, header)
         written = {
-            kind.name: await writing.write(
+            kind.name: await file_writing.write(
                 call.objects, bucket, attempt.key(kind), kind, source, _metadata(attempt, kind)
             )
             for kind in dict.fromkeys((DICE, attempt.wanted))

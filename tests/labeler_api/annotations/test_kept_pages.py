@@ -14,8 +14,8 @@ from labeler_api.resilience.caches import SizedCache
 from tests.fixtures.accounts import OWNER
 from tests.fixtures.annotating import at, box, create_annotation, project_with_members
 from tests.fixtures.api import Api
+from tests.fixtures.cached_pages import each_write, require_fresh
 from tests.fixtures.datasets import Dataset
-from tests.fixtures.kept import each_write, require_fresh
 from tests.labeler_api.annotations.test_list import fill, ids, url
 
 

@@ -10,8 +10,8 @@ from labeler_api.annotations.progress import store
 from labeler_api.resilience.caches import SizedCache
 from tests.fixtures.annotating import at, box, create_annotation, project_with_members
 from tests.fixtures.api import Api
+from tests.fixtures.cached_pages import each_write, require_fresh
 from tests.fixtures.datasets import Dataset
-from tests.fixtures.kept import each_write, require_fresh
 from tests.fixtures.pictures import picture, upload
 
 # What stands behind the pages of a task is kept once: the later pages of these get what the first one read.

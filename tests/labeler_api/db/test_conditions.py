@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from labeler_api.db.errors import translated
-from labeler_api.errors import AppError, Stale, Unavailable
+from labeler_api.errors import AppError, RetryTransaction, Unavailable
 
 # SQLSTATE or class of them → the code of the answer. docs/observability.md tells operators what each means.
 _CODES = {
@@ -65,7 +65,7 @@ def test_an_operational_condition_is_a_503(sqlstate: str, code: str) -> None:
     assert refusal.retry_after is not None
     assert refusal.retry_after >= 1
     assert "secret" not in refusal.detail
-    assert isinstance(refusal, Stale) == (code in {"try_again", "lock_timeout"}), (
+    assert isinstance(refusal, RetryTransaction) == (code in {"try_again", "lock_timeout"}), (
         "what is worth another try, and no more"
     )
 

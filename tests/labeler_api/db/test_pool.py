@@ -8,7 +8,7 @@ import pytest
 
 from labeler_api.db.connection import PLANNED_ONCE
 from labeler_api.db.pool import Database, PoolOptions, StatementCount, statements
-from labeler_api.errors import Conflict, Invalid, Stale, Unavailable
+from labeler_api.errors import Conflict, Invalid, RetryTransaction, Unavailable
 from tests.fixtures.left_locks import cut_everywhere, no_lock
 from tests.fixtures.postgres import DatabaseFactory
 
@@ -204,7 +204,7 @@ async def test_a_deadlock_asks_for_one_more_try(db: Database) -> None:
             await tx.execute("UPDATE t SET name = 'x' WHERE id = $1", second)
 
     results = await asyncio.gather(cross(1, 2), cross(2, 1), return_exceptions=True)
-    assert [type(result) for result in results if result is not None] == [Stale]
+    assert [type(result) for result in results if result is not None] == [RetryTransaction]
 
 
 async def test_statements_are_counted_through_every_level(db: Database) -> None:

@@ -11,7 +11,7 @@ import pytest
 from labeler_api.db.pool import Caller, Database, PoolOptions
 from labeler_api.errors import Conflict, Unavailable
 from tests.fixtures.postgres import DatabaseFactory
-from tests.fixtures.silence import SilentWire
+from tests.fixtures.silent_network import SilentWire
 from tests.fixtures.timing import check_within
 
 _CALL_SECONDS = 1.5  # what a call has here

@@ -2,7 +2,7 @@
 
 import pytest
 
-from labeler_api.deletion.datasets import rows as deleted_rows
+from labeler_api.deletion.datasets import row_deletion as deleted_rows
 from labeler_api.deletion.datasets import stored_files
 from labeler_api.object_store.objects import ObjectStore
 from tests.fixtures.api import Api

@@ -5,7 +5,7 @@ from datetime import timedelta
 import msgspec
 
 from labeler_api.app import JOB_HANDLERS, PERIODIC_JOBS
-from labeler_api.deletion.images import purge
+from labeler_api.deletion.images import image_purge
 from labeler_api.images import removal
 from labeler_api.jobs import worker as jobs
 from tests.fixtures.annotating import box, create_annotation, leave
@@ -51,21 +51,21 @@ async def counts(api: Api, dataset: Dataset) -> list[int]:
 
 
 async def test_it_is_looked_at_every_day() -> None:
-    assert JOB_HANDLERS[purge.KIND] is purge.handle
-    assert jobs.Periodic(purge.KIND, purge.FIRST_AFTER) in PERIODIC_JOBS
+    assert JOB_HANDLERS[image_purge.KIND] is image_purge.handle
+    assert jobs.Periodic(image_purge.KIND, image_purge.FIRST_AFTER) in PERIODIC_JOBS
 
 
 async def test_the_objects_go_when_nobody_can_bring_it_back(api: Api) -> None:
     dataset = await gallery(api)
     await deleted(await api.login("owner"), dataset, 0, 1)
-    assert await purge.handle(api.services, b"") == timedelta(days=1)
+    assert await image_purge.handle(api.services, b"") == timedelta(days=1)
     await days_pass(api, 29)
-    await purge.handle(api.services, b"")
+    await image_purge.handle(api.services, b"")
     await removals(api)
     assert await counts(api, dataset) == [2, 2, 1]
     assert len(await rows(api, "SELECT 1 FROM deleted_images")) == 2
     await days_pass(api, 1)
-    await purge.handle(api.services, b"")
+    await image_purge.handle(api.services, b"")
     assert await rows(api, "SELECT 1 FROM deleted_images") == []
     assert await counts(api, dataset) == [2, 2, 1]  # for as long as a link lives
     await removals(api)
@@ -79,7 +79,7 @@ async def test_what_came_back_in_the_last_hour_keeps_its_objects(api: Api) -> No
     await days_pass(api, 29)
     assert (await restore(owner, dataset, *ids)).status_code == 200
     await days_pass(api, 30)
-    await purge.handle(api.services, b"")
+    await image_purge.handle(api.services, b"")
     await removals(api)
     assert await counts(api, dataset) == [2, 2, 1]
     listed = await owner.get(f"/api/v1/projects/{dataset.project_id}/images")
@@ -99,7 +99,7 @@ async def test_a_version_keeps_the_pictures_that_it_is_about(api: Api) -> None:
     (_, deletion) = await deleted(owner, dataset, 0, 1)
     assert (await api.client().get(link)).content == before
     await days_pass(api)
-    await purge.handle(api.services, b"")
+    await image_purge.handle(api.services, b"")
     await removals(api)
     assert await counts(api, dataset) == [1, 1, 0]
     listed = await owner.get(f"/api/v1/datasets/{dataset.id}/images/deleted")
@@ -114,7 +114,7 @@ async def test_a_version_keeps_the_pictures_that_it_is_about(api: Api) -> None:
     # Versions go with their project, and then nothing needs it any more.
     assert (await owner.delete(f"/api/v1/projects/{dataset.project_id}")).status_code == 204
     await days_pass(api)
-    await purge.handle(api.services, b"")
+    await image_purge.handle(api.services, b"")
     await removals(api)
     assert await counts(api, dataset) == [0, 0, 0]
 

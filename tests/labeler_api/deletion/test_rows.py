@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 
-from labeler_api.deletion.datasets import rows as deleted_rows
+from labeler_api.deletion.datasets import row_deletion as deleted_rows
 from labeler_api.deletion.datasets import rows_store
 from tests.fixtures.api import Api
 from tests.fixtures.datasets import Dataset

@@ -9,8 +9,8 @@ from labeler_api.images.listing import store
 from labeler_api.resilience.caches import ExpiringCache
 from tests.fixtures.annotating import project_with_members
 from tests.fixtures.api import Api
+from tests.fixtures.cached_pages import require_fresh
 from tests.fixtures.datasets import Dataset
-from tests.fixtures.kept import require_fresh
 from tests.fixtures.pictures import picture, upload
 
 

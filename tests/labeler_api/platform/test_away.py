@@ -10,8 +10,9 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from labeler_api.db.read_only import NotReadOnly, prove
+from labeler_api.db.read_only_role import prove
 from labeler_ops.stack.ports import free_port
+from service_kit.role_privileges import RoleCanWrite
 from tests.fixtures.api import Api
 from tests.fixtures.left_locks import cut_everywhere
 from tests.fixtures.platform import READER, READER_PASSWORD, PlatformDb, StartPlatformApi
@@ -139,7 +140,7 @@ async def test_the_proof_sees_every_way_to_write(platform_db: PlatformDb) -> Non
         try:
             await prove(connection)  # fine so far
             await platform_db.execute(grant.format(role=role, database=database))
-            with pytest.raises(NotReadOnly, match=privilege):
+            with pytest.raises(RoleCanWrite, match=privilege):
                 await prove(connection)
         finally:
             await connection.close()

@@ -7,7 +7,7 @@ import pytest
 
 from labeler_api.versions import formats
 from labeler_api.versions.formats import dice
-from labeler_api.versions.formats.source import Source
+from labeler_api.versions.formats.source import VersionSource
 
 
 class Gate:
@@ -19,7 +19,7 @@ class Gate:
         self.waiting = 0
         self._filling = filling
 
-    async def render(self, source: Source) -> AsyncGenerator[bytes, None]:
+    async def render(self, source: VersionSource) -> AsyncGenerator[bytes, None]:
         if self._filling:
             yield bytes(self._filling)
         self.waiting += 1

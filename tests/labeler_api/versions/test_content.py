@@ -10,7 +10,7 @@ from typing import Any
 from pycocotools import mask
 from pycocotools.coco import COCO
 
-from labeler_api.versions.files.writing import StoredSource, frozen, gathered
+from labeler_api.versions.files.file_writing import StoredSource, frozen, gathered
 from labeler_api.versions.formats import EXPORT_FORMATS
 from labeler_api.versions.formats.classes import ClassList
 from labeler_api.versions.formats.source import Header

@@ -7,7 +7,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from labeler_api.db.read_only import prove
+from labeler_api.db.read_only_role import prove
 from labeler_ops.database.roles import apply_roles
 from labeler_ops.database.schema_check import check
 from labeler_ops.errors import DatabaseError

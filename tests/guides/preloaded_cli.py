@@ -42,7 +42,7 @@ def labeler_in(directory: Path) -> Iterator[Path]:
     path, script = directory / "socket", directory / "labeler"
     script.write_text(_CLIENT.format(python=sys.executable, path=str(path)))
     script.chmod(0o755)
-    words = [*dying_with_parent(signal.SIGKILL), sys.executable, "-m", "tests.guides.warm", str(path)]
+    words = [*dying_with_parent(signal.SIGKILL), sys.executable, "-m", "tests.guides.preloaded_cli", str(path)]
     with Popen(words, start_new_session=True) as process:
         try:
             while not path.exists():

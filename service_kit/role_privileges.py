@@ -60,6 +60,10 @@ _MAINTAIN_SINCE = 17  # the PostgreSQL version that made VACUUM, REINDEX and the
 SHOWN = 8  # findings in a message; a superuser has thousands
 
 
+class RoleCanWrite(Exception):
+    """A role that has to be read-only could write; the text says with what."""
+
+
 async def write_privileges(connection: Any, most: int | None = None) -> list[str]:
     """List what the session's role could write with, up to a limit; an empty list is the proof.
 

@@ -10,9 +10,9 @@ import structlog
 
 from labeler_api.context import Services
 from labeler_api.db.pool import WriteTransaction
-from labeler_api.deletion.datasets import purge, rows_store
-from labeler_api.deletion.datasets.purge import DeletionTarget
-from labeler_api.deletion.datasets.rows_store import Part
+from labeler_api.deletion.datasets import object_purge, rows_store
+from labeler_api.deletion.datasets.object_purge import DeletionTarget
+from labeler_api.deletion.datasets.rows_store import DeletionBatch
 from labeler_api.jobs import worker as jobs
 
 KIND = "deletion.rows"
@@ -42,7 +42,7 @@ async def handle(services: Services, payload: bytes) -> None:
         if dataset_id is None or not await rows_store.delete_dataset(tx, dataset_id):
             gone.dataset_id = None
         if gone.dataset_id is not None or gone.project_ids:
-            await purge.enqueue_purge(tx, gone)
+            await object_purge.enqueue_purge(tx, gone)
     log.info("deleted the rows", dataset_id=gone.dataset_id, project_ids=gone.project_ids)
 
 
@@ -58,7 +58,7 @@ async def _empty_project(services: Services, project_id: str) -> None:
     await _empty(services, rows_store.OF_PROJECT, project_id)
 
 
-async def _empty(services: Services, parts: tuple[Part, ...], owner: str | int) -> None:
+async def _empty(services: Services, parts: tuple[DeletionBatch, ...], owner: str | int) -> None:
     """Delete the rows of an owner, a batch a transaction."""
     for part in parts:
         behind: tuple[object, ...] | None = part.first

@@ -9,7 +9,7 @@ from typing import Any
 from service_kit.postgres import LivenessCheck, note_failure, throw_away
 
 
-class Lending:
+class ConnectionLoans:
     """Lends the connections of a pool of `size`, and keeps what comes back for whoever is next.
 
     What nobody has wanted for a while goes back into the pool, which closes it in its own time.

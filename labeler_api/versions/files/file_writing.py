@@ -12,7 +12,7 @@ import msgspec
 from labeler_api.db.pool import Row, Snapshot
 from labeler_api.object_store.objects import ObjectStore
 from labeler_api.versions.formats import Format
-from labeler_api.versions.formats.source import CLASSIFICATION, Annotation, Header, Image, LabeledImage, Source
+from labeler_api.versions.formats.source import CLASSIFICATION, Annotation, Header, Image, LabeledImage, VersionSource
 from labeler_api.versions.publishing import store as publishing_store
 
 _WRITE_BYTES = 64 * 1024  # a few hundred annotations: about a millisecond of the event loop between two breaths
@@ -68,7 +68,7 @@ def frozen(snapshot: Snapshot, version_id: int, header: Header) -> StoredSource:
 
 
 async def write(
-    objects: ObjectStore, bucket: str, key: str, wanted: Format, source: Source, metadata: Mapping[str, str]
+    objects: ObjectStore, bucket: str, key: str, wanted: Format, source: VersionSource, metadata: Mapping[str, str]
 ) -> Written:
     """Write one file; it appears whole or not at all. Raises Unavailable when the store is away."""
     return await store_chunks(objects, bucket, key, wanted.content_type, wanted.render(source), metadata)
