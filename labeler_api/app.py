@@ -137,7 +137,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Starlett
             await pause(settings.jobs == "off" or settings.maintenance_mode)
             await stack.enter_async_context(running.maintenance.watched(settings.jobs_db_url, pause))
             connections = _connections(settings, running.instruments.metrics)
-            connections.told_of_the_end = running.draining.begin
+            connections.on_shutdown = running.draining.begin
             await stack.enter_async_context(connections.watched())
             stack.enter_context(running.draining.delayed(settings.api_drain_seconds))
             yield {STATE: connections, at_once.STATE: _at_once(settings, running)}

@@ -13,7 +13,7 @@ from starlette.types import Scope
 
 from labeler_api.http.access_line import account
 from labeler_api.http.answer_fields import AnswerFields, request_id
-from labeler_api.http.input.request import Raw, by_name
+from labeler_api.http.input.header_lookup import Raw, by_name
 from labeler_api.telemetry.instruments import Instruments
 
 STATE = "at_once"

@@ -25,8 +25,8 @@ from labeler_api.context import Call, IdempotencyKey, Services
 from labeler_api.errors import AppError, RetryInQueue, RetryTransaction
 from labeler_api.http.authentication import authenticate
 from labeler_api.http.input.decoding import MOST_VALUES, convert, decode_json, idempotency_key, query_values, read_json
+from labeler_api.http.input.header_lookup import EndpointRequest
 from labeler_api.http.input.json_rules import SHORT_BYTES
-from labeler_api.http.input.request import EndpointRequest
 from labeler_api.http.response import EncodedResponse, Field
 from labeler_api.http.response import encoded as encode_fields
 from labeler_api.http.server.pacing import PIECE_BYTES, PacedResponse

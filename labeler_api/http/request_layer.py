@@ -23,7 +23,7 @@ from labeler_api.errors import AppError
 from labeler_api.http import errors
 from labeler_api.http.answer_fields import AnswerFields, request_id
 from labeler_api.http.exchange import Exchange, with_fields
-from labeler_api.http.input.request import by_name
+from labeler_api.http.input.header_lookup import by_name
 from labeler_api.http.server.client_address import ClientAddress
 from labeler_api.process.draining import stopping
 from labeler_api.settings import Settings

@@ -85,7 +85,7 @@ class Connections:
         self._open: dict[Watched, str] = {}
         self._of_client: Counter[str] = Counter()
         self._refused: set[Watched] = set()
-        self.told_of_the_end: Callable[[], None] = lambda: None
+        self.on_shutdown: Callable[[], None] = lambda: None
         self._metrics.watch(lambda: self._metrics.connections_open.set(len(self._open)))
 
     def __len__(self) -> int:

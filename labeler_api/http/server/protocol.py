@@ -121,7 +121,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Let the current request end, if there is one. A long request hears that the server stops."""
-        self._all.told_of_the_end()
+        self._all.on_shutdown()
         super().shutdown()
 
     def data_received(self, data: bytes) -> None:
