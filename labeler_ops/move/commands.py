@@ -184,8 +184,8 @@ def finalize(
 async def _look(workflow: MoveWorkflow, runs: Path, reporter: ConsoleReporter) -> None:
     found = await workflow.check()
     reporter.show(found)
-    databases = workflow.context.endpoints.databases
-    told = await estimate(databases.source if databases else None, workflow.object_bytes(), runs)
+    databases, plan = workflow.context.endpoints.databases, workflow.context.plan
+    told = await estimate(databases.source if databases else None, workflow.object_bytes(), runs, plan.database)
     for line in told.lines:
         reporter.line(line)
     reporter.line("then, in order:")

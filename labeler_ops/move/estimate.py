@@ -1,11 +1,15 @@
-"""How long the phases of a move would take: from the sizes, and the rates of the last move that was made."""
+"""How long the phases of a move would take: from the sizes, and the rates of earlier moves of the same database."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from labeler_ops.connecting import connected
 from labeler_ops.database.own_objects import OWN_RELATIONS
+from labeler_ops.database.roles import Database
+from labeler_ops.move.context import KIND, plan_of
 from labeler_ops.runs import Run
 
 # MiB a second: what two cores and a local disk do at least; over a network the line is the limit.
@@ -28,9 +32,18 @@ class Estimate(msgspec.Struct, frozen=True):
     rates_of: str
 
 
-async def estimate(source: str | None, object_bytes: int, runs: Path) -> Estimate:
-    """Look at the sizes, and reckon with the rates of the last move in `runs`, such as a rehearsal."""
-    rates, rates_of = _rates(runs)
+class _Measured(NamedTuple):
+    """What an earlier run measured, in MiB a second."""
+
+    run: str
+    rates: dict[str, float]
+
+
+async def estimate(source: str | None, object_bytes: int, runs: Path, database: Database) -> Estimate:
+    """Look at the sizes, and reckon with the rates of earlier moves of this database in `runs`, such as a rehearsal."""
+    rows = _newest(runs, database, _of_rows) if source is not None else None
+    objects = _newest(runs, database, _of_objects) if object_bytes else None
+    rates = _RATES | (rows.rates if rows else {}) | (objects.rates if objects else {})
     seconds = dict.fromkeys(("objects, first pass", "verify objects"), object_bytes / _MEBIBYTE / rates["objects"])
     lines: list[str] = []
     if source is not None:
@@ -38,7 +51,9 @@ async def estimate(source: str | None, object_bytes: int, runs: Path) -> Estimat
         took = {name: size / _MEBIBYTE / rates[name] for name in ("dump", "restore", "verify")}
         copy = took["dump"] + took["restore"]
         seconds |= {"backup": copy + took["verify"], "copy": copy, "verify": took["verify"]}
-    return Estimate(lines, {name: round(value, 1) for name, value in seconds.items()}, rates_of)
+    known = {"rows": rows} if source is not None else {}
+    known |= {"objects": objects} if object_bytes else {}
+    return Estimate(lines, {name: round(value, 1) for name, value in seconds.items()}, _rates_of(known))
 
 
 async def _sizes(source: str) -> tuple[int, list[str]]:
@@ -52,12 +67,23 @@ async def _sizes(source: str) -> tuple[int, list[str]]:
     ]
 
 
-def _rates(runs: Path) -> tuple[dict[str, float], str]:
-    for journal in sorted(runs.glob("*-move-*/journal.jsonl"), reverse=True):
+def _newest(runs: Path, database: Database, measured: Callable[[Run], dict[str, float]]) -> _Measured | None:
+    """Find the newest move of this database that has such rates: a few rows of another one say nothing about it."""
+    for journal in sorted(runs.glob(f"*-{KIND}-*/journal.jsonl"), reverse=True):
         run = Run.read(journal.parent)
-        if rates := _of_rows(run) | _of_objects(run):
-            return _RATES | rates, f"as in run {run.id}"
-    return _RATES, "a cautious guess; a rehearsal tells better"
+        if plan_of(run).database == database and (rates := measured(run)):
+            return _Measured(run.id, rates)
+    return None
+
+
+def _rates_of(known: dict[str, _Measured | None]) -> str:
+    """Say where the rates come from, of rows and objects apart where they come from different places."""
+    said = {part: f"as in run {found.run}" if found else "a cautious guess" for part, found in known.items()}
+    if not any(known.values()):
+        return "a cautious guess; a rehearsal tells better"
+    if len(set(said.values())) == 1:
+        return next(iter(said.values()))
+    return f"{said['rows']}; objects {said['objects']}"
 
 
 def _of_rows(run: Run) -> dict[str, float]:
