@@ -135,6 +135,8 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         for start in range(0, len(data), _SLICE_BYTES):
             self._parse(data[start : start + _SLICE_BYTES])
+            if self.transport.is_closing():  # ended by what was parsed: nothing behind it counts
+                return
 
     def _parse(self, data: bytes) -> None:
         phase = self._phase

@@ -205,3 +205,15 @@ async def test_nonsense_behind_a_request_does_not_take_its_answer() -> None:
         server.go_on.set()
         assert (await client.answer())[0] == 200
         assert await client.ended() == b""
+
+
+async def test_an_ended_connection_is_ended_once_and_reads_no_further() -> None:
+    """What came in the same bytes is no longer taken: neither framing, which would be counted again, nor a request."""
+    async with serving() as server:
+        client = await server.client()
+        await client.send(CHUNKED.replace(b"/read", b"/hello") + b"1\r\nb\r\n")
+        assert (await client.answer())[2] == b"hello"
+        await client.send(b"1\r\nb\r\n" * 30_000 + b"0\r\n\r\n" + GET)
+        assert await client.ended() == b""
+        assert server.ended("body_framing") == 1
+        assert len(server.states) == 1
