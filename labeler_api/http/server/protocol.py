@@ -18,6 +18,7 @@ from uvicorn.server import ServerState
 
 from labeler_api.http import at_once
 from labeler_api.http.at_once import AtOnce, Sending
+from labeler_api.http.response import lines
 from labeler_api.http.server.answer import Answer, whole
 from labeler_api.http.server.connections import STATE, Connections
 
@@ -25,6 +26,7 @@ _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
 _ACKNOWLEDGED = slice(120, 128)  # tcpi_bytes_acked in Linux' struct tcp_info, a number of 64 bits
 _SLICE_BYTES = 16 * 1024  # three thousand chunks of a byte, each a call
 _READ_OFF_BYTES = 1024 * 1024  # after a refusal: closing with bytes unread would take the answer from the client
+_FRAMING_FIELDS = (b"content-length", b"transfer-encoding")
 _LENGTH_DIGITS = 20  # more than the parser takes
 _RETRY_SECONDS = 5
 
@@ -148,9 +150,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if phase <= Phase.IDLE:
             self._begin_header(0)
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass  # answered as if it had not been asked for (RFC 9110, 7.8)
+            self._feed(data)
         except httptools.HttpParserError:
             self._refuse(self._refusal or _NOT_HTTP)
             return
@@ -164,10 +164,34 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._is_mostly_framing():
                 self._refuse(_FRAMING)
 
+    def _feed(self, data: bytes) -> None:
+        """Feed the parser. Whoever asks for an upgrade is answered as if it had not been asked for (RFC 9110, 7.8).
+
+        The parser stops behind such a header. It would take the body for requests: somebody else may have written it.
+        """
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as stopped:
+                data = data[stopped.args[0] :]
+                if self._phase == Phase.BODY:
+                    self._expect_body()
+            else:
+                return
+
+    def _expect_body(self) -> None:
+        """Begin with a parser that is told of the body alone. It calls as for any request, and is not heard."""
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+        framing = [field for field in self.headers if field[0] in _FRAMING_FIELDS]
+        self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % lines(framing))
+
     # What the parser calls
 
     def on_message_begin(self) -> None:
         """Begin a request."""
+        if self._phase == Phase.BODY:  # told of the body alone
+            return
         if self._phase != Phase.HEADER:
             self._begin_header(-self._fed)  # behind another one in the same bytes
         self._trailers = 0
@@ -195,6 +219,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Hand the request on."""
+        if self._phase == Phase.BODY:  # told of the body alone
+            return
         most = self._most_bytes
         # What is fed now may hold more than the header: only where it could be too much is it added up.
         if (self._fed > most or self._header_bytes + self._fed > most) and self._header_size() > most:
@@ -220,6 +246,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End a request."""
+        if (self._chunked or self._length) and self.parser.should_upgrade():
+            return  # the parser leaves the body to us
         self._phase = Phase.IDLE
         if self._at_once is None or self._sending is None:
             super().on_message_complete()

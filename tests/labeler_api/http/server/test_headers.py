@@ -7,6 +7,7 @@ from tests.fixtures.waiting import until
 from tests.labeler_api.http.server.bare_server import GET, KEEP_ALIVE_SECONDS, serving
 
 KIBIBYTE = 1024
+UPGRADE = b"%b HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
 
 
 async def test_a_header_of_64_kib_is_taken_and_a_larger_one_is_not() -> None:
@@ -180,3 +181,37 @@ async def test_pipelined_requests_are_answered_and_their_number_ends() -> None:
         assert (await flood.answer())[0] == 200
         assert await flood.ended() == b""
         assert len(server.states) == 6
+
+
+async def test_requests_behind_an_upgrade_are_answered() -> None:
+    async with serving() as server:
+        client = await server.client()
+        await client.send(UPGRADE % b"GET /hello" + b"\r\n" + GET * 2)
+        assert [(await client.answer())[2] for _ in range(3)] == [b"hello"] * 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "body"),
+    [
+        (b"Content-Length: 40000\r\n", b"b" * 40_000),
+        (b"Transfer-Encoding: chunked\r\n", (b"4e20\r\n" + b"b" * 20_000 + b"\r\n") * 2 + b"0\r\n\r\n"),
+    ],
+    ids=["length", "chunked"],
+)
+@pytest.mark.parametrize("pause", [False, True], ids=["at once", "behind the header"])
+async def test_the_body_of_a_request_for_an_upgrade_is_read(fields: bytes, body: bytes, pause: bool) -> None:
+    """What stands in a body is no request: somebody else may have written it."""
+    async with serving() as server:
+        client = await server.client()
+        head = UPGRADE % b"POST /read" + fields + b"\r\n"
+        if pause:
+            await client.send(head)
+            await until(lambda: len(server.states) == 1)
+            await client.send(body + GET)
+        else:
+            await client.send(head + body + GET)
+        assert (await client.answer())[2] == b"40000"
+        assert (await client.answer())[2] == b"hello"
+        assert server.read == [b"b" * 40_000]
+        assert [name for name, _ in server.headers[0]][:3] == [b"host", b"connection", b"upgrade"]
+        assert len(server.states) == 2
