@@ -85,6 +85,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._at_once: AtOnce | None = app_state.get(at_once.STATE)
         self._beginnings = () if self._at_once is None else self._at_once.beginnings
         self._sending: Sending | None = None
+        self._at_once_in_row = 0  # in what the transport read last
         self._bounds = self._all.bounds
         self._most_bytes = self._bounds.header_bytes
         self._phase = Phase.NEW
@@ -132,6 +133,7 @@ class BoundedProtocol(HttpToolsProtocol):
         A transport reads up to 256 KiB at once: forty thousand chunks of a byte, each a call that keeps everybody else
         waiting. So the bounds are asked after each slice, unless all of it is the content of a body of a known length.
         """
+        self._at_once_in_row = 0
         if len(data) <= _SLICE_BYTES or self._is_content(len(data)):
             self._parse(data)
             return
@@ -254,6 +256,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         sending, self._sending = self._sending, None
         self._waited = 0
+        self._at_once_in_row += 1
         self.server_state.total_requests += 1
         self.transport.write(whole(sending, self.server_state.default_headers))
         self._at_once.sent(sending)
@@ -340,9 +343,13 @@ class BoundedProtocol(HttpToolsProtocol):
     # Ends
 
     def _may_be_answered_at_once(self) -> bool:
-        """Whether the request is a GET without a body, and nothing of an earlier one waits to be sent."""
+        """Whether the request is a GET without a body, and nothing of an earlier one waits to be sent.
+
+        Of requests that came together only some are. The others wait their turn, or are refused as `pipelined`.
+        """
         return (
-            self.parser.get_method() == b"GET"
+            self._at_once_in_row < self._bounds.pipelined
+            and self.parser.get_method() == b"GET"
             and self.parser.get_http_version() == "1.1"
             and self.parser.should_keep_alive()
             and not (self._chunked or self.expect_100_continue or self.flow.write_paused or self._is_answering())

@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from starlette.types import Receive, Scope, Send
 
 from labeler_api.app import create_app
+from labeler_api.http.server.connections import Bounds
 from labeler_api.http.server.protocol import BoundedProtocol
 from labeler_api.images.media.at_once import ROUTE
 from service_kit.tracing import Tracing
@@ -273,6 +274,20 @@ async def test_answers_come_in_the_order_of_the_requests(served: Served) -> None
     answers = await served.send(at_once, usual, at_once, at_once, usual, at_once)
     assert [len(answer.body) == size for answer in answers] == [True, False, True, True, False, True]
     assert {answer.status for answer in answers} == {200}
+
+
+async def test_no_more_are_answered_ahead_than_the_usual_way_takes(served: Served) -> None:
+    """A read holds two thousand such requests. Everybody else would wait for all of them."""
+    _, path = await shown(served.api)
+    await served.get(path)
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    writer.write(request(path) * 500)
+    async with asyncio.timeout(PATIENCE):
+        answers = await reader.read()
+    writer.close()
+    # Then one goes the usual way, eight wait behind it, and the next is refused.
+    assert answers.count(b"HTTP/1.1 200 OK") == Bounds().pipelined + 1
+    assert served.counted("connections_ended_total", reason="pipelined") == 1
 
 
 async def test_a_request_that_is_traced_goes_the_usual_way(api: Api) -> None:
