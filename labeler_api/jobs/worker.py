@@ -1,7 +1,7 @@
 """Durable jobs on PostgreSQL: decided in a transaction, done after it, finished whatever happens between.
 
-The queue is PgQueuer's (docs/decisions/0009-job-queue.md); nothing else but job_queue.py imports it. A job is enqueued
-in the transaction that makes it necessary, so that there is never the one without the other. Every process of the API
+The queue is PgQueuer's (docs/decisions/0009-job-queue.md); only `labeler_api/jobs/` imports it. A job is enqueued in
+the transaction that makes it necessary, so that there is never the one without the other. Every process of the API
 works on the queue, each on a connection of its own beside the pool, for LISTEN.
 
 What a handler must be: idempotent, since a job whose process dies is taken up by another one from its start; and ready

@@ -97,7 +97,7 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # it believes the leftmost of X-Forwarded-For; see http/client_address.py
+        proxy_headers=False,  # it believes the leftmost of X-Forwarded-For; see http/server/client_address.py
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.api_shutdown_seconds,
     )

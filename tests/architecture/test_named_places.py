@@ -1,10 +1,12 @@
 """What a comment, a docstring or a page names exists: a reader who follows it arrives somewhere.
 
-That is `module.name`, a file in backticks, "see name", and "`name` in `file.py`".
+That is `module.name`, a file, "see name", and "`name` in `file.py`".
 """
 
 import ast
+import io
 import re
+import tokenize
 from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
@@ -19,6 +21,9 @@ _FILES = {"py", "sql", "txt", "json", "html", "xml", "png", "jpg", "md", "yaml"}
 _PARAMETERS = {"limits.total_bytes"}
 _SOURCES = ("*.py", "*.sql", "*.md", "*.toml", "*.svg", "*.sh", "*.proto")
 _FILE = re.compile(r"`((?:[\w.-]+/)*[\w-]+\.(?:py|sql|md|toml|svg|sh|proto))(?:::\w+)?`")
+# A file without backticks, in a comment or a docstring.
+_ENDS = r"\.(?:py|sql|md|toml|svg|sh|proto)(?![\w/*`-]|\.\w)"
+_PLAIN_FILE = re.compile(rf"(?<![\w./*{{}}<>:`-])((?:[\w-]+/)*[a-z_][\w-]*{_ENDS})")
 # How the files end that protoc makes, and what a new revision of the schema is called.
 _FORMS = {"_pb2_grpc.py", "YYYY_MM_DD_HHMM_what_it_does.py"}
 # "see" and one name: in backticks, or with a character that no word has. What begins with pg_ is PostgreSQL's.
@@ -74,6 +79,28 @@ def missing_files(text: str) -> Iterator[str]:
             yield name
 
 
+def prose(module: Module) -> str:
+    """The comments of a module, and its docstrings: any string that stands for itself."""
+    comments = [
+        token.string
+        for token in tokenize.generate_tokens(io.StringIO(module.text).readline)
+        if token.type == tokenize.COMMENT
+    ]
+    strings = [
+        node.value.value
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    ]
+    return "\n".join((*comments, *strings))
+
+
+def missing_plain_files(text: str) -> Iterator[str]:
+    """The files without backticks that are nowhere: a name may leave out the folders before it."""
+    for name in _PLAIN_FILE.findall(text):
+        if not any(f"/{path}".endswith(f"/{name}") for path in _sources()):
+            yield name
+
+
 def missing_after_see(text: str) -> Iterator[str]:
     """What "see" names and no module, class, function, variable, file or folder is called."""
     for quoted, plain in _SEE.findall(text):
@@ -108,6 +135,11 @@ def test_files_in_comments_exist() -> None:
     assert [f"{module.where}: {name}" for module in _written() for name in missing_files(module.text)] == []
 
 
+def test_files_without_backticks_in_comments_exist() -> None:
+    """In a page they are the words of a command or of a table, and `test_pages.py` reads those."""
+    assert [f"{module.where}: {name}" for module in _written() for name in missing_plain_files(prose(module))] == []
+
+
 def test_files_in_pages_exist() -> None:
     assert [f"{page.name}: {name}" for page in _pages() for name in missing_files(page.read_text())] == []
 
@@ -132,6 +164,11 @@ def test_a_name_that_went_is_found() -> None:
 def test_a_file_that_went_is_found() -> None:
     text = "`lease.py`, `image_locks/lease.py`, `docs/access.md`, `locks/lease.py`, `leases.py`, `data.yaml`"
     assert list(missing_files(text)) == ["locks/lease.py", "leases.py"]
+
+
+def test_a_file_without_backticks_that_went_is_found() -> None:
+    text = "see http/client_address.py; only job_queue.py does, lease.py says. `of.py`, *.md, image_locks/lease.py"
+    assert list(missing_plain_files(text)) == ["http/client_address.py", "job_queue.py"]
 
 
 def test_what_is_not_to_be_seen_is_found() -> None:
