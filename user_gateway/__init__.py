@@ -1,1 +1,1 @@
-"""The gRPC service that alone reads the User DB: who a user is, and whether a password is theirs."""
+"""The one service that reads the User DB, over gRPC: who a user is, and whether a password is theirs."""
