@@ -8,7 +8,9 @@ APPLICATION = "labeler_api"
 STATEMENT_SECONDS = 20
 """What the server gives one statement of a request, which has thirty seconds for all that it does.
 
-The limit holds between the parts of a statement, too: a process that freezes there keeps its locks no longer.
+The limit also holds between the messages of one execution (Parse, Bind, Execute). It does not hold between two
+executions of a statement, nor in the middle of a message: `labeler_api/db/stalled_transactions.py` ends what stands
+still there.
 """
 LOCK_SECONDS = 5
 """What a statement of a request waits for a lock: it holds a connection that others could use."""

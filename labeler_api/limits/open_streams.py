@@ -1,4 +1,4 @@
-"""Answers that a client paces hold a connection to the object store for as long as it reads: who may have how many.
+"""Limits how many streams a person and a client may have open. A slow reader keeps a store connection busy.
 
 Images and exports are such streams. A quarter of the store's connections is never theirs: uploads, exports, thumbnails
 and health go on, even if clients read slowly.

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 _MEDIA_SECONDS = 5.0  # contract#images: a removed member loses the images within 5 seconds
 _MEDIA_ENTRIES = 20_000  # some 400 pages of 50 images; about 20 MB of rows
-_RENDITION_SECONDS = 3600.0  # until then nobody decodes once more what cannot be shown
+_RENDITION_SECONDS = 3600.0  # for an hour, a picture that could not be rendered is not tried again
 _THUMBNAIL_BYTES = 64 * 1024 * 1024
 _PAGE_BYTES = 64 * 1024 * 1024  # fifty pages of a thousand boxes: those of the projects at work
 _COUNT_BYTES = 8 * 1024 * 1024  # two thousand projects of twenty classes

@@ -28,8 +28,8 @@ class Phase:
 
     `run` fills in what the journal keeps, and may be started again wherever it was cut off. `check` says what is wrong
     with what was done, None when it stands. `undo` takes it back, also when it was cut off. `description` is its line
-    of the plan. `left_to_operator` says why this run leaves it to a person. A phase that `compares` runs before the
-    checks of earlier phases: it names what differs, which says more than that something does not stand.
+    of the plan. `left_to_operator` says why this run leaves it to a person. Before a phase that `compares`, earlier
+    phases are not checked. Its own report of differences is more precise.
     """
 
     name: str

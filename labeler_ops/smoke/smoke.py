@@ -20,7 +20,7 @@ async def smoke(
     read_only: bool = False,
     on_step: Callable[[StepResult], None] = lambda _: None,
 ) -> SmokeReport:
-    """Try everything and leave nothing behind. `told` hears of each step as it ends. Raises ValueError for the URL.
+    """Try everything and leave nothing behind. `on_step` hears of each step as it ends. Raises ValueError for the URL.
 
     `read_only` is for a deployment in maintenance mode: nothing is changed, and one write has to be refused.
     """

@@ -115,7 +115,7 @@ class Inventory:
         dsn: str | None,
         on_progress: Callable[[int, int], None],
     ) -> Self:
-        """Read the database, then list both stores side by side; `told` hears of more objects, and of no bytes.
+        """Read the database, then list both stores side by side; `on_progress` hears of more objects, and of no bytes.
 
         In this order, since an upload puts its object before its row: uploads meanwhile lose nothing.
         """

@@ -1,8 +1,9 @@
 """SQL of annotations. Every write is one statement that writes the revision, too.
 
 A revision holds the whole row before and after, as `to_jsonb` writes it, so that any of them can be restored.
-Writers of one image take turns: every write locks its images first (`claim_image_2`). The time of a write
-is `statement_timestamp()`, and not the transaction's, which may have begun before another writer's turn.
+Writers of one image take turns: every write locks the rows of its images first. A save does it in `claim_image_2`.
+`set_annotation_state_2` does it itself and claims nothing. The time of a write is `statement_timestamp()`. It is not
+the transaction's, which may have begun before another writer's turn.
 """
 
 # ruff: noqa: S608 - the only text put into the statements is the list of columns below

@@ -3,8 +3,8 @@
 A file each, made by the migration that names it and never changed after: what changes gets the next number, so that the
 version before goes on calling the one that it knows.
 
-Those that the API calls set `search_path` and how they are planned. What they call has that from them, and sets nothing
-unless the API calls it, too: each setting is set and taken back with each call.
+Those that the API calls set `search_path` and how they are planned. Inner functions inherit these settings. They set
+their own only if the API also calls them directly: each setting is set and taken back with each call.
 """
 
 from pathlib import Path

@@ -22,7 +22,7 @@ from labeler_api.members.policy import ProjectLock, Role
 from labeler_api.object_store.objects import ObjectStream
 from labeler_api.tokens.signed_links import LinkQuery, object_version
 
-_THUMBNAIL_BYTES = 1024 * 1024  # ours have some 10 KB; what is larger is none
+_THUMBNAIL_BYTES = 1024 * 1024  # ours have some 10 KB; a larger object is not a thumbnail
 _SAFE_TYPES = frozenset(CONTENT_TYPES.values())
 _OF_ALL = {  # shown as an image and never run as anything else
     "Vary": "Origin",  # a copy that an <img> fetched without CORS must not be given to a canvas

@@ -85,8 +85,9 @@ async def upload(
     """Store the images of a form in a dataset. Nothing of the form is read before the caller's role is known.
 
     A bad file fails alone. What ends the whole request (a limit, a part that is away, a client that left) keeps the
-    images that came before it, and its error says how many. An annotation file that is refused takes the images with
-    it: anything but an error looks like a success. `sent` is told of every file, and refuses those of another request.
+    images that came before it, and its error says how many. If the annotation file is refused, no
+    image is kept either: on the frontend, any answer but an error looks like a success. `sent` is told of every file,
+    and refuses those of another request.
     """
     async with call.db.read() as connection:
         access = await members.authorize(connection, call, reference, Role.ADMIN, ProjectLock.NONE)
@@ -242,7 +243,7 @@ async def _take_entry(
 
 
 def nothing_stored(summary: UploadSummary, and_also: str = "") -> Invalid:
-    """Make the answer to a request of which nothing could be stored: anything but an error looks like a success."""
+    """Make the answer to a request of which nothing could be stored: the frontend takes any other for a success."""
     files = "the file" if summary.failed_total == 1 else f"any of the {summary.failed_total} files"
     first = "; ".join(f"{one.filename}: {one.reason}" for one in summary.failed[:_REASONS])
     more = summary.failed_total - min(_REASONS, len(summary.failed))

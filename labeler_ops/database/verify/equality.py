@@ -103,11 +103,13 @@ async def compare_databases(
     target_as_of: str | None = None,
     roles: Roles | None = None,
 ) -> DatabaseComparison:
-    """Compare two databases, given as URLs, as of now; a side as of a snapshot that somebody else holds, if given.
+    """Compare two databases, given as URLs.
+
+    Compares the present state, or the snapshots `as_of` and `target_as_of`, which somebody else holds.
 
     `progress` hears of blocks, of both sides.
 
-    Owners and grants are compared when `roles` says what is expected of them: a copy may be made without.
+    A copy may leave out owners and grants, so they are compared only if `roles` is given.
     Raises DatabaseError when one cannot be read.
     """
     started = perf_counter()
