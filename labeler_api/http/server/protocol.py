@@ -229,14 +229,14 @@ class BoundedProtocol(HttpToolsProtocol):
             raise self._stop(self._too_large())
         if len(self.pipeline) >= self._bounds.pipelined:
             raise self._stop(_PIPELINED)
-        self._phase = Phase.BODY
         self._waited = 0
         self._content = self._content_before = 0
         self._framing = self._no_content = -self._fed
         if self._at_once is not None and self.url.startswith(self._beginnings) and self._may_be_answered_at_once():
             self._sending = self._at_once.find(self.url, self.headers)
         if self._sending is None:
-            super().on_headers_complete()
+            super().on_headers_complete()  # raises for some addresses: then there is no body yet, nor whose it would be
+        self._phase = Phase.BODY
 
     def on_body(self, body: bytes) -> None:
         """Take content of the body."""

@@ -215,3 +215,26 @@ async def test_the_body_of_a_request_for_an_upgrade_is_read(fields: bytes, body:
         assert server.read == [b"b" * 40_000]
         assert [name for name, _ in server.headers[0]][:3] == [b"host", b"connection", b"upgrade"]
         assert len(server.states) == 2
+
+
+@pytest.mark.parametrize(
+    "line", [b"CONNECT x:1", b"GET http://x", b"GET http://[::1/", b"GET http://x:99999999/", b"GET /\xff"]
+)
+async def test_an_address_that_has_no_path_is_refused_and_takes_nobody_elses_answer(line: bytes) -> None:
+    """The parser takes some that are none. Such a request has no place of its own yet when it is refused."""
+    async with serving() as server:
+        unknown = line + b" HTTP/1.1\r\nHost: x\r\n\r\n"
+        for before in (b"", GET):
+            client = await server.client()
+            if before:
+                await client.send(before)
+                assert (await client.answer())[2] == b"hello"
+            await client.send(unknown)
+            assert await client.refusal() == (400, "not_http")
+        behind = await server.client()
+        await behind.send(GET.replace(b"/hello", b"/hang") + unknown)
+        await until(lambda: server.ended("not_http") == 3)
+        server.go_on.set()
+        assert (await behind.answer())[2] == b"hello"
+        assert await behind.ended() == b""
+        assert len(server.states) == 2
