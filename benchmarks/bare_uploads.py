@@ -23,7 +23,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from benchmarks.bare_store import client
-from labeler_api.images import thumbnails
+from labeler_api.images import thumbnail_format
 
 _FILE = Path(os.environ.get("PHOTOGRAPH", ""))
 _CORES = len(os.sched_getaffinity(0))
@@ -33,11 +33,11 @@ _numbers = count()
 
 def small(path: Path) -> bytes:
     """Make the thumbnail: decoded at the smallest scale that will do, as we do."""
-    side = (thumbnails.SIDE_PIXELS, thumbnails.SIDE_PIXELS)
+    side = (thumbnail_format.SIDE_PIXELS, thumbnail_format.SIDE_PIXELS)
     with Image.open(path) as image:
         image.thumbnail(side, Image.Resampling.LANCZOS, reducing_gap=2.0)
         out = io.BytesIO()
-        image.convert("RGB").save(out, "JPEG", quality=thumbnails.JPEG_QUALITY, optimize=True)
+        image.convert("RGB").save(out, "JPEG", quality=thumbnail_format.JPEG_QUALITY, optimize=True)
     return out.getvalue()
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import quote
 
-from labeler_api.images import thumbnails
+from labeler_api.images import thumbnail_format
 from labeler_ops.smoke.deployment import Deployment, check
 from labeler_ops.smoke.pictures import HEIGHT, WIDTH, picture
 from labeler_ops.smoke.smoke_dataset import SmokeDataset
@@ -83,7 +83,7 @@ async def load(subject: SmokeDataset) -> str:
         check((part.status_code, part.content) == (_PARTIAL, one.content[100:200]), f"{one.path}: no ranges")
         thumbnail = await subject.deployment.download(image["thumbnail_url"])
         size = decoded_size(thumbnail.content, f"the thumbnail of {one.path}")
-        check(max(size) <= thumbnails.SIDE_PIXELS, f"{one.path}: the thumbnail has {size}")
+        check(max(size) <= thumbnail_format.SIDE_PIXELS, f"{one.path}: the thumbnail has {size}")
     return "bytes equal, ranges, thumbnails"
 
 

@@ -24,7 +24,7 @@ from PIL import (
 )
 
 from labeler_api.errors import FileRejected
-from labeler_api.images import thumbnails
+from labeler_api.images import thumbnail_format
 from labeler_api.images.pictures import jpeg_scans, png_rows, tiff
 from labeler_api.images.pictures.formats import CONTENT_TYPES, HEAD_BYTES, Kind, kind_of, not_taken
 from labeler_api.images.pictures.modes import brightness, eight_bits, is_deep, on_white, pixel_bytes
@@ -53,7 +53,7 @@ _AT_ONCE_PIXELS = 16 * 1024 * 1024  # a larger one that cannot be scaled as it i
 # 128 MiB, which the least share holds (labeler_api.workers.decoders). Larger ones are decoded in strips, if the
 # format allows it.
 _IN_FULL_PIXELS = 32 * 1024 * 1024
-_STRIPS_TO_PIXELS = int(thumbnails.SIDE_PIXELS * _REDUCING_GAP)  # for the longer side; from there on smoothly
+_STRIPS_TO_PIXELS = int(thumbnail_format.SIDE_PIXELS * _REDUCING_GAP)  # for the longer side; from there on smoothly
 
 # Its own bound is 89 million pixels; ours is a setting, is checked as early, and has limits of memory and time behind.
 Image.MAX_IMAGE_PIXELS = None
@@ -178,7 +178,9 @@ def _needed_bytes(image: Image.Image, file: IO[bytes]) -> int:
         raise FileRejected(
             f"it is a JPEG of more than {jpeg_scans.MAX_SCANS} scans, where encoders write about 10: save it again"
         )
-    scale = next((scale for scale in (8, 4, 2) if max(image.size) >= scale * _REDUCING_GAP * thumbnails.SIDE_PIXELS), 1)
+    scale = next(
+        (scale for scale in (8, 4, 2) if max(image.size) >= scale * _REDUCING_GAP * thumbnail_format.SIDE_PIXELS), 1
+    )
     return pixels // scale**2 * per_pixel + scans.whole_picture_bytes
 
 
@@ -208,13 +210,15 @@ def _identified(file: IO[bytes], kind: Kind, max_pixels: int) -> Image.Image:
 def _thumbnail(image: Image.Image, turned: int) -> bytes:
     image = _shrunk_from(image) if _is_for_strips(image) else _smooth(image)
     image.thumbnail(
-        (thumbnails.SIDE_PIXELS, thumbnails.SIDE_PIXELS), Image.Resampling.LANCZOS, reducing_gap=_REDUCING_GAP
+        (thumbnail_format.SIDE_PIXELS, thumbnail_format.SIDE_PIXELS),
+        Image.Resampling.LANCZOS,
+        reducing_gap=_REDUCING_GAP,
     )
     small = on_white(image)
     if turned in UPRIGHT:
         small = small.transpose(UPRIGHT[turned])
     out = io.BytesIO()
-    small.save(out, "JPEG", quality=thumbnails.JPEG_QUALITY, optimize=True)
+    small.save(out, "JPEG", quality=thumbnail_format.JPEG_QUALITY, optimize=True)
     return out.getvalue()
 
 
