@@ -11,7 +11,7 @@ from labeler_api.user_directory.directory import UserProfile
 
 TaskType = Annotated[str, Meta(min_length=1, max_length=20, pattern=TASK)]
 # Another word is refused with 400, which names those that there are.
-FormatName = Annotated[
+ExportFormatName = Annotated[
     str,
     Meta(
         min_length=1,
@@ -33,7 +33,7 @@ class PublishVersion(Struct):
     """
 
     task_type: TaskType
-    export_format: FormatName
+    export_format: ExportFormatName
     version_number: VersionNumber | None = None
     description: Annotated[str, Meta(max_length=10_000)] | None = None
     include_draft: bool = False
@@ -47,7 +47,7 @@ class ExportRequest(Struct):
     has the images, too, and with which training can begin as it is unpacked.
     """
 
-    export_format: FormatName
+    export_format: ExportFormatName
     task_type: TaskType | None = None
     project_id: str | None = None
     include_draft: bool = False
@@ -65,7 +65,7 @@ class ProjectExport(Struct):
 
     project_id: Annotated[str, Meta(min_length=1, max_length=100)]
     task_type: TaskType
-    export_format: FormatName
+    export_format: ExportFormatName
     include_draft: bool = False
     image_ids: ImageIds | None = None
     include_images: bool = False

@@ -49,7 +49,7 @@ class UploadForm(Struct):
     annotation_file: bytes | None = None
 
 
-FormatName = Literal["coco", "dice", "yolo", "voc"]
+ImportFormatName = Literal["coco", "dice", "yolo", "voc"]
 
 
 class Problem(Struct):
@@ -90,7 +90,7 @@ class ImportReport(Struct):
     """
 
     status: Literal["imported", "failed", "checked"]
-    format: FormatName | None = None
+    format: ImportFormatName | None = None
     imported: int = 0
     skipped: int = 0
     total: int = 0

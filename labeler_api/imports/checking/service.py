@@ -10,7 +10,7 @@ from labeler_api.context import Call
 from labeler_api.db.pool import ReadConnection
 from labeler_api.errors import Invalid
 from labeler_api.http.forms.multipart import Spool
-from labeler_api.images.upload.schemas import FormatName, ImportReport
+from labeler_api.images.upload.schemas import ImportFormatName, ImportReport
 from labeler_api.imports.checking import drafts as drafting
 from labeler_api.imports.checking import matching
 from labeler_api.imports.checking.drafts import Drafts
@@ -29,7 +29,7 @@ _NAMED, _NAME_CHARACTERS = 3, 100  # in the warning about images that are skippe
 class Prepared:
     """A file that was read and found right."""
 
-    format: FormatName
+    format: ImportFormatName
     drafts: Drafts
     classes: list[FileClass]
     warnings: list[str]
@@ -164,7 +164,9 @@ def _not_importable(reader: Reader, problems: Problems) -> Invalid:
     return _refusal(text, "import_refused", reader.format, problems)
 
 
-def _refusal(text: str, code: str, format_name: FormatName | None = None, problems: Problems | None = None) -> Invalid:
+def _refusal(
+    text: str, code: str, format_name: ImportFormatName | None = None, problems: Problems | None = None
+) -> Invalid:
     """Make the error; it carries the report, and the first problems in the form of every 422."""
     problems = problems or Problems()
     report = ImportReport(

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from labeler_api.images.upload.schemas import FormatName
+from labeler_api.images.upload.schemas import ImportFormatName
 from labeler_api.imports.readers import outlines
 from labeler_api.imports.readers.class_table import ClassTable, Key, meant, pixels
 from labeler_api.imports.readers.items import (
@@ -97,7 +97,7 @@ def _rotation(attributes: Raw) -> float:
 class CocoReader:
     """See `items.Reader`. `tasks` are those of the project."""
 
-    format: FormatName = "coco"
+    format: ImportFormatName = "coco"
 
     def __init__(self, document: Document, tasks: Set[str], problems: Problems) -> None:
         self._document = document

@@ -8,7 +8,7 @@ from msgspec import Raw, Struct
 
 from labeler_api.annotations.geometry import NO_OBJECT
 from labeler_api.http.input.json_pieces import Pieces
-from labeler_api.images.upload.schemas import FormatName
+from labeler_api.images.upload.schemas import ImportFormatName
 from labeler_api.imports.readers import outlines
 from labeler_api.imports.readers.class_table import ClassTable, Key, pixels
 from labeler_api.imports.readers.items import (
@@ -75,7 +75,7 @@ _TEXT = msgspec.json.Decoder(str)
 class DiceReader:
     """See `items.Reader`."""
 
-    format: FormatName = "dice"
+    format: ImportFormatName = "dice"
 
     def __init__(self, document: Document, problems: Problems) -> None:
         self._document = document

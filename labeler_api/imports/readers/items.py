@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from msgspec import Raw, Struct
 
-from labeler_api.images.upload.schemas import FormatName, Problem
+from labeler_api.images.upload.schemas import ImportFormatName, Problem
 
 MAX_CLASSES = 10_000  # as many as a reorder of classes may name
 
@@ -136,7 +136,7 @@ class Shape(Struct, frozen=True, gc=False):
 class Reader(Protocol):
     """A file of one format, opened. Problems go into the `Problems` that it was opened with."""
 
-    format: FormatName
+    format: ImportFormatName
     images: list[FileImage]  # those that have annotations
     classes: list[FileClass]  # grows while the shapes are read, where a file does not list what it uses
     warnings: list[str]  # complete when the shapes are

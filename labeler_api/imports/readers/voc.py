@@ -19,7 +19,7 @@ from msgspec import Raw
 
 from labeler_api.errors import FileRejected
 from labeler_api.images.upload.archives import extract
-from labeler_api.images.upload.schemas import FormatName
+from labeler_api.images.upload.schemas import ImportFormatName
 from labeler_api.imports.readers import outlines
 from labeler_api.imports.readers.class_table import ClassTable, pixels
 from labeler_api.imports.readers.items import (
@@ -48,7 +48,7 @@ _FLAGS = ("truncated", "difficult")
 class VocReader:
     """See `items.Reader`. `tasks` are those of the project."""
 
-    format: FormatName = "voc"
+    format: ImportFormatName = "voc"
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ from typing import IO
 
 from labeler_api.errors import FileRejected
 from labeler_api.images.upload.archives import entry_name, extract, open_archive
-from labeler_api.images.upload.schemas import FormatName
+from labeler_api.images.upload.schemas import ImportFormatName
 from labeler_api.imports.readers import outlines, yolo_layout, yolo_names, yolo_numbers
 from labeler_api.imports.readers.items import FileClass, FileImage, Geometry, PlacedImage, Problems, Shape, Unreadable
 from labeler_api.imports.readers.outlines import MalformedShape
@@ -40,7 +40,7 @@ class _Label:
 class YoloReader:
     """See `items.Reader`."""
 
-    format: FormatName = "yolo"
+    format: ImportFormatName = "yolo"
 
     def __init__(self, archive: zipfile.ZipFile, entries: Mapping[str, zipfile.ZipInfo], problems: Problems) -> None:
         self._problems = problems

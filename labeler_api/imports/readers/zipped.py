@@ -11,7 +11,7 @@ from typing import IO
 
 from labeler_api.errors import FileRejected
 from labeler_api.images.upload.archives import extract
-from labeler_api.images.upload.schemas import FormatName
+from labeler_api.images.upload.schemas import ImportFormatName
 from labeler_api.imports.readers.items import (
     FileClass,
     FileImage,
@@ -37,7 +37,7 @@ class ZippedReader:
 
     def __init__(self, parts: Sequence[tuple[str, Reader]], names: Set[str]) -> None:
         self._parts = parts
-        self.format: FormatName = parts[0][1].format
+        self.format: ImportFormatName = parts[0][1].format
         self.classes: list[FileClass] = []
         self.warnings: list[str] = []
         self.images: list[FileImage] = ImageList()
