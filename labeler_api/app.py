@@ -36,7 +36,7 @@ from labeler_api.http.routing import API_PREFIX, IndexedRouter, by_address
 from labeler_api.http.server.connections import STATE, Bounds, Connections, room_for_connections
 from labeler_api.images import removal
 from labeler_api.images.listing import routes as images
-from labeler_api.images.media import at_once as thumbnails
+from labeler_api.images.media import ready_thumbnails
 from labeler_api.images.media import routes as media
 from labeler_api.images.upload import routes as upload
 from labeler_api.imports.stored import routes as imports
@@ -149,7 +149,7 @@ def create_app(settings: Settings, services: Services | None = None) -> Starlett
 
 def _at_once(settings: Settings, services: Services) -> AtOnce:
     """What the server asks before it makes a task for a request."""
-    finders = {thumbnails.BEGINNING: thumbnails.finder(services.caches)}
+    finders = {ready_thumbnails.BEGINNING: ready_thumbnails.finder(services.caches)}
     return AtOnce(AnswerFields(settings), services.instruments, finders)
 
 

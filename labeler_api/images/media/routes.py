@@ -9,7 +9,7 @@ from labeler_api.http.at_once import address_of
 from labeler_api.http.endpoint import endpoint, matches
 from labeler_api.http.response import EncodedResponse
 from labeler_api.http.streaming import stream_object
-from labeler_api.images.media import at_once
+from labeler_api.images.media import ready_thumbnails
 from labeler_api.images.media import service as media_service
 from labeler_api.images.media.schemas import ImageLinkQuery
 from labeler_api.tokens.signed_links import LinkQuery
@@ -39,7 +39,7 @@ async def get_thumbnail(call: Call, dataset_id: str, image_id: str, query: LinkQ
     if matches(call.if_none_match, thumbnail.etag):
         return EncodedResponse(b"", 304, thumbnail.fields)
     content = await thumbnail.read()
-    at_once.remember(call.services.caches, address_of(request.scope), (dataset_id, image_id), query, thumbnail)
+    ready_thumbnails.remember(call.services.caches, address_of(request.scope), (dataset_id, image_id), query, thumbnail)
     return EncodedResponse(content, 200, [*thumbnail.fields, (b"content-length", b"%d" % len(content))])
 
 
@@ -52,5 +52,5 @@ media_routes = [
         login=False,
         errors=(NotFound, RangeNotSatisfiable, TooMany),
     ),
-    endpoint("GET", at_once.ROUTE, get_thumbnail, login=False, errors=(NotFound, TooMany)),
+    endpoint("GET", ready_thumbnails.ROUTE, get_thumbnail, login=False, errors=(NotFound, TooMany)),
 ]

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from labeler_api.app import create_app
 from labeler_api.http.server.connections import Bounds
 from labeler_api.http.server.protocol import BoundedProtocol
-from labeler_api.images.media.at_once import ROUTE
+from labeler_api.images.media.ready_thumbnails import ROUTE
 from service_kit.tracing import Tracing
 from tests.fixtures.accounts import OWNER, VIEWER
 from tests.fixtures.api import ORIGIN, Api
