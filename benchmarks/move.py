@@ -73,7 +73,7 @@ class Bench:
         self.found.rounds, self.found.once, self.found.memory = [], {}, {}
 
     async def restore_test(self, source: str) -> None:
-        """Try a backup as `migrate` does."""
+        """Try a backup as a move does."""
         if not (self.home / "backup").exists():
             await ours("backup", source, self.servers.target.dsn("postgres"), self.home / "backup", self.jobs)
         await self._ours("restore test", source, self.servers.target.dsn("postgres"), in_rounds=False)

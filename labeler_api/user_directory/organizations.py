@@ -61,7 +61,7 @@ class Organizations:
         await self._look_ups.cancel()
 
     async def _look_up(self, organization_id: int) -> None:
-        """Ask, or wait for a question that is under way, for as long as `patience` allows. It goes on without us."""
+        """Ask, or wait for a question that is under way, for _WAIT_SECONDS at most. It goes on without us."""
         task = self._look_ups.running(organization_id)
         if task is None:
             task = self._look_ups.start([organization_id], self._ask(organization_id), "organization look-up")

@@ -207,7 +207,7 @@ async def _add(tx: WriteTransaction, call: Call, access: Access, user_id: int, r
 
 
 async def require_may_grant(connection: ReadConnection, call: Call, reference: str, wanted: Role) -> Access:
-    """Check that the caller may make somebody a member with this role. Raises as `require_role`, and BadRequest."""
+    """Check that the caller may make somebody a member with this role. Raises as `authorize`, and BadRequest."""
     return may_grant(await authorize(connection, call, reference, Role.ADMIN, ProjectLock.NONE), wanted)
 
 
