@@ -111,8 +111,8 @@ class Call(Struct, frozen=True):
 
     @property
     def user_id(self) -> int:
-        """The caller's id."""
-        return self.principal.user_id
+        """The caller's id. Raises Unauthenticated as `principal` does."""
+        return self.user.user_id if self.user is not None else self.principal.user_id
 
     @property
     def db(self) -> Database:

@@ -31,7 +31,7 @@ class EncodedResponse(Response):
     def of(cls, body: bytes, status: int, fields: Sequence[Field]) -> "EncodedResponse":
         """Make an answer: its length comes behind the fields, and JSON's type where these name none."""
         measured = [*fields, (b"content-length", b"%d" % len(body))]
-        if all(name != b"content-type" for name, _ in fields):
+        if b"content-type" not in dict(fields):
             measured.append(_JSON)
         return cls(body, status, measured)
 
