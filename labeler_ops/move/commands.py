@@ -22,7 +22,7 @@ from labeler_ops.move.cli_options import (
     with_option_structs,
 )
 from labeler_ops.move.context import KIND, Mode, MoveContext, MovePlan, Part, RunOptions, plan_of
-from labeler_ops.move.estimate import duration, estimate
+from labeler_ops.move.estimate import duration, estimate, seconds_without_writes
 from labeler_ops.move.replication.database_pair import ReplicationStatus, drop_everything, replication_status
 from labeler_ops.move.workflow import NAMES, MoveWorkflow
 from labeler_ops.runs import Run, RunError, endpoint_name
@@ -193,7 +193,7 @@ async def _look(workflow: MoveWorkflow, runs: Path, reporter: ConsoleReporter) -
     for phase in phases:
         took = f" ({duration(told.seconds[phase.name])})" if phase.name in told.seconds else ""
         reporter.line(f"  {phase.name:20} {phase.description}{took}")
-    stop = sum(told.seconds.get(name, 0) for name in ("copy", "verify", "verify objects"))
+    stop = seconds_without_writes(told, [phase.name for phase in phases])
     reporter.line(
         f"users could not write for {duration(stop)}, and for as long as the deployment takes ({told.rates_of})"
     )

@@ -1,6 +1,6 @@
 """How long the phases of a move would take: from the sizes, and the rates of earlier moves of the same database."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,6 +54,12 @@ async def estimate(source: str | None, object_bytes: int, runs: Path, database: 
     known = {"rows": rows} if source is not None else {}
     known |= {"objects": objects} if object_bytes else {}
     return Estimate(lines, {name: round(value, 1) for name, value in seconds.items()}, _rates_of(known))
+
+
+def seconds_without_writes(told: Estimate, phases: Iterable[str]) -> float:
+    """Add up what users wait for. A move by replication has no phase `copy`: they work while its target follows."""
+    waited_for = {"verify", "verify objects"} | ({"copy"} & set(phases))
+    return sum(told.seconds.get(name, 0) for name in waited_for)
 
 
 async def _sizes(source: str) -> tuple[int, list[str]]:

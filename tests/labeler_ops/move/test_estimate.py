@@ -44,6 +44,12 @@ async def test_a_move_of_one_part_is_estimated_by_that_part_alone(source: str, t
     assert (await estimates.estimate(None, _MEBIBYTE, tmp_path, "labeler")).rates_of == f"as in run {objects}"
 
 
+def test_users_work_while_a_target_follows() -> None:
+    told = estimates.Estimate([], {"backup": 9.0, "copy": 4.0, "verify": 2.0, "verify objects": 1.0}, "")
+    assert estimates.seconds_without_writes(told, ["backup", "read only", "copy", "verify"]) == 7.0
+    assert estimates.seconds_without_writes(told, ["backup", "following", "read only"]) == 3.0
+
+
 async def _run(runs: Path, database: Database, phases: dict[str, dict[str, Any]]) -> str:
     run = Run.start(runs, KIND, {"plan": msgspec.to_builtins(MovePlan(database=database))})
     for name, facts in phases.items():
