@@ -46,3 +46,6 @@ def test_a_size_is_shown_in_the_unit_that_is_printed(shown: str, said: str) -> N
 
 def test_a_small_size_has_no_unit_of_its_own() -> None:
     assert difference("the target has 1.2 MB", "the target has 0 bytes") is None
+    assert difference("56 bytes of the log kept", "1,234,567 bytes of the log kept") is None
+    assert difference("1,234,567 bytes of the log kept", "56 bytes of the log kept") is None
+    assert difference("9.9 MiB are needed", "56 bytes are needed") is not None
