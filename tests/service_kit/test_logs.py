@@ -1,11 +1,11 @@
 """The writer of log lines: whole lines in order, and lines that nobody takes harm nobody."""
 
-import contextlib
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from io import FileIO
 
 import pytest
 
@@ -16,24 +16,22 @@ LINE = b'{"event":"request"}'
 
 
 @pytest.fixture
-def pipe() -> Iterator[tuple[int, int]]:
+def pipe() -> Iterator[tuple[FileIO, FileIO]]:
+    """Both ends. They know that they are closed: a number that is closed twice may be a file of another thread."""
     reader, writer = os.pipe()
-    yield reader, writer
-    for number in (reader, writer):
-        with contextlib.suppress(OSError):
-            os.close(number)
+    with FileIO(reader, "r") as reading, FileIO(writer, "w") as writing:
+        yield reading, writing
 
 
-def test_lines_come_whole_and_in_order(pipe: tuple[int, int]) -> None:
+def test_lines_come_whole_and_in_order(pipe: tuple[FileIO, FileIO]) -> None:
     reader, writer = pipe
-    lines = LineWriter(writer)
+    lines = LineWriter(writer.fileno())
     for number in range(1000):
         lines.write(b"line %d" % number)
     lines.close(10)
     lines.write(b"after the end")
-    os.close(writer)
-    with os.fdopen(os.dup(reader), "rb") as stream:
-        assert stream.read().splitlines() == [*(b"line %d" % number for number in range(1000)), b"after the end"]
+    writer.close()
+    assert reader.readall().splitlines() == [*(b"line %d" % number for number in range(1000)), b"after the end"]
     assert lines.dropped == 0
 
 
@@ -47,17 +45,17 @@ def test_a_full_disk_costs_the_lines_and_counts_them() -> None:
     os.close(full)
 
 
-def test_a_closed_pipe_costs_the_lines_and_counts_them(pipe: tuple[int, int]) -> None:
-    os.close(pipe[0])
-    lines = LineWriter(pipe[1])
+def test_a_closed_pipe_costs_the_lines_and_counts_them(pipe: tuple[FileIO, FileIO]) -> None:
+    pipe[0].close()
+    lines = LineWriter(pipe[1].fileno())
     for _ in range(100):
         lines.write(LINE)
     lines.close(10)
     assert lines.dropped == 100
 
 
-def test_a_pipe_that_nobody_reads_takes_no_time_and_bounded_memory(pipe: tuple[int, int]) -> None:
-    lines = LineWriter(pipe[1], queue_bytes=100_000)
+def test_a_pipe_that_nobody_reads_takes_no_time_and_bounded_memory(pipe: tuple[FileIO, FileIO]) -> None:
+    lines = LineWriter(pipe[1].fileno(), queue_bytes=100_000)
     started = time.process_time()
     for _ in range(100_000):
         lines.write(LINE)
@@ -68,7 +66,7 @@ def test_a_pipe_that_nobody_reads_takes_no_time_and_bounded_memory(pipe: tuple[i
     lines.close(0.2)
     lines.write(LINE)
     check_within(time.monotonic() - started, 5)
-    os.read(pipe[0], 1 << 20)  # it is read at last, and the thread ends
+    os.read(pipe[0].fileno(), 1 << 20)  # it is read at last, and the thread ends
 
 
 def test_no_standard_output_at_all() -> None:
@@ -80,19 +78,19 @@ def test_no_standard_output_at_all() -> None:
     tell(None, LINE)
 
 
-def test_a_pipe_that_does_not_wait_gets_every_line(pipe: tuple[int, int]) -> None:
-    os.set_blocking(pipe[1], False)
-    lines = LineWriter(pipe[1], queue_bytes=10_000_000)
+def test_a_pipe_that_does_not_wait_gets_every_line(pipe: tuple[FileIO, FileIO]) -> None:
+    os.set_blocking(pipe[1].fileno(), False)
+    lines = LineWriter(pipe[1].fileno(), queue_bytes=10_000_000)
     for number in range(20_000):
         lines.write(b"%019d" % number)
     received = b""
     while received.count(b"\n") < 20_000:
-        received += os.read(pipe[0], 1 << 16)
+        received += os.read(pipe[0].fileno(), 1 << 16)
     assert received.splitlines() == [b"%019d" % number for number in range(20_000)]
     lines.close(10)
 
 
-def test_a_process_ends_with_a_log_that_nobody_reads(pipe: tuple[int, int]) -> None:
+def test_a_process_ends_with_a_log_that_nobody_reads(pipe: tuple[FileIO, FileIO]) -> None:
     code = (
         "import sys; from service_kit import logs\n"
         "lines = logs.start(sys.stdout)\n"
